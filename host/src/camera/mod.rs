@@ -1,0 +1,1 @@
+//! The agent: pictures of a source, into the frames topic.

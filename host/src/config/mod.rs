@@ -1,0 +1,5 @@
+//! The configuration: read, checked, explained.
+
+mod settings;
+
+pub use settings::*;

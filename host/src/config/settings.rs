@@ -1,0 +1,293 @@
+//! The TOML, field by field. Paths are relative to the folder of the configuration file.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The whole configuration file.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// How to reach Kafka.
+    pub kafka: KafkaSettings,
+    /// The names of the topics.
+    pub topics: Topics,
+    /// How much is taken in at once.
+    pub intake: IntakeSettings,
+    /// Detection, tracking and embedding.
+    pub vision: VisionSettings,
+    /// The search among the enrolled people.
+    pub gallery: GallerySettings,
+    /// The rules: exactly one `matching-policy`, at most one `unknown-person`, any number of `alerting`.
+    pub rules: Vec<RuleSettings>,
+}
+
+/// `[kafka]`
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct KafkaSettings {
+    /// Bootstrap brokers: `host:port`, separated by commas.
+    pub brokers: String,
+    /// The consumer group that shares the work.
+    pub group: String,
+    /// Any other property of librdkafka, for consumers and producers alike; these win over our defaults.
+    pub properties: BTreeMap<String, String>,
+}
+
+impl Default for KafkaSettings {
+    fn default() -> Self {
+        Self { brokers: "127.0.0.1:9092".into(), group: "everyframe".into(), properties: BTreeMap::new() }
+    }
+}
+
+/// Values of properties may be secrets: only their names are shown.
+impl std::fmt::Debug for KafkaSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KafkaSettings")
+            .field("brokers", &self.brokers)
+            .field("group", &self.group)
+            .field("properties", &self.properties.keys().collect::<Vec<_>>())
+            .finish()
+    }
+}
+
+/// `[topics]`
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Topics {
+    /// Where cameras put frames.
+    pub frames: String,
+    /// One result for each frame.
+    pub results: String,
+    /// One record for each alert.
+    pub alerts: String,
+    /// Frames that could not be processed, with their bytes and the reason.
+    pub dead_letters: String,
+    /// The enrolled people (compacted).
+    pub gallery: String,
+}
+
+impl Default for Topics {
+    fn default() -> Self {
+        Self {
+            frames: "frames".into(),
+            results: "everyframe.results".into(),
+            alerts: "everyframe.alerts".into(),
+            dead_letters: "everyframe.dead-letters".into(),
+            gallery: "everyframe.gallery".into(),
+        }
+    }
+}
+
+/// `[intake]`
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct IntakeSettings {
+    /// Bytes of encoded frames that one partition may hold in memory; beyond it, the partition is paused.
+    pub lane_bytes: usize,
+    /// Vision workers, one thread and one set of model sessions each; 0 means one for each core.
+    pub workers: usize,
+    /// How often finished offsets are committed, milliseconds.
+    pub commit_interval_ms: u64,
+    /// How long a revoked partition may take to finish the frames it has begun, milliseconds.
+    pub drain_timeout_ms: u64,
+}
+
+impl Default for IntakeSettings {
+    fn default() -> Self {
+        Self { lane_bytes: 32 << 20, workers: 0, commit_interval_ms: 500, drain_timeout_ms: 20_000 }
+    }
+}
+
+/// `[vision]`
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct VisionSettings {
+    /// The ONNX Runtime library; without it: `ORT_DYLIB_PATH`, then what `make setup` put into the cache.
+    pub onnxruntime: Option<PathBuf>,
+    /// The folder with the models and their manifests; without it: what `make setup` put into the cache.
+    pub models: Option<PathBuf>,
+    /// Pictures with more pixels than this are parked undecoded.
+    pub max_pixels: u64,
+    /// The face detector.
+    pub detector: DetectorSettings,
+    /// The face embedder.
+    pub embedder: EmbedderSettings,
+    /// How faces are followed.
+    pub tracker: TrackerSettings,
+}
+
+impl Default for VisionSettings {
+    fn default() -> Self {
+        Self {
+            onnxruntime: None,
+            models: None,
+            max_pixels: 50_000_000,
+            detector: DetectorSettings::default(),
+            embedder: EmbedderSettings::default(),
+            tracker: TrackerSettings::default(),
+        }
+    }
+}
+
+/// Which engine runs a model, and in which precision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize, serde::Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Provider {
+    /// Measure all on this machine once, and take the fastest whose answers agree.
+    #[default]
+    Auto,
+    /// ONNX Runtime's own.
+    Cpu,
+    /// OpenVINO in 32-bit floats.
+    Openvino,
+    /// OpenVINO in bfloat16, for processors with AMX or AVX512-BF16.
+    OpenvinoBf16,
+}
+
+/// `[vision.detector]`
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DetectorSettings {
+    /// The manifest's name in the models' folder.
+    pub model: String,
+    /// Which engine runs it.
+    pub provider: Provider,
+    /// Faces are looked for in a picture scaled down to at most this many pixels on its longer side.
+    pub max_side: u32,
+    /// Detections below this score are dropped, 0 to 1.
+    pub score: f32,
+    /// Of two detections that overlap by more than this (intersection over union), the better stays.
+    pub overlap: f32,
+}
+
+impl Default for DetectorSettings {
+    fn default() -> Self {
+        // Score and overlap: OpenCV Zoo's demo of YuNet; `docs/` has what other scores find in the footage.
+        Self {
+            model: "yunet-2023mar".into(),
+            provider: Provider::Auto,
+            max_side: 960,
+            score: 0.6,
+            overlap: 0.3,
+        }
+    }
+}
+
+/// `[vision.embedder]`
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct EmbedderSettings {
+    /// The manifest's name in the models' folder.
+    pub model: String,
+    /// Which engine runs it.
+    pub provider: Provider,
+    /// Embed every face of every frame, instead of each track once in a while.
+    pub every_face: bool,
+    /// A track's face is embedded again after this long, milliseconds of frame time.
+    pub refresh_ms: u64,
+    /// A track's face is embedded again when its quality is better than the last one's by this factor.
+    pub better_by: f32,
+    /// A face of lower quality is not embedded, 0 to 1.
+    pub min_quality: f32,
+}
+
+impl Default for EmbedderSettings {
+    fn default() -> Self {
+        Self {
+            model: "sface-2021dec".into(),
+            provider: Provider::Auto,
+            every_face: false,
+            refresh_ms: 500,
+            better_by: 1.15,
+            min_quality: 0.0,
+        }
+    }
+}
+
+/// `[vision.tracker]`
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrackerSettings {
+    /// A face continues a track if their boxes overlap by at least this (intersection over union).
+    pub overlap: f32,
+    /// A track ends when its face was not seen for this long, milliseconds of frame time.
+    pub lost_after_ms: u64,
+}
+
+impl Default for TrackerSettings {
+    fn default() -> Self {
+        Self { overlap: 0.3, lost_after_ms: 1000 }
+    }
+}
+
+/// `[gallery]`
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct GallerySettings {
+    /// How many candidates the matching policy is given for each face.
+    pub candidates: usize,
+}
+
+impl Default for GallerySettings {
+    fn default() -> Self {
+        Self { candidates: 5 }
+    }
+}
+
+/// The three kinds of rule, one for each world of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, serde::Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RuleKind {
+    /// Who is this, is it sure.
+    MatchingPolicy,
+    /// A stranger, again, for how long.
+    UnknownPerson,
+    /// What somebody should hear of.
+    Alerting,
+}
+
+/// `[[rules]]`
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RuleSettings {
+    /// The rule's name: in results, alerts, logs and state. Letters, digits, `-` and `_`.
+    pub name: String,
+    /// Which world it is of.
+    pub kind: RuleKind,
+    /// The component file (`.wasm`).
+    pub component: PathBuf,
+    /// If set, the component file must have this checksum (hexadecimal).
+    #[serde(default)]
+    pub sha256: Option<String>,
+    /// The rule's own settings; their schema is the rule's.
+    #[serde(default)]
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
+    pub settings: toml::Table,
+    /// What one call may use.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// `[rules.limits]`: what one call of a rule may use.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Time of one call, start of the instance included, milliseconds.
+    pub time_ms: u64,
+    /// Linear memory, MiB.
+    pub memory_mb: usize,
+    /// Bytes that one rule may remember for one camera.
+    pub state_bytes: usize,
+    /// Bytes that one answer may have.
+    pub output_bytes: usize,
+    /// Log lines for one call.
+    pub log_lines: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { time_ms: 200, memory_mb: 64, state_bytes: 1 << 20, output_bytes: 256 << 10, log_lines: 20 }
+    }
+}

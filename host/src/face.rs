@@ -1,0 +1,131 @@
+//! Faces: found, followed, embedded, compared.
+
+use std::sync::Arc;
+
+/// A point in pixels of the full-size frame.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Point {
+    /// Pixels from the left.
+    pub x: f32,
+    /// Pixels from the top.
+    pub y: f32,
+}
+
+/// A box in pixels of the full-size frame.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+pub struct Rect {
+    /// Left edge, pixels.
+    pub x: f32,
+    /// Upper edge, pixels.
+    pub y: f32,
+    /// Pixels.
+    pub width: f32,
+    /// Pixels.
+    pub height: f32,
+}
+
+impl Rect {
+    /// Intersection over union with another box, 0 to 1.
+    pub fn iou(&self, other: &Rect) -> f32 {
+        let width = (self.x + self.width).min(other.x + other.width) - self.x.max(other.x);
+        let height = (self.y + self.height).min(other.y + other.height) - self.y.max(other.y);
+        let shared = width.max(0.0) * height.max(0.0);
+        let union = self.width * self.height + other.width * other.height - shared;
+        if union > 0.0 { shared / union } else { 0.0 }
+    }
+}
+
+/// What the detector found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Detection {
+    /// Where the face is.
+    pub bounds: Rect,
+    /// Right eye, left eye, nose tip, right and left corner of the mouth (the person's right and left).
+    pub landmarks: [Point; 5],
+    /// 0 to 1.
+    pub score: f32,
+}
+
+/// The unit vector of a face. Shape `[n]`, `n` given by the model; compare by cosine.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Embedding(Arc<[f32]>);
+
+impl Embedding {
+    /// Scales `values` to unit length; none if they have no direction (all zero, or not finite).
+    pub fn from_raw(values: &[f32]) -> Option<Self> {
+        let norm = values.iter().map(|v| v * v).sum::<f32>().sqrt();
+        (norm.is_finite() && norm > f32::EPSILON).then(|| Self(values.iter().map(|v| v / norm).collect()))
+    }
+
+    /// The numbers; their squares add up to 1.
+    pub fn values(&self) -> &[f32] {
+        &self.0
+    }
+
+    /// Cosine similarity, −1 to 1; 0 for embeddings of different lengths.
+    pub fn similarity(&self, other: &Embedding) -> f32 {
+        if self.0.len() != other.0.len() {
+            return 0.0;
+        }
+        self.0.iter().zip(other.0.iter()).map(|(a, b)| a * b).sum()
+    }
+}
+
+/// A person of the gallery who may be this face.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub struct Candidate {
+    /// The person's id.
+    pub person: Arc<str>,
+    /// Cosine similarity of the person's best sample, −1 to 1.
+    pub similarity: f32,
+}
+
+/// One face followed through the frames of one camera.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Track {
+    /// Unique for the camera.
+    pub id: u64,
+    /// When its first frame was taken, Unix milliseconds.
+    pub started_at: i64,
+}
+
+/// A detected face with all that is known before the rules see it.
+#[derive(Debug, Clone)]
+pub struct Face {
+    /// Its place in the frame's list of faces.
+    pub index: u32,
+    /// What the detector found.
+    pub detection: Detection,
+    /// How well it can be recognised, 0 to 1.
+    pub quality: f32,
+    /// The track it belongs to.
+    pub track: Track,
+    /// Of this frame, or the best of the track so far.
+    pub embedding: Option<Embedding>,
+    /// The gallery's people most like it, best first.
+    pub candidates: Vec<Candidate>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boxes_overlap_by_their_shared_area() {
+        let a = Rect { x: 0.0, y: 0.0, width: 2.0, height: 2.0 };
+        let b = Rect { x: 1.0, y: 0.0, width: 2.0, height: 2.0 };
+        assert!((a.iou(&b) - 1.0 / 3.0).abs() < 1e-6);
+        assert_eq!(a.iou(&Rect { x: 5.0, ..b }), 0.0);
+        assert_eq!(Rect::default().iou(&Rect::default()), 0.0);
+    }
+
+    #[test]
+    fn a_vector_without_direction_is_no_embedding() {
+        assert!(Embedding::from_raw(&[0.0; 4]).is_none());
+        assert!(Embedding::from_raw(&[f32::NAN, 1.0]).is_none());
+        let unit = Embedding::from_raw(&[3.0, 4.0]).map(|e| e.values().to_vec());
+        assert_eq!(unit, Some(vec![0.6, 0.8]));
+    }
+}

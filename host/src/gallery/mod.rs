@@ -1,0 +1,1 @@
+//! The enrolled people: the compacted topic, and the index made from it.

@@ -1,0 +1,1 @@
+//! Frames out of Kafka: the consumer, one lane for each partition, offsets.

@@ -1,0 +1,17 @@
+//! Everyframe: a recognition runtime that accounts for every frame.
+//!
+//! The modules are the way of a frame, in order: a frame is taken in by `intake`, seen by `vision`,
+//! searched for in the `gallery`, judged by `rules` and published by `publish`. `run` joins them.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod camera;
+pub mod cli;
+pub mod config;
+pub mod face;
+pub mod frame;
+pub mod gallery;
+pub mod intake;
+pub mod judgement;
+pub mod publish;
+pub mod rules;
+pub mod vision;

@@ -1,0 +1,1 @@
+//! Results, alerts and dead letters, into their topics.

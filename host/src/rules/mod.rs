@@ -1,0 +1,1 @@
+//! The rule runtime: sandboxed WebAssembly components behind the contract in `wit/`.
