@@ -77,7 +77,7 @@ impl Embedding {
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct Candidate {
     /// The person's id.
-    pub person: Arc<str>,
+    pub person: String,
     /// Cosine similarity of the person's best sample, −1 to 1.
     pub similarity: f32,
 }
