@@ -1,0 +1,143 @@
+//! What a type cannot say: ranges, names that must differ, files that must be there.
+
+use super::{Config, Limits, RuleKind};
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
+/// Properties of librdkafka on which "no frame is lost" rests, or that have a key of their own.
+const OURS: [&str; 10] = [
+    "bootstrap.servers",
+    "group.id",
+    "enable.auto.commit",
+    "auto.commit.enable",
+    "enable.auto.offset.store",
+    "auto.offset.reset",
+    "acks",
+    "request.required.acks",
+    "enable.idempotence",
+    "partition.assignment.strategy",
+];
+
+/// Every problem, as dotted key and message.
+pub fn problems(config: &Config) -> Vec<(String, String)> {
+    let mut found = Found(Vec::new());
+    kafka(config, &mut found);
+    stages(config, &mut found);
+    rules(config, &mut found);
+    found.0
+}
+
+struct Found(Vec<(String, String)>);
+
+impl Found {
+    fn add(&mut self, key: impl Into<String>, message: impl Into<String>) {
+        self.0.push((key.into(), message.into()));
+    }
+
+    fn range<T: PartialOrd + Display>(&mut self, key: &str, value: T, range: RangeInclusive<T>) {
+        // A NaN is in no range.
+        if !range.contains(&value) {
+            self.add(key, format!("must be from {} to {}, is {value}", range.start(), range.end()));
+        }
+    }
+}
+
+fn kafka(config: &Config, found: &mut Found) {
+    if config.kafka.brokers.trim().is_empty() {
+        found.add("kafka.brokers", "is empty; give host:port of at least one broker");
+    }
+    if config.kafka.group.trim().is_empty() {
+        found.add("kafka.group", "is empty; hosts with the same group share the work");
+    }
+    for name in config.kafka.properties.keys().filter(|name| OURS.contains(&name.as_str())) {
+        found.add(
+            format!("kafka.properties.{name}"),
+            "cannot be set here: delivery rests on it, or it has a key of its own",
+        );
+    }
+    let topics = &config.topics;
+    let mut seen = BTreeSet::new();
+    for (key, name) in [
+        ("topics.frames", &topics.frames),
+        ("topics.results", &topics.results),
+        ("topics.alerts", &topics.alerts),
+        ("topics.dead_letters", &topics.dead_letters),
+        ("topics.gallery", &topics.gallery),
+    ] {
+        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if name.is_empty() || name.len() > 249 || !name.chars().all(legal) || name == "." || name == ".." {
+            found.add(key, format!("`{name}` is no topic name; use letters, digits, `.`, `_`, `-`, at most 249"));
+        }
+        if !seen.insert(name) {
+            found.add(key, format!("`{name}` is the name of another topic too; each needs its own"));
+        }
+    }
+}
+
+fn stages(config: &Config, found: &mut Found) {
+    let intake = &config.intake;
+    found.range("intake.lane_bytes", intake.lane_bytes, 1 << 20..=16 << 30);
+    found.range("intake.workers", intake.workers, 0..=1024);
+    found.range("intake.commit_interval_ms", intake.commit_interval_ms, 10..=60_000);
+    found.range("intake.drain_timeout_ms", intake.drain_timeout_ms, 100..=240_000);
+    let vision = &config.vision;
+    found.range("vision.max_pixels", vision.max_pixels, 1..=1 << 30);
+    found.range("vision.detector.max_side", vision.detector.max_side, 64..=8192);
+    found.range("vision.detector.score", vision.detector.score, 0.0..=1.0);
+    found.range("vision.detector.overlap", vision.detector.overlap, 0.0..=1.0);
+    found.range("vision.embedder.refresh_ms", vision.embedder.refresh_ms, 0..=86_400_000);
+    found.range("vision.embedder.better_by", vision.embedder.better_by, 1.0..=100.0);
+    found.range("vision.embedder.min_quality", vision.embedder.min_quality, 0.0..=1.0);
+    found.range("vision.tracker.overlap", vision.tracker.overlap, 0.0..=1.0);
+    found.range("vision.tracker.lost_after_ms", vision.tracker.lost_after_ms, 1..=3_600_000);
+    found.range("gallery.candidates", config.gallery.candidates, 1..=100);
+    for (key, path) in [("vision.onnxruntime", &vision.onnxruntime), ("vision.models", &vision.models)] {
+        if let Some(path) = path.as_ref().filter(|path| !path.exists()) {
+            found.add(key, format!("{} is not there", path.display()));
+        }
+    }
+}
+
+fn rules(config: &Config, found: &mut Found) {
+    let count = |kind| config.rules.iter().filter(|rule| rule.kind == kind).count();
+    match count(RuleKind::MatchingPolicy) {
+        1 => {}
+        0 => found.add("rules", "no rule of kind \"matching-policy\"; add a [[rules]] table: it decides who a face is"),
+        n => found.add("rules", format!("{n} rules of kind \"matching-policy\"; keep one")),
+    }
+    if count(RuleKind::UnknownPerson) > 1 {
+        found.add("rules", "more than one rule of kind \"unknown-person\"; keep one");
+    }
+    let mut names = BTreeSet::new();
+    for (index, rule) in config.rules.iter().enumerate() {
+        let key = |name: &str| format!("rules[{index}].{name}");
+        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        if rule.name.is_empty() || rule.name.len() > 64 || !rule.name.chars().all(legal) {
+            found.add(key("name"), format!("`{}` is no rule name; use letters, digits, `-`, `_`, at most 64", rule.name));
+        }
+        if !names.insert(&rule.name) {
+            found.add(key("name"), format!("`{}` is the name of another rule too", rule.name));
+        }
+        if !rule.component.is_file() {
+            found.add(
+                key("component"),
+                format!("no file {}; build it with `cargo component build --release`", rule.component.display()),
+            );
+        }
+        if let Some(sum) = &rule.sha256
+            && (sum.len() != 64 || !sum.chars().all(|c| c.is_ascii_hexdigit()))
+        {
+            found.add(key("sha256"), "must be 64 hexadecimal digits, as `sha256sum` prints them");
+        }
+        limits(&rule.limits, &key("limits"), found);
+    }
+}
+
+fn limits(limits: &Limits, key: &str, found: &mut Found) {
+    found.range(&format!("{key}.time_ms"), limits.time_ms, 1..=60_000);
+    found.range(&format!("{key}.memory_mb"), limits.memory_mb, 1..=1024);
+    found.range(&format!("{key}.state_bytes"), limits.state_bytes, 0..=64 << 20);
+    found.range(&format!("{key}.output_bytes"), limits.output_bytes, 1 << 10..=16 << 20);
+    found.range(&format!("{key}.log_lines"), limits.log_lines, 0..=10_000);
+}
