@@ -1,6 +1,6 @@
 //! Reads a configuration file, and says where in it a problem is.
 
-use super::Config;
+use super::{Config, check};
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -66,15 +66,26 @@ struct Key {
 }
 
 impl Loaded {
-    /// Reads and checks a file. All problems found are reported together.
+    /// Reads and checks a file, as far as any command needs it.
     pub fn read(file: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(file)
-            .map_err(|source| ConfigError::Unreadable { path: file.to_owned(), source })?;
-        Self::parse(&text, file)
+        Self::checked(&text_of(file)?, file, check::problems)
     }
 
-    /// Checks a configuration given as text; `file` names it in errors, and its folder is the base of paths.
-    pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
+    /// Reads and checks a file that a host is to run by: it has rules, too.
+    pub fn for_host(file: &Path) -> Result<Self, ConfigError> {
+        Self::host_text(&text_of(file)?, file)
+    }
+
+    fn host_text(text: &str, file: &Path) -> Result<Self, ConfigError> {
+        Self::checked(text, file, |config| [check::problems(config), check::rules(config)].concat())
+    }
+
+    /// All problems found are reported together. The file's folder is the base of paths.
+    fn checked(
+        text: &str,
+        file: &Path,
+        problems: impl Fn(&Config) -> Vec<(String, String)>,
+    ) -> Result<Self, ConfigError> {
         let keys = keys_of(text);
         let mut config: Config = toml::from_str(text).map_err(|error| {
             let start = error.span().map_or(0, |span| span.start);
@@ -96,7 +107,7 @@ impl Loaded {
         config.vision.models.iter_mut().for_each(absolute);
         config.rules.iter_mut().map(|rule| &mut rule.component).for_each(absolute);
         let loaded = Self { config, file: file.to_owned(), keys };
-        let problems = super::check::problems(&loaded.config);
+        let problems = problems(&loaded.config);
         if problems.is_empty() {
             return Ok(loaded);
         }
@@ -118,6 +129,10 @@ impl Loaded {
         };
         Problem { file: self.file.clone(), line, key: key.to_owned(), message }
     }
+}
+
+fn text_of(file: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(file).map_err(|source| ConfigError::Unreadable { path: file.to_owned(), source })
 }
 
 /// Every key of the document with its place. Empty if the text is no TOML: then the parser says what is wrong.
@@ -166,7 +181,7 @@ mod tests {
     const RULES: &str = "[[rules]]\nname = \"who\"\nkind = \"matching-policy\"\ncomponent = \"Cargo.toml\"\n";
 
     fn parse(text: &str) -> Result<Loaded, ConfigError> {
-        Loaded::parse(text, &Path::new(env!("CARGO_MANIFEST_DIR")).join("everyframe.toml"))
+        Loaded::host_text(text, &Path::new(env!("CARGO_MANIFEST_DIR")).join("everyframe.toml"))
     }
 
     fn first_problem(text: &str) -> Problem {

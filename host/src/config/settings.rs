@@ -66,6 +66,8 @@ pub struct Topics {
     pub dead_letters: String,
     /// The enrolled people (compacted).
     pub gallery: String,
+    /// Partitions of the frames topic and the results topic where Everyframe creates them.
+    pub partitions: i32,
 }
 
 impl Default for Topics {
@@ -76,6 +78,7 @@ impl Default for Topics {
             alerts: "everyframe.alerts".into(),
             dead_letters: "everyframe.dead-letters".into(),
             gallery: "everyframe.gallery".into(),
+            partitions: 4,
         }
     }
 }

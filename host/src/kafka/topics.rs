@@ -35,13 +35,13 @@ pub struct Topic {
     pub kept: Kept,
 }
 
-/// The five topics of a configuration, as `everyframe topics` and the demo create them.
-pub fn everyframe_topics(config: &Config, frame_partitions: i32) -> Vec<Topic> {
+/// The five topics of a configuration.
+pub fn everyframe_topics(config: &Config) -> Vec<Topic> {
     const GIB: u64 = 1 << 30;
     let topic = |name: &String, partitions, kept| Topic { name: name.clone(), partitions, kept };
     vec![
-        topic(&config.topics.frames, frame_partitions, Kept::For { hours: 24, bytes: 16 * GIB }),
-        topic(&config.topics.results, frame_partitions, Kept::For { hours: 7 * 24, bytes: 4 * GIB }),
+        topic(&config.topics.frames, config.topics.partitions, Kept::For { hours: 24, bytes: 16 * GIB }),
+        topic(&config.topics.results, config.topics.partitions, Kept::For { hours: 7 * 24, bytes: 4 * GIB }),
         topic(&config.topics.alerts, 1, Kept::For { hours: 30 * 24, bytes: GIB }),
         topic(&config.topics.dead_letters, 1, Kept::For { hours: 30 * 24, bytes: 16 * GIB }),
         topic(&config.topics.gallery, 1, Kept::LastOfKey),

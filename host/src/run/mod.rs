@@ -14,7 +14,7 @@ use crate::intake::Intake;
 use crate::kafka::{BrokerError, Producer};
 use crate::publish::Publisher;
 use crate::rules::{RuleError, Rules};
-use crate::vision::{Vision, VisionError, Worker};
+use crate::vision::{Spent, Vision, VisionError, Worker};
 use lanes::{Job, Jobs, Lanes};
 use stages::Stages;
 use std::path::Path;
@@ -46,7 +46,7 @@ pub enum RunError {
 /// A host that is ready: everything is loaded, the gallery is read, the group is not joined yet.
 pub struct Host {
     stages: Arc<Stages>,
-    workers: Vec<JoinHandle<()>>,
+    workers: Vec<JoinHandle<Spent>>,
     lanes: Arc<Lanes>,
 }
 
@@ -117,15 +117,16 @@ impl Host {
     }
 
     /// Ends the workers. One that is stuck (a record that no broker takes holds its lane) is left behind: the
-    /// process is about to end, and its frame is not committed.
-    pub fn end(self) -> Snapshot {
+    /// process is about to end, and its frame is not committed. Tells what was done, and where vision's time went.
+    pub fn end(self) -> (Snapshot, Spent) {
         let totals = self.totals();
         drop(self.lanes);
         let deadline = Instant::now() + Duration::from_secs(1);
         while self.workers.iter().any(|worker| !worker.is_finished()) && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));
         }
-        totals
+        let ended = self.workers.into_iter().filter(JoinHandle::is_finished).filter_map(|worker| worker.join().ok());
+        (totals, ended.fold(Spent::default(), |all, one| all + one))
     }
 }
 
@@ -141,7 +142,7 @@ fn work(
     mut worker: Worker,
     see_jobs: &crossbeam_channel::Receiver<Job>,
     embed_jobs: &crossbeam_channel::Receiver<Job>,
-) {
+) -> Spent {
     loop {
         let job = crossbeam_channel::select_biased! {
             recv(embed_jobs) -> job => job,
@@ -154,7 +155,7 @@ fn work(
             Ok(Job::Embed { cell, frame, prepared }) => {
                 cell.embedded(frame.position.offset, stages::embed(&mut worker, frame.clone(), *prepared));
             }
-            Err(crossbeam_channel::RecvError) => return,
+            Err(crossbeam_channel::RecvError) => return worker.spent(),
         }
     }
 }

@@ -57,7 +57,7 @@ pub(super) struct Ready {
 impl Prepared {
     /// Follows the faces of a frame; frames of one camera come in order.
     pub fn new(frame: &Frame, seen: Seen, tracker: &mut Tracker) -> Self {
-        let qualities: Vec<f32> = seen.detections.iter().map(quality).collect();
+        let qualities: Vec<f32> = seen.detections.iter().map(|face| quality(face, seen.width, seen.height)).collect();
         let followed = tracker.follow(frame.captured_at, first_track_id(frame), &seen.detections, &qualities);
         let faces = seen
             .detections
@@ -87,8 +87,6 @@ impl Prepared {
         let embeddings = worker.embed(&frame.picture, &self.seen, &detections)?;
         wanted.iter_mut().zip(embeddings).for_each(|(face, embedding)| face.embedding = embedding);
         self.embed_time = begun.elapsed();
-        // Pixels are not needed any more, and a frame may wait here for older ones.
-        self.seen.release();
         Ok(())
     }
 }
@@ -152,7 +150,7 @@ impl Stages {
         let judgement =
             self.rules.judge(&facts, faces, index, &mut judging.memory).map_err(|failure| Parked {
                 stage: "rules",
-                reason: failure.kind.name().to_owned(),
+                reason: failure.kind.reason().to_owned(),
                 message: failure.to_string(),
             })?;
         let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
