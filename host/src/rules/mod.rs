@@ -1,1 +1,70 @@
 //! The rule runtime: sandboxed WebAssembly components behind the contract in `wit/`.
+//!
+//! [`Rules`] is made once for a configuration: it reads, checks and compiles every component. For each
+//! frame [`Rules::judge`] asks the matching policy, the unknown-person rule and the alert rules, in this
+//! order, each in an instance that lives for that one question. What a rule remembers is in the lane's
+//! [`Memory`], and is changed only when the whole frame went well.
+//!
+//! A rule is taken for hostile: it has no files, sockets, environment or arguments, its clock is the
+//! frame's, and its time, memory, output, log and state are limited. Whatever it does costs its own
+//! frame a [`RuleFailure`] and nothing else.
+
+mod answers;
+mod call;
+mod chain;
+mod component;
+mod contract;
+mod engine;
+mod error;
+mod limits;
+mod load;
+mod memory;
+mod settings;
+mod v0_1_0;
+
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod load_tests;
+
+pub use error::{FailureKind, LoadError, Problem, RuleError, RuleFailure};
+pub use load::{RuleDescription, Rules};
+pub use memory::Memory;
+
+/// The frame that a rule is told about: everything but its picture.
+#[derive(Debug, Clone, Copy)]
+pub struct FrameFacts<'a> {
+    /// The camera's id.
+    pub camera: &'a str,
+    /// One run of the camera's agent.
+    pub session: &'a str,
+    /// The frame's number in its session.
+    pub sequence: u64,
+    /// When it was taken, Unix milliseconds: what the rules use as "now".
+    pub captured_at: i64,
+    /// Pixels of the full-size frame.
+    pub width: u32,
+    /// Pixels of the full-size frame.
+    pub height: u32,
+}
+
+/// An enrolled person, as a rule sees one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// The person's id.
+    pub id: String,
+    /// The name to show; the id if none was given.
+    pub name: String,
+    /// Number of samples enrolled.
+    pub samples: u32,
+}
+
+/// The gallery, as far as rules may ask it.
+///
+/// A call goes from guest code through this: it must be quick and must not block.
+pub trait People: Send + Sync {
+    /// Looks a person up by id.
+    fn find(&self, person: &str) -> Option<Person>;
+}

@@ -1,0 +1,381 @@
+//! What rules remember from frame to frame.
+//!
+//! One scope for each rule and camera. A call works on a [`Notebook`]: the scope as it was, and the
+//! changes of this call on top. The changes of all rules of a frame are applied together once the whole
+//! frame went well, so a frame that is parked, or processed again, finds what the first try found.
+//!
+//! Time is the frame's: a value expires when a frame of its camera is as late as its expiry.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// What an entry costs besides its key and value: without it, a million empty values would be free.
+const ENTRY_BYTES: usize = 64;
+
+/// The longest key, bytes.
+const KEY_BYTES: usize = 256;
+
+/// The state of all rules for the cameras of one lane.
+///
+/// Frames of one camera must be judged in their order and with the same memory.
+#[derive(Debug, Default)]
+pub struct Memory {
+    cameras: HashMap<String, HashMap<String, Arc<Scope>>>,
+}
+
+/// One rule's values for one camera.
+#[derive(Debug, Default, Clone)]
+struct Scope {
+    values: BTreeMap<String, Value>,
+    /// Of all values, also of those whose time is over but which are still here.
+    bytes: usize,
+    /// No value expires before this.
+    first_expiry: Option<i64>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Value {
+    bytes: Vec<u8>,
+    /// Frame time from which on it is gone.
+    expires_at: Option<i64>,
+}
+
+impl Value {
+    fn is_over(&self, now: i64) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+}
+
+/// Why a value was not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// The scope's bytes are used up.
+    Full,
+    /// The key is empty or too long.
+    BadKey,
+}
+
+/// A scope under the changes of one call.
+#[derive(Debug)]
+pub(super) struct Notebook {
+    before: Arc<Scope>,
+    changes: BTreeMap<String, Option<Value>>,
+    bytes: usize,
+    limit: usize,
+    now: i64,
+}
+
+/// What one call changed. Applied by [`Memory::apply`].
+#[derive(Debug)]
+pub(super) struct Changes {
+    rule: String,
+    values: BTreeMap<String, Option<Value>>,
+}
+
+impl Memory {
+    /// Nothing remembered.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Bytes remembered, over all rules and cameras.
+    pub fn bytes(&self) -> usize {
+        self.cameras.values().flat_map(HashMap::values).map(|scope| scope.bytes).sum()
+    }
+
+    /// Forgets everything about a camera.
+    pub fn forget(&mut self, camera: &str) {
+        self.cameras.remove(camera);
+    }
+
+    /// Opens a rule's scope for one call; `limit` in bytes, `now` is the frame's time.
+    pub(super) fn open(&self, rule: &str, camera: &str, limit: usize, now: i64) -> Notebook {
+        let before = self.cameras.get(camera).and_then(|rules| rules.get(rule)).cloned().unwrap_or_default();
+        Notebook { bytes: before.bytes, before, changes: BTreeMap::new(), limit, now }
+    }
+
+    /// Keeps what the calls of one frame changed, and drops what is over at `now`.
+    pub(super) fn apply(&mut self, camera: &str, frame: Vec<Changes>, now: i64) {
+        for Changes { rule, values } in frame {
+            let known = self.cameras.get(camera).and_then(|rules| rules.get(&rule));
+            let expiring = known.is_some_and(|scope| scope.first_expiry.is_some_and(|at| at <= now));
+            if values.is_empty() && !expiring {
+                continue;
+            }
+            let rules = self.cameras.entry(camera.to_owned()).or_default();
+            let scope = Arc::make_mut(rules.entry(rule.clone()).or_default());
+            for (key, value) in values {
+                scope.put(key, value);
+            }
+            if scope.first_expiry.is_some_and(|at| at <= now) {
+                scope.drop_expired(now);
+            }
+            if scope.values.is_empty() {
+                rules.remove(&rule);
+            }
+            if rules.is_empty() {
+                self.cameras.remove(camera);
+            }
+        }
+    }
+}
+
+impl Scope {
+    fn put(&mut self, key: String, value: Option<Value>) {
+        let length = key.len();
+        let old = match value {
+            Some(value) => {
+                self.bytes += cost(length, &value);
+                self.first_expiry = earlier(self.first_expiry, value.expires_at);
+                self.values.insert(key, value)
+            }
+            None => self.values.remove(&key),
+        };
+        if let Some(old) = old {
+            self.bytes -= cost(length, &old);
+        }
+    }
+
+    fn drop_expired(&mut self, now: i64) {
+        let (mut bytes, mut first) = (0, None);
+        self.values.retain(|key, value| {
+            let kept = !value.is_over(now);
+            if kept {
+                bytes += cost(key.len(), value);
+                first = earlier(first, value.expires_at);
+            }
+            kept
+        });
+        self.bytes = bytes;
+        self.first_expiry = first;
+    }
+}
+
+impl Notebook {
+    /// Bytes that the scope may have.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// The value, unless there is none or its time is over.
+    pub(super) fn get(&self, key: &str) -> Option<Vec<u8>> {
+        self.entry(key).filter(|value| !value.is_over(self.now)).map(|value| value.bytes.clone())
+    }
+
+    /// Keeps a value, for `ttl` milliseconds of frame time if given.
+    pub(super) fn set(&mut self, key: String, bytes: Vec<u8>, ttl: Option<u64>) -> Result<(), Refused> {
+        if key.is_empty() || key.len() > KEY_BYTES {
+            return Err(Refused::BadKey);
+        }
+        let expires_at = ttl.map(|ttl| self.now.saturating_add(i64::try_from(ttl).unwrap_or(i64::MAX)));
+        let value = Value { bytes, expires_at };
+        let added = cost(key.len(), &value);
+        if self.bytes_without(&key) + added > self.limit {
+            self.drop_expired();
+        }
+        let others = self.bytes_without(&key);
+        if others + added > self.limit {
+            return Err(Refused::Full);
+        }
+        self.bytes = others + added;
+        self.changes.insert(key, Some(value));
+        Ok(())
+    }
+
+    /// Forgets a value.
+    pub(super) fn delete(&mut self, key: &str) {
+        if self.entry(key).is_some() {
+            self.bytes = self.bytes_without(key);
+            self.changes.insert(key.to_owned(), None);
+        }
+    }
+
+    /// The keys of living values that begin with `prefix`, in order.
+    pub(super) fn keys(&self, prefix: &str) -> Vec<String> {
+        let begins = |key: &&String| key.starts_with(prefix);
+        let kept = self
+            .before
+            .values
+            .range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded))
+            .take_while(|(key, _)| begins(key))
+            .filter(|(key, value)| !self.changes.contains_key(*key) && !value.is_over(self.now))
+            .map(|(key, _)| key);
+        let set = self
+            .changes
+            .range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded))
+            .take_while(|(key, _)| begins(key))
+            .filter(|(_, value)| value.as_ref().is_some_and(|value| !value.is_over(self.now)))
+            .map(|(key, _)| key);
+        let mut keys: Vec<String> = kept.chain(set).cloned().collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    /// What was changed. Lets go of the scope as it was, so that applying need not copy it.
+    pub(super) fn close(self, rule: &str) -> Changes {
+        Changes { rule: rule.to_owned(), values: self.changes }
+    }
+
+    fn entry(&self, key: &str) -> Option<&Value> {
+        match self.changes.get(key) {
+            Some(change) => change.as_ref(),
+            None => self.before.values.get(key),
+        }
+    }
+
+    fn bytes_without(&self, key: &str) -> usize {
+        self.bytes - self.entry(key).map_or(0, |value| cost(key.len(), value))
+    }
+
+    fn drop_expired(&mut self) {
+        let over: Vec<String> = self
+            .before
+            .values
+            .iter()
+            .filter(|(key, value)| value.is_over(self.now) && !self.changes.contains_key(*key))
+            .map(|(key, _)| key.clone())
+            .chain(
+                self.changes
+                    .iter()
+                    .filter(|(_, value)| value.as_ref().is_some_and(|value| value.is_over(self.now)))
+                    .map(|(key, _)| key.clone()),
+            )
+            .collect();
+        for key in over {
+            self.delete(&key);
+        }
+    }
+}
+
+fn cost(key: usize, value: &Value) -> usize {
+    key + value.bytes.len() + ENTRY_BYTES
+}
+
+fn earlier(a: Option<i64>, b: Option<i64>) -> Option<i64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One call that ends well.
+    fn call<T>(
+        memory: &mut Memory,
+        rule: &str,
+        camera: &str,
+        now: i64,
+        f: impl FnOnce(&mut Notebook) -> T,
+    ) -> T {
+        let mut notebook = memory.open(rule, camera, 1000, now);
+        let answer = f(&mut notebook);
+        memory.apply(camera, vec![notebook.close(rule)], now);
+        answer
+    }
+
+    fn set(n: &mut Notebook, key: &str, value: &str, ttl: Option<u64>) -> Result<(), Refused> {
+        n.set(key.into(), value.into(), ttl)
+    }
+
+    #[test]
+    fn a_value_lasts_to_the_next_frame_of_its_rule_and_camera_only() {
+        let mut memory = Memory::new();
+        call(&mut memory, "a", "gate", 0, |n| set(n, "k", "v", None)).unwrap();
+        assert_eq!(call(&mut memory, "a", "gate", 1, |n| n.get("k")), Some(b"v".to_vec()));
+        assert_eq!(call(&mut memory, "b", "gate", 1, |n| n.get("k")), None);
+        assert_eq!(call(&mut memory, "a", "door", 1, |n| n.get("k")), None);
+    }
+
+    #[test]
+    fn changes_of_a_call_that_is_not_applied_are_gone() {
+        let mut memory = Memory::new();
+        call(&mut memory, "a", "gate", 0, |n| set(n, "k", "old", None)).unwrap();
+        let mut failed = memory.open("a", "gate", 1000, 1);
+        set(&mut failed, "k", "new", None).unwrap();
+        set(&mut failed, "other", "new", None).unwrap();
+        failed.delete("k");
+        assert_eq!(failed.get("k"), None);
+        drop(failed);
+        assert_eq!(call(&mut memory, "a", "gate", 2, |n| (n.get("k"), n.keys(""))), {
+            (Some(b"old".to_vec()), vec!["k".to_owned()])
+        });
+    }
+
+    #[test]
+    fn a_value_ends_with_its_time_in_frame_time() {
+        let mut memory = Memory::new();
+        call(&mut memory, "a", "gate", 1000, |n| set(n, "k", "v", Some(500))).unwrap();
+        assert!(call(&mut memory, "a", "gate", 1499, |n| n.get("k")).is_some());
+        // Other cameras have clocks of their own.
+        call(&mut memory, "a", "door", 9999, |_| ());
+        assert_eq!(call(&mut memory, "a", "gate", 1499, |n| n.keys("")), ["k"]);
+        assert_eq!(call(&mut memory, "a", "gate", 1500, |n| (n.get("k"), n.keys(""))), (None, vec![]));
+        assert_eq!(memory.bytes(), 0);
+        assert!(memory.cameras.is_empty());
+    }
+
+    #[test]
+    fn a_full_scope_refuses_and_expired_values_make_room() {
+        let mut memory = Memory::new();
+        let big = "x".repeat(800);
+        call(&mut memory, "a", "gate", 0, |n| {
+            set(n, "first", &big, Some(10)).unwrap();
+            assert_eq!(set(n, "second", &big, None), Err(Refused::Full));
+            assert_eq!(n.get("second"), None);
+            // Replacing counts the difference only.
+            set(n, "first", &big, Some(10)).unwrap();
+        });
+        assert_eq!(memory.bytes(), 800 + 5 + ENTRY_BYTES);
+        call(&mut memory, "a", "gate", 10, |n| set(n, "second", &big, None)).unwrap();
+        assert_eq!(call(&mut memory, "a", "gate", 10, |n| n.keys("")), ["second"]);
+        assert_eq!(memory.bytes(), 800 + 6 + ENTRY_BYTES);
+    }
+
+    #[test]
+    fn empty_values_are_not_free() {
+        let mut memory = Memory::new();
+        let kept = call(&mut memory, "a", "gate", 0, |n| {
+            (0..1000).filter(|i| set(n, &i.to_string(), "", None).is_ok()).count()
+        });
+        assert!(kept < 20, "{kept}");
+    }
+
+    #[test]
+    fn bad_keys_are_refused() {
+        let mut memory = Memory::new();
+        call(&mut memory, "a", "gate", 0, |n| {
+            assert_eq!(set(n, "", "v", None), Err(Refused::BadKey));
+            assert_eq!(set(n, &"k".repeat(KEY_BYTES + 1), "v", None), Err(Refused::BadKey));
+            assert_eq!(set(n, &"k".repeat(KEY_BYTES), "v", None), Ok(()));
+        });
+    }
+
+    #[test]
+    fn keys_are_listed_by_prefix_in_order_with_this_calls_changes() {
+        let mut memory = Memory::new();
+        call(&mut memory, "a", "gate", 0, |n| {
+            for key in ["t/2", "t/1", "u/1", "t"] {
+                set(n, key, "v", None).unwrap();
+            }
+        });
+        call(&mut memory, "a", "gate", 1, |n| {
+            n.delete("t/1");
+            n.delete("never there");
+            set(n, "t/0", "v", None).unwrap();
+            set(n, "t/9", "v", Some(0)).unwrap();
+            assert_eq!(n.keys("t/"), ["t/0", "t/2"]);
+            assert_eq!(n.keys("v"), Vec::<String>::new());
+        });
+        assert_eq!(call(&mut memory, "a", "gate", 2, |n| n.keys("")), ["t", "t/0", "t/2", "u/1"]);
+    }
+
+    #[test]
+    fn a_ttl_beyond_all_time_is_for_ever() {
+        let mut memory = Memory::new();
+        call(&mut memory, "a", "gate", i64::MAX - 1, |n| set(n, "k", "v", Some(u64::MAX))).unwrap();
+        assert!(call(&mut memory, "a", "gate", i64::MAX - 1, |n| n.get("k")).is_some());
+    }
+}
