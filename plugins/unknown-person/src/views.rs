@@ -10,7 +10,7 @@ const NEW_VIEW_BELOW: f32 = 0.6;
 /// in six gets above 0.2.
 const SAME_TRACK_FROM: f32 = 0.2;
 
-/// Up to four unlike views of one person: unit vectors to 8 bits a number, which moves a cosine by 0.002 at most.
+/// Up to four unlike views of one person: unit vectors to 8 bits a number, which moves a cosine by about 0.002.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Views(Vec<Vec<i8>>);
 
