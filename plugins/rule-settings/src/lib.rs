@@ -4,6 +4,7 @@
 mod explain;
 
 use schemars::JsonSchema;
+use serde::Serializer;
 use serde::de::DeserializeOwned;
 use std::ops::RangeInclusive;
 
@@ -99,6 +100,12 @@ pub fn schema<S: Settings>() -> String {
     schemars::schema_for!(S).as_value().to_string()
 }
 
+/// Writes an `f32` as a person would: 0.05, where serde widens it to 0.05000000074505806. For the defaults in
+/// the schema.
+pub fn short<S: Serializer>(number: &f32, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(number.to_string().parse().unwrap_or_else(|_| f64::from(*number)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,6 +114,7 @@ mod tests {
     #[derive(Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
     #[serde(default, deny_unknown_fields)]
     struct Lamp {
+        #[serde(serialize_with = "short")]
         brightness: f32,
         after_ms: u64,
         bulbs: Vec<Bulb>,
@@ -114,7 +122,7 @@ mod tests {
 
     impl Default for Lamp {
         fn default() -> Self {
-            Lamp { brightness: 0.5, after_ms: 100, bulbs: Vec::new() }
+            Lamp { brightness: 0.05, after_ms: 100, bulbs: Vec::new() }
         }
     }
 
@@ -199,6 +207,11 @@ mod tests {
         let (settings, problems) = read::<Lamp>(r#"{"after_ms": 0}"#);
         assert!(settings.is_some());
         assert_eq!(problems.into_iter().next().map(|p| p.severity), Some(Severity::Warning));
+    }
+
+    #[test]
+    fn the_schema_has_defaults_as_a_person_writes_them() {
+        assert!(schema::<Lamp>().contains(r#""default":0.05,"#), "{}", schema::<Lamp>());
     }
 
     #[test]

@@ -12,10 +12,12 @@ pub struct Settings {
     /// Measured with SFace on the ORL faces: at 0.40 one stranger in 1,200 is taken for another and one face in
     /// 500 makes its person a second stranger (none once three pictures are seen); OpenCV's 0.363 takes one in 360
     /// for another.
+    #[serde(serialize_with = "rule_settings::short")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub same_person: f32,
     /// A face is compared, remembered, or made a new stranger only from this quality on, 0 to 1: poor faces are
     /// like each other. Until then only its track says who it is.
+    #[serde(serialize_with = "rule_settings::short")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub min_quality: f32,
     /// How old a track must be before it is a new stranger, so that a flicker of the detector is none.
