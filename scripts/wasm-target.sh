@@ -76,12 +76,13 @@ by_rustup() {
 debian_package() {
   local name=$1 pattern=$2 folder=$3 mirror keys suite apt version
   command -v apt-get >/dev/null || return 1
-  mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2>/dev/null |
-    grep -E '^(deb |URIs:)' | grep -oE 'https?://[^ ]+' | head -n 1) || return 1
+  mirror=$(grep -rhE '^(deb |URIs:)' /etc/apt/sources.list /etc/apt/sources.list.d 2>/dev/null |
+    grep -oE 'https?://[^ ]+/debian/?( |$)' | head -n 1) || true
+  mirror=${mirror:-http://deb.debian.org/debian}
   keys=$(compgen -G "/usr/share/keyrings/debian-archive-keyring.*" | head -n 1)
   for suite in ${WASM_TARGET_SUITES:-trixie-backports forky sid trixie}; do
     mkdir -p "$home/apt/$suite"/{lists,cache/archives}/partial
-    echo "deb [signed-by=$keys] $mirror $suite main" >"$home/apt/$suite/sources.list"
+    echo "deb [signed-by=$keys] ${mirror% } $suite main" >"$home/apt/$suite/sources.list"
     apt=(-q -o "Dir::Etc::sourcelist=$home/apt/$suite/sources.list" -o Dir::Etc::sourceparts=-
       -o "Dir::State::lists=$home/apt/$suite/lists" -o "Dir::Cache=$home/apt/$suite/cache"
       -o APT::Sandbox::User=root -o Acquire::Retries=3)
@@ -103,7 +104,7 @@ debian_package() {
 find_library() {
   library=${WASM_TARGET_LIBRARY:-$rustlib/src/rust/library}
   [ ! -f "$library/Cargo.lock" ] || return 0
-  debian_package rust-src "^${release//./\\.}(\\+|-)" "$work/rust-src" ||
+  [ -d "$work/rust-src" ] || debian_package rust-src "^${release//./\\.}(\\+|-)" "$work/rust-src" ||
     die "no source of the standard library of rustc $release: 'rustup component add rust-src', or set WASM_TARGET_LIBRARY"
   library=$(echo "$work"/rust-src/usr/src/rustc-*/library)
   # Debian takes the prebuilt objects out of the vendored crates, wit-bindgen's among them: cargo must fetch
