@@ -12,7 +12,7 @@ SHELL := /bin/bash
 .ONESHELL:
 MAKEFLAGS += --no-print-directory
 
-export EVERYFRAME_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/everyframe
+export EVERYFRAME_CACHE := $(abspath $(or $(EVERYFRAME_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/everyframe))
 export CARGO_TARGET_DIR ?= $(EVERYFRAME_CACHE)/target
 # The components that the demo and the tests load; those of cargo component lie beside them.
 export EVERYFRAME_PLUGINS ?= $(CARGO_TARGET_DIR)/components/wasip2
@@ -91,6 +91,12 @@ test-python: setup-test
 test-host: build build-rules-component
 	@echo "test: the host, and all of it end to end"
 	cargo test $(cargo_flags)
+
+.PHONY: format
+format: setup-lint ## lay out Rust and TOML as the linters want them
+	cargo fmt --all
+	(cd plugins && cargo fmt --all)
+	$(venv)/taplo fmt
 
 .PHONY: lint lint-text lint-rust
 lint: lint-text lint-rust ## formatting, clippy, spelling, licences of the dependencies

@@ -9,6 +9,7 @@
 #   system:demo  system:test  rust  python:demo  python:test  python:bench  onnxruntime  models
 #   footage  wasm  tools:cargo-component  tools:cargo-deny
 set -euo pipefail
+# shellcheck source=scripts/setup/common.sh
 source "$(dirname "$0")/setup/common.sh"
 
 [ $# -gt 0 ] || { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0"; exit 2; }

@@ -11,6 +11,7 @@
 # Environment: WASM_TARGET_NO_RUSTUP=1 goes straight to 3 (to test it); WASM_TARGET_SUITES="NAME..." the Debian
 # suites to look in; WASM_TARGET_LIBRARY=DIR the `library` folder of this rustc's source, instead of Debian's.
 set -euo pipefail
+# shellcheck source=scripts/setup/common.sh
 source "$(dirname "$0")/setup/common.sh"
 
 say() { echo "wasm-target: $*"; }

