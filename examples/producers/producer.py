@@ -57,6 +57,7 @@ def main():
             "acks": "all",
             "message.max.bytes": 10_000_000,
             "delivery.timeout.ms": int(given.timeout * 1000),
+            "reconnect.backoff.ms": 1000,
         }
     )
     acknowledged, failures = 0, []
