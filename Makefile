@@ -37,13 +37,13 @@ help: ## list the targets
 
 .PHONY: setup setup-test setup-lint setup-bench
 setup: ## install what the demo needs (each step only if it is missing)
-	@scripts/setup.sh system:demo rust python:demo onnxruntime models footage wasm
+	@scripts/setup.sh system:demo rust:build python:demo onnxruntime models footage wasm
 
 setup-test: setup ## install what the tests need besides
 	@scripts/setup.sh system:test python:test tools:cargo-component
 
 setup-lint: setup
-	@scripts/setup.sh system:test python:test tools:cargo-deny
+	@scripts/setup.sh system:test rust:lint python:test tools:cargo-deny
 
 setup-bench: setup
 	@scripts/setup.sh python:bench

@@ -2,7 +2,7 @@
 # Cargo tools that are to be had only as source; parts: cargo-component, cargo-deny.
 
 title() { echo "$1 $(version "$1")"; }
-cost() { echo "compiled once: 4 to 10 minutes"; }
+cost() { echo "compiled once, 4 to 10 minutes; $logs/tools-$1.log shows how far it is"; }
 
 version() {
   case $1 in
