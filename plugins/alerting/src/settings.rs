@@ -187,8 +187,8 @@ mod tests {
     #[test]
     fn a_slip_is_found_wherever_it_is() {
         assert_eq!(
-            problems(r#"{"unknown": {"loitering": {"sevrity": "info"}}}"#)[0].0,
-            "unknown.loitering.sevrity"
+            problems(r#"{"unknown": {"loitering": {"severity_": "info"}}}"#)[0].0,
+            "unknown.loitering.severity_"
         );
         assert_eq!(problems(r#"{"known": {"severity": "urgent"}}"#)[0].0, "known.severity");
         assert_eq!(problems(r#"{"schedule": [{"days": ["monday"]}]}"#)[0].0, "schedule[0].days[0]");

@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn distance_counts_edits() {
         assert_eq!(distance("threshold", "threshold"), 0);
-        assert_eq!(distance("treshold", "threshold"), 1);
+        assert_eq!(distance("threshold_", "threshold"), 1);
         assert_eq!(distance("", "abc"), 3);
         assert_eq!(distance("kitten", "sitting"), 3);
     }
