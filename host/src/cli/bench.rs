@@ -7,6 +7,7 @@ use crate::config::Loaded;
 use crate::face::Embedding;
 use crate::gallery::{Sample, store};
 use crate::kafka::Producer;
+use crate::rules::Rules;
 use crate::run::{Host, Snapshot};
 use crate::vision::Spent;
 use anyhow::{Result, bail};
@@ -85,7 +86,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     if let Some(max_side) = arguments.max_side {
         more += &format!("[vision.detector]\nmax_side = {max_side}\n");
     }
-    let loaded = Loaded::for_host(&write_config(folder.path(), &broker.address, &arguments.plugins, &more)?)?;
+    let loaded = Loaded::read(&write_config(folder.path(), &broker.address, &arguments.plugins, &more)?)?;
     let config = &loaded.config;
     broker.create_topics(config, &runtime)?;
 
@@ -106,7 +107,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         enrol_made_up_people(arguments.people, &vision.models().embedder.sha256, &producer, &config.topics.gallery)?;
         vision.models().to_string()
     };
-    let host = Host::start(&loaded, &super::cache_folder()?, runtime.handle().clone())?;
+    let rules = Rules::load(&config.rules, runtime.handle().clone())?;
+    let host = Host::start(config, rules, &super::cache_folder()?)?;
     let stop = Arc::new(AtomicBool::new(false));
     let (cpu, wall) = (cpu_time(), Instant::now());
     let (ran, took) = std::thread::scope(|scope| {

@@ -2,8 +2,7 @@
 
 use super::DONE;
 use crate::config::{Config, ConfigError, Loaded};
-use crate::rules::Rules;
-use crate::run::RunError;
+use crate::rules::{RuleError, Rules};
 use anyhow::Result;
 use std::path::PathBuf;
 
@@ -30,12 +29,15 @@ enum Command {
 pub fn run(arguments: Arguments) -> Result<u8> {
     match arguments.command {
         Command::Check { file } => {
-            let loaded = Loaded::for_host(&file)?;
+            let loaded = Loaded::read(&file)?;
             let runtime = super::runtime()?;
             let rules = Rules::load(&loaded.config.rules, runtime.handle().clone())
-                .map_err(|error| explained(&loaded, RunError::Rules(error)))?;
+                .map_err(|error| explained(&loaded, error))?;
             for rule in rules.descriptions() {
-                println!("{}: {} {}, sha256 {}", rule.name, rule.kind, rule.version, rule.sha256);
+                println!("{}: {} {}, sha256 {}", rule.name, rule.title, rule.version, rule.sha256);
+            }
+            for warning in rules.warnings() {
+                println!("{}: {warning}", file.display());
             }
             println!("{}: in order", file.display());
         }
@@ -45,13 +47,16 @@ pub fn run(arguments: Arguments) -> Result<u8> {
     Ok(DONE)
 }
 
-/// What a rule says against its settings is a problem of the file, with its line.
-pub fn explained(loaded: &Loaded, error: RunError) -> anyhow::Error {
-    match error {
-        RunError::Rules(error) if !error.problems().is_empty() => {
-            let problems = error.problems().iter();
-            ConfigError::Invalid(problems.map(|(key, message)| loaded.problem(key, message.clone())).collect()).into()
-        }
-        error => error.into(),
-    }
+/// What is wrong with a rule is a problem of the file, with its line.
+pub fn explained(loaded: &Loaded, error: RuleError) -> ConfigError {
+    let problems = error.problems.iter().map(|problem| {
+        let place = loaded.config.rules.iter().position(|rule| rule.name == problem.rule);
+        let key = match place {
+            Some(place) if problem.key.is_empty() => format!("rules[{place}]"),
+            Some(place) => format!("rules[{place}].{}", problem.key),
+            None => "rules".to_owned(),
+        };
+        loaded.problem(&key, problem.error.to_string())
+    });
+    ConfigError::Invalid(problems.collect())
 }

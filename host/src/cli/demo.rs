@@ -51,7 +51,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let stop = super::stop_on_signal(&runtime);
     let broker = EmbeddedBroker::start(folder.path())?;
     let file = super::broker::write_config(folder.path(), &broker.address, &arguments.plugins, "")?;
-    let config = Loaded::for_host(&file)?.config;
+    let config = Loaded::read(&file)?.config;
     broker.create_topics(&config, &runtime)?;
     println!("broker    {} (embedded, data in {})", broker.address, folder.path().display());
 

@@ -13,8 +13,6 @@ mod run;
 mod watch;
 
 use crate::config::{Config, ConfigError, KafkaSettings, Loaded};
-use crate::rules::RuleError;
-use crate::run::RunError;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 use std::io::IsTerminal as _;
@@ -106,12 +104,8 @@ pub fn main() -> ExitCode {
     };
     ExitCode::from(result.unwrap_or_else(|error| {
         eprintln!("everyframe: {error:#}");
-        if is_wrong_input(&error) { WRONG_INPUT } else { FAILED }
+        if error.is::<ConfigError>() { WRONG_INPUT } else { FAILED }
     }))
-}
-
-fn is_wrong_input(error: &anyhow::Error) -> bool {
-    error.is::<ConfigError>() || error.is::<RuleError>() || matches!(error.downcast_ref(), Some(RunError::Rules(_)))
 }
 
 fn start_logging(json: bool) {

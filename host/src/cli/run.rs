@@ -3,6 +3,7 @@
 use super::DONE;
 use crate::config::Loaded;
 use crate::kafka::{ensure, everyframe_topics};
+use crate::rules::Rules;
 use crate::run::Host;
 use anyhow::Result;
 use std::path::PathBuf;
@@ -17,13 +18,14 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> Result<u8> {
-    let loaded = Loaded::for_host(&arguments.config)?;
+    let loaded = Loaded::read(&arguments.config)?;
     let runtime = super::runtime()?;
+    let rules = Rules::load(&loaded.config.rules, runtime.handle().clone())
+        .map_err(|error| super::config::explained(&loaded, error))?;
     let stop = super::stop_on_signal(&runtime);
     let config = &loaded.config;
     runtime.block_on(ensure(&config.kafka, &everyframe_topics(config)))?;
-    let host = Host::start(&loaded, &super::cache_folder()?, runtime.handle().clone())
-        .map_err(|error| super::config::explained(&loaded, error))?;
+    let host = Host::start(config, rules, &super::cache_folder()?)?;
     tracing::info!(
         "at least once: a frame cut short by a crash is done again, and its records are recognisable by their ids"
     );

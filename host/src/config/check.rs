@@ -1,6 +1,6 @@
 //! What a type cannot say: ranges, names that must differ, files that must be there.
 
-use super::{Config, Limits, RuleKind, RuleSettings};
+use super::Config;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -19,21 +19,11 @@ const OURS: [&str; 10] = [
     "partition.assignment.strategy",
 ];
 
-/// Every problem outside the rules, as dotted key and message.
-pub(super) fn problems(config: &Config) -> Vec<(String, String)> {
+/// Every problem outside the rules, which are checked when they are loaded, as dotted key and message.
+pub fn problems(config: &Config) -> Vec<(String, String)> {
     let mut found = Found(Vec::new());
     kafka(config, &mut found);
     stages(config, &mut found);
-    found.0
-}
-
-/// Every problem of the rules that can be found without running them.
-pub(super) fn rules(config: &Config) -> Vec<(String, String)> {
-    let mut found = Found(Vec::new());
-    kinds(config, &mut found);
-    for (index, rule) in config.rules.iter().enumerate() {
-        self::rule(config, index, rule, &mut found);
-    }
     found.0
 }
 
@@ -107,45 +97,4 @@ fn stages(config: &Config, found: &mut Found) {
             found.add(key, format!("{} is not there", path.display()));
         }
     }
-}
-
-fn kinds(config: &Config, found: &mut Found) {
-    let count = |kind| config.rules.iter().filter(|rule| rule.kind == kind).count();
-    match count(RuleKind::MatchingPolicy) {
-        1 => {}
-        0 => found.add("rules", "no rule of kind \"matching-policy\"; add a [[rules]] table: it decides who a face is"),
-        n => found.add("rules", format!("{n} rules of kind \"matching-policy\"; keep one")),
-    }
-    if count(RuleKind::UnknownPerson) > 1 {
-        found.add("rules", "more than one rule of kind \"unknown-person\"; keep one");
-    }
-}
-
-fn rule(config: &Config, index: usize, rule: &RuleSettings, found: &mut Found) {
-    let key = |name: &str| format!("rules[{index}].{name}");
-    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    if rule.name.is_empty() || rule.name.len() > 64 || !rule.name.chars().all(legal) {
-        found.add(key("name"), format!("`{}` is no rule name; use letters, digits, `-`, `_`, at most 64", rule.name));
-    }
-    if config.rules[..index].iter().any(|other| other.name == rule.name) {
-        found.add(key("name"), format!("`{}` is the name of another rule too", rule.name));
-    }
-    if !rule.component.is_file() {
-        let path = rule.component.display();
-        found.add(key("component"), format!("no file {path}; build it with `cargo component build --release`"));
-    }
-    if let Some(sum) = &rule.sha256
-        && (sum.len() != 64 || !sum.chars().all(|c| c.is_ascii_hexdigit()))
-    {
-        found.add(key("sha256"), "must be 64 hexadecimal digits, as `sha256sum` prints them");
-    }
-    limits(&rule.limits, &key("limits"), found);
-}
-
-fn limits(limits: &Limits, key: &str, found: &mut Found) {
-    found.range(&format!("{key}.time_ms"), limits.time_ms, 1..=60_000);
-    found.range(&format!("{key}.memory_mb"), limits.memory_mb, 1..=1024);
-    found.range(&format!("{key}.state_bytes"), limits.state_bytes, 0..=64 << 20);
-    found.range(&format!("{key}.output_bytes"), limits.output_bytes, 1 << 10..=16 << 20);
-    found.range(&format!("{key}.log_lines"), limits.log_lines, 0..=10_000);
 }

@@ -66,26 +66,16 @@ struct Key {
 }
 
 impl Loaded {
-    /// Reads and checks a file, as far as any command needs it.
+    /// Reads and checks a file, all but the rules: these are checked when they are loaded. All problems found are
+    /// reported together.
     pub fn read(file: &Path) -> Result<Self, ConfigError> {
-        Self::checked(&text_of(file)?, file, check::problems)
+        let text = std::fs::read_to_string(file)
+            .map_err(|source| ConfigError::Unreadable { path: file.to_owned(), source })?;
+        Self::parse(&text, file)
     }
 
-    /// Reads and checks a file that a host is to run by: it has rules, too.
-    pub fn for_host(file: &Path) -> Result<Self, ConfigError> {
-        Self::host_text(&text_of(file)?, file)
-    }
-
-    fn host_text(text: &str, file: &Path) -> Result<Self, ConfigError> {
-        Self::checked(text, file, |config| [check::problems(config), check::rules(config)].concat())
-    }
-
-    /// All problems found are reported together. The file's folder is the base of paths.
-    fn checked(
-        text: &str,
-        file: &Path,
-        problems: impl Fn(&Config) -> Vec<(String, String)>,
-    ) -> Result<Self, ConfigError> {
+    /// Checks a configuration given as text; `file` names it in errors, and its folder is the base of paths.
+    fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
         let keys = keys_of(text);
         let mut config: Config = toml::from_str(text).map_err(|error| {
             let start = error.span().map_or(0, |span| span.start);
@@ -107,7 +97,7 @@ impl Loaded {
         config.vision.models.iter_mut().for_each(absolute);
         config.rules.iter_mut().map(|rule| &mut rule.component).for_each(absolute);
         let loaded = Self { config, file: file.to_owned(), keys };
-        let problems = problems(&loaded.config);
+        let problems = check::problems(&loaded.config);
         if problems.is_empty() {
             return Ok(loaded);
         }
@@ -129,10 +119,6 @@ impl Loaded {
         };
         Problem { file: self.file.clone(), line, key: key.to_owned(), message }
     }
-}
-
-fn text_of(file: &Path) -> Result<String, ConfigError> {
-    std::fs::read_to_string(file).map_err(|source| ConfigError::Unreadable { path: file.to_owned(), source })
 }
 
 /// Every key of the document with its place. Empty if the text is no TOML: then the parser says what is wrong.
@@ -181,7 +167,7 @@ mod tests {
     const RULES: &str = "[[rules]]\nname = \"who\"\nkind = \"matching-policy\"\ncomponent = \"Cargo.toml\"\n";
 
     fn parse(text: &str) -> Result<Loaded, ConfigError> {
-        Loaded::host_text(text, &Path::new(env!("CARGO_MANIFEST_DIR")).join("everyframe.toml"))
+        Loaded::parse(text, &Path::new(env!("CARGO_MANIFEST_DIR")).join("everyframe.toml"))
     }
 
     fn first_problem(text: &str) -> Problem {
@@ -223,12 +209,6 @@ mod tests {
         let problem = first_problem(&RULES.replace("matching-policy", "matching"));
         assert_eq!((problem.line, problem.key.as_str()), (Some(3), "rules[0].kind"));
         assert!(problem.message.contains("unknown-person"), "{}", problem.message);
-    }
-
-    #[test]
-    fn a_missing_component_is_named_with_its_line() {
-        let problem = first_problem(&RULES.replace("Cargo.toml", "nowhere.wasm"));
-        assert_eq!((problem.line, problem.key.as_str()), (Some(4), "rules[0].component"));
     }
 
     #[test]

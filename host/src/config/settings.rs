@@ -149,6 +149,17 @@ pub enum Provider {
     OpenvinoBf16,
 }
 
+impl std::fmt::Display for Provider {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Cpu => "cpu",
+            Self::Openvino => "openvino",
+            Self::OpenvinoBf16 => "openvino-bf16",
+        })
+    }
+}
+
 /// `[vision.detector]`
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

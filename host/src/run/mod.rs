@@ -7,13 +7,13 @@ mod totals;
 
 pub use totals::{Snapshot, Totals};
 
-use crate::config::{Config, Loaded};
+use crate::config::Config;
 use crate::event::{JudgedBy, Part};
 use crate::gallery::{Gallery, GalleryError};
 use crate::intake::Intake;
 use crate::kafka::{BrokerError, Producer};
 use crate::publish::Publisher;
-use crate::rules::{RuleError, Rules};
+use crate::rules::Rules;
 use crate::vision::{Spent, Vision, VisionError, Worker};
 use lanes::{Job, Jobs, Lanes};
 use stages::Stages;
@@ -23,15 +23,12 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Why a host cannot start, or go on.
+/// Why a host cannot start, or go on. What is wrong with its rules was said before.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// Models or their runtime.
     #[error(transparent)]
     Vision(#[from] VisionError),
-    /// A rule, or its settings.
-    #[error(transparent)]
-    Rules(#[from] RuleError),
     /// The gallery.
     #[error(transparent)]
     Gallery(#[from] GalleryError),
@@ -51,10 +48,9 @@ pub struct Host {
 }
 
 impl Host {
-    /// Loads models, rules and gallery, and starts the workers.
-    pub fn start(loaded: &Loaded, cache: &Path, runtime: tokio::runtime::Handle) -> Result<Self, RunError> {
-        let config = loaded.config.clone();
-        let rules = Rules::load(&config.rules, runtime)?;
+    /// Loads the models and the gallery, and starts the workers.
+    pub fn start(config: &Config, rules: Rules, cache: &Path) -> Result<Self, RunError> {
+        let config = config.clone();
         let vision = Vision::load(&config.vision, cache)?;
         tracing::info!("{}", vision.models());
         let gallery = Gallery::follow(&config, &vision.models().embedder.sha256)?;

@@ -147,8 +147,9 @@ impl Stages {
             height: size.1,
         };
         let begun = Instant::now();
+        let people: Arc<dyn People> = index;
         let judgement =
-            self.rules.judge(&facts, faces, index, &mut judging.memory).map_err(|failure| Parked {
+            self.rules.judge(&facts, faces, &people, &mut judging.memory).map_err(|failure| Parked {
                 stage: "rules",
                 reason: failure.kind.reason().to_owned(),
                 message: failure.to_string(),

@@ -1,5 +1,6 @@
 //! The models in use, and how each is run here.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -37,6 +38,23 @@ pub struct ModelInUse {
     pub variant: String,
     /// Everything that was tried on this machine, with its time or why it is no option.
     pub measured: Vec<Measured>,
+}
+
+impl fmt::Display for Models {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "detector {}, embedder {}", self.detector, self.embedder)
+    }
+}
+
+impl fmt::Display for ModelInUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {}", self.variant, self.provider)?;
+        let chosen = |m: &&Measured| m.variant == self.variant && m.provider == self.provider;
+        match self.measured.iter().find(chosen).and_then(|m| m.milliseconds) {
+            Some(milliseconds) => write!(f, " ({milliseconds:.1} ms)"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A model which is ready to be loaded again for each worker.

@@ -58,6 +58,23 @@ pub struct Spent {
     pub embedded: u64,
 }
 
+impl std::ops::Add for Spent {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            decode: self.decode + other.decode,
+            prepare: self.prepare + other.prepare,
+            detect: self.detect + other.detect,
+            locate: self.locate + other.locate,
+            align: self.align + other.align,
+            embed: self.embed + other.embed,
+            decoded: self.decoded + other.decoded,
+            embedded: self.embedded + other.embedded,
+        }
+    }
+}
+
 /// Detects and embeds. Made by [`Vision::worker`](super::Vision::worker).
 pub struct Worker {
     decoder: Decoder,
