@@ -135,7 +135,14 @@ mod tests {
             ledger.frame(0, offset, "gate", 3, Some(("s", offset)));
         }
         let report = ledger.report();
-        let expected = CameraCount { sent: 4, results: 1, dead_letters: 1, missing: 1, waiting: 1, ..Default::default() };
+        let expected = CameraCount {
+            sent: 4,
+            results: 1,
+            dead_letters: 1,
+            missing: 1,
+            waiting: 1,
+            ..Default::default()
+        };
         assert_eq!(report.total, expected);
         assert_eq!(report.missing["gate"], ["0/2"]);
     }

@@ -37,7 +37,12 @@ pub struct Tally {
 
 impl Agent {
     /// Sends until the source ends or `stop` is set, then waits for the acknowledgements.
-    pub fn run(&self, source: &mut Source, producer: &Producer, stop: &AtomicBool) -> Result<Tally, SourceError> {
+    pub fn run(
+        &self,
+        source: &mut Source,
+        producer: &Producer,
+        stop: &AtomicBool,
+    ) -> Result<Tally, SourceError> {
         let session = format!("{:x}-{:x}", now(), std::process::id());
         let acknowledged = Arc::new(AtomicU64::new(0));
         let refused: Arc<Mutex<Option<BrokerError>>> = Arc::default();
@@ -61,10 +66,17 @@ impl Agent {
             // A recording's time is where it is in the recording; a live picture's is now.
             let at = if live { now() } else { first_at + offset.as_millis() as i64 };
             let (sequence, at) = (read.to_string(), at.to_string());
-            let headers: [(&str, &[u8]); 3] =
-                [(SESSION, session.as_bytes()), (SEQUENCE, sequence.as_bytes()), (CAPTURED_AT, at.as_bytes())];
-            let record =
-                Record { topic: &self.topic, key: Some(self.camera.as_bytes()), value: Some(&picture), headers: &headers };
+            let headers: [(&str, &[u8]); 3] = [
+                (SESSION, session.as_bytes()),
+                (SEQUENCE, sequence.as_bytes()),
+                (CAPTURED_AT, at.as_bytes()),
+            ];
+            let record = Record {
+                topic: &self.topic,
+                key: Some(self.camera.as_bytes()),
+                value: Some(&picture),
+                headers: &headers,
+            };
             let (acknowledged, refused) = (acknowledged.clone(), refused.clone());
             producer.send(
                 record,
@@ -80,7 +92,8 @@ impl Agent {
         if let Err(error) = producer.flush(LAST_WAIT) {
             tracing::error!("{error}");
         }
-        let refused = refused.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(ToString::to_string);
+        let refused =
+            refused.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(ToString::to_string);
         Ok(Tally { read, acknowledged: acknowledged.load(Ordering::Relaxed), refused })
     }
 

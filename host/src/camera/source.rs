@@ -13,7 +13,9 @@ const FOLDER_RATE: f64 = 10.0;
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// Neither a file, a folder, a device nor an address.
-    #[error("{0}: no such file, folder or device; give a video file, a folder of pictures, a device number, or an rtsp:// or http:// address")]
+    #[error(
+        "{0}: no such file, folder or device; give a video file, a folder of pictures, a device number, or an rtsp:// or http:// address"
+    )]
     NotFound(String),
     /// OpenCV cannot open it.
     #[error("{0}: cannot be opened as video; is it one, and is it reachable?")]
@@ -56,9 +58,9 @@ impl Source {
     /// Frames per second, as the source itself says.
     pub fn rate(&self) -> f64 {
         match &self.kind {
-            Kind::Video { capture, .. } => {
-                Some(capture.get(CAP_PROP_FPS).unwrap_or(0.0)).filter(|rate| (0.1..=1000.0).contains(rate)).unwrap_or(25.0)
-            }
+            Kind::Video { capture, .. } => Some(capture.get(CAP_PROP_FPS).unwrap_or(0.0))
+                .filter(|rate| (0.1..=1000.0).contains(rate))
+                .unwrap_or(25.0),
             Kind::Folder { .. } => FOLDER_RATE,
         }
     }
@@ -97,7 +99,9 @@ fn video(name: &str) -> Result<Kind, SourceError> {
     let device = name.strip_prefix("/dev/video").unwrap_or(name).parse::<i32>();
     let capture = match device {
         Ok(number) => VideoCapture::new(number, CAP_ANY)?,
-        Err(_) if name.contains("://") || Path::new(name).is_file() => VideoCapture::from_file(name, CAP_FFMPEG)?,
+        Err(_) if name.contains("://") || Path::new(name).is_file() => {
+            VideoCapture::from_file(name, CAP_FFMPEG)?
+        }
         Err(_) => return Err(SourceError::NotFound(name.to_owned())),
     };
     if !capture.is_opened()? {
@@ -109,12 +113,13 @@ fn video(name: &str) -> Result<Kind, SourceError> {
 
 fn folder(name: &str) -> Result<Kind, SourceError> {
     let is_picture = |path: &PathBuf| {
-        path.extension()
-            .and_then(|extension| extension.to_str())
-            .is_some_and(|extension| ["jpg", "jpeg", "png", "webp"].contains(&extension.to_lowercase().as_str()))
+        path.extension().and_then(|extension| extension.to_str()).is_some_and(|extension| {
+            ["jpg", "jpeg", "png", "webp"].contains(&extension.to_lowercase().as_str())
+        })
     };
     let entries = std::fs::read_dir(name).map_err(|_| SourceError::NotFound(name.to_owned()))?;
-    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_picture).collect();
+    let mut files: Vec<PathBuf> =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_picture).collect();
     files.sort();
     if files.is_empty() {
         return Err(SourceError::NoPictures(name.to_owned()));
@@ -129,7 +134,8 @@ fn read_picture(path: &Path, quality: i32) -> Result<Vec<u8>, SourceError> {
     if bytes.starts_with(&[0xff, 0xd8]) {
         return Ok(bytes);
     }
-    let picture = imdecode(&Vector::from_slice(&bytes), IMREAD_COLOR).map_err(|error| bad(error.to_string()))?;
+    let picture =
+        imdecode(&Vector::from_slice(&bytes), IMREAD_COLOR).map_err(|error| bad(error.to_string()))?;
     if picture.empty() {
         return Err(bad("not a picture".into()));
     }

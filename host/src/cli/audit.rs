@@ -32,9 +32,14 @@ fn row(count: &CameraCount) -> [u64; 7] {
 
 /// The account as a table, with the places of missing frames under it.
 pub fn table(report: &Report) -> String {
-    let width = report.cameras.keys().map(|camera| camera.chars().count()).max().unwrap_or(0).max("camera".len());
+    let width =
+        report.cameras.keys().map(|camera| camera.chars().count()).max().unwrap_or(0).max("camera".len());
     let line = |name: &str, cells: [String; 7]| {
-        let cells: Vec<_> = cells.iter().zip(COLUMNS).map(|(cell, title)| format!("{cell:>width$}", width = title.len())).collect();
+        let cells: Vec<_> = cells
+            .iter()
+            .zip(COLUMNS)
+            .map(|(cell, title)| format!("{cell:>width$}", width = title.len()))
+            .collect();
         format!("{name:<width$}  {}\n", cells.join("  "))
     };
     let mut text = line("camera", COLUMNS.map(str::to_owned));

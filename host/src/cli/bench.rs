@@ -95,7 +95,11 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     for camera in cameras(&arguments.folder)? {
         let id = camera.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let agent = Agent { camera: id, topic: config.topics.frames.clone(), rate: None, repeat: false };
-        let tally = agent.run(&mut Source::open(&camera.to_string_lossy(), 90)?, &producer, &AtomicBool::new(false))?;
+        let tally = agent.run(
+            &mut Source::open(&camera.to_string_lossy(), 90)?,
+            &producer,
+            &AtomicBool::new(false),
+        )?;
         sent += tally.acknowledged;
     }
     if sent == 0 {
@@ -104,7 +108,12 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
 
     let models = {
         let vision = crate::vision::Vision::load(&config.vision, &super::cache_folder()?)?;
-        enrol_made_up_people(arguments.people, &vision.models().embedder.sha256, &producer, &config.topics.gallery)?;
+        enrol_made_up_people(
+            arguments.people,
+            &vision.models().embedder.sha256,
+            &producer,
+            &config.topics.gallery,
+        )?;
         vision.models().to_string()
     };
     let rules = Rules::load(&config.rules, runtime.handle().clone())?;
@@ -214,7 +223,10 @@ fn figures(totals: &Snapshot, spent: &Spent, (cpu, wall): (Duration, Duration), 
 fn print(figures: &Figures) {
     println!("{}", figures.models);
     println!("frames    {} ({} parked), faces {}", figures.frames, figures.parked, figures.faces);
-    println!("speed     {:.1} frames/s, {:.2} ms CPU a frame", figures.frames_per_second, figures.cpu_ms_per_frame);
+    println!(
+        "speed     {:.1} frames/s, {:.2} ms CPU a frame",
+        figures.frames_per_second, figures.cpu_ms_per_frame
+    );
     let stages = &figures.stages;
     for (name, milliseconds) in [
         ("decode", stages.decode),

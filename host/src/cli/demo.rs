@@ -123,7 +123,8 @@ fn enrol(folder: &Path, footage: &Path, config: &Path) -> Result<()> {
         pictures.push(picture);
     }
     let step = (pictures.len() / count).max(1);
-    let mut words = vec!["enrol".to_owned(), person.to_owned(), "--config".into(), config.display().to_string()];
+    let mut words =
+        vec!["enrol".to_owned(), person.to_owned(), "--config".into(), config.display().to_string()];
     for (number, picture) in pictures.iter().step_by(step).take(count).enumerate() {
         let file = folder.join(format!("{person}-{number}.jpg"));
         std::fs::write(&file, picture)?;
@@ -182,7 +183,11 @@ impl Part {
     fn failed(&self, what: &str) -> anyhow::Error {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
-        anyhow::anyhow!("{} {what}; its last lines:\n{}", self.name, lines[lines.len().saturating_sub(15)..].join("\n"))
+        anyhow::anyhow!(
+            "{} {what}; its last lines:\n{}",
+            self.name,
+            lines[lines.len().saturating_sub(15)..].join("\n")
+        )
     }
 }
 

@@ -40,7 +40,10 @@ pub fn run(arguments: Arguments) -> Result<u8> {
             for (person, samples) in &people {
                 let name = samples.last().map_or(*person, |sample| &sample.name);
                 if json {
-                    println!("{}", serde_json::json!({ "person": person, "name": name, "samples": samples.len() }));
+                    println!(
+                        "{}",
+                        serde_json::json!({ "person": person, "name": name, "samples": samples.len() })
+                    );
                 } else {
                     println!("{person}  {name}  {} samples", samples.len());
                 }
@@ -54,7 +57,9 @@ pub fn run(arguments: Arguments) -> Result<u8> {
             let config = connection.config()?;
             let removed = remove(&config, &Producer::new(&config.kafka)?, &person)?;
             if removed == 0 {
-                eprintln!("everyframe: nobody with the id `{person}` is enrolled; `everyframe gallery list` shows who is");
+                eprintln!(
+                    "everyframe: nobody with the id `{person}` is enrolled; `everyframe gallery list` shows who is"
+                );
                 return Ok(FAILED);
             }
             println!("{person}: {removed} samples erased");

@@ -31,8 +31,15 @@ impl Narrator {
                     let key = (result.camera.clone(), person.clone());
                     let last = self.seen.insert(key, result.captured_at);
                     if last.is_none_or(|last| result.captured_at - last > AWAY) {
-                        let likeness = face.candidates.iter().find(|c| c.person == *person).map_or(0.0, |c| c.similarity);
-                        let text = format!("{person} recognised, {:.0} % sure (similarity {likeness:.2})", confidence * 100.0);
+                        let likeness = face
+                            .candidates
+                            .iter()
+                            .find(|c| c.person == *person)
+                            .map_or(0.0, |c| c.similarity);
+                        let text = format!(
+                            "{person} recognised, {:.0} % sure (similarity {likeness:.2})",
+                            confidence * 100.0
+                        );
                         lines.push(self.line(result, "32", &text));
                     }
                 }
@@ -40,7 +47,9 @@ impl Narrator {
                     let text = match stranger.event {
                         Some(StrangerEvent::FirstSeen) => "is new here".to_owned(),
                         Some(StrangerEvent::Returned) => format!("is back, visit {}", stranger.visits),
-                        Some(StrangerEvent::Loitering) => format!("has stayed for {} s", stranger.dwell / 1000),
+                        Some(StrangerEvent::Loitering) => {
+                            format!("has stayed for {} s", stranger.dwell / 1000)
+                        }
                         None => continue,
                     };
                     lines.push(self.line(result, "33", &format!("{} {text}", stranger.id)));
@@ -60,11 +69,15 @@ impl Narrator {
             Severity::Critical => ("1;31", "CRITICAL"),
         };
         let text = format!("ALERT {severity}: {} [{}]", printable(&alert.text), alert.rule);
-        self.paint(colour, &format!("{}  {:<12} {text}", clock(event.data.captured_at), printable(&event.data.camera)))
+        self.paint(
+            colour,
+            &format!("{}  {:<12} {text}", clock(event.data.captured_at), printable(&event.data.camera)),
+        )
     }
 
     fn line(&self, result: &ResultData, colour: &str, text: &str) -> String {
-        let line = format!("{}  {:<12} {}", clock(result.captured_at), printable(&result.camera), printable(text));
+        let line =
+            format!("{}  {:<12} {}", clock(result.captured_at), printable(&result.camera), printable(text));
         self.paint(colour, &line)
     }
 

@@ -37,28 +37,31 @@ pub fn watch(config: &Config, from_start: bool, json: bool, stop: &AtomicBool) -
         false => Reader::from_end(&config.kafka, topic),
     };
     let topics = &config.topics;
-    let (results, alerts, parked) = (open(&topics.results)?, open(&topics.alerts)?, open(&topics.dead_letters)?);
+    let (results, alerts, parked) =
+        (open(&topics.results)?, open(&topics.alerts)?, open(&topics.dead_letters)?);
     let mut narrator = Narrator::new(std::io::stdout().is_terminal());
     let mut out = std::io::stdout();
     while !stop.load(Ordering::Relaxed) {
-        let mut lines = Vec::new();
-        while let Some(record) = results.follow(Duration::from_millis(20))? {
-            let value = record.value().unwrap_or_default();
-            match json {
-                true => lines.push(String::from_utf8_lossy(value).into_owned()),
-                false => lines.extend(serde_json::from_slice(value).map(|event| narrator.result(&event)).unwrap_or_default()),
-            }
-            if lines.len() > 100 {
-                break;
-            }
-        }
+        let (mut raised, mut lines) = (Vec::new(), Vec::new());
         while let Some(record) = alerts.follow(Duration::from_millis(5))? {
             let value = record.value().unwrap_or_default();
             match json {
-                true => lines.push(String::from_utf8_lossy(value).into_owned()),
-                false => lines.extend(serde_json::from_slice(value).map(|event| narrator.alert(&event))),
+                true => raised.push(String::from_utf8_lossy(value).into_owned()),
+                false => raised.extend(serde_json::from_slice(value).map(|event| narrator.alert(&event))),
             }
         }
+        // Results are looked at later and shown first: an alert reads better after what it is about.
+        for _ in 0..1000 {
+            let Some(record) = results.follow(Duration::from_millis(20))? else { break };
+            let value = record.value().unwrap_or_default();
+            match json {
+                true => lines.push(String::from_utf8_lossy(value).into_owned()),
+                false => lines.extend(
+                    serde_json::from_slice(value).map(|event| narrator.result(&event)).unwrap_or_default(),
+                ),
+            }
+        }
+        lines.append(&mut raised);
         while let Some(record) = parked.follow(Duration::from_millis(5))? {
             let camera = crate::intake::camera(record.key(), record.partition());
             let header = |name| record.header(name).unwrap_or("?").to_owned();

@@ -66,7 +66,10 @@ fn kafka(config: &Config, found: &mut Found) {
     ] {
         let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         if name.is_empty() || name.len() > 249 || !name.chars().all(legal) || name == "." || name == ".." {
-            found.add(key, format!("`{name}` is no topic name; use letters, digits, `.`, `_`, `-`, at most 249"));
+            found.add(
+                key,
+                format!("`{name}` is no topic name; use letters, digits, `.`, `_`, `-`, at most 249"),
+            );
         }
         if !seen.insert(name) {
             found.add(key, format!("`{name}` is the name of another topic too; each needs its own"));

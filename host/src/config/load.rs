@@ -101,7 +101,9 @@ impl Loaded {
         if problems.is_empty() {
             return Ok(loaded);
         }
-        Err(ConfigError::Invalid(problems.into_iter().map(|(key, message)| loaded.problem(&key, message)).collect()))
+        Err(ConfigError::Invalid(
+            problems.into_iter().map(|(key, message)| loaded.problem(&key, message)).collect(),
+        ))
     }
 
     /// A problem with a key of this file, for checks that need more than the file: the rules' own.
@@ -148,7 +150,11 @@ fn walk_value(value: &DeValue<'_>, path: &str, text: &str, keys: &mut Vec<Key>) 
         DeValue::Array(array) => {
             for (index, item) in array.iter().enumerate() {
                 let path = format!("{path}[{index}]");
-                keys.push(Key { path: path.clone(), line: line_of(text, item.span().start), span: item.span() });
+                keys.push(Key {
+                    path: path.clone(),
+                    line: line_of(text, item.span().start),
+                    span: item.span(),
+                });
                 walk_value(item.get_ref(), &path, text, keys);
             }
         }

@@ -73,13 +73,19 @@ impl Index {
         order.sort_unstable_by(better);
         order
             .into_iter()
-            .map(|place| Candidate { person: self.people[place].id.clone(), similarity: best[place].clamp(-1.0, 1.0) })
+            .map(|place| Candidate {
+                person: self.people[place].id.clone(),
+                similarity: best[place].clamp(-1.0, 1.0),
+            })
             .collect()
     }
 
     /// Looks a person up.
     pub fn find(&self, person: &str) -> Option<&Person> {
-        self.people.binary_search_by(|known| known.id.as_str().cmp(person)).ok().map(|place| &self.people[place])
+        self.people
+            .binary_search_by(|known| known.id.as_str().cmp(person))
+            .ok()
+            .map(|place| &self.people[place])
     }
 
     /// Everybody, by id.

@@ -88,7 +88,8 @@ pub fn remove(config: &Config, producer: &Producer, person: &str) -> Result<usiz
     let keys = samples.iter().filter(|(_, sample)| sample.person == person).map(|(key, _)| key);
     let mut removed = 0;
     for key in keys {
-        producer.send_and_wait(Record { topic, key: Some(key.as_bytes()), value: None, headers: &[] }, TIMEOUT)?;
+        producer
+            .send_and_wait(Record { topic, key: Some(key.as_bytes()), value: None, headers: &[] }, TIMEOUT)?;
         removed += 1;
     }
     Ok(removed)
@@ -125,7 +126,10 @@ impl Gallery {
         let index = Arc::new(ArcSwap::from_pointee(Index::new(samples.values(), model)));
         let others = samples.values().filter(|sample| sample.model != model).count();
         if others > 0 {
-            tracing::warn!(others, "samples of another embedding model are not compared: enrol these people again");
+            tracing::warn!(
+                others,
+                "samples of another embedding model are not compared: enrol these people again"
+            );
         }
         let stop = Arc::new(AtomicBool::new(false));
         let follower = std::thread::Builder::new().name("gallery".into()).spawn({
@@ -167,7 +171,9 @@ impl Drop for Gallery {
 }
 
 fn key(person: &str, id: &str) -> Result<String, GalleryError> {
-    let legal = !person.is_empty() && person.chars().count() <= 100 && !person.contains(|c: char| c == '/' || c.is_control());
+    let legal = !person.is_empty()
+        && person.chars().count() <= 100
+        && !person.contains(|c: char| c == '/' || c.is_control());
     if legal { Ok(format!("{person}/{id}")) } else { Err(GalleryError::BadId(person.to_owned())) }
 }
 

@@ -110,7 +110,8 @@ impl Intake {
     fn hold_back(&mut self) -> Result<(), BrokerError> {
         let failed = |error| BrokerError::from_rdkafka(error, &self.brokers);
         let assignment = self.consumer.assignment().map_err(failed)?;
-        let assigned: BTreeSet<i32> = assignment.elements().iter().map(|element| element.partition()).collect();
+        let assigned: BTreeSet<i32> =
+            assignment.elements().iter().map(|element| element.partition()).collect();
         self.paused.retain(|partition| assigned.contains(partition));
         for partition in assigned {
             let bytes = self.downstream.bytes(partition);
@@ -127,7 +128,8 @@ impl Intake {
 
     fn leave(&self) {
         if let Ok(assignment) = self.consumer.assignment() {
-            let partitions: Vec<i32> = assignment.elements().iter().map(|element| element.partition()).collect();
+            let partitions: Vec<i32> =
+                assignment.elements().iter().map(|element| element.partition()).collect();
             let done = self.downstream.close(&partitions);
             commit(&self.consumer, &self.topic, &done, CommitMode::Sync);
         }
@@ -156,7 +158,8 @@ impl ConsumerContext for Group {
                 }
             }
             Rebalance::Revoke(list) => {
-                let partitions: Vec<i32> = list.elements().iter().map(|element| element.partition()).collect();
+                let partitions: Vec<i32> =
+                    list.elements().iter().map(|element| element.partition()).collect();
                 tracing::info!(?partitions, "partitions revoked: finishing the frames that were begun");
                 // What is committed here is all: a later commit could move the next owner's offset back.
                 let done = self.downstream.close(&partitions);
@@ -199,6 +202,10 @@ fn pairs(offsets: &TopicPartitionList) -> Vec<(i32, i64)> {
 fn is_final(error: &KafkaError) -> bool {
     matches!(
         error.rdkafka_error_code(),
-        Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed)
+        Some(
+            RDKafkaErrorCode::Fatal
+                | RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::GroupAuthorizationFailed
+        )
     )
 }

@@ -80,10 +80,16 @@ impl<F, S, R> Lane<F, S, R> {
     /// The next frame to be seen, if it is among the first `window` of the lane: frames far ahead of the oldest
     /// unfinished one would only hold memory.
     pub fn dispatch(&mut self, window: usize) -> Option<(i64, F)> {
-        self.take_first(window, |step| matches!(step, Step::Waiting(_)), |_| true, Step::Seeing, |step| match step {
-            Step::Waiting(frame) => Some(frame),
-            _ => None,
-        })
+        self.take_first(
+            window,
+            |step| matches!(step, Step::Waiting(_)),
+            |_| true,
+            Step::Seeing,
+            |step| match step {
+                Step::Waiting(frame) => Some(frame),
+                _ => None,
+            },
+        )
     }
 
     /// A dispatched frame was seen.
@@ -93,11 +99,18 @@ impl<F, S, R> Lane<F, S, R> {
 
     /// The next frame in order, to be followed; all before it were.
     pub fn follow(&mut self) -> Option<(i64, S)> {
-        let followed = |step: &Step<F, S, R>| !matches!(step, Step::Waiting(_) | Step::Seeing | Step::Seen(_));
-        self.take_first(usize::MAX, |step| matches!(step, Step::Seen(_)), followed, Step::Embedding, |step| match step {
-            Step::Seen(seen) => Some(seen),
-            _ => None,
-        })
+        let followed =
+            |step: &Step<F, S, R>| !matches!(step, Step::Waiting(_) | Step::Seeing | Step::Seen(_));
+        self.take_first(
+            usize::MAX,
+            |step| matches!(step, Step::Seen(_)),
+            followed,
+            Step::Embedding,
+            |step| match step {
+                Step::Seen(seen) => Some(seen),
+                _ => None,
+            },
+        )
     }
 
     /// A followed frame has the embeddings that it needs.
@@ -111,10 +124,16 @@ impl<F, S, R> Lane<F, S, R> {
             return None;
         }
         let judged = |step: &Step<F, S, R>| matches!(step, Step::Publishing { .. } | Step::Done);
-        let next = self.take_first(usize::MAX, |step| matches!(step, Step::Ready(_)), judged, Step::Judging, |step| match step {
-            Step::Ready(ready) => Some(ready),
-            _ => None,
-        });
+        let next = self.take_first(
+            usize::MAX,
+            |step| matches!(step, Step::Ready(_)),
+            judged,
+            Step::Judging,
+            |step| match step {
+                Step::Ready(ready) => Some(ready),
+                _ => None,
+            },
+        );
         self.judging = next.is_some();
         next
     }

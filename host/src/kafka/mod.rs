@@ -82,7 +82,9 @@ pub(crate) fn client(settings: &KafkaSettings, defaults: &[(&str, &str)]) -> Cli
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &settings.brokers);
     config.set("client.id", "everyframe");
-    for (name, value) in defaults.iter().copied().chain(settings.properties.iter().map(|(n, v)| (n.as_str(), v.as_str()))) {
+    for (name, value) in
+        defaults.iter().copied().chain(settings.properties.iter().map(|(n, v)| (n.as_str(), v.as_str())))
+    {
         config.set(name, value);
     }
     config

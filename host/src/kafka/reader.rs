@@ -2,10 +2,10 @@
 
 use super::{BrokerError, consumer, partitions};
 use crate::config::KafkaSettings;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers as _};
-use rdkafka::{Message as _, Offset, TopicPartitionList};
+use rdkafka::{ClientContext, Message as _, Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -49,7 +49,7 @@ impl Received<'_> {
 
 /// Reads every partition of one topic.
 pub struct Reader {
-    consumer: BaseConsumer,
+    consumer: BaseConsumer<Quiet>,
     brokers: String,
     /// For each partition that is not read up yet: the offset at which its end was when the reader was made.
     open: BTreeMap<i32, i64>,
@@ -69,9 +69,9 @@ impl Reader {
     fn new(settings: &KafkaSettings, topic: &str, start: Offset) -> Result<Self, BrokerError> {
         let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
         // librdkafka wants a group for any assignment; this one is never joined and never commits.
-        let consumer: BaseConsumer =
+        let consumer: BaseConsumer<Quiet> =
             consumer(settings, &[("group.id", "everyframe-reader"), ("enable.partition.eof", "true")])
-                .create()
+                .create_with_context(Quiet)
                 .map_err(failed)?;
         let mut assignment = TopicPartitionList::new();
         let mut open = BTreeMap::new();
@@ -96,7 +96,6 @@ impl Reader {
         while !self.open.is_empty() {
             match self.consumer.poll(Duration::from_millis(100)) {
                 Some(Ok(message)) => {
-                    // SAFETY-free reborrow: the borrow checker cannot see that only this arm returns.
                     let (partition, offset) = (message.partition(), message.offset());
                     let Some(end) = self.open.get(&partition).copied() else { continue };
                     if offset + 1 >= end {
@@ -135,10 +134,22 @@ impl Reader {
     }
 }
 
+/// The end of a partition is news for us and no error; what is an error, `poll` returns.
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, "reader: {reason}");
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
 /// For each partition that the group has committed: its offset.
 pub fn committed(settings: &KafkaSettings, topic: &str) -> Result<BTreeMap<i32, u64>, BrokerError> {
     let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
-    let consumer: BaseConsumer = consumer(settings, &[("group.id", &settings.group)]).create().map_err(failed)?;
+    let consumer: BaseConsumer<Quiet> =
+        consumer(settings, &[("group.id", &settings.group)]).create_with_context(Quiet).map_err(failed)?;
     let mut wanted = TopicPartitionList::new();
     for partition in partitions(&consumer, topic, &settings.brokers)? {
         wanted.add_partition(topic, partition);

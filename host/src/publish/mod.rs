@@ -83,8 +83,12 @@ impl Publisher {
         };
         match outcome {
             Outcome::Judged { size, judgement, timings } => {
-                let alerts: Vec<_> =
-                    judgement.alerts.iter().enumerate().map(|(n, alert)| event::alert(frame, alert, n)).collect();
+                let alerts: Vec<_> = judgement
+                    .alerts
+                    .iter()
+                    .enumerate()
+                    .map(|(n, alert)| event::alert(frame, alert, n))
+                    .collect();
                 let ids = alerts.iter().map(|alert| alert.id.clone()).collect();
                 let result = event::result(frame, *size, &judgement.subjects, ids, *timings, &self.judged_by);
                 // Alerts first: they are what somebody waits for.
@@ -94,7 +98,8 @@ impl Publisher {
                 send(&self.topics.results, &json(&result), &[]);
             }
             Outcome::Parked(parked) => {
-                let (partition, offset) = (frame.position.partition.to_string(), frame.position.offset.to_string());
+                let (partition, offset) =
+                    (frame.position.partition.to_string(), frame.position.offset.to_string());
                 let headers: [(&str, &[u8]); 6] = [
                     (REASON, parked.reason.as_bytes()),
                     (STAGE, parked.stage.as_bytes()),

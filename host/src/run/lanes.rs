@@ -75,7 +75,10 @@ impl Downstream for Lanes {
                     .wait_timeout_while(passage, left, |passage| !passage.lane.is_empty())
                     .unwrap_or_else(PoisonError::into_inner);
                 if wait.timed_out() {
-                    tracing::warn!(partition, "frames unfinished in time: whoever has the partition next does them again");
+                    tracing::warn!(
+                        partition,
+                        "frames unfinished in time: whoever has the partition next does them again"
+                    );
                 }
                 Some((*partition, passage.lane.committable()?))
             })

@@ -55,7 +55,8 @@ impl Host {
         tracing::info!("{}", vision.models());
         let gallery = Gallery::follow(&config, &vision.models().embedder.sha256)?;
         tracing::info!(people = gallery.now().people().len(), "gallery read");
-        let publisher = Publisher::new(Producer::new(&config.kafka)?, config.topics.clone(), judged_by(&vision, &rules));
+        let publisher =
+            Publisher::new(Producer::new(&config.kafka)?, config.topics.clone(), judged_by(&vision, &rules));
         let count = worker_count(&config);
         let stages = Arc::new(Stages {
             gallery,
@@ -121,7 +122,8 @@ impl Host {
         while self.workers.iter().any(|worker| !worker.is_finished()) && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));
         }
-        let ended = self.workers.into_iter().filter(JoinHandle::is_finished).filter_map(|worker| worker.join().ok());
+        let ended =
+            self.workers.into_iter().filter(JoinHandle::is_finished).filter_map(|worker| worker.join().ok());
         (totals, ended.fold(Spent::default(), |all, one| all + one))
     }
 }
@@ -158,7 +160,8 @@ fn work(
 
 fn judged_by(vision: &Vision, rules: &Rules) -> JudgedBy {
     let models = vision.models();
-    let model = |name: &str, sha256: &str| Part { name: name.to_owned(), version: None, sha256: sha256.to_owned() };
+    let model =
+        |name: &str, sha256: &str| Part { name: name.to_owned(), version: None, sha256: sha256.to_owned() };
     JudgedBy {
         models: vec![
             model(&models.detector.name, &models.detector.sha256),
@@ -167,7 +170,11 @@ fn judged_by(vision: &Vision, rules: &Rules) -> JudgedBy {
         rules: rules
             .descriptions()
             .iter()
-            .map(|rule| Part { name: rule.name.clone(), version: Some(rule.version.clone()), sha256: rule.sha256.clone() })
+            .map(|rule| Part {
+                name: rule.name.clone(),
+                version: Some(rule.version.clone()),
+                sha256: rule.sha256.clone(),
+            })
             .collect(),
     }
 }

@@ -57,7 +57,8 @@ pub(super) struct Ready {
 impl Prepared {
     /// Follows the faces of a frame; frames of one camera come in order.
     pub fn new(frame: &Frame, seen: Seen, tracker: &mut Tracker) -> Self {
-        let qualities: Vec<f32> = seen.detections.iter().map(|face| quality(face, seen.width, seen.height)).collect();
+        let qualities: Vec<f32> =
+            seen.detections.iter().map(|face| quality(face, seen.width, seen.height)).collect();
         let followed = tracker.follow(frame.captured_at, first_track_id(frame), &seen.detections, &qualities);
         let faces = seen
             .detections
@@ -122,18 +123,26 @@ impl Stages {
 
     /// Searches the gallery and asks the rules; frames of one lane come in order.
     pub fn judge(&self, ready: Ready, judging: &mut Judging) -> Outcome {
-        let judged = ready.prepared.and_then(|prepared| guarded(|| self.judge_prepared(&ready.frame, prepared, judging)));
+        let judged = ready
+            .prepared
+            .and_then(|prepared| guarded(|| self.judge_prepared(&ready.frame, prepared, judging)));
         let outcome = judged.unwrap_or_else(Outcome::Parked);
         self.totals.count(&outcome);
         outcome
     }
 
-    fn judge_prepared(&self, frame: &Frame, prepared: Prepared, judging: &mut Judging) -> Result<Outcome, Parked> {
+    fn judge_prepared(
+        &self,
+        frame: &Frame,
+        prepared: Prepared,
+        judging: &mut Judging,
+    ) -> Result<Outcome, Parked> {
         let index = self.gallery.now();
         let appearances = judging.appearances.entry(frame.camera.clone()).or_default();
         let times = prepared.seen.times;
         let faces = self.settle(frame, &prepared.faces, appearances, &index);
-        appearances.forget(frame.captured_at.saturating_sub_unsigned(self.config.vision.tracker.lost_after_ms));
+        appearances
+            .forget(frame.captured_at.saturating_sub_unsigned(self.config.vision.tracker.lost_after_ms));
         if judging.appearances.len() > 1 {
             forget_cameras(&mut judging.appearances, Appearances::last_seen);
         }
@@ -148,12 +157,9 @@ impl Stages {
         };
         let begun = Instant::now();
         let people: Arc<dyn People> = index;
-        let judgement =
-            self.rules.judge(&facts, faces, &people, &mut judging.memory).map_err(|failure| Parked {
-                stage: "rules",
-                reason: failure.kind.reason().to_owned(),
-                message: failure.to_string(),
-            })?;
+        let judgement = self.rules.judge(&facts, faces, &people, &mut judging.memory).map_err(|failure| {
+            Parked { stage: "rules", reason: failure.kind.reason().to_owned(), message: failure.to_string() }
+        })?;
         let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
         let timings = Timings {
             decode_ms: milliseconds(times.decode),
@@ -173,8 +179,13 @@ impl Stages {
     ) -> Vec<Face> {
         let settled = faces.iter().zip(0u32..).map(|(face, index_in_frame)| {
             let new_id = first_track_id(frame) + JUMPED + u64::from(index_in_frame);
-            let (track, embedding) =
-                appearances.settle(face.track, face.embedding.clone(), face.quality, frame.captured_at, new_id);
+            let (track, embedding) = appearances.settle(
+                face.track,
+                face.embedding.clone(),
+                face.quality,
+                frame.captured_at,
+                new_id,
+            );
             Face {
                 index: index_in_frame,
                 detection: face.detection.clone(),
@@ -192,7 +203,12 @@ impl Stages {
 
     /// Sends what a frame causes. `acknowledged` is called for each record that is safe; a record refused for
     /// good ends the host, with the frame's offset not committed.
-    pub fn publish(self: &Arc<Self>, frame: &Frame, outcome: &Outcome, acknowledged: Arc<dyn Fn() + Send + Sync>) {
+    pub fn publish(
+        self: &Arc<Self>,
+        frame: &Frame,
+        outcome: &Outcome,
+        acknowledged: Arc<dyn Fn() + Send + Sync>,
+    ) {
         let stages = self.clone();
         self.publisher.publish(
             frame,
@@ -219,7 +235,8 @@ fn parked(error: &PictureError) -> Parked {
 /// A defect of ours on one frame parks that frame, with the rest unharmed.
 fn guarded<T>(stage: impl FnOnce() -> Result<T, Parked>) -> Result<T, Parked> {
     catch_unwind(AssertUnwindSafe(stage)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<&str>().map(ToString::to_string).or(panic.downcast_ref::<String>().cloned());
+        let text =
+            panic.downcast_ref::<&str>().map(ToString::to_string).or(panic.downcast_ref::<String>().cloned());
         let message = format!("a defect of Everyframe: {}", text.unwrap_or_default());
         Err(Parked { stage: "host", reason: "internal-error".into(), message })
     })

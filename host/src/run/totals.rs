@@ -44,7 +44,12 @@ impl Totals {
         match outcome {
             Outcome::Parked(parked) => {
                 totals.parked += 1;
-                tracing::warn!(reason = parked.reason, stage = parked.stage, "frame parked: {}", parked.message);
+                tracing::warn!(
+                    reason = parked.reason,
+                    stage = parked.stage,
+                    "frame parked: {}",
+                    parked.message
+                );
             }
             Outcome::Judged { judgement, timings, .. } => {
                 totals.judged += 1;
