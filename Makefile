@@ -26,6 +26,7 @@ rules := matching_policy unknown_person alerting
 # The broker has dependencies which declare a newer Rust than they need.
 host := -p everyframe
 broker := -p everyframe-broker --ignore-rust-version
+cargo := $(CURDIR)/scripts/cargo.sh
 cargo_flags := --release --locked
 
 # collect FROM INTO: copies the three components from cargo's output to a folder of their own.
@@ -54,22 +55,22 @@ build: build-rules build-host build-broker ## compile everything, as released
 build-rules: setup
 	@echo "build: the rules, as WebAssembly components"
 	cd plugins
-	CARGO_TARGET_DIR=$(plugins_target) cargo build $(cargo_flags) --target wasm32-wasip2
+	CARGO_TARGET_DIR=$(plugins_target) $(cargo) build $(cargo_flags) --target wasm32-wasip2
 	$(call collect,$(plugins_target)/wasm32-wasip2/release,$(components)/wasip2)
 
 build-rules-component: setup-test
 	@echo "build: the rules, as WebAssembly components, by cargo component"
 	cd plugins
-	PATH=$(tools):$$PATH CARGO_TARGET_DIR=$(plugins_target) cargo component build $(cargo_flags)
+	PATH=$(tools):$$PATH CARGO_TARGET_DIR=$(plugins_target) $(cargo) component build $(cargo_flags)
 	$(call collect,$(plugins_target)/wasm32-wasip1/release,$(components)/component)
 
 build-host: setup
 	@echo "build: the host"
-	cargo build $(cargo_flags) $(host)
+	$(cargo) build $(cargo_flags) $(host)
 
 build-broker: setup
 	@echo "build: the embedded broker"
-	cargo build $(cargo_flags) $(broker)
+	$(cargo) build $(cargo_flags) $(broker)
 
 .PHONY: demo
 demo: build ## four cameras, a known man, a stranger, three rules: about a minute
@@ -81,7 +82,7 @@ test: test-rules test-python test-host ## set up, build and run every test
 test-rules: setup-test
 	@echo "test: the rules, natively"
 	cd plugins
-	CARGO_TARGET_DIR=$(plugins_target) cargo test $(cargo_flags)
+	CARGO_TARGET_DIR=$(plugins_target) $(cargo) test $(cargo_flags)
 
 test-python: setup-test
 	@echo "test: the set-up's own scripts, and the models"
@@ -90,7 +91,7 @@ test-python: setup-test
 
 test-host: build build-rules-component
 	@echo "test: the host, and all of it end to end"
-	cargo test $(cargo_flags)
+	$(cargo) test $(cargo_flags)
 
 .PHONY: format
 format: setup-lint ## lay out Rust and TOML as the linters want them
@@ -111,9 +112,9 @@ lint-text: setup-lint
 
 lint-rust: setup-lint
 	@echo "lint: clippy, licences and sources of the dependencies"
-	cargo clippy $(cargo_flags) --all-targets -- -D warnings
-	cargo clippy $(cargo_flags) --all-targets $(broker) -- -D warnings
-	(cd plugins && CARGO_TARGET_DIR=$(plugins_target) cargo clippy $(cargo_flags) --all-targets -- -D warnings)
+	$(cargo) clippy $(cargo_flags) --all-targets -- -D warnings
+	$(cargo) clippy $(cargo_flags) --all-targets $(broker) -- -D warnings
+	(cd plugins && CARGO_TARGET_DIR=$(plugins_target) $(cargo) clippy $(cargo_flags) --all-targets -- -D warnings)
 	for manifest in Cargo.toml plugins/Cargo.toml; do
 		cargo fetch --quiet --locked --manifest-path $$manifest
 		$(tools)/cargo-deny --offline --manifest-path $$manifest --locked check --config deny.toml bans licenses sources
