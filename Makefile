@@ -117,7 +117,7 @@ lint-rust: setup-lint
 	(cd plugins && CARGO_TARGET_DIR=$(plugins_target) $(cargo) clippy $(cargo_flags) --all-targets -- -D warnings)
 	for manifest in Cargo.toml plugins/Cargo.toml; do
 		cargo fetch --quiet --locked --manifest-path $$manifest
-		$(tools)/cargo-deny --offline --manifest-path $$manifest --locked check --config deny.toml bans licenses sources
+		$(tools)/cargo-deny --frozen --config deny.toml --manifest-path $$manifest check --allow license-exception-not-encountered bans licenses sources
 	done
 
 .PHONY: bench
