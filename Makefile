@@ -19,8 +19,8 @@ export EVERYFRAME_PLUGINS ?= $(CARGO_TARGET_DIR)/components/wasip2
 
 components := $(CARGO_TARGET_DIR)/components
 plugins_target := $(CARGO_TARGET_DIR)/plugins
-tools := $(EVERYFRAME_CACHE)/tools/bin
-venv := $(EVERYFRAME_CACHE)/python/bin
+# What the set-up installed comes first: cargo component, kcat, and a Python that has confluent-kafka.
+export PATH := $(EVERYFRAME_CACHE)/tools/bin:$(EVERYFRAME_CACHE)/python/bin:$(PATH)
 rules := matching_policy unknown_person alerting
 
 # The broker has dependencies which declare a newer Rust than they need.
@@ -41,7 +41,7 @@ setup: ## install what the demo needs (each step only if it is missing)
 	@scripts/setup.sh system:demo rust:build python:demo onnxruntime models footage wasm
 
 setup-test: setup ## install what the tests need besides
-	@scripts/setup.sh system:test python:test tools:cargo-component
+	@scripts/setup.sh system:test python:test kcat tools:cargo-component
 
 setup-lint: setup
 	@scripts/setup.sh system:test rust:lint python:test tools:cargo-deny
@@ -61,7 +61,7 @@ build-rules: setup
 build-rules-component: setup-test
 	@echo "build: the rules, as WebAssembly components, by cargo component"
 	cd plugins
-	PATH=$(tools):$$PATH CARGO_TARGET_DIR=$(plugins_target) $(cargo) component build $(cargo_flags)
+	CARGO_TARGET_DIR=$(plugins_target) $(cargo) component build $(cargo_flags)
 	$(call collect,$(plugins_target)/wasm32-wasip1/release,$(components)/component)
 
 build-host: setup
@@ -86,8 +86,8 @@ test-rules: setup-test
 
 test-python: setup-test
 	@echo "test: the set-up's own scripts, and the models"
-	$(venv)/python -m unittest discover --start-directory scripts/tests
-	$(venv)/python scripts/models.py verify $(EVERYFRAME_CACHE)/models
+	python -m unittest discover --start-directory scripts/tests
+	python scripts/models.py verify $(EVERYFRAME_CACHE)/models
 
 test-host: build build-rules-component
 	@echo "test: the host, and all of it end to end"
@@ -97,7 +97,7 @@ test-host: build build-rules-component
 format: setup-lint ## lay out Rust and TOML as the linters want them
 	cargo fmt --all
 	(cd plugins && cargo fmt --all)
-	$(venv)/taplo fmt
+	taplo fmt
 
 .PHONY: lint lint-text lint-rust
 lint: lint-text lint-rust ## formatting, clippy, spelling, licences of the dependencies
@@ -106,8 +106,8 @@ lint-text: setup-lint
 	@echo "lint: formatting, spelling, scripts"
 	cargo fmt --all --check
 	(cd plugins && cargo fmt --all --check)
-	$(venv)/typos
-	$(venv)/taplo fmt --check
+	typos
+	taplo fmt --check
 	shellcheck --external-sources .ci/run $$(git ls-files '*.sh')
 
 lint-rust: setup-lint
@@ -117,7 +117,7 @@ lint-rust: setup-lint
 	(cd plugins && CARGO_TARGET_DIR=$(plugins_target) $(cargo) clippy $(cargo_flags) --all-targets -- -D warnings)
 	for manifest in Cargo.toml plugins/Cargo.toml; do
 		cargo fetch --quiet --locked --manifest-path $$manifest
-		$(tools)/cargo-deny --frozen --config deny.toml --manifest-path $$manifest check --allow license-exception-not-encountered bans licenses sources
+		cargo-deny --frozen --config deny.toml --manifest-path $$manifest check --allow license-exception-not-encountered bans licenses sources
 	done
 
 .PHONY: bench
