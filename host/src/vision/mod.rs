@@ -24,6 +24,7 @@ mod providers;
 mod quality;
 mod runtime;
 mod track;
+mod turbo;
 mod worker;
 mod yunet;
 
