@@ -4,6 +4,7 @@ use super::contract::{CONTRACTS, Contract, PACKAGE, interface_of};
 use super::error::{LoadError, kind_name};
 use super::limits::{COMPONENT_BYTES, presentable};
 use crate::config::{RuleKind, RuleSettings};
+use semver::Version;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, Read};
@@ -143,7 +144,7 @@ fn numbers(version: &str) -> Option<(u64, u64, u64)> {
 fn unknown_version(interface: &str, version: &str) -> LoadError {
     let spoken: Vec<&str> = CONTRACTS.iter().map(|contract| contract.version).collect();
     let newest = spoken.last().copied().unwrap_or_default();
-    let advice = if numbers(version) > numbers(newest) {
+    let advice = if Version::parse(version).ok() > Version::parse(newest).ok() {
         format!(
             "which is newer than this host (it speaks {}): upgrade everyframe, or build the rule against `wit/{newest}`",
             spoken.join(", ")

@@ -153,7 +153,7 @@ impl ResourceLimiter for Guard {
 /// rewrite a terminal or forge a log line).
 pub(super) fn presentable(text: &str, bytes: usize) -> String {
     let mut shown = String::with_capacity(text.len().min(bytes));
-    for c in text.trim().chars() {
+    for c in text.trim_matches(|c: char| c.is_whitespace() || is_control(c)).chars() {
         if shown.len() + c.len_utf8() > bytes {
             shown.push('…');
             break;
