@@ -97,7 +97,8 @@ impl Narrator {
     /// What there was since the last summary; none if there was nothing.
     pub fn summary(&mut self) -> Option<String> {
         let Counts { frames, faces, alerts, parked } = std::mem::take(&mut self.since_summary);
-        let text = format!("            {frames} more frames · {faces} faces · {alerts} alerts · {parked} parked");
+        let text =
+            format!("            {frames} more frames · {faces} faces · {alerts} alerts · {parked} parked");
         (frames + alerts + parked > 0).then(|| self.paint("2", &text))
     }
 

@@ -54,7 +54,9 @@ pub fn watch(config: &Config, from_start: bool, json: bool, stop: &AtomicBool) -
             let value = record.value().unwrap_or_default();
             match json {
                 true => lines.push(String::from_utf8_lossy(value).into_owned()),
-                false => lines.extend(serde_json::from_slice(value).map(|event| narrator.result(&event)).unwrap_or_default()),
+                false => lines.extend(
+                    serde_json::from_slice(value).map(|event| narrator.result(&event)).unwrap_or_default(),
+                ),
             }
         }
         lines.append(&mut raised);
