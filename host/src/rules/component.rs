@@ -58,9 +58,14 @@ impl ComponentFile {
 
     /// Compiles it.
     pub(super) fn compile(&self, engine: &Engine) -> Result<Component, LoadError> {
-        Component::from_binary(engine, &self.bytes).map_err(|error| LoadError::Damaged {
-            path: self.path.clone(),
-            reason: presentable(&format!("{error:#}"), 1000),
+        Component::from_binary(engine, &self.bytes).map_err(|error| {
+            let (path, reason) = (self.path.clone(), presentable(&format!("{error:#}"), 1000));
+            // The pool's words; it has no error type for it.
+            if reason.contains("exceeds the limit of") {
+                LoadError::TooBig { path, reason }
+            } else {
+                LoadError::Damaged { path, reason }
+            }
         })
     }
 }
