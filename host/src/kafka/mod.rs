@@ -56,23 +56,24 @@ pub enum BrokerError {
 
 impl BrokerError {
     pub(crate) fn from_rdkafka(error: KafkaError, brokers: &str) -> Self {
-        match error {
-            KafkaError::ClientConfig(_, reason, name, _) => Self::Property(format!("{name}: {reason}")),
-            KafkaError::ClientCreation(reason) => Self::Property(reason),
-            error
-                if matches!(
-                    error.rdkafka_error_code(),
-                    Some(
-                        RDKafkaErrorCode::AllBrokersDown
-                            | RDKafkaErrorCode::BrokerTransportFailure
-                            | RDKafkaErrorCode::OperationTimedOut
-                            | RDKafkaErrorCode::Resolve
-                    )
-                ) =>
-            {
-                Self::Unreachable { brokers: brokers.to_owned(), reason: error.to_string() }
-            }
-            error => Self::Other(error.to_string()),
+        let code = match &error {
+            // rdkafka does not tell the code of these.
+            KafkaError::AdminOp(code) => Some(*code),
+            error => error.rdkafka_error_code(),
+        };
+        match (error, code) {
+            (KafkaError::ClientConfig(_, reason, name, _), _) => Self::Property(format!("{name}: {reason}")),
+            (KafkaError::ClientCreation(reason), _) => Self::Property(reason),
+            (
+                error,
+                Some(
+                    RDKafkaErrorCode::AllBrokersDown
+                    | RDKafkaErrorCode::BrokerTransportFailure
+                    | RDKafkaErrorCode::OperationTimedOut
+                    | RDKafkaErrorCode::Resolve,
+                ),
+            ) => Self::Unreachable { brokers: brokers.to_owned(), reason: error.to_string() },
+            (error, _) => Self::Other(error.to_string()),
         }
     }
 }
