@@ -178,7 +178,13 @@ pub struct DetectorSettings {
 
 impl Default for DetectorSettings {
     fn default() -> Self {
-        // Score and overlap: OpenCV Zoo's demo of YuNet; `docs/` has what other scores find in the footage.
+        // Score: in the 977 frames of the footage, real faces score 0.89 or more and everything else less than 0.5;
+        // OpenCV Zoo's demo of YuNet, from which the overlap is, takes 0.6 too.
+        //
+        // Longer side: 640 finds the same faces in the footage, in half the detector's time for frames of
+        // 960 × 540. But in 1920 × 1080 a face 40 pixels wide then has landmarks too coarse to align it by: its
+        // embedding has a cosine of 0.73 to the same face large, against 0.91 with 960, and 30 pixels 0.36 against
+        // 0.74. Cameras of 640 × 480 and less pay nothing for it.
         Self {
             model: "yunet-2023mar".into(),
             provider: Provider::Auto,

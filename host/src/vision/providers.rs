@@ -72,7 +72,7 @@ pub(super) fn measure(
             let begun = Instant::now();
             match probe.ask(&mut **running) {
                 Ok(_) => {
-                    let took = begun.elapsed().as_secs_f64() * 1e3;
+                    let took = begun.elapsed().as_micros() as f64 / 1e3;
                     let least = measured.milliseconds.map_or(took, |least| least.min(took));
                     measured.milliseconds = Some(least);
                 }
