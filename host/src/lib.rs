@@ -4,14 +4,18 @@
 //! searched for in the `gallery`, judged by `rules` and published by `publish`. `run` joins them.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod audit;
 pub mod camera;
 pub mod cli;
 pub mod config;
+pub mod event;
 pub mod face;
 pub mod frame;
 pub mod gallery;
 pub mod intake;
 pub mod judgement;
+pub mod kafka;
 pub mod publish;
 pub mod rules;
+pub mod run;
 pub mod vision;

@@ -1,2 +1,5 @@
-//! x
-fn main() {}
+//! The `everyframe` command.
+
+fn main() -> std::process::ExitCode {
+    everyframe::cli::main()
+}

@@ -58,6 +58,9 @@ async fn main() -> Result<()> {
         .build()
         .await
         .with_context(|| format!("cannot open the data in {}", arguments.data.display()))?;
-    broker.main(tokio::time::Instant::now()).await.with_context(|| format!("cannot serve on {}", arguments.listen))?;
+    broker
+        .main(tokio::time::Instant::now())
+        .await
+        .with_context(|| format!("cannot serve on {}", arguments.listen))?;
     Ok(())
 }

@@ -1,1 +1,162 @@
 //! The command line: one file for each command.
+
+mod audit;
+mod bench;
+mod broker;
+mod camera;
+mod config;
+mod demo;
+mod enrol;
+mod gallery;
+mod narrate;
+mod run;
+mod watch;
+
+use crate::config::{Config, ConfigError, KafkaSettings, Loaded};
+use anyhow::{Context as _, Result};
+use clap::{Args, Parser, Subcommand};
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Exit statuses: done; not done, or frames are missing; the command line or the configuration is wrong.
+const DONE: u8 = 0;
+const FAILED: u8 = 1;
+const WRONG_INPUT: u8 = 2;
+
+/// A recognition runtime that accounts for every frame.
+///
+/// Cameras put frames into Kafka; the host recognises faces and asks your WebAssembly rules what to make of them.
+#[derive(Parser)]
+#[command(name = "everyframe", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// Log as JSON, for machines. What is logged: RUST_LOG, `info` by default.
+    #[arg(long, global = true)]
+    log_json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Process frames: the host.
+    Run(run::Arguments),
+    /// Put the frames of a camera, video or folder into the frames topic: the agent.
+    Camera(camera::Arguments),
+    /// Enrol a person from pictures.
+    Enrol(enrol::Arguments),
+    /// Show or remove enrolled people.
+    Gallery(gallery::Arguments),
+    /// Tell what happens, as it happens.
+    Watch(watch::Arguments),
+    /// Account for every frame, from the topics alone. Exit status 1 if any is missing.
+    Audit(audit::Arguments),
+    /// See it all at work: an embedded broker, four cameras with real footage, the three rules.
+    Demo(demo::Arguments),
+    /// Measure the whole pipeline on a folder of JPEG frames.
+    Bench(bench::Arguments),
+    /// Check a configuration, or show an example or the schema.
+    Config(config::Arguments),
+}
+
+/// How a command that is no host reaches Kafka.
+#[derive(Args, Clone)]
+struct Connection {
+    /// Configuration file; without it `everyframe.toml` if that is there, else the defaults.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Bootstrap brokers; wins over the configuration.
+    #[arg(long, value_name = "HOST:PORT")]
+    brokers: Option<String>,
+}
+
+impl Connection {
+    fn config(&self) -> Result<Config> {
+        let default = Path::new("everyframe.toml");
+        let file = self.config.as_deref().or_else(|| default.is_file().then_some(default));
+        let mut config = match file {
+            Some(file) => Loaded::read(file)?.config,
+            None => Config::default(),
+        };
+        if let Some(brokers) = &self.brokers {
+            config.kafka = KafkaSettings { brokers: brokers.clone(), ..config.kafka };
+        }
+        Ok(config)
+    }
+}
+
+/// Runs the command that the arguments name.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    start_logging(arguments.log_json);
+    let result = match arguments.command {
+        Command::Run(arguments) => run::run(arguments),
+        Command::Camera(arguments) => camera::run(arguments),
+        Command::Enrol(arguments) => enrol::run(&arguments),
+        Command::Gallery(arguments) => gallery::run(arguments),
+        Command::Watch(arguments) => watch::run(&arguments),
+        Command::Audit(arguments) => audit::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
+        Command::Config(arguments) => config::run(arguments),
+    };
+    ExitCode::from(result.unwrap_or_else(|error| {
+        eprintln!("everyframe: {error:#}");
+        if error.is::<ConfigError>() { WRONG_INPUT } else { FAILED }
+    }))
+}
+
+fn start_logging(json: bool) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal());
+    if json { log.json().init() } else { log.init() }
+}
+
+/// A runtime for what has to be asynchronous; frames are not.
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .context("cannot start the asynchronous runtime")
+}
+
+/// Set at the first Ctrl-C or SIGTERM; the second one ends the process at once.
+fn stop_on_signal(runtime: &tokio::runtime::Runtime) -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    runtime.spawn(async move {
+        loop {
+            let terminated = async {
+                match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+                    Ok(mut signal) => drop(signal.recv().await),
+                    Err(_) => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                () = terminated => {}
+            }
+            if flag.swap(true, Ordering::Relaxed) {
+                std::process::exit(130);
+            }
+        }
+    });
+    stop
+}
+
+/// The folder for what can be made again: models, libraries, measurements.
+fn cache_folder() -> Result<PathBuf> {
+    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    folder("EVERYFRAME_CACHE")
+        .or_else(|| folder("XDG_CACHE_HOME").map(|base| base.join("everyframe")))
+        .or_else(|| folder("HOME").map(|home| home.join(".cache/everyframe")))
+        .context("no cache folder: set EVERYFRAME_CACHE")
+}

@@ -66,6 +66,8 @@ pub struct Topics {
     pub dead_letters: String,
     /// The enrolled people (compacted).
     pub gallery: String,
+    /// Partitions of the frames topic and the results topic where Everyframe creates them.
+    pub partitions: i32,
 }
 
 impl Default for Topics {
@@ -76,6 +78,7 @@ impl Default for Topics {
             alerts: "everyframe.alerts".into(),
             dead_letters: "everyframe.dead-letters".into(),
             gallery: "everyframe.gallery".into(),
+            partitions: 4,
         }
     }
 }
@@ -144,6 +147,17 @@ pub enum Provider {
     Openvino,
     /// OpenVINO in bfloat16, for processors with AMX or AVX512-BF16.
     OpenvinoBf16,
+}
+
+impl std::fmt::Display for Provider {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Cpu => "cpu",
+            Self::Openvino => "openvino",
+            Self::OpenvinoBf16 => "openvino-bf16",
+        })
+    }
 }
 
 /// `[vision.detector]`

@@ -1,1 +1,9 @@
 //! Frames out of Kafka: the consumer, one lane for each partition, offsets.
+
+mod consumer;
+mod lane;
+mod record;
+
+pub use consumer::{Downstream, Intake};
+pub use lane::Lane;
+pub use record::{CAPTURED_AT, SEQUENCE, SESSION, camera};

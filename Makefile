@@ -1,0 +1,130 @@
+# Everyframe. `make` alone lists the targets.
+#
+# Settings, from the environment or the command line:
+#   EVERYFRAME_CACHE  downloads, tools, models and build outputs, shared between clones (default ~/.cache/everyframe)
+#   CARGO_TARGET_DIR  build outputs (default: target in the cache)
+#   DEMO_SECONDS=N    how long the demo lasts; FOREVER=1: until Ctrl-C
+#   ROUNDS=N          rounds of the bench (default 3)
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+MAKEFLAGS += --no-print-directory
+
+export EVERYFRAME_CACHE := $(abspath $(or $(EVERYFRAME_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/everyframe))
+export CARGO_TARGET_DIR ?= $(EVERYFRAME_CACHE)/target
+# The components that the demo and the tests load; those of cargo component lie beside them.
+export EVERYFRAME_PLUGINS ?= $(CARGO_TARGET_DIR)/components/wasip2
+
+components := $(CARGO_TARGET_DIR)/components
+plugins_target := $(CARGO_TARGET_DIR)/plugins
+# What the set-up installed comes first: cargo component, kcat, and a Python that has confluent-kafka.
+export PATH := $(EVERYFRAME_CACHE)/tools/bin:$(EVERYFRAME_CACHE)/python/bin:$(PATH)
+rules := matching_policy unknown_person alerting
+
+# The broker has dependencies which declare a newer Rust than they need.
+host := -p everyframe
+broker := -p everyframe-broker --ignore-rust-version
+cargo := $(CURDIR)/scripts/cargo.sh
+cargo_flags := --release --locked
+
+# collect FROM INTO: copies the three components from cargo's output to a folder of their own.
+collect = mkdir -p $(2) && install -m 644 $(foreach rule,$(rules),$(1)/$(rule).wasm) $(2)/
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup setup-test setup-lint setup-bench
+setup: ## install what the demo needs (each step only if it is missing)
+	@scripts/setup.sh system:demo rust:build python:demo onnxruntime models footage wasm
+
+setup-test: setup ## install what the tests need besides
+	@scripts/setup.sh system:test python:test kcat tools:cargo-component
+
+setup-lint: setup
+	@scripts/setup.sh system:test rust:lint python:test tools:cargo-deny
+
+setup-bench: setup
+	@scripts/setup.sh python:bench
+
+.PHONY: build build-host build-broker build-rules build-rules-component
+build: build-rules build-host build-broker ## compile everything, as released
+
+build-rules: setup
+	@echo "build: the rules, as WebAssembly components"
+	cd plugins
+	CARGO_TARGET_DIR=$(plugins_target) $(cargo) build $(cargo_flags) --target wasm32-wasip2
+	$(call collect,$(plugins_target)/wasm32-wasip2/release,$(components)/wasip2)
+
+build-rules-component: setup-test
+	@echo "build: the rules, as WebAssembly components, by cargo component"
+	cd plugins
+	CARGO_TARGET_DIR=$(plugins_target) $(cargo) component build $(cargo_flags)
+	$(call collect,$(plugins_target)/wasm32-wasip1/release,$(components)/component)
+
+build-host: setup
+	@echo "build: the host"
+	$(cargo) build $(cargo_flags) $(host)
+
+build-broker: setup
+	@echo "build: the embedded broker"
+	$(cargo) build $(cargo_flags) $(broker)
+
+.PHONY: demo
+demo: build ## four cameras, a known man, a stranger, three rules: about a minute
+	@$(CARGO_TARGET_DIR)/release/everyframe demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS)) $(if $(FOREVER),--forever)
+
+.PHONY: test test-rules test-host test-python
+test: test-rules test-python test-host ## set up, build and run every test
+
+test-rules: setup-test
+	@echo "test: the rules, natively"
+	cd plugins
+	CARGO_TARGET_DIR=$(plugins_target) $(cargo) test $(cargo_flags)
+
+test-python: setup-test
+	@echo "test: the set-up's own scripts, and the models"
+	python -m unittest discover --start-directory scripts/tests
+	python scripts/models.py verify $(EVERYFRAME_CACHE)/models
+
+test-host: build build-rules-component
+	@echo "test: the host, and all of it end to end"
+	$(cargo) test $(cargo_flags)
+
+.PHONY: format
+format: setup-lint ## lay out Rust and TOML as the linters want them
+	cargo fmt --all
+	(cd plugins && cargo fmt --all)
+	taplo fmt
+
+.PHONY: lint lint-text lint-rust
+lint: lint-text lint-rust ## formatting, clippy, spelling, licences of the dependencies
+
+lint-text: setup-lint
+	@echo "lint: formatting, spelling, scripts"
+	cargo fmt --all --check
+	(cd plugins && cargo fmt --all --check)
+	typos
+	taplo fmt --check
+	shellcheck --external-sources .ci/run $$(git ls-files '*.sh')
+
+lint-rust: setup-lint
+	@echo "lint: clippy, licences and sources of the dependencies"
+	$(cargo) clippy $(cargo_flags) --all-targets -- -D warnings
+	$(cargo) clippy $(cargo_flags) --all-targets $(broker) -- -D warnings
+	(cd plugins && CARGO_TARGET_DIR=$(plugins_target) $(cargo) clippy $(cargo_flags) --all-targets -- -D warnings)
+	for manifest in Cargo.toml plugins/Cargo.toml; do
+		cargo fetch --quiet --locked --manifest-path $$manifest
+		cargo-deny --frozen --config deny.toml --manifest-path $$manifest check --allow license-exception-not-encountered bans licenses sources
+	done
+
+.PHONY: bench
+bench: build setup-bench ## CPU a frame, beside what people use today
+	@benches/run.sh
+
+.PHONY: clean-cache
+clean-cache: ## remove the cache folder: downloads, tools, models and build outputs
+	@[ ! -e $(EVERYFRAME_CACHE) ] || [ -f $(EVERYFRAME_CACHE)/setup.lock ] || { echo "$(EVERYFRAME_CACHE) was not made by this set-up: not removed"; exit 1; }
+	rm -rf $(EVERYFRAME_CACHE)

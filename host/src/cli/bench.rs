@@ -1,0 +1,246 @@
+//! `everyframe bench`: the whole pipeline on a folder of frames, Kafka, rules and publishing included.
+
+use super::broker::{EmbeddedBroker, write_config};
+use super::{DONE, FAILED};
+use crate::camera::{Agent, Source};
+use crate::config::Loaded;
+use crate::face::Embedding;
+use crate::gallery::{Sample, store};
+use crate::kafka::Producer;
+use crate::rules::Rules;
+use crate::run::{Host, Snapshot};
+use crate::vision::Spent;
+use anyhow::{Result, bail};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+#[derive(clap::Args)]
+#[command(after_help = "The broker is a process of its own and not counted; everything else is.\n\
+    For figures on one core: taskset -c 0 everyframe bench FOLDER")]
+pub struct Arguments {
+    /// A folder with JPEG frames; or with one such folder for each camera.
+    folder: PathBuf,
+    /// Vision workers.
+    #[arg(long, default_value_t = 1)]
+    workers: usize,
+    /// Embed a track's face once in a while, as `run` does; without it, every face of every frame.
+    #[arg(long)]
+    tracked: bool,
+    /// Look for faces at no more than this many pixels on the longer side; without it, as `run` does.
+    #[arg(long, value_name = "PIXELS")]
+    max_side: Option<u32>,
+    /// How many people are enrolled, with made-up templates.
+    #[arg(long, default_value_t = 100)]
+    people: usize,
+    /// One JSON object.
+    #[arg(long)]
+    json: bool,
+    /// The folder with the three rules' components.
+    #[arg(long, value_name = "FOLDER", env = "EVERYFRAME_PLUGINS")]
+    plugins: PathBuf,
+}
+
+/// What was measured. Times are CPU milliseconds a frame unless they say `wall`.
+#[derive(Debug, Serialize)]
+struct Figures {
+    name: &'static str,
+    frames: u64,
+    faces: u64,
+    parked: u64,
+    frames_per_second: f64,
+    cpu_ms_per_frame: f64,
+    wall_ms_per_frame: f64,
+    stages: Stages,
+    /// The share of the CPU time that is neither decoding nor inference, 0 to 1.
+    neither_decoding_nor_inference: f64,
+    /// The share of the CPU time that is not inference, 0 to 1.
+    not_inference: f64,
+    models: String,
+}
+
+/// Milliseconds a frame.
+#[derive(Debug, Serialize)]
+struct Stages {
+    decode: f64,
+    prepare: f64,
+    detect: f64,
+    locate: f64,
+    align: f64,
+    embed: f64,
+    rules: f64,
+    /// Kafka, tracking, search, publishing.
+    rest: f64,
+}
+
+pub fn run(arguments: &Arguments) -> Result<u8> {
+    let folder = tempfile::Builder::new().prefix("everyframe-bench-").tempdir()?;
+    let runtime = super::runtime()?;
+    let broker = EmbeddedBroker::start(folder.path())?;
+    let mut more = format!(
+        "\n[intake]\nworkers = {}\n[vision.embedder]\nevery_face = {}\n",
+        arguments.workers, !arguments.tracked
+    );
+    if let Some(max_side) = arguments.max_side {
+        more += &format!("[vision.detector]\nmax_side = {max_side}\n");
+    }
+    let loaded = Loaded::read(&write_config(folder.path(), &broker.address, &arguments.plugins, &more)?)?;
+    let config = &loaded.config;
+    broker.create_topics(config, &runtime)?;
+
+    let producer = Producer::new(&config.kafka)?;
+    let mut sent = 0;
+    for camera in cameras(&arguments.folder)? {
+        let id = camera.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let agent = Agent { camera: id, topic: config.topics.frames.clone(), rate: None, repeat: false };
+        let tally = agent.run(
+            &mut Source::open(&camera.to_string_lossy(), 90)?,
+            &producer,
+            &AtomicBool::new(false),
+        )?;
+        sent += tally.acknowledged;
+    }
+    if sent == 0 {
+        bail!("{}: no frames in it", arguments.folder.display());
+    }
+
+    let models = {
+        let vision = crate::vision::Vision::load(&config.vision, &super::cache_folder()?)?;
+        enrol_made_up_people(
+            arguments.people,
+            &vision.models().embedder.sha256,
+            &producer,
+            &config.topics.gallery,
+        )?;
+        vision.models().to_string()
+    };
+    let rules = Rules::load(&config.rules, runtime.handle().clone())?;
+    let host = Host::start(config, rules, &super::cache_folder()?)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let (cpu, wall) = (cpu_time(), Instant::now());
+    let (ran, took) = std::thread::scope(|scope| {
+        let running = scope.spawn(|| host.run(&stop));
+        let done = |totals: &Snapshot| totals.judged + totals.parked >= sent;
+        while !done(&host.totals()) && !running.is_finished() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let took = (cpu_time() - cpu, wall.elapsed());
+        stop.store(true, Ordering::Relaxed);
+        (running.join(), took)
+    });
+    match ran {
+        Ok(result) => result?,
+        Err(_) => bail!("the host panicked"),
+    }
+    let (totals, spent) = host.end();
+    let figures = figures(&totals, &spent, took, models);
+    if arguments.json {
+        println!("{}", serde_json::to_string(&figures)?);
+    } else {
+        print(&figures);
+    }
+    Ok(if figures.frames == sent { DONE } else { FAILED })
+}
+
+/// The folder itself, or its folders if it has any.
+fn cameras(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) => bail!("{}: {error}", folder.display()),
+    };
+    let mut folders: Vec<PathBuf> =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()).collect();
+    folders.sort();
+    Ok(if folders.is_empty() { vec![folder.to_owned()] } else { folders })
+}
+
+/// Made-up templates point in directions that depend on their number alone.
+fn enrol_made_up_people(count: usize, model: &str, producer: &Producer, topic: &str) -> Result<()> {
+    let mut state = 1u32;
+    for number in 0..count {
+        let values: Vec<f32> = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / 8_388_608.0 - 1.0
+        })
+        .take(128)
+        .collect();
+        let Some(embedding) = Embedding::from_raw(&values) else { continue };
+        let person = format!("person-{number}");
+        let sample = Sample {
+            name: person.clone(),
+            person,
+            model: model.to_owned(),
+            embedding,
+            quality: 1.0,
+            source: "made up".into(),
+            enrolled_at: 0,
+        };
+        store(producer, topic, "0", &sample)?;
+    }
+    Ok(())
+}
+
+/// User and system time of this process.
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+fn figures(totals: &Snapshot, spent: &Spent, (cpu, wall): (Duration, Duration), models: String) -> Figures {
+    let frames = totals.judged + totals.parked;
+    let per_frame = |time: Duration| time.as_secs_f64() * 1e3 / frames.max(1) as f64;
+    let cpu_ms = per_frame(cpu);
+    let stages = Stages {
+        decode: per_frame(spent.decode),
+        prepare: per_frame(spent.prepare),
+        detect: per_frame(spent.detect),
+        locate: per_frame(spent.locate),
+        align: per_frame(spent.align),
+        embed: per_frame(spent.embed),
+        rules: totals.timings.rules_ms / frames.max(1) as f64,
+        rest: 0.0,
+    };
+    let inference = stages.detect + stages.embed;
+    let vision = stages.decode + inference + stages.prepare + stages.locate + stages.align;
+    let stages = Stages { rest: (cpu_ms - vision - stages.rules).max(0.0), ..stages };
+    Figures {
+        name: "everyframe",
+        frames,
+        faces: totals.faces,
+        parked: totals.parked,
+        frames_per_second: frames as f64 / wall.as_secs_f64(),
+        cpu_ms_per_frame: cpu_ms,
+        wall_ms_per_frame: per_frame(wall),
+        neither_decoding_nor_inference: (cpu_ms - stages.decode - inference) / cpu_ms,
+        not_inference: (cpu_ms - inference) / cpu_ms,
+        stages,
+        models,
+    }
+}
+
+fn print(figures: &Figures) {
+    println!("{}", figures.models);
+    println!("frames    {} ({} parked), faces {}", figures.frames, figures.parked, figures.faces);
+    println!(
+        "speed     {:.1} frames/s, {:.2} ms CPU a frame",
+        figures.frames_per_second, figures.cpu_ms_per_frame
+    );
+    let stages = &figures.stages;
+    for (name, milliseconds) in [
+        ("decode", stages.decode),
+        ("prepare", stages.prepare),
+        ("detect", stages.detect),
+        ("locate", stages.locate),
+        ("align", stages.align),
+        ("embed", stages.embed),
+        ("rules", stages.rules),
+        ("rest", stages.rest),
+    ] {
+        let share = 100.0 * milliseconds / figures.cpu_ms_per_frame;
+        println!("  {name:<8}{milliseconds:>8.3} ms {share:>6.1} %");
+    }
+    println!("not inference                   {:>5.1} %", 100.0 * figures.not_inference);
+    println!("neither decoding nor inference  {:>5.1} %", 100.0 * figures.neither_decoding_nor_inference);
+}

@@ -1,0 +1,62 @@
+//! `everyframe config`
+
+use super::DONE;
+use crate::config::{Config, ConfigError, Loaded};
+use crate::rules::{RuleError, Rules};
+use anyhow::Result;
+use std::path::PathBuf;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Check a file as `run` would, its rules and their settings included, and start nothing.
+    Check {
+        /// The configuration file.
+        #[arg(default_value = "everyframe.toml")]
+        file: PathBuf,
+    },
+    /// Print a commented example.
+    Example,
+    /// Print the JSON Schema of the configuration file.
+    Schema,
+}
+
+pub fn run(arguments: Arguments) -> Result<u8> {
+    match arguments.command {
+        Command::Check { file } => {
+            let loaded = Loaded::read(&file)?;
+            let runtime = super::runtime()?;
+            let rules = Rules::load(&loaded.config.rules, runtime.handle().clone())
+                .map_err(|error| explained(&loaded, error))?;
+            for rule in rules.descriptions() {
+                println!("{}: {} {}, sha256 {}", rule.name, rule.title, rule.version, rule.sha256);
+            }
+            for warning in rules.warnings() {
+                println!("{}: {warning}", file.display());
+            }
+            println!("{}: in order", file.display());
+        }
+        Command::Example => print!("{}", include_str!("../../../examples/everyframe.toml")),
+        Command::Schema => println!("{}", serde_json::to_string_pretty(&schemars::schema_for!(Config))?),
+    }
+    Ok(DONE)
+}
+
+/// What is wrong with a rule is a problem of the file, with its line.
+pub fn explained(loaded: &Loaded, error: RuleError) -> ConfigError {
+    let problems = error.problems.iter().map(|problem| {
+        let place = loaded.config.rules.iter().position(|rule| rule.name == problem.rule);
+        let key = match place {
+            Some(place) if problem.key.is_empty() => format!("rules[{place}]"),
+            Some(place) => format!("rules[{place}].{}", problem.key),
+            None => "rules".to_owned(),
+        };
+        loaded.problem(&key, problem.error.to_string())
+    });
+    ConfigError::Invalid(problems.collect())
+}

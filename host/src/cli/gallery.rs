@@ -1,0 +1,69 @@
+//! `everyframe gallery`
+
+use super::{Connection, DONE, FAILED};
+use crate::gallery::{Sample, read, remove};
+use crate::kafka::Producer;
+use anyhow::Result;
+use std::collections::BTreeMap;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// List the enrolled people.
+    List {
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Remove a person: all samples are erased.
+    Remove {
+        /// The person's id.
+        person: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
+}
+
+pub fn run(arguments: Arguments) -> Result<u8> {
+    match arguments.command {
+        Command::List { json, connection } => {
+            let samples = read(&connection.config()?)?;
+            let mut people: BTreeMap<&str, Vec<&Sample>> = BTreeMap::new();
+            samples.values().for_each(|sample| people.entry(&sample.person).or_default().push(sample));
+            for (person, samples) in &people {
+                let name = samples.last().map_or(*person, |sample| &sample.name);
+                if json {
+                    println!(
+                        "{}",
+                        serde_json::json!({ "person": person, "name": name, "samples": samples.len() })
+                    );
+                } else {
+                    println!("{person}  {name}  {} samples", samples.len());
+                }
+            }
+            if people.is_empty() && !json {
+                println!("nobody is enrolled; `everyframe enrol PERSON PICTURES…` does it");
+            }
+            Ok(DONE)
+        }
+        Command::Remove { person, connection } => {
+            let config = connection.config()?;
+            let removed = remove(&config, &Producer::new(&config.kafka)?, &person)?;
+            if removed == 0 {
+                eprintln!(
+                    "everyframe: nobody with the id `{person}` is enrolled; `everyframe gallery list` shows who is"
+                );
+                return Ok(FAILED);
+            }
+            println!("{person}: {removed} samples erased");
+            Ok(DONE)
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What a type cannot say: ranges, names that must differ, files that must be there.
+
+use super::Config;
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
+/// Properties of librdkafka on which "no frame is lost" rests, or that have a key of their own.
+const OURS: [&str; 10] = [
+    "bootstrap.servers",
+    "group.id",
+    "enable.auto.commit",
+    "auto.commit.enable",
+    "enable.auto.offset.store",
+    "auto.offset.reset",
+    "acks",
+    "request.required.acks",
+    "enable.idempotence",
+    "partition.assignment.strategy",
+];
+
+/// Every problem outside the rules, which are checked when they are loaded, as dotted key and message.
+pub fn problems(config: &Config) -> Vec<(String, String)> {
+    let mut found = Found(Vec::new());
+    kafka(config, &mut found);
+    stages(config, &mut found);
+    found.0
+}
+
+struct Found(Vec<(String, String)>);
+
+impl Found {
+    fn add(&mut self, key: impl Into<String>, message: impl Into<String>) {
+        self.0.push((key.into(), message.into()));
+    }
+
+    fn range<T: PartialOrd + Display>(&mut self, key: &str, value: T, range: RangeInclusive<T>) {
+        // A NaN is in no range.
+        if !range.contains(&value) {
+            self.add(key, format!("must be from {} to {}, is {value}", range.start(), range.end()));
+        }
+    }
+}
+
+fn kafka(config: &Config, found: &mut Found) {
+    if config.kafka.brokers.trim().is_empty() {
+        found.add("kafka.brokers", "is empty; give host:port of at least one broker");
+    }
+    if config.kafka.group.trim().is_empty() {
+        found.add("kafka.group", "is empty; hosts with the same group share the work");
+    }
+    for name in config.kafka.properties.keys().filter(|name| OURS.contains(&name.as_str())) {
+        found.add(
+            format!("kafka.properties.{name}"),
+            "cannot be set here: delivery rests on it, or it has a key of its own",
+        );
+    }
+    let topics = &config.topics;
+    let mut seen = BTreeSet::new();
+    for (key, name) in [
+        ("topics.frames", &topics.frames),
+        ("topics.results", &topics.results),
+        ("topics.alerts", &topics.alerts),
+        ("topics.dead_letters", &topics.dead_letters),
+        ("topics.gallery", &topics.gallery),
+    ] {
+        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if name.is_empty() || name.len() > 249 || !name.chars().all(legal) || name == "." || name == ".." {
+            found.add(
+                key,
+                format!("`{name}` is no topic name; use letters, digits, `.`, `_`, `-`, at most 249"),
+            );
+        }
+        if !seen.insert(name) {
+            found.add(key, format!("`{name}` is the name of another topic too; each needs its own"));
+        }
+    }
+}
+
+fn stages(config: &Config, found: &mut Found) {
+    found.range("topics.partitions", config.topics.partitions, 1..=10_000);
+    let intake = &config.intake;
+    found.range("intake.lane_bytes", intake.lane_bytes, 1 << 20..=16 << 30);
+    found.range("intake.workers", intake.workers, 0..=1024);
+    found.range("intake.commit_interval_ms", intake.commit_interval_ms, 10..=60_000);
+    found.range("intake.drain_timeout_ms", intake.drain_timeout_ms, 100..=240_000);
+    let vision = &config.vision;
+    found.range("vision.max_pixels", vision.max_pixels, 1..=1 << 30);
+    found.range("vision.detector.max_side", vision.detector.max_side, 64..=8192);
+    found.range("vision.detector.score", vision.detector.score, 0.0..=1.0);
+    found.range("vision.detector.overlap", vision.detector.overlap, 0.0..=1.0);
+    found.range("vision.embedder.refresh_ms", vision.embedder.refresh_ms, 0..=86_400_000);
+    found.range("vision.embedder.better_by", vision.embedder.better_by, 1.0..=100.0);
+    found.range("vision.embedder.min_quality", vision.embedder.min_quality, 0.0..=1.0);
+    found.range("vision.tracker.overlap", vision.tracker.overlap, 0.0..=1.0);
+    found.range("vision.tracker.lost_after_ms", vision.tracker.lost_after_ms, 1..=3_600_000);
+    found.range("gallery.candidates", config.gallery.candidates, 1..=100);
+    for (key, path) in [("vision.onnxruntime", &vision.onnxruntime), ("vision.models", &vision.models)] {
+        if let Some(path) = path.as_ref().filter(|path| !path.exists()) {
+            found.add(key, format!("{} is not there", path.display()));
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The group's consumer: one thread that only polls, so that no slow frame gets the host thrown out of its group.
+
+use super::record;
+use crate::config::Config;
+use crate::frame::Frame;
+use crate::kafka::{BrokerError, Received, consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long one poll waits; also how quickly a paused partition is looked at again.
+const POLL: Duration = Duration::from_millis(20);
+
+/// Where frames go: the lanes, as intake sees them. All but `close` return at once.
+pub trait Downstream: Send + Sync + 'static {
+    /// The partition is ours from now on.
+    fn open(&self, partition: i32);
+    /// The partitions are no longer ours: finish what was begun, in at most the time configured, and tell the
+    /// offsets up to which everything is done, where they are not committed yet.
+    fn close(&self, partitions: &[i32]) -> Vec<(i32, i64)>;
+    /// Takes a frame in.
+    fn admit(&self, frame: Frame);
+    /// Bytes of frames that the partition's lane holds.
+    fn bytes(&self, partition: i32) -> usize;
+    /// For each partition with news: the offset up to which everything is done.
+    fn committable(&self) -> Vec<(i32, i64)>;
+    /// These offsets are committed.
+    fn committed(&self, offsets: &[(i32, i64)]);
+}
+
+/// The consumer group's member.
+pub struct Intake {
+    consumer: BaseConsumer<Group>,
+    topic: Arc<str>,
+    brokers: String,
+    lane_bytes: usize,
+    commit_interval: Duration,
+    downstream: Arc<dyn Downstream>,
+    paused: BTreeSet<i32>,
+}
+
+impl Intake {
+    /// Joins the group. The topic must be there: a consumer of a topic that is not would wait in silence.
+    pub fn join(config: &Config, downstream: Arc<dyn Downstream>) -> Result<Self, BrokerError> {
+        let failed = |error| BrokerError::from_rdkafka(error, &config.kafka.brokers);
+        let topic: Arc<str> = config.topics.frames.as_str().into();
+        let group = Group { topic: topic.clone(), downstream: downstream.clone() };
+        let consumer: BaseConsumer<Group> = consumer(
+            &config.kafka,
+            &[
+                ("group.id", &config.kafka.group),
+                ("auto.offset.reset", "earliest"),
+                ("partition.assignment.strategy", "cooperative-sticky"),
+            ],
+        )
+        .create_with_context(group)
+        .map_err(failed)?;
+        crate::kafka::partitions(&consumer, &topic, &config.kafka.brokers)?;
+        consumer.subscribe(&[&topic]).map_err(failed)?;
+        Ok(Self {
+            consumer,
+            topic,
+            brokers: config.kafka.brokers.clone(),
+            lane_bytes: config.intake.lane_bytes,
+            commit_interval: Duration::from_millis(config.intake.commit_interval_ms),
+            downstream,
+            paused: BTreeSet::new(),
+        })
+    }
+
+    /// Polls until `stop` is set; then lets go of all partitions in good order.
+    pub fn run(mut self, stop: &AtomicBool) -> Result<(), BrokerError> {
+        let mut last_commit = Instant::now();
+        let mut complaint = String::new();
+        while !stop.load(Ordering::Relaxed) {
+            match self.consumer.poll(POLL) {
+                Some(Ok(message)) => {
+                    complaint.clear();
+                    self.downstream.admit(record::frame(&self.topic, &Received(message)));
+                }
+                Some(Err(error)) if is_final(&error) => {
+                    return Err(BrokerError::from_rdkafka(error, &self.brokers));
+                }
+                Some(Err(error)) => {
+                    // librdkafka goes on trying by itself: say it once, not at every attempt.
+                    let text = error.to_string();
+                    if complaint != text {
+                        tracing::warn!("waiting for Kafka: {text}");
+                        complaint = text;
+                    }
+                }
+                None => {}
+            }
+            self.hold_back()?;
+            if last_commit.elapsed() >= self.commit_interval {
+                commit(&self.consumer, &self.topic, &self.downstream.committable(), CommitMode::Async);
+                last_commit = Instant::now();
+            }
+        }
+        self.leave();
+        Ok(())
+    }
+
+    /// Pauses the partitions whose lanes are full, and resumes those half empty again. What librdkafka had
+    /// fetched ahead for a paused partition it fetches anew, so the two marks are well apart.
+    fn hold_back(&mut self) -> Result<(), BrokerError> {
+        let failed = |error| BrokerError::from_rdkafka(error, &self.brokers);
+        let assignment = self.consumer.assignment().map_err(failed)?;
+        let assigned: BTreeSet<i32> =
+            assignment.elements().iter().map(|element| element.partition()).collect();
+        self.paused.retain(|partition| assigned.contains(partition));
+        for partition in assigned {
+            let bytes = self.downstream.bytes(partition);
+            let mut one = TopicPartitionList::new();
+            one.add_partition(&self.topic, partition);
+            if bytes >= self.lane_bytes && self.paused.insert(partition) {
+                self.consumer.pause(&one).map_err(failed)?;
+            } else if bytes <= self.lane_bytes / 2 && self.paused.remove(&partition) {
+                self.consumer.resume(&one).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn leave(&self) {
+        if let Ok(assignment) = self.consumer.assignment() {
+            let partitions: Vec<i32> =
+                assignment.elements().iter().map(|element| element.partition()).collect();
+            let done = self.downstream.close(&partitions);
+            commit(&self.consumer, &self.topic, &done, CommitMode::Sync);
+        }
+    }
+}
+
+/// The group's life: partitions come and go.
+struct Group {
+    topic: Arc<str>,
+    downstream: Arc<dyn Downstream>,
+}
+
+impl ClientContext for Group {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, "consumer: {reason}");
+    }
+}
+
+impl ConsumerContext for Group {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Assign(list) => {
+                for element in list.elements() {
+                    tracing::info!(partition = element.partition(), "partition assigned");
+                    self.downstream.open(element.partition());
+                }
+            }
+            Rebalance::Revoke(list) => {
+                let partitions: Vec<i32> =
+                    list.elements().iter().map(|element| element.partition()).collect();
+                tracing::info!(?partitions, "partitions revoked: finishing the frames that were begun");
+                // What is committed here is all: a later commit could move the next owner's offset back.
+                let done = self.downstream.close(&partitions);
+                commit(consumer, &self.topic, &done, CommitMode::Sync);
+            }
+            Rebalance::Error(error) => tracing::warn!(%error, "rebalance failed"),
+        }
+    }
+
+    fn commit_callback(&self, result: Result<(), KafkaError>, offsets: &TopicPartitionList) {
+        match result {
+            Ok(()) => self.downstream.committed(&pairs(offsets)),
+            // The group is being redistributed: who has the partition next starts from the last commit, and
+            // what was published beyond it is recognisable by its ids.
+            Err(error) => tracing::debug!(%error, "commit not taken; it is tried again"),
+        }
+    }
+}
+
+fn commit(consumer: &BaseConsumer<Group>, topic: &str, done: &[(i32, i64)], mode: CommitMode) {
+    let mut offsets = TopicPartitionList::new();
+    for (partition, offset) in done {
+        if let Err(error) = offsets.add_partition_offset(topic, *partition, Offset::Offset(*offset)) {
+            tracing::error!(%error, partition, offset, "offset not accepted");
+        }
+    }
+    if offsets.count() == 0 {
+        return;
+    }
+    if let Err(error) = consumer.commit(&offsets, mode) {
+        tracing::debug!(%error, "commit not taken; what was not committed is delivered again");
+    }
+}
+
+fn pairs(offsets: &TopicPartitionList) -> Vec<(i32, i64)> {
+    offsets.elements().iter().filter_map(|e| Some((e.partition(), e.offset().to_raw()?))).collect()
+}
+
+/// Errors after which librdkafka does not go on by itself.
+fn is_final(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::Fatal
+                | RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::GroupAuthorizationFailed
+        )
+    )
+}

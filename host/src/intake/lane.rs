@@ -1,0 +1,352 @@
+//! The ordered passage of one partition's frames: a pure state machine, without Kafka, threads or clocks.
+//!
+//! Frames are seen (decoded, searched for faces) and embedded in any order and on any core; they are followed
+//! (tracked) and judged in the order of their offsets. An offset may be committed when everything that it and
+//! all before it caused is acknowledged.
+//!
+//! ```text
+//! waiting ─dispatch─> seeing ─seen─> seen ─follow─> embedding ─embedded─> ready ─judge─> judging
+//!                                                    judging ─publishing(n), sent─> publishing ─acknowledged×n─> done
+//! ```
+
+use std::collections::VecDeque;
+
+/// One partition's frames between intake and commit. `F` is a frame, `S` what was seen in it, `R` a frame ready
+/// to be judged.
+#[derive(Debug)]
+pub struct Lane<F, S, R> {
+    slots: VecDeque<Slot<F, S, R>>,
+    /// Bytes of all frames in the lane.
+    bytes: usize,
+    /// The offset up to which frames were taken in: what is fetched again below it is not admitted again.
+    admitted: Option<i64>,
+    /// One past the last offset that is done, with all before it.
+    finished: Option<i64>,
+    committed: Option<i64>,
+    judging: bool,
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Slot<F, S, R> {
+    offset: i64,
+    bytes: usize,
+    step: Step<F, S, R>,
+}
+
+#[derive(Debug)]
+enum Step<F, S, R> {
+    Waiting(F),
+    Seeing,
+    Seen(S),
+    Embedding,
+    Ready(R),
+    Judging,
+    Publishing { left: usize },
+    Done,
+}
+
+impl<F, S, R> Default for Lane<F, S, R> {
+    fn default() -> Self {
+        Self {
+            slots: VecDeque::new(),
+            bytes: 0,
+            admitted: None,
+            finished: None,
+            committed: None,
+            judging: false,
+            closed: false,
+        }
+    }
+}
+
+impl<F, S, R> Lane<F, S, R> {
+    /// Takes a frame in. False if the lane is closed or had this offset before.
+    pub fn admit(&mut self, offset: i64, bytes: usize, frame: F) -> bool {
+        if self.closed || self.admitted.is_some_and(|last| offset <= last) {
+            return false;
+        }
+        self.admitted = Some(offset);
+        self.bytes += bytes;
+        self.slots.push_back(Slot { offset, bytes, step: Step::Waiting(frame) });
+        true
+    }
+
+    /// Bytes of the frames that the lane holds.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The next frame to be seen, if it is among the first `window` of the lane: frames far ahead of the oldest
+    /// unfinished one would only hold memory.
+    pub fn dispatch(&mut self, window: usize) -> Option<(i64, F)> {
+        self.take_first(
+            window,
+            |step| matches!(step, Step::Waiting(_)),
+            |_| true,
+            Step::Seeing,
+            |step| match step {
+                Step::Waiting(frame) => Some(frame),
+                _ => None,
+            },
+        )
+    }
+
+    /// A dispatched frame was seen.
+    pub fn seen(&mut self, offset: i64, seen: S) {
+        self.set(offset, Step::Seen(seen));
+    }
+
+    /// The next frame in order, to be followed; all before it were.
+    pub fn follow(&mut self) -> Option<(i64, S)> {
+        let followed =
+            |step: &Step<F, S, R>| !matches!(step, Step::Waiting(_) | Step::Seeing | Step::Seen(_));
+        self.take_first(
+            usize::MAX,
+            |step| matches!(step, Step::Seen(_)),
+            followed,
+            Step::Embedding,
+            |step| match step {
+                Step::Seen(seen) => Some(seen),
+                _ => None,
+            },
+        )
+    }
+
+    /// A followed frame has the embeddings that it needs.
+    pub fn embedded(&mut self, offset: i64, ready: R) {
+        self.set(offset, Step::Ready(ready));
+    }
+
+    /// The next frame in order, to be judged; all before it were. None while another is being judged.
+    pub fn judge(&mut self) -> Option<(i64, R)> {
+        if self.judging {
+            return None;
+        }
+        let judged = |step: &Step<F, S, R>| matches!(step, Step::Publishing { .. } | Step::Done);
+        let next = self.take_first(
+            usize::MAX,
+            |step| matches!(step, Step::Ready(_)),
+            judged,
+            Step::Judging,
+            |step| match step {
+                Step::Ready(ready) => Some(ready),
+                _ => None,
+            },
+        );
+        self.judging = next.is_some();
+        next
+    }
+
+    /// The frame was judged and causes `records` records, not sent yet: their acknowledgements may come at once.
+    pub fn publishing(&mut self, offset: i64, records: usize) {
+        self.set(offset, if records == 0 { Step::Done } else { Step::Publishing { left: records } });
+        self.finish();
+    }
+
+    /// All records of the frame are sent: the next one may be judged, and its records come after.
+    pub fn sent(&mut self) {
+        self.judging = false;
+    }
+
+    /// One record that the frame caused is safe.
+    pub fn acknowledged(&mut self, offset: i64) {
+        if let Some(slot) = self.slot(offset)
+            && let Step::Publishing { left } = &mut slot.step
+        {
+            *left -= 1;
+            if *left == 0 {
+                slot.step = Step::Done;
+            }
+        }
+        self.finish();
+    }
+
+    /// The offset to commit (one past the last finished frame), if it is not committed yet.
+    pub fn committable(&self) -> Option<i64> {
+        self.finished.filter(|finished| self.committed != Some(*finished))
+    }
+
+    /// That offset is committed.
+    pub fn committed(&mut self, offset: i64) {
+        self.committed = Some(offset);
+    }
+
+    /// Lets go: takes nothing more in, and leaves the frames that were not begun to whoever has the partition next.
+    pub fn close(&mut self) {
+        self.closed = true;
+        let bytes = &mut self.bytes;
+        self.slots.retain(|slot| {
+            let begun = !matches!(slot.step, Step::Waiting(_));
+            *bytes -= if begun { 0 } else { slot.bytes };
+            begun
+        });
+    }
+
+    /// True when nothing that was begun is unfinished.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    fn slot(&mut self, offset: i64) -> Option<&mut Slot<F, S, R>> {
+        let index = self.slots.binary_search_by_key(&offset, |slot| slot.offset).ok()?;
+        self.slots.get_mut(index)
+    }
+
+    fn set(&mut self, offset: i64, step: Step<F, S, R>) {
+        if let Some(slot) = self.slot(offset) {
+            slot.step = step;
+        }
+    }
+
+    /// Takes the first slot that is `wanted`, provided that all before it are `passed`.
+    fn take_first<T>(
+        &mut self,
+        window: usize,
+        wanted: impl Fn(&Step<F, S, R>) -> bool,
+        passed: impl Fn(&Step<F, S, R>) -> bool,
+        next: Step<F, S, R>,
+        content: impl Fn(Step<F, S, R>) -> Option<T>,
+    ) -> Option<(i64, T)> {
+        for slot in self.slots.iter_mut().take(window) {
+            if wanted(&slot.step) {
+                let taken = content(std::mem::replace(&mut slot.step, next))?;
+                return Some((slot.offset, taken));
+            }
+            if !passed(&slot.step) {
+                return None;
+            }
+        }
+        None
+    }
+
+    fn finish(&mut self) {
+        while let Some(slot) = self.slots.pop_front_if(|slot| matches!(slot.step, Step::Done)) {
+            self.bytes -= slot.bytes;
+            self.finished = Some(slot.offset + 1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    type TestLane = Lane<i64, i64, i64>;
+
+    fn with(offsets: &[i64]) -> TestLane {
+        let mut lane = TestLane::default();
+        for offset in offsets {
+            assert!(lane.admit(*offset, 10, *offset));
+        }
+        lane
+    }
+
+    fn through(lane: &mut TestLane, records: usize) {
+        while let Some((offset, frame)) = lane.dispatch(usize::MAX) {
+            lane.seen(offset, frame);
+        }
+        while let Some((offset, seen)) = lane.follow() {
+            lane.embedded(offset, seen);
+        }
+        while let Some((offset, _)) = lane.judge() {
+            lane.publishing(offset, records);
+            lane.sent();
+        }
+    }
+
+    #[test]
+    fn frames_seen_out_of_order_are_followed_and_judged_in_order() {
+        let mut lane = with(&[5, 6, 9]);
+        let all: Vec<_> = std::iter::from_fn(|| lane.dispatch(10)).collect();
+        for (offset, frame) in all.iter().rev() {
+            assert!(lane.follow().is_none(), "an older frame is not seen yet");
+            lane.seen(*offset, *frame);
+        }
+        let followed: Vec<_> = std::iter::from_fn(|| lane.follow()).map(|(offset, _)| offset).collect();
+        assert_eq!(followed, [5, 6, 9]);
+        lane.embedded(6, 6);
+        assert!(lane.judge().is_none(), "5 is not embedded yet");
+        lane.embedded(5, 5);
+        assert_eq!(lane.judge(), Some((5, 5)));
+        lane.publishing(5, 1);
+        assert!(lane.judge().is_none(), "one at a time, until its records are sent");
+        lane.sent();
+        assert_eq!(lane.judge(), Some((6, 6)));
+    }
+
+    #[test]
+    fn an_offset_is_committable_only_when_all_before_it_are_acknowledged() {
+        let mut lane = with(&[0, 1, 2]);
+        through(&mut lane, 2);
+        for offset in [1, 1, 2, 2, 0] {
+            lane.acknowledged(offset);
+            assert_eq!(lane.committable(), None);
+        }
+        lane.acknowledged(0);
+        assert_eq!(lane.committable(), Some(3));
+        lane.committed(3);
+        assert_eq!(lane.committable(), None);
+        assert!(lane.is_empty());
+        assert_eq!(lane.bytes(), 0);
+    }
+
+    #[test]
+    fn what_is_fetched_again_is_not_admitted_again() {
+        let mut lane = with(&[3, 4]);
+        assert!(!lane.admit(4, 10, 4));
+        assert!(!lane.admit(1, 10, 1));
+        assert!(lane.admit(7, 10, 7));
+    }
+
+    #[test]
+    fn the_window_bounds_how_far_vision_runs_ahead() {
+        let mut lane = with(&[0, 1, 2]);
+        assert!(lane.dispatch(2).is_some() && lane.dispatch(2).is_some());
+        assert!(lane.dispatch(2).is_none());
+    }
+
+    #[test]
+    fn a_closed_lane_finishes_what_was_begun_and_leaves_the_rest() {
+        let mut lane = with(&[0, 1]);
+        let (offset, frame) = lane.dispatch(1).unwrap();
+        lane.close();
+        assert!(!lane.admit(2, 10, 2) && !lane.is_empty());
+        lane.seen(offset, frame);
+        through(&mut lane, 1);
+        lane.acknowledged(0);
+        assert!(lane.is_empty());
+        assert_eq!((lane.committable(), lane.bytes()), (Some(1), 0));
+    }
+
+    proptest! {
+        /// Any interleaving of the steps keeps order and never lets an unfinished frame be committed.
+        #[test]
+        fn no_interleaving_commits_an_unfinished_frame(choices in proptest::collection::vec((0u8..7, 0usize..8), 1..400)) {
+            let mut lane = TestLane::default();
+            let (mut next, mut seeing, mut embedding, mut acks) = (0i64, vec![], vec![], vec![]);
+            let (mut judging, mut judged, mut done) = (None, vec![], std::collections::BTreeSet::new());
+            for (choice, pick) in choices {
+                let mut any = |from: &mut Vec<i64>| (!from.is_empty()).then(|| from.swap_remove(pick % from.len()));
+                match choice {
+                    0 => { lane.admit(next, 10, next); next += 1 + (pick as i64 % 2); }
+                    1 => seeing.extend(lane.dispatch(6).map(|(offset, _)| offset)),
+                    2 => if let Some(offset) = any(&mut seeing) { lane.seen(offset, offset) },
+                    3 => embedding.extend(lane.follow().map(|(offset, _)| offset)),
+                    4 => if let Some(offset) = any(&mut embedding) { lane.embedded(offset, offset) },
+                    5 => match judging.take() {
+                        None => judging = lane.judge().map(|(offset, _)| offset),
+                        Some(offset) => { lane.publishing(offset, 1); lane.sent(); judged.push(offset); acks.push(offset); }
+                    },
+                    _ => if let Some(offset) = any(&mut acks) { lane.acknowledged(offset); done.insert(offset); },
+                }
+                if let Some(commit) = lane.committable() {
+                    prop_assert!(judged.iter().filter(|offset| **offset < commit).all(|offset| done.contains(offset)));
+                    prop_assert!(done.contains(&(commit - 1)));
+                }
+            }
+            prop_assert!(judged.is_sorted());
+        }
+    }
+}

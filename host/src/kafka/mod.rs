@@ -1,0 +1,109 @@
+//! Kafka, as the rest of the host wants it: the only folder, beside `intake`, that names `rdkafka`.
+
+mod producer;
+mod reader;
+mod topics;
+
+pub use producer::{Delivery, Producer, Record};
+pub use reader::{Reader, Received, committed};
+pub(crate) use topics::partitions;
+pub use topics::{Kept, Topic, ensure, everyframe_topics};
+
+use crate::config::KafkaSettings;
+use rdkafka::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+/// The largest record that we send or fetch, bytes. Above any sensible JPEG, below what one slip could do to memory.
+pub const MAX_RECORD_BYTES: usize = 16 << 20;
+
+/// What can go wrong with Kafka, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    /// No broker answers.
+    #[error("no broker answers at {brokers}: {reason}; is it running, and is [kafka] brokers right?")]
+    Unreachable {
+        /// The bootstrap brokers.
+        brokers: String,
+        /// librdkafka's words.
+        reason: String,
+    },
+    /// A topic is not there.
+    #[error("topic `{0}` does not exist; create it, or give it another name in [topics]")]
+    NoTopic(String),
+    /// A topic could not be created.
+    #[error("cannot create topic `{topic}`: {reason}")]
+    NotCreated {
+        /// Its name.
+        topic: String,
+        /// The broker's words.
+        reason: String,
+    },
+    /// A property that librdkafka does not know or accept.
+    #[error("[kafka] properties: {0}")]
+    Property(String),
+    /// A record was refused for good.
+    #[error("the broker refused a record for topic `{topic}`: {reason}")]
+    Refused {
+        /// The topic.
+        topic: String,
+        /// The broker's words.
+        reason: String,
+    },
+    /// Anything else; trying again may help.
+    #[error("kafka: {0}")]
+    Other(String),
+}
+
+impl BrokerError {
+    pub(crate) fn from_rdkafka(error: KafkaError, brokers: &str) -> Self {
+        match error {
+            KafkaError::ClientConfig(_, reason, name, _) => Self::Property(format!("{name}: {reason}")),
+            KafkaError::ClientCreation(reason) => Self::Property(reason),
+            error
+                if matches!(
+                    error.rdkafka_error_code(),
+                    Some(
+                        RDKafkaErrorCode::AllBrokersDown
+                            | RDKafkaErrorCode::BrokerTransportFailure
+                            | RDKafkaErrorCode::OperationTimedOut
+                            | RDKafkaErrorCode::Resolve
+                    )
+                ) =>
+            {
+                Self::Unreachable { brokers: brokers.to_owned(), reason: error.to_string() }
+            }
+            error => Self::Other(error.to_string()),
+        }
+    }
+}
+
+/// The base of every client: where the brokers are, and the operator's own properties last, so that they win.
+pub(crate) fn client(settings: &KafkaSettings, defaults: &[(&str, &str)]) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &settings.brokers);
+    config.set("client.id", "everyframe");
+    for (name, value) in
+        defaults.iter().copied().chain(settings.properties.iter().map(|(n, v)| (n.as_str(), v.as_str())))
+    {
+        config.set(name, value);
+    }
+    config
+}
+
+/// What every consumer needs, whichever way it reads.
+pub(crate) fn consumer(settings: &KafkaSettings, defaults: &[(&str, &str)]) -> ClientConfig {
+    let fetch = MAX_RECORD_BYTES.to_string();
+    let receive = (4 * MAX_RECORD_BYTES).to_string();
+    let mut all = vec![
+        ("enable.auto.commit", "false"),
+        ("enable.auto.offset.store", "false"),
+        ("isolation.level", "read_committed"),
+        ("fetch.message.max.bytes", fetch.as_str()),
+        ("receive.message.max.bytes", receive.as_str()),
+        // Without a cap librdkafka queues 64 MB for each partition.
+        ("queued.max.messages.kbytes", "16384"),
+        ("fetch.queue.backoff.ms", "50"),
+    ];
+    all.extend_from_slice(defaults);
+    client(settings, &all)
+}

@@ -1,0 +1,120 @@
+//! Sends records, and tells for each whether it is safe.
+
+use super::{BrokerError, MAX_RECORD_BYTES, client};
+use crate::config::KafkaSettings;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::{ClientContext, Message};
+use std::time::Duration;
+
+/// What is called when a record is safe (all in-sync replicas have it), or refused for good.
+pub type Delivery = Box<dyn FnOnce(Result<(), BrokerError>) + Send + Sync>;
+
+/// One record to send.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Record<'a> {
+    /// The topic.
+    pub topic: &'a str,
+    /// The key; it also chooses the partition.
+    pub key: Option<&'a [u8]>,
+    /// The value; none is a tombstone.
+    pub value: Option<&'a [u8]>,
+    /// Names and values.
+    pub headers: &'a [(&'a str, &'a [u8])],
+}
+
+/// An idempotent producer: acknowledged by all in-sync replicas, in order, each once for each session.
+/// While the broker is away it keeps trying for ever; what is not acknowledged is not done.
+pub struct Producer {
+    inner: ThreadedProducer<Deliveries>,
+    brokers: String,
+}
+
+impl Producer {
+    /// Makes the client; the connection comes up in the background.
+    pub fn new(settings: &KafkaSettings) -> Result<Self, BrokerError> {
+        let max = MAX_RECORD_BYTES.to_string();
+        let config = client(
+            settings,
+            &[
+                ("acks", "all"),
+                ("enable.idempotence", "true"),
+                ("linger.ms", "5"),
+                // An outage is waited out; a record is given up only when the broker refuses it.
+                ("message.timeout.ms", "0"),
+                ("message.max.bytes", &max),
+                ("queue.buffering.max.kbytes", "65536"),
+            ],
+        );
+        let inner = config
+            .create_with_context(Deliveries)
+            .map_err(|error| BrokerError::from_rdkafka(error, &settings.brokers))?;
+        Ok(Self { inner, brokers: settings.brokers.clone() })
+    }
+
+    /// Queues a record. Waits while the local queue is full: that is the producer's back-pressure.
+    /// `delivery` is called exactly once, also when this returns an error.
+    pub fn send(&self, record: Record<'_>, delivery: Delivery) {
+        let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
+        for (key, value) in record.headers {
+            headers = headers.insert(Header { key, value: Some(*value) });
+        }
+        let mut next: BaseRecord<'_, [u8], [u8], Box<Delivery>> =
+            BaseRecord::with_opaque_to(record.topic, Box::new(delivery)).headers(headers);
+        next.key = record.key;
+        next.payload = record.value;
+        loop {
+            match self.inner.send(next) {
+                Ok(()) => return,
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                    next = back;
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err((error, back)) => {
+                    let reason = error.to_string();
+                    let topic = record.topic.to_owned();
+                    return (back.delivery_opaque)(Err(BrokerError::Refused { topic, reason }));
+                }
+            }
+        }
+    }
+
+    /// Waits until everything queued is acknowledged or refused.
+    pub fn flush(&self, timeout: Duration) -> Result<(), BrokerError> {
+        self.inner.flush(timeout).map_err(|error| BrokerError::from_rdkafka(error, &self.brokers))
+    }
+
+    /// Sends one record and waits for its acknowledgement, at most `timeout`.
+    pub fn send_and_wait(&self, record: Record<'_>, timeout: Duration) -> Result<(), BrokerError> {
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        self.send(record, Box::new(move |result| drop(sender.send(result))));
+        receiver.recv_timeout(timeout).unwrap_or_else(|_| {
+            Err(BrokerError::Unreachable {
+                brokers: self.brokers.clone(),
+                reason: format!("no acknowledgement within {} s", timeout.as_secs()),
+            })
+        })
+    }
+}
+
+struct Deliveries;
+
+impl ClientContext for Deliveries {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(%error, "producer: {reason}");
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = Box<Delivery>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, delivery: Self::DeliveryOpaque) {
+        delivery(match result {
+            Ok(_) => Ok(()),
+            Err((error, record)) => {
+                Err(BrokerError::Refused { topic: record.topic().to_owned(), reason: error.to_string() })
+            }
+        });
+    }
+}

@@ -1,0 +1,106 @@
+//! The topics: named, described, created.
+
+use super::{BrokerError, MAX_RECORD_BYTES, client};
+use crate::config::{Config, KafkaSettings};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::types::RDKafkaErrorCode;
+use std::time::Duration;
+
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long a topic's records stay.
+#[derive(Debug, Clone, Copy)]
+pub enum Kept {
+    /// For so many hours, and at most so many bytes for each partition.
+    For {
+        /// Hours.
+        hours: u64,
+        /// Bytes for each partition.
+        bytes: u64,
+    },
+    /// The last record of each key, for ever.
+    LastOfKey,
+}
+
+/// A topic to create.
+#[derive(Debug, Clone)]
+pub struct Topic {
+    /// Its name.
+    pub name: String,
+    /// How many partitions it gets.
+    pub partitions: i32,
+    /// How long its records stay.
+    pub kept: Kept,
+}
+
+/// The five topics of a configuration.
+pub fn everyframe_topics(config: &Config) -> Vec<Topic> {
+    const GIB: u64 = 1 << 30;
+    let topic = |name: &String, partitions, kept| Topic { name: name.clone(), partitions, kept };
+    vec![
+        topic(&config.topics.frames, config.topics.partitions, Kept::For { hours: 24, bytes: 16 * GIB }),
+        topic(&config.topics.results, config.topics.partitions, Kept::For { hours: 7 * 24, bytes: 4 * GIB }),
+        topic(&config.topics.alerts, 1, Kept::For { hours: 30 * 24, bytes: GIB }),
+        topic(&config.topics.dead_letters, 1, Kept::For { hours: 30 * 24, bytes: 16 * GIB }),
+        topic(&config.topics.gallery, 1, Kept::LastOfKey),
+    ]
+}
+
+/// Creates those topics that are not there yet, with the cluster's default replication.
+pub async fn ensure(settings: &KafkaSettings, topics: &[Topic]) -> Result<(), BrokerError> {
+    let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
+    let admin: AdminClient<DefaultClientContext> = client(settings, &[]).create().map_err(failed)?;
+    // A dead letter is a frame with headers: what fits as a frame must fit as a dead letter.
+    let max = (MAX_RECORD_BYTES).to_string();
+    let kept: Vec<[(&str, String); 2]> = topics
+        .iter()
+        .map(|topic| match topic.kept {
+            Kept::For { hours, bytes } => {
+                [("retention.ms", (hours * 3_600_000).to_string()), ("retention.bytes", bytes.to_string())]
+            }
+            Kept::LastOfKey => [("cleanup.policy", "compact".into()), ("retention.ms", "-1".into())],
+        })
+        .collect();
+    let new: Vec<NewTopic<'_>> = topics
+        .iter()
+        .zip(&kept)
+        .map(|(topic, kept)| {
+            let mut new = NewTopic::new(&topic.name, topic.partitions, TopicReplication::Fixed(-1));
+            for (name, value) in kept {
+                new = new.set(name, value);
+            }
+            new.set("max.message.bytes", &max)
+        })
+        .collect();
+    let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
+    for result in admin.create_topics(&new, &options).await.map_err(failed)? {
+        match result {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((topic, code)) => return Err(BrokerError::NotCreated { topic, reason: code.to_string() }),
+        }
+    }
+    Ok(())
+}
+
+/// The numbers of a topic's partitions.
+pub(crate) fn partitions<C: rdkafka::consumer::ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    brokers: &str,
+) -> Result<Vec<i32>, BrokerError> {
+    let metadata = consumer
+        .fetch_metadata(Some(topic), TIMEOUT)
+        .map_err(|error| BrokerError::from_rdkafka(error, brokers))?;
+    let partitions: Vec<i32> = metadata
+        .topics()
+        .iter()
+        .filter(|found| found.name() == topic && found.error().is_none())
+        .flat_map(|found| found.partitions().iter().map(|partition| partition.id()))
+        .collect();
+    if partitions.is_empty() {
+        return Err(BrokerError::NoTopic(topic.to_owned()));
+    }
+    Ok(partitions)
+}

@@ -1,0 +1,234 @@
+//! The lanes at work: what moves each frame to its next stage, on whichever thread has just finished one.
+
+use super::appearance::Appearances;
+use super::stages::{Prepared, Ready, Sight, Stages};
+use crate::frame::Frame;
+use crate::intake::{Downstream, Lane};
+use crate::publish::{Outcome, Publisher};
+use crate::rules::Memory;
+use crate::vision::Tracker;
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What a worker is asked to do.
+pub(super) enum Job {
+    /// Decode and detect.
+    See { cell: Arc<LaneCell>, frame: Arc<Frame> },
+    /// Embed the faces that the tracker asked for.
+    Embed { cell: Arc<LaneCell>, frame: Arc<Frame>, prepared: Box<Prepared> },
+}
+
+/// The two queues of the workers. Embedding goes first: it finishes what was begun and frees its picture.
+pub(super) struct Jobs {
+    pub see: crossbeam_channel::Sender<Job>,
+    pub embed: crossbeam_channel::Sender<Job>,
+}
+
+/// All lanes of this host.
+pub(super) struct Lanes {
+    cells: Mutex<HashMap<i32, Arc<LaneCell>>>,
+    stages: Arc<Stages>,
+    jobs: Arc<Jobs>,
+    /// How far vision may run ahead of the oldest unfinished frame, in frames.
+    window: usize,
+    drain_timeout: Duration,
+}
+
+impl Lanes {
+    pub fn new(stages: Arc<Stages>, jobs: Jobs, window: usize, drain_timeout: Duration) -> Self {
+        Self { cells: Mutex::default(), stages, jobs: Arc::new(jobs), window, drain_timeout }
+    }
+
+    fn cell(&self, partition: i32) -> Option<Arc<LaneCell>> {
+        locked(&self.cells).get(&partition).cloned()
+    }
+}
+
+impl Downstream for Lanes {
+    fn open(&self, partition: i32) {
+        let cell = LaneCell {
+            stages: self.stages.clone(),
+            jobs: self.jobs.clone(),
+            window: self.window,
+            passage: Mutex::default(),
+            emptied: Condvar::new(),
+            judging: Mutex::default(),
+        };
+        locked(&self.cells).insert(partition, Arc::new(cell));
+    }
+
+    fn close(&self, partitions: &[i32]) -> Vec<(i32, i64)> {
+        let deadline = Instant::now() + self.drain_timeout;
+        let closing: Vec<_> = {
+            let mut cells = locked(&self.cells);
+            partitions.iter().filter_map(|partition| Some((*partition, cells.remove(partition)?))).collect()
+        };
+        closing.iter().for_each(|(_, cell)| locked(&cell.passage).lane.close());
+        closing
+            .iter()
+            .filter_map(|(partition, cell)| {
+                let passage = locked(&cell.passage);
+                let left = deadline.saturating_duration_since(Instant::now());
+                let (passage, wait) = cell
+                    .emptied
+                    .wait_timeout_while(passage, left, |passage| !passage.lane.is_empty())
+                    .unwrap_or_else(PoisonError::into_inner);
+                if wait.timed_out() {
+                    tracing::warn!(
+                        partition,
+                        "frames unfinished in time: whoever has the partition next does them again"
+                    );
+                }
+                Some((*partition, passage.lane.committable()?))
+            })
+            .collect()
+    }
+
+    fn admit(&self, frame: Frame) {
+        if let Some(cell) = self.cell(frame.position.partition) {
+            let (offset, bytes) = (frame.position.offset, frame.picture.len());
+            // An empty record still holds a slot's worth of memory.
+            if locked(&cell.passage).lane.admit(offset, bytes.max(256), Arc::new(frame)) {
+                self.stages.totals.taken_in(bytes);
+                cell.dispatch();
+            }
+        }
+    }
+
+    fn bytes(&self, partition: i32) -> usize {
+        self.cell(partition).map_or(0, |cell| locked(&cell.passage).lane.bytes())
+    }
+
+    fn committable(&self) -> Vec<(i32, i64)> {
+        let cells = locked(&self.cells);
+        cells.iter().filter_map(|(p, cell)| Some((*p, locked(&cell.passage).lane.committable()?))).collect()
+    }
+
+    fn committed(&self, offsets: &[(i32, i64)]) {
+        for (partition, offset) in offsets {
+            if let Some(cell) = self.cell(*partition) {
+                locked(&cell.passage).lane.committed(*offset);
+            }
+        }
+    }
+}
+
+/// One partition's lane, with what its stages remember from frame to frame.
+pub(super) struct LaneCell {
+    stages: Arc<Stages>,
+    jobs: Arc<Jobs>,
+    window: usize,
+    passage: Mutex<Passage>,
+    emptied: Condvar,
+    /// Held by whoever judges; the lane lets one do so at a time.
+    judging: Mutex<Judging>,
+}
+
+#[derive(Default)]
+struct Passage {
+    lane: Lane<Arc<Frame>, Sight, Ready>,
+    trackers: HashMap<Arc<str>, (Tracker, i64)>,
+}
+
+/// What judging remembers of one lane.
+#[derive(Default)]
+pub(super) struct Judging {
+    pub appearances: HashMap<Arc<str>, Appearances>,
+    pub memory: Memory,
+}
+
+impl LaneCell {
+    /// A frame was decoded and searched for faces, or could not be.
+    pub fn seen(self: &Arc<Self>, offset: i64, sight: Sight) {
+        locked(&self.passage).lane.seen(offset, sight);
+        self.advance();
+    }
+
+    /// A frame has the embeddings that it needs, or could not get them.
+    pub fn embedded(self: &Arc<Self>, offset: i64, ready: Ready) {
+        locked(&self.passage).lane.embedded(offset, ready);
+        self.advance();
+    }
+
+    /// Moves every frame on that can move.
+    fn advance(self: &Arc<Self>) {
+        loop {
+            let mut passage = locked(&self.passage);
+            self.follow(&mut passage);
+            let Some((offset, ready)) = passage.lane.judge() else { break };
+            drop(passage);
+            let frame = ready.frame.clone();
+            let outcome = self.stages.judge(ready, &mut locked(&self.judging));
+            locked(&self.passage).lane.publishing(offset, Publisher::records(&outcome));
+            self.publish(&frame, &outcome);
+            locked(&self.passage).lane.sent();
+        }
+    }
+
+    /// Tracking, in order. A frame without a face to embed is ready at once.
+    fn follow(self: &Arc<Self>, passage: &mut Passage) {
+        while let Some((offset, Sight { frame, seen })) = passage.lane.follow() {
+            let prepared = seen.map(|seen| {
+                let tracker = passage
+                    .trackers
+                    .entry(frame.camera.clone())
+                    .or_insert_with(|| (self.stages.tracker(), frame.captured_at));
+                tracker.1 = frame.captured_at;
+                let prepared = Prepared::new(&frame, seen, &mut tracker.0);
+                forget_cameras(&mut passage.trackers, |(_, last)| *last);
+                prepared
+            });
+            match prepared {
+                Ok(prepared) if prepared.wants_embedding() => {
+                    let job = Job::Embed { cell: self.clone(), frame, prepared: Box::new(prepared) };
+                    // The queue is closed only when the host ends; then nothing is committed any more.
+                    let _ = self.jobs.embed.send(job);
+                }
+                prepared => passage.lane.embedded(offset, Ready { frame, prepared }),
+            }
+        }
+    }
+
+    fn publish(self: &Arc<Self>, frame: &Arc<Frame>, outcome: &Outcome) {
+        let (cell, offset) = (self.clone(), frame.position.offset);
+        self.stages.publish(
+            frame,
+            outcome,
+            Arc::new(move || {
+                let mut passage = locked(&cell.passage);
+                passage.lane.acknowledged(offset);
+                if passage.lane.is_empty() {
+                    cell.emptied.notify_all();
+                }
+                drop(passage);
+                cell.dispatch();
+            }),
+        );
+    }
+
+    /// Hands frames to the workers, as many as the window lets.
+    fn dispatch(self: &Arc<Self>) {
+        let mut passage = locked(&self.passage);
+        while let Some((_, frame)) = passage.lane.dispatch(self.window) {
+            let _ = self.jobs.see.send(Job::See { cell: self.clone(), frame });
+        }
+    }
+}
+
+/// Keys come from outside: a producer that invents a camera for each frame must not fill the memory.
+const MAX_CAMERAS: usize = 1000;
+
+/// Keeps the half that was seen last when there are too many.
+pub(super) fn forget_cameras<T>(cameras: &mut HashMap<Arc<str>, T>, last_seen: impl Fn(&T) -> i64) {
+    if cameras.len() > MAX_CAMERAS {
+        let mut times: Vec<i64> = cameras.values().map(&last_seen).collect();
+        let middle = *times.select_nth_unstable(MAX_CAMERAS / 2).1;
+        cameras.retain(|_, camera| last_seen(camera) > middle);
+    }
+}
+
+/// A panic while the lock was held is caught and parks its frame; what the lock guards is still in order.
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,180 @@
+//! The one place that joins the stages.
+
+mod appearance;
+mod lanes;
+mod stages;
+mod totals;
+
+pub use totals::{Snapshot, Totals};
+
+use crate::config::Config;
+use crate::event::{JudgedBy, Part};
+use crate::gallery::{Gallery, GalleryError};
+use crate::intake::Intake;
+use crate::kafka::{BrokerError, Producer};
+use crate::publish::Publisher;
+use crate::rules::Rules;
+use crate::vision::{Spent, Vision, VisionError, Worker};
+use lanes::{Job, Jobs, Lanes};
+use stages::Stages;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Why a host cannot start, or go on. What is wrong with its rules was said before.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Models or their runtime.
+    #[error(transparent)]
+    Vision(#[from] VisionError),
+    /// The gallery.
+    #[error(transparent)]
+    Gallery(#[from] GalleryError),
+    /// Kafka.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// The machine has no threads left.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// A host that is ready: everything is loaded, the gallery is read, the group is not joined yet.
+pub struct Host {
+    stages: Arc<Stages>,
+    workers: Vec<JoinHandle<Spent>>,
+    lanes: Arc<Lanes>,
+}
+
+impl Host {
+    /// Loads the models and the gallery, and starts the workers.
+    pub fn start(config: &Config, rules: Rules, cache: &Path) -> Result<Self, RunError> {
+        let config = config.clone();
+        let vision = Vision::load(&config.vision, cache)?;
+        tracing::info!("{}", vision.models());
+        let gallery = Gallery::follow(&config, &vision.models().embedder.sha256)?;
+        tracing::info!(people = gallery.now().people().len(), "gallery read");
+        let publisher =
+            Publisher::new(Producer::new(&config.kafka)?, config.topics.clone(), judged_by(&vision, &rules));
+        let count = worker_count(&config);
+        let stages = Arc::new(Stages {
+            gallery,
+            rules,
+            publisher,
+            totals: Totals::default(),
+            failure: OnceLock::new(),
+            config,
+        });
+        let (see, see_jobs) = crossbeam_channel::unbounded();
+        let (embed, embed_jobs) = crossbeam_channel::unbounded();
+        let workers = (0..count)
+            .map(|number| {
+                let worker = vision.worker()?;
+                let (see_jobs, embed_jobs) = (see_jobs.clone(), embed_jobs.clone());
+                let work = move || work(worker, &see_jobs, &embed_jobs);
+                Ok(std::thread::Builder::new().name(format!("vision-{number}")).spawn(work)?)
+            })
+            .collect::<Result<_, RunError>>()?;
+        // Wide enough that no worker waits for a frame whose records are on their way to the broker.
+        let window = 16.max(8 * count);
+        let drain = Duration::from_millis(stages.config.intake.drain_timeout_ms);
+        let lanes = Arc::new(Lanes::new(stages.clone(), Jobs { see, embed }, window, drain));
+        Ok(Self { stages, workers, lanes })
+    }
+
+    /// What it has done so far.
+    pub fn totals(&self) -> Snapshot {
+        self.stages.totals.now()
+    }
+
+    /// Joins the group and processes frames until `stop` is set or the host cannot go on. What was begun is
+    /// finished and committed; the rest waits in Kafka.
+    pub fn run(&self, stop: &Arc<AtomicBool>) -> Result<(), RunError> {
+        let intake = Intake::join(&self.stages.config, self.lanes.clone())?;
+        let ended = Arc::new(AtomicBool::new(false));
+        let watch = std::thread::Builder::new().name("watch".into()).spawn({
+            let (stages, stop, ended) = (self.stages.clone(), stop.clone(), ended.clone());
+            move || {
+                while !ended.load(Ordering::Relaxed) {
+                    if stages.failure.get().is_some() {
+                        stop.store(true, Ordering::Relaxed);
+                    }
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+            }
+        })?;
+        let result = intake.run(stop);
+        ended.store(true, Ordering::Relaxed);
+        let _ = watch.join();
+        match self.stages.failure.get() {
+            Some(failure) => Err(BrokerError::Other(failure.to_string()).into()),
+            None => Ok(result?),
+        }
+    }
+
+    /// Ends the workers. One that is stuck (a record that no broker takes holds its lane) is left behind: the
+    /// process is about to end, and its frame is not committed. Tells what was done, and where vision's time went.
+    pub fn end(self) -> (Snapshot, Spent) {
+        let totals = self.totals();
+        drop(self.lanes);
+        let deadline = Instant::now() + Duration::from_secs(1);
+        while self.workers.iter().any(|worker| !worker.is_finished()) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let ended =
+            self.workers.into_iter().filter(JoinHandle::is_finished).filter_map(|worker| worker.join().ok());
+        (totals, ended.fold(Spent::default(), |all, one| all + one))
+    }
+}
+
+fn worker_count(config: &Config) -> usize {
+    match config.intake.workers {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        count => count,
+    }
+}
+
+/// One worker's life: embedding first, for it finishes what was begun.
+fn work(
+    mut worker: Worker,
+    see_jobs: &crossbeam_channel::Receiver<Job>,
+    embed_jobs: &crossbeam_channel::Receiver<Job>,
+) -> Spent {
+    loop {
+        let job = crossbeam_channel::select_biased! {
+            recv(embed_jobs) -> job => job,
+            recv(see_jobs) -> job => job,
+        };
+        match job {
+            Ok(Job::See { cell, frame }) => {
+                cell.seen(frame.position.offset, stages::see(&mut worker, frame.clone()));
+            }
+            Ok(Job::Embed { cell, frame, prepared }) => {
+                cell.embedded(frame.position.offset, stages::embed(&mut worker, frame.clone(), *prepared));
+            }
+            Err(crossbeam_channel::RecvError) => return worker.spent(),
+        }
+    }
+}
+
+fn judged_by(vision: &Vision, rules: &Rules) -> JudgedBy {
+    let models = vision.models();
+    let model =
+        |name: &str, sha256: &str| Part { name: name.to_owned(), version: None, sha256: sha256.to_owned() };
+    JudgedBy {
+        models: vec![
+            model(&models.detector.name, &models.detector.sha256),
+            model(&models.embedder.name, &models.embedder.sha256),
+        ],
+        rules: rules
+            .descriptions()
+            .iter()
+            .map(|rule| Part {
+                name: rule.name.clone(),
+                version: Some(rule.version.clone()),
+                sha256: rule.sha256.clone(),
+            })
+            .collect(),
+    }
+}

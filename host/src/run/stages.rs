@@ -1,0 +1,243 @@
+//! What one frame goes through, as plain functions of the stages; where and in which order is the lanes' matter.
+
+use super::appearance::Appearances;
+use super::lanes::{Judging, forget_cameras};
+use super::totals::Totals;
+use crate::config::Config;
+use crate::event::Timings;
+use crate::face::{Detection, Embedding, Face, Track};
+use crate::frame::Frame;
+use crate::gallery::{Gallery, Index};
+use crate::kafka::BrokerError;
+use crate::publish::{Outcome, Parked, Publisher};
+use crate::rules::{FrameFacts, People, Person, Rules};
+use crate::vision::{PictureError, Seen, Tracker, Worker, quality};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+/// The stages, shared by all lanes and workers.
+pub(super) struct Stages {
+    pub config: Config,
+    pub gallery: Gallery,
+    pub rules: Rules,
+    pub publisher: Publisher,
+    pub totals: Totals,
+    /// The first thing after which the host cannot go on.
+    pub failure: OnceLock<BrokerError>,
+}
+
+/// A frame after decoding and detection.
+pub(super) struct Sight {
+    pub frame: Arc<Frame>,
+    pub seen: Result<Seen, Parked>,
+}
+
+/// A frame whose faces are followed, and embedded where that was wanted.
+pub(super) struct Prepared {
+    seen: Seen,
+    faces: Vec<FollowedFace>,
+    embed_time: Duration,
+}
+
+struct FollowedFace {
+    detection: Detection,
+    quality: f32,
+    track: Track,
+    embed: bool,
+    embedding: Option<Embedding>,
+}
+
+/// A frame that the rules may see.
+pub(super) struct Ready {
+    pub frame: Arc<Frame>,
+    pub prepared: Result<Prepared, Parked>,
+}
+
+impl Prepared {
+    /// Follows the faces of a frame; frames of one camera come in order.
+    pub fn new(frame: &Frame, seen: Seen, tracker: &mut Tracker) -> Self {
+        let qualities: Vec<f32> =
+            seen.detections.iter().map(|face| quality(face, seen.width, seen.height)).collect();
+        let followed = tracker.follow(frame.captured_at, first_track_id(frame), &seen.detections, &qualities);
+        let faces = seen
+            .detections
+            .iter()
+            .zip(qualities)
+            .zip(followed)
+            .map(|((detection, quality), followed)| FollowedFace {
+                detection: detection.clone(),
+                quality,
+                track: followed.track,
+                embed: followed.embed,
+                embedding: None,
+            })
+            .collect();
+        Self { seen, faces, embed_time: Duration::ZERO }
+    }
+
+    /// True if a face is to be embedded.
+    pub fn wants_embedding(&self) -> bool {
+        self.faces.iter().any(|face| face.embed)
+    }
+
+    fn embed(&mut self, worker: &mut Worker, frame: &Frame) -> Result<(), PictureError> {
+        let begun = Instant::now();
+        let mut wanted: Vec<&mut FollowedFace> = self.faces.iter_mut().filter(|face| face.embed).collect();
+        let detections: Vec<Detection> = wanted.iter().map(|face| face.detection.clone()).collect();
+        let embeddings = worker.embed(&frame.picture, &self.seen, &detections)?;
+        wanted.iter_mut().zip(embeddings).for_each(|(face, embedding)| face.embedding = embedding);
+        self.embed_time = begun.elapsed();
+        Ok(())
+    }
+}
+
+/// Ids of a frame's new tracks begin here: a function of the offset, so that a replay gives the same ones.
+fn first_track_id(frame: &Frame) -> u64 {
+    frame.position.offset.unsigned_abs() << 16
+}
+
+/// Added to a face's index: the id of a track that began because the old one jumped to another person.
+const JUMPED: u64 = 1 << 15;
+
+/// Decodes and detects.
+pub(super) fn see(worker: &mut Worker, frame: Arc<Frame>) -> Sight {
+    let seen = guarded(|| worker.detect(&frame.picture).map_err(|error| parked(&error)));
+    Sight { frame, seen }
+}
+
+/// Embeds the faces that the tracker asked for.
+pub(super) fn embed(worker: &mut Worker, frame: Arc<Frame>, mut prepared: Prepared) -> Ready {
+    let prepared = guarded(|| match prepared.embed(worker, &frame) {
+        Ok(()) => Ok(prepared),
+        Err(error) => Err(parked(&error)),
+    });
+    Ready { frame, prepared }
+}
+
+impl Stages {
+    /// A tracker for a camera not seen before.
+    pub fn tracker(&self) -> Tracker {
+        Tracker::new(&self.config.vision.tracker, &self.config.vision.embedder)
+    }
+
+    /// Searches the gallery and asks the rules; frames of one lane come in order.
+    pub fn judge(&self, ready: Ready, judging: &mut Judging) -> Outcome {
+        let judged = ready
+            .prepared
+            .and_then(|prepared| guarded(|| self.judge_prepared(&ready.frame, prepared, judging)));
+        let outcome = judged.unwrap_or_else(Outcome::Parked);
+        self.totals.count(&outcome);
+        outcome
+    }
+
+    fn judge_prepared(
+        &self,
+        frame: &Frame,
+        prepared: Prepared,
+        judging: &mut Judging,
+    ) -> Result<Outcome, Parked> {
+        let index = self.gallery.now();
+        let appearances = judging.appearances.entry(frame.camera.clone()).or_default();
+        let times = prepared.seen.times;
+        let faces = self.settle(frame, &prepared.faces, appearances, &index);
+        appearances
+            .forget(frame.captured_at.saturating_sub_unsigned(self.config.vision.tracker.lost_after_ms));
+        if judging.appearances.len() > 1 {
+            forget_cameras(&mut judging.appearances, Appearances::last_seen);
+        }
+        let size = (prepared.seen.width, prepared.seen.height);
+        let facts = FrameFacts {
+            camera: &frame.camera,
+            session: &frame.session,
+            sequence: frame.sequence,
+            captured_at: frame.captured_at,
+            width: size.0,
+            height: size.1,
+        };
+        let begun = Instant::now();
+        let people: Arc<dyn People> = index;
+        let judgement = self.rules.judge(&facts, faces, &people, &mut judging.memory).map_err(|failure| {
+            Parked { stage: "rules", reason: failure.kind.reason().to_owned(), message: failure.to_string() }
+        })?;
+        let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+        let timings = Timings {
+            decode_ms: milliseconds(times.decode),
+            detect_ms: milliseconds(times.detect),
+            embed_ms: milliseconds(prepared.embed_time),
+            rules_ms: milliseconds(begun.elapsed()),
+        };
+        Ok(Outcome::Judged { size, judgement, timings })
+    }
+
+    fn settle(
+        &self,
+        frame: &Frame,
+        faces: &[FollowedFace],
+        appearances: &mut Appearances,
+        index: &Index,
+    ) -> Vec<Face> {
+        let settled = faces.iter().zip(0u32..).map(|(face, index_in_frame)| {
+            let new_id = first_track_id(frame) + JUMPED + u64::from(index_in_frame);
+            let (track, embedding) = appearances.settle(
+                face.track,
+                face.embedding.clone(),
+                face.quality,
+                frame.captured_at,
+                new_id,
+            );
+            Face {
+                index: index_in_frame,
+                detection: face.detection.clone(),
+                quality: face.quality,
+                track,
+                candidates: embedding
+                    .as_ref()
+                    .map(|embedding| index.candidates(embedding, self.config.gallery.candidates))
+                    .unwrap_or_default(),
+                embedding,
+            }
+        });
+        settled.collect()
+    }
+
+    /// Sends what a frame causes. `acknowledged` is called for each record that is safe; a record refused for
+    /// good ends the host, with the frame's offset not committed.
+    pub fn publish(
+        self: &Arc<Self>,
+        frame: &Frame,
+        outcome: &Outcome,
+        acknowledged: Arc<dyn Fn() + Send + Sync>,
+    ) {
+        let stages = self.clone();
+        self.publisher.publish(
+            frame,
+            outcome,
+            &(Arc::new(move |result| match result {
+                Ok(()) => acknowledged(),
+                Err(error) => drop(stages.failure.set(error)),
+            }) as Arc<dyn Fn(Result<(), BrokerError>) + Send + Sync>),
+        );
+    }
+}
+
+impl People for Index {
+    fn find(&self, person: &str) -> Option<Person> {
+        let known = self.find(person)?;
+        Some(Person { id: known.id.clone(), name: known.name.clone(), samples: known.samples })
+    }
+}
+
+fn parked(error: &PictureError) -> Parked {
+    Parked { stage: "vision", reason: error.reason().to_owned(), message: error.to_string() }
+}
+
+/// A defect of ours on one frame parks that frame, with the rest unharmed.
+fn guarded<T>(stage: impl FnOnce() -> Result<T, Parked>) -> Result<T, Parked> {
+    catch_unwind(AssertUnwindSafe(stage)).unwrap_or_else(|panic| {
+        let text =
+            panic.downcast_ref::<&str>().map(ToString::to_string).or(panic.downcast_ref::<String>().cloned());
+        let message = format!("a defect of Everyframe: {}", text.unwrap_or_default());
+        Err(Parked { stage: "host", reason: "internal-error".into(), message })
+    })
+}

@@ -1,0 +1,137 @@
+//! From rows of BGR bytes to the three planes of floats that a model reads.
+
+use super::manifest::Channels;
+
+/// The input of a model: `[n, 3, height, width]`, values 0 to 255. Its memory is used again.
+#[derive(Default)]
+pub(super) struct Planes {
+    values: Vec<f32>,
+    shape: [usize; 4],
+    /// Height and width of the pictures within; the rest is padding.
+    picture: (usize, usize),
+}
+
+impl Planes {
+    /// Room for `n` pictures of `(height, width)`, each padded with black on the right and below to multiples
+    /// of `multiple`. Every picture must then be written.
+    pub fn reshape(&mut self, n: usize, picture: (usize, usize), multiple: usize) {
+        let padded = |side: usize| side.max(1).next_multiple_of(multiple);
+        let shape = [n, 3, padded(picture.0), padded(picture.1)];
+        if self.shape != shape || self.picture != picture {
+            self.shape = shape;
+            self.picture = picture;
+            self.values.clear();
+            self.values.resize(shape.iter().product(), 0.0);
+        }
+    }
+
+    /// Writes picture `index`: rows of BGR bytes without gaps, of the size given to [`Planes::reshape`].
+    pub fn write(&mut self, index: usize, bgr: &[u8], order: Channels) {
+        let (_, width) = self.picture;
+        let [_, _, plane_height, plane_width] = self.shape;
+        let plane = plane_height * plane_width;
+        let Some(place) = self.values.chunks_exact_mut((3 * plane).max(1)).nth(index) else { return };
+        let (first, rest) = place.split_at_mut(plane);
+        let (second, third) = rest.split_at_mut(plane);
+        let (blue, green, red) = match order {
+            Channels::Bgr => (first, second, third),
+            Channels::Rgb => (third, second, first),
+        };
+        let split = splitter();
+        let planes = blue
+            .chunks_exact_mut(plane_width)
+            .zip(green.chunks_exact_mut(plane_width))
+            .zip(red.chunks_exact_mut(plane_width));
+        for (row, ((blue, green), red)) in bgr.chunks_exact((3 * width).max(1)).zip(planes) {
+            split(row, &mut blue[..width], &mut green[..width], &mut red[..width]);
+        }
+    }
+
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    pub fn shape(&self) -> [usize; 4] {
+        self.shape
+    }
+}
+
+type Splitter = fn(&[u8], &mut [f32], &mut [f32], &mut [f32]);
+
+/// The compiler vectorises one and the same loop, but steps of three bytes need shuffles that x86-64 has only
+/// from SSSE3 on: 960 × 540 pixels take 0.12 ms with AVX2 and 0.58 ms without (AMD EPYC, one core).
+fn splitter() -> Splitter {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has AVX2, as the line above asked.
+        return |row, blue, green, red| unsafe { split_avx2(row, blue, green, red) };
+    }
+    split
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn split_avx2(row: &[u8], blue: &mut [f32], green: &mut [f32], red: &mut [f32]) {
+    split(row, blue, green, red);
+}
+
+#[inline(always)]
+fn split(row: &[u8], blue: &mut [f32], green: &mut [f32], red: &mut [f32]) {
+    for (((pixel, blue), green), red) in row.chunks_exact(3).zip(blue).zip(green).zip(red) {
+        *blue = f32::from(pixel[0]);
+        *green = f32::from(pixel[1]);
+        *red = f32::from(pixel[2]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pixels_are_split_into_padded_planes() {
+        let mut planes = Planes::default();
+        planes.reshape(1, (1, 2), 4);
+        planes.write(0, &[1, 2, 3, 4, 5, 6], Channels::Bgr);
+        assert_eq!(planes.shape(), [1, 3, 4, 4]);
+        let expected = |at: usize| match at {
+            0 | 1 => 1.0 + 3.0 * at as f32,
+            16 | 17 => 2.0 + 3.0 * (at - 16) as f32,
+            32 | 33 => 3.0 + 3.0 * (at - 32) as f32,
+            _ => 0.0,
+        };
+        assert_eq!(planes.values(), (0..48).map(expected).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_second_picture_of_a_batch_has_its_own_place_and_order() {
+        let mut planes = Planes::default();
+        planes.reshape(2, (1, 1), 1);
+        planes.write(0, &[1, 2, 3], Channels::Rgb);
+        planes.write(1, &[4, 5, 6], Channels::Rgb);
+        assert_eq!(planes.values(), [3.0, 2.0, 1.0, 6.0, 5.0, 4.0]);
+    }
+
+    #[test]
+    fn padding_is_black_again_after_a_larger_picture() {
+        let mut planes = Planes::default();
+        planes.reshape(1, (2, 2), 2);
+        planes.write(0, &[255; 12], Channels::Bgr);
+        planes.reshape(1, (1, 1), 2);
+        planes.write(0, &[7; 3], Channels::Bgr);
+        let plane = [7.0, 0.0, 0.0, 0.0];
+        assert_eq!(planes.values(), [plane, plane, plane].concat());
+    }
+
+    #[test]
+    fn long_rows_agree_with_the_plain_loop() {
+        let row: Vec<u8> = (0..3 * 101).map(|i| (i * 7) as u8).collect();
+        let (mut a, mut b) = (vec![0.0; 303], vec![0.0; 303]);
+        for (how, out) in [(splitter(), &mut a), (split as Splitter, &mut b)] {
+            let (blue, rest) = out.split_at_mut(101);
+            let (green, red) = rest.split_at_mut(101);
+            how(&row, blue, green, red);
+        }
+        assert_eq!(a, b);
+    }
+}

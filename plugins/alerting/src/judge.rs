@@ -1,0 +1,157 @@
+//! Which of a frame's faces somebody should hear of.
+
+use crate::bindings::everyframe::rules::types::{
+    Alert, Decision, Event, Frame, Severity, Stranger, Subject, Timestamp,
+};
+use crate::schedule;
+use crate::settings::{self, Settings};
+
+/// What the rule asks of the world.
+pub trait World {
+    /// When there was last an alert under `key`, if that is remembered.
+    fn last_alert(&self, key: &str) -> Option<Timestamp>;
+    /// Remembers an alert under `key` for `ttl` ms.
+    fn remember_alert(&mut self, key: &str, at: Timestamp, ttl: u64);
+    /// The name to show for a person of the gallery.
+    fn name_of(&self, person: &str) -> Option<String>;
+}
+
+/// Judges a decided frame.
+pub fn judge(settings: &Settings, frame: &Frame, subjects: &[Subject], world: &mut impl World) -> Vec<Alert> {
+    if !schedule::is_open(&settings.schedule, frame.captured_at, settings.utc_offset_minutes) {
+        return Vec::new();
+    }
+    let mut alerts: Vec<Alert> = Vec::new();
+    for subject in subjects {
+        let Some(occasion) = Occasion::of(settings, frame, subject, world) else { continue };
+        let alert = occasion.alert(frame, subject.face.index);
+        // Two faces taken for one person are one event, also when there is no cool-down.
+        if alerts.iter().any(|other| other.dedup_key == alert.dedup_key) {
+            continue;
+        }
+        if settings.cooldown_ms > 0 {
+            let key = state_key(&alert);
+            let last = world.last_alert(&key);
+            // Either way round: a camera whose clock was put back doesn't fall silent until it has caught up.
+            if last.is_some_and(|last| last.abs_diff(frame.captured_at) < settings.cooldown_ms) {
+                continue;
+            }
+            world.remember_alert(&key, frame.captured_at, settings.cooldown_ms);
+        }
+        alerts.push(alert);
+    }
+    alerts
+}
+
+/// Something worth an alert, unless there was one just now.
+struct Occasion<'a> {
+    kind: &'static str,
+    severity: Severity,
+    subject: &'a str,
+    text: String,
+}
+
+impl<'a> Occasion<'a> {
+    fn of(settings: &Settings, frame: &Frame, subject: &'a Subject, world: &impl World) -> Option<Self> {
+        let camera = &frame.camera;
+        match (&subject.decision, &subject.stranger) {
+            (Decision::Known(identity), _) => {
+                let person = &identity.person;
+                let name = || world.name_of(person).unwrap_or_else(|| person.clone());
+                let listed = listed(settings, person)?;
+                if listed == Listed::Deny {
+                    return Some(Occasion::denied(person, &name(), camera));
+                }
+                let severity = settings.about_person(person)?.into();
+                let text = format!("{} seen at {camera}", name());
+                Some(Occasion { kind: "known-person", severity, subject: person, text })
+            }
+            (Decision::Unknown, Some(stranger)) => {
+                let id = &stranger.id;
+                if listed(settings, id)? == Listed::Deny {
+                    return Some(Occasion::denied(id, &format!("Stranger {id}"), camera));
+                }
+                let event = stranger.event?;
+                let severity = settings.about_event(event)?;
+                Some(Occasion::event(event, severity, stranger, camera))
+            }
+            // Nobody knows who it is: the next frames will tell.
+            (Decision::Unknown, None) | (Decision::Undecided(_), _) => None,
+        }
+    }
+
+    fn denied(subject: &'a str, name: &str, camera: &str) -> Self {
+        let text = format!("{name}, who is on the deny list, seen at {camera}");
+        Occasion { kind: "denied-person", severity: Severity::Critical, subject, text }
+    }
+
+    fn event(event: Event, severity: settings::Severity, stranger: &'a Stranger, camera: &str) -> Self {
+        let id = &stranger.id;
+        let (kind, text) = match event {
+            Event::FirstSeen => ("first-seen", format!("Stranger {id} seen for the first time at {camera}")),
+            Event::Returned => {
+                ("returned", format!("Stranger {id} is back at {camera}, visit {}", stranger.visits))
+            }
+            Event::Loitering => {
+                ("loitering", format!("Stranger {id} has stayed {} at {camera}", span(stranger.dwell)))
+            }
+        };
+        Occasion { kind, severity: severity.into(), subject: id, text }
+    }
+
+    fn alert(self, frame: &Frame, face: u32) -> Alert {
+        Alert {
+            severity: self.severity,
+            kind: self.kind.into(),
+            subject: self.subject.into(),
+            dedup_key: format!("{}/{}/{}", self.kind, frame.camera, self.subject),
+            text: self.text,
+            face: Some(face),
+        }
+    }
+}
+
+#[derive(PartialEq)]
+enum Listed {
+    Deny,
+    Nowhere,
+}
+
+/// None for somebody of the allow list: there is nothing to say about them.
+fn listed(settings: &Settings, subject: &str) -> Option<Listed> {
+    let names = |list: &[String]| list.iter().any(|listed| listed == subject);
+    if names(&settings.allow) {
+        None
+    } else if names(&settings.deny) {
+        Some(Listed::Deny)
+    } else {
+        Some(Listed::Nowhere)
+    }
+}
+
+/// The key of an alert's cool-down. The camera isn't in it: state is one camera's anyway.
+fn state_key(alert: &Alert) -> String {
+    let key = format!("alert/{}/{}", alert.kind, alert.subject);
+    // Longer keys are refused by the host; a long id is told apart by its hash (FNV-1a, 64 bits).
+    if key.len() <= 256 {
+        return key;
+    }
+    let hash = alert
+        .subject
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    format!("alert/{}/#{hash:016x}", alert.kind)
+}
+
+/// A length of time as one says it: to the second up to two minutes, then to the minute, then to the hour.
+fn span(ms: u64) -> String {
+    match ms / 1000 {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h", seconds / 3600),
+    }
+}
+
+#[cfg(test)]
+#[path = "judge_tests.rs"]
+mod tests;

@@ -1,0 +1,226 @@
+//! What somebody hears of, and what not.
+
+use super::*;
+use crate::bindings::everyframe::rules::types::{Face, Identity, Rect};
+use std::collections::BTreeMap;
+
+/// Sunday 22 November 2026, 12:00 UTC.
+const NOON: i64 = 1_795_348_800_000;
+
+#[derive(Default)]
+struct FakeWorld {
+    alerts: BTreeMap<String, Timestamp>,
+}
+
+impl World for FakeWorld {
+    fn last_alert(&self, key: &str) -> Option<Timestamp> {
+        self.alerts.get(key).copied()
+    }
+
+    fn remember_alert(&mut self, key: &str, at: Timestamp, _ttl: u64) {
+        assert!(!key.is_empty() && key.len() <= 256, "the host refuses the key {key}");
+        self.alerts.insert(key.into(), at);
+    }
+
+    fn name_of(&self, person: &str) -> Option<String> {
+        (person == "p-17").then(|| "Anna Blum".into())
+    }
+}
+
+fn frame(at: i64) -> Frame {
+    Frame {
+        camera: "gate-2".into(),
+        session: "s".into(),
+        sequence: 0,
+        captured_at: at,
+        width: 640,
+        height: 480,
+    }
+}
+
+fn subject(decision: Decision, stranger: Option<Stranger>) -> Subject {
+    let bounds = Rect { x: 0.0, y: 0.0, width: 80.0, height: 80.0 };
+    let face = Face { index: 3, track: 1, track_started_at: NOON, bounds, score: 0.9, quality: 0.8 };
+    Subject { face, decision, stranger }
+}
+
+fn known(person: &str) -> Subject {
+    subject(Decision::Known(Identity { person: person.into(), confidence: 0.9 }), None)
+}
+
+fn stranger(id: &str, event: Option<Event>) -> Subject {
+    let stranger = Stranger { face: 3, id: id.into(), event, first_seen_at: NOON, dwell: 21_400, visits: 2 };
+    subject(Decision::Unknown, Some(stranger))
+}
+
+fn settings(json: &str) -> Settings {
+    let (settings, problems) = rule_settings::read(json);
+    settings.unwrap_or_else(|| panic!("{problems:?}"))
+}
+
+fn alerts(json: &str, subjects: &[Subject]) -> Vec<Alert> {
+    judge(&settings(json), &frame(NOON), subjects, &mut FakeWorld::default())
+}
+
+fn only_alert(json: &str, subject: Subject) -> Alert {
+    let mut alerts = alerts(json, &[subject]);
+    assert_eq!(alerts.len(), 1, "{alerts:?}");
+    alerts.remove(0)
+}
+
+#[test]
+fn a_person_of_the_gallery_is_for_the_record() {
+    let alert = only_alert("{}", known("woman-b"));
+    assert_eq!(alert.severity, Severity::Info);
+    assert_eq!(alert.kind, "known-person");
+    assert_eq!(alert.subject, "woman-b");
+    assert_eq!(alert.dedup_key, "known-person/gate-2/woman-b");
+    assert_eq!(alert.text, "woman-b seen at gate-2");
+    assert_eq!(alert.face, Some(3));
+}
+
+#[test]
+fn people_are_called_by_their_name() {
+    let alert = only_alert("{}", known("p-17"));
+    assert_eq!(alert.text, "Anna Blum seen at gate-2");
+    assert_eq!(alert.subject, "p-17");
+}
+
+#[test]
+fn each_event_about_a_stranger_has_its_sentence() {
+    for (event, severity, text) in [
+        (Event::FirstSeen, Severity::Warning, "Stranger stranger-1 seen for the first time at gate-2"),
+        (Event::Returned, Severity::Info, "Stranger stranger-1 is back at gate-2, visit 2"),
+        (Event::Loitering, Severity::Warning, "Stranger stranger-1 has stayed 21 s at gate-2"),
+    ] {
+        let alert = only_alert("{}", stranger("stranger-1", Some(event)));
+        assert_eq!((alert.severity, alert.text.as_str()), (severity, text));
+    }
+}
+
+#[test]
+fn a_stranger_with_nothing_new_is_no_news() {
+    assert_eq!(alerts("{}", &[stranger("stranger-1", None)]), []);
+}
+
+#[test]
+fn undecided_and_unnamed_faces_raise_nothing() {
+    let undecided = Decision::Undecided("too small".into());
+    let odd = Subject { decision: undecided.clone(), ..stranger("stranger-1", Some(Event::FirstSeen)) };
+    assert_eq!(alerts("{}", &[subject(undecided, None), odd, subject(Decision::Unknown, None)]), []);
+}
+
+#[test]
+fn an_empty_frame_raises_nothing() {
+    assert_eq!(alerts("{}", &[]), []);
+}
+
+#[test]
+fn what_is_switched_off_raises_nothing() {
+    assert_eq!(alerts(r#"{"known": {"enabled": false}}"#, &[known("anna")]), []);
+    let returned = stranger("stranger-1", Some(Event::Returned));
+    assert_eq!(alerts(r#"{"unknown": {"returned": {"enabled": false}}}"#, &[returned]), []);
+}
+
+#[test]
+fn somebody_of_the_deny_list_is_critical_even_when_known_people_are_switched_off() {
+    let json = r#"{"deny": ["ben"], "known": {"enabled": false}}"#;
+    let alert = only_alert(json, known("ben"));
+    assert_eq!((alert.kind.as_str(), alert.severity), ("denied-person", Severity::Critical));
+    assert_eq!(alert.text, "ben, who is on the deny list, seen at gate-2");
+}
+
+#[test]
+fn a_denied_stranger_is_critical_without_an_event() {
+    let alert = only_alert(r#"{"deny": ["stranger-1"]}"#, stranger("stranger-1", None));
+    assert_eq!((alert.kind.as_str(), alert.severity), ("denied-person", Severity::Critical));
+}
+
+#[test]
+fn there_is_never_an_alert_for_the_allow_list() {
+    let json = r#"{"allow": ["anna", "stranger-1"], "people": {"anna": {"severity": "critical"}}}"#;
+    assert_eq!(alerts(json, &[known("anna"), stranger("stranger-1", Some(Event::Loitering))]), []);
+    assert_eq!(alerts(json, &[known("ben")]).len(), 1);
+}
+
+#[test]
+fn a_persons_own_choice_wins() {
+    let json = r#"{"people": {"anna": {"severity": "critical"}}}"#;
+    assert_eq!(only_alert(json, known("anna")).severity, Severity::Critical);
+}
+
+#[test]
+fn the_cool_down_begins_with_an_alert_and_sightings_do_not_lengthen_it() {
+    let (settings, mut world) = (settings(r#"{"cooldown_ms": 60000}"#), FakeWorld::default());
+    let heard: Vec<i64> = (0..130)
+        .filter(|second| {
+            !judge(&settings, &frame(NOON + second * 1000), &[known("anna")], &mut world).is_empty()
+        })
+        .collect();
+    assert_eq!(heard, [0, 60, 120]);
+}
+
+#[test]
+fn the_cool_down_is_for_one_person_and_one_kind() {
+    let (settings, mut world) = (Settings::default(), FakeWorld::default());
+    let mut heard =
+        |at: i64, subject: Subject| judge(&settings, &frame(NOON + at), &[subject], &mut world).len();
+    assert_eq!(heard(0, known("anna")), 1);
+    assert_eq!(heard(1000, known("ben")), 1);
+    assert_eq!(heard(2000, known("anna")), 0);
+    assert_eq!(heard(3000, stranger("stranger-1", Some(Event::FirstSeen))), 1);
+    assert_eq!(
+        heard(24_000, stranger("stranger-1", Some(Event::Loitering))),
+        1,
+        "it is worse than first seen"
+    );
+}
+
+#[test]
+fn a_clock_that_was_put_back_does_not_silence_a_camera() {
+    let (settings, mut world) = (Settings::default(), FakeWorld::default());
+    let mut heard = |at: i64| judge(&settings, &frame(at), &[known("anna")], &mut world).len();
+    assert_eq!(heard(NOON), 1);
+    assert_eq!(heard(NOON - 1000), 0);
+    assert_eq!(heard(NOON - 3_600_000), 1);
+    assert_eq!(heard(i64::MIN), 1);
+}
+
+#[test]
+fn two_faces_taken_for_one_person_are_one_alert() {
+    for json in ["{}", r#"{"cooldown_ms": 0}"#] {
+        assert_eq!(alerts(json, &[known("anna"), known("anna"), known("ben")]).len(), 2, "{json}");
+    }
+}
+
+#[test]
+fn without_a_cool_down_every_frame_counts_and_nothing_is_kept() {
+    let (settings, mut world) = (settings(r#"{"cooldown_ms": 0}"#), FakeWorld::default());
+    for at in [NOON, NOON, NOON + 1] {
+        assert_eq!(judge(&settings, &frame(at), &[known("anna")], &mut world).len(), 1);
+    }
+    assert!(world.alerts.is_empty());
+}
+
+#[test]
+fn outside_of_its_hours_the_rule_is_silent_and_starts_no_cool_down() {
+    let settings = settings(r#"{"schedule": [{"from": "18:00", "to": "07:00"}], "deny": ["ben"]}"#);
+    let mut world = FakeWorld::default();
+    assert_eq!(judge(&settings, &frame(NOON), &[known("anna"), known("ben")], &mut world), []);
+    assert!(world.alerts.is_empty());
+    assert_eq!(judge(&settings, &frame(NOON + 6 * 3_600_000), &[known("anna")], &mut world).len(), 1);
+}
+
+#[test]
+fn a_long_id_has_a_cool_down_of_its_own() {
+    let (settings, mut world) = (Settings::default(), FakeWorld::default());
+    let long = |last: char| known(&format!("{}{last}", "ä".repeat(300)));
+    assert_eq!(judge(&settings, &frame(NOON), &[long('a'), long('b')], &mut world).len(), 2);
+    assert_eq!(judge(&settings, &frame(NOON + 1), &[long('a'), long('b')], &mut world).len(), 0);
+}
+
+#[test]
+fn a_span_is_said_as_people_say_it() {
+    let said: Vec<String> = [0, 999, 119_999, 120_000, 7_199_000, 7_200_000].into_iter().map(span).collect();
+    assert_eq!(said, ["0 s", "0 s", "119 s", "2 min", "119 min", "2 h"]);
+}

@@ -1,0 +1,215 @@
+//! What an operator may set: what is worth an alert, for whom, how often and when.
+
+use crate::bindings::everyframe::rules::types;
+use crate::schedule::Window;
+use rule_settings::Problems;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Settings of the alert rule.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Alerts about people of the gallery; `info` unless set.
+    pub known: Choice,
+    /// Alerts about strangers, by what happened.
+    pub unknown: Unknown,
+    /// Alerts about single people of the gallery, by their id: what is set here wins over `known`.
+    pub people: BTreeMap<String, Choice>,
+    /// People and strangers, by their id, who are critical whenever they are seen.
+    pub deny: Vec<String>,
+    /// People and strangers, by their id, about whom there is never an alert.
+    pub allow: Vec<String>,
+    /// How long after an alert there is no other of its kind about the same person at the same camera, in ms;
+    /// 0 for an alert with every frame.
+    pub cooldown_ms: u64,
+    /// The hours in which alerts are raised, those of the deny list included; none for always.
+    pub schedule: Vec<Window>,
+    /// How far the schedule's clock is ahead of UTC, in minutes. It doesn't follow summer time.
+    #[schemars(range(min = -840, max = 840))]
+    pub utc_offset_minutes: i32,
+}
+
+/// Whether there is an alert, and how urgent it is.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Choice {
+    /// How urgent it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Severity")]
+    pub severity: Option<Severity>,
+    /// Whether there is an alert at all; true unless set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    pub enabled: Option<bool>,
+}
+
+/// Alerts about strangers.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Unknown {
+    /// Never seen before; `warning` unless set.
+    pub first_seen: Choice,
+    /// Seen before, and away in between; `info` unless set.
+    pub returned: Choice,
+    /// Here for longer than the unknown-person rule allows; `warning` unless set.
+    pub loitering: Choice,
+}
+
+/// How urgent an alert is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// For the record.
+    Info,
+    /// Look at it today.
+    Warning,
+    /// Look at it now.
+    Critical,
+}
+
+impl From<Severity> for types::Severity {
+    fn from(severity: Severity) -> Self {
+        match severity {
+            Severity::Info => types::Severity::Info,
+            Severity::Warning => types::Severity::Warning,
+            Severity::Critical => types::Severity::Critical,
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            known: Choice::default(),
+            unknown: Unknown::default(),
+            people: BTreeMap::new(),
+            deny: Vec::new(),
+            allow: Vec::new(),
+            cooldown_ms: 60_000,
+            schedule: Vec::new(),
+            utc_offset_minutes: 0,
+        }
+    }
+}
+
+impl Settings {
+    /// How urgent a sight of somebody of the gallery is; none for no alert.
+    pub fn about_person(&self, person: &str) -> Option<Severity> {
+        let own = self.people.get(person);
+        let enabled = own.and_then(|own| own.enabled).or(self.known.enabled);
+        let severity = own.and_then(|own| own.severity).or(self.known.severity);
+        enabled.unwrap_or(true).then_some(severity.unwrap_or(Severity::Info))
+    }
+
+    /// How urgent an event about a stranger is; none for no alert.
+    pub fn about_event(&self, event: types::Event) -> Option<Severity> {
+        let (choice, usual) = match event {
+            types::Event::FirstSeen => (&self.unknown.first_seen, Severity::Warning),
+            types::Event::Returned => (&self.unknown.returned, Severity::Info),
+            types::Event::Loitering => (&self.unknown.loitering, Severity::Warning),
+        };
+        choice.enabled.unwrap_or(true).then_some(choice.severity.unwrap_or(usual))
+    }
+}
+
+impl rule_settings::Settings for Settings {
+    fn check(&self, problems: &mut Problems) {
+        for (place, subject) in self.allow.iter().enumerate() {
+            if self.deny.contains(subject) {
+                problems.error(
+                    format!("allow[{place}]"),
+                    format!("`{subject}` is on the deny list as well: remove it from one of them"),
+                );
+            }
+        }
+        for person in self.people.keys() {
+            for (list, name) in [(&self.allow, "allow"), (&self.deny, "deny")] {
+                if list.contains(person) {
+                    problems.warning(
+                        format!("people.{person}"),
+                        format!("it has no effect, for `{name}` names them: remove one of the two"),
+                    );
+                }
+            }
+        }
+        for (place, window) in self.schedule.iter().enumerate() {
+            window.check(&format!("schedule[{place}]"), problems);
+        }
+        // UTC−12 to UTC+14 are the clocks that people use; 14 h to both sides leaves room.
+        if !(-840..=840).contains(&self.utc_offset_minutes) {
+            problems.error(
+                "utc_offset_minutes",
+                format!(
+                    "{} is out of range: give minutes from -840 to 840, such as 60 for UTC+1",
+                    self.utc_offset_minutes
+                ),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(json: &str) -> Vec<(String, String)> {
+        let (_, problems) = rule_settings::read::<Settings>(json);
+        problems.into_iter().map(|problem| (problem.key, problem.message)).collect()
+    }
+
+    #[test]
+    fn one_setting_of_a_choice_leaves_the_other_as_it_was() {
+        let (settings, _) = rule_settings::read::<Settings>(
+            r#"{"unknown": {"loitering": {"severity": "critical"}, "returned": {"enabled": false}},
+                "known": {"severity": "warning"}, "people": {"anna": {"enabled": false}, "ben": {"severity": "info"}}}"#,
+        );
+        let settings = settings.unwrap();
+        assert_eq!(settings.about_event(types::Event::Loitering), Some(Severity::Critical));
+        assert_eq!(settings.about_event(types::Event::Returned), None);
+        assert_eq!(settings.about_event(types::Event::FirstSeen), Some(Severity::Warning));
+        assert_eq!(settings.about_person("anna"), None);
+        assert_eq!(settings.about_person("ben"), Some(Severity::Info));
+        assert_eq!(settings.about_person("cara"), Some(Severity::Warning));
+    }
+
+    #[test]
+    fn one_person_may_be_heard_of_when_the_others_are_not() {
+        let (settings, _) = rule_settings::read::<Settings>(
+            r#"{"known": {"enabled": false}, "people": {"anna": {"enabled": true}}}"#,
+        );
+        let settings = settings.unwrap();
+        assert_eq!(settings.about_person("anna"), Some(Severity::Info));
+        assert_eq!(settings.about_person("ben"), None);
+    }
+
+    #[test]
+    fn a_slip_is_found_wherever_it_is() {
+        assert_eq!(
+            problems(r#"{"unknown": {"loitering": {"severity_": "info"}}}"#)[0].0,
+            "unknown.loitering.severity_"
+        );
+        assert_eq!(problems(r#"{"known": {"severity": "urgent"}}"#)[0].0, "known.severity");
+        assert_eq!(problems(r#"{"schedule": [{"days": ["monday"]}]}"#)[0].0, "schedule[0].days[0]");
+        assert_eq!(problems(r#"{"cooldown_ms": "1m"}"#)[0].0, "cooldown_ms");
+        let (key, message) = problems(r#"{"schedule": [{"from": "6pm"}]}"#).remove(0);
+        assert_eq!(key, "schedule[0].from");
+        assert!(message.starts_with("`6pm` is no time of day"), "{message}");
+    }
+
+    #[test]
+    fn settings_that_contradict_are_refused() {
+        assert_eq!(problems(r#"{"allow": ["anna"], "deny": ["anna"]}"#)[0].0, "allow[0]");
+        assert_eq!(problems(r#"{"schedule": [{"from": "07:00", "to": "07:00"}]}"#)[0].0, "schedule[0]");
+        assert_eq!(problems(r#"{"utc_offset_minutes": 1000}"#)[0].0, "utc_offset_minutes");
+    }
+
+    #[test]
+    fn a_choice_without_effect_is_mentioned() {
+        let (settings, problems) =
+            rule_settings::read::<Settings>(r#"{"deny": ["anna"], "people": {"anna": {}}}"#);
+        assert!(settings.is_some());
+        assert_eq!(problems.into_iter().next().unwrap().key, "people.anna");
+    }
+}

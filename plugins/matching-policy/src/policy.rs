@@ -1,0 +1,202 @@
+//! The decision about one face, from nothing but its arguments.
+
+use crate::bindings::everyframe::rules::types::{Candidate, Decision, Identity, Probe};
+use crate::settings::Settings;
+
+/// Decides about one face. `has_embedding` tells, when the face has no candidates, whether that is because
+/// the gallery is empty or because the face could not be embedded; it is asked only then.
+pub fn decide(settings: &Settings, probe: &Probe, has_embedding: impl FnOnce() -> bool) -> Decision {
+    // Written so that a quality which is not a number is too low as well.
+    let good_enough = probe.face.quality >= settings.min_quality;
+    if !good_enough {
+        return undecided(format!(
+            "too poor to tell: quality {:.2}, {:.2} needed",
+            probe.face.quality, settings.min_quality
+        ));
+    }
+    let Some(best) = most_alike(probe.candidates.iter()) else {
+        return match probe.candidates.is_empty() {
+            false => undecided("no similarity to the gallery's people is a number".into()),
+            true if has_embedding() => Decision::Unknown,
+            true => undecided("the face could not be embedded".into()),
+        };
+    };
+    if best.similarity < settings.threshold {
+        return if best.similarity >= settings.threshold - settings.undecided_band {
+            undecided(format!(
+                "nearly like {}: {:.2}, {:.2} needed",
+                best.person, best.similarity, settings.threshold
+            ))
+        } else {
+            Decision::Unknown
+        };
+    }
+    let rival = most_alike(probe.candidates.iter().filter(|other| other.person != best.person));
+    match rival {
+        Some(rival) if best.similarity - rival.similarity < settings.margin => undecided(format!(
+            "two people alike: {} {:.2}, {} {:.2}",
+            best.person, best.similarity, rival.person, rival.similarity
+        )),
+        _ => Decision::Known(Identity {
+            person: best.person.clone(),
+            confidence: confidence(best.similarity, settings.threshold),
+        }),
+    }
+}
+
+/// How sure a similarity is, 0 to 1: one half at the threshold, and rising with the similarity on a logistic
+/// curve. The steepness of 12 puts 0.2 above the threshold, where SFace has most pictures of one person, at
+/// 0.92. It orders decisions; it is no probability.
+fn confidence(similarity: f32, threshold: f32) -> f32 {
+    1.0 / (1.0 + (-12.0 * (similarity - threshold)).exp())
+}
+
+/// The most alike of the candidates whose similarity is a number. The host sorts them, but a policy that
+/// relied on it would take the wrong person the day that it doesn't.
+fn most_alike<'a>(candidates: impl Iterator<Item = &'a Candidate>) -> Option<&'a Candidate> {
+    candidates
+        .filter(|candidate| candidate.similarity.is_finite())
+        .reduce(|best, other| if other.similarity > best.similarity { other } else { best })
+}
+
+fn undecided(why: String) -> Decision {
+    Decision::Undecided(why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bindings::everyframe::rules::types::{Face, Rect};
+
+    fn probe(candidates: &[(&str, f32)]) -> Probe {
+        let bounds = Rect { x: 0.0, y: 0.0, width: 80.0, height: 80.0 };
+        Probe {
+            face: Face { index: 0, track: 1, track_started_at: 0, bounds, score: 0.9, quality: 0.8 },
+            candidates: candidates
+                .iter()
+                .map(|(person, similarity)| Candidate { person: (*person).into(), similarity: *similarity })
+                .collect(),
+        }
+    }
+
+    fn decide_about(candidates: &[(&str, f32)]) -> Decision {
+        decide(&Settings::default(), &probe(candidates), || true)
+    }
+
+    fn known(decision: &Decision) -> Option<&str> {
+        match decision {
+            Decision::Known(identity) => Some(&identity.person),
+            _ => None,
+        }
+    }
+
+    fn reason(decision: &Decision) -> &str {
+        match decision {
+            Decision::Undecided(why) => why,
+            other => panic!("decided: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_face_like_one_person_is_that_person() {
+        assert_eq!(known(&decide_about(&[("anna", 0.7), ("ben", 0.1)])), Some("anna"));
+    }
+
+    #[test]
+    fn the_threshold_itself_is_enough() {
+        assert_eq!(known(&decide_about(&[("anna", 0.42)])), Some("anna"));
+    }
+
+    #[test]
+    fn a_stranger_alike_to_nobody_is_unknown() {
+        assert_eq!(decide_about(&[("anna", 0.2), ("ben", 0.19)]), Decision::Unknown);
+        assert_eq!(decide_about(&[("anna", -1.0)]), Decision::Unknown);
+    }
+
+    #[test]
+    fn with_an_empty_gallery_everybody_is_unknown() {
+        assert_eq!(decide_about(&[]), Decision::Unknown);
+    }
+
+    #[test]
+    fn a_face_that_could_not_be_embedded_is_no_stranger() {
+        let decision = decide(&Settings::default(), &probe(&[]), || false);
+        assert_eq!(reason(&decision), "the face could not be embedded");
+    }
+
+    #[test]
+    fn just_below_the_threshold_is_undecided_and_says_who_was_meant() {
+        assert_eq!(reason(&decide_about(&[("anna", 0.40)])), "nearly like anna: 0.40, 0.42 needed");
+        assert_eq!(decide_about(&[("anna", 0.35)]), Decision::Unknown);
+    }
+
+    #[test]
+    fn without_a_band_nothing_is_nearly_known() {
+        let settings = Settings { undecided_band: 0.0, ..Settings::default() };
+        assert_eq!(decide(&settings, &probe(&[("anna", 0.4199)]), || true), Decision::Unknown);
+    }
+
+    #[test]
+    fn two_people_alike_are_undecided() {
+        let decision = decide_about(&[("anna", 0.60), ("ben", 0.58)]);
+        assert_eq!(reason(&decision), "two people alike: anna 0.60, ben 0.58");
+    }
+
+    #[test]
+    fn a_rival_below_the_threshold_counts_too() {
+        reason(&decide_about(&[("anna", 0.43), ("ben", 0.41)]));
+    }
+
+    #[test]
+    fn another_sample_of_the_same_person_is_no_rival() {
+        assert_eq!(known(&decide_about(&[("anna", 0.60), ("anna", 0.59), ("ben", 0.2)])), Some("anna"));
+    }
+
+    #[test]
+    fn the_order_of_the_candidates_does_not_matter() {
+        assert_eq!(known(&decide_about(&[("ben", 0.1), ("anna", 0.7)])), Some("anna"));
+        reason(&decide_about(&[("cara", 0.1), ("ben", 0.58), ("anna", 0.60)]));
+    }
+
+    #[test]
+    fn without_a_margin_the_best_wins() {
+        let settings = Settings { margin: 0.0, ..Settings::default() };
+        let decision = decide(&settings, &probe(&[("anna", 0.60), ("ben", 0.599)]), || true);
+        assert_eq!(known(&decision), Some("anna"));
+    }
+
+    #[test]
+    fn a_poor_face_is_undecided_whoever_it_is_like() {
+        for candidates in [&[("anna", 0.9)][..], &[]] {
+            let mut poor = probe(candidates);
+            poor.face.quality = 0.1;
+            let decision = decide(&Settings::default(), &poor, || true);
+            assert_eq!(reason(&decision), "too poor to tell: quality 0.10, 0.25 needed");
+        }
+    }
+
+    #[test]
+    fn a_quality_that_is_no_number_is_a_poor_one() {
+        let mut odd = probe(&[("anna", 0.9)]);
+        odd.face.quality = f32::NAN;
+        reason(&decide(&Settings::default(), &odd, || true));
+    }
+
+    #[test]
+    fn a_similarity_that_is_no_number_makes_nobody_known() {
+        assert_eq!(
+            reason(&decide_about(&[("anna", f32::NAN), ("ben", f32::INFINITY)])),
+            "no similarity to the gallery's people is a number"
+        );
+        assert_eq!(known(&decide_about(&[("anna", f32::NAN), ("ben", 0.7)])), Some("ben"));
+        assert_eq!(decide_about(&[("anna", f32::NAN), ("ben", 0.1)]), Decision::Unknown);
+    }
+
+    #[test]
+    fn confidence_rises_with_similarity_and_stays_within_0_and_1() {
+        let all: Vec<f32> = (-10..=10).map(|tenth| confidence(tenth as f32 / 10.0, 0.42)).collect();
+        assert!(all.windows(2).all(|pair| pair[0] < pair[1]), "{all:?}");
+        assert!(all.iter().all(|sure| (0.0..=1.0).contains(sure)), "{all:?}");
+        assert_eq!(confidence(0.42, 0.42), 0.5);
+    }
+}

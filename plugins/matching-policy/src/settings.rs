@@ -1,0 +1,51 @@
+//! What an operator may set, each with the reason for its default.
+
+use rule_settings::Problems;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Settings of the matching policy.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Cosine similarity at or above which a face is that person, 0 to 1. The default suits SFace: on the ORL
+    /// faces one impostor in a thousand passes at about 0.40 to 0.45. Another model needs its own.
+    #[serde(serialize_with = "rule_settings::short")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub threshold: f32,
+    /// How much less alike the next best person must be, in cosine similarity; nearer than this, and the face is
+    /// undecided: two people are alike.
+    #[serde(serialize_with = "rule_settings::short")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub margin: f32,
+    /// How far below the threshold a face is undecided rather than unknown, in cosine similarity; 0 for never.
+    #[serde(serialize_with = "rule_settings::short")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub undecided_band: f32,
+    /// Faces of a lower quality than this, 0 to 1, are undecided whoever they are like.
+    #[serde(serialize_with = "rule_settings::short")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub min_quality: f32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { threshold: 0.42, margin: 0.05, undecided_band: 0.06, min_quality: 0.25 }
+    }
+}
+
+impl rule_settings::Settings for Settings {
+    fn check(&self, problems: &mut Problems) {
+        problems.check_range("threshold", self.threshold, 0.0..=1.0);
+        problems.check_range("margin", self.margin, 0.0..=1.0);
+        problems.check_range("undecided_band", self.undecided_band, 0.0..=1.0);
+        problems.check_range("min_quality", self.min_quality, 0.0..=1.0);
+        if self.undecided_band >= self.threshold && !problems.has_errors() {
+            problems.warning(
+                "undecided_band",
+                "it reaches down to similarity 0, where people who have nothing in common are: \
+                 hardly any stranger will be unknown; make it smaller than `threshold`",
+            );
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Reads a rule's settings and says, key by key, what is wrong with them and what to do.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod explain;
+
+use schemars::JsonSchema;
+use serde::Serializer;
+use serde::de::DeserializeOwned;
+use std::ops::RangeInclusive;
+
+/// The settings of one rule.
+pub trait Settings: Default + DeserializeOwned + JsonSchema {
+    /// Reports what the types alone can't refuse: ranges, contradictions.
+    fn check(&self, problems: &mut Problems);
+}
+
+/// How bad a problem is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// The rule runs all the same.
+    Warning,
+    /// The rule can't run with these settings.
+    Error,
+}
+
+/// Something wrong with one setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The dotted key: `unknown.loitering.severity`; empty for the settings as a whole.
+    pub key: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+/// The problems found so far.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// Notes something with which the rule can't run.
+    pub fn error(&mut self, key: impl Into<String>, message: impl Into<String>) {
+        self.0.push(Problem { severity: Severity::Error, key: key.into(), message: message.into() });
+    }
+
+    /// Notes something that its author probably didn't mean.
+    pub fn warning(&mut self, key: impl Into<String>, message: impl Into<String>) {
+        self.0.push(Problem { severity: Severity::Warning, key: key.into(), message: message.into() });
+    }
+
+    /// Notes an error if `value` is outside of `range`; a number too large for an `f32` is infinite here,
+    /// so it is outside as well.
+    pub fn check_range(&mut self, key: &str, value: f32, range: RangeInclusive<f32>) {
+        if !range.contains(&value) {
+            let (from, to) = (range.start(), range.end());
+            self.error(key, format!("{value} is out of range: give a number from {from} to {to}"));
+        }
+    }
+
+    /// Whether the rule can run.
+    pub fn has_errors(&self) -> bool {
+        self.0.iter().any(|problem| problem.severity == Severity::Error)
+    }
+}
+
+impl IntoIterator for Problems {
+    type Item = Problem;
+    type IntoIter = std::vec::IntoIter<Problem>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+/// Reads settings from a JSON object. There are settings exactly when no problem is an error.
+pub fn read<S: Settings>(json: &str) -> (Option<S>, Problems) {
+    let mut problems = Problems::default();
+    // serde would fill a struct from a list as well, in the order of its fields.
+    if !json.trim_start().starts_with('{') {
+        problems.error("", "the settings must be a table of keys and values");
+        return (None, problems);
+    }
+    match serde_json::from_str::<S>(json) {
+        Ok(settings) => {
+            settings.check(&mut problems);
+            let settings = if problems.has_errors() { None } else { Some(settings) };
+            (settings, problems)
+        }
+        // The path costs a second reading, so only wrong settings pay for it.
+        Err(_) => {
+            explain::shape::<S>(json, &mut problems);
+            (None, problems)
+        }
+    }
+}
+
+/// The JSON Schema of a rule's settings.
+pub fn schema<S: Settings>() -> String {
+    schemars::schema_for!(S).as_value().to_string()
+}
+
+/// Writes an `f32` as a person would: 0.05, where serde widens it to 0.05000000074505806. For the defaults in
+/// the schema.
+pub fn short<S: Serializer>(number: &f32, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(number.to_string().parse().unwrap_or_else(|_| f64::from(*number)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
+    #[serde(default, deny_unknown_fields)]
+    struct Lamp {
+        #[serde(serialize_with = "short")]
+        brightness: f32,
+        after_ms: u64,
+        bulbs: Vec<Bulb>,
+    }
+
+    impl Default for Lamp {
+        fn default() -> Self {
+            Lamp { brightness: 0.05, after_ms: 100, bulbs: Vec::new() }
+        }
+    }
+
+    #[derive(Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Bulb {
+        watts: u32,
+    }
+
+    impl Settings for Lamp {
+        fn check(&self, problems: &mut Problems) {
+            problems.check_range("brightness", self.brightness, 0.0..=1.0);
+            if self.after_ms == 0 {
+                problems.warning("after_ms", "the lamp will never be dark");
+            }
+        }
+    }
+
+    fn only_problem(json: &str) -> Problem {
+        let (settings, problems) = read::<Lamp>(json);
+        assert_eq!(settings, None);
+        let problems: Vec<_> = problems.into_iter().collect();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert_eq!(problems[0].severity, Severity::Error);
+        problems[0].clone()
+    }
+
+    #[test]
+    fn no_settings_are_the_defaults() {
+        assert_eq!(read::<Lamp>("{}"), (Some(Lamp::default()), Problems::default()));
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_the_one_that_was_meant() {
+        let problem = only_problem(r#"{"brightnes": 0.2}"#);
+        assert_eq!(problem.key, "brightnes");
+        assert!(problem.message.contains("did you mean `brightness`?"), "{}", problem.message);
+    }
+
+    #[test]
+    fn an_unknown_key_like_no_other_lists_what_there_is() {
+        let problem = only_problem(r#"{"colour": "red"}"#);
+        assert_eq!(problem.key, "colour");
+        assert!(problem.message.contains("`brightness`, `after_ms`, `bulbs`"), "{}", problem.message);
+    }
+
+    #[test]
+    fn a_wrong_type_is_said_in_plain_words() {
+        let problem = only_problem(r#"{"after_ms": -1}"#);
+        assert_eq!(problem.key, "after_ms");
+        assert!(problem.message.contains("expected a whole number, 0 or more"), "{}", problem.message);
+        let problem = only_problem(r#"{"brightness": "high"}"#);
+        assert!(problem.message.contains("expected a number"), "{}", problem.message);
+    }
+
+    #[test]
+    fn a_key_inside_a_list_has_its_place() {
+        assert_eq!(only_problem(r#"{"bulbs": [{"watts": 5}, {"watts": "x"}]}"#).key, "bulbs[1].watts");
+    }
+
+    #[test]
+    fn a_number_out_of_range_says_the_range() {
+        let problem = only_problem(r#"{"brightness": 1.5}"#);
+        assert_eq!(problem.message, "1.5 is out of range: give a number from 0 to 1");
+        assert_eq!(only_problem(r#"{"brightness": 1e300}"#).key, "brightness");
+    }
+
+    #[test]
+    fn what_is_no_object_is_about_the_whole() {
+        assert_eq!(only_problem("[1]").key, "");
+        assert_eq!(only_problem("not json").key, "");
+        assert_eq!(only_problem("").key, "");
+    }
+
+    #[test]
+    fn no_position_in_the_json_is_shown_for_nobody_wrote_that_json() {
+        assert!(!only_problem(r#"{"after_ms": "x"}"#).message.contains("line 1"));
+    }
+
+    #[test]
+    fn a_warning_leaves_the_settings_usable() {
+        let (settings, problems) = read::<Lamp>(r#"{"after_ms": 0}"#);
+        assert!(settings.is_some());
+        assert_eq!(problems.into_iter().next().map(|p| p.severity), Some(Severity::Warning));
+    }
+
+    #[test]
+    fn the_schema_has_defaults_as_a_person_writes_them() {
+        assert!(schema::<Lamp>().contains(r#""default":0.05,"#), "{}", schema::<Lamp>());
+    }
+
+    #[test]
+    fn the_schema_names_every_key() {
+        let schema = schema::<Lamp>();
+        for key in ["brightness", "after_ms", "bulbs", "watts"] {
+            assert!(schema.contains(key), "{schema}");
+        }
+    }
+}

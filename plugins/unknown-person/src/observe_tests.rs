@@ -1,0 +1,419 @@
+//! Strangers in front of a camera.
+
+use super::*;
+use crate::bindings::everyframe::rules::types::Rect;
+use std::cell::Cell;
+
+const SECOND: i64 = 1000;
+
+/// Somebody's looks: an axis of the embedding space, so that two people have nothing in common.
+#[derive(Clone, Copy)]
+struct Person(usize);
+
+impl Person {
+    fn face(self) -> Vec<f32> {
+        let mut embedding = vec![0.0; 128];
+        embedding[self.0] = 1.0;
+        embedding
+    }
+
+    /// The same person from a side whose cosine to `face` is `cosine`.
+    fn turned(self, cosine: f32) -> Vec<f32> {
+        let mut embedding = vec![0.0; 128];
+        (embedding[self.0], embedding[self.0 + 64]) = (cosine, (1.0 - cosine * cosine).sqrt());
+        embedding
+    }
+}
+
+const ANNA: Person = Person(0);
+const BEN: Person = Person(1);
+
+/// A host with state, TTL included, in front of which people appear.
+struct Scene {
+    settings: Settings,
+    now: i64,
+    embeddings: Vec<Option<Vec<f32>>>,
+    state: BTreeMap<String, (Vec<u8>, i64)>,
+    capacity: usize,
+    reads: Cell<usize>,
+    writes: usize,
+}
+
+impl World for Scene {
+    fn embedding(&self, face: u32) -> Option<Vec<f32>> {
+        self.embeddings[face as usize].clone()
+    }
+
+    fn get(&self, key: &str) -> Option<Vec<u8>> {
+        self.reads.set(self.reads.get() + 1);
+        self.state.get(key).filter(|(_, until)| self.now < *until).map(|(value, _)| value.clone())
+    }
+
+    fn set(&mut self, key: &str, value: &[u8], ttl: u64) -> bool {
+        assert!(key.len() <= 256);
+        let others: usize =
+            self.state.iter().filter(|(other, _)| *other != key).map(|(_, (value, _))| value.len()).sum();
+        if others + value.len() > self.capacity {
+            return false;
+        }
+        self.writes += 1;
+        self.state.insert(key.into(), (value.into(), self.now.saturating_add_unsigned(ttl)));
+        true
+    }
+
+    fn delete(&mut self, key: &str) {
+        self.state.remove(key);
+    }
+
+    fn keys(&self, prefix: &str) -> Vec<String> {
+        let alive = |(key, (_, until)): (&String, &(Vec<u8>, i64))| {
+            (key.starts_with(prefix) && self.now < *until).then(|| key.clone())
+        };
+        self.state.iter().filter_map(alive).collect()
+    }
+
+    fn warn(&self, _message: &str) {}
+}
+
+/// One face: its track, when that began, its quality, its embedding.
+struct Shown(u64, i64, f32, Option<Vec<f32>>);
+
+impl Scene {
+    fn new(settings: &str) -> Self {
+        let (settings, problems) = rule_settings::read(settings);
+        let settings = settings.unwrap_or_else(|| panic!("{problems:?}"));
+        let state = BTreeMap::new();
+        Scene {
+            settings,
+            now: 0,
+            embeddings: vec![],
+            state,
+            capacity: 1 << 20,
+            reads: Cell::new(0),
+            writes: 0,
+        }
+    }
+
+    fn frame(&mut self, at: i64, shown: Vec<Shown>) -> Vec<types::Stranger> {
+        self.now = at;
+        let bounds = Rect { x: 0.0, y: 0.0, width: 80.0, height: 80.0 };
+        let faces: Vec<Face> = (0..)
+            .zip(&shown)
+            .map(|(index, &Shown(track, track_started_at, quality, _))| Face {
+                index,
+                track,
+                track_started_at,
+                bounds,
+                score: 0.9,
+                quality,
+            })
+            .collect();
+        self.embeddings = shown.into_iter().map(|Shown(.., embedding)| embedding).collect();
+        let frame = Frame {
+            camera: "gate-2".into(),
+            session: "s".into(),
+            sequence: 0,
+            captured_at: at,
+            width: 640,
+            height: 480,
+        };
+        observe(&self.settings.clone(), &frame, &faces, self)
+    }
+
+    /// One good face on a track.
+    fn sees(&mut self, at: i64, track: u64, started: i64, embedding: Vec<f32>) -> Option<types::Stranger> {
+        self.frame(at, vec![Shown(track, started, 0.9, Some(embedding))]).pop()
+    }
+
+    /// The events of a visit at ten frames a second, with the seconds since `from`.
+    fn visit(&mut self, from: i64, seconds: i64, track: u64, person: Person) -> Vec<(Event, i64)> {
+        let mut events = Vec::new();
+        for at in (from..from + seconds * SECOND).step_by(100) {
+            let seen = self.sees(at, track, from, person.face());
+            events.extend(seen.and_then(|seen| seen.event).map(|event| (event, at - from)));
+        }
+        events
+    }
+}
+
+#[test]
+fn a_stranger_is_reported_once_when_the_track_is_old_enough() {
+    let mut scene = Scene::new("{}");
+    assert_eq!(scene.visit(0, 10, 1, ANNA), [(Event::FirstSeen, 300)]);
+}
+
+#[test]
+fn a_flicker_is_no_stranger_and_leaves_nothing_behind() {
+    let mut scene = Scene::new("{}");
+    assert!(scene.sees(0, 1, 0, ANNA.face()).is_none());
+    assert!(scene.sees(200, 1, 0, ANNA.face()).is_none());
+    assert!(scene.state.is_empty());
+}
+
+#[test]
+fn what_is_said_of_a_stranger_is_right() {
+    let mut scene = Scene::new("{}");
+    let first = scene.sees(10_300, 1, 10_000, ANNA.face()).unwrap();
+    assert_eq!((first.face, first.first_seen_at, first.dwell, first.visits), (0, 10_000, 300, 1));
+    let later = scene.sees(12_000, 1, 10_000, ANNA.face()).unwrap();
+    assert_eq!((&later.id, later.event, later.dwell), (&first.id, None, 2000));
+}
+
+#[test]
+fn a_new_track_of_the_same_looks_is_the_same_stranger_at_once() {
+    let mut scene = Scene::new("{}");
+    let first = scene.sees(300, 1, 0, ANNA.face()).unwrap();
+    let again = scene.sees(1000, 2, 1000, ANNA.turned(0.5)).unwrap();
+    assert_eq!((again.id, again.event, again.visits), (first.id, None, 1));
+}
+
+#[test]
+fn a_track_carries_a_stranger_through_a_turn_of_the_head() {
+    let mut scene = Scene::new("{}");
+    let first = scene.sees(300, 1, 0, ANNA.face()).unwrap();
+    assert_eq!(scene.sees(400, 1, 0, ANNA.turned(0.3)).unwrap().id, first.id);
+    // The side was learnt: a new track that begins there is no new stranger.
+    assert_eq!(scene.sees(900, 2, 500, ANNA.turned(0.3)).unwrap().id, first.id);
+}
+
+#[test]
+fn two_people_are_two_strangers() {
+    let mut scene = Scene::new("{}");
+    let both = vec![Shown(1, 0, 0.9, Some(ANNA.face())), Shown(2, 0, 0.9, Some(BEN.face()))];
+    let seen = scene.frame(300, both);
+    assert_eq!(seen.len(), 2);
+    assert_ne!(seen[0].id, seen[1].id);
+    assert_eq!((seen[0].face, seen[1].face), (0, 1));
+}
+
+#[test]
+fn two_faces_in_one_frame_are_never_one_stranger() {
+    let mut scene = Scene::new("{}");
+    let anna = scene.sees(300, 1, 0, ANNA.face()).unwrap();
+    let twins = vec![Shown(3, 1000, 0.9, Some(ANNA.turned(0.8))), Shown(2, 1000, 0.9, Some(ANNA.face()))];
+    let seen = scene.frame(1300, twins);
+    assert_eq!(seen[1].id, anna.id, "the one more alike is she");
+    assert_ne!(seen[0].id, anna.id);
+}
+
+#[test]
+fn two_faces_on_one_track_are_one_stranger_and_one_without_a_name() {
+    let mut scene = Scene::new("{}");
+    for at in [300, 400] {
+        let same = vec![Shown(1, 0, 0.9, Some(ANNA.face())), Shown(1, 0, 0.9, Some(ANNA.face()))];
+        assert_eq!(scene.frame(at, same).len(), 1);
+    }
+}
+
+#[test]
+fn a_track_that_jumps_to_somebody_else_does_not_mix_their_looks() {
+    let mut scene = Scene::new("{}");
+    let anna = scene.sees(300, 1, 0, ANNA.face()).unwrap();
+    scene.sees(400, 1, 0, BEN.face());
+    let ben = scene.sees(2000, 2, 1500, BEN.face()).unwrap();
+    assert_ne!(ben.id, anna.id);
+}
+
+#[test]
+fn loitering_is_reported_once_a_visit() {
+    let mut scene = Scene::new("{}");
+    assert_eq!(scene.visit(0, 90, 1, ANNA), [(Event::FirstSeen, 300), (Event::Loitering, 20_000)]);
+    let next = scene.visit(200 * SECOND, 60, 2, ANNA);
+    assert_eq!(next, [(Event::Returned, 0), (Event::Loitering, 20_000)]);
+}
+
+#[test]
+fn a_visit_over_several_tracks_is_one_for_loitering() {
+    let mut scene = Scene::new("{}");
+    scene.visit(0, 12, 1, ANNA);
+    assert_eq!(scene.visit(15 * SECOND, 10, 2, ANNA), [(Event::Loitering, 5000)]);
+}
+
+#[test]
+fn a_return_is_a_new_visit_of_the_same_stranger() {
+    let mut scene = Scene::new("{}");
+    let first = scene.sees(300, 1, 0, ANNA.face()).unwrap();
+    let back = scene.sees(100 * SECOND, 2, 100 * SECOND, ANNA.face()).unwrap();
+    assert_eq!((&back.id, back.event), (&first.id, Some(Event::Returned)));
+    assert_eq!((back.visits, back.dwell, back.first_seen_at), (2, 0, 0));
+}
+
+#[test]
+fn a_short_absence_is_no_return() {
+    let mut scene = Scene::new("{}");
+    scene.sees(300, 1, 0, ANNA.face());
+    assert_eq!(scene.sees(25 * SECOND, 2, 25 * SECOND, BEN.face()), None);
+    assert_eq!(scene.sees(29 * SECOND, 3, 29 * SECOND, ANNA.face()).unwrap().visits, 1);
+}
+
+#[test]
+fn who_was_undecided_on_the_same_track_was_never_away() {
+    let mut scene = Scene::new(r#"{"loiter_after_ms": 1000000}"#);
+    scene.sees(300, 1, 0, ANNA.face());
+    let seen = scene.sees(60 * SECOND, 1, 0, ANNA.face()).unwrap();
+    assert_eq!((seen.event, seen.visits, seen.dwell), (None, 1, 60_000));
+}
+
+#[test]
+fn a_poor_face_makes_no_stranger_and_is_compared_with_none() {
+    let mut scene = Scene::new("{}");
+    let poor = |track, quality| vec![Shown(track, 0, quality, Some(ANNA.face()))];
+    assert_eq!(scene.frame(SECOND, poor(1, 0.2)), []);
+    assert_eq!(scene.frame(SECOND, poor(1, f32::NAN)), []);
+    assert_eq!(scene.frame(SECOND, poor(1, 0.9)).len(), 1);
+    assert_eq!(scene.frame(2 * SECOND, poor(2, 0.2)), [], "another track, and too poor to compare");
+    assert_eq!(scene.frame(2 * SECOND, poor(1, 0.2)).len(), 1, "its track says who it is");
+}
+
+#[test]
+fn a_face_without_an_embedding_is_known_by_its_track_only() {
+    let mut scene = Scene::new("{}");
+    assert_eq!(scene.frame(SECOND, vec![Shown(1, 0, 0.9, None)]), []);
+    scene.sees(SECOND, 1, 0, ANNA.face());
+    assert_eq!(scene.frame(2 * SECOND, vec![Shown(1, 0, 0.9, None)]).len(), 1);
+}
+
+#[test]
+fn an_embedding_that_is_no_vector_is_none() {
+    let mut scene = Scene::new("{}");
+    for odd in [vec![], vec![0.0; 128], vec![f32::NAN; 128]] {
+        assert!(scene.sees(SECOND, 1, 0, odd).is_none());
+    }
+}
+
+#[test]
+fn a_replay_gives_the_same_answers() {
+    let play = || {
+        let mut scene = Scene::new("{}");
+        (0..60)
+            .map(|n| {
+                let (track, person) = if n % 7 < 3 { (1, ANNA) } else { (2, BEN) };
+                scene.sees(n * SECOND, track, 0, person.face())
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(play(), play());
+}
+
+#[test]
+fn a_track_number_that_is_used_again_is_another_track() {
+    let mut scene = Scene::new("{}");
+    let anna = scene.sees(300, 1, 0, ANNA.face()).unwrap();
+    let ben = scene.sees(5300, 1, 5000, BEN.face()).unwrap();
+    assert_eq!(ben.event, Some(Event::FirstSeen));
+    assert_ne!(anna.id, ben.id);
+}
+
+#[test]
+fn the_forgotten_are_new_again() {
+    let mut scene = Scene::new(r#"{"forget_after_ms": 60000}"#);
+    let first = scene.sees(300, 1, 0, ANNA.face()).unwrap();
+    let later = scene.sees(70 * SECOND, 2, 69 * SECOND, ANNA.face()).unwrap();
+    assert_eq!(later.event, Some(Event::FirstSeen));
+    assert_ne!(later.id, first.id);
+}
+
+#[test]
+fn a_shorter_memory_in_new_settings_counts_for_those_already_stored() {
+    let mut scene = Scene::new("{}");
+    scene.sees(300, 1, 0, ANNA.face());
+    scene.settings.forget_after_ms = 60_000;
+    assert_eq!(scene.sees(70 * SECOND, 2, 69 * SECOND, ANNA.face()).unwrap().event, Some(Event::FirstSeen));
+}
+
+#[test]
+fn beyond_the_limit_whoever_was_away_longest_is_forgotten() {
+    let mut scene = Scene::new(r#"{"max_strangers": 3}"#);
+    for person in 0..5 {
+        let at = person as i64 * 10 * SECOND;
+        scene.sees(at + 300, person as u64, at, Person(person).face());
+    }
+    assert_eq!(scene.keys("stranger/").len(), 3);
+    let back = |scene: &mut Scene, person, track| {
+        scene.sees(60 * SECOND, track, 60 * SECOND, Person(person).face()).is_some()
+    };
+    assert!(!back(&mut scene, 0, 10), "forgotten");
+    assert!(!back(&mut scene, 1, 11), "forgotten");
+    assert!(back(&mut scene, 2, 12));
+}
+
+#[test]
+fn nobody_in_the_frame_is_forgotten_for_somebody_else_in_it() {
+    let mut scene = Scene::new(r#"{"max_strangers": 2}"#);
+    let crowd = |at| (0..4).map(|n| Shown(n, 0, 0.9, Some(Person(n as usize).face()))).take(at).collect();
+    let first = scene.frame(SECOND, crowd(4));
+    assert_eq!(first.len(), 4, "all are named");
+    let second = scene.frame(1100, crowd(4));
+    assert_eq!(
+        second.iter().map(|seen| &seen.id).collect::<Vec<_>>(),
+        first.iter().map(|seen| &seen.id).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn a_full_state_costs_the_oldest_stranger_and_not_the_new_one() {
+    let mut scene = Scene::new("{}");
+    scene.capacity = 600;
+    let ids: Vec<String> = (0..8)
+        .map(|n| {
+            let at = n as i64 * SECOND;
+            scene.sees(at + 300, n as u64, at, Person(n).face()).unwrap().id
+        })
+        .collect();
+    assert_eq!(scene.sees(8 * SECOND, 7, 7 * SECOND, Person(7).face()).unwrap().id, ids[7]);
+    scene.capacity = 0;
+    let mut full = Scene { state: BTreeMap::new(), ..scene };
+    assert!(full.sees(20 * SECOND, 9, 19 * SECOND, ANNA.face()).is_some(), "named, though not remembered");
+}
+
+#[test]
+fn a_track_whose_key_ran_out_is_still_its_stranger() {
+    let mut scene = Scene::new("{}");
+    let first = scene.sees(300, 1, 0, ANNA.face()).unwrap();
+    // After so long, and from a side never seen: only the id tells.
+    let later = scene.sees(700 * SECOND, 1, 0, ANNA.turned(0.1)).unwrap();
+    assert_eq!(later.id, first.id);
+    assert_ne!(later.event, Some(Event::FirstSeen));
+}
+
+#[test]
+fn a_stranger_who_stays_is_written_once_a_second_and_not_every_frame() {
+    let mut scene = Scene::new("{}");
+    scene.visit(0, 10, 1, ANNA);
+    assert!(scene.writes <= 2 * 11, "{}", scene.writes);
+}
+
+#[test]
+fn a_face_on_a_known_track_costs_two_reads_and_an_empty_frame_none() {
+    let mut scene = Scene::new("{}");
+    for n in 0..50 {
+        scene.sees(300, n as u64, 0, Person(n).face());
+    }
+    scene.reads.set(0);
+    scene.sees(400, 49, 0, Person(49).face());
+    assert_eq!(scene.reads.get(), 2);
+    scene.reads.set(0);
+    assert_eq!(scene.frame(500, vec![]), []);
+    assert_eq!(scene.reads.get(), 0);
+}
+
+#[test]
+fn times_that_make_no_sense_do_no_harm() {
+    let mut scene = Scene::new("{}");
+    scene.sees(SECOND, 1, 0, ANNA.face());
+    for (at, started) in [(-5, 10), (i64::MIN, i64::MAX), (i64::MAX, i64::MIN), (0, i64::MAX)] {
+        scene.sees(at, 2, started, BEN.face());
+    }
+    let seen = scene.sees(500, 1, 0, ANNA.face());
+    assert!(seen.is_none_or(|seen| seen.dwell == 500));
+}
+
+#[test]
+fn broken_state_is_like_none() {
+    let mut scene = Scene::new("{}");
+    scene.sees(300, 1, 0, ANNA.face());
+    for (value, _) in scene.state.values_mut() {
+        *value = vec![0xff, 0xfe];
+    }
+    assert_eq!(scene.sees(400, 1, 0, ANNA.face()).unwrap().event, Some(Event::FirstSeen));
+}

@@ -1,0 +1,107 @@
+//! What an operator may set, each with the reason for its default.
+
+use rule_settings::Problems;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Settings of the unknown-person rule. Times are milliseconds of frame time.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Cosine similarity to the nearest remembered view at or above which a face is the same stranger, 0 to 1.
+    /// Measured with SFace on the ORL faces: at 0.40 one stranger in 1,200 is taken for another and one face in
+    /// 500 makes its person a second stranger (none once three pictures are seen); OpenCV's 0.363 takes one in 360
+    /// for another.
+    #[serde(serialize_with = "rule_settings::short")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub same_person: f32,
+    /// A face is compared, remembered, or made a new stranger only from this quality on, 0 to 1: poor faces are
+    /// like each other. Until then only its track says who it is.
+    #[serde(serialize_with = "rule_settings::short")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub min_quality: f32,
+    /// How old a track must be before it is a new stranger, so that a flicker of the detector is none.
+    pub confirm_after_ms: u64,
+    /// Away for longer than this, and a stranger has returned: a new visit.
+    #[schemars(range(min = 1000))]
+    pub return_after_ms: u64,
+    /// A visit longer than this is loitering; reported once a visit.
+    pub loiter_after_ms: u64,
+    /// A stranger not seen for this long is forgotten.
+    #[schemars(range(min = 1000))]
+    pub forget_after_ms: u64,
+    /// How many strangers are remembered for each camera; beyond that, whoever was away longest is forgotten.
+    #[schemars(range(min = 1, max = 2000))]
+    pub max_strangers: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            same_person: 0.40,
+            min_quality: 0.3,
+            confirm_after_ms: 300,
+            return_after_ms: 30_000,
+            loiter_after_ms: 20_000,
+            forget_after_ms: 24 * 60 * 60 * 1000,
+            max_strangers: 200,
+        }
+    }
+}
+
+impl rule_settings::Settings for Settings {
+    fn check(&self, problems: &mut Problems) {
+        problems.check_range("same_person", self.same_person, 0.0..=1.0);
+        problems.check_range("min_quality", self.min_quality, 0.0..=1.0);
+        for (key, value) in
+            [("return_after_ms", self.return_after_ms), ("forget_after_ms", self.forget_after_ms)]
+        {
+            if value < 1000 {
+                let message = format!("{value} is shorter than the pause between frames: give 1000 or more");
+                problems.error(key, message);
+            }
+        }
+        // Every remembered stranger is read when a new face appears, and is half a kilobyte of state.
+        if !(1..=2000).contains(&self.max_strangers) {
+            let message = format!("{} is out of range: give a number from 1 to 2000", self.max_strangers);
+            problems.error("max_strangers", message);
+        }
+        if self.forget_after_ms <= self.return_after_ms && !problems.has_errors() {
+            problems.warning(
+                "forget_after_ms",
+                "strangers are forgotten before they can return: make it longer than `return_after_ms`",
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(json: &str) -> Vec<String> {
+        let (_, problems) = rule_settings::read::<Settings>(json);
+        problems.into_iter().map(|problem| problem.key).collect()
+    }
+
+    #[test]
+    fn the_defaults_are_without_problems() {
+        assert_eq!(keys("{}"), [""; 0]);
+    }
+
+    #[test]
+    fn every_setting_out_of_range_is_reported() {
+        assert_eq!(
+            keys(
+                r#"{"same_person": 1.1, "min_quality": -1, "return_after_ms": 0, "forget_after_ms": 999,
+                     "max_strangers": 0}"#
+            ),
+            ["same_person", "min_quality", "return_after_ms", "forget_after_ms", "max_strangers"]
+        );
+    }
+
+    #[test]
+    fn strangers_who_can_never_return_are_mentioned() {
+        assert_eq!(keys(r#"{"forget_after_ms": 20000}"#), ["forget_after_ms"]);
+    }
+}

@@ -1,0 +1,176 @@
+//! One stranger as remembered from frame to frame.
+
+use crate::bindings::everyframe::rules::types::{Event, Timestamp};
+use crate::settings::Settings;
+use crate::views::Views;
+
+/// The first byte of a stored record; another one is another layout, and forgotten.
+const LAYOUT: u8 = 1;
+/// Layout, three times of 8 bytes, visits, loitering reported, number of views.
+const HEADER: usize = 1 + 3 * 8 + 4 + 1 + 1;
+
+/// A stranger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stranger {
+    /// When first seen.
+    pub first_seen_at: Timestamp,
+    /// When last seen, as last written: see `is_due`.
+    pub last_seen_at: Timestamp,
+    /// When the present visit began.
+    pub visit_started_at: Timestamp,
+    /// Number of visits, the present one included.
+    pub visits: u32,
+    /// Whether the present visit was reported as loitering.
+    pub loitered: bool,
+    /// What the stranger looks like.
+    pub views: Views,
+}
+
+impl Stranger {
+    /// A stranger whose first visit begins.
+    pub fn new(first_seen_at: Timestamp, now: Timestamp, views: Views) -> Self {
+        Stranger {
+            first_seen_at,
+            last_seen_at: now,
+            visit_started_at: first_seen_at,
+            visits: 1,
+            loitered: false,
+            views,
+        }
+    }
+
+    /// The stranger is seen, on a track that began at `track_started_at`: is that news?
+    pub fn is_seen(
+        &mut self,
+        settings: &Settings,
+        track_started_at: Timestamp,
+        now: Timestamp,
+    ) -> Option<Event> {
+        // Whoever is on the same track as before was here all the time, even if nobody could say who it was.
+        let was_away = track_started_at > self.last_seen_at
+            && elapsed(self.last_seen_at, track_started_at) > settings.return_after_ms;
+        self.last_seen_at = self.last_seen_at.max(now);
+        if was_away {
+            self.visits = self.visits.saturating_add(1);
+            self.visit_started_at = track_started_at;
+            self.loitered = false;
+            return Some(Event::Returned);
+        }
+        if !self.loitered && self.dwell(now) >= settings.loiter_after_ms {
+            self.loitered = true;
+            return Some(Event::Loitering);
+        }
+        None
+    }
+
+    /// Length of the present visit, ms.
+    pub fn dwell(&self, now: Timestamp) -> u64 {
+        elapsed(self.visit_started_at, now)
+    }
+
+    /// Whether the stranger is to be written again although nothing changed but `last_seen_at`. Once a second
+    /// will do, so that a stranger costs the state topic two records a second and not two a frame; an absence
+    /// is then measured to a second, or to a tenth of `return_after_ms` if that is less.
+    pub fn is_due(&self, settings: &Settings, now: Timestamp) -> bool {
+        elapsed(self.last_seen_at, now) >= 1000.min(settings.return_after_ms / 10)
+    }
+
+    /// Whether it is time to forget. The host's TTL says so as well, but by the settings of back then.
+    pub fn is_forgotten(&self, settings: &Settings, now: Timestamp) -> bool {
+        elapsed(self.last_seen_at, now) > settings.forget_after_ms
+    }
+
+    /// The record to store: 31 bytes and 128 for each view.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![LAYOUT];
+        for time in [self.first_seen_at, self.last_seen_at, self.visit_started_at] {
+            bytes.extend(time.to_le_bytes());
+        }
+        bytes.extend(self.visits.to_le_bytes());
+        bytes.push(u8::from(self.loitered));
+        bytes.push(self.views.count() as u8);
+        bytes.extend(self.views.bytes());
+        bytes
+    }
+
+    /// A stored record, unless it is none of this layout.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (header, views) = bytes.split_at_checked(HEADER)?;
+        let time = |at: usize| Some(Timestamp::from_le_bytes(header.get(at..at + 8)?.try_into().ok()?));
+        if header[0] != LAYOUT {
+            return None;
+        }
+        Some(Stranger {
+            first_seen_at: time(1)?,
+            last_seen_at: time(9)?,
+            visit_started_at: time(17)?,
+            visits: u32::from_le_bytes(header.get(25..29)?.try_into().ok()?),
+            loitered: header[29] != 0,
+            views: Views::from_bytes(usize::from(header[30]), views)?,
+        })
+    }
+}
+
+/// Milliseconds from one time to another; none if the clock was put back in between.
+pub fn elapsed(from: Timestamp, to: Timestamp) -> u64 {
+    if to > from { to.abs_diff(from) } else { 0 }
+}
+
+/// A stranger's id: a function of the first sight, so that a replay of the frames gives the same one.
+///
+/// FNV-1a over camera, track and time, then the finaliser of MurmurHash3 to stir the last bytes through; 40 bits
+/// collide once in a million strangers of one camera with probability 0.4.
+pub fn id(camera: &str, track: u64, first_seen_at: Timestamp) -> String {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let numbers = track.to_le_bytes().into_iter().chain(first_seen_at.to_le_bytes());
+    for byte in numbers.chain(camera.bytes()) {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+    }
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    hash ^= hash >> 33;
+    format!("stranger-{:010x}", hash >> 24)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stranger() -> Stranger {
+        let mut stranger = Stranger::new(-5, 700, Views::of(&[0.5; 128]).unwrap());
+        (stranger.visits, stranger.loitered) = (7, true);
+        stranger
+    }
+
+    #[test]
+    fn a_stranger_survives_its_bytes() {
+        assert_eq!(Stranger::from_bytes(&stranger().to_bytes()), Some(stranger()));
+        assert_eq!(stranger().to_bytes().len(), HEADER + 128);
+    }
+
+    #[test]
+    fn bytes_of_another_layout_are_no_stranger() {
+        let bytes = stranger().to_bytes();
+        assert_eq!(Stranger::from_bytes(&[]), None);
+        assert_eq!(Stranger::from_bytes(&bytes[..HEADER - 1]), None);
+        assert_eq!(Stranger::from_bytes(&bytes[..HEADER]), None);
+        assert_eq!(Stranger::from_bytes(&[&[2], &bytes[1..]].concat()), None);
+    }
+
+    #[test]
+    fn an_id_is_a_function_of_camera_track_and_time() {
+        let one = id("gate-2", 7, 1_000);
+        assert_eq!(one, id("gate-2", 7, 1_000));
+        assert_eq!(one.len(), "stranger-".len() + 10);
+        for other in [id("gate-1", 7, 1_000), id("gate-2", 8, 1_000), id("gate-2", 7, 1_001)] {
+            assert_ne!(one, other);
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_put_back_makes_nothing_negative() {
+        assert_eq!(elapsed(10, 5), 0);
+        assert_eq!(elapsed(i64::MIN, i64::MAX), u64::MAX);
+        assert_eq!(stranger().dwell(-1000), 0);
+    }
+}

@@ -1,0 +1,53 @@
+# shellcheck shell=bash disable=SC2154  # the folders are set in common.sh
+# Debian packages; parts: demo (what is compiled with and linked to), test (what only tests and linters run).
+
+choose() {
+  case $1 in
+    demo)
+      packages=(
+        build-essential pkg-config ca-certificates git python3 python3-venv
+        libopencv-dev clang libclang-dev   # the opencv crate reads OpenCV's headers with libclang
+        libturbojpeg0-dev                  # decodes JPEG straight into BGR
+        libssl-dev zlib1g-dev              # for librdkafka
+      )
+      ;;
+    test) packages=(kcat shellcheck) ;;
+    *) die "no such part: $1" ;;
+  esac
+}
+
+title() { echo "system packages for $1"; }
+cost() { case $1 in demo) echo "up to 400 MB from Debian, a minute or two" ;; *) echo "seconds" ;; esac; }
+
+missing() {
+  local package
+  choose "$1"
+  for package in "${packages[@]}"; do
+    dpkg-query --show --showformat='${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed ||
+      echo "$package"
+  done
+}
+
+check() {
+  choose "$1"
+  command -v dpkg-query >/dev/null || { echo "not a Debian system: install by hand: ${packages[*]}"; return 1; }
+  # One call for all of them; the slower question, which ones, only where it matters.
+  local installed
+  installed=$(dpkg-query --show --showformat='${db:Status-Status}\n' "${packages[@]}" 2>/dev/null | grep -cx installed)
+  [ "$installed" -eq ${#packages[@]} ]
+}
+
+make() {
+  choose "$1"
+  command -v apt-get >/dev/null || die "no apt-get here; these are needed: ${packages[*]}"
+  local as_root=() wanted
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || die "neither root nor sudo; ask someone who is to install: $(missing "$1" | tr '\n' ' ')"
+    as_root=(sudo)
+  fi
+  mapfile -t wanted < <(missing "$1")
+  "${as_root[@]}" apt-get update -q
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${wanted[@]}"
+}
+
+advice() { echo "run 'apt-get install $(missing "$1" | tr '\n' ' ' | sed 's/ $//')' as root and read what it says, then run this again"; }
