@@ -79,9 +79,9 @@ impl Sandbox {
 fn config(memory_bytes: usize, places: u32) -> Config {
     // Linux 6.7 and later can say which pages a guest wrote to: they are cleared by writing, without asking
     // the kernel to unmap anything (which costs page faults, and an interrupt on every other core).
-    // Measured, three shipped rules and two faces, fresh instances: 45 instead of 90 µs a frame, and 14,000
-    // instead of 7,100 frames/s on two cores. Before 6.7 the lowest addresses are cleared blindly: 64 KiB
-    // is good, and 1 MiB makes it slower.
+    // Measured in turns, three shipped rules, two faces, fresh instances: 45 instead of 88 µs a frame, and
+    // 17,000 to 21,000 instead of 7,000 to 10,000 frames/s on two cores (busy ones). Before 6.7 the lowest
+    // addresses are cleared blindly: 64 KiB is good, and 1 MiB makes it slower.
     let kept = if PoolingAllocationConfig::is_pagemap_scan_available() { 1 << 20 } else { 64 << 10 };
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(places)
