@@ -1,1 +1,32 @@
-//! x
+//! What the end-to-end tests stand on: a broker of their own, the product's commands as child processes, records in
+//! and out. A test sees what a user sees: commands, files, topics.
+//!
+//! Every wait has a deadline far above what the thing takes; a test that meets it fails and shows the ends of the
+//! children's logs. Children and folders go when what holds them is dropped.
+
+mod kafka;
+mod part;
+pub mod pictures;
+pub mod places;
+mod site;
+
+pub use kafka::{Frame, Record};
+pub use part::{Ended, Part};
+pub use site::{Site, Topic, rule, shipped_rules};
+
+use std::time::{Duration, Instant};
+
+/// How long anything is waited for.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Asks again and again until there is an answer; fails after [`PATIENCE`], naming what was waited for.
+pub fn wait_for<T>(what: &str, mut answer: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = answer() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "waited {} s for {what}", PATIENCE.as_secs());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

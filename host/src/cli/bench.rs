@@ -7,6 +7,7 @@ use crate::config::Loaded;
 use crate::face::Embedding;
 use crate::gallery::{Sample, store};
 use crate::kafka::Producer;
+use crate::laps::process_time;
 use crate::rules::Rules;
 use crate::run::{Host, Snapshot};
 use crate::vision::Spent;
@@ -119,14 +120,14 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let rules = Rules::load(&config.rules, runtime.handle().clone())?;
     let host = Host::start(config, rules, &super::cache_folder()?)?;
     let stop = Arc::new(AtomicBool::new(false));
-    let (cpu, wall) = (cpu_time(), Instant::now());
+    let (cpu, wall) = (process_time(), Instant::now());
     let (ran, took) = std::thread::scope(|scope| {
         let running = scope.spawn(|| host.run(&stop));
         let done = |totals: &Snapshot| totals.judged + totals.parked >= sent;
         while !done(&host.totals()) && !running.is_finished() {
             std::thread::sleep(Duration::from_millis(10));
         }
-        let took = (cpu_time() - cpu, wall.elapsed());
+        let took = (process_time() - cpu, wall.elapsed());
         stop.store(true, Ordering::Relaxed);
         (running.join(), took)
     });
@@ -180,12 +181,6 @@ fn enrol_made_up_people(count: usize, model: &str, producer: &Producer, topic: &
         store(producer, topic, "0", &sample)?;
     }
     Ok(())
-}
-
-/// User and system time of this process.
-fn cpu_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 fn figures(totals: &Snapshot, spent: &Spent, (cpu, wall): (Duration, Duration), models: String) -> Figures {

@@ -2,6 +2,7 @@
 
 use super::DONE;
 use crate::config::{Config, ConfigError, Loaded};
+use crate::event::{AlertData, CloudEvent, ResultData};
 use crate::rules::{RuleError, Rules};
 use anyhow::Result;
 use std::path::PathBuf;
@@ -22,8 +23,22 @@ enum Command {
     },
     /// Print a commented example.
     Example,
-    /// Print the JSON Schema of the configuration file.
-    Schema,
+    /// Print the JSON Schema of the configuration file, or of what the host puts out.
+    Schema {
+        /// Of what.
+        #[arg(default_value = "config")]
+        of: Described,
+    },
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Described {
+    /// The configuration file.
+    Config,
+    /// A record of the results topic.
+    Result,
+    /// A record of the alerts topic.
+    Alert,
 }
 
 pub fn run(arguments: Arguments) -> Result<u8> {
@@ -42,7 +57,14 @@ pub fn run(arguments: Arguments) -> Result<u8> {
             println!("{}: in order", file.display());
         }
         Command::Example => print!("{}", include_str!("../../../examples/everyframe.toml")),
-        Command::Schema => println!("{}", serde_json::to_string_pretty(&schemars::schema_for!(Config))?),
+        Command::Schema { of } => {
+            let schema = match of {
+                Described::Config => schemars::schema_for!(Config),
+                Described::Result => schemars::schema_for!(CloudEvent<ResultData>),
+                Described::Alert => schemars::schema_for!(CloudEvent<AlertData>),
+            };
+            println!("{}", serde_json::to_string_pretty(&schema)?);
+        }
     }
     Ok(DONE)
 }

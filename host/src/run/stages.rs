@@ -9,12 +9,13 @@ use crate::face::{Detection, Embedding, Face, Track};
 use crate::frame::Frame;
 use crate::gallery::{Gallery, Index};
 use crate::kafka::BrokerError;
+use crate::laps::Laps;
 use crate::publish::{Outcome, Parked, Publisher};
 use crate::rules::{FrameFacts, People, Person, Rules};
 use crate::vision::{PictureError, Seen, Tracker, Worker, quality};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The stages, shared by all lanes and workers.
 pub(super) struct Stages {
@@ -82,12 +83,12 @@ impl Prepared {
     }
 
     fn embed(&mut self, worker: &mut Worker, frame: &Frame) -> Result<(), PictureError> {
-        let begun = Instant::now();
+        let mut laps = Laps::start();
         let mut wanted: Vec<&mut FollowedFace> = self.faces.iter_mut().filter(|face| face.embed).collect();
         let detections: Vec<Detection> = wanted.iter().map(|face| face.detection.clone()).collect();
         let embeddings = worker.embed(&frame.picture, &self.seen, &detections)?;
         wanted.iter_mut().zip(embeddings).for_each(|(face, embedding)| face.embedding = embedding);
-        self.embed_time = begun.elapsed();
+        self.embed_time = laps.lap();
         Ok(())
     }
 }
@@ -155,7 +156,7 @@ impl Stages {
             width: size.0,
             height: size.1,
         };
-        let begun = Instant::now();
+        let mut laps = Laps::start();
         let people: Arc<dyn People> = index;
         let judgement = self.rules.judge(&facts, faces, &people, &mut judging.memory).map_err(|failure| {
             Parked { stage: "rules", reason: failure.kind.reason().to_owned(), message: failure.to_string() }
@@ -165,7 +166,7 @@ impl Stages {
             decode_ms: milliseconds(times.decode),
             detect_ms: milliseconds(times.detect),
             embed_ms: milliseconds(prepared.embed_time),
-            rules_ms: milliseconds(begun.elapsed()),
+            rules_ms: milliseconds(laps.lap()),
         };
         Ok(Outcome::Judged { size, judgement, timings })
     }

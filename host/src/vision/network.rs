@@ -29,29 +29,6 @@ pub(super) struct Took {
     pub read: Duration,
 }
 
-/// A clock for stages that follow each other: the CPU time of this thread, so that what else the machine does is not
-/// counted. The models run on the thread that calls them.
-pub(super) struct Laps(Duration);
-
-impl Laps {
-    pub fn start() -> Self {
-        Self(thread_time())
-    }
-
-    /// Time since the last call, or the start.
-    pub fn lap(&mut self) -> Duration {
-        let now = thread_time();
-        let lap = now.saturating_sub(self.0);
-        self.0 = now;
-        lap
-    }
-}
-
-fn thread_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
-}
-
 /// A network made of arithmetic, for tests.
 #[cfg(test)]
 pub(super) struct Fake<F>(pub F, Vec<Tensor>);

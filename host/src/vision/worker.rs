@@ -9,10 +9,10 @@ use super::decode::Decoder;
 use super::detector::Detector;
 use super::embedder::Embedder;
 use super::header;
-use super::network::Laps;
 use super::{PictureError, yunet};
 use crate::config::VisionSettings;
 use crate::face::{Detection, Embedding};
+use crate::laps::Laps;
 
 /// What the detector saw in one picture.
 #[derive(Debug, Clone, Default)]

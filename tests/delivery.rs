@@ -1,0 +1,174 @@
+//! No frame is lost, whatever dies; and the account says so.
+
+use everyframe_tests::{Frame, Part, Record, Site, Topic, pictures, shipped_rules, wait_for};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Four cameras, each on a partition of its own, `rounds` × 72 frames each.
+fn four_cameras(rounds: usize) -> Vec<Frame> {
+    let man = pictures::man();
+    let pictures: Vec<&Vec<u8>> = (0..rounds).flat_map(|_| &man).collect();
+    let camera = |number: i32| {
+        let frames = Frame::stream(&format!("camera-{number}"), pictures.iter().copied());
+        frames.into_iter().map(move |frame| frame.to(number))
+    };
+    let cameras: Vec<Vec<Frame>> = (0..4).map(|number| camera(number).collect()).collect();
+    // As they would come: in turns.
+    (0..pictures.len()).flat_map(|at| cameras.iter().map(move |camera| camera[at].clone())).collect()
+}
+
+fn distinct_ids(records: &[Record]) -> BTreeSet<String> {
+    records.iter().map(|record| record.json()["id"].to_string()).collect()
+}
+
+fn commit_every(milliseconds: u32) -> String {
+    format!("[intake]\ncommit_interval_ms = {milliseconds}\n")
+}
+
+#[test]
+fn a_killed_host_redelivers_its_unfinished_frames() {
+    let site = Site::start(4);
+    // So seldom that nothing is committed when the host is killed.
+    site.configure(&commit_every(60_000), &shipped_rules(""));
+    let host = site.host();
+    let frames = four_cameras(2);
+    site.send(&frames);
+    site.wait_for_records(Topic::Results, 20);
+    host.kill();
+    let before = site.read(Topic::Results);
+    assert!(before.len() < frames.len(), "it was killed in mid-stream");
+
+    let _host = site.host_called("host-restarted");
+    let (code, audit) = site.settled_audit();
+    assert_eq!(code, Some(0), "{audit}");
+    assert_eq!((&audit["total"]["sent"], &audit["total"]["results"]), (&576.into(), &576.into()), "{audit}");
+    assert_eq!(audit["total"]["missing"], 0, "{audit}");
+    let after = site.read(Topic::Results);
+    assert_eq!(distinct_ids(&after).len(), frames.len(), "a repeat has the id of what it repeats");
+    let repeated = after.len() - frames.len();
+    assert!(repeated >= before.len(), "{repeated} frames were done again, {} had to", before.len());
+    assert_eq!(audit["total"]["repeated"], repeated, "{audit}");
+
+    // The same frame gets the same answer, so that it does not matter which of the two a reader keeps.
+    let mut answers: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for record in after {
+        let event = record.json();
+        let faces = event["data"]["faces"].as_array().expect("a list of faces").iter();
+        let answer: Vec<String> =
+            faces.map(|face| format!("{} {}", face["decision"], face["bounds"])).collect();
+        let said = answers.entry(event["id"].to_string()).or_insert_with(|| answer.clone());
+        assert_eq!(*said, answer, "{}", event["id"]);
+    }
+}
+
+#[test]
+fn a_host_asked_to_end_finishes_and_a_restart_repeats_nothing() {
+    let site = Site::start(4);
+    site.configure(&commit_every(60_000), &shipped_rules(""));
+    let host = site.host();
+    let frames = four_cameras(3);
+    site.send(&frames);
+    site.wait_for_records(Topic::Results, 20);
+    let ended = host.terminate();
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let done = site.read(Topic::Results).len();
+    assert!(done < frames.len(), "it ended in mid-stream");
+    let (code, audit) = site.audit();
+    assert_eq!(code, Some(0), "what waits is not lost: {audit}");
+    assert_eq!(
+        (&audit["total"]["missing"], &audit["total"]["waiting"]),
+        (&0.into(), &(frames.len() - done).into())
+    );
+
+    let _host = site.host_called("host-restarted");
+    let (_, audit) = site.settled_audit();
+    assert_eq!(audit["total"]["results"], frames.len(), "{audit}");
+    assert_eq!(audit["total"]["repeated"], 0, "{audit}");
+}
+
+#[test]
+fn hosts_of_one_group_share_the_work_and_outlive_each_other() {
+    let site = Site::start(4);
+    let first = site.host_called("host-1");
+    let second = site.host_called("host-2");
+    let share = |host: &Part| host.err().matches("partition assigned").count();
+    // The first one had all four, and let two of them go.
+    wait_for("the partitions to be shared", || (share(&second) == 2).then_some(()));
+    let frames = four_cameras(2);
+    site.send(&frames);
+    site.wait_for_records(Topic::Results, 40);
+    first.kill();
+    assert!(site.read(Topic::Results).len() < frames.len(), "it was killed in mid-stream");
+    let (code, audit) = site.settled_audit();
+    assert_eq!(code, Some(0), "{audit}");
+    assert_eq!((&audit["total"]["results"], &audit["total"]["missing"]), (&576.into(), &0.into()), "{audit}");
+    assert_eq!(share(&second), 4, "{}", second.err());
+    assert_eq!(distinct_ids(&site.read(Topic::Results)).len(), frames.len());
+}
+
+#[test]
+fn frames_of_a_lane_come_out_in_order_however_little_it_may_hold() {
+    let site = Site::start(1);
+    site.create_frames_topic();
+    site.configure("[intake]\nlane_bytes = 1048576\nworkers = 3\n", &shipped_rules(""));
+    let man = pictures::man();
+    let nobody = pictures::grey(64, 64);
+    // Frames that take long and frames that are done at once, several cameras, broken ones in between.
+    let frames: Vec<Frame> = (0..360usize)
+        .map(|number| match number % 5 {
+            0 | 1 => Frame::of("slow", &man[number % man.len()]),
+            2 => Frame::of("quick", &nobody),
+            3 => Frame::of("broken", b"no picture"),
+            _ => Frame::of("other", &man[(number + 7) % man.len()]),
+        })
+        .collect();
+    let bytes: usize = frames.iter().filter_map(|frame| frame.picture.as_ref()).map(Vec::len).sum();
+    assert!(bytes > 8 << 20, "{bytes} bytes are many lanes full");
+    site.send(&frames);
+    let _host = site.host();
+    let (code, audit) = site.settled_audit();
+    assert_eq!(code, Some(0), "{audit}");
+    let offsets = |topic| site.read(topic).iter().map(offset_of).collect::<Vec<i64>>();
+    let is_broken = |offset: &i64| offset % 5 == 3;
+    assert!(offsets(Topic::Results).into_iter().eq((0..360).filter(|offset| !is_broken(offset))));
+    assert!(offsets(Topic::DeadLetters).into_iter().eq((0..360).filter(is_broken)));
+}
+
+/// The offset of the frame that a result or a dead letter is about.
+fn offset_of(record: &Record) -> i64 {
+    match record.header("everyframe-offset").parse() {
+        Ok(offset) => offset,
+        Err(_) => record.json()["data"]["position"]["offset"].as_i64().expect("a result has a position"),
+    }
+}
+
+#[test]
+fn a_frame_that_the_group_passed_over_is_missing_and_named() {
+    let site = Site::start(1);
+    let host = site.host();
+    let man = pictures::man();
+    site.send(&Frame::stream("gate", &man[..10]));
+    site.settled_audit();
+    host.terminate().code.expect("it ended in good order");
+
+    // Three more, and somebody moves the group past the first two of them.
+    let mut later = Frame::stream("gate", &man[..13]).split_off(10);
+    // Frame 12 of the agent's session never reached the topic.
+    later[2].stamp.as_mut().expect("it is stamped").1 = 13;
+    site.send(&later);
+    site.commit(0, 12);
+    let _host = site.host_called("host-restarted");
+    let (code, audit) = site.settled_audit();
+    assert_eq!(code, Some(1), "{audit}");
+    assert_eq!((&audit["total"]["sent"], &audit["total"]["results"]), (&13.into(), &11.into()), "{audit}");
+    assert_eq!((&audit["total"]["missing"], &audit["total"]["gaps"]), (&2.into(), &1.into()), "{audit}");
+    assert_eq!(audit["missing"]["gate"], serde_json::json!(["0/10", "0/11"]));
+
+    let table = site.everyframe(&["audit"]);
+    assert_eq!(table.code, Some(1));
+    assert_eq!(
+        table.out,
+        "camera  sent  results  dead letters  missing  waiting  repeated  gaps\n\
+         gate      13       11             0        2        0         0     1\n\
+         missing from gate (partition/offset): 0/10 0/11\n"
+    );
+}

@@ -1,0 +1,117 @@
+//! Results and alerts are what their published schemas say.
+//!
+//! `EVERYFRAME_UPDATE=1 cargo test -p everyframe-tests --test events` writes the schemas anew.
+
+use everyframe_tests::{Frame, Site, Topic, pictures, places};
+use jsonschema::Validator;
+use serde_json::Value;
+
+fn published(kind: &str) -> Value {
+    let path = places::repository(&format!("docs/schemas/{kind}.schema.json"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).expect("a schema is JSON")
+}
+
+fn validator(kind: &str) -> Validator {
+    jsonschema::validator_for(&published(kind)).expect("a schema")
+}
+
+fn assert_valid(validator: &Validator, event: &Value) {
+    let problems: Vec<String> =
+        validator.iter_errors(event).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(problems.is_empty(), "{problems:#?} in {event:#}");
+}
+
+#[test]
+fn the_published_schemas_are_those_of_the_program() {
+    let site = Site::start(1);
+    for kind in ["result", "alert"] {
+        let printed = site.run(&mut site.command(&["config", "schema", kind])).well();
+        let path = places::repository(&format!("docs/schemas/{kind}.schema.json"));
+        if std::env::var_os("EVERYFRAME_UPDATE").is_some() {
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            std::fs::write(&path, &printed).expect("a schema can be written");
+        }
+        let published = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            published == printed,
+            "{} is out of date; EVERYFRAME_UPDATE=1 writes it anew",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn every_result_and_alert_is_valid_by_its_schema() {
+    let site = Site::start(1);
+    let man = pictures::man();
+    site.enrol("viktor", &[&man[0], &man[30]]);
+    let _host = site.host();
+    // A known person, a stranger, several faces at once, and nobody.
+    let woman = pictures::clip("WolfgangLanger_Pexels.mp4");
+    let group = std::fs::read(places::cached("footage/multi_face.jpg")).expect("a picture");
+    let frames = [
+        Frame::stream("office", &man[..20]),
+        Frame::stream("lobby", &woman[..20]),
+        vec![Frame::of("group", &group), Frame::of("yard", &pictures::grey(640, 480))],
+    ]
+    .concat();
+    site.send(&frames);
+    site.settled_audit();
+
+    let result = validator("result");
+    let results: Vec<Value> = site.read(Topic::Results).iter().map(|record| record.json()).collect();
+    assert_eq!(results.len(), frames.len());
+    results.iter().for_each(|event| assert_valid(&result, event));
+    let decisions = |name: &str| {
+        let faces = results.iter().filter_map(|event| event["data"]["faces"].as_array()).flatten();
+        faces.filter(|face| face["decision"] == name).count()
+    };
+    assert!(decisions("known") > 0 && decisions("unknown") > 0, "every kind of face was there");
+    let alert = validator("alert");
+    let alerts: Vec<Value> = site.read(Topic::Alerts).iter().map(|record| record.json()).collect();
+    assert!(alerts.len() >= 2, "{alerts:?}");
+    alerts.iter().for_each(|event| assert_valid(&alert, event));
+    for event in results.iter().chain(&alerts) {
+        for (key, expected) in
+            [("specversion", "1.0"), ("source", "everyframe"), ("datacontenttype", "application/json")]
+        {
+            assert_eq!(event[key], expected);
+        }
+    }
+
+    // A result names its alerts, and an alert's frame is the result's.
+    for event in &alerts {
+        let id = event["id"].as_str().expect("an id");
+        let position = &event["data"]["position"];
+        let about =
+            results.iter().find(|result| result["data"]["position"] == *position).expect("its result");
+        let named = about["data"]["alerts"].as_array().expect("a list");
+        assert!(named.iter().any(|named| named == id), "{id} in {named:?}");
+        assert!(id.starts_with(about["id"].as_str().expect("an id")), "{id}");
+    }
+}
+
+#[test]
+fn an_event_that_lacks_something_is_not_valid() {
+    let site = Site::start(1);
+    let _host = site.host();
+    site.send(&Frame::stream("office", &pictures::man()[..20]));
+    for (topic, kind, count) in [(Topic::Results, "result", 20), (Topic::Alerts, "alert", 1)] {
+        let validator = validator(kind);
+        let event = site.wait_for_records(topic, count).last().expect("one").json();
+        assert_valid(&validator, &event);
+        let envelope = event.as_object().expect("an object").keys();
+        let data = event["data"].as_object().expect("an object").keys();
+        let pointers = envelope.map(|key| format!("/{key}")).chain(data.map(|key| format!("/data/{key}")));
+        for pointer in pointers.filter(|pointer| pointer != "/data/face") {
+            let (parent, key) = pointer.rsplit_once('/').expect("a pointer");
+            let mut without = event.clone();
+            without.pointer_mut(parent).and_then(Value::as_object_mut).expect("an object").remove(key);
+            assert!(!validator.is_valid(&without), "{kind} without {pointer}");
+            let mut nonsense = event.clone();
+            *nonsense.pointer_mut(&pointer).expect("it is there") = Value::Null;
+            assert!(!validator.is_valid(&nonsense), "{kind} with no {pointer}");
+        }
+    }
+}

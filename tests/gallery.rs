@@ -1,0 +1,128 @@
+//! Enrolment, and hosts that follow the gallery.
+
+use everyframe_tests::{Frame, Part, Site, Topic, pictures, places, wait_for};
+use std::path::PathBuf;
+
+fn enrol(site: &Site, person: &str, files: &[&PathBuf]) -> everyframe_tests::Ended {
+    let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    let mut words = vec!["enrol", person];
+    words.extend(files.iter().map(String::as_str));
+    site.everyframe(&words)
+}
+
+#[test]
+fn enrolment_refuses_what_would_not_be_recognised_and_names_the_picture() {
+    let site = Site::start(1);
+    let man = pictures::man();
+    let good = site.file("good.jpg", &man[0]);
+    let nobody = site.file("nobody.jpg", &pictures::grey(640, 480));
+    let several = places::cached("footage/multi_face.jpg");
+    let text = site.file("text.jpg", b"no picture");
+    let absent = site.folder().join("absent.jpg");
+
+    let ended = enrol(&site, "viktor", &[&good, &nobody, &several, &text, &absent]);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.out.starts_with(&format!("{}: enrolled, quality 0.", good.display())), "{}", ended.out);
+    assert!(ended.out.ends_with("viktor: 1 samples enrolled, 4 refused\n"), "{}", ended.out);
+    let said: Vec<&str> = ended.err.lines().filter(|line| line.starts_with("everyframe: ")).collect();
+    assert_eq!(
+        said,
+        [
+            format!(
+                "everyframe: {}: refused: no face found; use a picture that shows the face from the front",
+                nobody.display()
+            ),
+            format!(
+                "everyframe: {}: refused: 5 faces found; cut the picture so that it shows one",
+                several.display()
+            ),
+            format!("everyframe: {}: refused: not a JPEG, PNG or WebP picture", text.display()),
+            format!("everyframe: {}: refused: No such file or directory (os error 2)", absent.display()),
+        ]
+    );
+
+    let ended = site.everyframe(&["enrol", "viktor", "--min-quality", "0.99", &good.to_string_lossy()]);
+    assert_eq!(ended.code, Some(1));
+    let poor = format!("everyframe: {}: refused: the face is poor (quality 0.", good.display());
+    assert!(ended.err.contains(&poor), "{}", ended.err);
+    assert!(ended.err.contains("at least 0.99 wanted); use a larger, sharper, frontal one"), "{}", ended.err);
+}
+
+#[test]
+fn people_are_listed_with_their_samples_and_removed() {
+    let site = Site::start(1);
+    let man = pictures::man();
+    let files = [site.file("1.jpg", &man[0]), site.file("2.jpg", &man[30])];
+    enrol(&site, "viktor", &[&files[0], &files[1]]).well();
+    // The same picture again, under another name: still the same sample.
+    let copy = site.file("copy.jpg", &man[0]);
+    enrol(&site, "viktor", &[&copy]).well();
+    let woman = site.file("woman.jpg", &pictures::clip("WolfgangLanger_Pexels.mp4")[0]);
+    site.everyframe(&["enrol", "ada", "--name", "Ada L.", &woman.to_string_lossy()]).well();
+
+    assert_eq!(
+        site.everyframe(&["gallery", "list"]).well(),
+        "ada  Ada L.  1 samples\nviktor  viktor  2 samples\n"
+    );
+    assert_eq!(
+        site.everyframe(&["gallery", "list", "--json"]).well(),
+        "{\"name\":\"Ada L.\",\"person\":\"ada\",\"samples\":1}\n\
+         {\"name\":\"viktor\",\"person\":\"viktor\",\"samples\":2}\n"
+    );
+    assert_eq!(site.everyframe(&["gallery", "remove", "viktor"]).well(), "viktor: 2 samples erased\n");
+    let again = site.everyframe(&["gallery", "remove", "viktor"]);
+    assert_eq!(again.code, Some(1));
+    assert!(again.err.ends_with(
+        "everyframe: nobody with the id `viktor` is enrolled; `everyframe gallery list` shows who is\n"
+    ));
+    site.everyframe(&["gallery", "remove", "ada"]).well();
+    assert_eq!(
+        site.everyframe(&["gallery", "list"]).well(),
+        "nobody is enrolled; `everyframe enrol PERSON PICTURES…` does it\n"
+    );
+    let topic = site.read(Topic::Gallery);
+    assert!(topic.iter().any(|record| record.value.is_none()), "an erasure is a tombstone");
+}
+
+#[test]
+fn a_running_host_knows_whom_you_enrol_and_forgets_whom_you_remove() {
+    let site = Site::start(1);
+    let host = site.host();
+    let man = pictures::man();
+    let mut sent = 0;
+    // Each time another camera, so that no track remembers what was before.
+    let mut decision = || {
+        sent += 1;
+        site.send(&Frame::stream(&format!("camera-{sent}"), &man[..1]));
+        let results = site.wait_for_records(Topic::Results, sent);
+        results[sent - 1].json()["data"]["faces"][0].clone()
+    };
+    assert_eq!(decision()["decision"], "unknown");
+
+    let changes = |host: &Part| host.err().matches("gallery changed").count();
+    site.enrol("viktor", &[&man[40]]);
+    wait_for("the host to take in the person", || (changes(&host) == 1).then_some(()));
+    let face = decision();
+    assert_eq!((&face["decision"], &face["person"]), (&"known".into(), &"viktor".into()), "{face}");
+
+    site.everyframe(&["gallery", "remove", "viktor"]).well();
+    wait_for("the host to forget the person", || (changes(&host) == 2).then_some(()));
+    let face = decision();
+    assert_eq!(
+        (&face["decision"], face["candidates"].as_array().map(Vec::len)),
+        (&"unknown".into(), Some(0))
+    );
+}
+
+#[test]
+fn a_host_reads_the_whole_gallery_before_its_first_frame() {
+    let site = Site::start(1);
+    let man = pictures::man();
+    site.enrol("viktor", &[&man[0], &man[30]]);
+    site.send(&Frame::stream("gate", &man[..3]));
+    let host = site.host();
+    for record in site.wait_for_records(Topic::Results, 3) {
+        assert_eq!(record.json()["data"]["faces"][0]["person"], "viktor");
+    }
+    assert!(host.err().contains("gallery read people=1"), "{}", host.err());
+}

@@ -1,0 +1,98 @@
+//! Frames that are none: parked with the reason, and the lane goes on.
+
+use everyframe_tests::{Frame, Site, Topic, pictures};
+
+/// More than a host has needed here, and less than one picture of 20,000 × 20,000 pixels takes (1,145 MiB).
+const MEMORY_MIB: u64 = 1000;
+
+/// A PNG whose header says 20,000 × 20,000 pixels, whole to its end marker.
+fn huge_png() -> Vec<u8> {
+    let mut png = pictures::reencoded(&pictures::grey(8, 8), ".png");
+    png[16..24].copy_from_slice(&[0, 0, 0x4e, 0x20, 0, 0, 0x4e, 0x20]);
+    png
+}
+
+#[test]
+fn a_frame_that_is_no_picture_is_parked_and_those_around_it_are_processed() {
+    let man = pictures::man();
+    let noise = pictures::noise(2600, 2000);
+    assert!((4_500_000..8_000_000).contains(&noise.len()), "{} bytes", noise.len());
+    let mut huge_jpeg = man[0].clone();
+    let header = huge_jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).expect("a baseline JPEG");
+    huge_jpeg[header + 5..header + 9].copy_from_slice(&[0x4e, 0x20, 0x4e, 0x20]);
+    let mut damaged = man[0].clone();
+    let middle = damaged.len() / 2;
+    damaged[middle..middle + 2000].fill(0x55);
+
+    let picture = |bytes: &[u8]| Some(bytes.to_vec());
+    // What is sent, and the reason for which it is parked; none for what is processed.
+    let cases: Vec<(&str, Option<Vec<u8>>, Option<&str>)> = vec![
+        ("empty", picture(b""), Some("empty")),
+        ("tombstone", None, Some("empty")),
+        ("truncated", picture(&man[1][..man[1].len() / 2]), Some("truncated")),
+        ("first byte only", picture(&man[1][..1]), Some("truncated")),
+        ("text", picture(b"I am no picture"), Some("not-a-picture")),
+        ("huge PNG", picture(&huge_png()), Some("too-large")),
+        ("huge JPEG", picture(&huge_jpeg), Some("too-large")),
+        ("1 x 1", picture(&pictures::grey(1, 1)), None),
+        ("1 x 4000", picture(&pictures::grey(1, 4000)), None),
+        ("noise", picture(&noise), None),
+    ];
+    let frame = |picture| Frame { camera: Some("gate".into()), picture, ..Frame::default() };
+    let mut frames = vec![frame(picture(&man[0]))];
+    for (_, poison, _) in &cases {
+        frames.push(frame(poison.clone()));
+        frames.push(frame(picture(&man[0])));
+    }
+    let site = Site::start(1);
+    let host = site.host();
+    site.send(&frames);
+    let (code, audit) = site.settled_audit();
+    assert_eq!(code, Some(0), "{audit}");
+
+    let parked: Vec<usize> = (0..cases.len()).filter(|case| cases[*case].2.is_some()).collect();
+    let dead_letters = site.read(Topic::DeadLetters);
+    assert_eq!(dead_letters.len(), parked.len(), "{dead_letters:?}");
+    for (letter, case) in dead_letters.iter().zip(&parked) {
+        let (name, poison, reason) = &cases[*case];
+        assert_eq!(letter.header("everyframe-reason"), reason.unwrap_or_default(), "{name}");
+        assert_eq!(letter.header("everyframe-stage"), "vision", "{name}");
+        assert!(!letter.header("everyframe-message").is_empty(), "{name}");
+        assert_eq!(letter.header("everyframe-topic"), "frames", "{name}");
+        assert_eq!(letter.header("everyframe-partition"), "0", "{name}");
+        assert_eq!(letter.header("everyframe-offset"), (1 + 2 * case).to_string(), "{name}");
+        assert_eq!(letter.key.as_deref(), Some("gate"), "{name}");
+        let (found, sent) = (letter.value.clone().unwrap_or_default(), poison.clone().unwrap_or_default());
+        assert!(found == sent, "{name}: the bytes are those that were sent");
+    }
+    let is_parked = |offset: &i64| parked.iter().any(|case| 1 + 2 * *case as i64 == *offset);
+    let results = site.read(Topic::Results);
+    let offsets = results.iter().map(|record| record.json()["data"]["position"]["offset"].as_i64());
+    assert!(offsets.eq((0..frames.len() as i64).filter(|offset| !is_parked(offset)).map(Some)));
+    for record in &results {
+        let data = &record.json()["data"];
+        let faces = data["faces"].as_array().map(Vec::len);
+        if data["position"]["offset"].as_i64().is_some_and(|offset| offset % 2 == 0) {
+            assert_eq!(faces, Some(1), "the man is seen all the same: {data}");
+        }
+    }
+    let memory = host.peak_memory();
+    assert!(memory < MEMORY_MIB, "{memory} MiB");
+    assert_eq!(host.terminate().code, Some(0));
+}
+
+#[test]
+fn a_backlog_of_large_frames_does_not_fill_the_memory() {
+    let site = Site::start(2);
+    site.configure("[intake]\nlane_bytes = 8388608\n", &everyframe_tests::shipped_rules(""));
+    site.create_frames_topic();
+    let noise = pictures::noise(2600, 2000);
+    // Some 400 MB, twice what the host may have in memory of it.
+    let frames: Vec<Frame> = (0..70).map(|number| Frame::of("gate", &noise).to(number % 2)).collect();
+    site.send(&frames);
+    let host = site.host();
+    let (code, audit) = site.settled_audit();
+    assert_eq!((code, &audit["total"]["results"]), (Some(0), &70.into()), "{audit}");
+    let memory = host.peak_memory();
+    assert!(memory < MEMORY_MIB, "{memory} MiB");
+}

@@ -1,0 +1,138 @@
+//! Rules that do their worst, and rules built in two ways.
+
+use everyframe_tests::{Frame, Site, Topic, pictures, places, rule, shipped_rules};
+use std::collections::BTreeMap;
+
+/// Misdeeds of the hostile rule, and the reason for which the frame is parked; none if there is nothing to park.
+const MISDEEDS: [(&str, Option<&str>); 17] = [
+    ("behave", None),
+    ("loop", Some("rule-timed-out")),
+    ("sleep", Some("rule-timed-out")),
+    ("eat-memory", Some("rule-out-of-memory")),
+    ("trap", Some("rule-trapped")),
+    ("panic", Some("rule-trapped")),
+    ("stack", Some("rule-trapped")),
+    ("verdict-for-nobody", Some("rule-answered-nonsense")),
+    ("nan-confidence", Some("rule-answered-nonsense")),
+    ("duplicate-verdict", Some("rule-answered-nonsense")),
+    ("no-verdict", Some("rule-answered-nonsense")),
+    ("unknown-person-id", Some("rule-answered-nonsense")),
+    ("huge-answer", Some("rule-output-too-large")),
+    ("many-verdicts", Some("rule-output-too-large")),
+    ("log-flood", None),
+    ("state-flood", None),
+    ("terminal-escapes", None),
+];
+
+fn hostile(settings: &str) -> String {
+    rule("who", "matching-policy", &places::hostile_rule(), settings)
+}
+
+#[test]
+fn a_rule_that_misbehaves_parks_its_own_frames_and_harms_no_others() {
+    let site = Site::start(4);
+    site.configure("", &hostile("do = \"as-the-camera-says\""));
+    site.enrol("viktor", &[&pictures::man()[0]]);
+    let mut host = site.host();
+    let man = pictures::man();
+    let cameras: Vec<Vec<Frame>> =
+        MISDEEDS.iter().map(|(misdeed, _)| Frame::stream(misdeed, &man[..20])).collect();
+    // In turns, so that every lane has frames of decent cameras between those of the others.
+    let frames: Vec<Frame> =
+        (0..20).flat_map(|at| cameras.iter().map(move |camera| camera[at].clone())).collect();
+    site.send(&frames);
+    let (code, audit) = site.settled_audit();
+    assert_eq!(code, Some(0), "{audit}");
+    assert_eq!(audit["total"]["repeated"], 0, "the host was never restarted: {audit}");
+    assert!(host.is_running(), "{}", host.err());
+
+    let mut parked: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+    for letter in site.read(Topic::DeadLetters) {
+        let camera = letter.key.clone().unwrap_or_default();
+        assert_eq!(letter.header("everyframe-stage"), "rules", "{letter:?}");
+        assert!(
+            letter.value.as_ref() == Some(&man[9]) || letter.value.as_ref() == Some(&man[19]),
+            "{camera}"
+        );
+        let message = letter.header("everyframe-message").to_owned();
+        assert!(message.starts_with("rule who: "), "{camera}: {message}");
+        parked.entry(camera).or_default().push((letter.header("everyframe-reason").to_owned(), message));
+    }
+    for (misdeed, reason) in MISDEEDS {
+        let found = parked.remove(misdeed).unwrap_or_default();
+        let reasons: Vec<&str> = found.iter().map(|(reason, _)| reason.as_str()).collect();
+        assert_eq!(reasons, reason.map_or(vec![], |reason| vec![reason; 2]), "{misdeed}: {found:?}");
+        let results = audit["cameras"][misdeed]["results"].as_u64();
+        assert_eq!(results, Some(20 - reasons.len() as u64), "{misdeed}: {audit}");
+    }
+    let log = host.err();
+    assert!(!log.contains('\u{1b}'), "a rule's words do not reach the terminal as they are");
+    assert!(!log.contains("\n2026-01-01 ERROR forged"), "a rule cannot forge a line of the log");
+    assert!(log.len() < 1 << 20, "{} bytes of log", log.len());
+    let memory = host.peak_memory();
+    assert!(memory < 1000, "{memory} MiB");
+    assert_eq!(host.terminate().code, Some(0));
+
+    // The same broker and group with decent rules: as if nothing had been.
+    site.configure("", &shipped_rules(""));
+    let host = site.host_called("host-with-decent-rules");
+    site.send(&Frame::stream("door", &man[..10]));
+    let (code, audit) = site.settled_audit();
+    assert_eq!((code, &audit["cameras"]["door"]["results"]), (Some(0), &10.into()), "{audit}");
+    assert_eq!(host.terminate().code, Some(0));
+}
+
+#[test]
+fn a_rule_that_never_takes_its_settings_is_refused_before_anything_starts() {
+    let site = Site::start(1);
+    site.configure("", &hostile("do = \"loop-in-configure\""));
+    for words in [&["config", "check", "everyframe.toml"][..], &["run", "--config", "everyframe.toml"]] {
+        let refused = site.run(&mut site.command(words));
+        assert_eq!(refused.code, Some(2), "{}", refused.err);
+        assert_eq!(
+            refused.err,
+            "everyframe: everyframe.toml:14: rules[0].component: the rule could not take its settings: rule who: \
+             it did not end within 2000 ms and was still computing; raise `limits.time_ms` or make it faster\n"
+        );
+    }
+}
+
+#[test]
+fn both_builds_of_each_rule_load() {
+    let site = Site::start(1);
+    let check = || site.run(&mut site.command(&["config", "check", "everyframe.toml"])).well();
+    let by_cargo = check();
+    let rules = [
+        ("who", "matching-policy", "matching_policy"),
+        ("strangers", "unknown-person", "unknown_person"),
+        ("alerts", "alerting", "alerting"),
+    ];
+    let toml = rules.map(|(name, kind, file)| rule(name, kind, &places::rule_by_cargo_component(file), ""));
+    site.configure("", &toml.concat());
+    let by_cargo_component = check();
+    for said in [&by_cargo, &by_cargo_component] {
+        for (name, kind, _) in rules {
+            assert!(said.contains(&format!("{name}: {kind} 0.1.0, sha256 ")), "{said}");
+        }
+        assert!(said.ends_with("everyframe.toml: in order\n"), "{said}");
+    }
+    assert_ne!(by_cargo, by_cargo_component, "they are different files");
+}
+
+#[test]
+fn rules_built_by_cargo_component_judge_as_the_others_do() {
+    let site = Site::start(1);
+    let component = |file| places::rule_by_cargo_component(file);
+    let rules = rule("who", "matching-policy", &component("matching_policy"), "")
+        + &rule("strangers", "unknown-person", &component("unknown_person"), "")
+        + &rule("alerts", "alerting", &component("alerting"), "");
+    site.configure("", &rules);
+    let _host = site.host();
+    site.send(&Frame::stream("gate", &pictures::man()[..30]));
+    let results = site.wait_for_records(Topic::Results, 30);
+    let last = results.last().expect("there are thirty").json();
+    let face = &last["data"]["faces"][0];
+    assert_eq!((&face["decision"], face["stranger"]["id"].is_string()), (&"unknown".into(), true), "{last}");
+    let alerts = site.wait_for_records(Topic::Alerts, 1);
+    assert_eq!(alerts[0].json()["data"]["kind"], "first-seen");
+}

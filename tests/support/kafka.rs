@@ -1,0 +1,240 @@
+//! Records in and out, by librdkafka directly: the tests share no code with the product.
+
+use crate::{PATIENCE, wait_for};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::message::{Header, Headers as _, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::{ClientConfig, ClientContext, Message as _, Offset, TopicPartitionList};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// A record for the frames topic.
+#[derive(Debug, Clone, Default)]
+pub struct Frame {
+    /// The key.
+    pub camera: Option<String>,
+    /// The value; none for a tombstone.
+    pub picture: Option<Vec<u8>>,
+    /// Session, sequence number and time of capture.
+    pub stamp: Option<(String, u64, i64)>,
+    /// Where it is to go; without it, the key decides.
+    pub partition: Option<i32>,
+}
+
+impl Frame {
+    /// A picture of a camera, without headers.
+    pub fn of(camera: &str, picture: &[u8]) -> Self {
+        Self { camera: Some(camera.to_owned()), picture: Some(picture.to_owned()), ..Self::default() }
+    }
+
+    /// The pictures of a camera as its agent stamps them, a tenth of a second apart.
+    pub fn stream<'a>(camera: &str, pictures: impl IntoIterator<Item = &'a Vec<u8>>) -> Vec<Self> {
+        let stamped = pictures.into_iter().zip(0u64..).map(|(picture, number)| Self {
+            stamp: Some(("session-1".into(), number, 1_764_000_000_000 + 100 * number as i64)),
+            ..Self::of(camera, picture)
+        });
+        stamped.collect()
+    }
+
+    /// The same, into this partition.
+    pub fn to(self, partition: i32) -> Self {
+        Self { partition: Some(partition), ..self }
+    }
+}
+
+/// A record as it was read.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
+    /// The key, as text.
+    pub key: Option<String>,
+    /// By name, as text.
+    pub headers: BTreeMap<String, String>,
+    /// The value; none for a tombstone.
+    pub value: Option<Vec<u8>>,
+}
+
+impl Record {
+    /// The value as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(self.value.as_deref().unwrap_or_default()).expect("a record holds JSON")
+    }
+
+    /// A header's text, empty if there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
+}
+
+fn client(brokers: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers).set("message.max.bytes", "16777216");
+    config
+}
+
+/// Creates the topic.
+pub(crate) fn create(brokers: &str, topic: &str, partitions: i32) {
+    let admin: AdminClient<DefaultClientContext> = client(brokers).create().expect("an admin client");
+    let new =
+        NewTopic::new(topic, partitions, TopicReplication::Fixed(-1)).set("max.message.bytes", "16777216");
+    let created = block_on(admin.create_topics(&[new], &AdminOptions::new()));
+    created
+        .expect("topics can be created")
+        .into_iter()
+        .for_each(|topic| drop(topic.expect("the topic is new")));
+}
+
+/// The names of all topics but the broker's own.
+pub(crate) fn topics(brokers: &str) -> Vec<String> {
+    let consumer: BaseConsumer = client(brokers).create().expect("a consumer");
+    let metadata = consumer.fetch_metadata(None, PATIENCE).expect("the broker answers");
+    let names = metadata.topics().iter().map(|topic| topic.name().to_owned());
+    names.filter(|name| !name.starts_with("__")).collect()
+}
+
+/// Waits on this thread: rdkafka's futures are woken by librdkafka's own threads.
+fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(std::thread::current())).into();
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(output) => return output,
+            std::task::Poll::Pending => std::thread::park_timeout(Duration::from_millis(50)),
+        }
+    }
+}
+
+/// Sends frames in order and returns where each came to stand.
+pub(crate) fn send(brokers: &str, topic: &str, frames: &[Frame]) -> Vec<(i32, i64)> {
+    let places = Arc::new(Mutex::new(vec![None; frames.len()]));
+    let producer: ThreadedProducer<Deliveries> = client(brokers)
+        .set("acks", "all")
+        .set("enable.idempotence", "true")
+        .create_with_context(Deliveries(places.clone()))
+        .expect("a producer");
+    for (number, frame) in frames.iter().enumerate() {
+        let mut next: BaseRecord<'_, str, [u8], usize> = BaseRecord::with_opaque_to(topic, number);
+        if let Some((session, sequence, at)) = &frame.stamp {
+            let (sequence, at) = (sequence.to_string(), at.to_string());
+            let mut headers = OwnedHeaders::new();
+            for (key, value) in [
+                ("everyframe-session", session),
+                ("everyframe-sequence", &sequence),
+                ("everyframe-captured-at", &at),
+            ] {
+                headers = headers.insert(Header { key, value: Some(value) });
+            }
+            next = next.headers(headers);
+        }
+        next.key = frame.camera.as_deref();
+        next.payload = frame.picture.as_deref();
+        next.partition = frame.partition;
+        let mut waiting = Some(next);
+        wait_for("room in the producer's queue", || match producer.send(waiting.take()?) {
+            Ok(()) => Some(()),
+            Err((_, back)) => {
+                waiting = Some(back);
+                None
+            }
+        });
+    }
+    producer.flush(PATIENCE).expect("every frame is acknowledged");
+    let places = places.lock().expect("no delivery panicked");
+    places.iter().map(|place| place.expect("every frame has its place")).collect()
+}
+
+struct Deliveries(Arc<Mutex<Vec<Option<(i32, i64)>>>>);
+
+impl ClientContext for Deliveries {}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
+        if let Ok(message) = result {
+            self.0.lock().expect("no delivery panicked")[number] =
+                Some((message.partition(), message.offset()));
+        }
+    }
+}
+
+/// Follows every partition of a topic from its start.
+pub(crate) struct Follower {
+    consumer: BaseConsumer,
+    pub(crate) records: Vec<Record>,
+}
+
+impl Follower {
+    /// Waits for the topic to be there.
+    pub(crate) fn new(brokers: &str, topic: &str) -> Self {
+        let consumer: BaseConsumer = client(brokers)
+            .set("group.id", "tests")
+            .set("enable.auto.commit", "false")
+            .set("fetch.message.max.bytes", "16777216")
+            .set("topic.metadata.refresh.interval.ms", "200")
+            .create()
+            .expect("a consumer");
+        let partitions = wait_for(&format!("the topic {topic}"), || {
+            let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(5)).ok()?;
+            let found =
+                metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none())?;
+            let partitions: Vec<i32> = found.partitions().iter().map(|partition| partition.id()).collect();
+            (!partitions.is_empty()).then_some(partitions)
+        });
+        let mut assignment = TopicPartitionList::new();
+        for partition in partitions {
+            let from_start = assignment.add_partition_offset(topic, partition, Offset::Beginning);
+            from_start.expect("a topic can be read from its start");
+        }
+        consumer.assign(&assignment).expect("partitions can be assigned");
+        Self { consumer, records: Vec::new() }
+    }
+
+    /// Takes in what has come, waiting a moment for it.
+    pub(crate) fn update(&mut self) {
+        let mut patience = Duration::from_millis(100);
+        while let Some(message) = self.consumer.poll(patience) {
+            let Ok(message) = message else { continue };
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            let headers = message.headers().map(|headers| {
+                let pairs =
+                    headers.iter().map(|header| (header.key.to_owned(), text(header.value.unwrap_or(b""))));
+                pairs.collect()
+            });
+            self.records.push(Record {
+                partition: message.partition(),
+                offset: message.offset(),
+                key: message.key().map(text),
+                headers: headers.unwrap_or_default(),
+                value: message.payload().map(<[u8]>::to_vec),
+            });
+            patience = Duration::from_millis(5);
+        }
+    }
+}
+
+/// Commits an offset for a group whose members are all away.
+pub(crate) fn commit(brokers: &str, group: &str, topic: &str, partition: i32, offset: i64) {
+    let consumer: BaseConsumer = client(brokers)
+        .set("group.id", group)
+        .set("enable.auto.commit", "false")
+        .create()
+        .expect("a consumer");
+    let mut offsets = TopicPartitionList::new();
+    offsets.add_partition_offset(topic, partition, Offset::Offset(offset)).expect("an offset");
+    wait_for("the broker to take a commit", || consumer.commit(&offsets, CommitMode::Sync).ok());
+}

@@ -1,0 +1,119 @@
+//! One child process with its output in files.
+
+use crate::wait_for;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// A running child; killed when dropped, and its output shown if the test failed.
+pub struct Part {
+    name: String,
+    child: Child,
+    out: PathBuf,
+    err: PathBuf,
+}
+
+/// How a child ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The exit status; none if a signal ended it.
+    pub code: Option<i32>,
+    /// All of its standard output.
+    pub out: String,
+    /// All of its standard error.
+    pub err: String,
+}
+
+impl Ended {
+    /// The standard output of a child that ended well.
+    pub fn well(self) -> String {
+        assert_eq!(self.code, Some(0), "{}{}", self.out, self.err);
+        self.out
+    }
+}
+
+impl Part {
+    /// Starts `command`; its output goes to files in `folder` that are called after `name`.
+    pub fn start(name: &str, folder: &Path, command: &mut Command) -> Self {
+        let (out, err) = (folder.join(format!("{name}.out")), folder.join(format!("{name}.err")));
+        let file = |path: &Path| std::fs::File::create(path).expect("a log file");
+        let child = command
+            .stdout(file(&out))
+            .stderr(file(&err))
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        Self { name: name.to_owned(), child, out, err }
+    }
+
+    /// The child's id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it wrote to standard output so far.
+    pub fn out(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.out).unwrap_or_default()).into_owned()
+    }
+
+    /// What it wrote to standard error so far.
+    pub fn err(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.err).unwrap_or_default()).into_owned()
+    }
+
+    /// True until it has ended.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Waits for its end.
+    pub fn end(mut self) -> Ended {
+        let what = format!("the end of {}", self.name);
+        let status = wait_for(&what, || self.child.try_wait().expect("a child can be waited for"));
+        Ended { code: status.code(), out: self.out(), err: self.err() }
+    }
+
+    /// Asks it to end (SIGTERM), and waits.
+    pub fn terminate(self) -> Ended {
+        let asked = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.id())]).status();
+        assert!(asked.is_ok_and(|status| status.success()), "cannot terminate {}", self.name);
+        self.end()
+    }
+
+    /// Ends it at once (SIGKILL), as a crash would.
+    pub fn kill(mut self) {
+        assert!(self.is_running(), "{} ended before it was killed: {}", self.name, self.err());
+        self.child.kill().expect("a running child can be killed");
+        let _ = self.child.wait();
+    }
+
+    /// The most memory it has had, MiB.
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
+        kilobytes.expect("/proc has the peak memory of a running process") >> 10
+    }
+
+    fn tail(&self) -> String {
+        let all = self.out() + &self.err();
+        let lines: Vec<&str> = all.lines().collect();
+        lines[lines.len().saturating_sub(25)..].join("\n")
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- the end of what {} said:\n{}\n---", self.name, self.tail());
+        }
+    }
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(folder: &Path, command: &mut Command) -> Ended {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("command-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    Part::start(&name, folder, command.stdin(Stdio::null())).end()
+}

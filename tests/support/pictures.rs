@@ -1,0 +1,56 @@
+//! Pictures for frames: out of the clips, or made up.
+
+use crate::places::cached;
+use opencv::core::{CV_8UC3, Mat, Scalar, Vector, randu};
+use opencv::imgcodecs::{IMREAD_COLOR, IMWRITE_JPEG_QUALITY, imdecode, imencode};
+use opencv::prelude::*;
+use opencv::videoio::{CAP_FFMPEG, VideoCapture};
+
+/// All frames of a clip of the footage as JPEG.
+pub fn clip(name: &str) -> Vec<Vec<u8>> {
+    let path = cached("footage").join(name);
+    let mut capture = VideoCapture::from_file(path.as_path(), CAP_FFMPEG).expect("a clip opens");
+    let mut pictures = Vec::new();
+    let mut picture = Mat::default();
+    while capture.read(&mut picture).expect("a clip can be read") && !picture.empty() {
+        pictures.push(encoded(&picture, ".jpg", 95));
+    }
+    assert!(!pictures.is_empty(), "{} has no frames", path.display());
+    pictures
+}
+
+/// The man of `single_face.mp4`: 72 frames, his face in each.
+pub fn man() -> Vec<Vec<u8>> {
+    clip("single_face.mp4")
+}
+
+/// A picture in another format: `.png`, `.webp`.
+pub fn reencoded(picture: &[u8], extension: &str) -> Vec<u8> {
+    let decoded = imdecode(&Vector::from_slice(picture), IMREAD_COLOR).expect("a picture can be decoded");
+    encoded(&decoded, extension, 95)
+}
+
+/// A grey picture without anything on it, as JPEG.
+pub fn grey(width: i32, height: i32) -> Vec<u8> {
+    let grey =
+        Mat::new_rows_cols_with_default(height, width, CV_8UC3, Scalar::all(128.0)).expect("a picture");
+    encoded(&grey, ".jpg", 95)
+}
+
+/// A JPEG of noise, which nothing compresses.
+pub fn noise(width: i32, height: i32) -> Vec<u8> {
+    let mut noise =
+        Mat::new_rows_cols_with_default(height, width, CV_8UC3, Scalar::all(0.0)).expect("a picture");
+    randu(&mut noise, &Scalar::all(0.0), &Scalar::all(255.0)).expect("noise");
+    encoded(&noise, ".jpg", 95)
+}
+
+fn encoded(picture: &Mat, extension: &str, quality: i32) -> Vec<u8> {
+    let mut bytes = Vector::<u8>::new();
+    let options = match extension {
+        ".jpg" => Vector::from_slice(&[IMWRITE_JPEG_QUALITY, quality]),
+        _ => Vector::new(),
+    };
+    imencode(extension, picture, &mut bytes, &options).expect("a picture can be encoded");
+    bytes.to_vec()
+}
