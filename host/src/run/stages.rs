@@ -144,8 +144,8 @@ impl Stages {
         let faces = self.settle(frame, &prepared.faces, appearances, &index);
         appearances
             .forget(frame.captured_at.saturating_sub_unsigned(self.config.vision.tracker.lost_after_ms));
-        if judging.appearances.len() > 1 {
-            forget_cameras(&mut judging.appearances, Appearances::last_seen);
+        for camera in forget_cameras(&mut judging.appearances, Appearances::last_seen) {
+            judging.memory.forget(&camera);
         }
         let size = (prepared.seen.width, prepared.seen.height);
         let facts = FrameFacts {
