@@ -1,11 +1,12 @@
 //! The vision stage on real models and real footage. `make setup` fetches both.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use everyframe::config::{Provider, VisionSettings};
 use everyframe::face::Embedding;
-use everyframe::vision::{Seen, Vision, Worker, quality};
+use everyframe::vision::{Seen, Tracker, Vision, Worker, quality};
 use opencv::core::{Mat, Size, Vector};
 use opencv::prelude::*;
 use opencv::videoio::{CAP_ANY, VideoCapture};
@@ -100,6 +101,30 @@ fn a_man_is_recognised_in_his_other_clips_and_a_woman_never_taken_for_him() {
     let most = embeddings("WolfgangLanger_Pexels.mp4").iter().map(best).fold(f32::MIN, f32::max);
     println!("the woman, at most {most:.3}");
     assert!(most < SAME, "{most}");
+}
+
+#[test]
+fn a_face_has_one_track_through_its_clip_and_is_embedded_now_and_then() {
+    let settings = VisionSettings::default();
+    let mut worker = worker();
+    for (clip, tracks) in [("WolfgangLanger_Pexels.mp4", 1), ("face_noface.mov", 1), ("no_face.mp4", 0)] {
+        let mut tracker = Tracker::new(&settings.tracker, &settings.embedder);
+        let (mut ids, mut faces, mut embedded) = (BTreeSet::new(), 0, 0);
+        // Ten frames a second, as a camera sends them.
+        for (i, frame) in frames(clip).iter().enumerate() {
+            let seen = worker.detect(frame).unwrap();
+            let qualities: Vec<_> =
+                seen.detections.iter().map(|face| quality(face, seen.width, seen.height)).collect();
+            for followed in tracker.follow(100 * i as i64, 1000 * i as u64, &seen.detections, &qualities) {
+                ids.insert(followed.track.id);
+                faces += 1;
+                embedded += usize::from(followed.embed);
+            }
+        }
+        println!("{clip}: {faces} faces, {embedded} embedded, tracks {ids:?}");
+        assert_eq!(ids.len(), tracks, "{clip}");
+        assert!(embedded * 3 <= faces, "{clip}: {embedded} of {faces}");
+    }
 }
 
 #[test]

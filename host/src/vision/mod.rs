@@ -95,3 +95,18 @@ impl Vision {
         &self.models
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vision_is_shared_and_a_worker_moves_to_its_thread() {
+        fn shared<T: Send + Sync>() {}
+        fn moved<T: Send>() {}
+        shared::<Vision>();
+        shared::<Seen>();
+        moved::<Worker>();
+        moved::<Tracker>();
+    }
+}
