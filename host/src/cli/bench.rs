@@ -118,11 +118,11 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         vision.models().to_string()
     };
     let rules = Rules::load(&config.rules, runtime.handle().clone())?;
-    let host = Host::start(config, rules, &super::cache_folder()?)?;
     let stop = Arc::new(AtomicBool::new(false));
+    let host = Host::start(config, rules, &super::cache_folder()?, stop.clone())?;
     let (cpu, wall) = (process_time(), Instant::now());
     let (ran, took) = std::thread::scope(|scope| {
-        let running = scope.spawn(|| host.run(&stop));
+        let running = scope.spawn(|| host.run());
         let done = |totals: &Snapshot| totals.judged + totals.parked >= sent;
         while !done(&host.totals()) && !running.is_finished() {
             std::thread::sleep(Duration::from_millis(10));

@@ -220,7 +220,10 @@ impl LaneCell {
 const MAX_CAMERAS: usize = 1000;
 
 /// Keeps the half that was seen last when there are too many; the others are returned.
-pub(super) fn forget_cameras<T>(cameras: &mut HashMap<Arc<str>, T>, last_seen: impl Fn(&T) -> i64) -> Vec<Arc<str>> {
+pub(super) fn forget_cameras<T>(
+    cameras: &mut HashMap<Arc<str>, T>,
+    last_seen: impl Fn(&T) -> i64,
+) -> Vec<Arc<str>> {
     if cameras.len() <= MAX_CAMERAS {
         return Vec::new();
     }

@@ -14,6 +14,7 @@ use crate::publish::{Outcome, Parked, Publisher};
 use crate::rules::{FrameFacts, People, Person, Rules};
 use crate::vision::{PictureError, Seen, Tracker, Worker, quality};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub(super) struct Stages {
     pub totals: Totals,
     /// The first thing after which the host cannot go on.
     pub failure: OnceLock<BrokerError>,
+    /// Set when frames are no longer taken in.
+    pub stop: Arc<AtomicBool>,
 }
 
 /// A frame after decoding and detection.
@@ -216,7 +219,10 @@ impl Stages {
             outcome,
             &(Arc::new(move |result| match result {
                 Ok(()) => acknowledged(),
-                Err(error) => drop(stages.failure.set(error)),
+                Err(error) => {
+                    let _ = stages.failure.set(error);
+                    stages.stop.store(true, Ordering::Relaxed);
+                }
             }) as Arc<dyn Fn(Result<(), BrokerError>) + Send + Sync>),
         );
     }
