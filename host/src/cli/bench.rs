@@ -1,6 +1,6 @@
 //! `everyframe bench`: the whole pipeline on a folder of frames, Kafka, rules and publishing included.
 
-use super::broker::{EmbeddedBroker, write_config};
+use super::broker::{EmbeddedBroker, ShippedRules, write_config};
 use super::{DONE, FAILED};
 use crate::camera::{Agent, Source};
 use crate::config::Loaded;
@@ -39,9 +39,8 @@ pub struct Arguments {
     /// One JSON object.
     #[arg(long)]
     json: bool,
-    /// The folder with the three rules' components.
-    #[arg(long, value_name = "FOLDER", env = "EVERYFRAME_PLUGINS")]
-    plugins: PathBuf,
+    #[command(flatten)]
+    rules: ShippedRules,
 }
 
 /// What was measured. Times are CPU milliseconds a frame unless they say `wall`.
@@ -87,7 +86,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     if let Some(max_side) = arguments.max_side {
         more += &format!("[vision.detector]\nmax_side = {max_side}\n");
     }
-    let loaded = Loaded::read(&write_config(folder.path(), &broker.address, &arguments.plugins, &more)?)?;
+    let loaded = Loaded::read(&write_config(folder.path(), &broker.address, &arguments.rules, &more)?)?;
     let config = &loaded.config;
     broker.create_topics(config, &runtime)?;
 
