@@ -31,13 +31,19 @@ pub struct KafkaSettings {
     pub brokers: String,
     /// The consumer group that shares the work.
     pub group: String,
-    /// Any other property of librdkafka, for consumers and producers alike; these win over our defaults.
+    /// Any other property of librdkafka, for every client; these win over our defaults.
     pub properties: BTreeMap<String, String>,
+    /// Properties for consumers only: `session.timeout.ms`, `group.instance.id`.
+    pub consumer: BTreeMap<String, String>,
+    /// Properties for producers only: `compression.type`, `linger.ms`.
+    pub producer: BTreeMap<String, String>,
 }
 
 impl Default for KafkaSettings {
     fn default() -> Self {
-        Self { brokers: "127.0.0.1:9092".into(), group: "everyframe".into(), properties: BTreeMap::new() }
+        let none = BTreeMap::new;
+        let (brokers, group) = ("127.0.0.1:9092".into(), "everyframe".into());
+        Self { brokers, group, properties: none(), consumer: none(), producer: none() }
     }
 }
 
@@ -48,6 +54,8 @@ impl std::fmt::Debug for KafkaSettings {
             .field("brokers", &self.brokers)
             .field("group", &self.group)
             .field("properties", &self.properties.keys().collect::<Vec<_>>())
+            .field("consumer", &self.consumer.keys().collect::<Vec<_>>())
+            .field("producer", &self.producer.keys().collect::<Vec<_>>())
             .finish()
     }
 }

@@ -1,6 +1,6 @@
 //! Sends records, and tells for each whether it is safe.
 
-use super::{BrokerError, MAX_RECORD_BYTES, client};
+use super::{BrokerError, MAX_RECORD_BYTES, producer};
 use crate::config::KafkaSettings;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
@@ -42,7 +42,7 @@ impl Producer {
     /// Makes the client; the connection comes up in the background.
     pub fn new(settings: &KafkaSettings) -> Result<Self, BrokerError> {
         let max = MAX_RECORD_BYTES.to_string();
-        let config = client(
+        let config = producer(
             settings,
             &[
                 ("acks", "all"),

@@ -1,6 +1,6 @@
 //! The topics: named, described, created.
 
-use super::{BrokerError, MAX_RECORD_BYTES, client};
+use super::{BrokerError, MAX_RECORD_BYTES, producer};
 use crate::config::{Config, KafkaSettings};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -51,7 +51,7 @@ pub fn everyframe_topics(config: &Config) -> Vec<Topic> {
 /// Creates those topics that are not there yet, with the cluster's default replication.
 pub async fn ensure(settings: &KafkaSettings, topics: &[Topic]) -> Result<(), BrokerError> {
     let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
-    let admin: AdminClient<DefaultClientContext> = client(settings, &[]).create().map_err(failed)?;
+    let admin: AdminClient<DefaultClientContext> = producer(settings, &[]).create().map_err(failed)?;
     // Only what is missing is asked for: where everything is there, no right to create topics is needed. All topics are
     // listed, because a broker may create one that is asked for by name.
     let metadata = admin.inner().fetch_metadata(None, TIMEOUT).map_err(failed)?;
