@@ -5,6 +5,7 @@ mod bench;
 mod broker;
 mod camera;
 mod config;
+mod dead_letters;
 mod demo;
 mod enrol;
 mod gallery;
@@ -53,6 +54,8 @@ enum Command {
     Watch(watch::Arguments),
     /// Account for every frame, from the topics alone. Exit status 1 if any is missing.
     Audit(audit::Arguments),
+    /// Show the frames that were parked, and why.
+    DeadLetters(dead_letters::Arguments),
     /// See it all at work: an embedded broker, four cameras with real footage, the three rules.
     Demo(demo::Arguments),
     /// Measure the whole pipeline on a folder of JPEG frames.
@@ -98,6 +101,7 @@ pub fn main() -> ExitCode {
         Command::Gallery(arguments) => gallery::run(arguments),
         Command::Watch(arguments) => watch::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
+        Command::DeadLetters(arguments) => dead_letters::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Config(arguments) => config::run(arguments),

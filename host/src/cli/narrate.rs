@@ -120,7 +120,7 @@ fn clock(milliseconds: i64) -> String {
 }
 
 /// Text from records may hold anything; a terminal must not obey it.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
