@@ -33,7 +33,11 @@ fn the_published_schemas_are_those_of_the_program() {
             std::fs::write(&path, &printed).expect("a schema can be written");
         }
         let published = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(published == printed, "{} is out of date; EVERYFRAME_UPDATE=1 writes it anew", path.display());
+        assert!(
+            published == printed,
+            "{} is out of date; EVERYFRAME_UPDATE=1 writes it anew",
+            path.display()
+        );
     }
 }
 
@@ -69,7 +73,9 @@ fn every_result_and_alert_is_valid_by_its_schema() {
     assert!(alerts.len() >= 2, "{alerts:?}");
     alerts.iter().for_each(|event| assert_valid(&alert, event));
     for event in results.iter().chain(&alerts) {
-        for (key, expected) in [("specversion", "1.0"), ("source", "everyframe"), ("datacontenttype", "application/json")] {
+        for (key, expected) in
+            [("specversion", "1.0"), ("source", "everyframe"), ("datacontenttype", "application/json")]
+        {
             assert_eq!(event[key], expected);
         }
     }
@@ -78,7 +84,8 @@ fn every_result_and_alert_is_valid_by_its_schema() {
     for event in &alerts {
         let id = event["id"].as_str().expect("an id");
         let position = &event["data"]["position"];
-        let about = results.iter().find(|result| result["data"]["position"] == *position).expect("its result");
+        let about =
+            results.iter().find(|result| result["data"]["position"] == *position).expect("its result");
         let named = about["data"]["alerts"].as_array().expect("a list");
         assert!(named.iter().any(|named| named == id), "{id} in {named:?}");
         assert!(id.starts_with(about["id"].as_str().expect("an id")), "{id}");

@@ -50,12 +50,17 @@ fn every_frame_of_the_footage_is_told_as_it_is() {
     for (camera, _, frames, with_face) in CLIPS {
         let sequences: Vec<_> = of(&results, camera).map(|data| data["sequence"].as_u64()).collect();
         assert!(sequences.into_iter().eq((0..frames as u64).map(Some)), "{camera}: every frame, in order");
-        assert_eq!(of(&results, camera).filter(|data| !faces(data).is_empty()).count(), with_face, "{camera}");
+        assert_eq!(
+            of(&results, camera).filter(|data| !faces(data).is_empty()).count(),
+            with_face,
+            "{camera}"
+        );
     }
 
     for camera in MANS {
         for data in of(&results, camera).filter(|data| !faces(data).is_empty()) {
-            let known = faces(data).iter().any(|face| face["decision"] == "known" && face["person"] == "viktor");
+            let known =
+                faces(data).iter().any(|face| face["decision"] == "known" && face["person"] == "viktor");
             assert!(known, "{camera}, frame {}: {:?}", data["sequence"], faces(data));
         }
     }
@@ -64,7 +69,8 @@ fn every_frame_of_the_footage_is_told_as_it_is() {
     let ids: BTreeSet<_> = strangers.iter().filter_map(|face| face["stranger"]["id"].as_str()).collect();
     assert_eq!(ids.len(), 1, "the woman is one stranger: {ids:?}");
     for camera in MANS {
-        let strangers = of(&results, camera).flat_map(faces).filter(|face| face["stranger"]["id"].is_string());
+        let strangers =
+            of(&results, camera).flat_map(faces).filter(|face| face["stranger"]["id"].is_string());
         assert_eq!(strangers.count(), 0, "{camera}: the man is no stranger");
     }
 

@@ -28,8 +28,14 @@ fn enrolment_refuses_what_would_not_be_recognised_and_names_the_picture() {
     assert_eq!(
         said,
         [
-            format!("everyframe: {}: refused: no face found; use a picture that shows the face from the front", nobody.display()),
-            format!("everyframe: {}: refused: 5 faces found; cut the picture so that it shows one", several.display()),
+            format!(
+                "everyframe: {}: refused: no face found; use a picture that shows the face from the front",
+                nobody.display()
+            ),
+            format!(
+                "everyframe: {}: refused: 5 faces found; cut the picture so that it shows one",
+                several.display()
+            ),
             format!("everyframe: {}: refused: not a JPEG, PNG or WebP picture", text.display()),
             format!("everyframe: {}: refused: No such file or directory (os error 2)", absent.display()),
         ]
@@ -54,7 +60,10 @@ fn people_are_listed_with_their_samples_and_removed() {
     let woman = site.file("woman.jpg", &pictures::clip("WolfgangLanger_Pexels.mp4")[0]);
     site.everyframe(&["enrol", "ada", "--name", "Ada L.", &woman.to_string_lossy()]).well();
 
-    assert_eq!(site.everyframe(&["gallery", "list"]).well(), "ada  Ada L.  1 samples\nviktor  viktor  2 samples\n");
+    assert_eq!(
+        site.everyframe(&["gallery", "list"]).well(),
+        "ada  Ada L.  1 samples\nviktor  viktor  2 samples\n"
+    );
     assert_eq!(
         site.everyframe(&["gallery", "list", "--json"]).well(),
         "{\"name\":\"Ada L.\",\"person\":\"ada\",\"samples\":1}\n\
@@ -99,7 +108,10 @@ fn a_running_host_knows_whom_you_enrol_and_forgets_whom_you_remove() {
     site.everyframe(&["gallery", "remove", "viktor"]).well();
     wait_for("the host to forget the person", || (changes(&host) == 2).then_some(()));
     let face = decision();
-    assert_eq!((&face["decision"], face["candidates"].as_array().map(Vec::len)), (&"unknown".into(), Some(0)));
+    assert_eq!(
+        (&face["decision"], face["candidates"].as_array().map(Vec::len)),
+        (&"unknown".into(), Some(0))
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::{PATIENCE, wait_for};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
-use rdkafka::message::{Header, Headers as _, OwnedHeaders};
+use rdkafka::message::{BorrowedMessage, Header, Headers as _, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientConfig, ClientContext, Message as _, Offset, TopicPartitionList};
 use serde_json::Value;
@@ -82,9 +82,13 @@ fn client(brokers: &str) -> ClientConfig {
 /// Creates the topic.
 pub(crate) fn create(brokers: &str, topic: &str, partitions: i32) {
     let admin: AdminClient<DefaultClientContext> = client(brokers).create().expect("an admin client");
-    let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(-1)).set("max.message.bytes", "16777216");
+    let new =
+        NewTopic::new(topic, partitions, TopicReplication::Fixed(-1)).set("max.message.bytes", "16777216");
     let created = block_on(admin.create_topics(&[new], &AdminOptions::new()));
-    created.expect("topics can be created").into_iter().for_each(|topic| drop(topic.expect("the topic is new")));
+    created
+        .expect("topics can be created")
+        .into_iter()
+        .for_each(|topic| drop(topic.expect("the topic is new")));
 }
 
 /// The names of all topics but the broker's own.
@@ -93,6 +97,16 @@ pub(crate) fn topics(brokers: &str) -> Vec<String> {
     let metadata = consumer.fetch_metadata(None, PATIENCE).expect("the broker answers");
     let names = metadata.topics().iter().map(|topic| topic.name().to_owned());
     names.filter(|name| !name.starts_with("__")).collect()
+}
+
+/// How many records a topic has had; none if it is not there.
+pub(crate) fn records(brokers: &str, topic: &str) -> i64 {
+    let consumer: BaseConsumer = client(brokers).create().expect("a consumer");
+    let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).expect("the broker answers");
+    let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+    let end =
+        |partition: i32| consumer.fetch_watermarks(topic, partition, PATIENCE).map_or(0, |(_, end)| end);
+    partitions.map(|partition| end(partition.id())).sum()
 }
 
 /// Waits on this thread: rdkafka's futures are woken by librdkafka's own threads.
@@ -162,7 +176,8 @@ impl ProducerContext for Deliveries {
 
     fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
         if let Ok(message) = result {
-            self.0.lock().expect("no delivery panicked")[number] = Some((message.partition(), message.offset()));
+            self.0.lock().expect("no delivery panicked")[number] =
+                Some((message.partition(), message.offset()));
         }
     }
 }
@@ -170,6 +185,9 @@ impl ProducerContext for Deliveries {
 /// Follows every partition of a topic from its start.
 pub(crate) struct Follower {
     consumer: BaseConsumer,
+    topic: String,
+    /// By partition: the offset that comes next.
+    next: BTreeMap<i32, i64>,
     pub(crate) records: Vec<Record>,
 }
 
@@ -185,38 +203,59 @@ impl Follower {
             .expect("a consumer");
         let partitions = wait_for(&format!("the topic {topic}"), || {
             let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(5)).ok()?;
-            let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none())?;
+            let found =
+                metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none())?;
             let partitions: Vec<i32> = found.partitions().iter().map(|partition| partition.id()).collect();
             (!partitions.is_empty()).then_some(partitions)
         });
         let mut assignment = TopicPartitionList::new();
-        for partition in partitions {
-            let from_start = assignment.add_partition_offset(topic, partition, Offset::Beginning);
+        for partition in &partitions {
+            let from_start = assignment.add_partition_offset(topic, *partition, Offset::Beginning);
             from_start.expect("a topic can be read from its start");
         }
         consumer.assign(&assignment).expect("partitions can be assigned");
-        Self { consumer, records: Vec::new() }
+        let next = partitions.into_iter().map(|partition| (partition, 0)).collect();
+        Self { consumer, topic: topic.to_owned(), next, records: Vec::new() }
     }
 
-    /// Takes in what has come, waiting a moment for it.
+    /// Takes in all that there is at this moment.
     pub(crate) fn update(&mut self) {
-        let mut patience = Duration::from_millis(100);
-        while let Some(message) = self.consumer.poll(patience) {
-            let Ok(message) = message else { continue };
-            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-            let headers = message.headers().map(|headers| {
-                let pairs = headers.iter().map(|header| (header.key.to_owned(), text(header.value.unwrap_or(b""))));
-                pairs.collect()
-            });
-            self.records.push(Record {
-                partition: message.partition(),
-                offset: message.offset(),
-                key: message.key().map(text),
-                headers: headers.unwrap_or_default(),
-                value: message.payload().map(<[u8]>::to_vec),
-            });
-            patience = Duration::from_millis(5);
+        let mut ends = BTreeMap::new();
+        for (partition, next) in &self.next {
+            let (_, end) = self
+                .consumer
+                .fetch_watermarks(&self.topic, *partition, PATIENCE)
+                .expect("a topic has an end");
+            if *next < end {
+                ends.insert(*partition, end);
+            }
         }
+        wait_for("records that are there", || {
+            while !ends.is_empty()
+                && let Some(message) = self.consumer.poll(Duration::from_millis(100))
+            {
+                let Ok(message) = message else { continue };
+                let (partition, next) = (message.partition(), message.offset() + 1);
+                self.records.push(record(&message));
+                self.next.insert(partition, next);
+                ends.retain(|of, end| *of != partition || next < *end);
+            }
+            ends.is_empty().then_some(())
+        });
+    }
+}
+
+fn record(message: &BorrowedMessage<'_>) -> Record {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let headers = message.headers().map(|headers| {
+        headers.iter().map(|header| (header.key.to_owned(), text(header.value.unwrap_or(b"")))).collect()
+    });
+    Record {
+        partition: message.partition(),
+        offset: message.offset(),
+        key: message.key().map(text),
+        headers: headers.unwrap_or_default(),
+        value: message.payload().map(<[u8]>::to_vec),
     }
 }
 

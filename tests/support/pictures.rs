@@ -32,13 +32,15 @@ pub fn reencoded(picture: &[u8], extension: &str) -> Vec<u8> {
 
 /// A grey picture without anything on it, as JPEG.
 pub fn grey(width: i32, height: i32) -> Vec<u8> {
-    let grey = Mat::new_rows_cols_with_default(height, width, CV_8UC3, Scalar::all(128.0)).expect("a picture");
+    let grey =
+        Mat::new_rows_cols_with_default(height, width, CV_8UC3, Scalar::all(128.0)).expect("a picture");
     encoded(&grey, ".jpg", 95)
 }
 
 /// A JPEG of noise, which nothing compresses.
 pub fn noise(width: i32, height: i32) -> Vec<u8> {
-    let mut noise = Mat::new_rows_cols_with_default(height, width, CV_8UC3, Scalar::all(0.0)).expect("a picture");
+    let mut noise =
+        Mat::new_rows_cols_with_default(height, width, CV_8UC3, Scalar::all(0.0)).expect("a picture");
     randu(&mut noise, &Scalar::all(0.0), &Scalar::all(255.0)).expect("noise");
     encoded(&noise, ".jpg", 95)
 }

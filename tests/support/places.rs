@@ -25,8 +25,7 @@ pub fn binary(name: &str) -> PathBuf {
 
 /// A component of one of the three rules, `matching_policy`, as built for wasm32-wasip2.
 pub fn rule(name: &str) -> PathBuf {
-    let folder =
-        from_environment("EVERYFRAME_PLUGINS").unwrap_or_else(|| target().join("components/wasip2"));
+    let folder = from_environment("EVERYFRAME_PLUGINS").unwrap_or_else(|| target().join("components/wasip2"));
     there(folder.join(name).with_extension("wasm"), "make build-rules")
 }
 

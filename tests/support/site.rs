@@ -55,7 +55,8 @@ impl Site {
     /// With the three rules as they come, and so many partitions.
     pub fn start(partitions: i32) -> Self {
         let folder = tempfile::Builder::new().prefix("everyframe-test-").tempdir().expect("a folder");
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).expect("a port").port();
+        let port =
+            TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).expect("a port").port();
         let address = format!("127.0.0.1:{port}");
         // It ends with this process, whatever becomes of it: its standard input closes.
         let broker = Part::start(
@@ -164,7 +165,9 @@ impl Site {
         let files: Vec<String> = pictures
             .iter()
             .zip(0..)
-            .map(|(picture, number)| self.file(&format!("{person}-{number}.jpg"), picture).display().to_string())
+            .map(|(picture, number)| {
+                self.file(&format!("{person}-{number}.jpg"), picture).display().to_string()
+            })
             .collect();
         let mut words = vec!["enrol", person];
         words.extend(files.iter().map(String::as_str));
@@ -189,6 +192,11 @@ impl Site {
 
     /// Waits until every frame sent is accounted for, and gives the account: exit status and JSON.
     pub fn settled_audit(&self) -> (Option<i32>, Value) {
+        // Asking for the ends of the topics costs nothing; the audit reads them all.
+        let end = |topic: Topic| kafka::records(&self.address, topic.name());
+        wait_for("every frame to be processed or parked", || {
+            (end(Topic::Results) + end(Topic::DeadLetters) >= end(Topic::Frames)).then_some(())
+        });
         wait_for("every frame to be accounted for", || {
             let (code, report) = self.audit();
             (report["total"]["waiting"] == 0).then_some((code, report))
