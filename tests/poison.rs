@@ -75,7 +75,6 @@ fn a_frame_that_is_no_picture_is_parked_and_those_around_it_are_processed() {
         }
     }
     let memory = host.peak_memory().saturating_sub(before);
-    eprintln!("MEMORY {before} {memory}");
     assert!(memory < 300, "the host grew by {memory} MiB; a picture of 20,000 x 20,000 pixels has 1,145");
     assert_eq!(host.terminate().code, Some(0));
 }
@@ -93,6 +92,5 @@ fn a_backlog_of_large_frames_does_not_fill_the_memory() {
     site.send(&frames);
     site.wait_for_records(Topic::Results, frames.len());
     let memory = host.peak_memory().saturating_sub(before);
-    eprintln!("MEMORY {before} {memory}");
     assert!(memory < 120, "the host grew by {memory} MiB");
 }
