@@ -79,11 +79,13 @@ fn a_rules_own_setting_out_of_range_is_named() {
 #[test]
 fn a_rules_own_setting_that_is_none_is_told_the_one_that_was_meant() {
     let site = Site::start(1);
-    let policy = rule("who", "matching-policy", &places::rule("matching_policy"), "margn = 0.1");
+    let policy = rule("who", "matching-policy", &places::rule("matching_policy"), "treshold = 0.5");
     site.configure("", &policy);
     assert_refused(
         &site,
-        &["everyframe.toml:19: rules[0].settings.margn: there is no setting `margn`: did you mean `margin`?"],
+        &[
+            "everyframe.toml:19: rules[0].settings.treshold: there is no setting `treshold`: did you mean `threshold`?",
+        ],
     );
 }
 
@@ -161,7 +163,7 @@ fn a_property_on_which_delivery_rests_is_refused() {
     assert_refused(
         &site,
         &[
-            "everyframe.toml:7: kafka.properties.enable.auto.commit: cannot be set here: delivery rests on it, or it has a key of its own",
+            "everyframe.toml:7: kafka.consumer.enable.auto.commit: cannot be set here: delivery rests on it, or it has a key of its own",
         ],
     );
 }

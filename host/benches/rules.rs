@@ -1,1 +1,135 @@
-fn main() {}
+//! What the rules cost a frame: the three shipped plugins, fresh instances, one thread and all cores.
+//!
+//!     cargo bench -p everyframe --bench rules
+//!
+//! The plugins are taken from `EVERYFRAME_PLUGINS`, or from where `make` builds them.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use everyframe::config::{Limits, RuleKind, RuleSettings};
+use everyframe::face::{Candidate, Detection, Embedding, Face, Point, Rect, Track};
+use everyframe::rules::{FrameFacts, Memory, People, Person, Rules};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+const PLUGINS: [(&str, &str, RuleKind); 3] = [
+    ("matching", "matching_policy.wasm", RuleKind::MatchingPolicy),
+    ("strangers", "unknown_person.wasm", RuleKind::UnknownPerson),
+    ("alerts", "alerting.wasm", RuleKind::Alerting),
+];
+
+struct Enrolled;
+
+impl People for Enrolled {
+    fn find(&self, person: &str) -> Option<Person> {
+        (person == "anna").then(|| Person { id: person.into(), name: "Anna".into(), samples: 3 })
+    }
+}
+
+fn plugins() -> PathBuf {
+    let from = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    from("EVERYFRAME_PLUGINS").unwrap_or_else(|| {
+        from("EVERYFRAME_CACHE")
+            .or_else(|| from("XDG_CACHE_HOME").map(|cache| cache.join("everyframe")))
+            .or_else(|| from("HOME").map(|home| home.join(".cache/everyframe")))
+            .unwrap_or_default()
+            .join("target/plugins/wasm32-wasip2/release")
+    })
+}
+
+fn settings() -> Vec<RuleSettings> {
+    let folder = plugins();
+    let rule = |(name, file, kind): (&str, &str, RuleKind)| RuleSettings {
+        name: name.into(),
+        kind,
+        component: folder.join(file),
+        sha256: None,
+        settings: toml::Table::new(),
+        limits: Limits::default(),
+    };
+    PLUGINS.into_iter().map(rule).collect()
+}
+
+/// The first face is Anna's, the others are strangers' who stay.
+fn face(index: u32) -> Face {
+    let raw: Vec<f32> = (0..128).map(|i| ((i * (index + 3)) as f32).sin()).collect();
+    let similarity = if index == 0 { 0.8 } else { 0.1 };
+    Face {
+        index,
+        detection: Detection {
+            bounds: Rect { x: 10.0, y: 10.0, width: 120.0, height: 140.0 },
+            landmarks: [Point::default(); 5],
+            score: 0.9,
+        },
+        quality: 0.8,
+        track: Track { id: u64::from(index) + 1, started_at: 1_700_000_000_000 },
+        embedding: Embedding::from_raw(&raw),
+        candidates: (0..5)
+            .map(|i| Candidate {
+                person: if i == 0 { "anna".into() } else { format!("person-{i}") },
+                similarity: similarity - i as f32 * 0.05,
+            })
+            .collect(),
+    }
+}
+
+/// Microseconds for each of `frames` frames of one camera at 10 frames a second.
+fn judge(rules: &Rules, camera: &str, faces: u32, frames: u64) -> Vec<f64> {
+    let people: Arc<dyn People> = Arc::new(Enrolled);
+    let mut memory = Memory::new();
+    let seen: Vec<Face> = (0..faces).map(face).collect();
+    let warm_up = frames / 10 + 1;
+    let mut took = Vec::new();
+    for sequence in 0..frames + warm_up {
+        let captured_at = 1_700_000_000_000 + sequence as i64 * 100;
+        let frame = FrameFacts { camera, session: "bench", sequence, captured_at, width: 1280, height: 720 };
+        let seen = seen.clone();
+        let start = Instant::now();
+        rules.judge(&frame, seen, &people, &mut memory).unwrap();
+        if sequence >= warm_up {
+            took.push(start.elapsed().as_nanos() as f64 / 1e3);
+        }
+    }
+    took.sort_by(f64::total_cmp);
+    took
+}
+
+fn report(what: &str, sorted: &[f64]) {
+    let at = |share: usize| sorted[(sorted.len() * share / 100).min(sorted.len() - 1)];
+    println!("{what:<52} p50 {:>7.1} µs   p99 {:>7.1} µs", at(50), at(99));
+}
+
+fn main() {
+    // `cargo test` runs benches too, without this word: a few frames then.
+    let frames = if std::env::args().any(|arg| arg == "--bench") { 5_000 } else { 20 };
+    let absent = settings().into_iter().find(|rule| !rule.component.exists());
+    if let Some(rule) = absent {
+        println!(
+            "not measured: no {}; build the plugins, or set EVERYFRAME_PLUGINS",
+            rule.component.display()
+        );
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let load = |settings: &[RuleSettings]| Rules::load(settings, runtime.handle().clone()).unwrap();
+    let start = Instant::now();
+    let rules = load(&settings());
+    println!("three rules read, checked and compiled in {:.0} ms", start.elapsed().as_secs_f64() * 1e3);
+    for faces in [0, 1, 2, 5, 20] {
+        report(&format!("three rules, {faces} faces"), &judge(&rules, "gate", faces, frames));
+    }
+    for count in 1..3 {
+        let some = load(&settings()[..count]);
+        report(&format!("the first {count} of them, 2 faces"), &judge(&some, "gate", 2, frames));
+    }
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            let rules = &rules;
+            scope.spawn(move || judge(rules, &format!("camera-{thread}"), 2, frames));
+        }
+    });
+    let total = (frames + frames / 10 + 1) as f64 * threads as f64;
+    println!("{threads} threads, 2 faces: {:.0} frames/s", total / start.elapsed().as_secs_f64());
+}

@@ -98,7 +98,7 @@ pub struct FaceResult {
     pub stranger: Option<Stranger>,
 }
 
-/// Milliseconds of each stage.
+/// CPU milliseconds of each stage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Timings {

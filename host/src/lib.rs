@@ -15,6 +15,7 @@ pub mod gallery;
 pub mod intake;
 pub mod judgement;
 pub mod kafka;
+mod laps;
 pub mod publish;
 pub mod rules;
 pub mod run;

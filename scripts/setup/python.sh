@@ -31,4 +31,10 @@ base_python() {
   die "no Python 3.11 or newer with its venv module"
 }
 
-advice() { index_advice "-r $scripts/requirements/$1.txt"; }
+advice() {
+  if [ -x "$venv/bin/python" ]; then
+    index_advice "-r $scripts/requirements/$1.txt"
+  else
+    echo "install Python 3.11 or newer with its venv module (apt-get install python3-venv), then run this again"
+  fi
+}

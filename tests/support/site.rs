@@ -94,7 +94,7 @@ impl Site {
         // The partitions of a killed host come back after the session's time, so it is short.
         let text = format!(
             "[kafka]\nbrokers = \"{address}\"\ngroup = \"{GROUP}\"\n\n\
-             [kafka.properties]\n\"session.timeout.ms\" = \"6000\"\n\"heartbeat.interval.ms\" = \"500\"\n\n\
+             [kafka.consumer]\n\"session.timeout.ms\" = \"6000\"\n\"heartbeat.interval.ms\" = \"500\"\n\n\
              [topics]\npartitions = {partitions}\n\n{tables}\n{rules}"
         );
         std::fs::write(self.config(), text).expect("the configuration can be written");

@@ -5,6 +5,14 @@ use crate::audit::{CameraCount, Report, audit};
 use anyhow::Result;
 
 #[derive(clap::Args)]
+#[command(after_help = "\
+sent          frames in the frames topic
+results       of these, processed
+dead letters  of these, parked with their bytes and a reason
+missing       of these, committed with neither: lost; their partitions and offsets are named
+waiting       of these, not committed yet: still to come
+repeated      results and dead letters beyond the first of a frame, with the same ids
+gaps          sequence numbers of the agent that never reached the topic")]
 pub struct Arguments {
     /// The whole account as one JSON object.
     #[arg(long)]

@@ -1,12 +1,13 @@
 //! `everyframe bench`: the whole pipeline on a folder of frames, Kafka, rules and publishing included.
 
-use super::broker::{EmbeddedBroker, write_config};
+use super::broker::{EmbeddedBroker, ShippedRules, write_config};
 use super::{DONE, FAILED};
 use crate::camera::{Agent, Source};
 use crate::config::Loaded;
 use crate::face::Embedding;
 use crate::gallery::{Sample, store};
 use crate::kafka::Producer;
+use crate::laps::process_time;
 use crate::rules::Rules;
 use crate::run::{Host, Snapshot};
 use crate::vision::Spent;
@@ -38,9 +39,8 @@ pub struct Arguments {
     /// One JSON object.
     #[arg(long)]
     json: bool,
-    /// The folder with the three rules' components.
-    #[arg(long, value_name = "FOLDER", env = "EVERYFRAME_PLUGINS")]
-    plugins: PathBuf,
+    #[command(flatten)]
+    rules: ShippedRules,
 }
 
 /// What was measured. Times are CPU milliseconds a frame unless they say `wall`.
@@ -86,7 +86,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     if let Some(max_side) = arguments.max_side {
         more += &format!("[vision.detector]\nmax_side = {max_side}\n");
     }
-    let loaded = Loaded::read(&write_config(folder.path(), &broker.address, &arguments.plugins, &more)?)?;
+    let loaded = Loaded::read(&write_config(folder.path(), &broker.address, &arguments.rules, &more)?)?;
     let config = &loaded.config;
     broker.create_topics(config, &runtime)?;
 
@@ -117,16 +117,16 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         vision.models().to_string()
     };
     let rules = Rules::load(&config.rules, runtime.handle().clone())?;
-    let host = Host::start(config, rules, &super::cache_folder()?)?;
     let stop = Arc::new(AtomicBool::new(false));
-    let (cpu, wall) = (cpu_time(), Instant::now());
+    let host = Host::start(config, rules, &super::cache_folder()?, stop.clone())?;
+    let (cpu, wall) = (process_time(), Instant::now());
     let (ran, took) = std::thread::scope(|scope| {
-        let running = scope.spawn(|| host.run(&stop));
+        let running = scope.spawn(|| host.run());
         let done = |totals: &Snapshot| totals.judged + totals.parked >= sent;
         while !done(&host.totals()) && !running.is_finished() {
             std::thread::sleep(Duration::from_millis(10));
         }
-        let took = (cpu_time() - cpu, wall.elapsed());
+        let took = (process_time() - cpu, wall.elapsed());
         stop.store(true, Ordering::Relaxed);
         (running.join(), took)
     });
@@ -180,12 +180,6 @@ fn enrol_made_up_people(count: usize, model: &str, producer: &Producer, topic: &
         store(producer, topic, "0", &sample)?;
     }
     Ok(())
-}
-
-/// User and system time of this process.
-fn cpu_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 fn figures(totals: &Snapshot, spent: &Spent, (cpu, wall): (Duration, Duration), models: String) -> Figures {

@@ -60,8 +60,28 @@ impl Drop for EmbeddedBroker {
     }
 }
 
-/// Writes a configuration with the three shipped rules, which lie in `plugins`; `more` is added to it.
-pub fn write_config(folder: &Path, brokers: &str, plugins: &Path, more: &str) -> Result<PathBuf> {
+/// Where the components of the three shipped rules are.
+#[derive(clap::Args)]
+pub struct ShippedRules {
+    /// The folder with the three rules' components; where `make build` puts them, if not given.
+    #[arg(long, value_name = "FOLDER", env = "EVERYFRAME_PLUGINS")]
+    plugins: Option<PathBuf>,
+}
+
+impl ShippedRules {
+    fn folder(&self) -> Result<PathBuf> {
+        if let Some(folder) = &self.plugins {
+            return Ok(folder.clone());
+        }
+        let program = std::env::current_exe()?;
+        let target = program.parent().and_then(Path::parent).unwrap_or(Path::new(""));
+        Ok(target.join("components/wasip2"))
+    }
+}
+
+/// Writes a configuration with the three shipped rules; `more` is added to it.
+pub fn write_config(folder: &Path, brokers: &str, rules: &ShippedRules, more: &str) -> Result<PathBuf> {
+    let plugins = rules.folder()?;
     let component = |name: &str| {
         let path = plugins.join(name);
         path.canonicalize().with_context(|| format!("no rule {}; `make build` builds it", path.display()))

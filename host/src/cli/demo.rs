@@ -1,6 +1,6 @@
 //! `everyframe demo`: everything at work on this machine, each part a process of its own as in earnest.
 
-use super::broker::EmbeddedBroker;
+use super::broker::{EmbeddedBroker, ShippedRules, write_config};
 use super::{DONE, FAILED};
 use crate::audit::audit;
 use crate::camera::Source;
@@ -36,9 +36,8 @@ pub struct Arguments {
     /// The folder with the footage.
     #[arg(long, value_name = "FOLDER")]
     footage: Option<PathBuf>,
-    /// The folder with the three rules' components.
-    #[arg(long, value_name = "FOLDER", env = "EVERYFRAME_PLUGINS")]
-    plugins: PathBuf,
+    #[command(flatten)]
+    rules: ShippedRules,
 }
 
 pub fn run(arguments: &Arguments) -> Result<u8> {
@@ -50,7 +49,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let runtime = super::runtime()?;
     let stop = super::stop_on_signal(&runtime);
     let broker = EmbeddedBroker::start(folder.path())?;
-    let file = super::broker::write_config(folder.path(), &broker.address, &arguments.plugins, "")?;
+    let file = write_config(folder.path(), &broker.address, &arguments.rules, "")?;
     let config = Loaded::read(&file)?.config;
     broker.create_topics(&config, &runtime)?;
     println!("broker    {} (embedded, data in {})", broker.address, folder.path().display());

@@ -47,7 +47,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         }
     }
     let enrolled = arguments.pictures.len() - refused;
-    println!("{}: {enrolled} samples enrolled, {refused} refused", arguments.person);
+    println!("{}: enrolled {enrolled}, refused {refused}", arguments.person);
     Ok(if refused == 0 { DONE } else { FAILED })
 }
 

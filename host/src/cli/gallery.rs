@@ -45,7 +45,7 @@ pub fn run(arguments: Arguments) -> Result<u8> {
                         serde_json::json!({ "person": person, "name": name, "samples": samples.len() })
                     );
                 } else {
-                    println!("{person}  {name}  {} samples", samples.len());
+                    println!("{person}  {name}  samples: {}", samples.len());
                 }
             }
             if people.is_empty() && !json {
@@ -62,7 +62,7 @@ pub fn run(arguments: Arguments) -> Result<u8> {
                 );
                 return Ok(FAILED);
             }
-            println!("{person}: {removed} samples erased");
+            println!("{person}: samples erased: {removed}");
             Ok(DONE)
         }
     }

@@ -12,7 +12,16 @@ const AWAY: i64 = 3000;
 pub struct Narrator {
     /// By camera and person: when last seen.
     seen: HashMap<(String, String), i64>,
+    since_summary: Counts,
     colour: bool,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    frames: u64,
+    faces: u64,
+    alerts: u64,
+    parked: u64,
 }
 
 impl Narrator {
@@ -24,6 +33,8 @@ impl Narrator {
     /// The lines that a result is worth.
     pub fn result(&mut self, event: &CloudEvent<ResultData>) -> Vec<String> {
         let result = &event.data;
+        self.since_summary.frames += 1;
+        self.since_summary.faces += result.faces.len() as u64;
         let mut lines = Vec::new();
         for face in &result.faces {
             match (&face.decision, &face.stranger) {
@@ -61,7 +72,8 @@ impl Narrator {
     }
 
     /// The line of an alert.
-    pub fn alert(&self, event: &CloudEvent<AlertData>) -> String {
+    pub fn alert(&mut self, event: &CloudEvent<AlertData>) -> String {
+        self.since_summary.alerts += 1;
         let alert = &event.data.alert;
         let (colour, severity) = match alert.severity {
             Severity::Info => ("36", "info"),
@@ -73,6 +85,21 @@ impl Narrator {
             colour,
             &format!("{}  {:<12} {text}", clock(event.data.captured_at), printable(&event.data.camera)),
         )
+    }
+
+    /// The line of a dead letter.
+    pub fn parked(&mut self, camera: &str, reason: &str, message: &str) -> String {
+        self.since_summary.parked += 1;
+        let text = format!("parked: a frame of {camera}: {reason}: {message}");
+        self.paint("31", &printable(&text))
+    }
+
+    /// What there was since the last summary; none if there was nothing.
+    pub fn summary(&mut self) -> Option<String> {
+        let Counts { frames, faces, alerts, parked } = std::mem::take(&mut self.since_summary);
+        let text =
+            format!("            {frames} more frames · {faces} faces · {alerts} alerts · {parked} parked");
+        (frames + alerts + parked > 0).then(|| self.paint("2", &text))
     }
 
     fn line(&self, result: &ResultData, colour: &str, text: &str) -> String {

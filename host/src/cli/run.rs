@@ -4,9 +4,14 @@ use super::DONE;
 use crate::config::Loaded;
 use crate::kafka::{ensure, everyframe_topics};
 use crate::rules::Rules;
-use crate::run::Host;
+use crate::run::{Host, Snapshot};
 use anyhow::Result;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How often a host at work says what it has done.
+const REPORT: Duration = Duration::from_secs(30);
 
 #[derive(clap::Args)]
 #[command(after_help = "Example: everyframe run --config everyframe.toml\n\
@@ -25,18 +30,37 @@ pub fn run(arguments: Arguments) -> Result<u8> {
     let stop = super::stop_on_signal(&runtime);
     let config = &loaded.config;
     runtime.block_on(ensure(&config.kafka, &everyframe_topics(config)))?;
-    let host = Host::start(config, rules, &super::cache_folder()?)?;
+    let host = Host::start(config, rules, &super::cache_folder()?, stop.clone())?;
     tracing::info!(
         "at least once: a frame cut short by a crash is done again, and its records are recognisable by their ids"
     );
-    host.run(&stop)?;
+    std::thread::scope(|scope| {
+        scope.spawn(|| report(&host, &stop));
+        let ran = host.run();
+        stop.store(true, Ordering::Relaxed);
+        ran
+    })?;
     let (totals, _) = host.end();
-    tracing::info!(
-        frames = totals.judged + totals.parked,
-        parked = totals.parked,
-        faces = totals.faces,
-        alerts = totals.alerts,
-        "ended"
-    );
+    log(&totals, "ended");
     Ok(DONE)
+}
+
+/// Logs from time to time what was done so far, if anything was.
+fn report(host: &Host, stop: &AtomicBool) {
+    let (mut last, mut before) = (Instant::now(), 0);
+    while !stop.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(100));
+        if last.elapsed() >= REPORT {
+            last = Instant::now();
+            let totals = host.totals();
+            if std::mem::replace(&mut before, totals.taken_in) != totals.taken_in {
+                log(&totals, "so far");
+            }
+        }
+    }
+}
+
+fn log(totals: &Snapshot, what: &str) {
+    let Snapshot { taken_in, judged, parked, faces, alerts, .. } = *totals;
+    tracing::info!(taken_in, processed = judged, parked, faces, alerts, "{what}");
 }

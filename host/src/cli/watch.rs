@@ -8,7 +8,10 @@ use crate::publish::{MESSAGE, REASON};
 use anyhow::Result;
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How often frames in which nothing new happened are summed up.
+const SUMMARY: Duration = Duration::from_secs(10);
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -41,16 +44,11 @@ pub fn watch(config: &Config, from_start: bool, json: bool, stop: &AtomicBool) -
         (open(&topics.results)?, open(&topics.alerts)?, open(&topics.dead_letters)?);
     let mut narrator = Narrator::new(std::io::stdout().is_terminal());
     let mut out = std::io::stdout();
+    // An alert reads better after what it is about: it waits for the results of one more turn.
+    let mut raised = Vec::new();
+    let mut last_summary = Instant::now();
     while !stop.load(Ordering::Relaxed) {
-        let (mut raised, mut lines) = (Vec::new(), Vec::new());
-        while let Some(record) = alerts.follow(Duration::from_millis(5))? {
-            let value = record.value().unwrap_or_default();
-            match json {
-                true => raised.push(String::from_utf8_lossy(value).into_owned()),
-                false => raised.extend(serde_json::from_slice(value).map(|event| narrator.alert(&event))),
-            }
-        }
-        // Results are looked at later and shown first: an alert reads better after what it is about.
+        let mut lines = Vec::new();
         for _ in 0..1000 {
             let Some(record) = results.follow(Duration::from_millis(20))? else { break };
             let value = record.value().unwrap_or_default();
@@ -62,12 +60,23 @@ pub fn watch(config: &Config, from_start: bool, json: bool, stop: &AtomicBool) -
             }
         }
         lines.append(&mut raised);
-        while let Some(record) = parked.follow(Duration::from_millis(5))? {
-            let camera = crate::intake::camera(record.key(), record.partition());
-            let header = |name| record.header(name).unwrap_or("?").to_owned();
-            if !json {
-                lines.push(format!("parked: a frame of {camera}: {}: {}", header(REASON), header(MESSAGE)));
+        while let Some(record) = alerts.follow(Duration::from_millis(5))? {
+            let value = record.value().unwrap_or_default();
+            match json {
+                true => raised.push(String::from_utf8_lossy(value).into_owned()),
+                false => raised.extend(serde_json::from_slice(value).map(|event| narrator.alert(&event))),
             }
+        }
+        while let Some(record) = parked.follow(Duration::from_millis(5))? {
+            if !json {
+                let camera = crate::intake::camera(record.key(), record.partition());
+                let header = |name| record.header(name).unwrap_or("?");
+                lines.push(narrator.parked(&camera, header(REASON), header(MESSAGE)));
+            }
+        }
+        if !json && last_summary.elapsed() >= SUMMARY {
+            lines.extend(narrator.summary());
+            last_summary = Instant::now();
         }
         if lines.iter().try_for_each(|line| writeln!(out, "{line}")).and_then(|()| out.flush()).is_err() {
             return Ok(());

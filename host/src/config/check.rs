@@ -49,11 +49,14 @@ fn kafka(config: &Config, found: &mut Found) {
     if config.kafka.group.trim().is_empty() {
         found.add("kafka.group", "is empty; hosts with the same group share the work");
     }
-    for name in config.kafka.properties.keys().filter(|name| OURS.contains(&name.as_str())) {
-        found.add(
-            format!("kafka.properties.{name}"),
-            "cannot be set here: delivery rests on it, or it has a key of its own",
-        );
+    let kafka = &config.kafka;
+    for (table, properties) in
+        [("properties", &kafka.properties), ("consumer", &kafka.consumer), ("producer", &kafka.producer)]
+    {
+        for name in properties.keys().filter(|name| OURS.contains(&name.as_str())) {
+            let message = "cannot be set here: delivery rests on it, or it has a key of its own";
+            found.add(format!("kafka.{table}.{name}"), message);
+        }
     }
     let topics = &config.topics;
     let mut seen = BTreeSet::new();

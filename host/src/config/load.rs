@@ -10,12 +10,12 @@ use toml::de::{DeTable, DeValue};
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("{}: cannot be read: {source}; give a configuration with --config FILE", path.display())]
+    #[error("{}: cannot be read: {reason}; give a configuration with --config FILE", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// The file says something that cannot be done. One problem a line.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
@@ -70,7 +70,7 @@ impl Loaded {
     /// reported together.
     pub fn read(file: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(file)
-            .map_err(|source| ConfigError::Unreadable { path: file.to_owned(), source })?;
+            .map_err(|reason| ConfigError::Unreadable { path: file.to_owned(), reason })?;
         Self::parse(&text, file)
     }
 

@@ -136,7 +136,7 @@ impl Gallery {
             let (index, stop, model) = (index.clone(), stop.clone(), model.to_owned());
             move || {
                 while !stop.load(Ordering::Relaxed) {
-                    match reader.follow(Duration::from_millis(100)) {
+                    match reader.follow(Duration::from_millis(250)) {
                         Ok(Some(record)) => {
                             apply(&mut samples, record.key(), record.value());
                             // What came together is taken in together.

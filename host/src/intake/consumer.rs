@@ -12,8 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long one poll waits; also how quickly a paused partition is looked at again.
-const POLL: Duration = Duration::from_millis(20);
+/// How long one poll waits for a frame; also how soon a paused partition is looked at again when none comes. rdkafka
+/// spins through the last millisecond of each wait: short waits would cost more than they bring.
+const POLL: Duration = Duration::from_millis(100);
 
 /// Where frames go: the lanes, as intake sees them. All but `close` return at once.
 pub trait Downstream: Send + Sync + 'static {

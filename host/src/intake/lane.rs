@@ -328,7 +328,7 @@ mod tests {
             let (mut next, mut seeing, mut embedding, mut acks) = (0i64, vec![], vec![], vec![]);
             let (mut judging, mut judged, mut done) = (None, vec![], std::collections::BTreeSet::new());
             for (choice, pick) in choices {
-                let mut any = |from: &mut Vec<i64>| (!from.is_empty()).then(|| from.swap_remove(pick % from.len()));
+                let any = |from: &mut Vec<i64>| (!from.is_empty()).then(|| from.swap_remove(pick % from.len()));
                 match choice {
                     0 => { lane.admit(next, 10, next); next += 1 + (pick as i64 % 2); }
                     1 => seeing.extend(lane.dispatch(6).map(|(offset, _)| offset)),

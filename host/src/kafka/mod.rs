@@ -12,6 +12,7 @@ pub use topics::{Kept, Topic, ensure, everyframe_topics};
 use crate::config::KafkaSettings;
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use std::collections::BTreeMap;
 
 /// The largest record that we send or fetch, bytes. Above any sensible JPEG, below what one slip could do to memory.
 pub const MAX_RECORD_BYTES: usize = 16 << 20;
@@ -56,38 +57,49 @@ pub enum BrokerError {
 
 impl BrokerError {
     pub(crate) fn from_rdkafka(error: KafkaError, brokers: &str) -> Self {
-        match error {
-            KafkaError::ClientConfig(_, reason, name, _) => Self::Property(format!("{name}: {reason}")),
-            KafkaError::ClientCreation(reason) => Self::Property(reason),
-            error
-                if matches!(
-                    error.rdkafka_error_code(),
-                    Some(
-                        RDKafkaErrorCode::AllBrokersDown
-                            | RDKafkaErrorCode::BrokerTransportFailure
-                            | RDKafkaErrorCode::OperationTimedOut
-                            | RDKafkaErrorCode::Resolve
-                    )
-                ) =>
-            {
-                Self::Unreachable { brokers: brokers.to_owned(), reason: error.to_string() }
-            }
-            error => Self::Other(error.to_string()),
+        let code = match &error {
+            // rdkafka does not tell the code of these.
+            KafkaError::AdminOp(code) => Some(*code),
+            error => error.rdkafka_error_code(),
+        };
+        match (error, code) {
+            (KafkaError::ClientConfig(_, reason, name, _), _) => Self::Property(format!("{name}: {reason}")),
+            (KafkaError::ClientCreation(reason), _) => Self::Property(reason),
+            (
+                error,
+                Some(
+                    RDKafkaErrorCode::AllBrokersDown
+                    | RDKafkaErrorCode::BrokerTransportFailure
+                    | RDKafkaErrorCode::OperationTimedOut
+                    | RDKafkaErrorCode::Resolve,
+                ),
+            ) => Self::Unreachable { brokers: brokers.to_owned(), reason: error.to_string() },
+            (error, _) => Self::Other(error.to_string()),
         }
     }
 }
 
-/// The base of every client: where the brokers are, and the operator's own properties last, so that they win.
-pub(crate) fn client(settings: &KafkaSettings, defaults: &[(&str, &str)]) -> ClientConfig {
+/// The base of every client: where the brokers are, our defaults, and the operator's own properties, which win.
+fn client(
+    settings: &KafkaSettings,
+    defaults: &[(&str, &str)],
+    own: &BTreeMap<String, String>,
+) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &settings.brokers);
     config.set("client.id", "everyframe");
-    for (name, value) in
-        defaults.iter().copied().chain(settings.properties.iter().map(|(n, v)| (n.as_str(), v.as_str())))
-    {
+    for (name, value) in defaults {
+        config.set(*name, *value);
+    }
+    for (name, value) in settings.properties.iter().chain(own) {
         config.set(name, value);
     }
     config
+}
+
+/// What every producer needs.
+fn producer(settings: &KafkaSettings, defaults: &[(&str, &str)]) -> ClientConfig {
+    client(settings, defaults, &settings.producer)
 }
 
 /// What every consumer needs, whichever way it reads.
@@ -105,5 +117,5 @@ pub(crate) fn consumer(settings: &KafkaSettings, defaults: &[(&str, &str)]) -> C
         ("fetch.queue.backoff.ms", "50"),
     ];
     all.extend_from_slice(defaults);
-    client(settings, &all)
+    client(settings, &all, &settings.consumer)
 }

@@ -1,11 +1,13 @@
 //! Sends records, and tells for each whether it is safe.
 
-use super::{BrokerError, MAX_RECORD_BYTES, client};
+use super::{BrokerError, MAX_RECORD_BYTES, producer};
 use crate::config::KafkaSettings;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
 use rdkafka::{ClientContext, Message};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// What is called when a record is safe (all in-sync replicas have it), or refused for good.
@@ -27,15 +29,20 @@ pub struct Record<'a> {
 /// An idempotent producer: acknowledged by all in-sync replicas, in order, each once for each session.
 /// While the broker is away it keeps trying for ever; what is not acknowledged is not done.
 pub struct Producer {
-    inner: ThreadedProducer<Deliveries>,
+    inner: Arc<BaseProducer<Deliveries>>,
     brokers: String,
+    stop: Arc<AtomicBool>,
 }
+
+/// How long one poll for acknowledgements waits. rdkafka spins through the last millisecond of each wait, which its own
+/// threaded producer, with waits of 100 ms, pays with a per cent of a core.
+const POLL: Duration = Duration::from_millis(500);
 
 impl Producer {
     /// Makes the client; the connection comes up in the background.
     pub fn new(settings: &KafkaSettings) -> Result<Self, BrokerError> {
         let max = MAX_RECORD_BYTES.to_string();
-        let config = client(
+        let config = producer(
             settings,
             &[
                 ("acks", "all"),
@@ -47,10 +54,21 @@ impl Producer {
                 ("queue.buffering.max.kbytes", "65536"),
             ],
         );
-        let inner = config
+        let inner: BaseProducer<Deliveries> = config
             .create_with_context(Deliveries)
             .map_err(|error| BrokerError::from_rdkafka(error, &settings.brokers))?;
-        Ok(Self { inner, brokers: settings.brokers.clone() })
+        let inner = Arc::new(inner);
+        let stop = Arc::new(AtomicBool::new(false));
+        let polling = std::thread::Builder::new().name("acknowledgements".into()).spawn({
+            let (inner, stop) = (inner.clone(), stop.clone());
+            move || {
+                while !stop.load(Ordering::Relaxed) {
+                    inner.poll(POLL);
+                }
+            }
+        });
+        polling.map_err(|error| BrokerError::Other(format!("cannot start a thread: {error}")))?;
+        Ok(Self { inner, brokers: settings.brokers.clone(), stop })
     }
 
     /// Queues a record. Waits while the local queue is full: that is the producer's back-pressure.
@@ -95,6 +113,12 @@ impl Producer {
                 reason: format!("no acknowledgement within {} s", timeout.as_secs()),
             })
         })
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
     }
 }
 

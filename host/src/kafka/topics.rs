@@ -1,6 +1,6 @@
 //! The topics: named, described, created.
 
-use super::{BrokerError, MAX_RECORD_BYTES, client};
+use super::{BrokerError, MAX_RECORD_BYTES, producer};
 use crate::config::{Config, KafkaSettings};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -51,7 +51,15 @@ pub fn everyframe_topics(config: &Config) -> Vec<Topic> {
 /// Creates those topics that are not there yet, with the cluster's default replication.
 pub async fn ensure(settings: &KafkaSettings, topics: &[Topic]) -> Result<(), BrokerError> {
     let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
-    let admin: AdminClient<DefaultClientContext> = client(settings, &[]).create().map_err(failed)?;
+    let admin: AdminClient<DefaultClientContext> = producer(settings, &[]).create().map_err(failed)?;
+    // Only what is missing is asked for: where everything is there, no right to create topics is needed. All topics are
+    // listed, because a broker may create one that is asked for by name.
+    let metadata = admin.inner().fetch_metadata(None, TIMEOUT).map_err(failed)?;
+    let there: Vec<&str> = metadata.topics().iter().map(|topic| topic.name()).collect();
+    let topics: Vec<&Topic> = topics.iter().filter(|topic| !there.contains(&topic.name.as_str())).collect();
+    if topics.is_empty() {
+        return Ok(());
+    }
     // A dead letter is a frame with headers: what fits as a frame must fit as a dead letter.
     let max = (MAX_RECORD_BYTES).to_string();
     let kept: Vec<[(&str, String); 2]> = topics
@@ -77,7 +85,9 @@ pub async fn ensure(settings: &KafkaSettings, topics: &[Topic]) -> Result<(), Br
     let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
     for result in admin.create_topics(&new, &options).await.map_err(failed)? {
         match result {
-            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Ok(topic) => tracing::info!(topic, "topic created"),
+            // Another process was quicker.
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
             Err((topic, code)) => return Err(BrokerError::NotCreated { topic, reason: code.to_string() }),
         }
     }

@@ -256,3 +256,60 @@ impl OutputStream for Stderr {
 impl Pollable for Stderr {
     async fn ready(&mut self) {}
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::facts;
+    use super::*;
+
+    /// What a subscriber at level DEBUG writes while `f` runs.
+    fn written(f: impl FnOnce()) -> String {
+        #[derive(Clone, Default)]
+        struct Sink(Arc<Mutex<Vec<u8>>>);
+        impl std::io::Write for Sink {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().unwrap().extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let sink = Sink::default();
+        let writer = sink.clone();
+        tracing::subscriber::with_default(
+            tracing_subscriber::fmt()
+                .with_ansi(false)
+                .with_max_level(tracing::Level::DEBUG)
+                .with_writer(move || writer.clone())
+                .finish(),
+            f,
+        );
+        String::from_utf8(sink.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn a_rule_logs_so_many_lines_and_no_escapes() {
+        let text = written(|| {
+            let mut log = Log::new("policy", &facts(7), 2);
+            log.write(tracing::Level::INFO, "first\x1b[2J\nsecond line?");
+            log.write(tracing::Level::DEBUG, &"x".repeat(5000));
+            log.write(tracing::Level::ERROR, "too much");
+            log.write(tracing::Level::ERROR, "too much");
+        });
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 3, "{text}");
+        assert!(lines[0].contains("first [2J second line?") && lines[0].contains("rule=policy"), "{text}");
+        assert!(lines[0].contains("camera=gate") && lines[0].contains("sequence=7"), "{text}");
+        assert!(lines[1].len() < 1300 && lines[2].contains("2 more lines"), "{text}");
+    }
+
+    #[test]
+    fn standard_error_keeps_its_beginning_and_never_fails() {
+        let stderr = Stderr::default();
+        for _ in 0..10 {
+            stderr.clone().write(bytes::Bytes::from(vec![b'x'; 1000])).unwrap();
+        }
+        assert_eq!(stderr.kept().len(), STDERR_BYTES);
+    }
+}

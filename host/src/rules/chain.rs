@@ -132,7 +132,12 @@ impl Rules {
                 diagnostics.iter().map(|it| format!("{}: {}", it.key, it.message)).collect();
             return Err(fail((FailureKind::RefusedSettings, presentable(&said.join("; "), MESSAGE_BYTES))));
         }
-        Ok((answer, store.into_data().close(&rule.name)))
+        let call = store.into_data();
+        let said = call.stderr(MESSAGE_BYTES);
+        if !said.is_empty() {
+            tracing::debug!(target: "everyframe::rule", rule = %rule.name, camera = %frame.camera, sequence = frame.sequence, "standard error: {said}");
+        }
+        Ok((answer, call.close(&rule.name)))
     }
 }
 

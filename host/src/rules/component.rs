@@ -4,6 +4,7 @@ use super::contract::{CONTRACTS, Contract, PACKAGE, interface_of};
 use super::error::{LoadError, kind_name};
 use super::limits::{COMPONENT_BYTES, presentable};
 use crate::config::{RuleKind, RuleSettings};
+use semver::Version;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, Read};
@@ -57,9 +58,14 @@ impl ComponentFile {
 
     /// Compiles it.
     pub(super) fn compile(&self, engine: &Engine) -> Result<Component, LoadError> {
-        Component::from_binary(engine, &self.bytes).map_err(|error| LoadError::Damaged {
-            path: self.path.clone(),
-            reason: presentable(&format!("{error:#}"), 1000),
+        Component::from_binary(engine, &self.bytes).map_err(|error| {
+            let (path, reason) = (self.path.clone(), presentable(&format!("{error:#}"), 1000));
+            // The pool's words; it has no error type for it.
+            if reason.contains("exceeds the limit of") {
+                LoadError::TooBig { path, reason }
+            } else {
+                LoadError::Damaged { path, reason }
+            }
         })
     }
 }
@@ -143,7 +149,7 @@ fn numbers(version: &str) -> Option<(u64, u64, u64)> {
 fn unknown_version(interface: &str, version: &str) -> LoadError {
     let spoken: Vec<&str> = CONTRACTS.iter().map(|contract| contract.version).collect();
     let newest = spoken.last().copied().unwrap_or_default();
-    let advice = if numbers(version) > numbers(newest) {
+    let advice = if Version::parse(version).ok() > Version::parse(newest).ok() {
         format!(
             "which is newer than this host (it speaks {}): upgrade everyframe, or build the rule against `wit/{newest}`",
             spoken.join(", ")

@@ -77,14 +77,17 @@ pub(super) enum Answer {
     Refused(Vec<Diagnostic>),
 }
 
+/// Binds a component that was built for a kind of rule.
+type Bind = fn(&Sandbox, &Component, RuleKind) -> Result<Box<dyn RulePre>, LoadError>;
+
 /// One version of the contract.
 pub(super) struct Contract {
     /// `0.1.0`.
     pub(super) version: &'static str,
     /// Adds the interfaces that rules of this version import.
     pub(super) link: fn(&mut Linker<Call>) -> wasmtime::Result<()>,
-    /// Binds a component of this version.
-    pub(super) bind: fn(&Sandbox, &Component, RuleKind) -> Result<Box<dyn RulePre>, LoadError>,
+    /// Binds a component of this version; fails if it does not fit.
+    pub(super) bind: Bind,
 }
 
 /// Every version ever released, oldest first.

@@ -4,8 +4,8 @@ use super::call::Call;
 use super::contract::CONTRACTS;
 use super::error::FailureKind;
 use super::limits::{
-    CALL_STACK, CORE_INSTANCES, Denied, MEMORIES, MESSAGE_BYTES, TABLE_ELEMENTS, TABLES, TICK, WASM_STACK,
-    presentable,
+    CALL_STACK, CORE_INSTANCES, Denied, HANDLES, MEMORIES, MESSAGE_BYTES, TABLE_ELEMENTS, TABLES, TICK,
+    WASM_STACK, presentable,
 };
 use crate::config::Limits;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use wasmtime::component::Linker;
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store, Trap};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store, Trap};
 use wasmtime_wasi::I32Exit;
 
 /// The engine, what guests may import, and the places in which instances live.
@@ -52,6 +52,7 @@ impl Sandbox {
         let mut store = Store::new(&self.engine, call);
         store.limiter(|call| &mut call.guard);
         store.set_hostcall_fuel(limits.transfer_bytes());
+        store.set_max_component_handles(HANDLES);
         // The present tick is under way already: one more, so that no call gets less than its time.
         let ticks = time.as_nanos().div_ceil(TICK.as_nanos()) + 1;
         store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX));
@@ -76,6 +77,12 @@ impl Sandbox {
 }
 
 fn config(memory_bytes: usize, places: u32) -> Config {
+    // Linux 6.7 and later can say which pages a guest wrote to: they are cleared by writing, without asking
+    // the kernel to unmap anything (which costs page faults, and an interrupt on every other core).
+    // Measured in turns, three shipped rules, two faces, fresh instances: 45 instead of 88 µs a frame, and
+    // 17,000 to 21,000 instead of 7,000 to 10,000 frames/s on two cores (busy ones). Before 6.7 the lowest
+    // addresses are cleared blindly: 64 KiB is good, and 1 MiB makes it slower.
+    let kept = if PoolingAllocationConfig::is_pagemap_scan_available() { 1 << 20 } else { 64 << 10 };
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(places)
         .total_core_instances(places * CORE_INSTANCES)
@@ -89,10 +96,9 @@ fn config(memory_bytes: usize, places: u32) -> Config {
         .max_core_instance_size(4 << 20)
         .table_elements(TABLE_ELEMENTS)
         .max_memory_size(memory_bytes)
-        // Cleared by writing instead of asking the kernel. Measured: a fresh Rust instance takes 21 µs
-        // with 64 KiB, and 35 µs with 1 MiB.
-        .linear_memory_keep_resident(64 << 10)
+        .linear_memory_keep_resident(kept)
         .table_keep_resident(64 << 10)
+        .pagemap_scan(Enabled::Auto)
         .max_unused_warm_slots(places);
     let mut config = Config::new();
     config
@@ -127,7 +133,8 @@ impl Stopped {
         };
         let trap = error.downcast_ref::<Trap>().copied();
         tracing::debug!(target: "everyframe::rule", "a call failed: {error:?}");
-        let cause = presentable(&error.root_cause().to_string(), MESSAGE_BYTES);
+        let cause = error.root_cause().to_string();
+        let cause = presentable(cause.trim_start_matches("wasm trap: "), MESSAGE_BYTES);
         let mut message = match (trap, call.guard.denied) {
             (Some(Trap::Interrupt), _) => return stopped("it was computing"),
             (_, Some(denied)) => {

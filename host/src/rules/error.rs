@@ -111,6 +111,16 @@ pub enum LoadError {
         /// The validator's words.
         reason: String,
     },
+    /// It needs more from its start than any rule is given.
+    #[error(
+        "{path} starts with more than a rule is given: {reason}; if that is memory, raise `limits.memory_mb`"
+    )]
+    TooBig {
+        /// The file.
+        path: String,
+        /// The engine's words.
+        reason: String,
+    },
     /// A rule, but of another kind.
     #[error("the configuration says `{expected}`, but the component is {found}", expected = kind_name(*.expected))]
     WrongKind {

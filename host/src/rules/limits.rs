@@ -27,6 +27,9 @@ pub(super) const TABLES: u32 = 16;
 /// Host resources (streams, pollables) that a guest may hold at once.
 pub(super) const RESOURCES: usize = 256;
 
+/// Handles of all kinds, a component's own resources included; the host keeps their tables.
+pub(super) const HANDLES: usize = 10_000;
+
 /// Bytes of WASI random numbers in one request; the host allocates them.
 pub(super) const RANDOM_BYTES: u64 = 64 << 10;
 
@@ -153,7 +156,7 @@ impl ResourceLimiter for Guard {
 /// rewrite a terminal or forge a log line).
 pub(super) fn presentable(text: &str, bytes: usize) -> String {
     let mut shown = String::with_capacity(text.len().min(bytes));
-    for c in text.trim().chars() {
+    for c in text.trim_matches(|c: char| c.is_whitespace() || is_control(c)).chars() {
         if shown.len() + c.len_utf8() > bytes {
             shown.push('…');
             break;

@@ -11,6 +11,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// How often a lane that is draining is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
 /// What a worker is asked to do.
 pub(super) enum Job {
     /// Decode and detect.
@@ -68,16 +71,19 @@ impl Downstream for Lanes {
         closing
             .iter()
             .filter_map(|(partition, cell)| {
-                let passage = locked(&cell.passage);
-                let left = deadline.saturating_duration_since(Instant::now());
-                let (passage, wait) = cell
-                    .emptied
-                    .wait_timeout_while(passage, left, |passage| !passage.lane.is_empty())
-                    .unwrap_or_else(PoisonError::into_inner);
-                if wait.timed_out() {
+                let mut passage = locked(&cell.passage);
+                // After a record was refused for good its frame is never done, and there is nothing to wait for.
+                while !passage.lane.is_empty()
+                    && Instant::now() < deadline
+                    && self.stages.failure.get().is_none()
+                {
+                    let wait = cell.emptied.wait_timeout(passage, LOOK_AGAIN);
+                    passage = wait.unwrap_or_else(PoisonError::into_inner).0;
+                }
+                if !passage.lane.is_empty() {
                     tracing::warn!(
                         partition,
-                        "frames unfinished in time: whoever has the partition next does them again"
+                        "frames unfinished: whoever has the partition next does them again"
                     );
                 }
                 Some((*partition, passage.lane.committable()?))
@@ -219,13 +225,17 @@ impl LaneCell {
 /// Keys come from outside: a producer that invents a camera for each frame must not fill the memory.
 const MAX_CAMERAS: usize = 1000;
 
-/// Keeps the half that was seen last when there are too many.
-pub(super) fn forget_cameras<T>(cameras: &mut HashMap<Arc<str>, T>, last_seen: impl Fn(&T) -> i64) {
-    if cameras.len() > MAX_CAMERAS {
-        let mut times: Vec<i64> = cameras.values().map(&last_seen).collect();
-        let middle = *times.select_nth_unstable(MAX_CAMERAS / 2).1;
-        cameras.retain(|_, camera| last_seen(camera) > middle);
+/// Keeps the half that was seen last when there are too many; the others are returned.
+pub(super) fn forget_cameras<T>(
+    cameras: &mut HashMap<Arc<str>, T>,
+    last_seen: impl Fn(&T) -> i64,
+) -> Vec<Arc<str>> {
+    if cameras.len() <= MAX_CAMERAS {
+        return Vec::new();
     }
+    let mut times: Vec<i64> = cameras.values().map(&last_seen).collect();
+    let middle = *times.select_nth_unstable(MAX_CAMERAS / 2).1;
+    cameras.extract_if(|_, camera| last_seen(camera) <= middle).map(|(camera, _)| camera).collect()
 }
 
 /// A panic while the lock was held is caught and parks its frame; what the lock guards is still in order.

@@ -18,7 +18,7 @@ use crate::vision::{Spent, Vision, VisionError, Worker};
 use lanes::{Job, Jobs, Lanes};
 use stages::Stages;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -48,8 +48,13 @@ pub struct Host {
 }
 
 impl Host {
-    /// Loads the models and the gallery, and starts the workers.
-    pub fn start(config: &Config, rules: Rules, cache: &Path) -> Result<Self, RunError> {
+    /// Loads the models and the gallery, and starts the workers. `stop` ends [`Host::run`].
+    pub fn start(
+        config: &Config,
+        rules: Rules,
+        cache: &Path,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Self, RunError> {
         let config = config.clone();
         let vision = Vision::load(&config.vision, cache)?;
         tracing::info!("{}", vision.models());
@@ -64,6 +69,7 @@ impl Host {
             publisher,
             totals: Totals::default(),
             failure: OnceLock::new(),
+            stop,
             config,
         });
         let (see, see_jobs) = crossbeam_channel::unbounded();
@@ -88,25 +94,11 @@ impl Host {
         self.stages.totals.now()
     }
 
-    /// Joins the group and processes frames until `stop` is set or the host cannot go on. What was begun is
-    /// finished and committed; the rest waits in Kafka.
-    pub fn run(&self, stop: &Arc<AtomicBool>) -> Result<(), RunError> {
+    /// Joins the group and processes frames until the flag given to [`Host::start`] is set, or the host cannot go on:
+    /// it sets the flag itself then. What was begun is finished and committed; the rest waits in Kafka.
+    pub fn run(&self) -> Result<(), RunError> {
         let intake = Intake::join(&self.stages.config, self.lanes.clone())?;
-        let ended = Arc::new(AtomicBool::new(false));
-        let watch = std::thread::Builder::new().name("watch".into()).spawn({
-            let (stages, stop, ended) = (self.stages.clone(), stop.clone(), ended.clone());
-            move || {
-                while !ended.load(Ordering::Relaxed) {
-                    if stages.failure.get().is_some() {
-                        stop.store(true, Ordering::Relaxed);
-                    }
-                    std::thread::sleep(Duration::from_millis(50));
-                }
-            }
-        })?;
-        let result = intake.run(stop);
-        ended.store(true, Ordering::Relaxed);
-        let _ = watch.join();
+        let result = intake.run(&self.stages.stop);
         match self.stages.failure.get() {
             Some(failure) => Err(BrokerError::Other(failure.to_string()).into()),
             None => Ok(result?),

@@ -9,12 +9,14 @@ use crate::face::{Detection, Embedding, Face, Track};
 use crate::frame::Frame;
 use crate::gallery::{Gallery, Index};
 use crate::kafka::BrokerError;
+use crate::laps::Laps;
 use crate::publish::{Outcome, Parked, Publisher};
 use crate::rules::{FrameFacts, People, Person, Rules};
 use crate::vision::{PictureError, Seen, Tracker, Worker, quality};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The stages, shared by all lanes and workers.
 pub(super) struct Stages {
@@ -25,6 +27,8 @@ pub(super) struct Stages {
     pub totals: Totals,
     /// The first thing after which the host cannot go on.
     pub failure: OnceLock<BrokerError>,
+    /// Set when frames are no longer taken in.
+    pub stop: Arc<AtomicBool>,
 }
 
 /// A frame after decoding and detection.
@@ -82,12 +86,12 @@ impl Prepared {
     }
 
     fn embed(&mut self, worker: &mut Worker, frame: &Frame) -> Result<(), PictureError> {
-        let begun = Instant::now();
+        let mut laps = Laps::start();
         let mut wanted: Vec<&mut FollowedFace> = self.faces.iter_mut().filter(|face| face.embed).collect();
         let detections: Vec<Detection> = wanted.iter().map(|face| face.detection.clone()).collect();
         let embeddings = worker.embed(&frame.picture, &self.seen, &detections)?;
         wanted.iter_mut().zip(embeddings).for_each(|(face, embedding)| face.embedding = embedding);
-        self.embed_time = begun.elapsed();
+        self.embed_time = laps.lap();
         Ok(())
     }
 }
@@ -143,8 +147,8 @@ impl Stages {
         let faces = self.settle(frame, &prepared.faces, appearances, &index);
         appearances
             .forget(frame.captured_at.saturating_sub_unsigned(self.config.vision.tracker.lost_after_ms));
-        if judging.appearances.len() > 1 {
-            forget_cameras(&mut judging.appearances, Appearances::last_seen);
+        for camera in forget_cameras(&mut judging.appearances, Appearances::last_seen) {
+            judging.memory.forget(&camera);
         }
         let size = (prepared.seen.width, prepared.seen.height);
         let facts = FrameFacts {
@@ -155,7 +159,7 @@ impl Stages {
             width: size.0,
             height: size.1,
         };
-        let begun = Instant::now();
+        let mut laps = Laps::start();
         let people: Arc<dyn People> = index;
         let judgement = self.rules.judge(&facts, faces, &people, &mut judging.memory).map_err(|failure| {
             Parked { stage: "rules", reason: failure.kind.reason().to_owned(), message: failure.to_string() }
@@ -165,7 +169,7 @@ impl Stages {
             decode_ms: milliseconds(times.decode),
             detect_ms: milliseconds(times.detect),
             embed_ms: milliseconds(prepared.embed_time),
-            rules_ms: milliseconds(begun.elapsed()),
+            rules_ms: milliseconds(laps.lap()),
         };
         Ok(Outcome::Judged { size, judgement, timings })
     }
@@ -215,7 +219,10 @@ impl Stages {
             outcome,
             &(Arc::new(move |result| match result {
                 Ok(()) => acknowledged(),
-                Err(error) => drop(stages.failure.set(error)),
+                Err(error) => {
+                    let _ = stages.failure.set(error);
+                    stages.stop.store(true, Ordering::Relaxed);
+                }
             }) as Arc<dyn Fn(Result<(), BrokerError>) + Send + Sync>),
         );
     }

@@ -4,11 +4,12 @@ use opencv::core::{Mat, MatTraitConst, MatTraitConstManual};
 
 use super::PictureError;
 use super::manifest::{Channels, Manifest};
-use super::network::{Laps, Network, Tensor, Took};
+use super::network::{Network, Tensor, Took};
 use super::planes::Planes;
 use super::yunet::{self, Maps, STRIDES};
 use crate::config::DetectorSettings;
 use crate::face::Detection;
+use crate::laps::Laps;
 
 /// YuNet, for pictures of any size.
 pub(super) struct Detector {

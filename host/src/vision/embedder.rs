@@ -3,9 +3,10 @@
 use super::PictureError;
 use super::align::{CROP_BYTES, SIDE};
 use super::manifest::{Channels, Manifest};
-use super::network::{Laps, Network, Took};
+use super::network::{Network, Took};
 use super::planes::Planes;
 use crate::face::Embedding;
+use crate::laps::Laps;
 
 /// Crops that go through the network at once.
 const BATCH: usize = 8;

@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use crate::config::Provider;
-
 /// Why vision can't start. All of these are for the person who starts the host; none concerns a frame.
 #[derive(Debug, thiserror::Error)]
 pub enum VisionError {
@@ -66,13 +64,14 @@ pub enum VisionError {
     },
     /// The model does not run with the provider that was asked for, or with none.
     #[error(
-        "model `{model}` does not run with {provider:?}: {reason}; `provider = \"auto\"` takes one that does"
+        "model `{model}` does not run with provider `{provider}`: {reason}; run `make setup` again, or set another \
+         `provider` (`auto` takes the fastest that runs)"
     )]
     Provider {
         /// The model's name.
         model: String,
-        /// The one asked for.
-        provider: Provider,
+        /// The one asked for, as the TOML writes it.
+        provider: &'static str,
         /// What each try answered.
         reason: String,
     },

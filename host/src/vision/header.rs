@@ -22,6 +22,8 @@ pub(super) struct Header {
     pub width: u32,
     /// Pixels as stored.
     pub height: u32,
+    /// A JPEG with an EXIF segment, which may say how the picture is to be turned.
+    pub exif: bool,
 }
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
@@ -54,13 +56,14 @@ pub(super) fn inspect(bytes: &[u8], max_pixels: u64) -> Result<Header, PictureEr
     if !outline.whole {
         return Err(PictureError::Truncated);
     }
-    Ok(Header { format, width, height })
+    Ok(Header { format, width, height, exif: outline.exif })
 }
 
 /// The size as stored, and whether the end marker is there.
 struct Outline {
     size: (u32, u32),
     whole: bool,
+    exif: bool,
 }
 
 fn big16(bytes: &[u8], at: usize) -> Option<u32> {
@@ -81,13 +84,14 @@ fn little24(bytes: &[u8], at: usize) -> Option<u32> {
 /// length, the first start-of-frame gives the size.
 fn jpeg(bytes: &[u8]) -> Result<Outline, PictureError> {
     let mut size = None;
+    let mut exif = false;
     let mut at = 2;
     while let Some((marker, body)) = next_marker(bytes, at) {
         match marker {
             0x01 | 0xd0..=0xd7 => at = body,
             0xd8 => return Err(undecodable("a second start of image")),
             0xd9 => match size {
-                Some(size) => return Ok(Outline { size, whole: true }),
+                Some(size) => return Ok(Outline { size, whole: true, exif }),
                 None => return Err(undecodable("it ends before a frame header")),
             },
             _ => {
@@ -98,6 +102,7 @@ fn jpeg(bytes: &[u8]) -> Result<Outline, PictureError> {
                     };
                     size = Some((width, height));
                 }
+                exif |= marker == 0xe1 && bytes.get(body + 2..body + 6) == Some(b"Exif");
                 at = body + length.max(2) as usize;
                 // The usual picture ends in an end marker, padded or not. In coded data 0xff is always followed
                 // by zero or a restart marker, so a cut in it can't look like that: no need to walk through it.
@@ -105,13 +110,13 @@ fn jpeg(bytes: &[u8]) -> Result<Outline, PictureError> {
                     && let Some(size) = size
                     && ends_in_jpeg_end(bytes.get(at..).unwrap_or_default())
                 {
-                    return Ok(Outline { size, whole: true });
+                    return Ok(Outline { size, whole: true, exif });
                 }
             }
         }
     }
     // Without a size it was cut off in its header.
-    size.map(|size| Outline { size, whole: false }).ok_or(PictureError::Truncated)
+    size.map(|size| Outline { size, whole: false, exif }).ok_or(PictureError::Truncated)
 }
 
 /// The next marker at or after `at`, and where its body begins. Coded data, fill bytes and rubbish are skipped.
@@ -143,10 +148,10 @@ fn png(bytes: &[u8]) -> Result<Outline, PictureError> {
     while let (Some(length), Some(kind)) = (big32(bytes, at), bytes.get(at + 4..at + 8)) {
         at += 12 + length as usize;
         if kind == b"IEND" && at <= bytes.len() {
-            return Ok(Outline { size: (width, height), whole: true });
+            return Ok(Outline { size: (width, height), whole: true, exif: false });
         }
     }
-    Ok(Outline { size: (width, height), whole: false })
+    Ok(Outline { size: (width, height), whole: false, exif: false })
 }
 
 /// The container's size says where the end is; the first chunk, of one of three kinds, has the picture's.
@@ -165,7 +170,7 @@ fn webp(bytes: &[u8]) -> Result<Outline, PictureError> {
     };
     let size = size.ok_or(PictureError::Truncated)?;
     let riff = bytes[4..8].iter().rev().fold(0u64, |length, b| length << 8 | u64::from(*b));
-    Ok(Outline { size, whole: riff + 8 <= bytes.len() as u64 })
+    Ok(Outline { size, whole: riff + 8 <= bytes.len() as u64, exif: false })
 }
 
 fn undecodable(what: &str) -> PictureError {
@@ -183,7 +188,8 @@ mod tests {
     fn each_format_tells_its_size_and_that_it_is_whole() {
         for (extension, format) in [(".jpg", Format::Jpeg), (".png", Format::Png), (".webp", Format::Webp)] {
             let bytes = drawn::encoded(extension, 37, 21);
-            assert_eq!(inspect(&bytes, PIXELS), Ok(Header { format, width: 37, height: 21 }), "{extension}");
+            let header = Header { format, width: 37, height: 21, exif: false };
+            assert_eq!(inspect(&bytes, PIXELS), Ok(header), "{extension}");
         }
     }
 

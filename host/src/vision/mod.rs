@@ -24,6 +24,7 @@ mod providers;
 mod quality;
 mod runtime;
 mod track;
+mod turbo;
 mod worker;
 mod yunet;
 
@@ -92,5 +93,20 @@ impl Vision {
     /// The models in use and how they are run.
     pub fn models(&self) -> &Models {
         &self.models
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vision_is_shared_and_a_worker_moves_to_its_thread() {
+        fn shared<T: Send + Sync>() {}
+        fn moved<T: Send>() {}
+        shared::<Vision>();
+        shared::<Seen>();
+        moved::<Worker>();
+        moved::<Tracker>();
     }
 }

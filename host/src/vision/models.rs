@@ -76,12 +76,13 @@ impl Ready {
         let measured = measured(runtime, &model, cache)?;
         let refused = |tried: &Measured| {
             let reason = tried.refused.as_deref().unwrap_or("no answer");
-            format!("{} with {:?}: {reason}", tried.variant, tried.provider)
+            format!("{} with {}: {reason}", tried.variant, providers::name(tried.provider))
         };
         let Some(chosen) = providers::choose(&measured, wanted).cloned() else {
             let tried = measured.iter().filter(|m| wanted == Provider::Auto || m.provider == wanted);
             let reason = tried.map(refused).collect::<Vec<_>>().join("; ");
-            return Err(VisionError::Provider { model: name.into(), provider: wanted, reason });
+            let provider = providers::name(wanted);
+            return Err(VisionError::Provider { model: name.into(), provider, reason });
         };
         let Manifest { variants, licence, .. } = &model.manifest;
         let place = variants.iter().position(|v| v.file == chosen.variant).unwrap_or_default();
@@ -100,7 +101,8 @@ impl Ready {
     /// A session of its own for one worker.
     pub fn network(&self, runtime: &Runtime) -> Result<Box<dyn Network>, VisionError> {
         runtime.network(&self.bytes, &self.manifest.input, self.provider).map_err(|reason| {
-            VisionError::Provider { model: self.manifest.name.clone(), provider: self.provider, reason }
+            let provider = providers::name(self.provider);
+            VisionError::Provider { model: self.manifest.name.clone(), provider, reason }
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The only seam between our arithmetic and a neural network: planes in, named tensors out.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::PictureError;
 use super::planes::Planes;
@@ -27,23 +27,6 @@ pub(super) struct Took {
     pub infer: Duration,
     /// From the model's output to the answer.
     pub read: Duration,
-}
-
-/// A clock for stages that follow each other.
-pub(super) struct Laps(Instant);
-
-impl Laps {
-    pub fn start() -> Self {
-        Self(Instant::now())
-    }
-
-    /// Time since the last call, or the start.
-    pub fn lap(&mut self) -> Duration {
-        let now = Instant::now();
-        let lap = now - self.0;
-        self.0 = now;
-        lap
-    }
 }
 
 /// A network made of arithmetic, for tests.

@@ -23,6 +23,16 @@ const PATIENCE: Duration = Duration::from_millis(1500);
 /// An option must be faster by this factor to be preferred to one nearer to the reference.
 const CLEARLY: f64 = 0.97;
 
+/// As the TOML writes it.
+pub(super) fn name(provider: Provider) -> &'static str {
+    match provider {
+        Provider::Auto => "auto",
+        Provider::Cpu => "cpu",
+        Provider::Openvino => "openvino",
+        Provider::OpenvinoBf16 => "openvino-bf16",
+    }
+}
+
 /// One way to run a model, and how it did on this machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
@@ -72,7 +82,7 @@ pub(super) fn measure(
             let begun = Instant::now();
             match probe.ask(&mut **running) {
                 Ok(_) => {
-                    let took = begun.elapsed().as_secs_f64() * 1e3;
+                    let took = begun.elapsed().as_micros() as f64 / 1e3;
                     let least = measured.milliseconds.map_or(took, |least| least.min(took));
                     measured.milliseconds = Some(least);
                 }
@@ -179,6 +189,13 @@ mod tests {
         assert!(refused(2).contains("no such library"));
         assert!(refused(4).contains("cosine"));
         assert!(measured[4].milliseconds.is_none(), "a wrong answer is not timed, however fast");
+    }
+
+    #[test]
+    fn a_provider_is_named_as_the_toml_names_it() {
+        for provider in [Provider::Auto].into_iter().chain(PROVIDERS) {
+            assert_eq!(serde_json::to_value(provider).unwrap(), name(provider));
+        }
     }
 
     #[test]

@@ -117,8 +117,7 @@ impl Tracker {
     }
 
     fn is_due(&self, state: &State, captured_at: i64, quality: f32) -> bool {
-        // A quality that is no number is not good enough either.
-        if !(quality >= self.min_quality) {
+        if quality.is_nan() || quality < self.min_quality {
             return false;
         }
         match state.embedded {

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
+use opencv::core::Mat;
+
 use super::align::{self, CROP_BYTES};
 use super::decode::Decoder;
 use super::detector::Detector;
 use super::embedder::Embedder;
 use super::header;
-use super::network::Laps;
 use super::{PictureError, yunet};
 use crate::config::VisionSettings;
 use crate::face::{Detection, Embedding};
+use crate::laps::Laps;
 
 /// What the detector saw in one picture.
 #[derive(Debug, Clone, Default)]
@@ -113,10 +115,7 @@ impl Worker {
         let detect = laps.lap();
         let mut crops = Vec::new();
         if let Some(full) = decoded.full {
-            crops.resize(detections.len(), [0; CROP_BYTES]);
-            for (detection, crop) in detections.iter().zip(&mut crops) {
-                align::align(full, &detection.landmarks, crop)?;
-            }
+            crops = cut(full, &detections)?;
         }
         self.spent.decode += decode;
         self.spent.decoded += 1;
@@ -151,11 +150,7 @@ impl Worker {
                 let picture = self.decoder.decode_full(encoded, header)?;
                 self.spent.decode += laps.lap();
                 self.spent.decoded += 1;
-                let mut crops = vec![[0; CROP_BYTES]; faces.len()];
-                for (face, crop) in faces.iter().zip(&mut crops) {
-                    align::align(picture, &face.landmarks, crop)?;
-                }
-                crops
+                cut(picture, faces)?
             }
         };
         self.spent.align += laps.lap();
@@ -172,9 +167,163 @@ impl Worker {
     }
 }
 
+/// The aligned faces, in the order of `faces`; black for one without direction, whose embedding then says so.
+fn cut(picture: &Mat, faces: &[Detection]) -> Result<Vec<[u8; CROP_BYTES]>, PictureError> {
+    let mut crops = vec![[0; CROP_BYTES]; faces.len()];
+    for (face, crop) in faces.iter().zip(&mut crops) {
+        align::align(picture, &face.landmarks, crop)?;
+    }
+    Ok(crops)
+}
+
 impl Seen {
     fn crop(&self, face: &Detection) -> Option<&[u8; CROP_BYTES]> {
         let index = self.detections.iter().position(|detection| detection == face)?;
         self.crops.get(index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::DetectorSettings;
+    use crate::vision::align::{SIDE, TEMPLATE};
+    use crate::vision::drawn;
+    use crate::vision::manifest::{Channels, Kind, Manifest};
+    use crate::vision::network::{Fake, Network, Tensor};
+    use crate::vision::planes::Planes;
+
+    fn manifest(kind: Kind) -> Manifest {
+        Manifest {
+            name: "fake".into(),
+            kind,
+            licence: String::new(),
+            source: String::new(),
+            input: "input".into(),
+            channels: Channels::Bgr,
+            dimension: Some(3),
+            variants: Vec::new(),
+        }
+    }
+
+    /// Finds one face wherever the picture is brightest: 32 pixels wide there, with upright landmarks.
+    fn brightest(input: &Planes) -> Vec<Tensor> {
+        let [_, _, height, width] = input.shape();
+        let blue = &input.values()[..height * width];
+        let best = (0..blue.len()).max_by(|a, b| blue[*a].total_cmp(&blue[*b])).unwrap_or(0);
+        let (x, y) = (best % width, best / width);
+        let mut tensors = Vec::new();
+        for stride in [8, 16, 32] {
+            let cells = (height / stride) * (width / stride);
+            let mut map = |kind: &str, each: usize| {
+                tensors.push(Tensor { name: format!("{kind}_{stride}"), values: vec![0.0; cells * each] });
+                tensors.len() - 1
+            };
+            let (class, object, bounds, points) =
+                (map("cls", 1), map("obj", 1), map("bbox", 4), map("kps", 10));
+            if stride == 32 {
+                let cell = y / stride * (width / stride) + x / stride;
+                tensors[class].values[cell] = 1.0;
+                tensors[object].values[cell] = 1.0;
+                tensors[bounds].values[4 * cell..4 * cell + 2].fill(0.5);
+                for (i, p) in TEMPLATE.iter().enumerate() {
+                    tensors[points].values[10 * cell + 2 * i] = p.x / SIDE as f32;
+                    tensors[points].values[10 * cell + 2 * i + 1] = p.y / SIDE as f32;
+                }
+            }
+        }
+        tensors
+    }
+
+    /// The mean colour of each crop; nothing for a black one.
+    fn mean_colour(input: &Planes) -> Vec<Tensor> {
+        let planes = input.values().chunks(SIDE * SIDE);
+        let means = planes.map(|plane| plane.iter().sum::<f32>() / plane.len() as f32).collect();
+        vec![Tensor { name: "fc1".into(), values: means }]
+    }
+
+    fn worker(max_side: u32, embedder: Box<dyn Network>) -> Worker {
+        let settings = VisionSettings {
+            detector: DetectorSettings { max_side, ..DetectorSettings::default() },
+            ..VisionSettings::default()
+        };
+        Worker::new(
+            Detector::new(Fake::boxed(brightest), &manifest(Kind::Detector), &settings.detector),
+            Embedder::new(embedder, &manifest(Kind::Embedder)),
+            &settings,
+        )
+    }
+
+    #[test]
+    fn positions_are_those_of_the_full_size_picture() {
+        for extension in [".jpg", ".png", ".webp"] {
+            let bytes = drawn::spot(extension, 1600, 900, 1200, 420);
+            for max_side in [1600, 800, 400] {
+                let seen = worker(max_side, Fake::boxed(mean_colour)).detect(&bytes).unwrap();
+                assert_eq!((seen.width, seen.height), (1600, 900));
+                let [face] = &seen.detections[..] else { panic!("one face: {seen:?}") };
+                let scale = 1600.0 / max_side as f32;
+                assert!((face.bounds.width - 32.0 * scale).abs() < 0.5);
+                let centre = face.bounds.x + face.bounds.width / 2.0;
+                assert!((centre - 1200.0).abs() < 32.0 * scale + 30.0, "{extension} {max_side}: {centre}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_picture_is_decoded_again_only_if_it_was_reduced() {
+        let bytes = drawn::spot(".jpg", 1600, 900, 1200, 420);
+        let mut direct = worker(1600, Fake::boxed(mean_colour));
+        let seen = direct.detect(&bytes).unwrap();
+        let embedded = direct.embed(&bytes, &seen, &seen.detections).unwrap();
+        assert_eq!(direct.spent().decoded, 1);
+
+        let mut again = worker(800, Fake::boxed(mean_colour));
+        let reduced = again.detect(&bytes).unwrap();
+        assert!(again.embed(&bytes, &reduced, &[]).unwrap().is_empty());
+        assert_eq!(again.spent().decoded, 1, "no face to embed");
+        assert_eq!(
+            again.embed(&bytes, &reduced, &seen.detections).unwrap(),
+            embedded,
+            "cut from the full size"
+        );
+        assert_eq!(again.spent().decoded, 2);
+        assert_eq!(again.spent().embedded, 1);
+    }
+
+    #[test]
+    fn faces_keep_their_order_and_one_without_direction_has_no_embedding() {
+        let bytes = drawn::spot(".png", 640, 480, 320, 240);
+        let mut worker = worker(640, Fake::boxed(mean_colour));
+        let seen = worker.detect(&bytes).unwrap();
+        let bright = seen.detections[0].clone();
+        let nowhere = Detection { landmarks: Default::default(), ..bright.clone() };
+        // More than one batch.
+        let faces: Vec<_> =
+            (0..11).map(|i| if i % 3 == 1 { nowhere.clone() } else { bright.clone() }).collect();
+        let embeddings = worker.embed(&bytes, &seen, &faces).unwrap();
+        let there: Vec<_> = embeddings.iter().map(Option::is_some).collect();
+        assert_eq!(there, (0..11).map(|i| i % 3 != 1).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn an_answer_of_the_wrong_length_is_the_hosts_fault_not_the_pictures() {
+        let bytes = drawn::spot(".png", 640, 480, 320, 240);
+        let mut worker =
+            worker(640, Fake::boxed(|_| vec![Tensor { name: "fc1".into(), values: vec![1.0; 2] }]));
+        let seen = worker.detect(&bytes).unwrap();
+        let error = worker.embed(&bytes, &seen, &seen.detections).unwrap_err();
+        assert!(error.is_hosts_fault() && error.to_string().contains("its manifest says 3 each"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_picture_is_refused_with_a_name_for_the_reason() {
+        let mut worker = worker(640, Fake::boxed(mean_colour));
+        let jpeg = drawn::encoded(".jpg", 64, 48);
+        for (bytes, reason) in
+            [(&b""[..], "empty"), (b"hello", "not-a-picture"), (&jpeg[..jpeg.len() / 2], "truncated")]
+        {
+            assert_eq!(worker.detect(bytes).unwrap_err().reason(), reason);
+        }
     }
 }

@@ -38,8 +38,7 @@ pub(super) fn locate(maps: &Maps<'_>, width: usize, score: f32, found: &mut Vec<
     let floor = score * score;
     for (cell, ((class, object), (bounds, points))) in cells {
         let squared = class.clamp(0.0, 1.0) * object.clamp(0.0, 1.0);
-        // Written so that a score which is no number is left out.
-        if !(squared >= floor) {
+        if squared.is_nan() || squared < floor {
             continue;
         }
         let (column, row) = ((cell % columns) as f32, (cell / columns) as f32);

@@ -30,7 +30,9 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { threshold: 0.42, margin: 0.05, undecided_band: 0.06, min_quality: 0.25 }
+        // On ORL a threshold of 0.40 to 0.45 takes one pair of strangers in a thousand for one person (SFace); two people
+        // of the footage's group picture reach 0.44, and the man of the clips stays above 0.9.
+        Settings { threshold: 0.45, margin: 0.05, undecided_band: 0.06, min_quality: 0.25 }
     }
 }
 
