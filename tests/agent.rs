@@ -43,11 +43,11 @@ fn a_video_file_is_sent_frame_by_frame_and_each_run_is_a_session() {
         1,
         "one camera, one lane"
     );
-    assert_stamped(&first, "gate", 40);
+    assert_stamped(&first, "gate", 33);
 
     camera();
     let both = site.wait_for_records(Topic::Frames, 144);
-    assert_stamped(&both[72..], "gate", 40);
+    assert_stamped(&both[72..], "gate", 33);
     assert_ne!(stamps(&both[..72]).2, stamps(&both[72..]).2);
     let (_, audit) = site.audit();
     assert_eq!((&audit["total"]["waiting"], &audit["total"]["gaps"]), (&144.into(), &0.into()), "{audit}");
@@ -70,9 +70,8 @@ fn a_folder_of_pictures_is_sent_in_order_of_name() {
     assert!(records[1].value.as_ref() == Some(&man[0]), "a JPEG goes as it is");
 }
 
-#[test]
-fn an_http_address_is_a_source() {
-    let site = Site::start(1);
+/// A web server with the footage, and its address.
+fn server(site: &Site) -> (Part, String) {
     let mut server = Part::start(
         "server",
         site.folder(),
@@ -87,10 +86,31 @@ fn an_http_address_is_a_source() {
         let (_, rest) = out.split_once(" port ")?;
         rest.split_once(' ').map(|(port, _)| port.to_owned())
     });
-    let address = format!("http://127.0.0.1:{port}/single_face.mp4");
-    let said = site.everyframe(&["camera", "--id", "stream", &address]).well();
-    assert_eq!(said, "stream: 72 frames read · 72 acknowledged\n");
-    assert_stamped(&site.wait_for_records(Topic::Frames, 72), "stream", 40);
+    (server, format!("http://127.0.0.1:{port}"))
+}
+
+#[test]
+fn an_http_address_is_a_source() {
+    let site = Site::start(1);
+    let (_server, address) = server(&site);
+    let clip = format!("{address}/WolfgangLanger_Pexels.mp4");
+    let said = site.everyframe(&["camera", "--id", "stream", &clip]).well();
+    assert_eq!(said, "stream: 472 frames read · 472 acknowledged\n");
+    assert_stamped(&site.wait_for_records(Topic::Frames, 472), "stream", 42);
+}
+
+#[test]
+fn a_source_that_gives_no_picture_is_no_success() {
+    let site = Site::start(1);
+    let (_server, address) = server(&site);
+    // Its index is at the end, which this server cannot send first.
+    let clip = format!("{address}/single_face.mp4");
+    let ended = site.everyframe(&["camera", "--id", "stream", &clip]);
+    assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{}", ended.err);
+    let expected = format!(
+        "everyframe: {clip}: opens, but not one picture can be read from it; is it whole, and can its server send parts of it?"
+    );
+    assert_eq!(ended.err.lines().last(), Some(expected.as_str()));
 }
 
 #[test]

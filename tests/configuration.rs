@@ -3,9 +3,6 @@
 use everyframe_tests::{Site, places, rule, shipped_rules};
 use std::path::Path;
 
-/// The line on which `tables` begins in a site's configuration.
-const TABLES: usize = 12;
-
 /// `run` and `config check` both refuse the file, with exit status 2 and exactly these lines.
 fn assert_refused(site: &Site, expected: &[&str]) {
     for words in [&["config", "check", "everyframe.toml"][..], &["run", "--config", "everyframe.toml"]] {
@@ -16,29 +13,38 @@ fn assert_refused(site: &Site, expected: &[&str]) {
     assert_eq!(site.topics(), [""; 0], "nothing was started");
 }
 
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 #[test]
 fn an_unknown_key_is_named_with_those_that_there_are() {
     let site = Site::start(1);
     site.configure("[intake]\nlane_byte = 1000000\n", &shipped_rules(""));
-    assert_refused(&site, &[""]);
+    assert_refused(
+        &site,
+        &[
+            "everyframe.toml:13: intake.lane_byte: unknown field `lane_byte`, expected one of `lane_bytes`, `workers`, `commit_interval_ms`, `drain_timeout_ms`",
+        ],
+    );
 }
 
 #[test]
 fn an_unknown_table_is_named() {
     let site = Site::start(1);
     site.configure("[intakes]\nlane_bytes = 1000000\n", &shipped_rules(""));
-    assert_refused(&site, &[""]);
+    assert_refused(
+        &site,
+        &[
+            "everyframe.toml:12: intakes: unknown field `intakes`, expected one of `kafka`, `topics`, `intake`, `vision`, `gallery`, `rules`",
+        ],
+    );
 }
 
 #[test]
 fn a_value_of_the_wrong_type_is_named() {
     let site = Site::start(1);
     site.configure("[vision.detector]\nscore = \"high\"\n", &shipped_rules(""));
-    assert_refused(&site, &[""]);
+    assert_refused(
+        &site,
+        &["everyframe.toml:13: vision.detector.score: invalid type: string \"high\", expected a number"],
+    );
 }
 
 #[test]
@@ -48,16 +54,39 @@ fn thresholds_out_of_range_are_all_named() {
         "[vision.detector]\nscore = 1.5\noverlap = nan\n\n[intake]\nlane_bytes = 10\n",
         &shipped_rules(""),
     );
-    assert_refused(&site, &[""]);
+    assert_refused(
+        &site,
+        &[
+            "everyframe.toml:17: intake.lane_bytes: must be from 1048576 to 17179869184, is 10",
+            "everyframe.toml:13: vision.detector.score: must be from 0 to 1, is 1.5",
+            "everyframe.toml:14: vision.detector.overlap: must be from 0 to 1, is NaN",
+        ],
+    );
 }
 
 #[test]
 fn a_rules_own_setting_out_of_range_is_named() {
     let site = Site::start(1);
     let policy =
-        rule("who", "matching-policy", &places::rule("matching_policy"), "threshold = 1.5\nmargn = 0.1");
+        rule("who", "matching-policy", &places::rule("matching_policy"), "margin = 0.1\nthreshold = 1.5");
     site.configure("", &policy);
-    assert_refused(&site, &[""]);
+    assert_refused(
+        &site,
+        &["everyframe.toml:20: rules[0].settings.threshold: 1.5 is out of range: give a number from 0 to 1"],
+    );
+}
+
+#[test]
+fn a_rules_own_setting_that_is_none_is_told_the_one_that_was_meant() {
+    let site = Site::start(1);
+    let policy = rule("who", "matching-policy", &places::rule("matching_policy"), "treshold = 0.5");
+    site.configure("", &policy);
+    assert_refused(
+        &site,
+        &[
+            "everyframe.toml:19: rules[0].settings.treshold: there is no setting `treshold`: did you mean `threshold`?",
+        ],
+    );
 }
 
 #[test]
@@ -65,21 +94,36 @@ fn a_component_that_is_not_there_is_named() {
     let site = Site::start(1);
     site.configure("", &rule("who", "matching-policy", Path::new("absent.wasm"), ""));
     let path = site.folder().join("absent.wasm");
-    assert_refused(&site, &[&path.display().to_string()]);
+    let expected = format!(
+        "everyframe.toml:16: rules[0].component: cannot read {}: No such file or directory (os error 2); \
+         build the rule, or correct the path",
+        path.display()
+    );
+    assert_refused(&site, &[&expected]);
 }
 
 #[test]
 fn a_component_of_another_kind_is_told_what_it_is() {
     let site = Site::start(1);
     site.configure("", &rule("who", "matching-policy", &places::rule("alerting"), ""));
-    assert_refused(&site, &[""]);
+    assert_refused(
+        &site,
+        &[
+            "everyframe.toml:15: rules[0].kind: the configuration says `matching-policy`, but the component is of the world `alerting`; write `kind = \"alerting\"`, or name another component",
+        ],
+    );
 }
 
 #[test]
 fn a_kind_that_is_none_is_told_those_that_there_are() {
     let site = Site::start(1);
     site.configure("", &rule("who", "matching", &places::rule("matching_policy"), ""));
-    assert_refused(&site, &[""]);
+    assert_refused(
+        &site,
+        &[
+            "everyframe.toml:15: rules[0].kind: unknown variant `matching`, expected one of `matching-policy`, `unknown-person`, `alerting`",
+        ],
+    );
 }
 
 #[test]
@@ -87,14 +131,26 @@ fn a_component_that_is_another_file_than_the_one_pinned_is_refused() {
     let site = Site::start(1);
     let policy = rule("who", "matching-policy", &places::rule("matching_policy"), "");
     site.configure("", &policy.replacen("kind", &format!("sha256 = \"{}\"\nkind", "0".repeat(64)), 1));
-    assert_refused(&site, &[""]);
+    let path = places::rule("matching_policy");
+    let sha256 = site.run(std::process::Command::new("sha256sum").arg(&path)).well();
+    let (sha256, _) = sha256.split_once(' ').expect("a checksum");
+    let expected = format!(
+        "everyframe.toml:15: rules[0].sha256: {} has sha256 {sha256}, not {}; if the new file is meant, set \
+         `sha256 = \"{sha256}\"`",
+        path.display(),
+        "0".repeat(64)
+    );
+    assert_refused(&site, &[&expected]);
 }
 
 #[test]
 fn rules_without_a_matching_policy_are_refused() {
     let site = Site::start(1);
     site.configure("", &rule("alerts", "alerting", &places::rule("alerting"), ""));
-    assert_refused(&site, &[""]);
+    assert_refused(
+        &site,
+        &["everyframe.toml:13: rules: no rule is of kind `matching-policy`; add exactly one"],
+    );
 }
 
 #[test]
@@ -104,21 +160,31 @@ fn a_property_on_which_delivery_rests_is_refused() {
     let text = std::fs::read_to_string(site.config()).expect("the configuration");
     let text = text.replace("\"heartbeat", "\"enable.auto.commit\" = \"true\"\n\"heartbeat");
     std::fs::write(site.config(), text).expect("the configuration can be written");
-    assert_refused(&site, &[""]);
+    assert_refused(
+        &site,
+        &[
+            "everyframe.toml:7: kafka.consumer.enable.auto.commit: cannot be set here: delivery rests on it, or it has a key of its own",
+        ],
+    );
 }
 
 #[test]
 fn broken_toml_is_placed() {
     let site = Site::start(1);
     site.configure("[intake\n", &shipped_rules(""));
-    assert_refused(&site, &[""]);
+    assert_refused(&site, &["everyframe.toml:12: unclosed table, expected `]`"]);
 }
 
 #[test]
 fn a_file_that_is_not_there_is_named() {
     let site = Site::start(1);
     std::fs::remove_file(site.config()).expect("it is there");
-    assert_refused(&site, &[""]);
+    assert_refused(
+        &site,
+        &[
+            "everyframe.toml: cannot be read: No such file or directory (os error 2); give a configuration with --config FILE",
+        ],
+    );
 }
 
 #[test]

@@ -157,7 +157,10 @@ fn a_frame_that_the_group_passed_over_is_missing_and_named() {
     site.send(&later);
     site.commit(0, 12);
     let _host = site.host_called("host-restarted");
-    let (code, audit) = site.settled_audit();
+    let (code, audit) = wait_for("the last frame's result", || {
+        let (code, audit) = site.audit();
+        (audit["total"]["waiting"] == 0).then_some((code, audit))
+    });
     assert_eq!(code, Some(1), "{audit}");
     assert_eq!((&audit["total"]["sent"], &audit["total"]["results"]), (&13.into(), &11.into()), "{audit}");
     assert_eq!((&audit["total"]["missing"], &audit["total"]["gaps"]), (&2.into(), &1.into()), "{audit}");

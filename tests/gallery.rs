@@ -23,7 +23,7 @@ fn enrolment_refuses_what_would_not_be_recognised_and_names_the_picture() {
     let ended = enrol(&site, "viktor", &[&good, &nobody, &several, &text, &absent]);
     assert_eq!(ended.code, Some(1));
     assert!(ended.out.starts_with(&format!("{}: enrolled, quality 0.", good.display())), "{}", ended.out);
-    assert!(ended.out.ends_with("viktor: 1 samples enrolled, 4 refused\n"), "{}", ended.out);
+    assert!(ended.out.ends_with("viktor: enrolled 1, refused 4\n"), "{}", ended.out);
     let said: Vec<&str> = ended.err.lines().filter(|line| line.starts_with("everyframe: ")).collect();
     assert_eq!(
         said,
@@ -62,14 +62,14 @@ fn people_are_listed_with_their_samples_and_removed() {
 
     assert_eq!(
         site.everyframe(&["gallery", "list"]).well(),
-        "ada  Ada L.  1 samples\nviktor  viktor  2 samples\n"
+        "ada  Ada L.  samples: 1\nviktor  viktor  samples: 2\n"
     );
     assert_eq!(
         site.everyframe(&["gallery", "list", "--json"]).well(),
         "{\"name\":\"Ada L.\",\"person\":\"ada\",\"samples\":1}\n\
          {\"name\":\"viktor\",\"person\":\"viktor\",\"samples\":2}\n"
     );
-    assert_eq!(site.everyframe(&["gallery", "remove", "viktor"]).well(), "viktor: 2 samples erased\n");
+    assert_eq!(site.everyframe(&["gallery", "remove", "viktor"]).well(), "viktor: samples erased: 2\n");
     let again = site.everyframe(&["gallery", "remove", "viktor"]);
     assert_eq!(again.code, Some(1));
     assert!(again.err.ends_with(

@@ -4,7 +4,7 @@ use crate::{PATIENCE, wait_for};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
-use rdkafka::message::{Header, Headers as _, OwnedHeaders};
+use rdkafka::message::{BorrowedMessage, Header, Headers as _, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientConfig, ClientContext, Message as _, Offset, TopicPartitionList};
 use serde_json::Value;
@@ -99,6 +99,16 @@ pub(crate) fn topics(brokers: &str) -> Vec<String> {
     names.filter(|name| !name.starts_with("__")).collect()
 }
 
+/// How many records a topic has had; none if it is not there.
+pub(crate) fn records(brokers: &str, topic: &str) -> i64 {
+    let consumer: BaseConsumer = client(brokers).create().expect("a consumer");
+    let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).expect("the broker answers");
+    let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+    let end =
+        |partition: i32| consumer.fetch_watermarks(topic, partition, PATIENCE).map_or(0, |(_, end)| end);
+    partitions.map(|partition| end(partition.id())).sum()
+}
+
 /// Waits on this thread: rdkafka's futures are woken by librdkafka's own threads.
 fn block_on<F: Future>(future: F) -> F::Output {
     struct Unpark(std::thread::Thread);
@@ -175,6 +185,9 @@ impl ProducerContext for Deliveries {
 /// Follows every partition of a topic from its start.
 pub(crate) struct Follower {
     consumer: BaseConsumer,
+    topic: String,
+    /// By partition: the offset that comes next.
+    next: BTreeMap<i32, i64>,
     pub(crate) records: Vec<Record>,
 }
 
@@ -196,34 +209,53 @@ impl Follower {
             (!partitions.is_empty()).then_some(partitions)
         });
         let mut assignment = TopicPartitionList::new();
-        for partition in partitions {
-            let from_start = assignment.add_partition_offset(topic, partition, Offset::Beginning);
+        for partition in &partitions {
+            let from_start = assignment.add_partition_offset(topic, *partition, Offset::Beginning);
             from_start.expect("a topic can be read from its start");
         }
         consumer.assign(&assignment).expect("partitions can be assigned");
-        Self { consumer, records: Vec::new() }
+        let next = partitions.into_iter().map(|partition| (partition, 0)).collect();
+        Self { consumer, topic: topic.to_owned(), next, records: Vec::new() }
     }
 
-    /// Takes in what has come, waiting a moment for it.
+    /// Takes in all that there is at this moment.
     pub(crate) fn update(&mut self) {
-        let mut patience = Duration::from_millis(100);
-        while let Some(message) = self.consumer.poll(patience) {
-            let Ok(message) = message else { continue };
-            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-            let headers = message.headers().map(|headers| {
-                let pairs =
-                    headers.iter().map(|header| (header.key.to_owned(), text(header.value.unwrap_or(b""))));
-                pairs.collect()
-            });
-            self.records.push(Record {
-                partition: message.partition(),
-                offset: message.offset(),
-                key: message.key().map(text),
-                headers: headers.unwrap_or_default(),
-                value: message.payload().map(<[u8]>::to_vec),
-            });
-            patience = Duration::from_millis(5);
+        let mut ends = BTreeMap::new();
+        for (partition, next) in &self.next {
+            let (_, end) = self
+                .consumer
+                .fetch_watermarks(&self.topic, *partition, PATIENCE)
+                .expect("a topic has an end");
+            if *next < end {
+                ends.insert(*partition, end);
+            }
         }
+        wait_for("records that are there", || {
+            while !ends.is_empty()
+                && let Some(message) = self.consumer.poll(Duration::from_millis(100))
+            {
+                let Ok(message) = message else { continue };
+                let (partition, next) = (message.partition(), message.offset() + 1);
+                self.records.push(record(&message));
+                self.next.insert(partition, next);
+                ends.retain(|of, end| *of != partition || next < *end);
+            }
+            ends.is_empty().then_some(())
+        });
+    }
+}
+
+fn record(message: &BorrowedMessage<'_>) -> Record {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let headers = message.headers().map(|headers| {
+        headers.iter().map(|header| (header.key.to_owned(), text(header.value.unwrap_or(b"")))).collect()
+    });
+    Record {
+        partition: message.partition(),
+        offset: message.offset(),
+        key: message.key().map(text),
+        headers: headers.unwrap_or_default(),
+        value: message.payload().map(<[u8]>::to_vec),
     }
 }
 

@@ -85,12 +85,23 @@ impl Part {
         let _ = self.child.wait();
     }
 
-    /// The most memory it has had, MiB.
+    /// The memory that it has, MiB; its peak is counted from this moment on.
+    pub fn memory_from_now_on(&self) -> u64 {
+        // Linux, proc(5): 5 resets the peak.
+        std::fs::write(format!("/proc/{}/clear_refs", self.id()), "5").expect("a peak can be forgotten");
+        self.memory("VmRSS:")
+    }
+
+    /// The most memory that it has had since, MiB.
     pub fn peak_memory(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
         let kilobytes = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
-        kilobytes.expect("/proc has the peak memory of a running process") >> 10
+        kilobytes.expect("/proc has the memory of a running process") >> 10
     }
 
     fn tail(&self) -> String {

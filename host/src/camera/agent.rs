@@ -55,6 +55,9 @@ impl Agent {
                 match (live, self.repeat && read > 0) {
                     (true, _) => self.reconnect(source, stop),
                     (false, true) => source.rewind()?,
+                    (false, false) if read == 0 => {
+                        return Err(SourceError::NothingRead(source.name().to_owned()));
+                    }
                     (false, false) => break,
                 }
                 continue;

@@ -20,6 +20,11 @@ pub enum SourceError {
     /// OpenCV cannot open it.
     #[error("{0}: cannot be opened as video; is it one, and is it reachable?")]
     NotVideo(String),
+    /// It opens, and gives nothing.
+    #[error(
+        "{0}: opens, but not one picture can be read from it; is it whole, and can its server send parts of it?"
+    )]
+    NothingRead(String),
     /// A folder without pictures.
     #[error("{0}: no .jpg, .jpeg, .png or .webp in this folder")]
     NoPictures(String),
@@ -53,6 +58,11 @@ impl Source {
     pub fn open(name: &str, jpeg_quality: i32) -> Result<Self, SourceError> {
         let kind = if Path::new(name).is_dir() { folder(name)? } else { video(name)? };
         Ok(Self { name: name.to_owned(), kind, jpeg_quality })
+    }
+
+    /// As it was given.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Frames per second, as the source itself says.

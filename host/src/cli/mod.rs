@@ -107,9 +107,18 @@ pub fn main() -> ExitCode {
         Command::Config(arguments) => config::run(arguments),
     };
     ExitCode::from(result.unwrap_or_else(|error| {
-        eprintln!("everyframe: {error:#}");
+        eprintln!("everyframe: {}", said_once(&error));
         if error.is::<ConfigError>() { WRONG_INPUT } else { FAILED }
     }))
+}
+
+/// The error and its causes; what a message already quotes of its cause is not said again.
+fn said_once(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
+        "" => cause,
+        _ if said.contains(&cause) => said,
+        _ => format!("{said}: {cause}"),
+    })
 }
 
 fn start_logging(json: bool) {

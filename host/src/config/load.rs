@@ -88,10 +88,11 @@ impl Loaded {
                     .filter(|key| key.span.contains(&start))
                     .max_by_key(|key| key.path.len())
                     .map_or_else(String::new, |key| key.path.clone()),
-                message: error.message().to_owned(),
+                message: plain(error.message()),
             }])
         })?;
-        let folder = file.parent().unwrap_or(Path::new("")).to_owned();
+        let folder = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        let folder = folder.parent().unwrap_or(Path::new("")).to_owned();
         let absolute = |path: &mut PathBuf| *path = folder.join(&*path);
         config.vision.onnxruntime.iter_mut().for_each(absolute);
         config.vision.models.iter_mut().for_each(absolute);
@@ -162,6 +163,23 @@ fn walk_value(value: &DeValue<'_>, path: &str, text: &str, keys: &mut Vec<Key>) 
     }
 }
 
+/// The parser names what it expected as Rust does; whoever writes TOML need not know Rust.
+fn plain(message: &str) -> String {
+    let Some((found, expected)) = message.rsplit_once("expected ") else { return message.to_owned() };
+    let expected = match expected {
+        "f32" | "f64" => "a number",
+        "u32" | "u64" | "usize" => "a whole number, 0 or more",
+        "i32" | "i64" => "a whole number",
+        "a string" | "path string" => "a text in quotation marks",
+        "a boolean" => "true or false",
+        "a sequence" => "a list",
+        "a map" => "a table",
+        other if other.starts_with("struct ") => "a table",
+        other => other,
+    };
+    format!("{found}expected {expected}")
+}
+
 fn line_of(text: &str, at: usize) -> usize {
     text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count() + 1
 }
@@ -201,6 +219,24 @@ mod tests {
     fn a_wrong_type_is_named_with_its_line() {
         let problem = first_problem(&format!("[vision.detector]\nscore = \"high\"\n{RULES}"));
         assert_eq!((problem.line, problem.key.as_str()), (Some(2), "vision.detector.score"));
+        assert_eq!(problem.message, "invalid type: string \"high\", expected a number");
+    }
+
+    #[test]
+    fn what_was_expected_is_said_without_rust() {
+        for (text, expected) in [
+            ("[intake]\nworkers = -1\n", "expected a whole number, 0 or more"),
+            ("[topics]\npartitions = true\n", "expected a whole number"),
+            ("[topics]\nframes = 1\n", "expected a text in quotation marks"),
+            ("[vision]\nmodels = 1\n", "expected a text in quotation marks"),
+            ("[vision.embedder]\nevery_face = 1\n", "expected true or false"),
+            ("rules = 1\n", "expected a list"),
+            ("kafka = 1\n", "expected a table"),
+            ("kafka.properties = 1\n", "expected a table"),
+        ] {
+            let message = first_problem(text).message;
+            assert!(message.ends_with(expected), "{text}: {message}");
+        }
     }
 
     #[test]
