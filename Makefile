@@ -49,7 +49,7 @@ setup-lint: setup
 setup-bench: setup
 	@scripts/setup.sh python:bench
 
-.PHONY: build build-host build-broker build-rules build-rules-component build-hostile-rule
+.PHONY: build build-host build-broker build-rules build-rules-component build-test-rules
 build: build-rules build-host build-broker ## compile everything, as released
 
 build-rules: setup
@@ -64,11 +64,12 @@ build-rules-component: setup-test
 	CARGO_TARGET_DIR=$(plugins_target) $(cargo) component build $(cargo_flags)
 	$(call collect,$(plugins_target)/wasm32-wasip1/release,$(components)/component)
 
-build-hostile-rule: setup
-	@echo "build: the rule that misbehaves, for the tests"
-	cd tests/fixtures/hostile-rule
-	CARGO_TARGET_DIR=$(plugins_target) cargo build $(cargo_flags) --target wasm32-wasip2
-	install -m 644 $(plugins_target)/wasm32-wasip2/release/hostile_rule.wasm $(components)/
+build-test-rules: setup
+	@echo "build: for the tests: the rule that misbehaves, and the example"
+	for rule in tests/fixtures/hostile-rule examples/rules/after-hours; do
+		(cd $$rule && CARGO_TARGET_DIR=$(plugins_target) cargo build $(cargo_flags) --target wasm32-wasip2)
+	done
+	install -m 644 $(plugins_target)/wasm32-wasip2/release/{hostile_rule,after_hours}.wasm $(components)/
 
 build-host: setup
 	@echo "build: the host"
@@ -95,7 +96,7 @@ test-python: setup-test
 	python -m unittest discover --start-directory scripts/tests
 	python scripts/models.py verify $(EVERYFRAME_CACHE)/models
 
-test-host: build build-rules-component build-hostile-rule
+test-host: build build-rules-component build-test-rules
 	@echo "test: the host, and all of it end to end"
 	$(cargo) test $(cargo_flags)
 

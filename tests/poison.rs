@@ -17,9 +17,6 @@ fn a_frame_that_is_no_picture_is_parked_and_those_around_it_are_processed() {
     let mut huge_jpeg = man[0].clone();
     let header = huge_jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).expect("a baseline JPEG");
     huge_jpeg[header + 5..header + 9].copy_from_slice(&[0x4e, 0x20, 0x4e, 0x20]);
-    let mut damaged = man[0].clone();
-    let middle = damaged.len() / 2;
-    damaged[middle..middle + 2000].fill(0x55);
 
     let picture = |bytes: &[u8]| Some(bytes.to_vec());
     // What is sent, and the reason for which it is parked; none for what is processed.
@@ -93,4 +90,32 @@ fn a_backlog_of_large_frames_does_not_fill_the_memory() {
     site.wait_for_records(Topic::Results, frames.len());
     let memory = host.peak_memory().saturating_sub(before);
     assert!(memory < 120, "the host grew by {memory} MiB");
+}
+
+#[test]
+fn what_was_parked_can_be_listed_by_camera_and_reason_and_saved() {
+    let site = Site::start(1);
+    let _host = site.host();
+    site.send(&[
+        Frame::of("gate", b"I am no picture"),
+        Frame::of("gate", b""),
+        Frame::of("yard", b"neither am I"),
+        Frame::of("yard", &pictures::grey(64, 64)),
+    ]);
+    site.settled_audit();
+    let list = |words: &[&str]| {
+        let words = [&["dead-letters"], words].concat();
+        site.everyframe(&words).well()
+    };
+    let all = list(&[]);
+    assert!(
+        all.contains("  gate  0/0  15 bytes  not-a-picture: ") && all.ends_with("dead letters: 3\n"),
+        "{all}"
+    );
+    assert!(list(&["--reason", "empty"]).ends_with("dead letters: 1\n"));
+    let letter = list(&["--camera", "yard", "--json", "--save", "parked"]);
+    assert!(letter.contains(r#""offset":2"#) && letter.lines().count() == 1, "{letter}");
+    let saved = std::fs::read_dir(site.folder().join("parked")).expect("a folder").flatten();
+    let saved: Vec<_> = saved.map(|file| std::fs::read(file.path()).expect("a file")).collect();
+    assert_eq!(saved, [b"neither am I"]);
 }

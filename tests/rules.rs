@@ -25,7 +25,7 @@ const MISDEEDS: [(&str, Option<&str>); 17] = [
 ];
 
 fn hostile(settings: &str) -> String {
-    rule("who", "matching-policy", &places::hostile_rule(), settings)
+    rule("who", "matching-policy", &places::other_rule("hostile_rule"), settings)
 }
 
 #[test]
@@ -137,4 +137,32 @@ fn rules_built_by_cargo_component_judge_as_the_others_do() {
     assert_eq!((&face["decision"], face["stranger"]["id"].is_string()), (&"unknown".into(), true), "{last}");
     let alerts = site.wait_for_records(Topic::Alerts, 1);
     assert_eq!(alerts[0].json()["data"]["kind"], "first-seen");
+}
+
+#[test]
+fn the_example_rule_alerts_once_an_hour_and_camera_outside_its_hours() {
+    let site = Site::start(1);
+    let hours = |opens, closes| {
+        let settings = format!("opens = {opens}\ncloses = {closes}");
+        shipped_rules("") + &rule("hours", "alerting", &places::other_rule("after_hours"), &settings)
+    };
+    let alerts_of_the_rule = || {
+        let alerts = site.read(Topic::Alerts).into_iter().map(|record| record.json());
+        alerts.filter(|alert| alert["data"]["rule"] == "hours").collect::<Vec<_>>()
+    };
+    // Open round the clock, then never: whatever the time is when this runs.
+    site.configure("", &hours(0, 24));
+    let host = site.host();
+    site.send(&Frame::stream("door", &pictures::man()[..20]));
+    site.wait_for_records(Topic::Results, 20);
+    assert_eq!(host.terminate().code, Some(0));
+    assert_eq!(alerts_of_the_rule(), Vec::<serde_json::Value>::new());
+
+    site.configure("", &hours(0, 0));
+    let _host = site.host_called("host-after-hours");
+    site.send(&Frame::stream("door", &pictures::man()[..20]));
+    site.wait_for_records(Topic::Results, 40);
+    let alerts = alerts_of_the_rule();
+    assert_eq!(alerts.len(), 1, "{alerts:?}");
+    assert_eq!(alerts[0]["data"]["text"], "Somebody in sight at door after hours");
 }

@@ -35,10 +35,10 @@ pub fn rule_by_cargo_component(name: &str) -> PathBuf {
     there(folder.join(name).with_extension("wasm"), "make build-rules-component")
 }
 
-/// The rule that misbehaves.
-pub fn hostile_rule() -> PathBuf {
+/// A component of a rule that is not shipped: `hostile_rule`, `after_hours`.
+pub fn other_rule(name: &str) -> PathBuf {
     let folder = rule("alerting").parent().expect("a component lies in a folder").to_owned();
-    there(folder.with_file_name("hostile_rule.wasm"), "make build-hostile-rule")
+    there(folder.with_file_name(name).with_extension("wasm"), "make build-test-rules")
 }
 
 /// Something that the set-up put into the cache: `footage/single_face.mp4`.
