@@ -130,7 +130,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
 
 /// Sends frames in order and returns where each came to stand.
 pub(crate) fn send(brokers: &str, topic: &str, frames: &[Frame]) -> Vec<(i32, i64)> {
-    let places = Arc::new(Mutex::new(vec![None; frames.len()]));
+    let places: Places = Arc::new(Mutex::new(vec![None; frames.len()]));
     let producer: ThreadedProducer<Deliveries> = client(brokers)
         .set("acks", "all")
         .set("enable.idempotence", "true")
@@ -167,7 +167,10 @@ pub(crate) fn send(brokers: &str, topic: &str, frames: &[Frame]) -> Vec<(i32, i6
     places.iter().map(|place| place.expect("every frame has its place")).collect()
 }
 
-struct Deliveries(Arc<Mutex<Vec<Option<(i32, i64)>>>>);
+/// Where each frame came to stand, once it has.
+type Places = Arc<Mutex<Vec<Option<(i32, i64)>>>>;
+
+struct Deliveries(Places);
 
 impl ClientContext for Deliveries {}
 
