@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fast_face_is_followed_by_its_centre_but_never_takes_anothers_place() {
+    fn a_fast_face_is_followed_by_its_centre_and_never_takes_the_place_of_another() {
         let mut tracker = tracker(|_| ());
         tracker.follow(0, 1, &[face(0.0, 0.0, 100.0)], &[0.5]);
         assert_eq!(ids(&tracker.follow(100, 2, &[face(80.0, 0.0, 100.0)], &[0.5])), [1]);
