@@ -22,6 +22,8 @@ plugins_target := $(CARGO_TARGET_DIR)/plugins
 # What the set-up installed comes first: cargo component, kcat, and a Python that has confluent-kafka.
 export PATH := $(EVERYFRAME_CACHE)/tools/bin:$(EVERYFRAME_CACHE)/python/bin:$(PATH)
 rules := matching_policy unknown_person alerting
+other_rules := tests/fixtures/hostile-rule examples/rules/after-hours
+workspaces := . plugins $(other_rules)
 
 # The broker has dependencies which declare a newer Rust than they need.
 host := -p everyframe
@@ -66,7 +68,7 @@ build-rules-component: setup-test
 
 build-test-rules: setup
 	@echo "build: for the tests: the rule that misbehaves, and the example"
-	for rule in tests/fixtures/hostile-rule examples/rules/after-hours; do
+	for rule in $(other_rules); do
 		(cd $$rule && CARGO_TARGET_DIR=$(plugins_target) cargo build $(cargo_flags) --target wasm32-wasip2)
 	done
 	install -m 644 $(plugins_target)/wasm32-wasip2/release/{hostile_rule,after_hours}.wasm $(components)/
@@ -102,8 +104,7 @@ test-host: build build-rules-component build-test-rules
 
 .PHONY: format
 format: setup-lint ## lay out Rust and TOML as the linters want them
-	cargo fmt --all
-	(cd plugins && cargo fmt --all)
+	for workspace in $(workspaces); do (cd $$workspace && cargo fmt --all); done
 	taplo fmt
 
 .PHONY: lint lint-text lint-rust
@@ -111,8 +112,7 @@ lint: lint-text lint-rust ## formatting, clippy, spelling, licences of the depen
 
 lint-text: setup-lint
 	@echo "lint: formatting, spelling, scripts"
-	cargo fmt --all --check
-	(cd plugins && cargo fmt --all --check)
+	for workspace in $(workspaces); do (cd $$workspace && cargo fmt --all --check); done
 	typos
 	taplo fmt --check
 	shellcheck --external-sources .ci/run $$(git ls-files '*.sh')

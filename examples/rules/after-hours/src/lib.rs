@@ -37,8 +37,9 @@ impl rule::Guest for AfterHours {
             name: "after-hours".into(),
             version: env!("CARGO_PKG_VERSION").into(),
             about: "Raises an alert for anybody seen outside opening hours, once an hour and camera.".into(),
-            settings_schema: r#"{"type":"object","properties":{"opens":{"type":"integer"},"closes":{"type":"integer"}}}"#
-                .into(),
+            settings_schema:
+                r#"{"type":"object","properties":{"opens":{"type":"integer"},"closes":{"type":"integer"}}}"#
+                    .into(),
         }
     }
 
@@ -47,7 +48,11 @@ impl rule::Guest for AfterHours {
             Ok(settings) => SETTINGS.set(settings),
             Err(error) => {
                 let message = error.to_string();
-                return vec![rule::Diagnostic { severity: rule::Severity::Error, key: String::new(), message }];
+                return vec![rule::Diagnostic {
+                    severity: rule::Severity::Error,
+                    key: String::new(),
+                    message,
+                }];
             }
         }
         Vec::new()
