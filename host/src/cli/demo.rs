@@ -6,6 +6,8 @@ use crate::audit::audit;
 use crate::camera::Source;
 use crate::config::Loaded;
 use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -81,7 +83,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let until = arguments.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     while cameras.iter_mut().any(Part::is_running) {
         if stop.load(Ordering::Relaxed) || until.is_some_and(|until| Instant::now() > until) {
-            cameras.iter().for_each(Part::terminate);
+            cameras.iter_mut().for_each(Part::terminate);
         }
         host.check()?;
         std::thread::sleep(Duration::from_millis(100));
@@ -140,20 +142,22 @@ struct Part {
     name: String,
     child: Child,
     log: PathBuf,
+    asked_to_end: bool,
 }
 
 impl Part {
     fn start(name: &str, folder: &Path, words: &[&str]) -> Result<Self> {
         let log = folder.join(format!("{name}.log"));
         let file = std::fs::File::create(&log)?;
-        let child = Command::new(std::env::current_exe()?)
-            .args(words)
-            .stdin(Stdio::null())
-            .stdout(file.try_clone()?)
-            .stderr(file)
-            .spawn()
-            .with_context(|| format!("cannot start {name}"))?;
-        Ok(Self { name: name.to_owned(), child, log })
+        let mut command = Command::new(std::env::current_exe()?);
+        // Ctrl-C is for the demo, which asks its parts to end; and they end when it is killed.
+        command.process_group(0).args(words).stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+        // SAFETY: between fork and exec, only a system call is made.
+        unsafe {
+            command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::TERM))?));
+        }
+        let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
+        Ok(Self { name: name.to_owned(), child, log, asked_to_end: false })
     }
 
     fn is_running(&mut self) -> bool {
@@ -165,9 +169,13 @@ impl Part {
         if self.is_running() { Ok(()) } else { Err(self.failed("ended early")) }
     }
 
-    fn terminate(&self) {
-        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw) {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    /// Asks once: a second signal would end it at once, with what it has begun.
+    fn terminate(&mut self) {
+        if std::mem::replace(&mut self.asked_to_end, true) {
+            return;
+        }
+        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, Signal::TERM);
         }
     }
 
