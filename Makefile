@@ -67,7 +67,8 @@ build-rules-component: setup-test
 build-hostile-rule: setup
 	@echo "build: the rule that misbehaves, for the tests"
 	cd tests/fixtures/hostile-rule
-	CARGO_TARGET_DIR=$(plugins_target) cargo build $(cargo_flags) --target wasm32-wasip2
+	CARGO_TARGET_DIR=$(plugins_target) $(cargo) build $(cargo_flags) --target wasm32-wasip2
+	mkdir -p $(components)
 	install -m 644 $(plugins_target)/wasm32-wasip2/release/hostile_rule.wasm $(components)/
 
 build-host: setup

@@ -9,6 +9,9 @@ fn huge_png() -> Vec<u8> {
     png
 }
 
+/// A name, what is sent, and the reason for which it is parked; none for what is processed.
+type Case = (&'static str, Option<Vec<u8>>, Option<&'static str>);
+
 #[test]
 fn a_frame_that_is_no_picture_is_parked_and_those_around_it_are_processed() {
     let man = pictures::man();
@@ -22,8 +25,7 @@ fn a_frame_that_is_no_picture_is_parked_and_those_around_it_are_processed() {
     damaged[middle..middle + 2000].fill(0x55);
 
     let picture = |bytes: &[u8]| Some(bytes.to_vec());
-    // What is sent, and the reason for which it is parked; none for what is processed.
-    let cases: Vec<(&str, Option<Vec<u8>>, Option<&str>)> = vec![
+    let cases: Vec<Case> = vec![
         ("empty", picture(b""), Some("empty")),
         ("tombstone", None, Some("empty")),
         ("truncated", picture(&man[1][..man[1].len() / 2]), Some("truncated")),
@@ -85,7 +87,7 @@ fn a_backlog_of_large_frames_does_not_fill_the_memory() {
     site.configure("[intake]\nlane_bytes = 8388608\n", &shipped_rules(""));
     let noise = pictures::noise(2600, 2000);
     let frames: Vec<Frame> = (0..24).map(|_| Frame::of("gate", &noise)).collect();
-    let backlog = frames.len() * noise.len() >> 20;
+    let backlog = (frames.len() * noise.len()) >> 20;
     assert!(backlog > 110, "{backlog} MiB");
     let host = site.host();
     let before = host.memory_from_now_on();
