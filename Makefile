@@ -19,6 +19,7 @@ export EVERYFRAME_PLUGINS ?= $(CARGO_TARGET_DIR)/components/wasip2
 
 components := $(CARGO_TARGET_DIR)/components
 plugins_target := $(CARGO_TARGET_DIR)/plugins
+hostile_target := $(CARGO_TARGET_DIR)/hostile-rule
 # What the set-up installed comes first: cargo component, kcat, and a Python that has confluent-kafka.
 export PATH := $(EVERYFRAME_CACHE)/tools/bin:$(EVERYFRAME_CACHE)/python/bin:$(PATH)
 rules := matching_policy unknown_person alerting
@@ -67,9 +68,9 @@ build-rules-component: setup-test
 build-hostile-rule: setup
 	@echo "build: the rule that misbehaves, for the tests"
 	cd tests/fixtures/hostile-rule
-	CARGO_TARGET_DIR=$(plugins_target) $(cargo) build $(cargo_flags) --target wasm32-wasip2
+	CARGO_TARGET_DIR=$(hostile_target) $(cargo) build $(cargo_flags) --target wasm32-wasip2
 	mkdir -p $(components)
-	install -m 644 $(plugins_target)/wasm32-wasip2/release/hostile_rule.wasm $(components)/
+	install -m 644 $(hostile_target)/wasm32-wasip2/release/hostile_rule.wasm $(components)/
 
 build-host: setup
 	@echo "build: the host"
