@@ -27,6 +27,7 @@ workspaces := . plugins $(other_rules)
 
 # The broker has dependencies which declare a newer Rust than they need.
 host := -p everyframe
+tests := -p everyframe-tests
 broker := -p everyframe-broker --ignore-rust-version
 cargo := $(CURDIR)/scripts/cargo.sh
 cargo_flags := --release --locked
@@ -68,10 +69,13 @@ build-rules-component: setup-test
 
 build-test-rules: setup
 	@echo "build: for the tests: the rule that misbehaves, and the example"
+	mkdir -p $(components)
 	for rule in $(other_rules); do
-		(cd $$rule && CARGO_TARGET_DIR=$(plugins_target) cargo build $(cargo_flags) --target wasm32-wasip2)
+		# A target folder each: what cargo finds fresh there was built from this rule and nothing else.
+		target=$(CARGO_TARGET_DIR)/$$(basename $$rule)
+		(cd $$rule && CARGO_TARGET_DIR=$$target $(cargo) build $(cargo_flags) --target wasm32-wasip2)
+		install -m 644 $$target/wasm32-wasip2/release/*.wasm $(components)/
 	done
-	install -m 644 $(plugins_target)/wasm32-wasip2/release/{hostile_rule,after_hours}.wasm $(components)/
 
 build-host: setup
 	@echo "build: the host"
@@ -100,7 +104,9 @@ test-python: setup-test
 
 test-host: build build-rules-component build-test-rules
 	@echo "test: the host, and all of it end to end"
-	$(cargo) test $(cargo_flags)
+	# One at a time: together, the tests' dependencies would switch on features that wasmtime would be compiled anew for.
+	$(cargo) test $(cargo_flags) $(host)
+	$(cargo) test $(cargo_flags) $(tests)
 
 .PHONY: format
 format: setup-lint ## lay out Rust and TOML as the linters want them
@@ -120,7 +126,8 @@ lint-text: setup-lint
 lint-rust: setup-lint
 	@echo "lint: clippy, licences and sources of the dependencies"
 	# Not the broker: its one file is not worth checking 437 dependencies a second time.
-	$(cargo) clippy $(cargo_flags) --all-targets -- -D warnings
+	$(cargo) clippy $(cargo_flags) $(host) --all-targets -- -D warnings
+	$(cargo) clippy $(cargo_flags) $(tests) --all-targets -- -D warnings
 	(cd plugins && CARGO_TARGET_DIR=$(plugins_target) $(cargo) clippy $(cargo_flags) --all-targets -- -D warnings)
 	for manifest in Cargo.toml plugins/Cargo.toml; do
 		cargo fetch --quiet --locked --manifest-path $$manifest

@@ -9,6 +9,9 @@ fn huge_png() -> Vec<u8> {
     png
 }
 
+/// A name, what is sent, and the reason for which it is parked; none for what is processed.
+type Case = (&'static str, Option<Vec<u8>>, Option<&'static str>);
+
 #[test]
 fn a_frame_that_is_no_picture_is_parked_and_those_around_it_are_processed() {
     let man = pictures::man();
@@ -19,9 +22,7 @@ fn a_frame_that_is_no_picture_is_parked_and_those_around_it_are_processed() {
     huge_jpeg[header + 5..header + 9].copy_from_slice(&[0x4e, 0x20, 0x4e, 0x20]);
 
     let picture = |bytes: &[u8]| Some(bytes.to_vec());
-    // What is sent, and the reason for which it is parked; none for what is processed.
-    type Case<'a> = (&'a str, Option<Vec<u8>>, Option<&'a str>);
-    let cases: Vec<Case<'_>> = vec![
+    let cases: Vec<Case> = vec![
         ("empty", picture(b""), Some("empty")),
         ("tombstone", None, Some("empty")),
         ("truncated", picture(&man[1][..man[1].len() / 2]), Some("truncated")),

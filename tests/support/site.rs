@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// One of the topics that the product writes.
@@ -39,6 +40,9 @@ impl Topic {
 }
 
 const GROUP: &str = "everyframe";
+
+/// Longer than a killed host's partitions are without one.
+const STILL: Duration = Duration::from_secs(20);
 
 /// A broker with its data in a temporary folder, and a configuration that names it. A broker starts in a twentieth
 /// of a second, so that each test has its own.
@@ -192,11 +196,17 @@ impl Site {
 
     /// Waits until every frame sent is accounted for, and gives the account: exit status and JSON.
     pub fn settled_audit(&self) -> (Option<i32>, Value) {
-        // Asking for the ends of the topics costs nothing; the audit reads them all.
+        // Asking for the ends of the topics costs nothing; the audit reads them all. When nothing moves any more, it
+        // says what is missing.
         let end = |topic: Topic| kafka::records(&self.address, topic.name());
-        wait_for("every frame to be processed or parked", || {
-            (end(Topic::Results) + end(Topic::DeadLetters) >= end(Topic::Frames)).then_some(())
-        });
+        let (mut done, mut still_since) = (0, Instant::now());
+        while done < end(Topic::Frames) && still_since.elapsed() < STILL {
+            std::thread::sleep(Duration::from_millis(50));
+            let now = end(Topic::Results) + end(Topic::DeadLetters);
+            if now != std::mem::replace(&mut done, now) {
+                still_since = Instant::now();
+            }
+        }
         wait_for("every frame to be accounted for", || {
             let (code, report) = self.audit();
             (report["total"]["waiting"] == 0).then_some((code, report))
