@@ -2,7 +2,7 @@
 
 use super::{Connection, DONE, FAILED};
 use crate::gallery::{Sample, read, remove};
-use crate::kafka::Producer;
+use crate::kafka::{Producer, ensure, everyframe_topics};
 use anyhow::Result;
 use std::collections::BTreeMap;
 
@@ -34,7 +34,10 @@ enum Command {
 pub fn run(arguments: Arguments) -> Result<u8> {
     match arguments.command {
         Command::List { json, connection } => {
-            let samples = read(&connection.config()?)?;
+            let config = connection.config()?;
+            // Before the first host or enrolment there is no topic yet; then nobody is enrolled.
+            super::runtime()?.block_on(ensure(&config.kafka, &everyframe_topics(&config)))?;
+            let samples = read(&config)?;
             let mut people: BTreeMap<&str, Vec<&Sample>> = BTreeMap::new();
             samples.values().for_each(|sample| people.entry(&sample.person).or_default().push(sample));
             for (person, samples) in &people {
