@@ -98,7 +98,7 @@ impl Narrator {
     pub fn summary(&mut self) -> Option<String> {
         let Counts { frames, faces, alerts, parked } = std::mem::take(&mut self.since_summary);
         let text =
-            format!("            {frames} more frames · {faces} faces · {alerts} alerts · {parked} parked");
+            format!("            more frames {frames} · faces {faces} · alerts {alerts} · parked {parked}");
         (frames + alerts + parked > 0).then(|| self.paint("2", &text))
     }
 
