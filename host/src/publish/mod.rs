@@ -112,11 +112,6 @@ impl Publisher {
             }
         }
     }
-
-    /// Waits until everything sent is acknowledged.
-    pub fn flush(&self, timeout: std::time::Duration) -> Result<(), BrokerError> {
-        self.producer.flush(timeout)
-    }
 }
 
 /// Our events are plain structs with text keys and finite numbers (the rules' answers are checked for that), so
