@@ -35,7 +35,7 @@ const WRONG_INPUT: u8 = 2;
 struct Arguments {
     #[command(subcommand)]
     command: Command,
-    /// Log as JSON, for machines. What is logged: RUST_LOG, `info` by default.
+    /// Log as JSON, for machines. What is logged: RUST_LOG; by default `info` for `run` and `camera`, else `warn`.
     #[arg(long, global = true)]
     log_json: bool,
 }
@@ -93,7 +93,9 @@ impl Connection {
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    start_logging(arguments.log_json);
+    // What runs for long tells what it does; of the others, only what is odd is news.
+    let is_service = matches!(arguments.command, Command::Run(_) | Command::Camera(_));
+    start_logging(arguments.log_json, if is_service { "info,librdkafka=warn" } else { "warn" });
     let result = match arguments.command {
         Command::Run(arguments) => run::run(arguments),
         Command::Camera(arguments) => camera::run(arguments),
@@ -121,9 +123,9 @@ fn said_once(error: &anyhow::Error) -> String {
     })
 }
 
-fn start_logging(json: bool) {
+fn start_logging(json: bool, default: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

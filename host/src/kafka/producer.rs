@@ -54,11 +54,12 @@ impl Producer {
                 ("queue.buffering.max.kbytes", "65536"),
             ],
         );
-        let inner: BaseProducer<Deliveries> = config
-            .create_with_context(Deliveries)
-            .map_err(|error| BrokerError::from_rdkafka(error, &settings.brokers))?;
-        let inner = Arc::new(inner);
         let stop = Arc::new(AtomicBool::new(false));
+        let inner: BaseProducer<Deliveries> =
+            config
+                .create_with_context(Deliveries { stop: stop.clone() })
+                .map_err(|error| BrokerError::from_rdkafka(error, &settings.brokers))?;
+        let inner = Arc::new(inner);
         let polling = std::thread::Builder::new().name("acknowledgements".into()).spawn({
             let (inner, stop) = (inner.clone(), stop.clone());
             move || {
@@ -122,11 +123,15 @@ impl Drop for Producer {
     }
 }
 
-struct Deliveries;
+struct Deliveries {
+    stop: Arc<AtomicBool>,
+}
 
 impl ClientContext for Deliveries {
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(%error, "producer: {reason}");
+        if !self.stop.load(Ordering::Relaxed) {
+            tracing::warn!(%error, "producer: {reason}");
+        }
     }
 }
 
