@@ -239,3 +239,37 @@ fn hostile_bytes_leave_a_worker_as_good_as_new() {
     }
     assert_eq!(worker.detect(&frame).unwrap().detections, before);
 }
+
+/// The processors on which the kernel may run a thread: a line of its `status`.
+fn processors_allowed(thread: &str) -> String {
+    let status = std::fs::read_to_string(format!("/proc/self/task/{thread}/status")).unwrap_or_default();
+    status.lines().find(|line| line.starts_with("Cpus_allowed_list")).unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_worker_may_run_on_every_processor_also_while_a_model_runs() {
+    // OpenVINO pins, if it is let, the thread that calls it, and every worker to the same processor.
+    for provider in [Provider::Cpu, Provider::Openvino, Provider::OpenvinoBf16] {
+        let mut settings = VisionSettings::default();
+        settings.detector.provider = provider;
+        let Ok(vision) = Vision::load(&settings, &cache()) else { continue };
+        let mut worker = vision.worker().unwrap();
+        let frame = frames("single_face.mp4").swap_remove(0);
+        let (name, names) = std::sync::mpsc::channel();
+        let running = std::thread::spawn(move || {
+            let thread = std::fs::read_link("/proc/thread-self").unwrap();
+            name.send(thread.file_name().unwrap().to_string_lossy().into_owned()).unwrap();
+            for _ in 0..40 {
+                worker.detect(&frame).unwrap();
+            }
+        });
+        let (thread, all) = (names.recv().unwrap(), processors_allowed(&std::process::id().to_string()));
+        let mut seen = BTreeSet::new();
+        while !running.is_finished() {
+            seen.insert(processors_allowed(&thread));
+        }
+        running.join().unwrap();
+        seen.remove("");
+        assert_eq!(seen, BTreeSet::from([all]), "{provider}");
+    }
+}
