@@ -6,8 +6,8 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use everyframe::config::{Limits, RuleKind, RuleSettings};
-use everyframe::face::{Candidate, Detection, Embedding, Face, Point, Rect, Track};
-use everyframe::rules::{FrameFacts, Memory, People, Person, Rules};
+use everyframe::face::{Candidate, Detection, Embedding, Face, Person, Point, Rect, Track};
+use everyframe::rules::{FrameFacts, Memory, People, Rules};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;

@@ -82,6 +82,17 @@ pub struct Candidate {
     pub similarity: f32,
 }
 
+/// An enrolled person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// The id.
+    pub id: String,
+    /// The name to show; the id if none was given.
+    pub name: String,
+    /// How many samples are enrolled.
+    pub samples: u32,
+}
+
 /// One face followed through the frames of one camera.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Track {

@@ -12,6 +12,7 @@ pub mod event;
 pub mod face;
 pub mod frame;
 pub mod gallery;
+mod hexadecimal;
 pub mod intake;
 pub mod judgement;
 pub mod kafka;

@@ -1,7 +1,7 @@
 //! The embedded broker as a child process, for `demo` and `bench`.
 
 use crate::config::Config;
-use crate::kafka::{ensure, everyframe_topics};
+use crate::kafka::ensure;
 use anyhow::{Context as _, Result, bail};
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
@@ -49,7 +49,7 @@ impl EmbeddedBroker {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        Ok(runtime.block_on(ensure(&config.kafka, &everyframe_topics(config)))?)
+        Ok(runtime.block_on(ensure(config))?)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Connection, DONE, FAILED};
 use crate::camera::{Agent, Source};
-use crate::kafka::{Producer, ensure, everyframe_topics};
+use crate::kafka::{Producer, ensure};
 use anyhow::Result;
 
 #[derive(clap::Args)]
@@ -34,7 +34,7 @@ pub fn run(arguments: Arguments) -> Result<u8> {
     let mut source = Source::open(&arguments.source, arguments.quality)?;
     let runtime = super::runtime()?;
     let stop = super::stop_on_signal(&runtime);
-    runtime.block_on(ensure(&config.kafka, &everyframe_topics(&config)))?;
+    runtime.block_on(ensure(&config))?;
     let producer = Producer::new(&config.kafka)?;
     let agent = Agent {
         camera: arguments.id,

@@ -3,7 +3,8 @@
 use super::{Connection, DONE, FAILED};
 use crate::config::Config;
 use crate::gallery::{Sample, store};
-use crate::kafka::{Producer, ensure, everyframe_topics};
+use crate::hexadecimal::hexadecimal;
+use crate::kafka::{Producer, ensure};
 use crate::vision::{Vision, Worker, quality};
 use anyhow::{Result, anyhow, bail};
 use sha2::{Digest as _, Sha256};
@@ -32,7 +33,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<u8> {
     let config = arguments.connection.config()?;
     let runtime = super::runtime()?;
-    runtime.block_on(ensure(&config.kafka, &everyframe_topics(&config)))?;
+    runtime.block_on(ensure(&config))?;
     let vision = Vision::load(&config.vision, &super::cache_folder()?)?;
     let mut worker = vision.worker()?;
     let producer = Producer::new(&config.kafka)?;
@@ -83,7 +84,7 @@ fn enrol(
         source: picture.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
         enrolled_at: SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as i64,
     };
-    let digest: String = Sha256::digest(&bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    store(producer, &config.topics.gallery, &digest, &sample)?;
+    let id = hexadecimal(&Sha256::digest(&bytes)[..8]);
+    store(producer, &config.topics.gallery, &id, &sample)?;
     Ok(quality)
 }

@@ -2,7 +2,7 @@
 
 use super::{Connection, DONE, FAILED};
 use crate::gallery::{Sample, read, remove};
-use crate::kafka::{Producer, ensure, everyframe_topics};
+use crate::kafka::{Producer, ensure};
 use anyhow::Result;
 use std::collections::BTreeMap;
 
@@ -36,7 +36,7 @@ pub fn run(arguments: Arguments) -> Result<u8> {
         Command::List { json, connection } => {
             let config = connection.config()?;
             // Before the first host or enrolment there is no topic yet; then nobody is enrolled.
-            super::runtime()?.block_on(ensure(&config.kafka, &everyframe_topics(&config)))?;
+            super::runtime()?.block_on(ensure(&config))?;
             let samples = read(&config)?;
             let mut people: BTreeMap<&str, Vec<&Sample>> = BTreeMap::new();
             samples.values().for_each(|sample| people.entry(&sample.person).or_default().push(sample));

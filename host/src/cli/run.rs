@@ -2,7 +2,7 @@
 
 use super::DONE;
 use crate::config::Loaded;
-use crate::kafka::{ensure, everyframe_topics};
+use crate::kafka::ensure;
 use crate::rules::Rules;
 use crate::run::{Host, Snapshot};
 use anyhow::Result;
@@ -29,7 +29,7 @@ pub fn run(arguments: Arguments) -> Result<u8> {
         .map_err(|error| super::config::explained(&loaded, error))?;
     let stop = super::stop_on_signal(&runtime);
     let config = &loaded.config;
-    runtime.block_on(ensure(&config.kafka, &everyframe_topics(config)))?;
+    runtime.block_on(ensure(config))?;
     let host = Host::start(config, rules, &super::cache_folder()?, stop.clone())?;
     tracing::info!(
         "at least once: a frame cut short by a crash is done again, and its records are recognisable by their ids"

@@ -1,19 +1,8 @@
 //! The search: exact, by cosine, over all samples of one embedding model.
 
 use super::Sample;
-use crate::face::{Candidate, Embedding};
+use crate::face::{Candidate, Embedding, Person};
 use std::collections::BTreeMap;
-
-/// An enrolled person.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Person {
-    /// The id.
-    pub id: String,
-    /// The name to show.
-    pub name: String,
-    /// How many samples are enrolled.
-    pub samples: u32,
-}
 
 /// The people and their embeddings at one moment; never changed, replaced as a whole.
 #[derive(Debug, Default)]

@@ -3,5 +3,5 @@
 mod index;
 mod topic;
 
-pub use index::{Index, Person};
+pub use index::Index;
 pub use topic::{Gallery, GalleryError, Sample, read, remove, store};

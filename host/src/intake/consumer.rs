@@ -116,12 +116,15 @@ impl Intake {
         self.paused.retain(|partition| assigned.contains(partition));
         for partition in assigned {
             let bytes = self.downstream.bytes(partition);
-            let mut one = TopicPartitionList::new();
-            one.add_partition(&self.topic, partition);
+            let only = || {
+                let mut list = TopicPartitionList::new();
+                list.add_partition(&self.topic, partition);
+                list
+            };
             if bytes >= self.lane_bytes && self.paused.insert(partition) {
-                self.consumer.pause(&one).map_err(failed)?;
+                self.consumer.pause(&only()).map_err(failed)?;
             } else if bytes <= self.lane_bytes / 2 && self.paused.remove(&partition) {
-                self.consumer.resume(&one).map_err(failed)?;
+                self.consumer.resume(&only()).map_err(failed)?;
             }
         }
         Ok(())

@@ -6,8 +6,8 @@ mod topics;
 
 pub use producer::{Delivery, Producer, Record};
 pub use reader::{Reader, Received, committed};
+pub use topics::ensure;
 pub(crate) use topics::partitions;
-pub use topics::{Kept, Topic, ensure, everyframe_topics};
 
 use crate::config::KafkaSettings;
 use rdkafka::ClientConfig;
@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 pub const MAX_RECORD_BYTES: usize = 16 << 20;
 
 /// What can go wrong with Kafka, and what to do.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum BrokerError {
     /// No broker answers.
     #[error("no broker answers at {brokers}: {reason}; is it running, and is [kafka] brokers right?")]

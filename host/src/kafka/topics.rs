@@ -1,7 +1,7 @@
 //! The topics: named, described, created.
 
 use super::{BrokerError, MAX_RECORD_BYTES, producer};
-use crate::config::{Config, KafkaSettings};
+use crate::config::Config;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -12,7 +12,7 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long a topic's records stay.
 #[derive(Debug, Clone, Copy)]
-pub enum Kept {
+enum Kept {
     /// For so many hours, and at most so many bytes for each partition.
     For {
         /// Hours.
@@ -26,17 +26,17 @@ pub enum Kept {
 
 /// A topic to create.
 #[derive(Debug, Clone)]
-pub struct Topic {
+struct Topic {
     /// Its name.
-    pub name: String,
+    name: String,
     /// How many partitions it gets.
-    pub partitions: i32,
+    partitions: i32,
     /// How long its records stay.
-    pub kept: Kept,
+    kept: Kept,
 }
 
 /// The five topics of a configuration.
-pub fn everyframe_topics(config: &Config) -> Vec<Topic> {
+fn topics(config: &Config) -> Vec<Topic> {
     const GIB: u64 = 1 << 30;
     let topic = |name: &String, partitions, kept| Topic { name: name.clone(), partitions, kept };
     vec![
@@ -48,15 +48,17 @@ pub fn everyframe_topics(config: &Config) -> Vec<Topic> {
     ]
 }
 
-/// Creates those topics that are not there yet, with the cluster's default replication.
-pub async fn ensure(settings: &KafkaSettings, topics: &[Topic]) -> Result<(), BrokerError> {
+/// Creates those topics of a configuration that are not there yet, with the cluster's default replication.
+pub async fn ensure(config: &Config) -> Result<(), BrokerError> {
+    let settings = &config.kafka;
     let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
     let admin: AdminClient<DefaultClientContext> = producer(settings, &[]).create().map_err(failed)?;
     // Only what is missing is asked for: where everything is there, no right to create topics is needed. All topics are
     // listed, because a broker may create one that is asked for by name.
     let metadata = admin.inner().fetch_metadata(None, TIMEOUT).map_err(failed)?;
     let there: Vec<&str> = metadata.topics().iter().map(|topic| topic.name()).collect();
-    let topics: Vec<&Topic> = topics.iter().filter(|topic| !there.contains(&topic.name.as_str())).collect();
+    let missing = |topic: &Topic| !there.contains(&topic.name.as_str());
+    let topics: Vec<Topic> = topics(config).into_iter().filter(missing).collect();
     if topics.is_empty() {
         return Ok(());
     }

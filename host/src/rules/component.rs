@@ -4,6 +4,7 @@ use super::contract::{CONTRACTS, Contract, PACKAGE, interface_of};
 use super::error::{LoadError, kind_name};
 use super::limits::{COMPONENT_BYTES, presentable};
 use crate::config::{RuleKind, RuleSettings};
+use crate::hexadecimal::hexadecimal;
 use semver::Version;
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -35,7 +36,7 @@ impl ComponentFile {
             }
             Err(source) => return Err(("component", LoadError::Read { path, source })),
         };
-        let sha256 = hex(&Sha256::digest(&bytes));
+        let sha256 = hexadecimal(&Sha256::digest(&bytes));
         if let Some(expected) = &settings.sha256 {
             if expected.len() != 64 || !expected.bytes().all(|b| b.is_ascii_hexdigit()) {
                 let message = format!("must be 64 hexadecimal digits; the file has sha256 {sha256}");
@@ -79,10 +80,6 @@ fn read_at_most(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
     Ok((bytes.len() as u64 <= limit).then_some(bytes))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Which version of the contract a component was built against; refuses one of another kind, and one that

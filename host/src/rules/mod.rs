@@ -29,6 +29,7 @@ mod hostile_tests;
 #[cfg(test)]
 mod load_tests;
 
+use crate::face::Person;
 pub use error::{FailureKind, LoadError, Problem, RuleError, RuleFailure};
 pub use load::{RuleDescription, Rules};
 pub use memory::Memory;
@@ -48,17 +49,6 @@ pub struct FrameFacts<'a> {
     pub width: u32,
     /// Pixels of the full-size frame.
     pub height: u32,
-}
-
-/// An enrolled person, as a rule sees one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Person {
-    /// The person's id.
-    pub id: String,
-    /// The name to show; the id if none was given.
-    pub name: String,
-    /// Number of samples enrolled.
-    pub samples: u32,
 }
 
 /// The gallery, as far as rules may ask it.

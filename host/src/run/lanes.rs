@@ -1,7 +1,7 @@
 //! The lanes at work: what moves each frame to its next stage, on whichever thread has just finished one.
 
 use super::appearance::Appearances;
-use super::stages::{Prepared, Ready, Sight, Stages};
+use super::stages::{Prepared, Ready, Sight, Stages, guarded};
 use crate::frame::Frame;
 use crate::intake::{Downstream, Lane};
 use crate::publish::{Outcome, Publisher};
@@ -175,15 +175,17 @@ impl LaneCell {
     /// Tracking, in order. A frame without a face to embed is ready at once.
     fn follow(self: &Arc<Self>, passage: &mut Passage) {
         while let Some((offset, Sight { frame, seen })) = passage.lane.follow() {
-            let prepared = seen.map(|seen| {
-                let tracker = passage
-                    .trackers
-                    .entry(frame.camera.clone())
-                    .or_insert_with(|| (self.stages.tracker(), frame.captured_at));
-                tracker.1 = frame.captured_at;
-                let prepared = Prepared::new(&frame, seen, &mut tracker.0);
-                forget_cameras(&mut passage.trackers, |(_, last)| *last);
-                prepared
+            let prepared = seen.and_then(|seen| {
+                guarded(|| {
+                    let tracker = passage
+                        .trackers
+                        .entry(frame.camera.clone())
+                        .or_insert_with(|| (self.stages.tracker(), frame.captured_at));
+                    tracker.1 = frame.captured_at;
+                    let prepared = Prepared::new(&frame, seen, &mut tracker.0);
+                    forget_cameras(&mut passage.trackers, |(_, last)| *last);
+                    Ok(prepared)
+                })
             });
             match prepared {
                 Ok(prepared) if prepared.wants_embedding() => {

@@ -100,7 +100,7 @@ impl Host {
         let intake = Intake::join(&self.stages.config, self.lanes.clone())?;
         let result = intake.run(&self.stages.stop);
         match self.stages.failure.get() {
-            Some(failure) => Err(BrokerError::Other(failure.to_string()).into()),
+            Some(failure) => Err(failure.clone().into()),
             None => Ok(result?),
         }
     }

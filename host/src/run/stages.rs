@@ -5,13 +5,13 @@ use super::lanes::{Judging, forget_cameras};
 use super::totals::Totals;
 use crate::config::Config;
 use crate::event::Timings;
-use crate::face::{Detection, Embedding, Face, Track};
+use crate::face::{Detection, Embedding, Face, Person, Track};
 use crate::frame::Frame;
 use crate::gallery::{Gallery, Index};
 use crate::kafka::BrokerError;
 use crate::laps::Laps;
 use crate::publish::{Outcome, Parked, Publisher};
-use crate::rules::{FrameFacts, People, Person, Rules};
+use crate::rules::{FrameFacts, People, Rules};
 use crate::vision::{PictureError, Seen, Tracker, Worker, quality};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -230,8 +230,7 @@ impl Stages {
 
 impl People for Index {
     fn find(&self, person: &str) -> Option<Person> {
-        let known = self.find(person)?;
-        Some(Person { id: known.id.clone(), name: known.name.clone(), samples: known.samples })
+        self.find(person).cloned()
     }
 }
 
@@ -240,7 +239,7 @@ fn parked(error: &PictureError) -> Parked {
 }
 
 /// A defect of ours on one frame parks that frame, with the rest unharmed.
-fn guarded<T>(stage: impl FnOnce() -> Result<T, Parked>) -> Result<T, Parked> {
+pub(super) fn guarded<T>(stage: impl FnOnce() -> Result<T, Parked>) -> Result<T, Parked> {
     catch_unwind(AssertUnwindSafe(stage)).unwrap_or_else(|panic| {
         let text =
             panic.downcast_ref::<&str>().map(ToString::to_string).or(panic.downcast_ref::<String>().cloned());

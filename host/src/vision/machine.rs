@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use super::manifest::{Model, hexadecimal};
+use super::manifest::Model;
+use crate::hexadecimal::hexadecimal;
 use sha2::{Digest, Sha256};
 
 /// Raised when the way of measuring changes, so that what is remembered is measured again.

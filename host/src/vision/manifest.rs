@@ -1,6 +1,5 @@
 //! A model and what is to be known of it: a TOML manifest beside its ONNX files.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,6 +7,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::VisionError;
+use crate::hexadecimal::hexadecimal;
 
 /// `NAME.toml` in the models' folder.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -113,14 +113,6 @@ fn verified(folder: &Path, variant: &Variant) -> Result<Arc<[u8]>, VisionError> 
         return Err(VisionError::Checksum { path, expected: variant.sha256.clone(), found });
     }
     Ok(bytes.into())
-}
-
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string can't fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn known(folder: &Path) -> String {
