@@ -175,7 +175,7 @@ pub fn result(
         session: frame.session.to_string(),
         sequence: frame.sequence,
         captured_at: frame.captured_at,
-        position: (&frame.position).into(),
+        position: (&frame.identity).into(),
         width,
         height,
         faces,
@@ -183,16 +183,16 @@ pub fn result(
         timings,
         judged_by: judged_by.clone(),
     };
-    envelope(frame.position.to_string(), "everyframe.result.v1", frame, data)
+    envelope(frame.identity.to_string(), "everyframe.result.v1", frame, data)
 }
 
 /// The event of the frame's alert number `place`.
 pub fn alert(frame: &Frame, alert: &Alert, place: usize) -> CloudEvent<AlertData> {
-    let id = format!("{}/{}/{place}", frame.position, alert.rule);
+    let id = format!("{}/{}/{place}", frame.identity, alert.rule);
     let data = AlertData {
         camera: frame.camera.to_string(),
         captured_at: frame.captured_at,
-        position: (&frame.position).into(),
+        position: (&frame.identity).into(),
         alert: alert.clone(),
     };
     envelope(id, "everyframe.alert.v1", frame, data)

@@ -14,6 +14,16 @@ pub struct Position {
     pub offset: i64,
 }
 
+impl Position {
+    /// The position that `topic/partition/offset` names.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.rsplitn(3, '/');
+        let offset = parts.next()?.parse().ok()?;
+        let partition = parts.next()?.parse().ok()?;
+        Some(Self { topic: parts.next()?.into(), partition, offset })
+    }
+}
+
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/{}", self.topic, self.partition, self.offset)
@@ -23,8 +33,11 @@ impl fmt::Display for Position {
 /// One encoded picture of one camera, as it came out of Kafka.
 #[derive(Debug, Clone)]
 pub struct Frame {
-    /// Where it came from.
+    /// Where it stands: its place in its lane, and what is committed.
     pub position: Position,
+    /// Where it stood when it was first taken in: its identity, which results, alerts and dead letters name. Another
+    /// place than `position` only for a dead letter that is replayed.
+    pub identity: Position,
     /// The camera's id: the record's key, or `partition-N` for a record without one.
     pub camera: Arc<str>,
     /// One run of the camera's agent; the topic and partition for a record without the header.

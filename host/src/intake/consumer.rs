@@ -1,6 +1,6 @@
 //! The group's consumer: one thread that only polls, so that no slow frame gets the host thrown out of its group.
 
-use super::record;
+use super::record::{self, Taken};
 use crate::config::Config;
 use crate::frame::Frame;
 use crate::kafka::{BrokerError, Received, consumer};
@@ -25,6 +25,8 @@ pub trait Downstream: Send + Sync + 'static {
     fn close(&self, partitions: &[i32]) -> Vec<(i32, i64)>;
     /// Takes a frame in.
     fn admit(&self, frame: Frame);
+    /// Passes over a record that is no frame.
+    fn pass(&self, partition: i32, offset: i64);
     /// Bytes of frames that the partition's lane holds.
     fn bytes(&self, partition: i32) -> usize;
     /// For each partition with news: the offset up to which everything is done.
@@ -81,7 +83,11 @@ impl Intake {
             match self.consumer.poll(POLL) {
                 Some(Ok(message)) => {
                     complaint.clear();
-                    self.downstream.admit(record::frame(&self.topic, &Received(message)));
+                    let record = Received(message);
+                    match record::read(&self.topic, &record) {
+                        Taken::Frame(frame) => self.downstream.admit(frame),
+                        Taken::Refusal => self.downstream.pass(record.partition(), record.offset()),
+                    }
                 }
                 Some(Err(error)) if is_final(&error) => {
                     return Err(BrokerError::from_rdkafka(error, &self.brokers));

@@ -63,12 +63,22 @@ impl<F, S, R> Default for Lane<F, S, R> {
 impl<F, S, R> Lane<F, S, R> {
     /// Takes a frame in. False if the lane is closed or had this offset before.
     pub fn admit(&mut self, offset: i64, bytes: usize, frame: F) -> bool {
+        self.push(offset, bytes, Step::Waiting(frame))
+    }
+
+    /// Passes over a record with which there is nothing to do.
+    pub fn pass(&mut self, offset: i64) {
+        self.push(offset, 0, Step::Done);
+        self.finish();
+    }
+
+    fn push(&mut self, offset: i64, bytes: usize, step: Step<F, S, R>) -> bool {
         if self.closed || self.admitted.is_some_and(|last| offset <= last) {
             return false;
         }
         self.admitted = Some(offset);
         self.bytes += bytes;
-        self.slots.push_back(Slot { offset, bytes, step: Step::Waiting(frame) });
+        self.slots.push_back(Slot { offset, bytes, step });
         true
     }
 

@@ -6,4 +6,6 @@ mod record;
 
 pub use consumer::{Downstream, Intake};
 pub use lane::Lane;
-pub use record::{CAPTURED_AT, SEQUENCE, SESSION, camera};
+pub use record::{
+    CAPTURED_AT, REFUSED, REPLAY_OF, SEQUENCE, SESSION, Stamp, camera, refused, replay_of, stamp,
+};

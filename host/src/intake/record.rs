@@ -2,6 +2,7 @@
 
 use crate::frame::{Frame, Position};
 use crate::kafka::Received;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// Header: one run of the camera's agent.
@@ -11,24 +12,79 @@ pub const SEQUENCE: &str = "everyframe-sequence";
 /// Header: when the frame was taken, Unix milliseconds.
 pub const CAPTURED_AT: &str = "everyframe-captured-at";
 
+/// Header of a record that is no frame but says which are not there: `FIRST-LAST`, sequence numbers of its session that
+/// the agent had to refuse because its spool was full. The record has no value.
+pub const REFUSED: &str = "everyframe-refused";
+/// Header of a dead letter that is put through again: `topic/partition/offset` of the frame as it first came.
+pub const REPLAY_OF: &str = "everyframe-replay-of";
+
 /// Longer ids are cut: they come from outside, and are repeated in every result.
 const MAX_ID_CHARACTERS: usize = 200;
 
-/// The frame in a record of the frames topic. Headers that cannot be read count as missing.
-pub(super) fn frame(topic: &Arc<str>, record: &Received<'_>) -> Frame {
+/// What a record of the frames topic is.
+pub(super) enum Taken {
+    /// A frame.
+    Frame(Frame),
+    /// The agent's word that frames are missing, and that it knows.
+    Refusal,
+}
+
+/// Reads a record of the frames topic. Headers that cannot be read count as missing.
+pub(super) fn read(topic: &Arc<str>, record: &Received<'_>) -> Taken {
+    if refused(record).is_some() {
+        return Taken::Refusal;
+    }
     let (partition, offset) = (record.partition(), record.offset());
-    let number = |name| record.header(name).and_then(|text| text.trim().parse::<i64>().ok());
-    Frame {
-        position: Position { topic: topic.clone(), partition, offset },
+    let position = Position { topic: topic.clone(), partition, offset };
+    let stamp = stamp(record);
+    Taken::Frame(Frame {
+        identity: replay_of(topic, record).unwrap_or_else(|| position.clone()),
+        position,
         camera: camera(record.key(), partition).into(),
-        session: match record.header(SESSION).filter(|session| !session.is_empty()) {
+        session: match stamp.session {
             Some(session) => shortened(session).into(),
             None => format!("{topic}/{partition}").into(),
         },
-        sequence: number(SEQUENCE).and_then(|n| u64::try_from(n).ok()).unwrap_or(offset.unsigned_abs()),
-        captured_at: number(CAPTURED_AT).unwrap_or_else(|| record.timestamp()),
+        sequence: stamp.sequence.unwrap_or(offset.unsigned_abs()),
+        captured_at: number(record, CAPTURED_AT).unwrap_or_else(|| record.timestamp()),
         picture: record.value().unwrap_or_default().to_vec(),
+    })
+}
+
+/// What the agent stamped on a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp<'a> {
+    /// The agent's session.
+    pub session: Option<&'a str>,
+    /// The frame's number in it.
+    pub sequence: Option<u64>,
+}
+
+/// What the agent stamped on the frame in a record.
+pub fn stamp<'a>(record: &'a Received<'_>) -> Stamp<'a> {
+    Stamp {
+        session: record.header(SESSION).filter(|session| !session.is_empty()),
+        sequence: number(record, SEQUENCE).and_then(|number| u64::try_from(number).ok()),
     }
+}
+
+/// The sequence numbers that an agent refused, if the record tells of such.
+pub fn refused(record: &Received<'_>) -> Option<RangeInclusive<u64>> {
+    if record.value().is_some_and(|value| !value.is_empty()) {
+        return None;
+    }
+    let (first, last) = record.header(REFUSED)?.split_once('-')?;
+    let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+    (first <= last).then_some(first..=last)
+}
+
+/// The identity of the frame that a record puts through again, if it is one of `topic`.
+pub fn replay_of(topic: &str, record: &Received<'_>) -> Option<Position> {
+    record.header(REPLAY_OF).and_then(Position::parse).filter(|position| *position.topic == *topic)
+}
+
+fn number(record: &Received<'_>, name: &str) -> Option<i64> {
+    record.header(name).and_then(|text| text.trim().parse().ok())
 }
 
 /// The camera's id: the key, as text.

@@ -3,6 +3,7 @@
 use crate::config::Topics;
 use crate::event::{self, JudgedBy, Timings};
 use crate::frame::Frame;
+use crate::intake::{CAPTURED_AT, SEQUENCE, SESSION};
 use crate::judgement::Judgement;
 use crate::kafka::{BrokerError, Producer, Record};
 use std::sync::Arc;
@@ -98,15 +99,20 @@ impl Publisher {
                 send(&self.topics.results, &json(&result), &[]);
             }
             Outcome::Parked(parked) => {
-                let (partition, offset) =
-                    (frame.position.partition.to_string(), frame.position.offset.to_string());
-                let headers: [(&str, &[u8]); 6] = [
+                let identity = &frame.identity;
+                let (partition, offset) = (identity.partition.to_string(), identity.offset.to_string());
+                let (sequence, captured_at) = (frame.sequence.to_string(), frame.captured_at.to_string());
+                let headers: [(&str, &[u8]); 9] = [
                     (REASON, parked.reason.as_bytes()),
                     (STAGE, parked.stage.as_bytes()),
                     (MESSAGE, parked.message.as_bytes()),
-                    (TOPIC, frame.position.topic.as_bytes()),
+                    (TOPIC, identity.topic.as_bytes()),
                     (PARTITION, partition.as_bytes()),
                     (OFFSET, offset.as_bytes()),
+                    // With these it can be put through again as what it was.
+                    (SESSION, frame.session.as_bytes()),
+                    (SEQUENCE, sequence.as_bytes()),
+                    (CAPTURED_AT, captured_at.as_bytes()),
                 ];
                 send(&self.topics.dead_letters, &frame.picture, &headers);
             }

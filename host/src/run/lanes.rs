@@ -102,6 +102,12 @@ impl Downstream for Lanes {
         }
     }
 
+    fn pass(&self, partition: i32, offset: i64) {
+        if let Some(cell) = self.cell(partition) {
+            locked(&cell.passage).lane.pass(offset);
+        }
+    }
+
     fn bytes(&self, partition: i32) -> usize {
         self.cell(partition).map_or(0, |cell| locked(&cell.passage).lane.bytes())
     }
