@@ -97,6 +97,28 @@ pub struct Alert {
     pub face: Option<u32>,
 }
 
+/// A value that a rule keeps from frame to frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateValue {
+    /// Whatever the rule likes.
+    pub bytes: Vec<u8>,
+    /// Frame time from which on it is gone, Unix milliseconds; none: never.
+    pub expires_at: Option<i64>,
+}
+
+/// One change of what a rule keeps about a camera.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateChange {
+    /// The rule's name in the configuration.
+    pub rule: String,
+    /// The camera's id.
+    pub camera: String,
+    /// The rule's own key.
+    pub key: String,
+    /// What it keeps from now on; none: nothing.
+    pub value: Option<StateValue>,
+}
+
 /// What the rules made of one frame.
 #[derive(Debug, Clone, Default)]
 pub struct Judgement {
@@ -104,4 +126,6 @@ pub struct Judgement {
     pub subjects: Vec<Subject>,
     /// In the order in which they were raised.
     pub alerts: Vec<Alert>,
+    /// What the rules keep from now on, where that changed.
+    pub state: Vec<StateChange>,
 }

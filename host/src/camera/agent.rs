@@ -79,6 +79,7 @@ impl Agent {
                 key: Some(self.camera.as_bytes()),
                 value: Some(&picture),
                 headers: &headers,
+                ..Record::default()
             };
             let (acknowledged, refused) = (acknowledged.clone(), refused.clone());
             producer.send(

@@ -32,7 +32,12 @@ pub fn run(arguments: Arguments) -> Result<u8> {
     runtime.block_on(ensure(config))?;
     let host = Host::start(config, rules, &super::cache_folder()?, stop.clone())?;
     tracing::info!(
-        "at least once: a frame cut short by a crash is done again, and its records are recognisable by their ids"
+        "{}",
+        if host.is_exactly_once() {
+            "exactly once: results, alerts, rule state and offsets are committed together"
+        } else {
+            "at least once: a frame cut short by a crash is done again, and its records are recognisable by their ids"
+        }
     );
     std::thread::scope(|scope| {
         scope.spawn(|| report(&host, &stop));

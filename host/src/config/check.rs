@@ -6,9 +6,12 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 /// Properties of librdkafka on which "no frame is lost" rests, or that have a key of their own.
-const OURS: [&str; 10] = [
+const OURS: [&str; 13] = [
     "bootstrap.servers",
     "group.id",
+    "group.instance.id",
+    "transactional.id",
+    "isolation.level",
     "enable.auto.commit",
     "auto.commit.enable",
     "enable.auto.offset.store",
@@ -49,6 +52,12 @@ fn kafka(config: &Config, found: &mut Found) {
     if config.kafka.group.trim().is_empty() {
         found.add("kafka.group", "is empty; hosts with the same group share the work");
     }
+    if config.kafka.instance.as_ref().is_some_and(|instance| instance.trim().is_empty()) {
+        found.add(
+            "kafka.instance",
+            "is empty; leave it out, or give a name that no other host of the group has",
+        );
+    }
     let kafka = &config.kafka;
     for (table, properties) in
         [("properties", &kafka.properties), ("consumer", &kafka.consumer), ("producer", &kafka.producer)]
@@ -66,6 +75,7 @@ fn kafka(config: &Config, found: &mut Found) {
         ("topics.alerts", &topics.alerts),
         ("topics.dead_letters", &topics.dead_letters),
         ("topics.gallery", &topics.gallery),
+        ("topics.state", &topics.state),
     ] {
         let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         if name.is_empty() || name.len() > 249 || !name.chars().all(legal) || name == "." || name == ".." {
@@ -87,6 +97,8 @@ fn stages(config: &Config, found: &mut Found) {
     found.range("intake.workers", intake.workers, 0..=1024);
     found.range("intake.commit_interval_ms", intake.commit_interval_ms, 10..=60_000);
     found.range("intake.drain_timeout_ms", intake.drain_timeout_ms, 100..=240_000);
+    found.range("publish.interval_ms", config.publish.interval_ms, 0..=60_000);
+    found.range("publish.batch_frames", config.publish.batch_frames, 1..=100_000);
     let vision = &config.vision;
     found.range("vision.max_pixels", vision.max_pixels, 1..=1 << 30);
     found.range("vision.detector.max_side", vision.detector.max_side, 64..=8192);

@@ -15,6 +15,8 @@ pub struct Config {
     pub topics: Topics,
     /// How much is taken in at once.
     pub intake: IntakeSettings,
+    /// How results, alerts and state are delivered.
+    pub publish: PublishSettings,
     /// Detection, tracking and embedding.
     pub vision: VisionSettings,
     /// The search among the enrolled people.
@@ -31,9 +33,12 @@ pub struct KafkaSettings {
     pub brokers: String,
     /// The consumer group that shares the work.
     pub group: String,
+    /// A name for this host that is its own in the group, and stays: it then keeps its partitions over a restart that
+    /// is shorter than the session timeout (static membership), and its successor stops it from writing at once.
+    pub instance: Option<String>,
     /// Any other property of librdkafka, for every client; these win over our defaults.
     pub properties: BTreeMap<String, String>,
-    /// Properties for consumers only: `session.timeout.ms`, `group.instance.id`.
+    /// Properties for consumers only: `session.timeout.ms`, `fetch.min.bytes`.
     pub consumer: BTreeMap<String, String>,
     /// Properties for producers only: `compression.type`, `linger.ms`.
     pub producer: BTreeMap<String, String>,
@@ -43,7 +48,23 @@ impl Default for KafkaSettings {
     fn default() -> Self {
         let none = BTreeMap::new;
         let (brokers, group) = ("127.0.0.1:9092".into(), "everyframe".into());
-        Self { brokers, group, properties: none(), consumer: none(), producer: none() }
+        Self { brokers, group, instance: None, properties: none(), consumer: none(), producer: none() }
+    }
+}
+
+impl KafkaSettings {
+    /// What this host's transactions are known by: its instance's name, or one that no other process has.
+    pub fn transactional_id(&self) -> String {
+        let group = &self.group;
+        match &self.instance {
+            Some(instance) => format!("{group}-{instance}"),
+            None => {
+                let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+                let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+                let nanoseconds = now.map_or(0, |now| now.as_nanos());
+                format!("{group}-{}-{:x}-{nanoseconds:x}", host.trim(), std::process::id())
+            }
+        }
     }
 }
 
@@ -53,6 +74,7 @@ impl std::fmt::Debug for KafkaSettings {
         f.debug_struct("KafkaSettings")
             .field("brokers", &self.brokers)
             .field("group", &self.group)
+            .field("instance", &self.instance)
             .field("properties", &self.properties.keys().collect::<Vec<_>>())
             .field("consumer", &self.consumer.keys().collect::<Vec<_>>())
             .field("producer", &self.producer.keys().collect::<Vec<_>>())
@@ -74,6 +96,8 @@ pub struct Topics {
     pub dead_letters: String,
     /// The enrolled people (compacted).
     pub gallery: String,
+    /// What rules keep (compacted); it has as many partitions as the frames topic.
+    pub state: String,
     /// Partitions of the frames topic and the results topic where Everyframe creates them.
     pub partitions: i32,
 }
@@ -86,6 +110,7 @@ impl Default for Topics {
             alerts: "everyframe.alerts".into(),
             dead_letters: "everyframe.dead-letters".into(),
             gallery: "everyframe.gallery".into(),
+            state: "everyframe.state".into(),
             partitions: 4,
         }
     }
@@ -108,6 +133,37 @@ pub struct IntakeSettings {
 impl Default for IntakeSettings {
     fn default() -> Self {
         Self { lane_bytes: 32 << 20, workers: 0, commit_interval_ms: 500, drain_timeout_ms: 20_000 }
+    }
+}
+
+/// How often a frame's result may be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Delivery {
+    /// Exactly once where the broker has transactions, else at least once.
+    #[default]
+    Auto,
+    /// Exactly once, or the host does not start.
+    ExactlyOnce,
+    /// At least once: a frame that a crash cuts short is done again, under the same ids.
+    AtLeastOnce,
+}
+
+/// `[publish]`
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PublishSettings {
+    /// Exactly once or at least once.
+    pub delivery: Delivery,
+    /// How long a batch gathers, milliseconds; one with an alert does not wait.
+    pub interval_ms: u64,
+    /// The largest batch, frames.
+    pub batch_frames: usize,
+}
+
+impl Default for PublishSettings {
+    fn default() -> Self {
+        Self { delivery: Delivery::Auto, interval_ms: 100, batch_frames: 1000 }
     }
 }
 

@@ -77,7 +77,7 @@ pub fn store(producer: &Producer, topic: &str, id: &str, sample: &Sample) -> Res
     };
     let value = serde_json::to_vec(&value).map_err(|error| BrokerError::Other(error.to_string()))?;
     let key = key(&sample.person, id)?;
-    let record = Record { topic, key: Some(key.as_bytes()), value: Some(&value), headers: &[] };
+    let record = Record { topic, key: Some(key.as_bytes()), value: Some(&value), ..Record::default() };
     Ok(producer.send_and_wait(record, TIMEOUT)?)
 }
 
@@ -88,8 +88,7 @@ pub fn remove(config: &Config, producer: &Producer, person: &str) -> Result<usiz
     let keys = samples.iter().filter(|(_, sample)| sample.person == person).map(|(key, _)| key);
     let mut removed = 0;
     for key in keys {
-        producer
-            .send_and_wait(Record { topic, key: Some(key.as_bytes()), value: None, headers: &[] }, TIMEOUT)?;
+        producer.send_and_wait(Record { topic, key: Some(key.as_bytes()), ..Record::default() }, TIMEOUT)?;
         removed += 1;
     }
     Ok(removed)

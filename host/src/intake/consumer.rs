@@ -3,7 +3,7 @@
 use super::record::{self, Taken};
 use crate::config::Config;
 use crate::frame::Frame;
-use crate::kafka::{BrokerError, Received, consumer};
+use crate::kafka::{BrokerError, Complaint, Member, Membership, Received, consumer};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
@@ -18,11 +18,13 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// Where frames go: the lanes, as intake sees them. All but `close` return at once.
 pub trait Downstream: Send + Sync + 'static {
-    /// The partition is ours from now on.
-    fn open(&self, partition: i32);
+    /// The partitions are ours from now on.
+    fn open(&self, partitions: &[i32]);
     /// The partitions are no longer ours: finish what was begun, in at most the time configured, and tell the
     /// offsets up to which everything is done, where they are not committed yet.
     fn close(&self, partitions: &[i32]) -> Vec<(i32, i64)>;
+    /// The partitions are another's already: what is not committed is given up.
+    fn abandon(&self, partitions: &[i32]);
     /// Takes a frame in.
     fn admit(&self, frame: Frame);
     /// Passes over a record that is no frame.
@@ -35,9 +37,18 @@ pub trait Downstream: Send + Sync + 'static {
     fn committed(&self, offsets: &[(i32, i64)]);
 }
 
+/// Why polling ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was asked to stop.
+    Stopped,
+    /// It was interrupted, and is to be joined anew.
+    Interrupted,
+}
+
 /// The consumer group's member.
 pub struct Intake {
-    consumer: BaseConsumer<Group>,
+    consumer: Arc<BaseConsumer<Group>>,
     topic: Arc<str>,
     brokers: String,
     lane_bytes: usize,
@@ -52,20 +63,18 @@ impl Intake {
         let failed = |error| BrokerError::from_rdkafka(error, &config.kafka.brokers);
         let topic: Arc<str> = config.topics.frames.as_str().into();
         let group = Group { topic: topic.clone(), downstream: downstream.clone() };
-        let consumer: BaseConsumer<Group> = consumer(
-            &config.kafka,
-            &[
-                ("group.id", &config.kafka.group),
-                ("auto.offset.reset", "earliest"),
-                ("partition.assignment.strategy", "cooperative-sticky"),
-            ],
-        )
-        .create_with_context(group)
-        .map_err(failed)?;
+        let mut defaults = vec![
+            ("group.id", config.kafka.group.as_str()),
+            ("auto.offset.reset", "earliest"),
+            ("partition.assignment.strategy", "cooperative-sticky"),
+        ];
+        defaults.extend(config.kafka.instance.as_deref().map(|instance| ("group.instance.id", instance)));
+        let consumer: BaseConsumer<Group> =
+            consumer(&config.kafka, &defaults).create_with_context(group).map_err(failed)?;
         crate::kafka::partitions(&consumer, &topic, &config.kafka.brokers)?;
         consumer.subscribe(&[&topic]).map_err(failed)?;
         Ok(Self {
-            consumer,
+            consumer: Arc::new(consumer),
             topic,
             brokers: config.kafka.brokers.clone(),
             lane_bytes: config.intake.lane_bytes,
@@ -75,14 +84,24 @@ impl Intake {
         })
     }
 
-    /// Polls until `stop` is set; then lets go of all partitions in good order.
-    pub fn run(mut self, stop: &AtomicBool) -> Result<(), BrokerError> {
+    /// Tells who we are in the group, for as long as this is there.
+    pub fn membership(&self) -> Membership {
+        let consumer = Arc::downgrade(&self.consumer);
+        Arc::new(move || consumer.upgrade()?.group_metadata().map(Member))
+    }
+
+    /// Polls until `stop` is set or `interrupted` says so; then lets go of all partitions in good order.
+    pub fn run(mut self, stop: &AtomicBool, interrupted: &dyn Fn() -> bool) -> Result<Ended, BrokerError> {
         let mut last_commit = Instant::now();
-        let mut complaint = String::new();
+        let complaint = Complaint::default();
         while !stop.load(Ordering::Relaxed) {
+            if interrupted() {
+                self.leave();
+                return Ok(Ended::Interrupted);
+            }
             match self.consumer.poll(POLL) {
                 Some(Ok(message)) => {
-                    complaint.clear();
+                    complaint.settle("frames come again");
                     let record = Received(message);
                     match record::read(&self.topic, &record) {
                         Taken::Frame(frame) => self.downstream.admit(frame),
@@ -92,14 +111,8 @@ impl Intake {
                 Some(Err(error)) if is_final(&error) => {
                     return Err(BrokerError::from_rdkafka(error, &self.brokers));
                 }
-                Some(Err(error)) => {
-                    // librdkafka goes on trying by itself: say it once, not at every attempt.
-                    let text = error.to_string();
-                    if complaint != text {
-                        tracing::warn!("waiting for Kafka: {text}");
-                        complaint = text;
-                    }
-                }
+                // librdkafka goes on trying by itself.
+                Some(Err(error)) => complaint.say(&format!("waiting for Kafka: {error}")),
                 None => {}
             }
             self.hold_back()?;
@@ -109,7 +122,7 @@ impl Intake {
             }
         }
         self.leave();
-        Ok(())
+        Ok(Ended::Stopped)
     }
 
     /// Pauses the partitions whose lanes are full, and resumes those half empty again. What librdkafka had
@@ -138,9 +151,7 @@ impl Intake {
 
     fn leave(&self) {
         if let Ok(assignment) = self.consumer.assignment() {
-            let partitions: Vec<i32> =
-                assignment.elements().iter().map(|element| element.partition()).collect();
-            let done = self.downstream.close(&partitions);
+            let done = self.downstream.close(&numbers(&assignment));
             commit(&self.consumer, &self.topic, &done, CommitMode::Sync);
         }
     }
@@ -162,14 +173,17 @@ impl ConsumerContext for Group {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
             Rebalance::Assign(list) => {
-                for element in list.elements() {
-                    tracing::info!(partition = element.partition(), "partition assigned");
-                    self.downstream.open(element.partition());
-                }
+                let partitions = numbers(list);
+                partitions.iter().for_each(|partition| tracing::info!(partition, "partition assigned"));
+                self.downstream.open(&partitions);
+            }
+            Rebalance::Revoke(list) if consumer.assignment_lost() => {
+                let partitions = numbers(list);
+                tracing::warn!(?partitions, "partitions lost: the group went on without this host");
+                self.downstream.abandon(&partitions);
             }
             Rebalance::Revoke(list) => {
-                let partitions: Vec<i32> =
-                    list.elements().iter().map(|element| element.partition()).collect();
+                let partitions = numbers(list);
                 tracing::info!(?partitions, "partitions revoked: finishing the frames that were begun");
                 // What is committed here is all: a later commit could move the next owner's offset back.
                 let done = self.downstream.close(&partitions);
@@ -204,18 +218,15 @@ fn commit(consumer: &BaseConsumer<Group>, topic: &str, done: &[(i32, i64)], mode
     }
 }
 
+fn numbers(list: &TopicPartitionList) -> Vec<i32> {
+    list.elements().iter().map(|element| element.partition()).collect()
+}
+
 fn pairs(offsets: &TopicPartitionList) -> Vec<(i32, i64)> {
     offsets.elements().iter().filter_map(|e| Some((e.partition(), e.offset().to_raw()?))).collect()
 }
 
-/// Errors after which librdkafka does not go on by itself.
+/// Errors after which librdkafka does not go on by itself: another process has this one's name in the group.
 fn is_final(error: &KafkaError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            RDKafkaErrorCode::Fatal
-                | RDKafkaErrorCode::TopicAuthorizationFailed
-                | RDKafkaErrorCode::GroupAuthorizationFailed
-        )
-    )
+    matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId))
 }

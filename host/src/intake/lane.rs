@@ -1,12 +1,12 @@
 //! The ordered passage of one partition's frames: a pure state machine, without Kafka, threads or clocks.
 //!
 //! Frames are seen (decoded, searched for faces) and embedded in any order and on any core; they are followed
-//! (tracked) and judged in the order of their offsets. An offset may be committed when everything that it and
-//! all before it caused is acknowledged.
+//! (tracked) and judged in the order of their offsets, once what the rules remember is restored. An offset may be
+//! committed when everything that it and all before it caused is acknowledged.
 //!
 //! ```text
 //! waiting ─dispatch─> seeing ─seen─> seen ─follow─> embedding ─embedded─> ready ─judge─> judging
-//!                                                    judging ─publishing(n), sent─> publishing ─acknowledged×n─> done
+//!                                                      judging ─publishing, sent─> publishing ─acknowledged─> done
 //! ```
 
 use std::collections::VecDeque;
@@ -23,6 +23,7 @@ pub struct Lane<F, S, R> {
     /// One past the last offset that is done, with all before it.
     finished: Option<i64>,
     committed: Option<i64>,
+    restored: bool,
     judging: bool,
     closed: bool,
 }
@@ -42,8 +43,14 @@ enum Step<F, S, R> {
     Embedding,
     Ready(R),
     Judging,
-    Publishing { left: usize },
+    Publishing,
     Done,
+}
+
+impl<F, S, R> Step<F, S, R> {
+    fn is_judged(&self) -> bool {
+        matches!(self, Self::Publishing | Self::Done)
+    }
 }
 
 impl<F, S, R> Default for Lane<F, S, R> {
@@ -54,6 +61,7 @@ impl<F, S, R> Default for Lane<F, S, R> {
             admitted: None,
             finished: None,
             committed: None,
+            restored: false,
             judging: false,
             closed: false,
         }
@@ -87,8 +95,8 @@ impl<F, S, R> Lane<F, S, R> {
         self.bytes
     }
 
-    /// The next frame to be seen, if it is among the first `window` of the lane: frames far ahead of the oldest
-    /// unfinished one would only hold memory.
+    /// The next frame to be seen, if it is among the first `window` of those not judged yet: frames far ahead of the
+    /// oldest of them would only hold memory.
     pub fn dispatch(&mut self, window: usize) -> Option<(i64, F)> {
         self.take_first(
             window,
@@ -100,6 +108,11 @@ impl<F, S, R> Lane<F, S, R> {
                 _ => None,
             },
         )
+    }
+
+    /// What the rules remember is there: frames may be judged.
+    pub fn restored(&mut self) {
+        self.restored = true;
     }
 
     /// A dispatched frame was seen.
@@ -130,14 +143,13 @@ impl<F, S, R> Lane<F, S, R> {
 
     /// The next frame in order, to be judged; all before it were. None while another is being judged.
     pub fn judge(&mut self) -> Option<(i64, R)> {
-        if self.judging {
+        if self.judging || !self.restored {
             return None;
         }
-        let judged = |step: &Step<F, S, R>| matches!(step, Step::Publishing { .. } | Step::Done);
         let next = self.take_first(
             usize::MAX,
             |step| matches!(step, Step::Ready(_)),
-            judged,
+            Step::is_judged,
             Step::Judging,
             |step| match step {
                 Step::Ready(ready) => Some(ready),
@@ -148,27 +160,19 @@ impl<F, S, R> Lane<F, S, R> {
         next
     }
 
-    /// The frame was judged and causes `records` records, not sent yet: their acknowledgements may come at once.
-    pub fn publishing(&mut self, offset: i64, records: usize) {
-        self.set(offset, if records == 0 { Step::Done } else { Step::Publishing { left: records } });
-        self.finish();
+    /// The frame was judged; what it causes is not sent yet, for its acknowledgement may come at once.
+    pub fn publishing(&mut self, offset: i64) {
+        self.set(offset, Step::Publishing);
     }
 
-    /// All records of the frame are sent: the next one may be judged, and its records come after.
+    /// What the frame causes is on its way: the next one may be judged, and what that causes comes after.
     pub fn sent(&mut self) {
         self.judging = false;
     }
 
-    /// One record that the frame caused is safe.
+    /// Everything that the frame caused is safe.
     pub fn acknowledged(&mut self, offset: i64) {
-        if let Some(slot) = self.slot(offset)
-            && let Step::Publishing { left } = &mut slot.step
-        {
-            *left -= 1;
-            if *left == 0 {
-                slot.step = Step::Done;
-            }
-        }
+        self.set(offset, Step::Done);
         self.finish();
     }
 
@@ -182,15 +186,23 @@ impl<F, S, R> Lane<F, S, R> {
         self.committed = Some(offset);
     }
 
-    /// Lets go: takes nothing more in, and leaves the frames that were not begun to whoever has the partition next.
+    /// Lets go: takes nothing more in, and leaves the frames that were not begun to whoever has the partition next. A
+    /// lane that is not restored cannot finish any.
     pub fn close(&mut self) {
         self.closed = true;
-        let bytes = &mut self.bytes;
+        let (bytes, restored) = (&mut self.bytes, self.restored);
         self.slots.retain(|slot| {
-            let begun = !matches!(slot.step, Step::Waiting(_));
+            let begun = restored && !matches!(slot.step, Step::Waiting(_));
             *bytes -= if begun { 0 } else { slot.bytes };
             begun
         });
+    }
+
+    /// Gives everything up that is not done: the partition is another's, who does it again.
+    pub fn abandon(&mut self) {
+        self.closed = true;
+        self.bytes = 0;
+        self.slots.clear();
     }
 
     /// True when nothing that was begun is unfinished.
@@ -218,7 +230,12 @@ impl<F, S, R> Lane<F, S, R> {
         next: Step<F, S, R>,
         content: impl Fn(Step<F, S, R>) -> Option<T>,
     ) -> Option<(i64, T)> {
-        for slot in self.slots.iter_mut().take(window) {
+        let mut ahead = 0;
+        for slot in &mut self.slots {
+            ahead += usize::from(!slot.step.is_judged());
+            if ahead > window {
+                return None;
+            }
             if wanted(&slot.step) {
                 let taken = content(std::mem::replace(&mut slot.step, next))?;
                 return Some((slot.offset, taken));
@@ -247,13 +264,14 @@ mod tests {
 
     fn with(offsets: &[i64]) -> TestLane {
         let mut lane = TestLane::default();
+        lane.restored();
         for offset in offsets {
             assert!(lane.admit(*offset, 10, *offset));
         }
         lane
     }
 
-    fn through(lane: &mut TestLane, records: usize) {
+    fn through(lane: &mut TestLane) {
         while let Some((offset, frame)) = lane.dispatch(usize::MAX) {
             lane.seen(offset, frame);
         }
@@ -261,7 +279,7 @@ mod tests {
             lane.embedded(offset, seen);
         }
         while let Some((offset, _)) = lane.judge() {
-            lane.publishing(offset, records);
+            lane.publishing(offset);
             lane.sent();
         }
     }
@@ -280,7 +298,7 @@ mod tests {
         assert!(lane.judge().is_none(), "5 is not embedded yet");
         lane.embedded(5, 5);
         assert_eq!(lane.judge(), Some((5, 5)));
-        lane.publishing(5, 1);
+        lane.publishing(5);
         assert!(lane.judge().is_none(), "one at a time, until its records are sent");
         lane.sent();
         assert_eq!(lane.judge(), Some((6, 6)));
@@ -289,8 +307,8 @@ mod tests {
     #[test]
     fn an_offset_is_committable_only_when_all_before_it_are_acknowledged() {
         let mut lane = with(&[0, 1, 2]);
-        through(&mut lane, 2);
-        for offset in [1, 1, 2, 2, 0] {
+        through(&mut lane);
+        for offset in [1, 2] {
             lane.acknowledged(offset);
             assert_eq!(lane.committable(), None);
         }
@@ -324,17 +342,58 @@ mod tests {
         lane.close();
         assert!(!lane.admit(2, 10, 2) && !lane.is_empty());
         lane.seen(offset, frame);
-        through(&mut lane, 1);
+        through(&mut lane);
         lane.acknowledged(0);
         assert!(lane.is_empty());
         assert_eq!((lane.committable(), lane.bytes()), (Some(1), 0));
+    }
+
+    #[test]
+    fn nothing_is_judged_before_what_the_rules_remember_is_restored() {
+        let mut lane = TestLane::default();
+        lane.admit(0, 10, 0);
+        through(&mut lane);
+        lane.restored();
+        assert_eq!(lane.judge(), Some((0, 0)), "it was seen in the meantime");
+    }
+
+    #[test]
+    fn a_lane_that_is_let_go_before_it_is_restored_leaves_everything() {
+        let mut lane = TestLane::default();
+        lane.admit(0, 10, 0);
+        lane.dispatch(1).unwrap();
+        lane.close();
+        assert!(lane.is_empty());
+        lane.seen(0, 0);
+        assert_eq!((lane.committable(), lane.bytes()), (None, 0));
+    }
+
+    #[test]
+    fn an_abandoned_lane_commits_nothing_more() {
+        let mut lane = with(&[0, 1]);
+        through(&mut lane);
+        lane.acknowledged(0);
+        lane.abandon();
+        lane.acknowledged(1);
+        assert!(lane.is_empty());
+        assert_eq!(lane.committable(), Some(1));
+    }
+
+    #[test]
+    fn a_record_that_is_no_frame_is_passed_over_in_its_place() {
+        let mut lane = with(&[0]);
+        lane.pass(1);
+        assert_eq!(lane.committable(), None);
+        through(&mut lane);
+        lane.acknowledged(0);
+        assert_eq!((lane.committable(), lane.is_empty()), (Some(2), true));
     }
 
     proptest! {
         /// Any interleaving of the steps keeps order and never lets an unfinished frame be committed.
         #[test]
         fn no_interleaving_commits_an_unfinished_frame(choices in proptest::collection::vec((0u8..7, 0usize..8), 1..400)) {
-            let mut lane = TestLane::default();
+            let mut lane = with(&[]);
             let (mut next, mut seeing, mut embedding, mut acks) = (0i64, vec![], vec![], vec![]);
             let (mut judging, mut judged, mut done) = (None, vec![], std::collections::BTreeSet::new());
             for (choice, pick) in choices {
@@ -347,7 +406,7 @@ mod tests {
                     4 => if let Some(offset) = any(&mut embedding) { lane.embedded(offset, offset) },
                     5 => match judging.take() {
                         None => judging = lane.judge().map(|(offset, _)| offset),
-                        Some(offset) => { lane.publishing(offset, 1); lane.sent(); judged.push(offset); acks.push(offset); }
+                        Some(offset) => { lane.publishing(offset); lane.sent(); judged.push(offset); acks.push(offset); }
                     },
                     _ => if let Some(offset) = any(&mut acks) { lane.acknowledged(offset); done.insert(offset); },
                 }

@@ -4,7 +4,7 @@ mod consumer;
 mod lane;
 mod record;
 
-pub use consumer::{Downstream, Intake};
+pub use consumer::{Downstream, Ended, Intake};
 pub use lane::Lane;
 pub use record::{
     CAPTURED_AT, REFUSED, REPLAY_OF, SEQUENCE, SESSION, Stamp, camera, refused, replay_of, stamp,

@@ -1,13 +1,17 @@
 //! Kafka, as the rest of the host wants it: the only folder, beside `intake`, that names `rdkafka`.
 
+mod complaint;
 mod producer;
 mod reader;
 mod topics;
+mod transaction;
 
+pub use complaint::Complaint;
 pub use producer::{Delivery, Producer, Record};
 pub use reader::{Reader, Received, committed};
 pub use topics::ensure;
 pub(crate) use topics::partitions;
+pub use transaction::{Member, Membership, OpeningError, TransactionError, Transactions};
 
 use crate::config::KafkaSettings;
 use rdkafka::ClientConfig;

@@ -18,7 +18,9 @@ pub type Delivery = Box<dyn FnOnce(Result<(), BrokerError>) + Send + Sync>;
 pub struct Record<'a> {
     /// The topic.
     pub topic: &'a str,
-    /// The key; it also chooses the partition.
+    /// The partition; none: the key chooses it.
+    pub partition: Option<i32>,
+    /// The key.
     pub key: Option<&'a [u8]>,
     /// The value; none is a tombstone.
     pub value: Option<&'a [u8]>,
@@ -29,7 +31,7 @@ pub struct Record<'a> {
 /// An idempotent producer: acknowledged by all in-sync replicas, in order, each once for each session.
 /// While the broker is away it keeps trying for ever; what is not acknowledged is not done.
 pub struct Producer {
-    inner: Arc<BaseProducer<Deliveries>>,
+    pub(super) inner: Arc<BaseProducer<Deliveries>>,
     brokers: String,
     stop: Arc<AtomicBool>,
 }
@@ -41,19 +43,27 @@ const POLL: Duration = Duration::from_millis(500);
 impl Producer {
     /// Makes the client; the connection comes up in the background.
     pub fn new(settings: &KafkaSettings) -> Result<Self, BrokerError> {
+        // An outage is waited out; a record is given up only when the broker refuses it.
+        Self::with(settings, &[("message.timeout.ms", "0")])
+    }
+
+    /// One for transactions, which are awaited for a limited time: until then, the partitions of a host that was
+    /// killed in the middle of one cannot be read on.
+    pub(super) fn transactional(settings: &KafkaSettings, id: &str) -> Result<Self, BrokerError> {
+        Self::with(settings, &[("transactional.id", id), ("transaction.timeout.ms", "15000")])
+    }
+
+    fn with(settings: &KafkaSettings, more: &[(&str, &str)]) -> Result<Self, BrokerError> {
         let max = MAX_RECORD_BYTES.to_string();
-        let config = producer(
-            settings,
-            &[
-                ("acks", "all"),
-                ("enable.idempotence", "true"),
-                ("linger.ms", "5"),
-                // An outage is waited out; a record is given up only when the broker refuses it.
-                ("message.timeout.ms", "0"),
-                ("message.max.bytes", &max),
-                ("queue.buffering.max.kbytes", "65536"),
-            ],
-        );
+        let mut defaults = vec![
+            ("acks", "all"),
+            ("enable.idempotence", "true"),
+            ("linger.ms", "5"),
+            ("message.max.bytes", max.as_str()),
+            ("queue.buffering.max.kbytes", "65536"),
+        ];
+        defaults.extend_from_slice(more);
+        let config = producer(settings, &defaults);
         let stop = Arc::new(AtomicBool::new(false));
         let inner: BaseProducer<Deliveries> =
             config
@@ -81,6 +91,7 @@ impl Producer {
         }
         let mut next: BaseRecord<'_, [u8], [u8], Box<Delivery>> =
             BaseRecord::with_opaque_to(record.topic, Box::new(delivery)).headers(headers);
+        next.partition = record.partition;
         next.key = record.key;
         next.payload = record.value;
         loop {
@@ -123,14 +134,14 @@ impl Drop for Producer {
     }
 }
 
-struct Deliveries {
+pub(super) struct Deliveries {
     stop: Arc<AtomicBool>,
 }
 
 impl ClientContext for Deliveries {
     fn error(&self, error: KafkaError, reason: &str) {
         if !self.stop.load(Ordering::Relaxed) {
-            tracing::warn!(%error, "producer: {reason}");
+            tracing::debug!(%error, "producer: {reason}");
         }
     }
 }

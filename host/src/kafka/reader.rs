@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 const TIMEOUT: Duration = Duration::from_secs(15);
+/// Longer than a transaction of ours may take, and than a broker takes to notice that one was left open.
+const OPEN_TRANSACTION: Duration = Duration::from_secs(60);
 
 /// One record as it was read.
 pub struct Received<'a>(pub(crate) BorrowedMessage<'a>);
@@ -58,30 +60,47 @@ pub struct Reader {
 impl Reader {
     /// From the oldest record on. [`Reader::next`] ends where the topic ended at this moment.
     pub fn from_start(settings: &KafkaSettings, topic: &str) -> Result<Self, BrokerError> {
-        Self::new(settings, topic, Offset::Beginning)
+        Self::to_the_end(settings, topic, None)
+    }
+
+    /// The same, of these partitions only.
+    pub fn of_partitions(
+        settings: &KafkaSettings,
+        topic: &str,
+        partitions: &[i32],
+    ) -> Result<Self, BrokerError> {
+        Self::to_the_end(settings, topic, Some(partitions))
     }
 
     /// Only what comes after this moment.
     pub fn from_end(settings: &KafkaSettings, topic: &str) -> Result<Self, BrokerError> {
-        Self::new(settings, topic, Offset::End)
+        let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
+        let consumer = reading_consumer(settings, "read_committed")?;
+        let mut assignment = TopicPartitionList::new();
+        for partition in partitions(&consumer, topic, &settings.brokers)? {
+            let (_, end) = consumer.fetch_watermarks(topic, partition, TIMEOUT).map_err(failed)?;
+            // An offset, not "end": what is written while the assignment is on its way belongs to the reader.
+            assignment.add_partition_offset(topic, partition, Offset::Offset(end)).map_err(failed)?;
+        }
+        consumer.assign(&assignment).map_err(failed)?;
+        Ok(Self { consumer, brokers: settings.brokers.clone(), open: BTreeMap::new() })
     }
 
-    fn new(settings: &KafkaSettings, topic: &str, start: Offset) -> Result<Self, BrokerError> {
+    fn to_the_end(settings: &KafkaSettings, topic: &str, only: Option<&[i32]>) -> Result<Self, BrokerError> {
         let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
-        // librdkafka wants a group for any assignment; this one is never joined and never commits.
-        let consumer: BaseConsumer<Quiet> =
-            consumer(settings, &[("group.id", "everyframe-reader"), ("enable.partition.eof", "true")])
-                .create_with_context(Quiet)
-                .map_err(failed)?;
+        let consumer = reading_consumer(settings, "read_committed")?;
+        let all = reading_consumer(settings, "read_uncommitted")?;
         let mut assignment = TopicPartitionList::new();
         let mut open = BTreeMap::new();
         for partition in partitions(&consumer, topic, &settings.brokers)? {
-            let (low, high) = consumer.fetch_watermarks(topic, partition, TIMEOUT).map_err(failed)?;
-            // An offset, not "end": what is written while the assignment is on its way belongs to the reader.
-            let start = if start == Offset::End { Offset::Offset(high) } else { start };
-            assignment.add_partition_offset(topic, partition, start).map_err(failed)?;
-            if start == Offset::Beginning && high > low {
-                open.insert(partition, high);
+            if only.is_some_and(|only| !only.contains(&partition)) {
+                continue;
+            }
+            let (low, end) = all.fetch_watermarks(topic, partition, TIMEOUT).map_err(failed)?;
+            settled(&consumer, topic, partition, end, &settings.brokers)?;
+            assignment.add_partition_offset(topic, partition, Offset::Beginning).map_err(failed)?;
+            if end > low {
+                open.insert(partition, end);
             }
         }
         consumer.assign(&assignment).map_err(failed)?;
@@ -131,6 +150,42 @@ impl Reader {
             None | Some(Err(KafkaError::PartitionEOF(_))) => Ok(None),
             Some(Err(error)) => Err(BrokerError::from_rdkafka(error, &self.brokers)),
         }
+    }
+}
+
+/// librdkafka wants a group for any assignment; this one is never joined and never commits.
+fn reading_consumer(settings: &KafkaSettings, isolation: &str) -> Result<BaseConsumer<Quiet>, BrokerError> {
+    let defaults =
+        [("group.id", "everyframe-reader"), ("enable.partition.eof", "true"), ("isolation.level", isolation)];
+    consumer(settings, &defaults)
+        .create_with_context(Quiet)
+        .map_err(|error| BrokerError::from_rdkafka(error, &settings.brokers))
+}
+
+/// Waits until every transaction that has a record before `end` is over. A transaction's markers are written one
+/// partition after the other: that its offsets are committed does not say yet that its records can be read.
+fn settled(
+    consumer: &BaseConsumer<Quiet>,
+    topic: &str,
+    partition: i32,
+    end: i64,
+    brokers: &str,
+) -> Result<(), BrokerError> {
+    let since = Instant::now();
+    loop {
+        let (_, stable) = consumer
+            .fetch_watermarks(topic, partition, TIMEOUT)
+            .map_err(|error| BrokerError::from_rdkafka(error, brokers))?;
+        if stable >= end {
+            return Ok(());
+        }
+        if since.elapsed() > OPEN_TRANSACTION {
+            return Err(BrokerError::Other(format!(
+                "a transaction on {topic}/{partition} has been open for {} s; whose is it?",
+                OPEN_TRANSACTION.as_secs()
+            )));
+        }
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

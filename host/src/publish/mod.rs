@@ -1,12 +1,23 @@
-//! Results, alerts and dead letters, into their topics.
+//! Results, alerts, rule state and dead letters, into their topics; with transactions, the offsets too.
 
-use crate::config::Topics;
-use crate::event::{self, JudgedBy, Timings};
+pub mod changelog;
+mod courier;
+mod outbox;
+mod records;
+
+pub use courier::Done;
+pub use outbox::{Batch, Outbox, Parcel, Tenure};
+
+use crate::config::{Config, Delivery};
+use crate::event::{JudgedBy, Timings};
 use crate::frame::Frame;
-use crate::intake::{CAPTURED_AT, SEQUENCE, SESSION};
 use crate::judgement::Judgement;
-use crate::kafka::{BrokerError, Producer, Record};
+use crate::kafka::{BrokerError, Complaint, Membership, OpeningError, Producer, Transactions};
+use courier::{Carrier, Courier, Desk, Pace};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// Headers of a dead letter: why, where in the way of a frame, and where the frame stood.
 pub const REASON: &str = "everyframe-reason";
@@ -50,78 +61,102 @@ pub struct Parked {
 
 /// Publishes outcomes.
 pub struct Publisher {
-    producer: Producer,
-    topics: Topics,
+    desk: Arc<Desk>,
+    courier: Option<JoinHandle<()>>,
     judged_by: JudgedBy,
+    exactly_once: bool,
 }
 
 impl Publisher {
-    /// `judged_by` is named in every result.
-    pub fn new(producer: Producer, topics: Topics, judged_by: JudgedBy) -> Self {
-        Self { producer, topics, judged_by }
-    }
-
-    /// How many records an outcome causes: each is acknowledged once.
-    pub fn records(outcome: &Outcome) -> usize {
-        match outcome {
-            Outcome::Judged { judgement, .. } => 1 + judgement.alerts.len(),
-            Outcome::Parked(_) => 1,
-        }
-    }
-
-    /// Sends all records of an outcome; `acknowledged` is called once for each of them, from another thread.
-    /// Waits while the producer's queue is full.
-    pub fn publish(
-        &self,
-        frame: &Frame,
-        outcome: &Outcome,
-        acknowledged: &Arc<dyn Fn(Result<(), BrokerError>) + Send + Sync>,
-    ) {
-        let send = |topic: &str, value: &[u8], headers: &[(&str, &[u8])]| {
-            let acknowledged = acknowledged.clone();
-            let record = Record { topic, key: Some(frame.camera.as_bytes()), value: Some(value), headers };
-            self.producer.send(record, Box::new(move |result| acknowledged(result)));
+    /// Finds out what the broker can do, waiting for it if need be, and begins. `judged_by` is named in every result;
+    /// `stop` ends the waiting.
+    pub fn start(config: &Config, judged_by: JudgedBy, stop: &AtomicBool) -> Result<Self, BrokerError> {
+        let carrier = carrier(config, stop)?;
+        let exactly_once = matches!(carrier, Carrier::Transactions(_));
+        let desk = Arc::new(Desk::new());
+        let courier = Courier {
+            desk: desk.clone(),
+            carrier,
+            pace: Pace::new(config),
+            topics: config.topics.clone(),
+            complaint: Complaint::default(),
         };
-        match outcome {
-            Outcome::Judged { size, judgement, timings } => {
-                let alerts: Vec<_> = judgement
-                    .alerts
-                    .iter()
-                    .enumerate()
-                    .map(|(n, alert)| event::alert(frame, alert, n))
-                    .collect();
-                let ids = alerts.iter().map(|alert| alert.id.clone()).collect();
-                let result = event::result(frame, *size, &judgement.subjects, ids, *timings, &self.judged_by);
-                // Alerts first: they are what somebody waits for.
-                for alert in &alerts {
-                    send(&self.topics.alerts, &json(alert), &[]);
-                }
-                send(&self.topics.results, &json(&result), &[]);
-            }
-            Outcome::Parked(parked) => {
-                let identity = &frame.identity;
-                let (partition, offset) = (identity.partition.to_string(), identity.offset.to_string());
-                let (sequence, captured_at) = (frame.sequence.to_string(), frame.captured_at.to_string());
-                let headers: [(&str, &[u8]); 9] = [
-                    (REASON, parked.reason.as_bytes()),
-                    (STAGE, parked.stage.as_bytes()),
-                    (MESSAGE, parked.message.as_bytes()),
-                    (TOPIC, identity.topic.as_bytes()),
-                    (PARTITION, partition.as_bytes()),
-                    (OFFSET, offset.as_bytes()),
-                    // With these it can be put through again as what it was.
-                    (SESSION, frame.session.as_bytes()),
-                    (SEQUENCE, sequence.as_bytes()),
-                    (CAPTURED_AT, captured_at.as_bytes()),
-                ];
-                send(&self.topics.dead_letters, &frame.picture, &headers);
+        let thread = std::thread::Builder::new().name("courier".into()).spawn(move || courier.run());
+        let courier =
+            Some(thread.map_err(|error| BrokerError::Other(format!("cannot start a thread: {error}")))?);
+        Ok(Self { desk, courier, judged_by, exactly_once })
+    }
+
+    /// True if offsets are committed together with what their frames cause. Otherwise the caller commits them, when
+    /// all of it is safe.
+    pub fn is_exactly_once(&self) -> bool {
+        self.exactly_once
+    }
+
+    /// The host has joined its group; `membership` tells who it is there.
+    pub fn joined(&self, membership: Membership) {
+        self.desk.joined(membership);
+    }
+
+    /// Hands an outcome over. `done` is called, from another thread, when everything that it causes is safe; never, if
+    /// the tenure ends before. Frames of one tenure come in order.
+    pub fn publish(&self, frame: &Arc<Frame>, outcome: &Outcome, tenure: &Arc<Tenure>, done: Done) {
+        self.desk.post(Parcel {
+            tenure: tenure.clone(),
+            offset: frame.position.offset,
+            records: records::records(frame, outcome, &self.judged_by),
+            urgent: matches!(outcome, Outcome::Judged { judgement, .. } if !judgement.alerts.is_empty()),
+            done,
+        });
+    }
+
+    /// True, once, after partitions had to be given up: the group is to be joined anew.
+    pub fn take_gave_up(&self) -> bool {
+        self.desk.take_gave_up()
+    }
+
+    /// Ends. What was not delivered is not committed either.
+    pub fn end(&self) {
+        self.desk.end();
+    }
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        self.end();
+        // One that waits for a broker that is away looks up once a second.
+        let deadline = Instant::now() + Duration::from_secs(2);
+        if let Some(courier) = self.courier.take() {
+            while !courier.is_finished() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(5));
             }
         }
     }
 }
 
-/// Our events are plain structs with text keys and finite numbers (the rules' answers are checked for that), so
-/// that serialising cannot fail; were it to, the record would say so rather than be missing.
-fn json<T: serde::Serialize>(event: &T) -> Vec<u8> {
-    serde_json::to_vec(event).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}").into_bytes())
+/// With transactions where the broker has them.
+fn carrier(config: &Config, stop: &AtomicBool) -> Result<Carrier, BrokerError> {
+    let plain = || Ok(Carrier::Plain(Producer::new(&config.kafka)?));
+    if config.publish.delivery == Delivery::AtLeastOnce {
+        return plain();
+    }
+    let complaint = Complaint::default();
+    loop {
+        match Transactions::open(&config.kafka, &config.kafka.transactional_id()) {
+            Ok(transactions) => return Ok(Carrier::Transactions(transactions)),
+            Err(OpeningError::Unsupported(_)) if config.publish.delivery == Delivery::Auto => return plain(),
+            Err(OpeningError::Configuration(error)) => return Err(error),
+            Err(error @ OpeningError::Unsupported(_)) => {
+                return Err(BrokerError::Other(format!(
+                    "{error}: set [publish] delivery to \"auto\" or \"at-least-once\""
+                )));
+            }
+            Err(OpeningError::NotYet(reason)) if stop.load(Ordering::Relaxed) => {
+                return Err(BrokerError::Other(reason));
+            }
+            Err(OpeningError::NotYet(reason)) => {
+                complaint.say(&format!("no transactions yet: {reason}; trying again"));
+            }
+        }
+    }
 }

@@ -42,8 +42,9 @@ impl Rules {
         people: &Arc<dyn People>,
         memory: &mut Memory,
     ) -> Result<Judgement, RuleFailure> {
-        let (judgement, changes) = self.runtime.block_on(self.judge_frame(frame, faces, people, memory))?;
-        memory.apply(frame.camera, changes, frame.captured_at);
+        let (mut judgement, changes) =
+            self.runtime.block_on(self.judge_frame(frame, faces, people, memory))?;
+        judgement.state = memory.apply(frame.camera, changes, frame.captured_at);
         Ok(judgement)
     }
 

@@ -83,6 +83,11 @@ impl Rules {
             .unwrap_or_else(|_| Err(engine_problem("loading panicked; report this as a bug".into())))
     }
 
+    /// True if there is a rule of that name.
+    pub fn has(&self, rule: &str) -> bool {
+        self.descriptions.iter().any(|description| description.name == rule)
+    }
+
     /// One for each rule, in the order of the configuration.
     pub fn descriptions(&self) -> &[RuleDescription] {
         &self.descriptions

@@ -2,10 +2,12 @@
 //!
 //! One scope for each rule and camera. A call works on a [`Notebook`]: the scope as it was, and the
 //! changes of this call on top. The changes of all rules of a frame are applied together once the whole
-//! frame went well, so a frame that is parked, or processed again, finds what the first try found.
+//! frame went well, so a frame that is parked, or processed again, finds what the first try found. What was
+//! applied is told, to be published with the frame; what was published is restored where the lane begins anew.
 //!
 //! Time is the frame's: a value expires when a frame of its camera is as late as its expiry.
 
+use crate::judgement::{StateChange, StateValue};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -26,24 +28,15 @@ pub struct Memory {
 /// One rule's values for one camera.
 #[derive(Debug, Default, Clone)]
 struct Scope {
-    values: BTreeMap<String, Value>,
+    values: BTreeMap<String, StateValue>,
     /// Of all values, also of those whose time is over but which are still here.
     bytes: usize,
     /// No value expires before this.
     first_expiry: Option<i64>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
-struct Value {
-    bytes: Vec<u8>,
-    /// Frame time from which on it is gone.
-    expires_at: Option<i64>,
-}
-
-impl Value {
-    fn is_over(&self, now: i64) -> bool {
-        self.expires_at.is_some_and(|at| at <= now)
-    }
+fn is_over(value: &StateValue, now: i64) -> bool {
+    value.expires_at.is_some_and(|at| at <= now)
 }
 
 /// Why a value was not kept.
@@ -59,7 +52,7 @@ pub(super) enum Refused {
 #[derive(Debug)]
 pub(super) struct Notebook {
     before: Arc<Scope>,
-    changes: BTreeMap<String, Option<Value>>,
+    changes: BTreeMap<String, Option<StateValue>>,
     bytes: usize,
     limit: usize,
     now: i64,
@@ -69,7 +62,7 @@ pub(super) struct Notebook {
 #[derive(Debug)]
 pub(super) struct Changes {
     rule: String,
-    values: BTreeMap<String, Option<Value>>,
+    values: BTreeMap<String, Option<StateValue>>,
 }
 
 impl Memory {
@@ -83,9 +76,35 @@ impl Memory {
         self.cameras.values().flat_map(HashMap::values).map(|scope| scope.bytes).sum()
     }
 
-    /// Forgets everything about a camera.
-    pub fn forget(&mut self, camera: &str) {
-        self.cameras.remove(camera);
+    /// Forgets everything about a camera; tells what that was.
+    pub fn forget(&mut self, camera: &str) -> Vec<StateChange> {
+        let rules = self.cameras.remove(camera).unwrap_or_default();
+        let gone = rules.iter().flat_map(|(rule, scope)| {
+            scope.values.keys().map(|key| StateChange {
+                rule: rule.clone(),
+                camera: camera.to_owned(),
+                key: key.clone(),
+                value: None,
+            })
+        });
+        gone.collect()
+    }
+
+    /// Makes a change that was published before; changes come in the order in which they were made.
+    pub fn restore(&mut self, change: StateChange) {
+        let StateChange { rule, camera, key, value } = change;
+        match value {
+            Some(value) => {
+                let rules = self.cameras.entry(camera).or_default();
+                Arc::make_mut(rules.entry(rule).or_default()).put(key, Some(value));
+            }
+            None => {
+                let rules = self.cameras.get_mut(&camera);
+                if let Some(scope) = rules.and_then(|rules| rules.get_mut(&rule)) {
+                    Arc::make_mut(scope).put(key, None);
+                }
+            }
+        }
     }
 
     /// Opens a rule's scope for one call; `limit` in bytes, `now` is the frame's time.
@@ -94,21 +113,27 @@ impl Memory {
         Notebook { bytes: before.bytes, before, changes: BTreeMap::new(), limit, now }
     }
 
-    /// Keeps what the calls of one frame changed, and drops what is over at `now`.
-    pub(super) fn apply(&mut self, camera: &str, frame: Vec<Changes>, now: i64) {
+    /// Keeps what the calls of one frame changed, and drops what is over at `now`. Tells both.
+    pub(super) fn apply(&mut self, camera: &str, frame: Vec<Changes>, now: i64) -> Vec<StateChange> {
+        let mut made = Vec::new();
         for Changes { rule, values } in frame {
             let known = self.cameras.get(camera).and_then(|rules| rules.get(&rule));
             let expiring = known.is_some_and(|scope| scope.first_expiry.is_some_and(|at| at <= now));
             if values.is_empty() && !expiring {
                 continue;
             }
+            let mut tell = |key: String, value| {
+                made.push(StateChange { rule: rule.clone(), camera: camera.to_owned(), key, value });
+            };
             let rules = self.cameras.entry(camera.to_owned()).or_default();
             let scope = Arc::make_mut(rules.entry(rule.clone()).or_default());
             for (key, value) in values {
-                scope.put(key, value);
+                if scope.put(key.clone(), value.clone()) {
+                    tell(key, value);
+                }
             }
             if scope.first_expiry.is_some_and(|at| at <= now) {
-                scope.drop_expired(now);
+                scope.drop_expired(now).into_iter().for_each(|key| tell(key, None));
             }
             if scope.values.is_empty() {
                 rules.remove(&rule);
@@ -117,11 +142,16 @@ impl Memory {
                 self.cameras.remove(camera);
             }
         }
+        made
     }
 }
 
 impl Scope {
-    fn put(&mut self, key: String, value: Option<Value>) {
+    /// False if that changes nothing.
+    fn put(&mut self, key: String, value: Option<StateValue>) -> bool {
+        if self.values.get(&key) == value.as_ref() {
+            return false;
+        }
         let length = key.len();
         let old = match value {
             Some(value) => {
@@ -134,20 +164,25 @@ impl Scope {
         if let Some(old) = old {
             self.bytes -= cost(length, &old);
         }
+        true
     }
 
-    fn drop_expired(&mut self, now: i64) {
-        let (mut bytes, mut first) = (0, None);
+    /// Drops what is over; tells its keys.
+    fn drop_expired(&mut self, now: i64) -> Vec<String> {
+        let (mut bytes, mut first, mut gone) = (0, None, Vec::new());
         self.values.retain(|key, value| {
-            let kept = !value.is_over(now);
+            let kept = !is_over(value, now);
             if kept {
                 bytes += cost(key.len(), value);
                 first = earlier(first, value.expires_at);
+            } else {
+                gone.push(key.clone());
             }
             kept
         });
         self.bytes = bytes;
         self.first_expiry = first;
+        gone
     }
 }
 
@@ -159,7 +194,7 @@ impl Notebook {
 
     /// The value, unless there is none or its time is over.
     pub(super) fn get(&self, key: &str) -> Option<Vec<u8>> {
-        self.entry(key).filter(|value| !value.is_over(self.now)).map(|value| value.bytes.clone())
+        self.entry(key).filter(|value| !is_over(value, self.now)).map(|value| value.bytes.clone())
     }
 
     /// Keeps a value, for `ttl` milliseconds of frame time if given.
@@ -168,7 +203,7 @@ impl Notebook {
             return Err(Refused::BadKey);
         }
         let expires_at = ttl.map(|ttl| self.now.saturating_add(i64::try_from(ttl).unwrap_or(i64::MAX)));
-        let value = Value { bytes, expires_at };
+        let value = StateValue { bytes, expires_at };
         let added = cost(key.len(), &value);
         if self.bytes_without(&key) + added > self.limit {
             self.drop_expired();
@@ -198,13 +233,13 @@ impl Notebook {
             .values
             .range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded))
             .take_while(|(key, _)| begins(key))
-            .filter(|(key, value)| !self.changes.contains_key(*key) && !value.is_over(self.now))
+            .filter(|(key, value)| !self.changes.contains_key(*key) && !is_over(value, self.now))
             .map(|(key, _)| key);
         let set = self
             .changes
             .range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded))
             .take_while(|(key, _)| begins(key))
-            .filter(|(_, value)| value.as_ref().is_some_and(|value| !value.is_over(self.now)))
+            .filter(|(_, value)| value.as_ref().is_some_and(|value| !is_over(value, self.now)))
             .map(|(key, _)| key);
         let mut keys: Vec<String> = kept.chain(set).cloned().collect();
         keys.sort_unstable();
@@ -216,7 +251,7 @@ impl Notebook {
         Changes { rule: rule.to_owned(), values: self.changes }
     }
 
-    fn entry(&self, key: &str) -> Option<&Value> {
+    fn entry(&self, key: &str) -> Option<&StateValue> {
         match self.changes.get(key) {
             Some(change) => change.as_ref(),
             None => self.before.values.get(key),
@@ -232,12 +267,12 @@ impl Notebook {
             .before
             .values
             .iter()
-            .filter(|(key, value)| value.is_over(self.now) && !self.changes.contains_key(*key))
+            .filter(|(key, value)| is_over(value, self.now) && !self.changes.contains_key(*key))
             .map(|(key, _)| key.clone())
             .chain(
                 self.changes
                     .iter()
-                    .filter(|(_, value)| value.as_ref().is_some_and(|value| value.is_over(self.now)))
+                    .filter(|(_, value)| value.as_ref().is_some_and(|value| is_over(value, self.now)))
                     .map(|(key, _)| key.clone()),
             )
             .collect();
@@ -247,7 +282,7 @@ impl Notebook {
     }
 }
 
-fn cost(key: usize, value: &Value) -> usize {
+fn cost(key: usize, value: &StateValue) -> usize {
     key + value.bytes.len() + ENTRY_BYTES
 }
 
@@ -315,6 +350,36 @@ mod tests {
         assert_eq!(call(&mut memory, "a", "gate", 1500, |n| (n.get("k"), n.keys(""))), (None, vec![]));
         assert_eq!(memory.bytes(), 0);
         assert!(memory.cameras.is_empty());
+    }
+
+    #[test]
+    fn what_was_published_restores_what_was_remembered() {
+        let mut memory = Memory::new();
+        let mut published = Vec::new();
+        let mut frame = |memory: &mut Memory, now, changes: &dyn Fn(&mut Notebook)| {
+            let mut notebook = memory.open("a", "gate", 1000, now);
+            changes(&mut notebook);
+            published.extend(memory.apply("gate", vec![notebook.close("a")], now));
+        };
+        frame(&mut memory, 0, &|n| {
+            set(n, "stays", "v", None).unwrap();
+            set(n, "expires", "v", Some(5)).unwrap();
+            set(n, "deleted", "v", None).unwrap();
+        });
+        frame(&mut memory, 1, &|n| n.delete("deleted"));
+        frame(&mut memory, 2, &|n| set(n, "stays", "v", None).unwrap());
+        frame(&mut memory, 5, &|_| ());
+        let told: Vec<_> =
+            published.iter().map(|change| (change.key.as_str(), change.value.is_some())).collect();
+        let expected =
+            [("deleted", true), ("expires", true), ("stays", true), ("deleted", false), ("expires", false)];
+        assert_eq!(told, expected, "each change once, and what changes nothing not at all");
+        let mut restored = Memory::new();
+        published.into_iter().for_each(|change| restored.restore(change));
+        assert_eq!(call(&mut restored, "a", "gate", 6, |n| n.keys("")), ["stays"]);
+        assert_eq!(restored.bytes(), memory.bytes());
+        let forgotten = restored.forget("gate");
+        assert_eq!((forgotten.len(), forgotten[0].key.as_str(), restored.bytes()), (1, "stays", 0));
     }
 
     #[test]

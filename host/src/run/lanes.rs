@@ -1,10 +1,11 @@
 //! The lanes at work: what moves each frame to its next stage, on whichever thread has just finished one.
 
 use super::appearance::Appearances;
+use super::restore;
 use super::stages::{Prepared, Ready, Sight, Stages, guarded};
 use crate::frame::Frame;
 use crate::intake::{Downstream, Lane};
-use crate::publish::{Outcome, Publisher};
+use crate::publish::{Outcome, Tenure};
 use crate::rules::Memory;
 use crate::vision::Tracker;
 use std::collections::HashMap;
@@ -46,49 +47,46 @@ impl Lanes {
     fn cell(&self, partition: i32) -> Option<Arc<LaneCell>> {
         locked(&self.cells).get(&partition).cloned()
     }
+
+    fn remove(&self, partitions: &[i32]) -> Vec<Arc<LaneCell>> {
+        let mut cells = locked(&self.cells);
+        partitions.iter().filter_map(|partition| cells.remove(partition)).collect()
+    }
 }
 
 impl Downstream for Lanes {
-    fn open(&self, partition: i32) {
-        let cell = LaneCell {
-            stages: self.stages.clone(),
-            jobs: self.jobs.clone(),
-            window: self.window,
-            passage: Mutex::default(),
-            emptied: Condvar::new(),
-            judging: Mutex::default(),
-        };
-        locked(&self.cells).insert(partition, Arc::new(cell));
+    fn open(&self, partitions: &[i32]) {
+        let opened: Vec<Arc<LaneCell>> = partitions
+            .iter()
+            .map(|partition| {
+                Arc::new(LaneCell {
+                    partition: *partition,
+                    tenure: Tenure::new(*partition),
+                    stages: self.stages.clone(),
+                    jobs: self.jobs.clone(),
+                    window: self.window,
+                    passage: Mutex::default(),
+                    emptied: Condvar::new(),
+                    judging: Mutex::default(),
+                })
+            })
+            .collect();
+        locked(&self.cells).extend(opened.iter().map(|cell| (cell.partition, cell.clone())));
+        restore::begin(self.stages.clone(), opened);
     }
 
     fn close(&self, partitions: &[i32]) -> Vec<(i32, i64)> {
         let deadline = Instant::now() + self.drain_timeout;
-        let closing: Vec<_> = {
-            let mut cells = locked(&self.cells);
-            partitions.iter().filter_map(|partition| Some((*partition, cells.remove(partition)?))).collect()
-        };
-        closing.iter().for_each(|(_, cell)| locked(&cell.passage).lane.close());
-        closing
-            .iter()
-            .filter_map(|(partition, cell)| {
-                let mut passage = locked(&cell.passage);
-                // After a record was refused for good its frame is never done, and there is nothing to wait for.
-                while !passage.lane.is_empty()
-                    && Instant::now() < deadline
-                    && self.stages.failure.get().is_none()
-                {
-                    let wait = cell.emptied.wait_timeout(passage, LOOK_AGAIN);
-                    passage = wait.unwrap_or_else(PoisonError::into_inner).0;
-                }
-                if !passage.lane.is_empty() {
-                    tracing::warn!(
-                        partition,
-                        "frames unfinished: whoever has the partition next does them again"
-                    );
-                }
-                Some((*partition, passage.lane.committable()?))
-            })
-            .collect()
+        let closing = self.remove(partitions);
+        closing.iter().for_each(|cell| locked(&cell.passage).lane.close());
+        closing.iter().filter_map(|cell| Some((cell.partition, cell.finish(deadline)?))).collect()
+    }
+
+    fn abandon(&self, partitions: &[i32]) {
+        for cell in self.remove(partitions) {
+            cell.tenure.end();
+            locked(&cell.passage).lane.abandon();
+        }
     }
 
     fn admit(&self, frame: Frame) {
@@ -113,6 +111,9 @@ impl Downstream for Lanes {
     }
 
     fn committable(&self) -> Vec<(i32, i64)> {
+        if self.stages.publisher.is_exactly_once() {
+            return Vec::new();
+        }
         let cells = locked(&self.cells);
         cells.iter().filter_map(|(p, cell)| Some((*p, locked(&cell.passage).lane.committable()?))).collect()
     }
@@ -128,6 +129,8 @@ impl Downstream for Lanes {
 
 /// One partition's lane, with what its stages remember from frame to frame.
 pub(super) struct LaneCell {
+    pub partition: i32,
+    pub tenure: Arc<Tenure>,
     stages: Arc<Stages>,
     jobs: Arc<Jobs>,
     window: usize,
@@ -151,6 +154,33 @@ pub(super) struct Judging {
 }
 
 impl LaneCell {
+    /// What the rules remember is there: the frames that were seen meanwhile may be judged.
+    pub fn restored(self: &Arc<Self>, memory: Memory) {
+        locked(&self.judging).memory = memory;
+        locked(&self.passage).lane.restored();
+        self.advance();
+    }
+
+    /// Waits for the frames that were begun, and ends the tenure. The offset to commit, if it is not yet.
+    fn finish(&self, deadline: Instant) -> Option<i64> {
+        let mut passage = locked(&self.passage);
+        // What was given up is never done, and there is nothing to wait for.
+        while !passage.lane.is_empty() && Instant::now() < deadline && !self.tenure.is_over() {
+            let wait = self.emptied.wait_timeout(passage, LOOK_AGAIN);
+            passage = wait.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        self.tenure.end();
+        if !passage.lane.is_empty() {
+            tracing::warn!(
+                partition = self.partition,
+                "frames unfinished: whoever has the partition next does them again"
+            );
+        }
+        let done = passage.lane.committable();
+        passage.lane.abandon();
+        done.filter(|_| !self.stages.publisher.is_exactly_once())
+    }
+
     /// A frame was decoded and searched for faces, or could not be.
     pub fn seen(self: &Arc<Self>, offset: i64, sight: Sight) {
         locked(&self.passage).lane.seen(offset, sight);
@@ -172,9 +202,10 @@ impl LaneCell {
             drop(passage);
             let frame = ready.frame.clone();
             let outcome = self.stages.judge(ready, &mut locked(&self.judging));
-            locked(&self.passage).lane.publishing(offset, Publisher::records(&outcome));
+            locked(&self.passage).lane.publishing(offset);
             self.publish(&frame, &outcome);
             locked(&self.passage).lane.sent();
+            self.dispatch();
         }
     }
 
@@ -206,19 +237,14 @@ impl LaneCell {
 
     fn publish(self: &Arc<Self>, frame: &Arc<Frame>, outcome: &Outcome) {
         let (cell, offset) = (self.clone(), frame.position.offset);
-        self.stages.publish(
-            frame,
-            outcome,
-            Arc::new(move || {
-                let mut passage = locked(&cell.passage);
-                passage.lane.acknowledged(offset);
-                if passage.lane.is_empty() {
-                    cell.emptied.notify_all();
-                }
-                drop(passage);
-                cell.dispatch();
-            }),
-        );
+        let done = move || {
+            let mut passage = locked(&cell.passage);
+            passage.lane.acknowledged(offset);
+            if passage.lane.is_empty() {
+                cell.emptied.notify_all();
+            }
+        };
+        self.stages.publisher.publish(frame, outcome, &self.tenure, Box::new(done));
     }
 
     /// Hands frames to the workers, as many as the window lets.

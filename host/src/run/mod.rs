@@ -2,6 +2,7 @@
 
 mod appearance;
 mod lanes;
+mod restore;
 mod stages;
 mod totals;
 
@@ -10,16 +11,16 @@ pub use totals::{Snapshot, Totals};
 use crate::config::Config;
 use crate::event::{JudgedBy, Part};
 use crate::gallery::{Gallery, GalleryError};
-use crate::intake::Intake;
-use crate::kafka::{BrokerError, Producer};
+use crate::intake::{Ended, Intake};
+use crate::kafka::BrokerError;
 use crate::publish::Publisher;
 use crate::rules::Rules;
 use crate::vision::{Spent, Vision, VisionError, Worker};
 use lanes::{Job, Jobs, Lanes};
 use stages::Stages;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -60,18 +61,9 @@ impl Host {
         tracing::info!("{}", vision.models());
         let gallery = Gallery::follow(&config, &vision.models().embedder.sha256)?;
         tracing::info!(people = gallery.now().people().len(), "gallery read");
-        let publisher =
-            Publisher::new(Producer::new(&config.kafka)?, config.topics.clone(), judged_by(&vision, &rules));
+        let publisher = Publisher::start(&config, judged_by(&vision, &rules), &stop)?;
         let count = worker_count(&config);
-        let stages = Arc::new(Stages {
-            gallery,
-            rules,
-            publisher,
-            totals: Totals::default(),
-            failure: OnceLock::new(),
-            stop,
-            config,
-        });
+        let stages = Arc::new(Stages { gallery, rules, publisher, totals: Totals::default(), stop, config });
         let (see, see_jobs) = crossbeam_channel::unbounded();
         let (embed, embed_jobs) = crossbeam_channel::unbounded();
         let workers = (0..count)
@@ -94,14 +86,22 @@ impl Host {
         self.stages.totals.now()
     }
 
-    /// Joins the group and processes frames until the flag given to [`Host::start`] is set, or the host cannot go on:
-    /// it sets the flag itself then. What was begun is finished and committed; the rest waits in Kafka.
+    /// True if a result is there exactly once; otherwise at least once.
+    pub fn is_exactly_once(&self) -> bool {
+        self.stages.publisher.is_exactly_once()
+    }
+
+    /// Joins the group and processes frames until the flag given to [`Host::start`] is set. What was begun is finished
+    /// and committed; the rest waits in Kafka.
     pub fn run(&self) -> Result<(), RunError> {
-        let intake = Intake::join(&self.stages.config, self.lanes.clone())?;
-        let result = intake.run(&self.stages.stop);
-        match self.stages.failure.get() {
-            Some(failure) => Err(failure.clone().into()),
-            None => Ok(result?),
+        let (stop, publisher) = (&self.stages.stop, &self.stages.publisher);
+        loop {
+            let intake = Intake::join(&self.stages.config, self.lanes.clone())?;
+            publisher.joined(intake.membership());
+            match intake.run(stop, &|| publisher.take_gave_up())? {
+                Ended::Stopped => return Ok(()),
+                Ended::Interrupted => tracing::info!("joining the group anew"),
+            }
         }
     }
 
@@ -109,6 +109,7 @@ impl Host {
     /// process is about to end, and its frame is not committed. Tells what was done, and where vision's time went.
     pub fn end(self) -> (Snapshot, Spent) {
         let totals = self.totals();
+        self.stages.publisher.end();
         drop(self.lanes);
         let deadline = Instant::now() + Duration::from_secs(1);
         while self.workers.iter().any(|worker| !worker.is_finished()) && Instant::now() < deadline {

@@ -8,14 +8,13 @@ use crate::event::Timings;
 use crate::face::{Detection, Embedding, Face, Person, Track};
 use crate::frame::Frame;
 use crate::gallery::{Gallery, Index};
-use crate::kafka::BrokerError;
 use crate::laps::Laps;
 use crate::publish::{Outcome, Parked, Publisher};
 use crate::rules::{FrameFacts, People, Rules};
 use crate::vision::{PictureError, Seen, Tracker, Worker, quality};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// The stages, shared by all lanes and workers.
@@ -25,8 +24,6 @@ pub(super) struct Stages {
     pub rules: Rules,
     pub publisher: Publisher,
     pub totals: Totals,
-    /// The first thing after which the host cannot go on.
-    pub failure: OnceLock<BrokerError>,
     /// Set when frames are no longer taken in.
     pub stop: Arc<AtomicBool>,
 }
@@ -147,9 +144,6 @@ impl Stages {
         let faces = self.settle(frame, &prepared.faces, appearances, &index);
         appearances
             .forget(frame.captured_at.saturating_sub_unsigned(self.config.vision.tracker.lost_after_ms));
-        for camera in forget_cameras(&mut judging.appearances, Appearances::last_seen) {
-            judging.memory.forget(&camera);
-        }
         let size = (prepared.seen.width, prepared.seen.height);
         let facts = FrameFacts {
             camera: &frame.camera,
@@ -161,9 +155,15 @@ impl Stages {
         };
         let mut laps = Laps::start();
         let people: Arc<dyn People> = index;
-        let judgement = self.rules.judge(&facts, faces, &people, &mut judging.memory).map_err(|failure| {
-            Parked { stage: "rules", reason: failure.kind.reason().to_owned(), message: failure.to_string() }
-        })?;
+        let mut judgement =
+            self.rules.judge(&facts, faces, &people, &mut judging.memory).map_err(|failure| Parked {
+                stage: "rules",
+                reason: failure.kind.reason().to_owned(),
+                message: failure.to_string(),
+            })?;
+        for camera in forget_cameras(&mut judging.appearances, Appearances::last_seen) {
+            judgement.state.extend(judging.memory.forget(&camera));
+        }
         let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
         let timings = Timings {
             decode_ms: milliseconds(times.decode),
@@ -203,28 +203,6 @@ impl Stages {
             }
         });
         settled.collect()
-    }
-
-    /// Sends what a frame causes. `acknowledged` is called for each record that is safe; a record refused for
-    /// good ends the host, with the frame's offset not committed.
-    pub fn publish(
-        self: &Arc<Self>,
-        frame: &Frame,
-        outcome: &Outcome,
-        acknowledged: Arc<dyn Fn() + Send + Sync>,
-    ) {
-        let stages = self.clone();
-        self.publisher.publish(
-            frame,
-            outcome,
-            &(Arc::new(move |result| match result {
-                Ok(()) => acknowledged(),
-                Err(error) => {
-                    let _ = stages.failure.set(error);
-                    stages.stop.store(true, Ordering::Relaxed);
-                }
-            }) as Arc<dyn Fn(Result<(), BrokerError>) + Send + Sync>),
-        );
     }
 }
 

@@ -1,0 +1,155 @@
+//! Transactions: records and offsets become visible together, or not at all (KIP-98, KIP-447).
+
+use super::{BrokerError, Producer};
+use crate::config::KafkaSettings;
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::Producer as _;
+use rdkafka::{Offset, TopicPartitionList};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the first answer of the transaction coordinator may take: one that has just been elected loads its log.
+const OPENING: Duration = Duration::from_secs(10);
+
+/// Who we are in our group, and in which of its generations. Offsets offered under another one are refused: that is
+/// what keeps a host that comes back from the dead from writing.
+pub struct Member(pub(crate) ConsumerGroupMetadata);
+
+/// Tells who we are at the moment; none if we are nobody.
+pub type Membership = Arc<dyn Fn() -> Option<Member> + Send + Sync>;
+
+/// Why there are no transactions.
+#[derive(Debug, thiserror::Error)]
+pub enum OpeningError {
+    /// The broker does not know them.
+    #[error("this broker has no transactions ({0})")]
+    Unsupported(String),
+    /// Trying again may help.
+    #[error("{0}")]
+    NotYet(String),
+    /// Nothing helps but another configuration.
+    #[error(transparent)]
+    Configuration(#[from] BrokerError),
+}
+
+/// Why a transaction was not committed.
+#[derive(Debug)]
+pub enum TransactionError {
+    /// Nothing of it counts.
+    Aborted(String),
+    /// It is not known whether it counts, and the producer is of no more use: see [`Transactions::anew`].
+    Fatal(String),
+}
+
+/// A transactional producer.
+pub struct Transactions {
+    settings: KafkaSettings,
+    id: String,
+    producer: Producer,
+}
+
+impl Transactions {
+    /// Registers as `id`. What an earlier producer of that id left open is aborted or completed, and the earlier one can
+    /// write no more.
+    pub fn open(settings: &KafkaSettings, id: &str) -> Result<Self, OpeningError> {
+        let producer = Producer::transactional(settings, id)?;
+        producer.inner.init_transactions(OPENING).map_err(|error| {
+            let text = error.to_string();
+            match code(&error) {
+                Some(
+                    RDKafkaErrorCode::UnsupportedFeature
+                    | RDKafkaErrorCode::UnsupportedVersion
+                    | RDKafkaErrorCode::InvalidRequest,
+                ) => OpeningError::Unsupported(text),
+                _ => OpeningError::NotYet(text),
+            }
+        })?;
+        Ok(Self { settings: settings.clone(), id: id.to_owned(), producer })
+    }
+
+    /// Registers again, after a fatal error.
+    pub fn anew(&mut self) -> Result<(), OpeningError> {
+        *self = Self::open(&self.settings, &self.id)?;
+        Ok(())
+    }
+
+    /// What records are sent with, between the beginning and the end of a transaction.
+    pub fn producer(&self) -> &Producer {
+        &self.producer
+    }
+
+    /// One transaction: what `send` sends, and the offsets of `topic` that `offer` offers. If it offers none, the
+    /// transaction is aborted. Waits as long as it takes, unless `give_up` says that it should not.
+    pub fn transact(
+        &self,
+        send: impl FnOnce(),
+        topic: &str,
+        offer: impl FnOnce() -> Option<(Member, Vec<(i32, i64)>)>,
+        give_up: &dyn Fn() -> bool,
+    ) -> Result<(), TransactionError> {
+        let producer = &self.producer.inner;
+        self.step(give_up, || producer.begin_transaction())?;
+        send();
+        let Some((member, offsets)) = offer() else {
+            return Err(self.abort("the partitions are changing hands".into(), give_up));
+        };
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in offsets {
+            if let Err(error) = list.add_partition_offset(topic, partition, Offset::Offset(offset)) {
+                return Err(self.abort(error.to_string(), give_up));
+            }
+        }
+        self.step(give_up, || producer.send_offsets_to_transaction(&list, &member.0, OPENING))?;
+        self.step(give_up, || producer.commit_transaction(Duration::from_secs(1)))
+    }
+
+    /// Does it again for as long as that may help.
+    fn step(
+        &self,
+        give_up: &dyn Fn() -> bool,
+        attempt: impl Fn() -> Result<(), KafkaError>,
+    ) -> Result<(), TransactionError> {
+        loop {
+            match attempt() {
+                Ok(()) => return Ok(()),
+                Err(error) if give_up() => return Err(TransactionError::Fatal(error.to_string())),
+                Err(error) if is_retriable(&error) => {}
+                Err(error) if is_fatal(&error) => return Err(TransactionError::Fatal(error.to_string())),
+                Err(error) => return Err(self.abort(error.to_string(), give_up)),
+            }
+        }
+    }
+
+    fn abort(&self, reason: String, give_up: &dyn Fn() -> bool) -> TransactionError {
+        loop {
+            match self.producer.inner.abort_transaction(Duration::from_secs(1)) {
+                Ok(()) => return TransactionError::Aborted(reason),
+                Err(error) if is_retriable(&error) && !give_up() => {}
+                Err(error) => return TransactionError::Fatal(format!("{reason}; {error}")),
+            }
+        }
+    }
+}
+
+fn is_retriable(error: &KafkaError) -> bool {
+    match error {
+        KafkaError::Transaction(error) => {
+            error.is_retriable() && !error.is_fatal() && !error.txn_requires_abort()
+        }
+        // Not all records are acknowledged yet.
+        KafkaError::Flush(code) => *code == RDKafkaErrorCode::OperationTimedOut,
+        _ => false,
+    }
+}
+
+fn is_fatal(error: &KafkaError) -> bool {
+    matches!(error, KafkaError::Transaction(error) if error.is_fatal() || !error.txn_requires_abort())
+}
+
+fn code(error: &KafkaError) -> Option<RDKafkaErrorCode> {
+    match error {
+        KafkaError::Transaction(error) => Some(error.code()),
+        error => error.rdkafka_error_code(),
+    }
+}

@@ -1,0 +1,195 @@
+//! What is to be published, in order, and for whom: pure, without Kafka, threads or clocks.
+//!
+//! A frame's parcel is everything that the frame causes. A batch takes the oldest parcels and is delivered as one. What
+//! it may not do is publish for a partition that is somebody else's by now: each parcel knows its tenure.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The time for which a partition is this host's: from its assignment until it is let go or lost.
+#[derive(Debug)]
+pub struct Tenure {
+    partition: i32,
+    over: AtomicBool,
+}
+
+impl Tenure {
+    /// Begins.
+    pub fn new(partition: i32) -> Arc<Self> {
+        Arc::new(Self { partition, over: AtomicBool::new(false) })
+    }
+
+    /// True once the partition may be another's.
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
+    /// Ends. What was not delivered is dropped: whoever has the partition next does it again.
+    pub fn end(&self) {
+        self.over.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Everything that one frame causes. `R` is a record, `D` what is told when all of them are safe.
+#[derive(Debug)]
+pub struct Parcel<R, D> {
+    /// In whose time the frame was processed.
+    pub tenure: Arc<Tenure>,
+    /// The frame's offset.
+    pub offset: i64,
+    /// In the order in which they are sent.
+    pub records: Vec<R>,
+    /// Somebody waits for it: the batch does not wait for more.
+    pub urgent: bool,
+    /// Told when all is safe.
+    pub done: D,
+}
+
+/// The parcels that wait.
+#[derive(Debug)]
+pub struct Outbox<R, D> {
+    queue: VecDeque<Parcel<R, D>>,
+}
+
+impl<R, D> Default for Outbox<R, D> {
+    fn default() -> Self {
+        Self { queue: VecDeque::new() }
+    }
+}
+
+impl<R, D> Outbox<R, D> {
+    /// Parcels of one tenure come in the order of their offsets.
+    pub fn push(&mut self, parcel: Parcel<R, D>) {
+        if !parcel.tenure.is_over() {
+            self.queue.push_back(parcel);
+        }
+    }
+
+    /// True if there is nothing to deliver.
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// True if a batch of `frames` should not wait for more.
+    pub fn is_due(&self, frames: usize) -> bool {
+        self.queue.len() >= frames || self.queue.iter().any(|parcel| parcel.urgent)
+    }
+
+    /// Takes the oldest parcels, at most `frames`.
+    pub fn take(&mut self, frames: usize) -> Batch<R, D> {
+        let count = frames.min(self.queue.len());
+        Batch { parcels: self.queue.drain(..count).collect() }
+    }
+}
+
+/// Parcels that are delivered together.
+#[derive(Debug)]
+pub struct Batch<R, D> {
+    parcels: Vec<Parcel<R, D>>,
+}
+
+impl<R, D> Batch<R, D> {
+    /// The parcels.
+    pub fn parcels(&self) -> &[Parcel<R, D>] {
+        &self.parcels
+    }
+
+    /// The parcels.
+    pub fn parcels_mut(&mut self) -> &mut [Parcel<R, D>] {
+        &mut self.parcels
+    }
+
+    /// Leaves out what is not ours any more.
+    pub fn leave_out_others(&mut self) {
+        self.parcels.retain(|parcel| !parcel.tenure.is_over());
+    }
+
+    /// True if all is still ours. Asked between learning our generation in the group and offering the offsets under it:
+    /// a partition that we let go only afterwards changes hands in a later generation, under which the group refuses
+    /// or awaits this offer.
+    pub fn is_ours(&self) -> bool {
+        self.parcels.iter().all(|parcel| !parcel.tenure.is_over())
+    }
+
+    /// For each partition: one past the last of its frames.
+    pub fn offsets(&self) -> Vec<(i32, i64)> {
+        let mut offsets = BTreeMap::new();
+        for parcel in &self.parcels {
+            offsets.insert(parcel.tenure.partition, parcel.offset + 1);
+        }
+        offsets.into_iter().collect()
+    }
+
+    /// It is not known whether this was delivered: its partitions are given up, and whoever reads on from the
+    /// committed offsets finds out.
+    pub fn give_up(self) {
+        self.parcels.iter().for_each(|parcel| parcel.tenure.end());
+    }
+
+    /// All is safe.
+    pub fn delivered(self) -> impl Iterator<Item = D> {
+        self.parcels.into_iter().map(|parcel| parcel.done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parcel(tenure: &Arc<Tenure>, offset: i64) -> Parcel<(), i64> {
+        Parcel { tenure: tenure.clone(), offset, records: vec![], urgent: false, done: offset }
+    }
+
+    #[test]
+    fn a_batch_commits_one_past_the_last_frame_of_each_partition() {
+        let (first, second) = (Tenure::new(1), Tenure::new(2));
+        let mut outbox = Outbox::default();
+        for (tenure, offset) in [(&first, 5), (&second, 90), (&first, 6), (&first, 9)] {
+            outbox.push(parcel(tenure, offset));
+        }
+        let batch = outbox.take(3);
+        assert_eq!(batch.offsets(), [(1, 7), (2, 91)]);
+        assert_eq!(batch.delivered().collect::<Vec<_>>(), [5, 90, 6]);
+        assert_eq!(outbox.take(3).offsets(), [(1, 10)]);
+        assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn what_is_anothers_is_left_out_before_and_after_it_is_taken() {
+        let (ours, theirs) = (Tenure::new(1), Tenure::new(2));
+        let mut outbox = Outbox::default();
+        outbox.push(parcel(&ours, 0));
+        outbox.push(parcel(&theirs, 0));
+        let mut batch = outbox.take(9);
+        assert!(batch.is_ours());
+        theirs.end();
+        outbox.push(parcel(&theirs, 1));
+        assert!(outbox.is_empty());
+        assert!(!batch.is_ours());
+        batch.leave_out_others();
+        assert!(batch.is_ours());
+        assert_eq!(batch.offsets(), [(1, 1)]);
+    }
+
+    #[test]
+    fn what_is_uncertain_ends_the_tenures_it_is_of() {
+        let (uncertain, other) = (Tenure::new(1), Tenure::new(2));
+        let mut outbox = Outbox::default();
+        outbox.push(parcel(&uncertain, 0));
+        outbox.take(9).give_up();
+        assert!(uncertain.is_over() && !other.is_over());
+    }
+
+    #[test]
+    fn an_urgent_parcel_or_enough_of_them_do_not_wait() {
+        let tenure = Tenure::new(1);
+        let mut outbox = Outbox::default();
+        outbox.push(parcel(&tenure, 0));
+        assert!(!outbox.is_due(2));
+        outbox.push(parcel(&tenure, 1));
+        assert!(outbox.is_due(2) && !outbox.is_due(3));
+        outbox.push(Parcel { urgent: true, ..parcel(&tenure, 2) });
+        assert!(outbox.is_due(9));
+    }
+}

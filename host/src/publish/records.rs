@@ -1,0 +1,118 @@
+//! What an outcome is in records.
+
+use super::changelog::{self, EXPIRES_AT, FRAME_OFFSET};
+use super::{MESSAGE, OFFSET, Outcome, PARTITION, Parked, REASON, STAGE, TOPIC};
+use crate::config::Topics;
+use crate::event::{self, JudgedBy};
+use crate::frame::Frame;
+use crate::intake::{CAPTURED_AT, SEQUENCE, SESSION};
+use crate::judgement::StateChange;
+use crate::kafka::{Delivery, Producer, Record};
+use std::sync::Arc;
+
+/// One record, ready to be sent as often as it takes.
+pub(super) struct Outgoing {
+    to: Destination,
+    key: String,
+    value: Content,
+    headers: Vec<(&'static str, String)>,
+}
+
+#[derive(Clone, Copy)]
+enum Destination {
+    Results,
+    Alerts,
+    DeadLetters,
+    /// The partition that has the number of the frame's.
+    State(i32),
+}
+
+enum Content {
+    Nothing,
+    Bytes(Vec<u8>),
+    PictureOf(Arc<Frame>),
+}
+
+impl Outgoing {
+    /// Queues it; `delivery` is told what became of it.
+    pub(super) fn send(&self, producer: &Producer, topics: &Topics, delivery: Delivery) {
+        let (topic, partition) = match self.to {
+            Destination::Results => (&topics.results, None),
+            Destination::Alerts => (&topics.alerts, None),
+            Destination::DeadLetters => (&topics.dead_letters, None),
+            Destination::State(partition) => (&topics.state, Some(partition)),
+        };
+        let headers: Vec<(&str, &[u8])> =
+            self.headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+        let value = match &self.value {
+            Content::Nothing => None,
+            Content::Bytes(bytes) => Some(bytes.as_slice()),
+            Content::PictureOf(frame) => Some(frame.picture.as_slice()),
+        };
+        let record = Record { topic, partition, key: Some(self.key.as_bytes()), value, headers: &headers };
+        producer.send(record, delivery);
+    }
+}
+
+/// All that a frame causes, in the order in which it is sent: alerts first, they are what somebody waits for.
+pub(super) fn records(frame: &Arc<Frame>, outcome: &Outcome, judged_by: &JudgedBy) -> Vec<Outgoing> {
+    let event = |to, json: Vec<u8>| Outgoing {
+        to,
+        key: frame.camera.to_string(),
+        value: Content::Bytes(json),
+        headers: Vec::new(),
+    };
+    match outcome {
+        Outcome::Judged { size, judgement, timings } => {
+            let alerts: Vec<_> =
+                judgement.alerts.iter().enumerate().map(|(n, alert)| event::alert(frame, alert, n)).collect();
+            let ids = alerts.iter().map(|alert| alert.id.clone()).collect();
+            let result = event::result(frame, *size, &judgement.subjects, ids, *timings, judged_by);
+            let mut records: Vec<Outgoing> =
+                alerts.iter().map(|alert| event(Destination::Alerts, json(alert))).collect();
+            records.push(event(Destination::Results, json(&result)));
+            records.extend(judgement.state.iter().map(|change| state(frame, change)));
+            records
+        }
+        Outcome::Parked(parked) => vec![dead_letter(frame, parked)],
+    }
+}
+
+fn dead_letter(frame: &Arc<Frame>, parked: &Parked) -> Outgoing {
+    let identity = &frame.identity;
+    Outgoing {
+        to: Destination::DeadLetters,
+        key: frame.camera.to_string(),
+        value: Content::PictureOf(frame.clone()),
+        headers: vec![
+            (REASON, parked.reason.clone()),
+            (STAGE, parked.stage.to_owned()),
+            (MESSAGE, parked.message.clone()),
+            (TOPIC, identity.topic.to_string()),
+            (PARTITION, identity.partition.to_string()),
+            (OFFSET, identity.offset.to_string()),
+            // With these it can be put through again as what it was.
+            (SESSION, frame.session.to_string()),
+            (SEQUENCE, frame.sequence.to_string()),
+            (CAPTURED_AT, frame.captured_at.to_string()),
+        ],
+    }
+}
+
+fn state(frame: &Frame, change: &StateChange) -> Outgoing {
+    let mut headers = vec![(FRAME_OFFSET, frame.position.offset.to_string())];
+    let expires_at = change.value.as_ref().and_then(|value| value.expires_at);
+    headers.extend(expires_at.map(|at| (EXPIRES_AT, at.to_string())));
+    Outgoing {
+        to: Destination::State(frame.position.partition),
+        key: changelog::key(change),
+        value: change.value.as_ref().map_or(Content::Nothing, |value| Content::Bytes(value.bytes.clone())),
+        headers,
+    }
+}
+
+/// Our events are plain structs with text keys and finite numbers (the rules' answers are checked for that), so
+/// that serialising cannot fail; were it to, the record would say so rather than be missing.
+fn json<T: serde::Serialize>(event: &T) -> Vec<u8> {
+    serde_json::to_vec(event).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}").into_bytes())
+}
