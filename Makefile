@@ -4,6 +4,7 @@
 #   EVERYFRAME_CACHE  downloads, tools, models and build outputs, shared between clones (default ~/.cache/everyframe)
 #   CARGO_TARGET_DIR  build outputs (default: target in the cache)
 #   DEMO_SECONDS=N    how long the demo lasts; FOREVER=1: until Ctrl-C
+#   KAFKA_DATA=DIR    where the trial cluster has its data (default: kafka-data in the cache); KAFKA_PORT=N its first port
 #   ROUNDS=N          rounds of the bench (default 3)
 
 SHELL := /bin/bash
@@ -39,12 +40,15 @@ collect = mkdir -p $(2) && install -m 644 $(foreach rule,$(rules),$(1)/$(rule).w
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: setup setup-test setup-lint setup-bench
+.PHONY: setup setup-test setup-lint setup-bench setup-kafka
 setup: ## install what the demo needs (each step only if it is missing)
 	@scripts/setup.sh system:demo rust:build python:demo onnxruntime models footage wasm
 
 setup-test: setup ## install what the tests need besides
-	@scripts/setup.sh system:test python:test kcat tools:cargo-component
+	@scripts/setup.sh system:test system:kafka python:test kcat kafka tools:cargo-component
+
+setup-kafka:
+	@scripts/setup.sh system:demo system:kafka python:demo kafka
 
 setup-lint: setup
 	@scripts/setup.sh system:test rust:lint python:test tools:cargo-deny
@@ -88,6 +92,18 @@ build-broker: setup
 .PHONY: demo
 demo: build ## four cameras, a known man, a stranger, three rules: about a minute
 	@$(CARGO_TARGET_DIR)/release/everyframe demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS)) $(if $(FOREVER),--forever)
+
+kafka_data := $(or $(KAFKA_DATA),$(EVERYFRAME_CACHE)/kafka-data)
+
+.PHONY: kafka kafka-stop kafka-status
+kafka: setup-kafka ## a real Kafka of three nodes for trials, in the background; says how to reach it
+	@scripts/kafka.py start $(kafka_data) --port $(or $(KAFKA_PORT),19092)
+
+kafka-stop: ## end it; its data stays
+	@scripts/kafka.py stop $(kafka_data)
+
+kafka-status: ## which of its nodes run
+	@scripts/kafka.py status $(kafka_data)
 
 .PHONY: test test-rules test-host test-python
 test: test-rules test-python test-host ## set up, build and run every test

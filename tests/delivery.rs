@@ -1,7 +1,34 @@
-//! No frame is lost, whatever dies; and the account says so.
+//! No frame is lost, whatever dies; and the account says so. Each of it on the embedded broker and on a cluster.
 
-use everyframe_tests::{Frame, Part, Record, Site, Topic, pictures, shipped_rules, wait_for};
+use everyframe_tests::{Cluster, Frame, Part, Record, Site, Topic, pictures, shipped_rules, wait_for};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Each test twice, with a site of so many partitions.
+macro_rules! on_both {
+    ($($test:ident: $partitions:literal,)*) => {
+        mod on_the_embedded_broker {
+            $(#[test]
+            fn $test() {
+                super::$test(super::Site::start($partitions));
+            })*
+        }
+
+        mod on_a_cluster {
+            $(#[test]
+            fn $test() {
+                super::$test(super::Site::on(super::Cluster::shared(), $partitions));
+            })*
+        }
+    };
+}
+
+on_both! {
+    a_killed_host_redelivers_its_unfinished_frames: 4,
+    a_host_asked_to_end_finishes_and_a_restart_repeats_nothing: 4,
+    hosts_of_one_group_share_the_work_and_outlive_each_other: 4,
+    frames_of_a_lane_come_out_in_order_however_little_it_may_hold: 1,
+    a_frame_that_the_group_passed_over_is_missing_and_named: 1,
+}
 
 /// Four cameras, each on a partition of its own, `rounds` × 72 frames each.
 fn four_cameras(rounds: usize) -> Vec<Frame> {
@@ -24,9 +51,7 @@ fn commit_every(milliseconds: u32) -> String {
     format!("[intake]\ncommit_interval_ms = {milliseconds}\n")
 }
 
-#[test]
-fn a_killed_host_redelivers_its_unfinished_frames() {
-    let site = Site::start(4);
+fn a_killed_host_redelivers_its_unfinished_frames(site: Site) {
     // So seldom that nothing is committed when the host is killed.
     site.configure(&commit_every(60_000), &shipped_rules(""));
     let host = site.host();
@@ -60,9 +85,7 @@ fn a_killed_host_redelivers_its_unfinished_frames() {
     }
 }
 
-#[test]
-fn a_host_asked_to_end_finishes_and_a_restart_repeats_nothing() {
-    let site = Site::start(4);
+fn a_host_asked_to_end_finishes_and_a_restart_repeats_nothing(site: Site) {
     site.configure(&commit_every(60_000), &shipped_rules(""));
     let host = site.host();
     let frames = four_cameras(3);
@@ -88,9 +111,7 @@ fn a_host_asked_to_end_finishes_and_a_restart_repeats_nothing() {
 /// Commits at once and sends late: a host that commits what is not acknowledged yet loses it when it is killed.
 const HASTY: &str = "[intake]\ncommit_interval_ms = 10\n\n[kafka.producer]\n\"linger.ms\" = \"300\"\n";
 
-#[test]
-fn hosts_of_one_group_share_the_work_and_outlive_each_other() {
-    let site = Site::start(4);
+fn hosts_of_one_group_share_the_work_and_outlive_each_other(site: Site) {
     site.configure(HASTY, &shipped_rules(""));
     let first = site.host_called("host-1");
     let second = site.host_called("host-2");
@@ -113,9 +134,7 @@ fn hosts_of_one_group_share_the_work_and_outlive_each_other() {
     assert_eq!(distinct_ids(&site.read(Topic::Results)).len(), frames.len());
 }
 
-#[test]
-fn frames_of_a_lane_come_out_in_order_however_little_it_may_hold() {
-    let site = Site::start(1);
+fn frames_of_a_lane_come_out_in_order_however_little_it_may_hold(site: Site) {
     site.create_frames_topic();
     site.configure("[intake]\nlane_bytes = 1048576\nworkers = 3\n", &shipped_rules(""));
     let man = pictures::man();
@@ -149,9 +168,7 @@ fn offset_of(record: &Record) -> i64 {
     }
 }
 
-#[test]
-fn a_frame_that_the_group_passed_over_is_missing_and_named() {
-    let site = Site::start(1);
+fn a_frame_that_the_group_passed_over_is_missing_and_named(site: Site) {
     let host = site.host();
     let man = pictures::man();
     site.send(&Frame::stream("gate", &man[..10]));

@@ -12,12 +12,19 @@ choose() {
       )
       ;;
     test) packages=(kcat shellcheck) ;;
+    kafka) packages=(openjdk-17-jre-headless maven openssl) ;;
     *) die "no such part: $1" ;;
   esac
 }
 
 title() { echo "system packages for $1"; }
-cost() { case $1 in demo) echo "up to 400 MB from Debian, a minute or two" ;; *) echo "seconds" ;; esac; }
+cost() {
+  case $1 in
+    demo) echo "up to 400 MB from Debian, a minute or two" ;;
+    kafka) echo "up to 120 MB from Debian, a minute" ;;
+    *) echo "seconds" ;;
+  esac
+}
 
 missing() {
   local package

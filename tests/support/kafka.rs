@@ -4,6 +4,7 @@ use crate::{PATIENCE, wait_for};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Header, Headers as _, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientConfig, ClientContext, Message as _, Offset, TopicPartitionList};
@@ -79,6 +80,44 @@ fn client(brokers: &str) -> ClientConfig {
     config
 }
 
+/// A client that reads: what a transaction has not committed is not there.
+fn reader(brokers: &str) -> ClientConfig {
+    let mut config = client(brokers);
+    config.set("isolation.level", "read_committed").set("enable.auto.commit", "false");
+    config
+}
+
+/// What a cluster says of itself.
+pub(crate) struct Metadata {
+    pub(crate) brokers: Vec<i32>,
+    /// By topic and number.
+    pub(crate) partitions: BTreeMap<(String, i32), Partition>,
+}
+
+/// Who has a partition.
+pub(crate) struct Partition {
+    pub(crate) leader: Option<i32>,
+    /// How many have it.
+    pub(crate) replicas: usize,
+    /// How many of them have all of it.
+    pub(crate) in_sync: usize,
+}
+
+/// None while no broker answers.
+pub(crate) fn metadata(brokers: &str) -> Option<Metadata> {
+    let consumer: BaseConsumer = reader(brokers).create().expect("a consumer");
+    let metadata = consumer.fetch_metadata(None, Duration::from_secs(5)).ok()?;
+    let partitions = metadata.topics().iter().flat_map(|topic| {
+        topic.partitions().iter().map(|at| {
+            let leader = (at.leader() >= 0).then_some(at.leader());
+            let known = Partition { leader, replicas: at.replicas().len(), in_sync: at.isr().len() };
+            ((topic.name().to_owned(), at.id()), known)
+        })
+    });
+    let partitions = partitions.collect();
+    Some(Metadata { brokers: metadata.brokers().iter().map(|broker| broker.id()).collect(), partitions })
+}
+
 /// Creates the topic.
 pub(crate) fn create(brokers: &str, topic: &str, partitions: i32) {
     let admin: AdminClient<DefaultClientContext> = client(brokers).create().expect("an admin client");
@@ -91,17 +130,25 @@ pub(crate) fn create(brokers: &str, topic: &str, partitions: i32) {
         .for_each(|topic| drop(topic.expect("the topic is new")));
 }
 
+/// Deletes the topics, as far as it can: a cluster that a test left in pieces keeps them.
+pub(crate) fn delete(brokers: &str, topics: &[&str]) {
+    let admin: AdminClient<DefaultClientContext> = client(brokers).create().expect("an admin client");
+    let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(5)));
+    drop(block_on(admin.delete_topics(topics, &options)));
+}
+
 /// The names of all topics but the broker's own.
 pub(crate) fn topics(brokers: &str) -> Vec<String> {
-    let consumer: BaseConsumer = client(brokers).create().expect("a consumer");
+    let consumer: BaseConsumer = reader(brokers).create().expect("a consumer");
     let metadata = consumer.fetch_metadata(None, PATIENCE).expect("the broker answers");
     let names = metadata.topics().iter().map(|topic| topic.name().to_owned());
     names.filter(|name| !name.starts_with("__")).collect()
 }
 
-/// How many records a topic has had; none if it is not there.
-pub(crate) fn records(brokers: &str, topic: &str) -> i64 {
-    let consumer: BaseConsumer = client(brokers).create().expect("a consumer");
+/// How far a topic's partitions have come, added up; nothing if it is not there. Where records came in transactions,
+/// the ends of these count, too.
+pub(crate) fn end(brokers: &str, topic: &str) -> i64 {
+    let consumer: BaseConsumer = reader(brokers).create().expect("a consumer");
     let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).expect("the broker answers");
     let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
     let end =
@@ -197,10 +244,11 @@ pub(crate) struct Follower {
 impl Follower {
     /// Waits for the topic to be there.
     pub(crate) fn new(brokers: &str, topic: &str) -> Self {
-        let consumer: BaseConsumer = client(brokers)
+        let consumer: BaseConsumer = reader(brokers)
             .set("group.id", "tests")
-            .set("enable.auto.commit", "false")
             .set("fetch.message.max.bytes", "16777216")
+            .set("fetch.wait.max.ms", "50")
+            .set("enable.partition.eof", "true")
             .set("topic.metadata.refresh.interval.ms", "200")
             .create()
             .expect("a consumer");
@@ -223,28 +271,51 @@ impl Follower {
 
     /// Takes in all that there is at this moment.
     pub(crate) fn update(&mut self) {
+        // By partition: its end, and whether reading from where we are began after that end was known.
         let mut ends = BTreeMap::new();
         for (partition, next) in &self.next {
-            let (_, end) = self
-                .consumer
-                .fetch_watermarks(&self.topic, *partition, PATIENCE)
-                .expect("a topic has an end");
+            let end = wait_for(&format!("the end of {}/{partition}", self.topic), || {
+                Some(self.consumer.fetch_watermarks(&self.topic, *partition, Duration::from_secs(5)).ok()?.1)
+            });
             if *next < end {
-                ends.insert(*partition, end);
+                ends.insert(*partition, (end, false));
             }
         }
         wait_for("records that are there", || {
             while !ends.is_empty()
                 && let Some(message) = self.consumer.poll(Duration::from_millis(100))
             {
-                let Ok(message) = message else { continue };
-                let (partition, next) = (message.partition(), message.offset() + 1);
-                self.records.push(record(&message));
-                self.next.insert(partition, next);
-                ends.retain(|of, end| *of != partition || next < *end);
+                match message {
+                    Ok(message) => {
+                        let (partition, next) = (message.partition(), message.offset() + 1);
+                        self.records.push(record(&message));
+                        self.next.insert(partition, next);
+                        ends.retain(|of, (end, _)| *of != partition || next < *end);
+                    }
+                    Err(KafkaError::PartitionEOF(partition)) => self.came_to_an_end(partition, &mut ends),
+                    Err(_) => {}
+                }
             }
             ends.is_empty().then_some(())
         });
+    }
+
+    /// The last offsets may hold no records but the end of a transaction. This news of an end may be old, so the rest
+    /// is read again: the news that comes then is new.
+    fn came_to_an_end(&mut self, partition: i32, ends: &mut BTreeMap<i32, (i64, bool)>) {
+        let next = self.next[&partition];
+        match ends.get_mut(&partition) {
+            Some((_, again @ false)) => {
+                let sought =
+                    self.consumer.seek(&self.topic, partition, Offset::Offset(next), Duration::from_secs(5));
+                *again = sought.is_ok();
+            }
+            Some((end, true)) => {
+                self.next.insert(partition, *end);
+                ends.remove(&partition);
+            }
+            None => {}
+        }
     }
 }
 
@@ -264,11 +335,7 @@ fn record(message: &BorrowedMessage<'_>) -> Record {
 
 /// Commits an offset for a group whose members are all away.
 pub(crate) fn commit(brokers: &str, group: &str, topic: &str, partition: i32, offset: i64) {
-    let consumer: BaseConsumer = client(brokers)
-        .set("group.id", group)
-        .set("enable.auto.commit", "false")
-        .create()
-        .expect("a consumer");
+    let consumer: BaseConsumer = reader(brokers).set("group.id", group).create().expect("a consumer");
     let mut offsets = TopicPartitionList::new();
     offsets.add_partition_offset(topic, partition, Offset::Offset(offset)).expect("an offset");
     wait_for("the broker to take a commit", || consumer.commit(&offsets, CommitMode::Sync).ok());

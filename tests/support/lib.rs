@@ -1,15 +1,17 @@
-//! What the end-to-end tests stand on: a broker of their own, the product's commands as child processes, records in
-//! and out. A test sees what a user sees: commands, files, topics.
+//! What the end-to-end tests stand on: a broker of their own or a cluster that they share, the product's commands as
+//! child processes, records in and out. A test sees what a user sees: commands, files, topics.
 //!
 //! Every wait has a deadline far above what the thing takes; a test that meets it fails and shows the ends of the
 //! children's logs. Children and folders go when what holds them is dropped.
 
+pub mod cluster;
 mod kafka;
 mod part;
 pub mod pictures;
 pub mod places;
 mod site;
 
+pub use cluster::Cluster;
 pub use kafka::{Frame, Record};
 pub use part::{Ended, Part};
 pub use site::{Site, Topic, rule, shipped_rules};

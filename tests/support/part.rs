@@ -2,12 +2,15 @@
 
 use crate::wait_for;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 
 /// A running child; killed when dropped, and its output shown if the test failed.
 pub struct Part {
     name: String,
     child: Child,
+    // A child that ends when its standard input closes ends with this process, whatever becomes of it. Not left to
+    // `Child`, which closes it as soon as it is waited for.
+    _stdin: Option<ChildStdin>,
     out: PathBuf,
     err: PathBuf,
 }
@@ -36,12 +39,13 @@ impl Part {
     pub fn start(name: &str, folder: &Path, command: &mut Command) -> Self {
         let (out, err) = (folder.join(format!("{name}.out")), folder.join(format!("{name}.err")));
         let file = |path: &Path| std::fs::File::create(path).expect("a log file");
-        let child = command
+        let mut child = command
             .stdout(file(&out))
             .stderr(file(&err))
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
-        Self { name: name.to_owned(), child, out, err }
+        let stdin = child.stdin.take();
+        Self { name: name.to_owned(), child, _stdin: stdin, out, err }
     }
 
     /// The child's id.
@@ -73,9 +77,14 @@ impl Part {
 
     /// Asks it to end (SIGTERM), and waits.
     pub fn terminate(self) -> Ended {
-        let asked = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.id())]).status();
-        assert!(asked.is_ok_and(|status| status.success()), "cannot terminate {}", self.name);
+        self.signal("TERM");
         self.end()
+    }
+
+    /// Sends it a signal: `STOP`, `CONT`.
+    pub fn signal(&self, signal: &str) {
+        let sent = Command::new("sh").args(["-c", &format!("kill -{signal} {}", self.id())]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "{} cannot be sent a {signal}", self.name);
     }
 
     /// Ends it at once (SIGKILL), as a crash would.

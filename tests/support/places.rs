@@ -47,10 +47,16 @@ pub fn cached(path: &str) -> PathBuf {
         .or_else(|| from_environment("XDG_CACHE_HOME").map(|base| base.join("everyframe")))
         .or_else(|| from_environment("HOME").map(|home| home.join(".cache/everyframe")))
         .expect("no cache folder: set EVERYFRAME_CACHE");
-    there(cache.join(path), "make setup")
+    there(cache.join(path), "make setup-test")
 }
 
 /// Something of the repository: `examples/producers/kcat.sh`.
 pub fn repository(path: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(path)
+}
+
+/// A script of the set-up: `kafka.py`, where the set-up has installed what it needs.
+pub fn script(name: &str) -> PathBuf {
+    drop(cached("kafka"));
+    repository("scripts").join(name)
 }

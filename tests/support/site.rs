@@ -1,5 +1,6 @@
 //! A site: a broker, a configuration, and the commands run against them.
 
+use crate::cluster::Cluster;
 use crate::kafka::{self, Follower, Frame, Record};
 use crate::part::{self, Ended, Part};
 use crate::{places, wait_for};
@@ -9,7 +10,8 @@ use std::collections::BTreeMap;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 
 /// One of the topics that the product writes.
@@ -28,13 +30,17 @@ pub enum Topic {
 }
 
 impl Topic {
-    fn name(self) -> &'static str {
+    /// All of them. One that is not here keeps its usual name, which the sites on a cluster would then share.
+    pub const ALL: [Self; 5] = [Self::Frames, Self::Results, Self::Alerts, Self::DeadLetters, Self::Gallery];
+
+    /// Its key in `[topics]`, and its name where none is given.
+    fn key_and_name(self) -> (&'static str, &'static str) {
         match self {
-            Self::Frames => "frames",
-            Self::Results => "everyframe.results",
-            Self::Alerts => "everyframe.alerts",
-            Self::DeadLetters => "everyframe.dead-letters",
-            Self::Gallery => "everyframe.gallery",
+            Self::Frames => ("frames", "frames"),
+            Self::Results => ("results", "everyframe.results"),
+            Self::Alerts => ("alerts", "everyframe.alerts"),
+            Self::DeadLetters => ("dead_letters", "everyframe.dead-letters"),
+            Self::Gallery => ("gallery", "everyframe.gallery"),
         }
     }
 }
@@ -44,21 +50,25 @@ const GROUP: &str = "everyframe";
 /// Longer than a killed host's partitions are without one.
 const STILL: Duration = Duration::from_secs(20);
 
-/// A broker with its data in a temporary folder, and a configuration that names it. A broker starts in a twentieth
-/// of a second, so that each test has its own.
+/// Brokers and a configuration that names them: an embedded broker of its own, which starts in a twentieth of a
+/// second, or topics and a group of its own on a cluster.
 pub struct Site {
     // Dropped in this order: the broker before its folder.
     followers: RefCell<BTreeMap<Topic, Follower>>,
-    _broker: Part,
+    broker: Option<Part>,
     address: String,
+    /// What the names of its group and topics begin with, where it shares the brokers with others.
+    prefix: Option<String>,
+    /// Where the product finds the brokers, and properties for it to go there.
+    way: RefCell<(String, String)>,
     partitions: i32,
     folder: TempDir,
 }
 
 impl Site {
-    /// With the three rules as they come, and so many partitions.
+    /// On an embedded broker, with the three rules as they come, and so many partitions.
     pub fn start(partitions: i32) -> Self {
-        let folder = tempfile::Builder::new().prefix("everyframe-test-").tempdir().expect("a folder");
+        let folder = folder();
         let port =
             TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).expect("a port").port();
         let address = format!("127.0.0.1:{port}");
@@ -72,14 +82,52 @@ impl Site {
                 .stdin(Stdio::piped()),
         );
         wait_for("the broker", || TcpStream::connect(&address).ok());
-        let site = Self { followers: RefCell::default(), _broker: broker, address, partitions, folder };
+        Self::new(folder, Some(broker), address, None, partitions)
+    }
+
+    /// The same on a cluster, with names for its topics and its group that no other site has. The topics go with it.
+    pub fn on(cluster: &Cluster, partitions: i32) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        // Somebody's own cluster may have seen a process of this number before.
+        let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let prefix =
+            format!("test-{started}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        Self::new(folder(), None, cluster.brokers().to_owned(), Some(prefix), partitions)
+    }
+
+    fn new(
+        folder: TempDir,
+        broker: Option<Part>,
+        address: String,
+        prefix: Option<String>,
+        partitions: i32,
+    ) -> Self {
+        let way = RefCell::new((address.clone(), String::new()));
+        let site = Self { followers: RefCell::default(), broker, address, prefix, way, partitions, folder };
         site.configure("", &shipped_rules(""));
         site
     }
 
-    /// Host and port of the broker.
+    /// Host and port of the broker, or of each of a cluster's.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// The name of a topic of this site.
+    pub fn name(&self, topic: Topic) -> String {
+        let (key, name) = topic.key_and_name();
+        self.prefix.as_ref().map_or_else(|| name.to_owned(), |prefix| format!("{prefix}.{key}"))
+    }
+
+    /// The group of its hosts.
+    pub fn group(&self) -> &str {
+        self.prefix.as_deref().unwrap_or(GROUP)
+    }
+
+    /// Has the product go to the brokers another way from the next [`Site::configure`] on; `properties` are lines of
+    /// `[kafka.properties]`. The tests' own clients go as before.
+    pub fn reach(&self, brokers: &str, properties: &str) {
+        self.way.replace((brokers.to_owned(), properties.to_owned()));
     }
 
     /// A folder that is removed with the site.
@@ -94,12 +142,23 @@ impl Site {
 
     /// Writes the configuration: `tables` (`[intake]` and so on) and `rules` go into it as they are.
     pub fn configure(&self, tables: &str, rules: &str) {
-        let (address, partitions) = (&self.address, self.partitions);
+        let ((brokers, properties), group, partitions) =
+            (self.way.borrow().clone(), self.group(), self.partitions);
+        let properties = match properties.as_str() {
+            "" => String::new(),
+            lines => format!("[kafka.properties]\n{lines}\n\n"),
+        };
+        let mut names = String::new();
+        if self.prefix.is_some() {
+            for topic in Topic::ALL {
+                names += &format!("{} = \"{}\"\n", topic.key_and_name().0, self.name(topic));
+            }
+        }
         // The partitions of a killed host come back after the session's time, so it is short.
         let text = format!(
-            "[kafka]\nbrokers = \"{address}\"\ngroup = \"{GROUP}\"\n\n\
+            "[kafka]\nbrokers = \"{brokers}\"\ngroup = \"{group}\"\n\n{properties}\
              [kafka.consumer]\n\"session.timeout.ms\" = \"6000\"\n\"heartbeat.interval.ms\" = \"500\"\n\n\
-             [topics]\npartitions = {partitions}\n\n{tables}\n{rules}"
+             [topics]\npartitions = {partitions}\n{names}\n{tables}\n{rules}"
         );
         std::fs::write(self.config(), text).expect("the configuration can be written");
     }
@@ -151,17 +210,19 @@ impl Site {
 
     /// Creates the frames topic, for tests that send frames before any command has made it.
     pub fn create_frames_topic(&self) {
-        kafka::create(&self.address, Topic::Frames.name(), self.partitions);
+        kafka::create(&self.address, &self.name(Topic::Frames), self.partitions);
     }
 
-    /// The topics that there are.
+    /// The topics that there are; of a cluster's, those that have the site's prefix.
     pub fn topics(&self) -> Vec<String> {
-        kafka::topics(&self.address)
+        let mut topics = kafka::topics(&self.address);
+        topics.retain(|topic| self.prefix.as_ref().is_none_or(|prefix| topic.starts_with(prefix)));
+        topics
     }
 
     /// Sends frames in order; tells partition and offset of each.
     pub fn send(&self, frames: &[Frame]) -> Vec<(i32, i64)> {
-        kafka::send(&self.address, Topic::Frames.name(), frames)
+        kafka::send(&self.address, &self.name(Topic::Frames), frames)
     }
 
     /// Enrols a person from these pictures.
@@ -180,29 +241,39 @@ impl Site {
 
     /// Everything in a topic now.
     pub fn read(&self, topic: Topic) -> Vec<Record> {
+        self.follow(topic, |records| records.to_vec())
+    }
+
+    /// How many records a topic has now.
+    pub fn count(&self, topic: Topic) -> usize {
+        self.follow(topic, <[Record]>::len)
+    }
+
+    fn follow<T>(&self, topic: Topic, answer: impl FnOnce(&[Record]) -> T) -> T {
         let mut followers = self.followers.borrow_mut();
-        let follower = followers.entry(topic).or_insert_with(|| Follower::new(&self.address, topic.name()));
+        let follower =
+            followers.entry(topic).or_insert_with(|| Follower::new(&self.address, &self.name(topic)));
         follower.update();
-        follower.records.clone()
+        answer(&follower.records)
     }
 
     /// Waits until a topic has so many records, and gives those that it has then.
     pub fn wait_for_records(&self, topic: Topic, count: usize) -> Vec<Record> {
-        wait_for(&format!("{count} records in {}", topic.name()), || {
-            let records = self.read(topic);
-            (records.len() >= count).then_some(records)
+        wait_for(&format!("{count} records in {}", self.name(topic)), || {
+            (self.count(topic) >= count).then(|| self.read(topic))
         })
     }
 
     /// Waits until every frame sent is accounted for, and gives the account: exit status and JSON.
     pub fn settled_audit(&self) -> (Option<i32>, Value) {
-        // Asking for the ends of the topics costs nothing; the audit reads them all. When nothing moves any more, it
-        // says what is missing.
-        let end = |topic: Topic| kafka::records(&self.address, topic.name());
+        // Reading on costs little; the audit reads all the topics. When nothing moves any more, it says what is
+        // missing. Frames don't come in transactions, so the end of their topic is their count.
+        let frames = || kafka::end(&self.address, &self.name(Topic::Frames));
         let (mut done, mut still_since) = (0, Instant::now());
-        while done < end(Topic::Frames) && still_since.elapsed() < STILL {
+        while done < frames() && still_since.elapsed() < STILL {
             std::thread::sleep(Duration::from_millis(50));
-            let now = end(Topic::Results) + end(Topic::DeadLetters);
+            let read = |topic: Topic| i64::try_from(self.count(topic)).unwrap_or(i64::MAX);
+            let now = read(Topic::Results) + read(Topic::DeadLetters);
             if now != std::mem::replace(&mut done, now) {
                 still_since = Instant::now();
             }
@@ -222,8 +293,21 @@ impl Site {
 
     /// Moves the host's group to this offset; its hosts must be away.
     pub fn commit(&self, partition: i32, offset: i64) {
-        kafka::commit(&self.address, GROUP, Topic::Frames.name(), partition, offset);
+        kafka::commit(&self.address, self.group(), &self.name(Topic::Frames), partition, offset);
     }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if self.broker.is_none() {
+            let names = Topic::ALL.map(|topic| self.name(topic));
+            kafka::delete(&self.address, &names.each_ref().map(String::as_str));
+        }
+    }
+}
+
+fn folder() -> TempDir {
+    tempfile::Builder::new().prefix("everyframe-test-").tempdir().expect("a folder")
 }
 
 /// The three rules that come with Everyframe; `settings` is the alert rule's.

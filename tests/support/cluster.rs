@@ -1,0 +1,343 @@
+//! A real Apache Kafka of three nodes, whose nodes can be killed, stopped, paused and brought back.
+//!
+//! The nodes are what `scripts/kafka.py` lays out: replication 3, two of which must be in sync; three listeners each.
+//! They end with this process, whatever becomes of it, and their folder goes with them.
+//!
+//! With `EVERYFRAME_TEST_BROKERS=host:port,...` the tests use that cluster instead. Nothing is broken there: what would
+//! be is skipped, and says so.
+
+use crate::kafka::{self, Metadata};
+use crate::part::Part;
+use crate::{places, wait_for};
+use serde_json::Value;
+use std::net::TcpStream;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use tempfile::TempDir;
+
+/// The numbers of the nodes.
+pub const NODES: [i32; 3] = [1, 2, 3];
+
+/// One of the ways in.
+#[derive(Debug, Clone, Copy)]
+pub enum Listener {
+    /// Neither encrypted nor authenticated: what the tests' own clients use.
+    Plain,
+    /// TLS, and a user with a password by SCRAM-SHA-512.
+    SaslSsl,
+    /// TLS without a user.
+    Ssl,
+}
+
+impl Listener {
+    fn key(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::SaslSsl => "sasl_ssl",
+            Self::Ssl => "ssl",
+        }
+    }
+}
+
+/// Three nodes, or somebody else's cluster. All of it can be used from several tests at once.
+pub struct Cluster {
+    brokers: String,
+    own: Option<Own>,
+}
+
+/// What a cluster of our own is, over and above its addresses.
+struct Own {
+    // Dropped in this order: the nodes before their folder.
+    nodes: [Mutex<Node>; 3],
+    layout: Value,
+    folder: TempDir,
+}
+
+/// One node: its process while it has one.
+struct Node {
+    part: Option<Part>,
+    paused: bool,
+    starts: u32,
+}
+
+impl Cluster {
+    /// The cluster that the tests of this binary share, started when the first of them asks.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Cluster> = OnceLock::new();
+        SHARED.get_or_init(|| {
+            let others = std::env::var("EVERYFRAME_TEST_BROKERS").unwrap_or_default();
+            if others.is_empty() { Self::start() } else { Self { brokers: others, own: None } }
+        })
+    }
+
+    /// The shared cluster for a test that breaks its nodes: one such test at a time, and it is whole again when the
+    /// guard is dropped. None, and a line that says so, when it is not ours to break.
+    pub fn to_break(test: &str) -> Option<Broken> {
+        static ONE: Mutex<()> = Mutex::new(());
+        let cluster = Self::ours(test)?;
+        // A test that failed has been mended after by its guard.
+        let turn = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        cluster.wait_until_whole();
+        Some(Broken { cluster, _turn: turn })
+    }
+
+    /// The shared cluster for a test that needs more than brokers: its users and certificates, or its nodes. None, and
+    /// a line that says so, when the cluster is somebody else's.
+    pub fn ours(test: &str) -> Option<&'static Self> {
+        let cluster = Self::shared();
+        if cluster.own.is_none() {
+            eprintln!("{test}: skipped, it needs a cluster of its own and EVERYFRAME_TEST_BROKERS is set");
+        }
+        cluster.own.is_some().then_some(cluster)
+    }
+
+    /// Another cluster, for a test that wants one to itself. Takes some eight seconds.
+    pub fn start() -> Self {
+        let folder = tempfile::Builder::new().prefix("everyframe-kafka-").tempdir().expect("a folder");
+        let prepared = Part::start(
+            "prepare",
+            folder.path(),
+            script().arg("prepare").arg(folder.path()).arg("--temporary").stdin(Stdio::null()),
+        );
+        prepared.end().well();
+        let layout =
+            std::fs::read(folder.path().join("cluster.json")).expect("a prepared cluster has a layout");
+        let layout: Value = serde_json::from_slice(&layout).expect("the layout is JSON");
+        let nodes = NODES.map(|_| Mutex::new(Node { part: None, paused: false, starts: 0 }));
+        let brokers = addresses(&layout, Listener::Plain);
+        let cluster = Self { brokers, own: Some(Own { nodes, layout, folder }) };
+        for node in NODES {
+            cluster.begin(node);
+        }
+        cluster.wait_until_whole();
+        cluster
+    }
+
+    /// The bootstrap brokers of the plain listener: `host:port,host:port,host:port`.
+    pub fn brokers(&self) -> &str {
+        &self.brokers
+    }
+
+    /// The bootstrap brokers of a listener.
+    pub fn brokers_of(&self, listener: Listener) -> String {
+        addresses(&self.own().layout, listener)
+    }
+
+    /// The certificate of the authority that signed the nodes' own (PEM).
+    pub fn ca(&self) -> PathBuf {
+        self.own().folder.path().join("ca.pem")
+    }
+
+    /// A user that may do anything.
+    pub fn user(&self) -> &str {
+        self.own().layout["user"].as_str().expect("a prepared cluster has a user")
+    }
+
+    /// A user with the same password, who may come in and then do nothing.
+    pub fn stranger(&self) -> &str {
+        self.own().layout["stranger"].as_str().expect("a prepared cluster has a stranger")
+    }
+
+    /// The file with the password, and a line end after it.
+    pub fn password_file(&self) -> PathBuf {
+        self.own().folder.path().join("password")
+    }
+
+    /// The process of a node that runs.
+    pub fn pid(&self, node: i32) -> u32 {
+        self.node(node).running(node).id()
+    }
+
+    /// Ends a node at once (SIGKILL), as a crash would. It keeps its data.
+    pub fn kill(&self, node: i32) {
+        let mut at = self.node(node);
+        at.running(node);
+        (at.paused, at.part) = (
+            false,
+            at.part.take().and_then(|part| {
+                part.kill();
+                None
+            }),
+        );
+    }
+
+    /// Asks a node to end (SIGTERM) and waits: it hands its partitions over before it goes.
+    pub fn stop(&self, node: i32) {
+        let mut at = self.node(node);
+        at.running(node);
+        if let Some(part) = at.part.take() {
+            part.terminate();
+        }
+    }
+
+    /// Brings back a node that was killed or stopped, and waits until it takes connections. It may take some seconds
+    /// more until it has caught up: [`Cluster::wait_until_whole`].
+    pub fn restart(&self, node: i32) {
+        self.begin(node);
+        let address = format!("127.0.0.1:{}", self.own().layout["nodes"][node.to_string()]["plain"]);
+        wait_for(&format!("node {node} to come back"), || TcpStream::connect(&address).ok());
+    }
+
+    /// Stops a node's clock (SIGSTOP): it holds its connections, and says nothing.
+    pub fn pause(&self, node: i32) {
+        let mut at = self.node(node);
+        at.running(node).signal("STOP");
+        at.paused = true;
+    }
+
+    /// Lets a paused node go on (SIGCONT).
+    pub fn resume(&self, node: i32) {
+        let mut at = self.node(node);
+        at.running(node).signal("CONT");
+        at.paused = false;
+    }
+
+    /// The node that leads a partition, as soon as one does.
+    pub fn leader(&self, topic: &str, partition: i32) -> i32 {
+        wait_for(&format!("a leader of {topic}/{partition}"), || {
+            let metadata = kafka::metadata(&self.brokers)?;
+            metadata.partitions.get(&(topic.to_owned(), partition)).and_then(|found| found.leader)
+        })
+    }
+
+    /// The node that coordinates a consumer group, once any group has been there.
+    pub fn group_coordinator(&self, group: &str) -> i32 {
+        self.coordinator("__consumer_offsets", group)
+    }
+
+    /// The node that coordinates the transactions of a `transactional.id`, once any transaction has been there.
+    pub fn transaction_coordinator(&self, id: &str) -> i32 {
+        self.coordinator("__transaction_state", id)
+    }
+
+    /// Waits until all nodes are there and every replica of every partition is in sync.
+    pub fn wait_until_whole(&self) {
+        let whole = |metadata: &Metadata| {
+            let in_sync =
+                metadata.partitions.values().all(|at| at.leader.is_some() && at.in_sync == at.replicas);
+            metadata.brokers.len() >= NODES.len() && in_sync
+        };
+        wait_for("the cluster to be whole", || kafka::metadata(&self.brokers).filter(whole));
+    }
+
+    /// Resumes and restarts what is paused or away, and waits until all is well.
+    pub fn mend(&self) {
+        for node in NODES {
+            let (is_paused, is_away) = {
+                let at = self.node(node);
+                (at.paused, at.part.is_none())
+            };
+            if is_paused {
+                self.resume(node);
+            }
+            if is_away {
+                self.restart(node);
+            }
+        }
+        self.wait_until_whole();
+    }
+
+    fn begin(&self, node: i32) {
+        let mut at = self.node(node);
+        assert!(at.part.is_none(), "node {node} runs already");
+        at.starts += 1;
+        let folder = self.own().folder.path();
+        // A log for each start: what the node said before it was killed stays readable.
+        let name = format!("node-{node}-start-{}", at.starts);
+        let mut command = script();
+        command
+            .arg("node")
+            .arg(folder)
+            .arg(node.to_string())
+            .arg("--until-stdin-closes")
+            .stdin(Stdio::piped());
+        at.part = Some(Part::start(&name, folder, &mut command));
+    }
+
+    /// Kafka's way from a name to the partition of a topic of its own, whose leader is the coordinator.
+    fn coordinator(&self, topic: &str, of: &str) -> i32 {
+        let count = wait_for(&format!("partitions of {topic}"), || {
+            let metadata = kafka::metadata(&self.brokers)?;
+            let count = metadata.partitions.keys().filter(|(name, _)| name == topic).count();
+            i32::try_from(count).ok().filter(|count| *count > 0)
+        });
+        // `String.hashCode` of Java, without its sign.
+        let hash = of.encode_utf16().fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(unit.into()));
+        self.leader(topic, (hash & i32::MAX) % count)
+    }
+
+    fn own(&self) -> &Own {
+        self.own.as_ref().expect("ask for it with Cluster::ours or Cluster::to_break")
+    }
+
+    fn node(&self, node: i32) -> MutexGuard<'_, Node> {
+        let place = NODES.iter().position(|number| *number == node).expect("the nodes are 1, 2 and 3");
+        self.own().nodes[place].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Node {
+    fn running(&mut self, node: i32) -> &Part {
+        let part = self.part.as_mut().unwrap_or_else(|| panic!("node {node} was killed or stopped before"));
+        assert!(part.is_running(), "node {node} ended by itself: {}", part.out());
+        part
+    }
+}
+
+/// The shared cluster in the hands of the one test that may break it now; mended when dropped.
+pub struct Broken {
+    cluster: &'static Cluster,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Deref for Broken {
+    type Target = Cluster;
+
+    fn deref(&self) -> &Cluster {
+        self.cluster
+    }
+}
+
+impl Drop for Broken {
+    fn drop(&mut self) {
+        // A second panic would end all tests: the next one to break it waits for it to be whole anyway.
+        let mended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.cluster.mend()));
+        if mended.is_err() {
+            eprintln!("the cluster could not be mended");
+        }
+    }
+}
+
+fn addresses(layout: &Value, listener: Listener) -> String {
+    layout[listener.key()].as_str().expect("the layout has the addresses of each listener").to_owned()
+}
+
+fn script() -> Command {
+    Command::new(places::script("kafka.py"))
+}
+
+/// Any file that is no authority of the cluster's: a certificate that nothing was signed with.
+pub fn other_ca(folder: &Path) -> PathBuf {
+    let (key, certificate) = (folder.join("other-key.pem"), folder.join("other-ca.pem"));
+    let mut openssl = Command::new("openssl");
+    openssl
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+        ])
+        .args(["-subj", "/CN=Another CA", "-keyout"])
+        .arg(key)
+        .arg("-out")
+        .arg(&certificate);
+    crate::part::run(folder, &mut openssl).well();
+    certificate
+}
