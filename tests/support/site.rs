@@ -27,11 +27,14 @@ pub enum Topic {
     DeadLetters,
     /// The enrolled people.
     Gallery,
+    /// What rules keep.
+    State,
 }
 
 impl Topic {
     /// All of them. One that is not here keeps its usual name, which the sites on a cluster would then share.
-    pub const ALL: [Self; 5] = [Self::Frames, Self::Results, Self::Alerts, Self::DeadLetters, Self::Gallery];
+    pub const ALL: [Self; 6] =
+        [Self::Frames, Self::Results, Self::Alerts, Self::DeadLetters, Self::Gallery, Self::State];
 
     /// Its key in `[topics]`, and its name where none is given.
     fn key_and_name(self) -> (&'static str, &'static str) {
@@ -41,6 +44,7 @@ impl Topic {
             Self::Alerts => ("alerts", "everyframe.alerts"),
             Self::DeadLetters => ("dead_letters", "everyframe.dead-letters"),
             Self::Gallery => ("gallery", "everyframe.gallery"),
+            Self::State => ("state", "everyframe.state"),
         }
     }
 }
@@ -117,6 +121,11 @@ impl Site {
     pub fn name(&self, topic: Topic) -> String {
         let (key, name) = topic.key_and_name();
         self.prefix.as_ref().map_or_else(|| name.to_owned(), |prefix| format!("{prefix}.{key}"))
+    }
+
+    /// True where the product delivers exactly once: on a cluster.
+    pub fn is_exactly_once(&self) -> bool {
+        self.prefix.is_some()
     }
 
     /// The group of its hosts.

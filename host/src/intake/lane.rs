@@ -141,6 +141,11 @@ impl<F, S, R> Lane<F, S, R> {
         self.set(offset, Step::Ready(ready));
     }
 
+    /// True once it is.
+    pub fn is_restored(&self) -> bool {
+        self.restored
+    }
+
     /// The next frame in order, to be judged; all before it were. None while another is being judged.
     pub fn judge(&mut self) -> Option<(i64, R)> {
         if self.judging || !self.restored {

@@ -2,6 +2,7 @@
 
 use super::{BrokerError, MAX_RECORD_BYTES, producer};
 use crate::config::KafkaSettings;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
@@ -138,7 +139,12 @@ pub(super) struct Deliveries {
     stop: Arc<AtomicBool>,
 }
 
+/// What is wrong comes back with the records and the transactions; as it is here, it would be said at every attempt.
 impl ClientContext for Deliveries {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!("producer: {facility}: {message}");
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         if !self.stop.load(Ordering::Relaxed) {
             tracing::debug!(%error, "producer: {reason}");

@@ -22,8 +22,8 @@ pub type Membership = Arc<dyn Fn() -> Option<Member> + Send + Sync>;
 /// Why there are no transactions.
 #[derive(Debug, thiserror::Error)]
 pub enum OpeningError {
-    /// The broker does not know them.
-    #[error("this broker has no transactions ({0})")]
+    /// The broker does not know them, or not for us: some say so by refusing the right to them.
+    #[error("this broker offers no transactions to this client ({0})")]
     Unsupported(String),
     /// Trying again may help.
     #[error("{0}")]
@@ -54,17 +54,19 @@ impl Transactions {
     /// write no more.
     pub fn open(settings: &KafkaSettings, id: &str) -> Result<Self, OpeningError> {
         let producer = Producer::transactional(settings, id)?;
-        producer.inner.init_transactions(OPENING).map_err(|error| {
+        if let Err(error) = producer.inner.init_transactions(OPENING) {
+            // It takes seconds to come to its end, in which nobody need wait.
+            std::thread::spawn(move || drop(producer));
             let text = error.to_string();
-            match code(&error) {
+            return Err(match code(&error) {
                 Some(
                     RDKafkaErrorCode::UnsupportedFeature
                     | RDKafkaErrorCode::UnsupportedVersion
-                    | RDKafkaErrorCode::InvalidRequest,
+                    | RDKafkaErrorCode::TransactionalIdAuthorizationFailed,
                 ) => OpeningError::Unsupported(text),
                 _ => OpeningError::NotYet(text),
-            }
-        })?;
+            });
+        }
         Ok(Self { settings: settings.clone(), id: id.to_owned(), producer })
     }
 

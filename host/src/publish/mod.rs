@@ -67,6 +67,9 @@ pub struct Publisher {
     exactly_once: bool,
 }
 
+/// After the broker could not say whether it has transactions.
+const PAUSE: Duration = Duration::from_millis(500);
+
 impl Publisher {
     /// Finds out what the broker can do, waiting for it if need be, and begins. `judged_by` is named in every result;
     /// `stop` ends the waiting.
@@ -144,7 +147,10 @@ fn carrier(config: &Config, stop: &AtomicBool) -> Result<Carrier, BrokerError> {
     loop {
         match Transactions::open(&config.kafka, &config.kafka.transactional_id()) {
             Ok(transactions) => return Ok(Carrier::Transactions(transactions)),
-            Err(OpeningError::Unsupported(_)) if config.publish.delivery == Delivery::Auto => return plain(),
+            Err(error @ OpeningError::Unsupported(_)) if config.publish.delivery == Delivery::Auto => {
+                tracing::info!("{error}");
+                return plain();
+            }
             Err(OpeningError::Configuration(error)) => return Err(error),
             Err(error @ OpeningError::Unsupported(_)) => {
                 return Err(BrokerError::Other(format!(
@@ -156,6 +162,7 @@ fn carrier(config: &Config, stop: &AtomicBool) -> Result<Carrier, BrokerError> {
             }
             Err(OpeningError::NotYet(reason)) => {
                 complaint.say(&format!("no transactions yet: {reason}; trying again"));
+                std::thread::sleep(PAUSE);
             }
         }
     }
