@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 /// Properties of librdkafka on which "no frame is lost" rests, or that have a key of their own.
-const OURS: [&str; 10] = [
+const OURS: [&str; 13] = [
     "bootstrap.servers",
     "group.id",
     "enable.auto.commit",
@@ -16,6 +16,9 @@ const OURS: [&str; 10] = [
     "acks",
     "request.required.acks",
     "enable.idempotence",
+    "enable.gapless.guarantee",
+    "transactional.id",
+    "isolation.level",
     "partition.assignment.strategy",
 ];
 
@@ -49,10 +52,7 @@ fn kafka(config: &Config, found: &mut Found) {
     if config.kafka.group.trim().is_empty() {
         found.add("kafka.group", "is empty; hosts with the same group share the work");
     }
-    let kafka = &config.kafka;
-    for (table, properties) in
-        [("properties", &kafka.properties), ("consumer", &kafka.consumer), ("producer", &kafka.producer)]
-    {
+    for (table, properties) in config.kafka.tables() {
         for name in properties.keys().filter(|name| OURS.contains(&name.as_str())) {
             let message = "cannot be set here: delivery rests on it, or it has a key of its own";
             found.add(format!("kafka.{table}.{name}"), message);

@@ -1,6 +1,6 @@
 //! Sends records, and tells for each whether it is safe.
 
-use super::{BrokerError, MAX_RECORD_BYTES, producer};
+use super::{BrokerError, MAX_RECORD_BYTES, producer, redacted};
 use crate::config::KafkaSettings;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
@@ -130,7 +130,7 @@ struct Deliveries {
 impl ClientContext for Deliveries {
     fn error(&self, error: KafkaError, reason: &str) {
         if !self.stop.load(Ordering::Relaxed) {
-            tracing::warn!(%error, "producer: {reason}");
+            tracing::warn!(%error, "producer: {}", redacted(reason));
         }
     }
 }
