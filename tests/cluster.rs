@@ -66,6 +66,7 @@ fn first_contacts(site: &Site) -> Vec<Ended> {
 
 fn assert_refused(ended: &Ended, why: &[&str]) {
     assert_eq!(ended.code, Some(1), "{}", ended.err);
+    assert_eq!(ended.err.lines().count(), 1, "it is said once: {}", ended.err);
     for why in why {
         assert!(ended.err.contains(why), "{why}: {}", ended.err);
     }
@@ -126,6 +127,27 @@ fn brokers_with_a_certificate_of_another_authority_are_not_trusted() {
 }
 
 #[test]
+fn a_certificate_that_is_not_there_is_named_with_its_line() {
+    let Some(cluster) = Cluster::ours("a_certificate_that_is_not_there_is_named_with_its_line") else {
+        return;
+    };
+    let site =
+        site_by(cluster, Listener::Ssl, "\"security.protocol\" = \"SSL\"\n\"ssl.ca.location\" = \"ca.pem\"");
+    let said = "kafka.properties.ssl.ca.location: ";
+    let ended = site.everyframe(&["audit"]);
+    assert_eq!(ended.code, Some(2), "{}", ended.err);
+    assert!(ended.err.contains(&format!("everyframe.toml:7: {said}")), "{}", ended.err);
+    assert!(ended.err.contains("ca.pem is not there"), "{}", ended.err);
+
+    // Beside the configuration it is found, wherever the command is called.
+    site.file("ca.pem", &std::fs::read(cluster.ca()).expect("the cluster has a certificate"));
+    site.file("pictures/a.jpg", &pictures::grey(64, 64));
+    let pictures = site.folder().join("pictures").display().to_string();
+    let mut camera = site.command(&["camera", "--id", "gate", &pictures]);
+    site.run(camera.arg("--config").arg(site.config()).current_dir("/")).well();
+}
+
+#[test]
 fn a_user_without_rights_is_told_what_it_may_not() {
     let Some(cluster) = Cluster::ours("a_user_without_rights_is_told_what_it_may_not") else { return };
     let properties = as_user(cluster.stranger(), &cluster.password_file(), &cluster.ca());
@@ -173,7 +195,8 @@ fn a_reader_of_the_tests_sees_what_is_committed_and_all_of_it() {
         } else {
             producer.abort_transaction(patience).expect("an end");
         }
-        assert_eq!(site.count(Topic::Frames), committed);
+        // The partition learns of a commit a moment after whoever committed.
+        assert_eq!(site.wait_for_records(Topic::Frames, committed).len(), committed);
     }
 }
 

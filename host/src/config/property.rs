@@ -37,9 +37,24 @@ impl Property {
         self.place != Place::Here
     }
 
-    /// Looks for the value where it is said to be; `folder` is the base of paths. The error says what to do, and shows
-    /// no value.
-    pub(super) fn find(&mut self, folder: &Path) -> Result<(), String> {
+    /// Looks for the value where it is said to be; `folder` is the base of paths, also of one that the value of the
+    /// property `name` is. The error says what to do, and shows no secret.
+    pub(super) fn find(&mut self, name: &str, folder: &Path) -> Result<(), String> {
+        self.find_text(folder)?;
+        // librdkafka says of a file that is not there only that OpenSSL failed. `probe`: where the system has its own.
+        if name.starts_with("ssl.") && name.ends_with(".location") && self.text != "probe" {
+            let path = folder.join(&self.text);
+            if !path.exists() {
+                let file =
+                    if self.is_secret() { "the file named there".into() } else { path.display().to_string() };
+                return Err(format!("{file} is not there"));
+            }
+            self.text = path.display().to_string();
+        }
+        Ok(())
+    }
+
+    fn find_text(&mut self, folder: &Path) -> Result<(), String> {
         let (text, place) = match &self.place {
             Place::Here => return Ok(()),
             Place::Environment(name) => match std::env::var(name) {
@@ -184,7 +199,7 @@ mod tests {
 
     fn found(value: &str, folder: &Path) -> Result<String, String> {
         let mut property = written(value)?;
-        property.find(folder).map(|()| property.text().to_owned())
+        property.find("sasl.password", folder).map(|()| property.text().to_owned())
     }
 
     #[test]
@@ -238,6 +253,20 @@ mod tests {
             let said = found(value, folder.path()).unwrap_err();
             assert!(said.contains(message), "{value}: {said}");
         }
+    }
+
+    #[test]
+    fn a_value_that_is_a_path_is_relative_to_the_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let find = |value: &str| {
+            let mut property = written(value).unwrap();
+            property.find("ssl.ca.location", folder.path()).map(|()| property.text().to_owned())
+        };
+        let ca = folder.path().join("ca.pem").display().to_string();
+        assert_eq!(find("\"ca.pem\"").unwrap_err(), format!("{ca} is not there"));
+        std::fs::write(&ca, "").unwrap();
+        assert_eq!(find("\"ca.pem\"").unwrap(), ca);
+        assert_eq!(find("\"probe\"").unwrap(), "probe");
     }
 
     #[test]

@@ -64,9 +64,12 @@ impl KafkaSettings {
             ("producer", &mut self.producer),
         ];
         let all = tables.into_iter().flat_map(|(table, properties)| {
-            properties.iter_mut().map(move |(name, property)| (format!("kafka.{table}.{name}"), property))
+            properties.iter_mut().map(move |(name, property)| (table, name, property))
         });
-        all.filter_map(|(key, property)| Some((key, property.find(folder).err()?))).collect()
+        let found = all.filter_map(|(table, name, property)| {
+            Some((format!("kafka.{table}.{name}"), property.find(name, folder).err()?))
+        });
+        found.collect()
     }
 }
 

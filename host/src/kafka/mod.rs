@@ -14,6 +14,7 @@ pub(crate) use topics::partitions;
 
 use crate::config::{KafkaSettings, Property};
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -139,6 +140,10 @@ fn client(
 ) -> ClientConfig {
     secrets::keep(settings);
     let mut config = ClientConfig::new();
+    // Its log repeats, for each attempt and each broker, what comes as an error, too; RUST_LOG=librdkafka=debug shows it.
+    if !matches!(config.log_level, RDKafkaLogLevel::Debug) {
+        config.set_log_level(RDKafkaLogLevel::Critical);
+    }
     config.set("bootstrap.servers", &settings.brokers);
     config.set("client.id", "everyframe");
     for (name, value) in defaults {

@@ -30,11 +30,9 @@ pub(super) fn metadata<C: ConsumerContext>(
             Err(error) => BrokerError::from_rdkafka(error, brokers),
         };
         while let Some(event) = consumer.poll(LISTEN) {
-            match event.map_err(|error| BrokerError::from_rdkafka(error, brokers)) {
-                Err(refusal @ (BrokerError::Authentication { .. } | BrokerError::Tls { .. })) => {
-                    return Err(refusal);
-                }
-                _ => {}
+            let event = event.map_err(|error| BrokerError::from_rdkafka(error, brokers));
+            if let Err(refusal @ (BrokerError::Authentication { .. } | BrokerError::Tls { .. })) = event {
+                return Err(refusal);
             }
         }
         if !matches!(error, BrokerError::Unreachable { .. }) || Instant::now() >= deadline {
