@@ -7,6 +7,12 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
+use std::time::{Duration, Instant};
+
+/// How far one broker may be behind another that has created a topic: after that, the topic is not there.
+const NEWS: Duration = Duration::from_secs(5);
+/// How soon it is asked again.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// How long a topic's records stay.
 #[derive(Debug, Clone, Copy)]
@@ -107,27 +113,29 @@ pub async fn ensure(config: &Config) -> Result<(), BrokerError> {
     Ok(())
 }
 
-/// The numbers of a topic's partitions.
+/// The numbers of a topic's partitions. For a consumer that reads nothing yet.
 pub(crate) fn partitions<C: rdkafka::consumer::ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topic: &str,
     brokers: &str,
 ) -> Result<Vec<i32>, BrokerError> {
-    let metadata = metadata(consumer, Some(topic), brokers)?;
     let refused = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
-    if metadata.topics().iter().any(|found| found.error() == Some(refused)) {
-        return Err(not_allowed(&format!("reading topic `{topic}`"), brokers));
+    let deadline = Instant::now() + NEWS;
+    loop {
+        let metadata = metadata(consumer, Some(topic), brokers)?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        if found.is_some_and(|found| found.error() == Some(refused)) {
+            return Err(not_allowed(&format!("reading topic `{topic}`"), brokers));
+        }
+        let found = found.filter(|found| found.error().is_none() && !found.partitions().is_empty());
+        if let Some(found) = found {
+            return Ok(found.partitions().iter().map(|partition| partition.id()).collect());
+        }
+        if Instant::now() >= deadline {
+            return Err(BrokerError::NoTopic(topic.to_owned()));
+        }
+        std::thread::sleep(AGAIN);
     }
-    let partitions: Vec<i32> = metadata
-        .topics()
-        .iter()
-        .filter(|found| found.name() == topic && found.error().is_none())
-        .flat_map(|found| found.partitions().iter().map(|partition| partition.id()))
-        .collect();
-    if partitions.is_empty() {
-        return Err(BrokerError::NoTopic(topic.to_owned()));
-    }
-    Ok(partitions)
 }
 
 fn not_allowed(what: &str, brokers: &str) -> BrokerError {
