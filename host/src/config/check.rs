@@ -6,12 +6,10 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 /// Properties of librdkafka on which "no frame is lost" rests, or that have a key of their own.
-const OURS: [&str; 13] = [
+const OURS: [&str; 14] = [
     "bootstrap.servers",
     "group.id",
     "group.instance.id",
-    "transactional.id",
-    "isolation.level",
     "enable.auto.commit",
     "auto.commit.enable",
     "enable.auto.offset.store",
@@ -19,6 +17,9 @@ const OURS: [&str; 13] = [
     "acks",
     "request.required.acks",
     "enable.idempotence",
+    "enable.gapless.guarantee",
+    "transactional.id",
+    "isolation.level",
     "partition.assignment.strategy",
 ];
 
@@ -58,10 +59,7 @@ fn kafka(config: &Config, found: &mut Found) {
             "is empty; leave it out, or give a name that no other host of the group has",
         );
     }
-    let kafka = &config.kafka;
-    for (table, properties) in
-        [("properties", &kafka.properties), ("consumer", &kafka.consumer), ("producer", &kafka.producer)]
-    {
+    for (table, properties) in config.kafka.tables() {
         for name in properties.keys().filter(|name| OURS.contains(&name.as_str())) {
             let message = "cannot be set here: delivery rests on it, or it has a key of its own";
             found.add(format!("kafka.{table}.{name}"), message);

@@ -97,8 +97,9 @@ impl Loaded {
         config.vision.onnxruntime.iter_mut().for_each(absolute);
         config.vision.models.iter_mut().for_each(absolute);
         config.rules.iter_mut().map(|rule| &mut rule.component).for_each(absolute);
+        let mut problems = config.kafka.find_properties(&folder);
         let loaded = Self { config, file: file.to_owned(), keys };
-        let problems = check::problems(&loaded.config);
+        problems.extend(check::problems(&loaded.config));
         if problems.is_empty() {
             return Ok(loaded);
         }
@@ -244,6 +245,17 @@ mod tests {
         let problem = first_problem(&format!("{RULES}\n[vision.detector]\nscore = 1.5\n"));
         assert_eq!((problem.line, problem.key.as_str()), (Some(7), "vision.detector.score"));
         assert!(problem.message.contains("from 0 to 1"), "{}", problem.message);
+    }
+
+    #[test]
+    fn a_value_that_is_not_where_it_is_said_to_be_is_named_with_its_line() {
+        let problem = first_problem(&format!(
+            "[kafka.properties]\n\"sasl.password\" = {{ env = \"EVERYFRAME_NO_SUCH\" }}\n{RULES}"
+        ));
+        assert_eq!((problem.line, problem.key.as_str()), (Some(2), "kafka.properties.sasl.password"));
+        let problem = first_problem(&format!("[kafka.consumer]\nsasl.password = \"word\"\n{RULES}"));
+        assert_eq!((problem.line, problem.key.as_str()), (Some(2), "kafka.consumer.sasl"));
+        assert!(problem.message.contains("in quotation marks"), "{}", problem.message);
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 mod check;
 mod load;
+mod property;
 mod settings;
 
 pub use load::{ConfigError, Loaded, Problem};
+pub use property::Property;
 pub use settings::*;

@@ -1,9 +1,10 @@
 //! The TOML, field by field. Paths are relative to the folder of the configuration file.
 
+use super::Property;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The whole configuration file.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -26,7 +27,7 @@ pub struct Config {
 }
 
 /// `[kafka]`
-#[derive(Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct KafkaSettings {
     /// Bootstrap brokers: `host:port`, separated by commas.
@@ -36,12 +37,13 @@ pub struct KafkaSettings {
     /// A name for this host that is its own in the group, and stays: it then keeps its partitions over a restart that
     /// is shorter than the session timeout (static membership), and its successor stops it from writing at once.
     pub instance: Option<String>,
-    /// Any other property of librdkafka, for every client; these win over our defaults.
-    pub properties: BTreeMap<String, String>,
+    /// Any other property of librdkafka, for every client; these win over our defaults. A value, or where it is to be
+    /// found: `{ env = "NAME" }`, `{ file = "path" }`.
+    pub properties: BTreeMap<String, Property>,
     /// Properties for consumers only: `session.timeout.ms`, `fetch.min.bytes`.
-    pub consumer: BTreeMap<String, String>,
+    pub consumer: BTreeMap<String, Property>,
     /// Properties for producers only: `compression.type`, `linger.ms`.
-    pub producer: BTreeMap<String, String>,
+    pub producer: BTreeMap<String, Property>,
 }
 
 impl Default for KafkaSettings {
@@ -66,19 +68,27 @@ impl KafkaSettings {
             }
         }
     }
-}
 
-/// Values of properties may be secrets: only their names are shown.
-impl std::fmt::Debug for KafkaSettings {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KafkaSettings")
-            .field("brokers", &self.brokers)
-            .field("group", &self.group)
-            .field("instance", &self.instance)
-            .field("properties", &self.properties.keys().collect::<Vec<_>>())
-            .field("consumer", &self.consumer.keys().collect::<Vec<_>>())
-            .field("producer", &self.producer.keys().collect::<Vec<_>>())
-            .finish()
+    /// The tables of properties, with their keys.
+    pub fn tables(&self) -> [(&'static str, &BTreeMap<String, Property>); 3] {
+        [("properties", &self.properties), ("consumer", &self.consumer), ("producer", &self.producer)]
+    }
+
+    /// Finds every value that is kept elsewhere; `folder` is the base of paths. What cannot be found comes back as
+    /// dotted key and message.
+    pub(super) fn find_properties(&mut self, folder: &Path) -> Vec<(String, String)> {
+        let tables = [
+            ("properties", &mut self.properties),
+            ("consumer", &mut self.consumer),
+            ("producer", &mut self.producer),
+        ];
+        let all = tables.into_iter().flat_map(|(table, properties)| {
+            properties.iter_mut().map(move |(name, property)| (table, name, property))
+        });
+        let found = all.filter_map(|(table, name, property)| {
+            Some((format!("kafka.{table}.{name}"), property.find(name, folder).err()?))
+        });
+        found.collect()
     }
 }
 

@@ -2,34 +2,74 @@
 
 mod complaint;
 mod producer;
+mod reach;
 mod reader;
+mod secrets;
 mod topics;
 mod transaction;
 
 pub use complaint::Complaint;
 pub use producer::{Delivery, Producer, Record};
 pub use reader::{Reader, Received, committed};
+pub(crate) use secrets::redacted;
 pub use topics::ensure;
 pub(crate) use topics::partitions;
 pub use transaction::{Member, Membership, OpeningError, TransactionError, Transactions};
 
-use crate::config::KafkaSettings;
+use crate::config::{KafkaSettings, Property};
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// The largest record that we send or fetch, bytes. Above any sensible JPEG, below what one slip could do to memory.
 pub const MAX_RECORD_BYTES: usize = 16 << 20;
+
+/// How long a broker may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What can go wrong with Kafka, and what to do.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum BrokerError {
     /// No broker answers.
-    #[error("no broker answers at {brokers}: {reason}; is it running, and is [kafka] brokers right?")]
+    #[error(
+        "no broker answers at {brokers}: {reason}; is it running, and are [kafka] brokers and security.protocol right?"
+    )]
     Unreachable {
         /// The bootstrap brokers.
         brokers: String,
         /// librdkafka's words.
+        reason: String,
+    },
+    /// The brokers don't take this user or its password.
+    #[error(
+        "the brokers at {brokers} refuse this user or its password: {reason}; check sasl.username, sasl.password and sasl.mechanism in [kafka.properties]"
+    )]
+    Authentication {
+        /// The bootstrap brokers.
+        brokers: String,
+        /// librdkafka's words.
+        reason: String,
+    },
+    /// The brokers' certificates are not to be trusted, or they don't speak TLS.
+    #[error(
+        "no TLS connection to the brokers at {brokers}: {reason}; check ssl.ca.location in [kafka.properties] (the authority that signed the brokers' certificates), and that [kafka] brokers gives their TLS ports, by the names in the certificates"
+    )]
+    Tls {
+        /// The bootstrap brokers.
+        brokers: String,
+        /// librdkafka's words.
+        reason: String,
+    },
+    /// The brokers know the user, who may not do this.
+    #[error(
+        "not allowed by the brokers at {brokers}: {reason}; give the user (sasl.username in [kafka.properties]) the right to it by an ACL, or be another user"
+    )]
+    NotAllowed {
+        /// The bootstrap brokers.
+        brokers: String,
+        /// What is not allowed.
         reason: String,
     },
     /// A topic is not there.
@@ -66,19 +106,32 @@ impl BrokerError {
             KafkaError::AdminOp(code) => Some(*code),
             error => error.rdkafka_error_code(),
         };
+        let brokers = brokers.to_owned();
         match (error, code) {
-            (KafkaError::ClientConfig(_, reason, name, _), _) => Self::Property(format!("{name}: {reason}")),
-            (KafkaError::ClientCreation(reason), _) => Self::Property(reason),
-            (
-                error,
-                Some(
-                    RDKafkaErrorCode::AllBrokersDown
-                    | RDKafkaErrorCode::BrokerTransportFailure
-                    | RDKafkaErrorCode::OperationTimedOut
-                    | RDKafkaErrorCode::Resolve,
-                ),
-            ) => Self::Unreachable { brokers: brokers.to_owned(), reason: error.to_string() },
-            (error, _) => Self::Other(error.to_string()),
+            (KafkaError::ClientConfig(_, reason, name, value), _) => {
+                Self::Property(format!("{name}: {}", secrets::without_value(&reason, &value)))
+            }
+            (KafkaError::ClientCreation(reason), _) => Self::Property(redacted(&reason)),
+            (error, Some(code)) => {
+                use RDKafkaErrorCode as Code;
+                let reason = error.to_string();
+                match code {
+                    Code::AllBrokersDown
+                    | Code::BrokerTransportFailure
+                    | Code::OperationTimedOut
+                    | Code::Resolve => Self::Unreachable { brokers, reason },
+                    Code::Authentication | Code::SaslAuthenticationFailed => {
+                        Self::Authentication { brokers, reason }
+                    }
+                    Code::SSL => Self::Tls { brokers, reason },
+                    Code::TopicAuthorizationFailed
+                    | Code::GroupAuthorizationFailed
+                    | Code::ClusterAuthorizationFailed
+                    | Code::TransactionalIdAuthorizationFailed => Self::NotAllowed { brokers, reason },
+                    _ => Self::Other(reason),
+                }
+            }
+            (error, None) => Self::Other(error.to_string()),
         }
     }
 }
@@ -87,16 +140,21 @@ impl BrokerError {
 fn client(
     settings: &KafkaSettings,
     defaults: &[(&str, &str)],
-    own: &BTreeMap<String, String>,
+    own: &BTreeMap<String, Property>,
 ) -> ClientConfig {
+    secrets::keep(settings);
     let mut config = ClientConfig::new();
+    // Its log repeats, for each attempt and each broker, what comes as an error, too; RUST_LOG=librdkafka=debug shows it.
+    if !matches!(config.log_level, RDKafkaLogLevel::Debug) {
+        config.set_log_level(RDKafkaLogLevel::Critical);
+    }
     config.set("bootstrap.servers", &settings.brokers);
     config.set("client.id", "everyframe");
     for (name, value) in defaults {
         config.set(*name, *value);
     }
     for (name, value) in settings.properties.iter().chain(own) {
-        config.set(name, value);
+        config.set(name, value.text());
     }
     config
 }

@@ -1,6 +1,6 @@
 //! Sends records, and tells for each whether it is safe.
 
-use super::{BrokerError, MAX_RECORD_BYTES, producer};
+use super::{BrokerError, MAX_RECORD_BYTES, producer, redacted};
 use crate::config::KafkaSettings;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -142,12 +142,12 @@ pub(super) struct Deliveries {
 /// What is wrong comes back with the records and the transactions; as it is here, it would be said at every attempt.
 impl ClientContext for Deliveries {
     fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
-        tracing::debug!("producer: {facility}: {message}");
+        tracing::debug!("producer: {facility}: {}", redacted(message));
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         if !self.stop.load(Ordering::Relaxed) {
-            tracing::debug!(%error, "producer: {reason}");
+            tracing::debug!(%error, "producer: {}", redacted(reason));
         }
     }
 }

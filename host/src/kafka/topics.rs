@@ -1,14 +1,18 @@
 //! The topics: named, described, created.
 
-use super::{BrokerError, MAX_RECORD_BYTES, producer};
+use super::reach::{LastWords, metadata};
+use super::{BrokerError, MAX_RECORD_BYTES, TIMEOUT, consumer, producer};
 use crate::config::Config;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::types::RDKafkaErrorCode;
-use std::time::Duration;
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
+use std::time::{Duration, Instant};
 
-const TIMEOUT: Duration = Duration::from_secs(15);
+/// How far one broker may be behind another that has created a topic: after that, the topic is not there.
+const NEWS: Duration = Duration::from_secs(5);
+/// How soon it is asked again.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// How long a topic's records stay.
 #[derive(Debug, Clone, Copy)]
@@ -53,16 +57,20 @@ fn topics(config: &Config) -> Vec<Topic> {
 pub async fn ensure(config: &Config) -> Result<(), BrokerError> {
     let settings = &config.kafka;
     let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
-    let admin: AdminClient<DefaultClientContext> = producer(settings, &[]).create().map_err(failed)?;
+    let asking: BaseConsumer<LastWords> = consumer(settings, &[("group.id", "everyframe-reader")])
+        .create_with_context(LastWords::default())
+        .map_err(failed)?;
     // Only what is missing is asked for: where everything is there, no right to create topics is needed. All topics are
     // listed, because a broker may create one that is asked for by name.
-    let metadata = admin.inner().fetch_metadata(None, TIMEOUT).map_err(failed)?;
+    let metadata = metadata(&asking, None, &settings.brokers)
+        .map_err(|error| asking.client().context().explain(error))?;
     let there: Vec<&str> = metadata.topics().iter().map(|topic| topic.name()).collect();
     let missing = |topic: &Topic| !there.contains(&topic.name.as_str());
     let topics: Vec<Topic> = topics(config).into_iter().filter(missing).collect();
     if topics.is_empty() {
         return Ok(());
     }
+    let admin: AdminClient<DefaultClientContext> = producer(settings, &[]).create().map_err(failed)?;
     // A dead letter is a frame with headers: what fits as a frame must fit as a dead letter.
     let max = (MAX_RECORD_BYTES).to_string();
     let kept: Vec<[(&str, String); 2]> = topics
@@ -91,29 +99,46 @@ pub async fn ensure(config: &Config) -> Result<(), BrokerError> {
             Ok(topic) => tracing::info!(topic, "topic created"),
             // Another process was quicker.
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((
+                topic,
+                RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed,
+            )) => {
+                return Err(not_allowed(
+                    &format!("creating topic `{topic}`, which is not there or not to be seen"),
+                    &settings.brokers,
+                ));
+            }
             Err((topic, code)) => return Err(BrokerError::NotCreated { topic, reason: code.to_string() }),
         }
     }
     Ok(())
 }
 
-/// The numbers of a topic's partitions.
+/// The numbers of a topic's partitions. For a consumer that reads nothing yet.
 pub(crate) fn partitions<C: rdkafka::consumer::ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topic: &str,
     brokers: &str,
 ) -> Result<Vec<i32>, BrokerError> {
-    let metadata = consumer
-        .fetch_metadata(Some(topic), TIMEOUT)
-        .map_err(|error| BrokerError::from_rdkafka(error, brokers))?;
-    let partitions: Vec<i32> = metadata
-        .topics()
-        .iter()
-        .filter(|found| found.name() == topic && found.error().is_none())
-        .flat_map(|found| found.partitions().iter().map(|partition| partition.id()))
-        .collect();
-    if partitions.is_empty() {
-        return Err(BrokerError::NoTopic(topic.to_owned()));
+    let refused = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    let deadline = Instant::now() + NEWS;
+    loop {
+        let metadata = metadata(consumer, Some(topic), brokers)?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        if found.is_some_and(|found| found.error() == Some(refused)) {
+            return Err(not_allowed(&format!("reading topic `{topic}`"), brokers));
+        }
+        let found = found.filter(|found| found.error().is_none() && !found.partitions().is_empty());
+        if let Some(found) = found {
+            return Ok(found.partitions().iter().map(|partition| partition.id()).collect());
+        }
+        if Instant::now() >= deadline {
+            return Err(BrokerError::NoTopic(topic.to_owned()));
+        }
+        std::thread::sleep(AGAIN);
     }
-    Ok(partitions)
+}
+
+fn not_allowed(what: &str, brokers: &str) -> BrokerError {
+    BrokerError::NotAllowed { brokers: brokers.to_owned(), reason: what.to_owned() }
 }
