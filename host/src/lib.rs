@@ -16,6 +16,7 @@ mod hexadecimal;
 pub mod intake;
 pub mod judgement;
 pub mod kafka;
+pub mod lag;
 mod laps;
 pub mod publish;
 pub mod rules;

@@ -9,9 +9,11 @@ mod dead_letters;
 mod demo;
 mod enrol;
 mod gallery;
+mod lag;
 mod narrate;
 mod run;
 mod watch;
+mod when;
 
 use crate::config::{Config, ConfigError, KafkaSettings, Loaded};
 use anyhow::{Context as _, Result};
@@ -54,6 +56,8 @@ enum Command {
     Watch(watch::Arguments),
     /// Account for every frame, from the topics alone. Exit status 1 if any is missing.
     Audit(audit::Arguments),
+    /// Show what is unread, and when retention will delete it. Exit status 1 if that is soon.
+    Lag(lag::Arguments),
     /// Show the frames that were parked, and why.
     DeadLetters(dead_letters::Arguments),
     /// See it all at work: an embedded broker, four cameras with real footage, the three rules.
@@ -103,6 +107,7 @@ pub fn main() -> ExitCode {
         Command::Gallery(arguments) => gallery::run(arguments),
         Command::Watch(arguments) => watch::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
+        Command::Lag(arguments) => lag::run(&arguments),
         Command::DeadLetters(arguments) => dead_letters::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),

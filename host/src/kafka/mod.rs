@@ -1,11 +1,13 @@
 //! Kafka, as the rest of the host wants it: the only folder, beside `intake`, that names `rdkafka`.
 
+mod observer;
 mod producer;
 mod reader;
 mod topics;
 
+pub use observer::{First, Observer, delete_before};
 pub use producer::{Delivery, Producer, Record};
-pub use reader::{Reader, Received, committed};
+pub use reader::{Reader, Received, committed, watermarks};
 pub use topics::ensure;
 pub(crate) use topics::partitions;
 

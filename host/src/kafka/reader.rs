@@ -135,7 +135,7 @@ impl Reader {
 }
 
 /// The end of a partition is news for us and no error; what is an error, `poll` returns.
-struct Quiet;
+pub(super) struct Quiet;
 
 impl ClientContext for Quiet {
     fn error(&self, error: KafkaError, reason: &str) {
@@ -150,8 +150,18 @@ pub fn committed(settings: &KafkaSettings, topic: &str) -> Result<BTreeMap<i32, 
     let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
     let consumer: BaseConsumer<Quiet> =
         consumer(settings, &[("group.id", &settings.group)]).create_with_context(Quiet).map_err(failed)?;
+    committed_by(&consumer, topic, &settings.brokers)
+}
+
+/// The same, of the group whose name the consumer has.
+pub(super) fn committed_by(
+    consumer: &BaseConsumer<Quiet>,
+    topic: &str,
+    brokers: &str,
+) -> Result<BTreeMap<i32, u64>, BrokerError> {
+    let failed = |error| BrokerError::from_rdkafka(error, brokers);
     let mut wanted = TopicPartitionList::new();
-    for partition in partitions(&consumer, topic, &settings.brokers)? {
+    for partition in partitions(consumer, topic, brokers)? {
         wanted.add_partition(topic, partition);
     }
     let offsets = consumer.committed_offsets(wanted, TIMEOUT).map_err(failed)?;
@@ -160,4 +170,57 @@ pub fn committed(settings: &KafkaSettings, topic: &str) -> Result<BTreeMap<i32, 
         _ => None,
     });
     Ok(known.collect())
+}
+
+impl Reader {
+    /// From the first record of each partition whose timestamp is not before `timestamp` (Unix milliseconds) on; after it,
+    /// earlier ones may still come. [`Reader::next`] ends where the topic ended at this moment.
+    pub fn since(settings: &KafkaSettings, topic: &str, timestamp: i64) -> Result<Self, BrokerError> {
+        let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
+        let mut reader = Self::from_start(settings, topic)?;
+        let mut wanted = TopicPartitionList::new();
+        for partition in reader.open.keys() {
+            let at = Offset::Offset(timestamp);
+            wanted.add_partition_offset(topic, *partition, at).map_err(failed)?;
+        }
+        if wanted.count() == 0 {
+            return Ok(reader);
+        }
+        let mut assignment = TopicPartitionList::new();
+        for found in reader.consumer.offsets_for_times(wanted, TIMEOUT).map_err(failed)?.elements() {
+            found.error().map_err(failed)?;
+            let (partition, end) = (found.partition(), reader.open.get(&found.partition()).copied());
+            match found.offset() {
+                Offset::Offset(offset) if end.is_some_and(|end| offset < end) => assignment
+                    .add_partition_offset(topic, partition, Offset::Offset(offset))
+                    .map_err(failed)?,
+                // Nothing there is as young as that.
+                _ => drop(reader.open.remove(&partition)),
+            }
+        }
+        reader.consumer.assign(&assignment).map_err(failed)?;
+        Ok(reader)
+    }
+}
+
+/// For each partition of a topic: the offset of its oldest record, and the one that the next record will get.
+pub fn watermarks(settings: &KafkaSettings, topic: &str) -> Result<BTreeMap<i32, (u64, u64)>, BrokerError> {
+    let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
+    let consumer: BaseConsumer<Quiet> = consumer(settings, &[]).create_with_context(Quiet).map_err(failed)?;
+    ends(&consumer, topic, &settings.brokers)
+}
+
+/// The same, by a consumer that is there.
+pub(super) fn ends(
+    consumer: &BaseConsumer<Quiet>,
+    topic: &str,
+    brokers: &str,
+) -> Result<BTreeMap<i32, (u64, u64)>, BrokerError> {
+    let failed = |error| BrokerError::from_rdkafka(error, brokers);
+    let mut all = BTreeMap::new();
+    for partition in partitions(consumer, topic, brokers)? {
+        let (low, high) = consumer.fetch_watermarks(topic, partition, TIMEOUT).map_err(failed)?;
+        all.insert(partition, (low.max(0).unsigned_abs(), high.max(0).unsigned_abs()));
+    }
+    Ok(all)
 }
