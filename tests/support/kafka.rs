@@ -110,7 +110,7 @@ pub(crate) fn records(brokers: &str, topic: &str) -> i64 {
 }
 
 /// Waits on this thread: rdkafka's futures are woken by librdkafka's own threads.
-fn block_on<F: Future>(future: F) -> F::Output {
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     struct Unpark(std::thread::Thread);
     impl std::task::Wake for Unpark {
         fn wake(self: Arc<Self>) {

@@ -28,7 +28,7 @@ pub enum Topic {
 }
 
 impl Topic {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Frames => "frames",
             Self::Results => "everyframe.results",

@@ -10,6 +10,8 @@ mod demo;
 mod enrol;
 mod gallery;
 mod lag;
+mod letter_choice;
+mod letter_fate;
 mod narrate;
 mod run;
 mod watch;
@@ -58,7 +60,7 @@ enum Command {
     Audit(audit::Arguments),
     /// Show what is unread, and when retention will delete it. Exit status 1 if that is soon.
     Lag(lag::Arguments),
-    /// Show the frames that were parked, and why.
+    /// List, show, replay or drop the frames that were parked.
     DeadLetters(dead_letters::Arguments),
     /// See it all at work: an embedded broker, four cameras with real footage, the three rules.
     Demo(demo::Arguments),

@@ -45,6 +45,13 @@ impl Received<'_> {
         let headers = self.0.headers()?;
         headers.iter().filter(|h| h.key == name).last().and_then(|h| std::str::from_utf8(h.value?).ok())
     }
+
+    /// All headers, as text.
+    pub fn headers(&self) -> impl Iterator<Item = (String, String)> + '_ {
+        let text = |value: Option<&[u8]>| String::from_utf8_lossy(value.unwrap_or_default()).into_owned();
+        let all = self.0.headers().into_iter().flat_map(|headers| headers.iter());
+        all.map(move |header| (header.key.to_owned(), text(header.value)))
+    }
 }
 
 /// Reads every partition of one topic.
