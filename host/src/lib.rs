@@ -21,4 +21,5 @@ mod laps;
 pub mod publish;
 pub mod rules;
 pub mod run;
+pub mod sizing;
 pub mod vision;

@@ -13,6 +13,7 @@ mod lag;
 mod letter_choice;
 mod letter_fate;
 mod narrate;
+mod plan;
 mod run;
 mod watch;
 mod when;
@@ -64,6 +65,8 @@ enum Command {
     DeadLetters(dead_letters::Arguments),
     /// See it all at work: an embedded broker, four cameras with real footage, the three rules.
     Demo(demo::Arguments),
+    /// Size a site: consumers, partitions, brokers, retention, disk; each formula with the numbers put in.
+    Plan(plan::Arguments),
     /// Measure the whole pipeline on a folder of JPEG frames.
     Bench(bench::Arguments),
     /// Check a configuration, or show an example or the schema.
@@ -112,6 +115,7 @@ pub fn main() -> ExitCode {
         Command::Lag(arguments) => lag::run(&arguments),
         Command::DeadLetters(arguments) => dead_letters::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Plan(arguments) => plan::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Config(arguments) => config::run(arguments),
     };
