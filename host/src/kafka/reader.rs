@@ -160,6 +160,15 @@ pub fn committed(settings: &KafkaSettings, topic: &str) -> Result<BTreeMap<i32, 
     committed_by(&consumer, topic, &settings.brokers)
 }
 
+/// True while the group's coordinator is being found.
+fn is_moving(error: &KafkaError) -> bool {
+    use rdkafka::error::RDKafkaErrorCode::{
+        CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator, WaitingForCoordinator,
+    };
+    let moving = [CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator, WaitingForCoordinator];
+    error.rdkafka_error_code().is_some_and(|code| moving.contains(&code))
+}
+
 /// The same, of the group whose name the consumer has.
 pub(super) fn committed_by(
     consumer: &BaseConsumer<Quiet>,
@@ -171,7 +180,16 @@ pub(super) fn committed_by(
     for partition in partitions(consumer, topic, brokers)? {
         wanted.add_partition(topic, partition);
     }
-    let offsets = consumer.committed_offsets(wanted, TIMEOUT).map_err(failed)?;
+    // A coordinator that has just been made or has moved says so for a moment.
+    let deadline = Instant::now() + TIMEOUT;
+    let offsets = loop {
+        match consumer.committed_offsets(wanted.clone(), TIMEOUT) {
+            Err(error) if is_moving(&error) && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(200));
+            }
+            offsets => break offsets.map_err(failed)?,
+        }
+    };
     let known = offsets.elements().into_iter().filter_map(|element| match element.offset() {
         Offset::Offset(offset) => Some((element.partition(), u64::try_from(offset).ok()?)),
         _ => None,
