@@ -224,3 +224,36 @@ fn dropped_letters_are_deleted_up_to_the_first_that_is_open_and_stay_accounted_f
     );
     assert_eq!(letters(&site, &["--all"]).len(), 0);
 }
+
+#[test]
+fn a_plan_puts_the_numbers_into_its_formulas() {
+    let site = Site::start(1);
+    let plan = |words: &str| {
+        let words: Vec<&str> = words.split(' ').collect();
+        site.run(&mut site.command(&words))
+    };
+    let told =
+        plan("plan --cameras 1 --fps 10 --frame-kb 100 --seconds-per-frame 0.5 --cores-per-host 4").well();
+    assert!(told.contains("10 frames/s × 0.5 s = 5 before head-room\n"), "{told}");
+    let json =
+        plan("plan --cameras 100 --fps 10 --frame-kb 80 --seconds-per-frame 0.02 --json --cores-per-host 8");
+    let json: Value = serde_json::from_str(&json.well()).expect("JSON");
+    assert_eq!((&json["plan"]["consumers"], &json["plan"]["hosts"]), (&json!(29), &json!(4)), "{json}");
+    assert_eq!(plan("plan --cameras 100 --fps 10").code, Some(2), "neither given nor measured");
+
+    let pictures = pictures::man();
+    for (number, picture) in pictures[..20].iter().enumerate() {
+        site.file(&format!("frames/{number}.jpg"), picture);
+    }
+    let measured = plan("plan --cameras 1 --fps 10 --json --measure frames").well();
+    let measured: Value = serde_json::from_str(&measured).expect("JSON");
+    let bytes: usize = pictures[..20].iter().map(Vec::len).sum();
+    assert_eq!(
+        measured["demand"]["frame_bytes"].as_f64().map(f64::round),
+        Some((bytes as f64 / 20.0).round())
+    );
+    assert!(
+        measured["demand"]["seconds_per_frame"].as_f64().is_some_and(|seconds| seconds > 0.0),
+        "{measured}"
+    );
+}

@@ -75,8 +75,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     } else {
         print!("{}", table(&partitions));
         println!("{}", kept(&config.topics.frames, retention));
-        for sentence in partitions.iter().filter_map(sentence) {
-            println!("{sentence}");
+        for of in partitions.iter().filter(|of| alarm.contains(&of.partition)) {
+            println!("{}", sentence(of));
         }
     }
     Ok(code)
@@ -129,14 +129,14 @@ fn kept(topic: &str, retention: Option<Retention>) -> String {
     }
 }
 
-/// What an operator must know of a partition, if there is something.
-fn sentence(of: &PartitionLag) -> Option<String> {
+/// What an operator must know of a partition that gives alarm.
+fn sentence(of: &PartitionLag) -> String {
     let partition = of.partition;
     match of.deleted_unread {
         0 => {
-            let left = when::spoken(of.time_left?);
-            Some(format!("camera traffic on partition {partition} will be deleted unread in {left}"))
+            let left = when::spoken(of.time_left.unwrap_or_default());
+            format!("camera traffic on partition {partition} will be deleted unread in {left}")
         }
-        deleted => Some(format!("{deleted} frames of partition {partition} were deleted unread")),
+        deleted => format!("{deleted} frames of partition {partition} were deleted unread"),
     }
 }
