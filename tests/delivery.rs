@@ -194,14 +194,15 @@ fn a_frame_that_the_group_passed_over_is_missing_and_named(site: Site) {
     assert_eq!(code, Some(1), "{audit}");
     assert_eq!((&audit["total"]["sent"], &audit["total"]["results"]), (&13.into(), &11.into()), "{audit}");
     assert_eq!((&audit["total"]["missing"], &audit["total"]["gaps"]), (&2.into(), &1.into()), "{audit}");
-    assert_eq!(audit["missing"]["gate"], serde_json::json!(["0/10", "0/11"]));
+    assert_eq!(audit["missing"]["gate"], serde_json::json!(["0/10-11"]));
 
     let table = site.everyframe(&["audit"]);
     assert_eq!(table.code, Some(1));
     assert_eq!(
         table.out,
-        "camera  sent  results  dead letters  missing  waiting  repeated  gaps\n\
-         gate      13       11             0        2        0         0     1\n\
-         missing from gate (partition/offset): 0/10 0/11\n"
+        "camera  sent  results  dead letters  missing  waiting  repeated  gaps  late  refused\n\
+         gate      13       11             0        2        0         0     1     0        0\n\
+         missing from gate (partition/offsets): 0/10-11\n\
+         gaps of gate (session/numbers): session-1/12\n"
     );
 }

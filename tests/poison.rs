@@ -106,7 +106,7 @@ fn what_was_parked_can_be_listed_by_camera_and_reason_and_saved() {
     ]);
     site.settled_audit();
     let list = |words: &[&str]| {
-        let words = [&["dead-letters"], words].concat();
+        let words = [&["dead-letters", "list"], words].concat();
         site.everyframe(&words).well()
     };
     let all = list(&[]);

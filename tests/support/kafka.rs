@@ -157,7 +157,7 @@ pub(crate) fn end(brokers: &str, topic: &str) -> i64 {
 }
 
 /// Waits on this thread: rdkafka's futures are woken by librdkafka's own threads.
-fn block_on<F: Future>(future: F) -> F::Output {
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     struct Unpark(std::thread::Thread);
     impl std::task::Wake for Unpark {
         fn wake(self: Arc<Self>) {

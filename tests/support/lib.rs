@@ -9,11 +9,13 @@ mod kafka;
 mod part;
 pub mod pictures;
 pub mod places;
+mod raw;
 mod site;
 
 pub use cluster::Cluster;
 pub use kafka::{Frame, Record};
 pub use part::{Ended, Part};
+pub use raw::Raw;
 pub use site::{Site, Topic, rule, shipped_rules};
 
 use std::time::{Duration, Instant};

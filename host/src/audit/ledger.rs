@@ -1,70 +1,153 @@
 //! The ledger: for each camera, which frames there are and what became of them. Pure.
 
-use super::Ranges;
-use serde::Serialize;
+use super::NAMED;
+use super::offsets::{Offsets, Times};
+use super::report::{CameraCount, Named, Report, range};
+use super::sequences::{Numbers, Sequences};
 use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
 
-/// One camera's counts.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct CameraCount {
-    /// Frames in the frames topic.
-    pub sent: u64,
-    /// Of these, with a result.
-    pub results: u64,
-    /// Of these, parked in the dead letters and without a result.
-    pub dead_letters: u64,
-    /// Of these, committed by the group but with neither: lost.
-    pub missing: u64,
-    /// Of these, not committed yet, and with neither: still to come.
-    pub waiting: u64,
-    /// Results and dead letters beyond the first of a frame.
-    pub repeated: u64,
-    /// Sequence numbers that the agent gave and that never reached the topic.
-    pub gaps: u64,
-}
-
-/// What the topics say, as far as they were read: first results and dead letters, then frames.
+/// What the topics say, as far as they were read: first results and dead letters, then the frames topic.
+///
+/// For each frame it keeps a bit or less; besides, something for each camera, each of its last sessions, and each frame
+/// that was replayed.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    results: HashMap<i32, Ranges>,
-    dead_letters: HashMap<i32, Ranges>,
-    cameras: BTreeMap<String, CameraCount>,
-    repeats: HashMap<i32, BTreeMap<u64, u64>>,
-    sequences: HashMap<(String, String), Ranges>,
-    missing: BTreeMap<String, Vec<String>>,
+    partitions: HashMap<i32, Partition>,
+    cameras: HashMap<String, Camera>,
+    replayed: BTreeMap<(i32, u64), Replayed>,
+    deleted: Vec<(i32, u64, u64)>,
+    /// Since when frames are looked at, if not from the oldest on: what came before may be known only in part.
+    in_part: bool,
+    missing_ranges: Budget,
 }
 
-/// The whole account.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct Report {
-    /// By camera.
-    pub cameras: BTreeMap<String, CameraCount>,
-    /// All cameras together.
-    pub total: CameraCount,
-    /// By camera, where the missing frames stand (partition/offset), the first hundred.
-    pub missing: BTreeMap<String, Vec<String>>,
+/// What became of the frames of a partition.
+#[derive(Debug, Default)]
+struct Partition {
+    results: Times,
+    dead_letters: Times,
+    frames: Offsets,
 }
 
-/// How many missing frames of a camera are named.
-const NAMED: usize = 100;
+impl Partition {
+    /// Of the frame as it first came.
+    fn outcomes(&self, offset: u64, committed: u64) -> Outcomes {
+        let due = u64::from(offset < committed);
+        Outcomes {
+            results: self.results.of(offset),
+            dead_letters: self.dead_letters.of(offset),
+            due,
+            more: false,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Camera {
+    count: CameraCount,
+    sequences: Sequences,
+    /// Ranges of missing frames, those of each partition in order.
+    missing: Vec<Missing>,
+    /// The partitions whose last frame was missing: the next one makes that range longer.
+    growing: Vec<Missing>,
+}
+
+/// The missing frames of a camera from `first` to `last`.
+#[derive(Debug, Clone, Copy)]
+struct Missing {
+    partition: i32,
+    first: u64,
+    last: u64,
+}
+
+/// How many ranges are named, and how many were not any more.
+#[derive(Debug, Default)]
+struct Budget {
+    named: usize,
+    more: u64,
+}
+
+/// How often a frame was replayed.
+#[derive(Debug, Default)]
+struct Replayed {
+    camera: String,
+    /// Where it was put through again, those places that the group has committed.
+    done: u64,
+    all: u64,
+    /// The group's offset in the frame's partition.
+    committed: u64,
+}
+
+/// What became of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Result,
+    DeadLetter,
+    Missing,
+    Waiting,
+}
+
+/// Outcomes of a frame, and how many there should be at least by what is committed.
+#[derive(Debug, Clone, Copy)]
+struct Outcomes {
+    results: u64,
+    dead_letters: u64,
+    due: u64,
+    /// True if more are to come.
+    more: bool,
+}
+
+impl Outcomes {
+    fn state(&self) -> State {
+        match self {
+            Self { results: 1.., .. } => State::Result,
+            // A dead letter that was replayed, and of the replay there is nothing: nobody looks at the letter any more.
+            Self { dead_letters, due, .. } if dead_letters < due => State::Missing,
+            Self { more: true, .. } => State::Waiting,
+            Self { dead_letters: 1.., .. } => State::DeadLetter,
+            Self { .. } => State::Waiting,
+        }
+    }
+
+    /// Those beyond so many.
+    fn beyond(&self, right: u64) -> u64 {
+        (self.results + self.dead_letters).saturating_sub(right)
+    }
+}
+
+impl CameraCount {
+    fn of(&mut self, state: State) -> &mut u64 {
+        match state {
+            State::Result => &mut self.results,
+            State::DeadLetter => &mut self.dead_letters,
+            State::Missing => &mut self.missing,
+            State::Waiting => &mut self.waiting,
+        }
+    }
+}
 
 impl Ledger {
+    /// `in_part` if the frames are not read from the oldest one on.
+    pub fn new(in_part: bool) -> Self {
+        Self { in_part, ..Self::default() }
+    }
+
     /// A result stands for this frame.
     pub fn result(&mut self, partition: i32, offset: u64) {
-        if !self.results.entry(partition).or_default().insert(offset) {
-            self.repeat(partition, offset);
-        }
+        self.partitions.entry(partition).or_default().results.add(offset);
     }
 
     /// A dead letter stands for this frame.
     pub fn dead_letter(&mut self, partition: i32, offset: u64) {
-        if !self.dead_letters.entry(partition).or_default().insert(offset) {
-            self.repeat(partition, offset);
-        }
+        self.partitions.entry(partition).or_default().dead_letters.add(offset);
     }
 
-    fn repeat(&mut self, partition: i32, offset: u64) {
-        *self.repeats.entry(partition).or_default().entry(offset).or_default() += 1;
+    /// Retention deleted these before the group came to them.
+    pub fn deleted(&mut self, partition: i32, offsets: std::ops::Range<u64>) {
+        if !offsets.is_empty() {
+            self.deleted.push((partition, offsets.start, offsets.end - 1));
+        }
     }
 
     /// The frame itself. `committed` is the group's offset in the partition, as it was before anything was read;
@@ -77,95 +160,144 @@ impl Ledger {
         committed: u64,
         sequence: Option<(&str, u64)>,
     ) {
-        let has = |ranges: &HashMap<i32, Ranges>| ranges.get(&partition).is_some_and(|r| r.contains(offset));
-        let (result, dead_letter) = (has(&self.results), has(&self.dead_letters));
-        let count = self.cameras.entry(camera.to_owned()).or_default();
-        count.sent += 1;
-        count.results += u64::from(result);
-        count.dead_letters += u64::from(dead_letter && !result);
-        count.repeated += u64::from(dead_letter && result);
-        count.repeated += self.repeats.get(&partition).and_then(|of| of.get(&offset)).copied().unwrap_or(0);
-        if !result && !dead_letter {
-            if offset < committed {
-                count.missing += 1;
-                let named = self.missing.entry(camera.to_owned()).or_default();
-                if named.len() < NAMED {
-                    named.push(format!("{partition}/{offset}"));
-                }
-            } else {
-                count.waiting += 1;
-            }
-        }
+        let of = self.partitions.entry(partition).or_default();
+        of.frames.insert(offset);
+        let outcomes = of.outcomes(offset, committed);
+        let state = outcomes.state();
+        let camera = entry(&mut self.cameras, camera);
+        camera.count.sent += 1;
+        *camera.count.of(state) += 1;
+        camera.count.repeated += outcomes.beyond(1);
+        camera.name_missing(&mut self.missing_ranges, partition, offset, state == State::Missing);
         if let Some((session, number)) = sequence {
-            self.sequences.entry((camera.to_owned(), session.to_owned())).or_default().insert(number);
+            camera.count.late += u64::from(camera.sequences.frame(partition, session, number));
         }
+    }
+
+    /// A frame is put through again; `due` if the group has committed the record that does it.
+    pub fn replay(&mut self, partition: i32, offset: u64, camera: &str, committed: u64, due: bool) {
+        let replayed = self.replayed.entry((partition, offset)).or_default();
+        camera.clone_into(&mut replayed.camera);
+        replayed.committed = committed;
+        replayed.all += 1;
+        replayed.done += u64::from(due);
+    }
+
+    /// The agent refused these numbers.
+    pub fn refusal(&mut self, camera: &str, session: &str, numbers: RangeInclusive<u64>) {
+        entry(&mut self.cameras, camera).sequences.refused(session, numbers);
     }
 
     /// Closes the account.
     pub fn report(mut self) -> Report {
-        for ((camera, _), numbers) in &self.sequences {
-            if let Some(count) = self.cameras.get_mut(camera) {
-                count.gaps += numbers.gaps().map(|gap| gap.end - gap.start).sum::<u64>();
+        for ((partition, offset), replayed) in std::mem::take(&mut self.replayed) {
+            self.settle(partition, offset, &replayed);
+        }
+        let mut report = Report {
+            deleted: self
+                .deleted
+                .iter()
+                .map(|(partition, first, last)| range(partition, *first, *last))
+                .collect(),
+            deleted_frames: self.deleted.iter().map(|(_, first, last)| last - first + 1).sum(),
+            ..Report::default()
+        };
+        let mut cameras: Vec<(String, Camera)> = self.cameras.into_iter().collect();
+        cameras.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let (mut gaps, mut refused) = (Budget::default(), Budget::default());
+        for (name, mut camera) in cameras {
+            for open in std::mem::take(&mut camera.growing) {
+                camera.keep(&mut self.missing_ranges, open);
             }
+            camera.missing.sort_by_key(|missing| (missing.partition, missing.first));
+            let places = camera.missing.iter().map(|of| range(of.partition, of.first, of.last));
+            add(&mut report.missing, &name, places.collect());
+            let closed = camera.sequences.close();
+            (camera.count.gaps, camera.count.refused) = (closed.gaps.count, closed.refused.count);
+            add(&mut report.gaps, &name, gaps.name(closed.gaps));
+            add(&mut report.refused, &name, refused.name(closed.refused));
+            report.cameras.insert(name, camera.count);
         }
-        let mut total = CameraCount::default();
-        for count in self.cameras.values() {
-            total.sent += count.sent;
-            total.results += count.results;
-            total.dead_letters += count.dead_letters;
-            total.missing += count.missing;
-            total.waiting += count.waiting;
-            total.repeated += count.repeated;
-            total.gaps += count.gaps;
+        report.not_named.missing = self.missing_ranges.more;
+        report.not_named.gaps = gaps.more;
+        report.not_named.refused = refused.more;
+        report.add_up();
+        report
+    }
+
+    /// A frame that was replayed: counted anew, or, if it is not there any more, its replay in its place.
+    fn settle(&mut self, partition: i32, offset: u64, replayed: &Replayed) {
+        let of = self.partitions.entry(partition).or_default();
+        let before = of.outcomes(offset, replayed.committed);
+        let is_there = of.frames.contains(offset);
+        let camera = entry(&mut self.cameras, &replayed.camera);
+        if is_there {
+            *camera.count.of(before.state()) -= 1;
+            camera.count.repeated -= before.beyond(1);
+        } else {
+            camera.count.sent += 1;
         }
-        Report { cameras: self.cameras, total, missing: self.missing }
+        // Of a frame from before the window, the first letter may not have been read.
+        let first = u64::from(is_there || !self.in_part);
+        let after = Outcomes { due: first + replayed.done, more: replayed.all > replayed.done, ..before };
+        *camera.count.of(after.state()) += 1;
+        camera.count.repeated += after.beyond(1 + replayed.all);
+        if after.state() == State::Missing && !(is_there && before.state() == State::Missing) {
+            camera.keep(&mut self.missing_ranges, Missing { partition, first: offset, last: offset });
+        }
+    }
+}
+
+impl Camera {
+    /// Makes ranges of missing frames longer, begins and ends them.
+    fn name_missing(&mut self, budget: &mut Budget, partition: i32, offset: u64, is_missing: bool) {
+        let growing = self.growing.iter().position(|range| range.partition == partition);
+        match (growing, is_missing) {
+            (Some(at), true) => self.growing[at].last = offset,
+            (Some(at), false) => {
+                let ended = self.growing.swap_remove(at);
+                self.keep(budget, ended);
+            }
+            (None, true) => self.growing.push(Missing { partition, first: offset, last: offset }),
+            (None, false) => {}
+        }
+    }
+
+    fn keep(&mut self, budget: &mut Budget, missing: Missing) {
+        if budget.take() {
+            self.missing.push(missing);
+        }
+    }
+}
+
+impl Budget {
+    /// True if one more may be named.
+    fn take(&mut self) -> bool {
+        let may = self.named < NAMED;
+        match may {
+            true => self.named += 1,
+            false => self.more += 1,
+        }
+        may
+    }
+
+    fn name(&mut self, numbers: Numbers) -> Vec<String> {
+        self.more += numbers.more;
+        let ranges = numbers.ranges.into_iter().filter(|_| self.take());
+        ranges.map(|(session, numbers)| range(session, numbers.start, numbers.end - 1)).collect()
+    }
+}
+
+fn entry<'a>(cameras: &'a mut HashMap<String, Camera>, name: &str) -> &'a mut Camera {
+    cameras.entry(name.to_owned()).or_default()
+}
+
+fn add(named: &mut Named, camera: &str, ranges: Vec<String>) {
+    if !ranges.is_empty() {
+        named.insert(camera.to_owned(), ranges);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_frame_is_a_result_a_dead_letter_missing_or_waiting() {
-        let mut ledger = Ledger::default();
-        ledger.result(0, 0);
-        ledger.dead_letter(0, 1);
-        for offset in 0..4 {
-            ledger.frame(0, offset, "gate", 3, Some(("s", offset)));
-        }
-        let report = ledger.report();
-        let expected = CameraCount {
-            sent: 4,
-            results: 1,
-            dead_letters: 1,
-            missing: 1,
-            waiting: 1,
-            ..Default::default()
-        };
-        assert_eq!(report.total, expected);
-        assert_eq!(report.missing["gate"], ["0/2"]);
-    }
-
-    #[test]
-    fn what_was_done_twice_is_repeated_not_lost() {
-        let mut ledger = Ledger::default();
-        ledger.result(0, 0);
-        ledger.result(0, 0);
-        ledger.result(0, 1);
-        ledger.dead_letter(0, 1);
-        ledger.frame(0, 0, "gate", 2, None);
-        ledger.frame(0, 1, "gate", 2, None);
-        let total = ledger.report().total;
-        assert_eq!((total.results, total.dead_letters, total.missing, total.repeated), (2, 0, 0, 2));
-    }
-
-    #[test]
-    fn a_hole_in_a_session_is_a_gap_and_a_new_session_is_not() {
-        let mut ledger = Ledger::default();
-        for (offset, (session, number)) in [("a", 0), ("a", 1), ("a", 4), ("b", 0)].into_iter().enumerate() {
-            ledger.frame(0, offset as u64, "gate", 0, Some((session, number)));
-        }
-        assert_eq!(ledger.report().total.gaps, 2);
-    }
-}
+#[path = "ledger_tests.rs"]
+mod tests;

@@ -1,9 +1,18 @@
 //! The proof: from the topics alone, what became of every frame.
 
 mod ledger;
+mod letters;
+mod offsets;
 mod ranges;
 mod read;
+mod report;
+mod sequences;
 
-pub use ledger::{CameraCount, Ledger, Report};
+pub use ledger::Ledger;
+pub use letters::{FATE, Fate, Fates, LETTER, Letter, Mark, Place};
 pub use ranges::Ranges;
 pub use read::audit;
+pub use report::{CameraCount, NotNamed, Report};
+
+/// How many ranges of a kind are named; the others are counted.
+const NAMED: usize = 1000;

@@ -1,35 +1,65 @@
 //! A set of numbers that come mostly in order: kept as ranges, so that millions take the memory of a few.
 
 use std::collections::BTreeMap;
+use std::ops::{Range, RangeInclusive};
 
-/// Disjoint, non-adjacent, half-open ranges.
+/// Disjoint, non-adjacent, half-open ranges. The greatest number that there can be counts as the one before it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ranges(BTreeMap<u64, u64>);
 
 impl Ranges {
     /// Adds a number; false if it was there.
     pub fn insert(&mut self, number: u64) -> bool {
-        let before = self.0.range(..=number).next_back().map(|(start, end)| (*start, *end));
-        if before.is_some_and(|(_, end)| number < end) {
+        if self.contains(number) {
             return false;
         }
-        let start = match before {
-            Some((start, end)) if end == number => start,
-            _ => number,
-        };
-        let end = self.0.remove(&(number + 1)).unwrap_or(number + 1);
-        self.0.insert(start, end);
+        self.insert_all(number..=number);
         true
+    }
+
+    /// Adds all of these numbers.
+    pub fn insert_all(&mut self, numbers: RangeInclusive<u64>) {
+        let (first, end) = (*numbers.start(), numbers.end().saturating_add(1));
+        let (mut start, mut stop) = (first.min(end - 1), end);
+        // Those that overlap or touch it become one with it.
+        while let Some((from, to)) = self.0.range(..=stop).next_back().map(|(from, to)| (*from, *to)) {
+            if to < start {
+                break;
+            }
+            self.0.remove(&from);
+            (start, stop) = (start.min(from), stop.max(to));
+        }
+        self.0.insert(start, stop);
     }
 
     /// True if the number is there.
     pub fn contains(&self, number: u64) -> bool {
+        let number = number.min(u64::MAX - 1);
         self.0.range(..=number).next_back().is_some_and(|(_, end)| number < *end)
     }
 
     /// The holes between the first and the last number.
-    pub fn gaps(&self) -> impl Iterator<Item = std::ops::Range<u64>> + '_ {
+    pub fn gaps(&self) -> impl Iterator<Item = Range<u64>> + '_ {
         self.0.values().zip(self.0.keys().skip(1)).map(|(end, start)| *end..*start)
+    }
+
+    /// What is in here and not in the other.
+    pub fn without(&self, other: &Self) -> Vec<Range<u64>> {
+        let mut left = Vec::new();
+        for (start, end) in &self.0 {
+            let mut from = *start;
+            let before = other.0.range(..=from).next_back();
+            for (taken, until) in before.into_iter().chain(other.0.range(from.saturating_add(1)..*end)) {
+                if from < *taken {
+                    left.push(from..*taken);
+                }
+                from = from.max(*until);
+            }
+            if from < *end {
+                left.push(from..*end);
+            }
+        }
+        left
     }
 }
 
@@ -37,6 +67,7 @@ impl Ranges {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn numbers_in_order_are_one_range() {
@@ -46,20 +77,46 @@ mod tests {
         assert!(!ranges.insert(77));
     }
 
+    #[test]
+    fn the_greatest_numbers_do_no_harm() {
+        let mut ranges = Ranges::default();
+        ranges.insert_all(0..=u64::MAX);
+        assert!(!ranges.insert(u64::MAX) && ranges.contains(5));
+        let mut ranges = Ranges::default();
+        ranges.insert(u64::MAX);
+        ranges.insert(1);
+        assert!(ranges.contains(u64::MAX));
+        assert_eq!(ranges.gaps().count(), 1);
+    }
+
     proptest! {
         #[test]
-        fn it_is_a_set(numbers in proptest::collection::vec(0u64..60, 0..200)) {
-            let mut ranges = Ranges::default();
-            let mut set = std::collections::BTreeSet::new();
-            for number in numbers {
-                prop_assert_eq!(ranges.insert(number), set.insert(number));
-            }
-            for number in 0..61 {
+        fn it_is_a_set(
+            numbers in proptest::collection::vec((0u64..60, 0u64..5), 0..60),
+            others in proptest::collection::vec((0u64..60, 0u64..5), 0..60),
+        ) {
+            let build = |numbers: &[(u64, u64)]| {
+                let (mut ranges, mut set) = (Ranges::default(), BTreeSet::new());
+                for (number, more) in numbers {
+                    if *more == 0 {
+                        assert_eq!(ranges.insert(*number), set.insert(*number));
+                    } else {
+                        ranges.insert_all(*number..=number + more);
+                        set.extend(*number..=number + more);
+                    }
+                }
+                (ranges, set)
+            };
+            let ((ranges, set), (other, others)) = (build(&numbers), build(&others));
+            for number in 0..66 {
                 prop_assert_eq!(ranges.contains(number), set.contains(&number));
             }
             let holes: u64 = ranges.gaps().map(|gap| gap.end - gap.start).sum();
             let (first, last) = (set.first().copied().unwrap_or(0), set.last().map_or(0, |last| last + 1));
             prop_assert_eq!(holes, last - first - set.len() as u64);
+            let without: Vec<u64> = ranges.without(&other).into_iter().flatten().collect();
+            let expected: Vec<u64> = set.difference(&others).copied().collect();
+            prop_assert_eq!(without, expected);
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Reads the topics into the ledger.
 
-use super::{Ledger, Report};
-use crate::config::Config;
-use crate::intake::{SEQUENCE, SESSION, camera};
-use crate::kafka::{BrokerError, Reader, committed};
-use crate::publish::{OFFSET, PARTITION};
+use super::offsets::Offsets;
+use super::{Ledger, Letter, Report};
+use crate::config::{Config, KafkaSettings};
+use crate::intake::{camera, refused, replay_of, stamp};
+use crate::kafka::{BrokerError, Reader, committed, watermarks};
 use serde::Deserialize;
+use std::collections::HashMap;
 
 /// As much of a result as the audit needs.
 #[derive(Deserialize)]
@@ -13,37 +14,84 @@ struct Result {
     id: String,
 }
 
-/// Accounts for every frame that the frames topic holds now. The order of reading matters: what the group had
-/// committed before the results were read must be among them.
-pub fn audit(config: &Config) -> std::result::Result<Report, BrokerError> {
-    let committed = committed(&config.kafka, &config.topics.frames)?;
-    let mut ledger = Ledger::default();
-    let mut results = Reader::from_start(&config.kafka, &config.topics.results)?;
+/// How much earlier than a frame its result may seem to be: the two have their time from different clocks.
+const CLOCKS_APART: i64 = 10 * 60 * 1000;
+
+/// Accounts for every frame that the frames topic holds now, or those whose record is not older than `since` (Unix
+/// milliseconds). The order of reading matters: what the group had committed before the results were read must be among
+/// them, and what was deleted before it committed further was deleted unread.
+pub fn audit(config: &Config, since: Option<i64>) -> std::result::Result<Report, BrokerError> {
+    let settings = &frugal(&config.kafka);
+    let topics = &config.topics;
+    let open = |topic: &str, earlier: i64| match since {
+        Some(since) => Reader::since(settings, topic, since.saturating_sub(earlier).max(0)),
+        None => Reader::from_start(settings, topic),
+    };
+    let frames_kept = watermarks(settings, &topics.frames)?;
+    let committed = committed(settings, &topics.frames)?;
+    let committed = |partition: i32| committed.get(&partition).copied().unwrap_or(0);
+    let mut ledger = Ledger::new(since.is_some());
+    for (partition, (oldest, _)) in frames_kept {
+        ledger.deleted(partition, committed(partition)..oldest);
+    }
+
+    let mut results = open(&topics.results, CLOCKS_APART)?;
     while let Some(record) = results.next()? {
         let result = record.value().and_then(|value| serde_json::from_slice::<Result>(value).ok());
         if let Some((partition, offset)) = result.and_then(|result| position(&result.id)) {
             ledger.result(partition, offset);
         }
     }
-    let mut dead_letters = Reader::from_start(&config.kafka, &config.topics.dead_letters)?;
+    drop(results);
+
+    let letters_kept = watermarks(settings, &topics.dead_letters)?;
+    let mut counted: HashMap<i32, Offsets> = HashMap::new();
+    let mut dead_letters = open(&topics.dead_letters, CLOCKS_APART)?;
     while let Some(record) = dead_letters.next()? {
-        let number = |name| record.header(name).and_then(|text| text.parse::<u64>().ok());
-        if let (Some(partition), Some(offset)) = (number(PARTITION), number(OFFSET)) {
-            ledger.dead_letter(i32::try_from(partition).unwrap_or(i32::MAX), offset);
+        match Letter::read(&record) {
+            Letter::Parked(frame) => ledger.dead_letter(frame.partition, frame.offset),
+            // The letter was deleted since: its mark counts for it, once.
+            Letter::Mark(mark) => {
+                let oldest = letters_kept.get(&mark.letter.partition).map_or(0, |(oldest, _)| *oldest);
+                let is_gone = mark.letter.offset < oldest;
+                if is_gone && counted.entry(mark.letter.partition).or_default().insert(mark.letter.offset) {
+                    ledger.dead_letter(mark.frame.partition, mark.frame.offset);
+                }
+            }
+            Letter::Other => {}
         }
     }
-    let mut frames = Reader::from_start(&config.kafka, &config.topics.frames)?;
+    drop(dead_letters);
+
+    let mut frames = open(&topics.frames, 0)?;
     while let Some(record) = frames.next()? {
-        let number = record.header(SEQUENCE).and_then(|text| text.parse().ok());
-        ledger.frame(
-            record.partition(),
-            record.offset().unsigned_abs(),
-            &camera(record.key(), record.partition()),
-            committed.get(&record.partition()).copied().unwrap_or(0),
-            record.header(SESSION).zip(number),
-        );
+        if since.is_some_and(|since| record.timestamp() < since) {
+            continue;
+        }
+        let (partition, offset) = (record.partition(), record.offset().unsigned_abs());
+        let camera = camera(record.key(), partition);
+        let stamp = stamp(&record);
+        if let Some(numbers) = refused(&record) {
+            ledger.refusal(&camera, stamp.session.unwrap_or_default(), numbers);
+        } else if let Some(original) = replay_of(&topics.frames, &record) {
+            let (of, at) = (original.partition, original.offset.unsigned_abs());
+            ledger.replay(of, at, &camera, committed(of), offset < committed(partition));
+        } else {
+            ledger.frame(partition, offset, &camera, committed(partition), stamp.session.zip(stamp.sequence));
+        }
     }
     Ok(ledger.report())
+}
+
+/// Of all records only keys, headers and ids are kept: a short queue does. What the operator set wins.
+fn frugal(settings: &KafkaSettings) -> KafkaSettings {
+    let mut settings = settings.clone();
+    for (name, value) in [("queued.max.messages.kbytes", "1024"), ("fetch.message.max.bytes", "1048576")] {
+        if !settings.properties.contains_key(name) {
+            settings.consumer.entry(name.into()).or_insert_with(|| value.into());
+        }
+    }
+    settings
 }
 
 /// Partition and offset of a result's id, `topic/partition/offset`.

@@ -1,6 +1,7 @@
 //! `everyframe audit`
 
-use super::{Connection, DONE, FAILED};
+use super::narrate::printable;
+use super::{Connection, DONE, FAILED, when};
 use crate::audit::{CameraCount, Report, audit};
 use anyhow::Result;
 
@@ -11,9 +12,20 @@ results       of these, processed
 dead letters  of these, parked with their bytes and a reason
 missing       of these, committed with neither: lost; their partitions and offsets are named
 waiting       of these, not committed yet: still to come
-repeated      results and dead letters beyond the first of a frame, with the same ids
-gaps          sequence numbers of the agent that never reached the topic")]
+repeated      results and dead letters beyond those that there should be, with the same ids
+gaps          sequence numbers of the agent that never reached the topic
+late          sequence numbers that came after a higher one
+refused       sequence numbers that the agent refused, and said so: no gaps
+
+Exit status: 0 if every frame is accounted for, 1 if frames are missing or were deleted unread, 2 for wrong input.
+
+Examples:
+  everyframe audit
+  everyframe audit --since 2h --json")]
 pub struct Arguments {
+    /// Only frames whose records are not older: a duration back from now (2h, 30m) or an RFC 3339 time.
+    #[arg(long, value_name = "TIME", value_parser = when::time)]
+    since: Option<i64>,
     /// The whole account as one JSON object.
     #[arg(long)]
     json: bool,
@@ -22,27 +34,28 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<u8> {
-    let report = audit(&arguments.connection.config()?)?;
+    let report = audit(&arguments.connection.config()?, arguments.since)?;
     if arguments.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
         print!("{}", table(&report));
     }
-    Ok(if report.total.missing == 0 { DONE } else { FAILED })
+    Ok(if report.is_whole() { DONE } else { FAILED })
 }
 
-const COLUMNS: [&str; 7] = ["sent", "results", "dead letters", "missing", "waiting", "repeated", "gaps"];
+const COLUMNS: [&str; 9] =
+    ["sent", "results", "dead letters", "missing", "waiting", "repeated", "gaps", "late", "refused"];
 
-fn row(count: &CameraCount) -> [u64; 7] {
-    let CameraCount { sent, results, dead_letters, missing, waiting, repeated, gaps } = *count;
-    [sent, results, dead_letters, missing, waiting, repeated, gaps]
+fn row(count: &CameraCount) -> [u64; 9] {
+    let CameraCount { sent, results, dead_letters, missing, waiting, repeated, gaps, late, refused } = *count;
+    [sent, results, dead_letters, missing, waiting, repeated, gaps, late, refused]
 }
 
-/// The account as a table, with the places of missing frames under it.
+/// The account as a table, with the places of what is not there under it.
 pub fn table(report: &Report) -> String {
     let width =
         report.cameras.keys().map(|camera| camera.chars().count()).max().unwrap_or(0).max("camera".len());
-    let line = |name: &str, cells: [String; 7]| {
+    let line = |name: &str, cells: [String; 9]| {
         let cells: Vec<_> = cells
             .iter()
             .zip(COLUMNS)
@@ -57,8 +70,25 @@ pub fn table(report: &Report) -> String {
     if report.cameras.len() != 1 {
         text += &line("all", row(&report.total).map(|n| n.to_string()));
     }
-    for (camera, places) in &report.missing {
-        text += &format!("missing from {camera} (partition/offset): {}\n", places.join(" "));
+    for (what, of, named, more) in [
+        ("missing from", "partition/offsets", &report.missing, report.not_named.missing),
+        ("gaps of", "session/numbers", &report.gaps, report.not_named.gaps),
+        ("refused by", "session/numbers", &report.refused, report.not_named.refused),
+    ] {
+        for (camera, ranges) in named {
+            text += &printable(&format!("{what} {camera} ({of}): {}", ranges.join(" ")));
+            text += "\n";
+        }
+        if more > 0 {
+            text += &format!("{what} these and other cameras: {more} more ranges\n");
+        }
+    }
+    if report.deleted_frames > 0 {
+        text += &format!(
+            "deleted unread by retention (partition/offsets): {}: {} frames\n",
+            report.deleted.join(" "),
+            report.deleted_frames
+        );
     }
     text
 }
@@ -74,11 +104,15 @@ mod tests {
             cameras: [("gate-with-long-name".to_owned(), count.clone())].into(),
             total: count,
             missing: [("gate-with-long-name".to_owned(), vec!["0/3".to_owned()])].into(),
+            deleted: vec!["3/5-7".into()],
+            deleted_frames: 3,
+            ..Report::default()
         };
         let table = table(&report);
         let lines: Vec<&str> = table.lines().collect();
         assert_eq!(lines[0].len(), lines[1].len());
         assert_eq!(lines[0].find("results").map(|at| at + 7), lines[1].find(" 9").map(|at| at + 2));
         assert!(lines[2].ends_with("0/3"));
+        assert!(lines[3].ends_with("3/5-7: 3 frames"));
     }
 }

@@ -76,6 +76,43 @@ struct Stages {
 }
 
 pub fn run(arguments: &Arguments) -> Result<u8> {
+    let (figures, sent) = measure(arguments)?;
+    if arguments.json {
+        println!("{}", serde_json::to_string(&figures)?);
+    } else {
+        print(&figures);
+    }
+    Ok(if figures.frames == sent { DONE } else { FAILED })
+}
+
+/// CPU seconds of a frame, as `run` would take them: for sizing.
+pub fn cost(folder: &Path, rules: &ShippedRules) -> Result<Cost> {
+    let arguments = Arguments {
+        folder: folder.to_owned(),
+        workers: 1,
+        tracked: true,
+        max_side: None,
+        people: 100,
+        json: false,
+        rules: rules.clone(),
+    };
+    let (figures, sent) = measure(&arguments)?;
+    if figures.frames < sent {
+        bail!("only {} of {sent} frames were done", figures.frames);
+    }
+    Ok(Cost { seconds_per_frame: figures.cpu_ms_per_frame / 1e3, frames: figures.frames })
+}
+
+/// What a frame costs on this machine.
+pub struct Cost {
+    /// CPU seconds.
+    pub seconds_per_frame: f64,
+    /// Frames measured.
+    pub frames: u64,
+}
+
+/// The figures, and how many frames there were to process.
+fn measure(arguments: &Arguments) -> Result<(Figures, u64)> {
     let folder = tempfile::Builder::new().prefix("everyframe-bench-").tempdir()?;
     let runtime = super::runtime()?;
     let broker = EmbeddedBroker::start(folder.path())?;
@@ -135,13 +172,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         Err(_) => bail!("the host panicked"),
     }
     let (totals, spent) = host.end();
-    let figures = figures(&totals, &spent, took, models);
-    if arguments.json {
-        println!("{}", serde_json::to_string(&figures)?);
-    } else {
-        print(&figures);
-    }
-    Ok(if figures.frames == sent { DONE } else { FAILED })
+    Ok((figures(&totals, &spent, took, models), sent))
 }
 
 /// The folder itself, or its folders if it has any.

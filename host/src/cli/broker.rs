@@ -61,7 +61,7 @@ impl Drop for EmbeddedBroker {
 }
 
 /// Where the components of the three shipped rules are.
-#[derive(clap::Args)]
+#[derive(clap::Args, Clone)]
 pub struct ShippedRules {
     /// The folder with the three rules' components; where `make build` puts them, if not given.
     #[arg(long, value_name = "FOLDER", env = "EVERYFRAME_PLUGINS")]

@@ -93,11 +93,11 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     }
     // The host is done when nothing waits: the audit itself says so.
     let deadline = Instant::now() + Duration::from_secs(60);
-    let mut report = audit(&config)?;
+    let mut report = audit(&config, None)?;
     while report.total.waiting > 0 && Instant::now() < deadline {
         host.check()?;
         std::thread::sleep(Duration::from_millis(500));
-        report = audit(&config)?;
+        report = audit(&config, None)?;
     }
     std::thread::sleep(Duration::from_millis(300));
     quiet.store(true, Ordering::Relaxed);

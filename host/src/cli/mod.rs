@@ -9,9 +9,14 @@ mod dead_letters;
 mod demo;
 mod enrol;
 mod gallery;
+mod lag;
+mod letter_choice;
+mod letter_fate;
 mod narrate;
+mod plan;
 mod run;
 mod watch;
+mod when;
 
 use crate::config::{Config, ConfigError, KafkaSettings, Loaded};
 use anyhow::{Context as _, Result};
@@ -54,10 +59,14 @@ enum Command {
     Watch(watch::Arguments),
     /// Account for every frame, from the topics alone. Exit status 1 if any is missing.
     Audit(audit::Arguments),
-    /// Show the frames that were parked, and why.
+    /// Show what is unread, and when retention will delete it. Exit status 1 if that is soon.
+    Lag(lag::Arguments),
+    /// List, show, replay or drop the frames that were parked.
     DeadLetters(dead_letters::Arguments),
     /// See it all at work: an embedded broker, four cameras with real footage, the three rules.
     Demo(demo::Arguments),
+    /// Size a site: consumers, partitions, brokers, retention, disk; each formula with the numbers put in.
+    Plan(plan::Arguments),
     /// Measure the whole pipeline on a folder of JPEG frames.
     Bench(bench::Arguments),
     /// Check a configuration, or show an example or the schema.
@@ -103,8 +112,10 @@ pub fn main() -> ExitCode {
         Command::Gallery(arguments) => gallery::run(arguments),
         Command::Watch(arguments) => watch::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
+        Command::Lag(arguments) => lag::run(&arguments),
         Command::DeadLetters(arguments) => dead_letters::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Plan(arguments) => plan::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Config(arguments) => config::run(arguments),
     };

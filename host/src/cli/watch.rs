@@ -2,6 +2,7 @@
 
 use super::narrate::Narrator;
 use super::{Connection, DONE};
+use crate::audit::Letter;
 use crate::config::Config;
 use crate::kafka::{BrokerError, Reader};
 use crate::publish::{MESSAGE, REASON};
@@ -68,7 +69,8 @@ pub fn watch(config: &Config, from_start: bool, json: bool, stop: &AtomicBool) -
             }
         }
         while let Some(record) = parked.follow(Duration::from_millis(5))? {
-            if !json {
+            // An operator's mark is no news.
+            if !json && matches!(Letter::read(&record), Letter::Parked(_)) {
                 let camera = crate::intake::camera(record.key(), record.partition());
                 let header = |name| record.header(name).unwrap_or("?");
                 lines.push(narrator.parked(&camera, header(REASON), header(MESSAGE)));

@@ -26,6 +26,12 @@ enum Place {
     File(PathBuf),
 }
 
+impl From<&str> for Property {
+    fn from(text: &str) -> Self {
+        Self { text: text.to_owned(), place: Place::Here }
+    }
+}
+
 impl Property {
     /// The value as librdkafka takes it.
     pub fn text(&self) -> &str {

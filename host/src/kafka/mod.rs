@@ -1,6 +1,7 @@
 //! Kafka, as the rest of the host wants it: the only folder, beside `intake`, that names `rdkafka`.
 
 mod complaint;
+mod observer;
 mod producer;
 mod reach;
 mod reader;
@@ -9,8 +10,9 @@ mod topics;
 mod transaction;
 
 pub use complaint::Complaint;
+pub use observer::{First, Observer, delete_before};
 pub use producer::{Delivery, Producer, Record};
-pub use reader::{Reader, Received, committed};
+pub use reader::{Reader, Received, committed, watermarks};
 pub(crate) use secrets::redacted;
 pub use topics::ensure;
 pub(crate) use topics::partitions;

@@ -47,6 +47,13 @@ impl Received<'_> {
         let headers = self.0.headers()?;
         headers.iter().filter(|h| h.key == name).last().and_then(|h| std::str::from_utf8(h.value?).ok())
     }
+
+    /// All headers, as text.
+    pub fn headers(&self) -> impl Iterator<Item = (String, String)> + '_ {
+        let text = |value: Option<&[u8]>| String::from_utf8_lossy(value.unwrap_or_default()).into_owned();
+        let all = self.0.headers().into_iter().flat_map(|headers| headers.iter());
+        all.map(move |header| (header.key.to_owned(), text(header.value)))
+    }
 }
 
 /// Reads every partition of one topic.
@@ -190,7 +197,7 @@ fn settled(
 }
 
 /// The end of a partition is news for us and no error; what is an error, `poll` returns.
-struct Quiet;
+pub(super) struct Quiet;
 
 impl ClientContext for Quiet {
     fn error(&self, error: KafkaError, reason: &str) {
@@ -205,14 +212,95 @@ pub fn committed(settings: &KafkaSettings, topic: &str) -> Result<BTreeMap<i32, 
     let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
     let consumer: BaseConsumer<Quiet> =
         consumer(settings, &[("group.id", &settings.group)]).create_with_context(Quiet).map_err(failed)?;
+    committed_by(&consumer, topic, &settings.brokers)
+}
+
+/// True while the group's coordinator is being found.
+fn is_moving(error: &KafkaError) -> bool {
+    use rdkafka::error::RDKafkaErrorCode::{
+        CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator, WaitingForCoordinator,
+    };
+    let moving = [CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator, WaitingForCoordinator];
+    error.rdkafka_error_code().is_some_and(|code| moving.contains(&code))
+}
+
+/// The same, of the group whose name the consumer has.
+pub(super) fn committed_by(
+    consumer: &BaseConsumer<Quiet>,
+    topic: &str,
+    brokers: &str,
+) -> Result<BTreeMap<i32, u64>, BrokerError> {
+    let failed = |error| BrokerError::from_rdkafka(error, brokers);
     let mut wanted = TopicPartitionList::new();
-    for partition in partitions(&consumer, topic, &settings.brokers)? {
+    for partition in partitions(consumer, topic, brokers)? {
         wanted.add_partition(topic, partition);
     }
-    let offsets = consumer.committed_offsets(wanted, TIMEOUT).map_err(failed)?;
+    // A coordinator that has just been made or has moved says so for a moment.
+    let deadline = Instant::now() + TIMEOUT;
+    let offsets = loop {
+        match consumer.committed_offsets(wanted.clone(), TIMEOUT) {
+            Err(error) if is_moving(&error) && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(200));
+            }
+            offsets => break offsets.map_err(failed)?,
+        }
+    };
     let known = offsets.elements().into_iter().filter_map(|element| match element.offset() {
         Offset::Offset(offset) => Some((element.partition(), u64::try_from(offset).ok()?)),
         _ => None,
     });
     Ok(known.collect())
+}
+
+impl Reader {
+    /// From the first record of each partition whose timestamp is not before `timestamp` (Unix milliseconds) on; after it,
+    /// earlier ones may still come. [`Reader::next`] ends where the topic ended at this moment.
+    pub fn since(settings: &KafkaSettings, topic: &str, timestamp: i64) -> Result<Self, BrokerError> {
+        let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
+        let mut reader = Self::from_start(settings, topic)?;
+        let mut wanted = TopicPartitionList::new();
+        for partition in reader.open.keys() {
+            let at = Offset::Offset(timestamp);
+            wanted.add_partition_offset(topic, *partition, at).map_err(failed)?;
+        }
+        if wanted.count() == 0 {
+            return Ok(reader);
+        }
+        let mut assignment = TopicPartitionList::new();
+        for found in reader.consumer.offsets_for_times(wanted, TIMEOUT).map_err(failed)?.elements() {
+            found.error().map_err(failed)?;
+            let (partition, end) = (found.partition(), reader.open.get(&found.partition()).copied());
+            match found.offset() {
+                Offset::Offset(offset) if end.is_some_and(|end| offset < end) => assignment
+                    .add_partition_offset(topic, partition, Offset::Offset(offset))
+                    .map_err(failed)?,
+                // Nothing there is as young as that.
+                _ => drop(reader.open.remove(&partition)),
+            }
+        }
+        reader.consumer.assign(&assignment).map_err(failed)?;
+        Ok(reader)
+    }
+}
+
+/// For each partition of a topic: the offset of its oldest record, and the one that the next record will get.
+pub fn watermarks(settings: &KafkaSettings, topic: &str) -> Result<BTreeMap<i32, (u64, u64)>, BrokerError> {
+    let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
+    let consumer: BaseConsumer<Quiet> = consumer(settings, &[]).create_with_context(Quiet).map_err(failed)?;
+    ends(&consumer, topic, &settings.brokers)
+}
+
+/// The same, by a consumer that is there.
+pub(super) fn ends(
+    consumer: &BaseConsumer<Quiet>,
+    topic: &str,
+    brokers: &str,
+) -> Result<BTreeMap<i32, (u64, u64)>, BrokerError> {
+    let failed = |error| BrokerError::from_rdkafka(error, brokers);
+    let mut all = BTreeMap::new();
+    for partition in partitions(consumer, topic, brokers)? {
+        let (low, high) = consumer.fetch_watermarks(topic, partition, TIMEOUT).map_err(failed)?;
+        all.insert(partition, (low.max(0).unsigned_abs(), high.max(0).unsigned_abs()));
+    }
+    Ok(all)
 }

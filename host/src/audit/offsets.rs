@@ -1,0 +1,106 @@
+//! A set of offsets, one bit each at most: results of one partition are read in any order, from several partitions of
+//! their own topic, and ranges of them would fall to pieces.
+
+use std::collections::BTreeMap;
+
+/// Offsets in one chunk.
+const CHUNK: u64 = 4096;
+const WORDS: usize = (CHUNK / 64) as usize;
+
+/// A set of offsets. A million of them, dense, take a few kilobytes; scattered, an eighth of a megabyte.
+#[derive(Debug, Clone, Default)]
+pub struct Offsets(BTreeMap<u64, Chunk>);
+
+/// A chunk with all its offsets needs no bits.
+#[derive(Debug, Clone)]
+enum Chunk {
+    Full,
+    Part { count: u64, bits: Box<[u64; WORDS]> },
+}
+
+impl Offsets {
+    /// Adds an offset; false if it was there.
+    pub fn insert(&mut self, offset: u64) -> bool {
+        let empty = || Chunk::Part { count: 0, bits: Box::new([0; WORDS]) };
+        let chunk = self.0.entry(offset / CHUNK).or_insert_with(empty);
+        let Chunk::Part { count, bits } = chunk else { return false };
+        let (word, bit) = place(offset);
+        if bits[word] & bit != 0 {
+            return false;
+        }
+        bits[word] |= bit;
+        *count += 1;
+        if *count == CHUNK {
+            *chunk = Chunk::Full;
+        }
+        true
+    }
+
+    /// True if the offset is there.
+    pub fn contains(&self, offset: u64) -> bool {
+        match self.0.get(&(offset / CHUNK)) {
+            Some(Chunk::Full) => true,
+            Some(Chunk::Part { bits, .. }) => {
+                let (word, bit) = place(offset);
+                bits[word] & bit != 0
+            }
+            None => false,
+        }
+    }
+}
+
+/// The word in its chunk, and the bit in the word.
+fn place(offset: u64) -> (usize, u64) {
+    ((offset % CHUNK / 64) as usize, 1 << (offset % 64))
+}
+
+/// How often each offset came: the set of those that came at all, of those that came twice, and so on.
+#[derive(Debug, Clone, Default)]
+pub struct Times(Vec<Offsets>);
+
+impl Times {
+    /// The offset came once more.
+    pub fn add(&mut self, offset: u64) {
+        for layer in &mut self.0 {
+            if layer.insert(offset) {
+                return;
+            }
+        }
+        let mut layer = Offsets::default();
+        layer.insert(offset);
+        self.0.push(layer);
+    }
+
+    /// How often it came.
+    pub fn of(&self, offset: u64) -> u64 {
+        self.0.iter().take_while(|layer| layer.contains(offset)).count() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn dense_offsets_keep_no_bits_whatever_their_order() {
+        let mut offsets = Offsets::default();
+        assert!((0..10 * CHUNK).step_by(2).chain((1..10 * CHUNK).step_by(2)).all(|o| offsets.insert(o)));
+        assert!(offsets.0.values().all(|chunk| matches!(chunk, Chunk::Full)));
+        assert!(!offsets.insert(77) && offsets.contains(77) && !offsets.contains(10 * CHUNK));
+    }
+
+    proptest! {
+        #[test]
+        fn it_counts(offsets in proptest::collection::vec(prop_oneof![0u64..20, 4090u64..4100], 0..200)) {
+            let mut times = Times::default();
+            for offset in &offsets {
+                times.add(*offset);
+            }
+            for offset in (0..21).chain(4089..4101) {
+                let expected = offsets.iter().filter(|other| **other == offset).count() as u64;
+                prop_assert_eq!(times.of(offset), expected);
+            }
+        }
+    }
+}

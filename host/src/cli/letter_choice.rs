@@ -1,0 +1,87 @@
+//! Which dead letters a command is about.
+
+use super::when;
+use crate::audit::{Fates, Letter, Place};
+use crate::config::Config;
+use crate::kafka::{Reader, Received};
+use crate::publish::REASON;
+use anyhow::Result;
+
+/// All of those given must hold; without any, all letters are meant.
+#[derive(clap::Args, Clone, Default)]
+pub struct Choice {
+    /// Only of this camera.
+    #[arg(long, value_name = "ID")]
+    camera: Option<String>,
+    /// Only those parked for this reason: `truncated`, `rule-timed-out`, …
+    #[arg(long)]
+    reason: Option<String>,
+    /// Only those parked since: a duration back from now (2h, 30m) or an RFC 3339 time.
+    #[arg(long, value_name = "TIME", value_parser = when::time)]
+    since: Option<i64>,
+    /// Only those parked before: the same.
+    #[arg(long, value_name = "TIME", value_parser = when::time)]
+    until: Option<i64>,
+    /// Only of the frame that stood here in the frames topic.
+    #[arg(long, value_name = "PARTITION/OFFSET", value_parser = place)]
+    at: Option<Place>,
+}
+
+/// A place as it is given on the command line.
+pub fn place(text: &str) -> Result<Place, String> {
+    Place::parse(text).ok_or_else(|| "give partition and offset of the frame, such as 3/1042".into())
+}
+
+/// A letter that was chosen.
+pub struct Parked<'a> {
+    /// Where the letter stands.
+    pub place: Place,
+    /// Where its frame stood.
+    pub frame: Place,
+    /// The camera.
+    pub camera: String,
+    /// The record.
+    pub record: Received<'a>,
+}
+
+impl Choice {
+    /// The letters of one frame.
+    pub fn at(frame: Place) -> Self {
+        Self { at: Some(frame), ..Self::default() }
+    }
+
+    /// Calls `visit` with each letter, marked or not, in the order of the topic.
+    pub fn each(&self, config: &Config, mut visit: impl FnMut(&Parked<'_>) -> Result<()>) -> Result<()> {
+        let topic = &config.topics.dead_letters;
+        let mut reader = match self.since {
+            Some(since) => Reader::since(&config.kafka, topic, since.max(0))?,
+            None => Reader::from_start(&config.kafka, topic)?,
+        };
+        while let Some(record) = reader.next()? {
+            let Letter::Parked(frame) = Letter::read(&record) else { continue };
+            let camera = crate::intake::camera(record.key(), record.partition());
+            let parked_at = record.timestamp();
+            let is_meant = self.camera.as_ref().is_none_or(|given| *given == camera)
+                && self.reason.as_deref().is_none_or(|given| record.header(REASON) == Some(given))
+                && self.since.is_none_or(|since| parked_at >= since)
+                && self.until.is_none_or(|until| parked_at < until)
+                && self.at.is_none_or(|at| at == frame);
+            if is_meant {
+                visit(&Parked { place: Place::of(&record), frame, camera, record })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// All marks. They come after their letters, so that the topic is read for them first.
+pub fn fates(config: &Config) -> Result<Fates> {
+    let mut fates = Fates::default();
+    let mut reader = Reader::from_start(&config.kafka, &config.topics.dead_letters)?;
+    while let Some(record) = reader.next()? {
+        if let Letter::Mark(mark) = Letter::read(&record) {
+            fates.mark(&mark);
+        }
+    }
+    Ok(fates)
+}

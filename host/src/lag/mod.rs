@@ -1,0 +1,7 @@
+//! The alarm before the loss: what is unread, and how long until retention deletes it.
+
+mod estimate;
+mod sampler;
+
+pub use estimate::{Backlog, Retention, time_left};
+pub use sampler::{PartitionLag, Sampler};
