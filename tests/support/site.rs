@@ -49,7 +49,7 @@ const STILL: Duration = Duration::from_secs(20);
 pub struct Site {
     // Dropped in this order: the broker before its folder.
     followers: RefCell<BTreeMap<Topic, Follower>>,
-    _broker: Part,
+    broker: RefCell<Option<Part>>,
     address: String,
     partitions: i32,
     folder: TempDir,
@@ -62,19 +62,31 @@ impl Site {
         let port =
             TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).expect("a port").port();
         let address = format!("127.0.0.1:{port}");
+        let (followers, broker) = (RefCell::default(), RefCell::default());
+        let site = Self { followers, broker, address, partitions, folder };
+        site.start_broker();
+        site.configure("", &shipped_rules(""));
+        site
+    }
+
+    /// Starts the broker: at the same address and with the same data as before, if it was stopped.
+    pub fn start_broker(&self) {
         // It ends with this process, whatever becomes of it: its standard input closes.
         let broker = Part::start(
             "broker",
-            folder.path(),
+            self.folder(),
             Command::new(places::binary("everyframe-broker"))
-                .args(["--listen", &address, "--until-stdin-closes", "--data"])
-                .arg(folder.path().join("broker"))
+                .args(["--listen", &self.address, "--until-stdin-closes", "--data"])
+                .arg(self.folder().join("broker"))
                 .stdin(Stdio::piped()),
         );
-        wait_for("the broker", || TcpStream::connect(&address).ok());
-        let site = Self { followers: RefCell::default(), _broker: broker, address, partitions, folder };
-        site.configure("", &shipped_rules(""));
-        site
+        wait_for("the broker", || TcpStream::connect(&self.address).ok());
+        self.broker.replace(Some(broker));
+    }
+
+    /// Ends the broker at once, as a crash would.
+    pub fn stop_broker(&self) {
+        self.broker.take().expect("the broker runs").kill();
     }
 
     /// Host and port of the broker.
@@ -131,6 +143,8 @@ impl Site {
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(places::binary("everyframe"));
         command.args(words).current_dir(self.folder()).stdin(Stdio::null()).env_remove("RUST_LOG");
+        // Spools, which would otherwise be one for all tests.
+        command.env("EVERYFRAME_STATE", self.folder().join("state"));
         command
     }
 

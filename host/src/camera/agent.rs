@@ -54,9 +54,14 @@ impl Agent {
     /// Sends until the source ends or `stop` is set, then waits for the acknowledgements. `prepare` creates missing
     /// topics; it is asked until it succeeds.
     pub fn run(&self, source: &mut Source, prepare: Prepare, stop: &AtomicBool) -> Result<Tally, AgentError> {
+        // A source that gives nothing makes neither a spool nor topics.
+        let first = source.next_picture()?;
+        if first.is_none() && !source.is_live() {
+            return Err(SourceError::NothingRead(source.name().to_owned()).into());
+        }
         let session: Arc<str> = format!("{:x}-{:x}", now(), std::process::id()).into();
         let outbox = Outbox::open(&self.destination, &session, prepare)?;
-        let read = self.read(source, &outbox, &session, stop);
+        let read = self.read(source, first, &outbox, &session, stop);
         // Also after an error: what was read before it must get in.
         let account = outbox.close(LAST_WAIT);
         Ok(Tally {
@@ -71,6 +76,7 @@ impl Agent {
     fn read(
         &self,
         source: &mut Source,
+        mut first: Option<Vec<u8>>,
         outbox: &Outbox,
         session: &Arc<str>,
         stop: &AtomicBool,
@@ -82,13 +88,14 @@ impl Agent {
         let (begun, first_at) = (Instant::now(), now());
         let mut read = 0u64;
         while !stop.load(Ordering::Relaxed) {
-            let Some(picture) = source.next_picture()? else {
-                match (live, self.repeat && read > 0) {
+            let next = match first.take() {
+                Some(picture) => Some(picture),
+                None => source.next_picture()?,
+            };
+            let Some(picture) = next else {
+                match (live, self.repeat) {
                     (true, _) => self.reconnect(source, stop),
                     (false, true) => source.rewind()?,
-                    (false, false) if read == 0 => {
-                        return Err(SourceError::NothingRead(source.name().to_owned()));
-                    }
                     (false, false) => break,
                 }
                 continue;

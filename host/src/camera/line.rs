@@ -389,11 +389,14 @@ impl<B: Broker> Line<B> {
         self.flight.iter_mut().for_each(|flying| flying.memory = None);
         self.backlog += self.arrived.len() as u64 - u64::from(merged);
         self.shared.moved(self.arrived.iter().map(|arrived| arrived.entry.size()).sum());
-        self.last_refusal = match (self.arrived.drain(..).next_back(), last) {
-            (Some(_), Some(last)) if merged && self.next == last.0 => Some(last),
-            (Some(arrived), _) if !arrived.entry.is_frame() => Some((arrived.position, arrived.entry)),
-            (Some(_), _) => None,
-            (None, last) => last,
+        let all_merged = self.arrived.len() == usize::from(merged);
+        let last_arrived = self.arrived.drain(..).next_back();
+        self.last_refusal = if all_merged {
+            last
+        } else {
+            last_arrived
+                .filter(|arrived| !arrived.entry.is_frame())
+                .map(|arrived| (arrived.position, arrived.entry))
         };
     }
 

@@ -3,6 +3,8 @@
 mod agent;
 mod inbox;
 mod line;
+#[cfg(test)]
+mod line_tests;
 mod outbox;
 mod source;
 mod spool;

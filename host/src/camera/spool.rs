@@ -331,3 +331,111 @@ fn file(folder: &Path, camera: &str) -> PathBuf {
     }
     folder.join(name + ".redb")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(sequence: u64, bytes: usize) -> Entry {
+        let picture = vec![sequence as u8; bytes];
+        Entry { session: "s-1".into(), what: What::Frame { sequence, captured_at: 7, picture } }
+    }
+
+    fn refusal(first: u64, last: u64) -> Entry {
+        Entry { session: "s-1".into(), what: What::Refused { first, last } }
+    }
+
+    fn put(spool: &mut Spool, entries: &[(u64, Entry)]) {
+        spool
+            .change(&[], entries.iter().map(|(position, entry)| (*position, entry)))
+            .expect("the disk takes it");
+    }
+
+    #[test]
+    fn entries_come_back_as_they_were_in_order() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut spool = Spool::open(folder.path(), "gate").expect("a spool");
+        let entries = [(3, frame(0, 50_000)), (4, refusal(1, 9)), (5, frame(10, 0)), (300, frame(11, 70))];
+        put(&mut spool, &entries);
+        assert_eq!(spool.read(0, u64::MAX).expect("they can be read"), entries);
+        assert_eq!(spool.read(5, 1).expect("they can be read"), entries[2..3], "at least one");
+        let bytes = 65536 + 4096 + 4096;
+        assert_eq!((spool.held(), spool.next()), (Held { entries: 4, frames: 3, bytes }, 301));
+        // Replaced and removed in one.
+        let more = refusal(1, 12);
+        spool.change(&[3, 77], [(4, &more)]).expect("the disk takes it");
+        assert_eq!(spool.read(0, 1).expect("they can be read"), [(4, more)]);
+        assert_eq!(spool.held(), Held { entries: 3, frames: 2, bytes: 8192 });
+    }
+
+    #[test]
+    fn what_was_written_is_there_after_an_end_without_closing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut spool = Spool::open(folder.path(), "gate").expect("a spool");
+        let entries: Vec<(u64, Entry)> = (0..20).map(|number| (number, frame(number, 30_000))).collect();
+        put(&mut spool, &entries[..10]);
+        put(&mut spool, &entries[10..]);
+        spool.change(&[0, 1, 2], []).expect("the disk takes it");
+        // As the disk is after a crash: the open file, copied.
+        let crashed = tempfile::tempdir().expect("a folder");
+        std::fs::copy(spool.path(), crashed.path().join("gate.redb")).expect("it can be copied");
+        let after = Spool::open(crashed.path(), "gate").expect("it is repaired");
+        assert_eq!(after.read(0, u64::MAX).expect("they can be read"), entries[3..]);
+        assert_eq!((after.held(), after.next()), (spool.held(), 20));
+    }
+
+    #[test]
+    fn a_spool_is_used_by_one_at_a_time() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let first = Spool::open(folder.path(), "gate").expect("a spool");
+        assert!(matches!(Spool::open(folder.path(), "gate"), Err(SpoolError::InUse(_))));
+        assert!(Spool::open(folder.path(), "yard").is_ok());
+        drop(first);
+        assert!(Spool::open(folder.path(), "gate").is_ok());
+    }
+
+    #[test]
+    fn a_damaged_file_is_an_error_that_names_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut spool = Spool::open(folder.path(), "gate").expect("a spool");
+        put(&mut spool, &[(0, frame(0, 300_000))]);
+        let path = spool.path().to_owned();
+        drop(spool);
+        let whole = std::fs::read(&path).expect("it can be read");
+        // A byte of the picture, wherever it lies.
+        let place = whole.windows(99).position(|bytes| bytes == [0; 99]).expect("the picture is in it");
+        let middle = whole.len() / 2;
+        for damaged in [b"nonsense".to_vec(), whole[..middle].to_vec(), {
+            let mut scratched = whole.clone();
+            scratched[place..place + 200_000].fill(1);
+            scratched
+        }] {
+            std::fs::write(&path, damaged).expect("it can be written");
+            match Spool::open(folder.path(), "gate") {
+                Err(error @ SpoolError::Damaged { .. }) => assert!(error.to_string().contains("gate.redb")),
+                Err(error) => panic!("{error}"),
+                Ok(_) => panic!("a damaged spool was opened"),
+            }
+        }
+        std::fs::write(&path, whole).expect("it can be written");
+        assert_eq!(Spool::open(folder.path(), "gate").expect("it is whole").held().frames, 1);
+    }
+
+    #[test]
+    fn a_camera_of_any_name_has_a_file_of_its_own() {
+        let name = |camera: &str| file(Path::new(""), camera).display().to_string();
+        assert_eq!(name("gate-1"), "gate-1.redb");
+        assert_eq!(name("../a b"), "%2e%2e%2fa%20b.redb");
+        let (long, longer) = (name(&"x".repeat(500)), name(&"x".repeat(501)));
+        assert!(long != longer && long.len() < 255, "{long}");
+    }
+
+    #[test]
+    fn refusals_in_a_row_are_one() {
+        let mut first = refusal(3, 5);
+        assert!(first.absorb(&refusal(6, 6)) && first == refusal(3, 6));
+        assert!(!first.absorb(&refusal(8, 8)) && !first.absorb(&frame(7, 1)));
+        let other = Entry { session: "s-2".into(), ..refusal(7, 7) };
+        assert!(!first.absorb(&other) && first == refusal(3, 6));
+    }
+}
