@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 
 /// What may have arrived and neither be with the producer nor in the spool, bytes.
 pub(super) const FRESH_BYTES: u64 = 8 << 20;
+/// What a patient source may have under way while the broker takes frames, bytes. Enough to keep a fast broker busy, and
+/// little enough to be acknowledged before it would be written to the spool.
+const PATIENT_BYTES: u64 = 1 << 20;
 /// How often it is told that frames are refused.
 const TELL: Duration = Duration::from_secs(30);
 /// Without a refusal for so long, they are over.
@@ -35,6 +38,8 @@ pub(super) struct Inbox {
     outstanding: u64,
     limit: u64,
     has_spool: bool,
+    /// False while frames are to gather in the spool.
+    is_broker_there: bool,
     /// By position: what the broker said.
     pub settled: Vec<(u64, Result<(), BrokerError>)>,
     news: bool,
@@ -67,6 +72,7 @@ impl Shared {
             outstanding: 0,
             limit,
             has_spool: false,
+            is_broker_there: true,
             settled: Vec::new(),
             news: false,
             closed: None,
@@ -83,7 +89,7 @@ impl Shared {
     /// Puts an entry at the end of the line. Without room, a patient source waits, and another's entry is refused.
     pub fn offer(&self, entry: Entry, patient: bool, stop: &AtomicBool) -> Offered {
         let mut inbox = self.lock();
-        while !inbox.has_room(entry.size()) {
+        while !inbox.has_room(entry.size(), patient) {
             if !patient {
                 inbox.refuse(&entry);
                 self.tell(&mut inbox);
@@ -154,9 +160,16 @@ impl Shared {
 
 impl Inbox {
     /// A frame that is larger than the whole spool is taken while there is nothing else.
-    fn has_room(&self, size: u64) -> bool {
+    fn has_room(&self, size: u64, patient: bool) -> bool {
         let fits = |held: u64, limit: u64| held == 0 || held + size <= limit;
-        fits(self.fresh_bytes, FRESH_BYTES) && (!self.has_spool || fits(self.outstanding, self.limit))
+        fits(self.fresh_bytes, FRESH_BYTES)
+            && (!self.has_spool || fits(self.outstanding, self.limit))
+            && (!patient || !self.is_broker_there || fits(self.outstanding, PATIENT_BYTES))
+    }
+
+    /// Says whether the broker takes frames.
+    pub fn broker(&mut self, is_there: bool) {
+        self.is_broker_there = is_there;
     }
 
     /// Says whether there is a spool, and what it held that nobody knew of.

@@ -25,7 +25,7 @@ const FLIGHT_BYTES: u64 = 16 << 20;
 /// How much of the spool is read at once, bytes.
 const READ_BYTES: u64 = 4 << 20;
 /// Without an acknowledgement for so long, the broker counts as away.
-const AWAY: Duration = Duration::from_secs(2);
+const AWAY: Duration = Duration::from_secs(5);
 /// Until a refused record is sent again.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Until a spool that could not be used is tried again.
@@ -446,7 +446,6 @@ impl<B: Broker> Line<B> {
 
     /// Says when the broker is away, and when it has all of the spool again.
     fn tell(&mut self, now: Instant) {
-        self.shared.lock().tell_refusals(now, false);
         if self.is_empty() {
             self.stuck_since = None;
         } else if now.saturating_duration_since(*self.stuck_since.get_or_insert(now)) >= AWAY
@@ -465,5 +464,8 @@ impl<B: Broker> Line<B> {
             let count = away.caught_up;
             tracing::info!(camera = self.camera, "the broker is back: {count} frames of the spool caught up");
         }
+        let mut inbox = self.shared.lock();
+        inbox.broker(self.away.as_ref().is_none_or(|away| away.is_back));
+        inbox.tell_refusals(now, false);
     }
 }
