@@ -384,6 +384,9 @@ impl<B: Broker> Line<B> {
         if let Err(error) = spool.change(&self.removable, flying.chain(merger).chain(arrived)) {
             return self.without_spool(&error, now);
         }
+        if self.no_spool.take().is_some() {
+            tracing::info!(camera = self.camera, "the spool can be used again");
+        }
         self.removable.clear();
         self.removable_since = None;
         self.flight.iter_mut().for_each(|flying| flying.memory = None);
@@ -406,7 +409,8 @@ impl<B: Broker> Line<B> {
         }
         self.reopen_at = Some(now + REOPEN);
         match Spool::open(&self.folder, &self.camera).and_then(|spool| self.take_up(spool)) {
-            Ok(()) => tracing::info!(camera = self.camera, "the spool can be used again"),
+            // Told when it has taken something.
+            Ok(()) => {}
             Err(error) => self.without_spool(&error, now),
         }
     }
@@ -424,7 +428,7 @@ impl<B: Broker> Line<B> {
             let count = held.frames;
             tracing::info!(camera = self.camera, "{count} frames wait in the spool; they are sent first");
         }
-        (self.was_open, self.reopen_at, self.no_spool) = (true, None, None);
+        (self.was_open, self.reopen_at) = (true, None);
         self.spool = Some(spool);
         Ok(())
     }
