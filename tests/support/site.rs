@@ -59,7 +59,7 @@ const STILL: Duration = Duration::from_secs(20);
 pub struct Site {
     // Dropped in this order: the broker before its folder.
     followers: RefCell<BTreeMap<Topic, Follower>>,
-    broker: Option<Part>,
+    broker: RefCell<Option<Part>>,
     address: String,
     /// What the names of its group and topics begin with, where it shares the brokers with others.
     prefix: Option<String>,
@@ -76,17 +76,9 @@ impl Site {
         let port =
             TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).expect("a port").port();
         let address = format!("127.0.0.1:{port}");
-        // It ends with this process, whatever becomes of it: its standard input closes.
-        let broker = Part::start(
-            "broker",
-            folder.path(),
-            Command::new(places::binary("everyframe-broker"))
-                .args(["--listen", &address, "--until-stdin-closes", "--data"])
-                .arg(folder.path().join("broker"))
-                .stdin(Stdio::piped()),
-        );
-        wait_for("the broker", || TcpStream::connect(&address).ok());
-        Self::new(folder, Some(broker), address, None, partitions)
+        let site = Self::new(folder, address, None, partitions);
+        site.start_broker();
+        site
     }
 
     /// The same on a cluster, with names for its topics and its group that no other site has. The topics go with it.
@@ -96,20 +88,35 @@ impl Site {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let prefix =
             format!("test-{started}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        Self::new(folder(), None, cluster.brokers().to_owned(), Some(prefix), partitions)
+        Self::new(folder(), cluster.brokers().to_owned(), Some(prefix), partitions)
     }
 
-    fn new(
-        folder: TempDir,
-        broker: Option<Part>,
-        address: String,
-        prefix: Option<String>,
-        partitions: i32,
-    ) -> Self {
+    fn new(folder: TempDir, address: String, prefix: Option<String>, partitions: i32) -> Self {
         let way = RefCell::new((address.clone(), String::new()));
-        let site = Self { followers: RefCell::default(), broker, address, prefix, way, partitions, folder };
+        let (followers, broker) = (RefCell::default(), RefCell::default());
+        let site = Self { followers, broker, address, prefix, way, partitions, folder };
         site.configure("", &shipped_rules(""));
         site
+    }
+
+    /// Starts the broker: at the same address and with the same data as before, if it was stopped.
+    pub fn start_broker(&self) {
+        // It ends with this process, whatever becomes of it: its standard input closes.
+        let broker = Part::start(
+            "broker",
+            self.folder(),
+            Command::new(places::binary("everyframe-broker"))
+                .args(["--listen", &self.address, "--until-stdin-closes", "--data"])
+                .arg(self.folder().join("broker"))
+                .stdin(Stdio::piped()),
+        );
+        wait_for("the broker", || TcpStream::connect(&self.address).ok());
+        self.broker.replace(Some(broker));
+    }
+
+    /// Ends the broker at once, as a crash would.
+    pub fn stop_broker(&self) {
+        self.broker.take().expect("the broker runs").kill();
     }
 
     /// Host and port of the broker, or of each of a cluster's.
@@ -199,6 +206,8 @@ impl Site {
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(places::binary("everyframe"));
         command.args(words).current_dir(self.folder()).stdin(Stdio::null()).env_remove("RUST_LOG");
+        // Spools, which would otherwise be one for all tests.
+        command.env("EVERYFRAME_STATE", self.folder().join("state"));
         command
     }
 
@@ -308,7 +317,7 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        if self.broker.is_none() {
+        if self.prefix.is_some() {
             let names = Topic::ALL.map(|topic| self.name(topic));
             kafka::delete(&self.address, &names.each_ref().map(String::as_str));
         }

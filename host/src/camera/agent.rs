@@ -1,10 +1,12 @@
-//! Sends a source's pictures, stamped with session, sequence and time.
+//! Stamps a source's pictures with session, sequence and time, and hands them on.
 
+use super::inbox::Offered;
+use super::outbox::{Destination, Outbox, OutboxError, Prepare};
+use super::spool::{Entry, What};
 use super::{Source, SourceError};
-use crate::intake::{CAPTURED_AT, SEQUENCE, SESSION};
-use crate::kafka::{BrokerError, Producer, Record};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long the agent waits for the last acknowledgements.
@@ -12,52 +14,88 @@ const LAST_WAIT: Duration = Duration::from_secs(30);
 /// Pauses between attempts to reach a stream that broke off.
 const RECONNECT: [u64; 5] = [1, 2, 5, 10, 30];
 
+/// Why an agent ends early.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The source gives no pictures.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// There is nowhere to send them.
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
+}
+
 /// One camera's agent.
 pub struct Agent {
-    /// The camera's id: the records' key.
-    pub camera: String,
-    /// The frames topic.
-    pub topic: String,
+    /// Where its frames go.
+    pub destination: Destination,
     /// Frames per second to send at; none: as fast as the source gives and the broker takes them.
     pub rate: Option<f64>,
     /// Start over at the end.
     pub repeat: bool,
 }
 
-/// What an agent did.
+/// What an agent did. Each frame that it read is acknowledged, refused, or in the spool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tally {
     /// Frames read from the source.
     pub read: u64,
-    /// Frames that all in-sync replicas have.
+    /// Of these, that all in-sync replicas have.
     pub acknowledged: u64,
-    /// The first refusal, if there was one.
-    pub refused: Option<String>,
+    /// Of these, that could neither be sent nor spooled; the topic is told which.
+    pub refused: u64,
+    /// Frames in the spool, also of earlier runs: the next start sends them.
+    pub in_spool: u64,
+    /// The spool's file, if it could be used.
+    pub spool: Option<PathBuf>,
 }
 
 impl Agent {
-    /// Sends until the source ends or `stop` is set, then waits for the acknowledgements.
-    pub fn run(
+    /// Sends until the source ends or `stop` is set, then waits for the acknowledgements. `prepare` creates missing
+    /// topics; it is asked until it succeeds.
+    pub fn run(&self, source: &mut Source, prepare: Prepare, stop: &AtomicBool) -> Result<Tally, AgentError> {
+        // A source that gives nothing makes neither a spool nor topics.
+        let first = source.next_picture()?;
+        if first.is_none() && !source.is_live() {
+            return Err(SourceError::NothingRead(source.name().to_owned()).into());
+        }
+        let session: Arc<str> = format!("{:x}-{:x}", now(), std::process::id()).into();
+        let outbox = Outbox::open(&self.destination, &session, prepare)?;
+        let read = self.read(source, first, &outbox, &session, stop);
+        // Also after an error: what was read before it must get in.
+        let account = outbox.close(LAST_WAIT);
+        Ok(Tally {
+            read: read?,
+            acknowledged: account.acknowledged,
+            refused: account.refused,
+            in_spool: account.in_spool,
+            spool: account.spool,
+        })
+    }
+
+    fn read(
         &self,
         source: &mut Source,
-        producer: &Producer,
+        mut first: Option<Vec<u8>>,
+        outbox: &Outbox,
+        session: &Arc<str>,
         stop: &AtomicBool,
-    ) -> Result<Tally, SourceError> {
-        let session = format!("{:x}-{:x}", now(), std::process::id());
-        let acknowledged = Arc::new(AtomicU64::new(0));
-        let refused: Arc<Mutex<Option<BrokerError>>> = Arc::default();
+    ) -> Result<u64, SourceError> {
         let live = source.is_live();
+        // A clip that nobody paces can wait for room; a clock can't.
+        let patient = !live && self.rate.is_none();
         let step = Duration::from_secs_f64(1.0 / self.rate.unwrap_or_else(|| source.rate()));
         let (begun, first_at) = (Instant::now(), now());
         let mut read = 0u64;
         while !stop.load(Ordering::Relaxed) {
-            let Some(picture) = source.next_picture()? else {
-                match (live, self.repeat && read > 0) {
+            let next = match first.take() {
+                Some(picture) => Some(picture),
+                None => source.next_picture()?,
+            };
+            let Some(picture) = next else {
+                match (live, self.repeat) {
                     (true, _) => self.reconnect(source, stop),
                     (false, true) => source.rewind()?,
-                    (false, false) if read == 0 => {
-                        return Err(SourceError::NothingRead(source.name().to_owned()));
-                    }
                     (false, false) => break,
                 }
                 continue;
@@ -67,43 +105,19 @@ impl Agent {
                 std::thread::sleep((begun + offset).saturating_duration_since(Instant::now()));
             }
             // A recording's time is where it is in the recording; a live picture's is now.
-            let at = if live { now() } else { first_at + offset.as_millis() as i64 };
-            let (sequence, at) = (read.to_string(), at.to_string());
-            let headers: [(&str, &[u8]); 3] = [
-                (SESSION, session.as_bytes()),
-                (SEQUENCE, sequence.as_bytes()),
-                (CAPTURED_AT, at.as_bytes()),
-            ];
-            let record = Record {
-                topic: &self.topic,
-                key: Some(self.camera.as_bytes()),
-                value: Some(&picture),
-                headers: &headers,
-                ..Record::default()
-            };
-            let (acknowledged, refused) = (acknowledged.clone(), refused.clone());
-            producer.send(
-                record,
-                Box::new(move |result| match result {
-                    Ok(()) => drop(acknowledged.fetch_add(1, Ordering::Relaxed)),
-                    Err(error) => {
-                        refused.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                    }
-                }),
-            );
-            read += 1;
+            let captured_at = if live { now() } else { first_at + offset.as_millis() as i64 };
+            let what = What::Frame { sequence: read, captured_at, picture };
+            match outbox.offer(Entry { session: session.clone(), what }, patient, stop) {
+                Offered::Taken | Offered::Refused => read += 1,
+                Offered::Stopped => break,
+            }
         }
-        if let Err(error) = producer.flush(LAST_WAIT) {
-            tracing::error!("{error}");
-        }
-        let refused =
-            refused.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(ToString::to_string);
-        Ok(Tally { read, acknowledged: acknowledged.load(Ordering::Relaxed), refused })
+        Ok(read)
     }
 
     /// Tries until the stream is back.
     fn reconnect(&self, source: &mut Source, stop: &AtomicBool) {
-        tracing::warn!(camera = self.camera, "the stream broke off; connecting again");
+        tracing::warn!(camera = self.destination.camera, "the stream broke off; connecting again");
         for attempt in 0.. {
             let pause = RECONNECT.get(attempt).or(RECONNECT.last()).copied().unwrap_or(1);
             let until = Instant::now() + Duration::from_secs(pause);
@@ -114,7 +128,7 @@ impl Agent {
                 std::thread::sleep(Duration::from_millis(50));
             }
             match source.rewind() {
-                Ok(()) => return tracing::info!(camera = self.camera, "the stream is back"),
+                Ok(()) => return tracing::info!(camera = self.destination.camera, "the stream is back"),
                 Err(error) => tracing::debug!(%error, attempt, "still away"),
             }
         }

@@ -2,7 +2,7 @@
 
 use super::broker::{EmbeddedBroker, ShippedRules, write_config};
 use super::{DONE, FAILED};
-use crate::camera::{Agent, Source};
+use crate::camera::{Agent, Destination, Source};
 use crate::config::Loaded;
 use crate::face::Embedding;
 use crate::gallery::{Sample, store};
@@ -131,12 +131,17 @@ fn measure(arguments: &Arguments) -> Result<(Figures, u64)> {
     let mut sent = 0;
     for camera in cameras(&arguments.folder)? {
         let id = camera.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let agent = Agent { camera: id, topic: config.topics.frames.clone(), rate: None, repeat: false };
-        let tally = agent.run(
-            &mut Source::open(&camera.to_string_lossy(), 90)?,
-            &producer,
-            &AtomicBool::new(false),
-        )?;
+        let destination = Destination {
+            camera: id,
+            topic: config.topics.frames.clone(),
+            kafka: config.kafka.clone(),
+            spool: folder.path().join("spool"),
+            spool_bytes: 1 << 30,
+        };
+        let agent = Agent { destination, rate: None, repeat: false };
+        let mut source = Source::open(&camera.to_string_lossy(), 90)?;
+        // The topics are there.
+        let tally = agent.run(&mut source, Box::new(|| Ok(())), &AtomicBool::new(false))?;
         sent += tally.acknowledged;
     }
     if sent == 0 {

@@ -1,15 +1,20 @@
 //! `everyframe camera`
 
 use super::{Connection, DONE, FAILED};
-use crate::camera::{Agent, Source};
-use crate::kafka::{Producer, ensure};
+use crate::camera::{Agent, Destination, Source};
+use crate::config::Config;
+use crate::kafka::ensure;
 use anyhow::Result;
+use std::path::PathBuf;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     everyframe camera --id gate-1 rtsp://10.0.0.7/stream\n  \
     everyframe camera --id test --rate 10 --loop clip.mp4\n  \
-    everyframe camera --id door --brokers kafka-1:9092 /dev/video0")]
+    everyframe camera --id door --brokers kafka-1:9092 --spool-bytes 20GB /dev/video0\n\n\
+    While the broker is away, frames go to the spool, and from there to the broker when it is back, also after a crash. \
+    When the spool is full, a file or folder without --rate waits; other sources go on, their frames are refused, and \
+    the topic is told which.")]
 pub struct Arguments {
     /// A video file, a folder of pictures, a device (`0`, `/dev/video0`), or an rtsp:// or http:// address.
     source: String,
@@ -25,6 +30,13 @@ pub struct Arguments {
     /// JPEG quality.
     #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(i32).range(1..=100))]
     quality: i32,
+    /// Folder for the frames that the broker has not taken yet, one file for each camera. By default `spool` in
+    /// EVERYFRAME_STATE, else in `~/.local/state/everyframe`.
+    #[arg(long, value_name = "FOLDER")]
+    spool: Option<PathBuf>,
+    /// How much the spool may take of the disk: bytes, or with kB, MB, GB, KiB, MiB, GiB.
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = size)]
+    spool_bytes: u64,
     #[command(flatten)]
     connection: Connection,
 }
@@ -34,25 +46,86 @@ pub fn run(arguments: Arguments) -> Result<u8> {
     let mut source = Source::open(&arguments.source, arguments.quality)?;
     let runtime = super::runtime()?;
     let stop = super::stop_on_signal(&runtime);
-    runtime.block_on(ensure(&config))?;
-    let producer = Producer::new(&config.kafka)?;
+    let spool = match arguments.spool {
+        Some(folder) => folder,
+        None => super::state_folder()?.join("spool"),
+    };
+    let mut kafka = config.kafka.clone();
+    // librdkafka's ten seconds would be as long again as many an outage.
+    kafka.properties.entry("reconnect.backoff.max.ms".into()).or_insert_with(|| "2000".into());
     let agent = Agent {
-        camera: arguments.id,
-        topic: config.topics.frames,
+        destination: Destination {
+            camera: arguments.id,
+            topic: config.topics.frames.clone(),
+            kafka: kafka.clone(),
+            spool,
+            spool_bytes: arguments.spool_bytes,
+        },
         rate: arguments.rate,
         repeat: arguments.repeat,
     };
-    let tally = agent.run(&mut source, &producer, &stop)?;
-    println!("{}: {} frames read · {} acknowledged", agent.camera, tally.read, tally.acknowledged);
-    if let Some(refused) = &tally.refused {
-        eprintln!("everyframe: {refused}");
+    let config = Config { kafka, ..config };
+    let handle = runtime.handle().clone();
+    let prepare = Box::new(move || handle.block_on(ensure(&config)));
+    let tally = agent.run(&mut source, prepare, &stop)?;
+    let camera = &agent.destination.camera;
+    let mut line = format!("{camera}: {} frames read · {} acknowledged", tally.read, tally.acknowledged);
+    for (count, what) in [(tally.in_spool, "in the spool"), (tally.refused, "refused")] {
+        if count > 0 {
+            line += &format!(" · {count} {what}");
+        }
     }
-    Ok(if tally.read == tally.acknowledged { DONE } else { FAILED })
+    println!("{line}");
+    if let (1.., Some(spool)) = (tally.in_spool, &tally.spool) {
+        let count = tally.in_spool;
+        eprintln!("everyframe: {count} frames wait in {}; the next start sends them", spool.display());
+    }
+    // The process ends with its threads: one may be waiting for a broker that is away.
+    runtime.shutdown_background();
+    Ok(if tally.read == tally.acknowledged && tally.in_spool == 0 { DONE } else { FAILED })
+}
+
+/// A number of bytes, as people write it.
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit.trim().to_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" => 1000,
+        "m" | "mb" => 1_000_000,
+        "g" | "gb" => 1_000_000_000,
+        "t" | "tb" => 1_000_000_000_000,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        "tib" => 1 << 40,
+        _ => 0,
+    };
+    match number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)) {
+        Some(bytes @ 1..) => Ok(bytes),
+        _ => Err("give bytes, or a number with kB, MB, GB, TB, KiB, MiB, GiB or TiB".into()),
+    }
 }
 
 fn rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(rate) if (0.01..=1000.0).contains(&rate) => Ok(rate),
         _ => Err("give frames per second from 0.01 to 1000".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn a_size_may_have_a_unit() {
+        let sizes = ["4096", "500MB", "1GiB", "2 kb"].map(|text| size(text).ok());
+        assert_eq!(sizes, [Some(4096), Some(500_000_000), Some(1 << 30), Some(2000)]);
+        assert!(
+            ["", "MB", "1.5GB", "0", "-1", "5 stones", "99999999999TB"]
+                .iter()
+                .all(|text| size(text).is_err())
+        );
     }
 }

@@ -66,7 +66,10 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
             let clip_path = footage.join(clip);
             println!("camera    {id:<12} {clip}, {RATE} frames/s");
             let (file, clip_path) = (file.to_string_lossy(), clip_path.to_string_lossy());
-            let mut words = vec!["camera", "--config", &file, "--id", id, "--rate", RATE, &clip_path];
+            let spool = folder.path().join("spool");
+            let spool = spool.to_string_lossy();
+            let mut words = vec!["camera", "--config", &file, "--spool", &spool];
+            words.extend(["--id", id, "--rate", RATE, &clip_path]);
             if repeat {
                 words.push("--loop");
             }

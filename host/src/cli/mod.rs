@@ -103,8 +103,15 @@ impl Connection {
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // What runs for long tells what it does; of the others, only what is odd is news.
-    let is_service = matches!(arguments.command, Command::Run(_) | Command::Camera(_));
-    start_logging(arguments.log_json, if is_service { "info,librdkafka=warn" } else { "warn" });
+    start_logging(
+        arguments.log_json,
+        match arguments.command {
+            Command::Run(_) => "info,librdkafka=warn",
+            // An outage is told once, not at each of librdkafka's attempts.
+            Command::Camera(_) => "info,librdkafka=off",
+            _ => "warn",
+        },
+    );
     let result = match arguments.command {
         Command::Run(arguments) => run::run(arguments),
         Command::Camera(arguments) => camera::run(arguments),
@@ -180,9 +187,20 @@ fn stop_on_signal(runtime: &tokio::runtime::Runtime) -> Arc<AtomicBool> {
 
 /// The folder for what can be made again: models, libraries, measurements.
 fn cache_folder() -> Result<PathBuf> {
-    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    folder("EVERYFRAME_CACHE")
-        .or_else(|| folder("XDG_CACHE_HOME").map(|base| base.join("everyframe")))
-        .or_else(|| folder("HOME").map(|home| home.join(".cache/everyframe")))
+    named_folder("EVERYFRAME_CACHE")
+        .or_else(|| named_folder("XDG_CACHE_HOME").map(|base| base.join("everyframe")))
+        .or_else(|| named_folder("HOME").map(|home| home.join(".cache/everyframe")))
         .context("no cache folder: set EVERYFRAME_CACHE")
+}
+
+/// The folder for what must outlive the process: spools.
+fn state_folder() -> Result<PathBuf> {
+    named_folder("EVERYFRAME_STATE")
+        .or_else(|| named_folder("XDG_STATE_HOME").map(|base| base.join("everyframe")))
+        .or_else(|| named_folder("HOME").map(|home| home.join(".local/state/everyframe")))
+        .context("no folder for the spool: give --spool, or set EVERYFRAME_STATE")
+}
+
+fn named_folder(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
 }

@@ -96,6 +96,16 @@ pub enum BrokerError {
         /// The broker's words.
         reason: String,
     },
+    /// A record was refused for what it is, mostly its size: sending it again would not help, others may pass.
+    #[error(
+        "a record does not fit into topic `{topic}`: {reason}; the topic's max.message.bytes sets the limit"
+    )]
+    Unfit {
+        /// The topic.
+        topic: String,
+        /// The broker's words.
+        reason: String,
+    },
     /// Anything else; trying again may help.
     #[error("kafka: {0}")]
     Other(String),

@@ -7,8 +7,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
 use rdkafka::{ClientContext, Message};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// What is called when a record is safe (all in-sync replicas have it), or refused for good.
@@ -35,7 +35,11 @@ pub struct Producer {
     pub(super) inner: Arc<BaseProducer<Deliveries>>,
     brokers: String,
     stop: Arc<AtomicBool>,
+    trouble: Trouble,
 }
+
+/// The last thing that went wrong with the connection, in librdkafka's words.
+type Trouble = Arc<Mutex<Option<String>>>;
 
 /// How long one poll for acknowledgements waits. rdkafka spins through the last millisecond of each wait, which its own
 /// threaded producer, with waits of 100 ms, pays with a per cent of a core.
@@ -55,6 +59,7 @@ impl Producer {
     }
 
     fn with(settings: &KafkaSettings, more: &[(&str, &str)]) -> Result<Self, BrokerError> {
+        let trouble = Trouble::default();
         let max = MAX_RECORD_BYTES.to_string();
         let mut defaults = vec![
             ("acks", "all"),
@@ -66,10 +71,9 @@ impl Producer {
         defaults.extend_from_slice(more);
         let config = producer(settings, &defaults);
         let stop = Arc::new(AtomicBool::new(false));
-        let inner: BaseProducer<Deliveries> =
-            config
-                .create_with_context(Deliveries { stop: stop.clone() })
-                .map_err(|error| BrokerError::from_rdkafka(error, &settings.brokers))?;
+        let inner: BaseProducer<Deliveries> = config
+            .create_with_context(Deliveries { trouble: trouble.clone() })
+            .map_err(|error| BrokerError::from_rdkafka(error, &settings.brokers))?;
         let inner = Arc::new(inner);
         let polling = std::thread::Builder::new().name("acknowledgements".into()).spawn({
             let (inner, stop) = (inner.clone(), stop.clone());
@@ -80,12 +84,25 @@ impl Producer {
             }
         });
         polling.map_err(|error| BrokerError::Other(format!("cannot start a thread: {error}")))?;
-        Ok(Self { inner, brokers: settings.brokers.clone(), stop })
+        Ok(Self { inner, brokers: settings.brokers.clone(), stop, trouble })
+    }
+
+    /// What last went wrong with the connection of a [`Producer::quiet`] one.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Queues a record. Waits while the local queue is full: that is the producer's back-pressure.
     /// `delivery` is called exactly once, also when this returns an error.
-    pub fn send(&self, record: Record<'_>, delivery: Delivery) {
+    pub fn send(&self, record: Record<'_>, mut delivery: Delivery) {
+        while let Err(back) = self.try_send(record, delivery) {
+            delivery = back;
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Queues a record, or gives `delivery` back uncalled if the local queue is full.
+    pub fn try_send(&self, record: Record<'_>, delivery: Delivery) -> Result<(), Delivery> {
         let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
         for (key, value) in record.headers {
             headers = headers.insert(Header { key, value: Some(*value) });
@@ -95,20 +112,14 @@ impl Producer {
         next.partition = record.partition;
         next.key = record.key;
         next.payload = record.value;
-        loop {
-            match self.inner.send(next) {
-                Ok(()) => return,
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
-                    next = back;
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-                Err((error, back)) => {
-                    let reason = error.to_string();
-                    let topic = record.topic.to_owned();
-                    return (back.delivery_opaque)(Err(BrokerError::Refused { topic, reason }));
-                }
+        match self.inner.send(next) {
+            Ok(()) => {}
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                return Err(*back.delivery_opaque);
             }
+            Err((error, back)) => (back.delivery_opaque)(Err(refused(&error, record.topic))),
         }
+        Ok(())
     }
 
     /// Waits until everything queued is acknowledged or refused.
@@ -135,8 +146,19 @@ impl Drop for Producer {
     }
 }
 
+/// Why a record was not taken.
+fn refused(error: &KafkaError, topic: &str) -> BrokerError {
+    let (topic, reason) = (topic.to_owned(), error.to_string());
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidRecord) => {
+            BrokerError::Unfit { topic, reason }
+        }
+        _ => BrokerError::Refused { topic, reason },
+    }
+}
+
 pub(super) struct Deliveries {
-    stop: Arc<AtomicBool>,
+    trouble: Trouble,
 }
 
 /// What is wrong comes back with the records and the transactions; as it is here, it would be said at every attempt.
@@ -146,9 +168,8 @@ impl ClientContext for Deliveries {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        if !self.stop.load(Ordering::Relaxed) {
-            tracing::debug!(%error, "producer: {}", redacted(reason));
-        }
+        tracing::debug!(%error, "producer: {}", redacted(reason));
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(redacted(reason));
     }
 }
 
@@ -158,9 +179,7 @@ impl ProducerContext for Deliveries {
     fn delivery(&self, result: &DeliveryResult<'_>, delivery: Self::DeliveryOpaque) {
         delivery(match result {
             Ok(_) => Ok(()),
-            Err((error, record)) => {
-                Err(BrokerError::Refused { topic: record.topic().to_owned(), reason: error.to_string() })
-            }
+            Err((error, record)) => Err(refused(error, record.topic())),
         });
     }
 }
