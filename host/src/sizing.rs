@@ -73,7 +73,7 @@ fn up(number: f64) -> u64 {
 ///
 /// - consumers = cameras × fps × seconds per frame ÷ target load
 /// - hosts = consumers ÷ cores per host
-/// - partitions = the greater of 2 × hosts and bytes/s ÷ 10 MB/s, and a multiple of the hosts, so that all get as many
+/// - partitions = the greater of 2 × hosts and bytes/s ÷ 10 MB/s
 /// - brokers = bytes/s × replication ÷ what one takes, and no fewer than the replication
 /// - retention = outage × 1.25; bytes of a partition = bytes/s × retention ÷ partitions × 2
 /// - disk of a broker = bytes/s × retention × replication ÷ brokers ÷ 0.8
@@ -84,8 +84,7 @@ pub fn plan(demand: &Demand) -> Plan {
     let work = frames_per_second * demand.seconds_per_frame;
     let consumers = up(work / demand.target_load).max(1);
     let hosts = consumers.div_ceil(u64::from(demand.cores_per_host.max(1)));
-    let partitions =
-        (PARTITIONS_PER_HOST * hosts).max(up(bytes_per_second / PARTITION_BYTES)).div_ceil(hosts) * hosts;
+    let partitions = (PARTITIONS_PER_HOST * hosts).max(up(bytes_per_second / PARTITION_BYTES));
     let copies = f64::from(demand.replication.max(1));
     let brokers =
         up(bytes_per_second * copies / demand.broker_bytes).max(u64::from(demand.replication.max(1)));
@@ -147,7 +146,7 @@ mod tests {
         let demand = Demand { cameras: 1000, seconds_per_frame: 0.015, cores_per_host: 16, ..ten_a_second() };
         let plan = plan(&demand);
         assert_eq!((plan.consumers, plan.hosts, plan.brokers), (215, 14, 50));
-        assert_eq!(plan.partitions % plan.hosts, 0);
+        assert_eq!(plan.partitions, 100);
         assert!(plan.partitions as f64 * PARTITION_BYTES >= plan.bytes_per_second);
     }
 
@@ -199,7 +198,7 @@ mod tests {
             let capacity = plan.consumers as f64 / demand.seconds_per_frame;
             prop_assert!(capacity * demand.target_load >= plan.frames_per_second * 0.999_999);
             prop_assert!(plan.hosts * u64::from(demand.cores_per_host) >= plan.consumers);
-            prop_assert!(plan.partitions >= 2 * plan.hosts && plan.partitions % plan.hosts == 0);
+            prop_assert!(plan.partitions >= 2 * plan.hosts);
             prop_assert!(plan.brokers >= u64::from(demand.replication));
             prop_assert!(plan.brokers as f64 * demand.broker_bytes * 1.000_001
                 >= plan.bytes_per_second * f64::from(demand.replication));

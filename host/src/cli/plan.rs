@@ -174,7 +174,7 @@ fn told(demand: &Demand, plan: &Plan) -> String {
     line(
         "partitions",
         format!(
-            "the greater of {} × {} hosts and {mb} MB/s ÷ {} MB/s, a multiple of the hosts",
+            "the greater of {} × {} hosts and {mb} MB/s ÷ {} MB/s",
             sizing::PARTITIONS_PER_HOST,
             plan.hosts,
             short(sizing::PARTITION_BYTES / 1e6)
