@@ -197,6 +197,15 @@ impl ConsumerContext for Group {
         }
     }
 
+    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        // A partition that was paused when it went is still paused for librdkafka when it comes back.
+        if let Rebalance::Assign(list) = rebalance
+            && let Err(error) = consumer.resume(list)
+        {
+            tracing::warn!(%error, "partitions not resumed");
+        }
+    }
+
     fn commit_callback(&self, result: Result<(), KafkaError>, offsets: &TopicPartitionList) {
         match result {
             Ok(()) => self.downstream.committed(&pairs(offsets)),

@@ -12,6 +12,8 @@ use std::time::Duration;
 /// How long the first answer of the transaction coordinator may take: one that has just been elected loads its log.
 const OPENING: Duration = Duration::from_secs(10);
 
+/// How long one attempt to offer the offsets may take. A coordinator that has just died is asked in vain for so long.
+const OFFERING: Duration = Duration::from_secs(3);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -105,7 +107,7 @@ impl Transactions {
                 return Err(self.abort(error.to_string(), go_on));
             }
         }
-        self.step(go_on, || producer.send_offsets_to_transaction(&list, &member.0, OPENING))?;
+        self.step(go_on, || producer.send_offsets_to_transaction(&list, &member.0, OFFERING))?;
         self.step(go_on, || producer.commit_transaction(Duration::from_secs(1)))
     }
 

@@ -146,6 +146,7 @@ impl Courier {
                     return batch.delivered().for_each(|done| done());
                 }
                 Err(Trouble::Again(reason)) => {
+                    tracing::debug!("results are not taken: {reason}");
                     self.complaint.say(&format!("results are not taken: {reason}; trying again"));
                     std::thread::sleep(PAUSE);
                 }
