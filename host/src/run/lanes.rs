@@ -1,14 +1,17 @@
 //! The lanes at work: what moves each frame to its next stage, on whichever thread has just finished one.
 
 use super::appearance::Appearances;
-use super::restore;
 use super::stages::{Prepared, Ready, Sight, Stages, guarded};
+use super::{ledger, restore};
+use crate::audit::LiveLedger;
 use crate::frame::Frame;
 use crate::intake::{Downstream, Lane};
+use crate::observe::LaneState;
 use crate::publish::{Outcome, Tenure};
 use crate::rules::Memory;
 use crate::vision::Tracker;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -44,8 +47,20 @@ impl Lanes {
         Self { cells: Mutex::default(), stages, jobs: Arc::new(jobs), window, drain_timeout }
     }
 
+    /// The lanes as they are now.
+    pub fn states(&self) -> Vec<LaneState> {
+        let cells: Vec<Arc<LaneCell>> = locked(&self.cells).values().cloned().collect();
+        cells.iter().map(|cell| cell.state()).collect()
+    }
+
     fn cell(&self, partition: i32) -> Option<Arc<LaneCell>> {
         locked(&self.cells).get(&partition).cloned()
+    }
+
+    fn rebalanced(&self, change: &'static str, partitions: &[i32]) {
+        if !partitions.is_empty() {
+            self.stages.metrics.rebalanced(change);
+        }
     }
 
     fn remove(&self, partitions: &[i32]) -> Vec<Arc<LaneCell>> {
@@ -56,6 +71,7 @@ impl Lanes {
 
 impl Downstream for Lanes {
     fn open(&self, partitions: &[i32]) {
+        self.rebalanced("assigned", partitions);
         let opened: Vec<Arc<LaneCell>> = partitions
             .iter()
             .map(|partition| {
@@ -68,6 +84,7 @@ impl Downstream for Lanes {
                     passage: Mutex::default(),
                     emptied: Condvar::new(),
                     judging: Mutex::default(),
+                    is_paused: AtomicBool::new(false),
                 })
             })
             .collect();
@@ -76,6 +93,7 @@ impl Downstream for Lanes {
     }
 
     fn close(&self, partitions: &[i32]) -> Vec<(i32, i64)> {
+        self.rebalanced("revoked", partitions);
         let deadline = Instant::now() + self.drain_timeout;
         let closing = self.remove(partitions);
         closing.iter().for_each(|cell| locked(&cell.passage).lane.close());
@@ -83,6 +101,7 @@ impl Downstream for Lanes {
     }
 
     fn abandon(&self, partitions: &[i32]) {
+        self.rebalanced("lost", partitions);
         for cell in self.remove(partitions) {
             cell.tenure.end();
             locked(&cell.passage).lane.abandon();
@@ -91,23 +110,18 @@ impl Downstream for Lanes {
 
     fn admit(&self, frame: Frame) {
         if let Some(cell) = self.cell(frame.position.partition) {
-            let (offset, bytes) = (frame.position.offset, frame.picture.len());
-            // An empty record still holds a slot's worth of memory.
-            if locked(&cell.passage).lane.admit(offset, bytes.max(256), Arc::new(frame)) {
-                self.stages.totals.taken_in(bytes);
-                cell.dispatch();
-            }
-        }
-    }
-
-    fn pass(&self, partition: i32, offset: i64) {
-        if let Some(cell) = self.cell(partition) {
-            locked(&cell.passage).lane.pass(offset);
+            cell.admit(frame);
         }
     }
 
     fn bytes(&self, partition: i32) -> usize {
         self.cell(partition).map_or(0, |cell| locked(&cell.passage).lane.bytes())
+    }
+
+    fn paused(&self, partition: i32, is_paused: bool) {
+        if let Some(cell) = self.cell(partition) {
+            cell.is_paused.store(is_paused, Ordering::Relaxed);
+        }
     }
 
     fn committable(&self) -> Vec<(i32, i64)> {
@@ -138,12 +152,14 @@ pub(super) struct LaneCell {
     emptied: Condvar,
     /// Held by whoever judges; the lane lets one do so at a time.
     judging: Mutex<Judging>,
+    is_paused: AtomicBool,
 }
 
 #[derive(Default)]
 struct Passage {
     lane: Lane<Arc<Frame>, Sight, Ready>,
     trackers: HashMap<Arc<str>, (Tracker, i64)>,
+    ledger: LiveLedger,
 }
 
 /// What judging remembers of one lane.
@@ -154,6 +170,32 @@ pub(super) struct Judging {
 }
 
 impl LaneCell {
+    fn admit(self: &Arc<Self>, mut frame: Frame) {
+        let (offset, bytes) = (frame.position.offset, frame.picture.len());
+        let mut passage = locked(&self.passage);
+        if !passage.lane.expects(offset) {
+            return;
+        }
+        ledger::note(&mut passage.ledger, &self.stages.metrics, &mut frame);
+        if frame.is_frame() {
+            self.stages.metrics.taken_in(bytes);
+        }
+        // An empty record still holds a slot's worth of memory.
+        passage.lane.admit(offset, bytes.max(256), Arc::new(frame));
+        drop(passage);
+        self.dispatch();
+    }
+
+    fn state(&self) -> LaneState {
+        let passage = locked(&self.passage);
+        LaneState {
+            partition: self.partition,
+            bytes: passage.lane.bytes(),
+            frames: passage.lane.len(),
+            is_paused: self.is_paused.load(Ordering::Relaxed),
+        }
+    }
+
     /// What the rules remember is there: the frames that were seen meanwhile may be judged.
     pub fn restored(self: &Arc<Self>, memory: Memory) {
         locked(&self.judging).memory = memory;
@@ -236,8 +278,9 @@ impl LaneCell {
     }
 
     fn publish(self: &Arc<Self>, frame: &Arc<Frame>, outcome: &Outcome) {
-        let (cell, offset) = (self.clone(), frame.position.offset);
+        let (cell, offset, taken_in_at) = (self.clone(), frame.position.offset, frame.taken_in_at);
         let done = move || {
+            cell.stages.metrics.acknowledged(taken_in_at.elapsed());
             let mut passage = locked(&cell.passage);
             passage.lane.acknowledged(offset);
             if passage.lane.is_empty() {

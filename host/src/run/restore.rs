@@ -59,6 +59,7 @@ fn read(stages: &Stages, cells: &[Arc<LaneCell>]) -> Result<HashMap<i32, Memory>
             count += 1;
         }
     }
+    stages.metrics.restored(count, began.elapsed());
     let milliseconds = began.elapsed().as_millis();
     tracing::info!(?partitions, changes = count, milliseconds, "what rules remember was read");
     Ok(memories)
