@@ -30,6 +30,7 @@ pub struct Metrics {
     faces: Counter,
     /// By severity, in the order of [`SEVERITIES`].
     alerts: [Counter; 3],
+    deleted: Counter,
     state_changes: Counter,
     /// In the order of [`STAGES`].
     stages: [Histogram; 4],
@@ -86,6 +87,8 @@ impl Metrics {
         let bytes = counter("taken_in_bytes", "Bytes of the frames taken in");
         let judged = counter("frames_processed", "Frames that were judged");
         let faces = counter("faces", "Faces in the frames processed");
+        let deleted =
+            counter("frames_deleted_unread", "Frames that retention deleted before the group came to them");
         let state_changes = counter("state_changes", "Changes of what rules remember, published with frames");
         let batches_aborted =
             counter("batches_aborted", "Attempts to deliver a batch of which nothing counts");
@@ -141,6 +144,7 @@ impl Metrics {
             parked_in_all: AtomicU64::new(0),
             faces,
             alerts: SEVERITIES.map(|(_, name)| alerts.get_or_create_owned(&[("severity", name)])),
+            deleted,
             state_changes,
             stages: STAGES.map(|name| stages.get_or_create_owned(&[("stage", name)])),
             publish_delay,
@@ -272,6 +276,11 @@ impl Metrics {
     /// A batch was given up with its partitions.
     pub fn gave_up(&self) {
         self.batches_given_up.inc();
+    }
+
+    /// It was found that retention deleted so many frames unread.
+    pub fn deleted(&self, frames: u64) {
+        self.deleted.inc_by(frames);
     }
 
     /// What the rules remember was read.

@@ -2,7 +2,7 @@
 
 use super::appearance::Appearances;
 use super::stages::{Prepared, Ready, Sight, Stages, guarded};
-use super::{ledger, restore};
+use super::{deleted, ledger, restore};
 use crate::audit::LiveLedger;
 use crate::frame::Frame;
 use crate::intake::{Downstream, Lane};
@@ -180,9 +180,13 @@ impl LaneCell {
         if frame.is_frame() {
             self.stages.metrics.taken_in(bytes);
         }
+        let hole = passage.lane.hole_before(offset);
         // An empty record still holds a slot's worth of memory.
         passage.lane.admit(offset, bytes.max(256), Arc::new(frame));
         drop(passage);
+        if let Some(hole) = hole {
+            deleted::look_into(self.stages.clone(), self.tenure.clone(), hole);
+        }
         self.dispatch();
     }
 
