@@ -1,6 +1,8 @@
 //! A host at work can be watched: what it counts is what the account says, and what goes wrong is told.
 
-use everyframe_tests::{Frame, Part, Raw, Site, Topic, pictures, places, rule, shipped_rules, wait_for};
+use everyframe_tests::{
+    Cluster, Frame, Part, Raw, Site, Topic, pictures, places, rule, shipped_rules, wait_for,
+};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -167,9 +169,18 @@ fn refusal(numbers: &str) -> Raw {
 
 #[test]
 fn frames_that_are_missing_or_refused_are_told_as_they_are_noticed() {
-    let site = Site::start(1);
+    misses_frames(&Site::start(1));
+}
+
+#[test]
+fn frames_that_are_missing_or_refused_are_told_in_the_transaction_of_their_frame() {
+    misses_frames(&Site::on(Cluster::shared(), 1));
+}
+
+/// A camera's numbers jump, come late, come again, and are refused.
+fn misses_frames(site: &Site) {
     let quiet = rule("who", "matching-policy", &places::rule("matching_policy"), "");
-    let watched = Watched::configure(&site, "", &quiet);
+    let watched = Watched::configure(site, "", &quiet);
     let host = site.host();
     let grey = pictures::grey(320, 240);
     let numbered = |number: u64, picture: &[u8]| Frame {
@@ -210,28 +221,19 @@ fn frames_that_are_missing_or_refused_are_told_as_they_are_noticed() {
             (text(&event["id"]), text(&event["data"]["kind"]), text(&event["data"]["text"]))
         })
         .collect();
+    let id = |offset: i64| format!("{}/0/{offset}/everyframe/0", site.name(Topic::Frames));
     let expected = [
+        (id(2), "frames-missing", "3 frames of camera gate are missing: 2-4 of session session-1"),
         (
-            "frames/0/2/everyframe/0",
-            "frames-missing",
-            "3 frames of camera gate are missing: 2-4 of session session-1",
-        ),
-        (
-            "frames/0/5/everyframe/0",
+            id(5),
             "frames-refused",
             "3 frames of camera gate are missing, refused by its agent, which had no room: 6-8 of session session-1",
         ),
-        (
-            "frames/0/9/everyframe/0",
-            "frames-missing",
-            "2 frames of camera gate are missing: 10-11 of session session-1",
-        ),
+        (id(9), "frames-missing", "2 frames of camera gate are missing: 10-11 of session session-1"),
     ];
-    let told: Vec<(&str, &str, &str)> =
-        told.iter().map(|(id, kind, text)| (id.as_str(), kind.as_str(), text.as_str())).collect();
-    assert_eq!(told, expected);
+    assert_eq!(told, expected.map(|(id, kind, text)| (id, kind.to_owned(), text.to_owned())));
     let results = site.wait_for_records(Topic::Results, 8);
-    assert_eq!(results[2].json()["data"]["alerts"], serde_json::json!(["frames/0/2/everyframe/0"]));
+    assert_eq!(results[2].json()["data"]["alerts"], serde_json::json!([id(2)]));
 
     let log = host.err();
     assert_eq!(log.matches("frames are missing camera=\"gate\"").count(), 2, "{log}");

@@ -15,6 +15,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// `type` of the alarm's events.
 pub const RETENTION: &str = "everyframe.retention.v1";
 
+const NOT_PUBLISHED: &str = "the retention alarm could not be published";
+
 /// How soon the thread sees that the host ends.
 const LOOK_UP: Duration = Duration::from_millis(100);
 
@@ -129,7 +131,8 @@ pub fn start(config: &Config, metrics: Arc<Metrics>, stop: Arc<AtomicBool>) -> R
 struct Watch {
     config: Config,
     sampler: Sampler,
-    producer: Producer,
+    /// Made when there is something to publish.
+    producer: Option<Producer>,
     metrics: Arc<Metrics>,
     alarms: Alarms,
     complaint: Complaint,
@@ -140,7 +143,7 @@ impl Watch {
         Ok(Self {
             config: config.clone(),
             sampler: Sampler::new(config)?,
-            producer: Producer::new(&config.kafka)?,
+            producer: None,
             metrics,
             alarms: Alarms::default(),
             complaint: Complaint::default(),
@@ -197,19 +200,29 @@ impl Watch {
     }
 
     /// By a producer of its own: no frame causes it, so that it goes with none. If Kafka is away it waits there.
-    fn publish(&self, event: &CloudEvent<RetentionData>) {
-        let Ok(json) = serde_json::to_vec(event) else { return };
+    fn publish(&mut self, event: &CloudEvent<RetentionData>) {
+        if let Err(error) = self.send(event) {
+            tracing::error!("{NOT_PUBLISHED}: {error}");
+        }
+    }
+
+    fn send(&mut self, event: &CloudEvent<RetentionData>) -> Result<(), BrokerError> {
+        let json = serde_json::to_vec(event).map_err(|error| BrokerError::Other(error.to_string()))?;
+        let producer = match self.producer.take() {
+            Some(producer) => producer,
+            None => Producer::new(&self.config.kafka)?,
+        };
         let key = event.data.partition.to_string();
         let topic = &self.config.topics.alerts;
         let record = Record { topic, key: Some(key.as_bytes()), value: Some(&json), ..Record::default() };
         let told = |result: Result<(), BrokerError>| {
             if let Err(error) = result {
-                tracing::error!("the retention alarm could not be published: {error}");
+                tracing::error!("{NOT_PUBLISHED}: {error}");
             }
         };
-        if self.producer.try_send(record, Box::new(told)).is_err() {
-            tracing::error!("the retention alarm could not be published: too much waits for Kafka");
-        }
+        let queued = producer.try_send(record, Box::new(told));
+        self.producer = Some(producer);
+        queued.map_err(|_| BrokerError::Other("too much waits for Kafka".into()))
     }
 }
 
