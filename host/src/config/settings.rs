@@ -342,7 +342,7 @@ pub struct ObserveSettings {
     /// How often the host looks at what is unread, seconds; 0: never, and there is no alarm either.
     pub lag_interval_s: u64,
     /// With less time than this until retention deletes frames unread, the host gives alarm, hours; where frames are kept
-    /// for less than twice this, with less than half of what they are kept for.
+    /// for less than twice this, by age or by size, with less than half of what they are kept for.
     pub retention_alarm_h: f64,
     /// Without an answer from Kafka for this long, the host is not ready, seconds.
     pub away_after_s: u64,

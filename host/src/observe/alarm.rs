@@ -64,18 +64,25 @@ pub struct Alarms {
 /// When a partition is in danger.
 #[derive(Debug, Clone, Copy)]
 pub struct Danger {
-    /// With so little time left.
+    /// With so little time left; but where the topic keeps frames for less than twice that, with half of what it keeps:
+    /// there, any stop would give alarm.
     pub left: Duration,
+    /// How long the topic keeps frames.
+    pub retention: Option<Retention>,
     /// Frames younger than this say nothing: they came between two looks.
     pub interval: Duration,
 }
 
 impl Danger {
-    /// The time configured; but where the topic keeps its frames for less than twice that, half of what it keeps: there,
-    /// any stop would give alarm.
-    pub fn new(configured: Duration, retention: Option<Retention>, interval: Duration) -> Self {
-        let half = retention.and_then(|kept| kept.time).map(|time| time / 2);
-        Self { left: half.map_or(configured, |half| half.min(configured)), interval }
+    /// The time left at which a partition comes into danger.
+    fn mark(&self, lag: &PartitionLag) -> Duration {
+        let by_time = self.retention.and_then(|kept| kept.time);
+        // What is kept by size is so many seconds of arrivals.
+        let rate = lag.arrival.zip(lag.bytes_per_record).map(|(arrival, bytes)| arrival * bytes);
+        let by_size = self.retention.and_then(|kept| kept.bytes).zip(rate);
+        let by_size =
+            by_size.and_then(|(bytes, rate)| Duration::try_from_secs_f64(bytes as f64 / rate).ok());
+        [by_time, by_size].into_iter().flatten().fold(self.left, |mark, kept| mark.min(kept / 2))
     }
 
     /// None if it cannot be said.
@@ -89,7 +96,8 @@ impl Danger {
         let age = lag.age?;
         lag.arrival?;
         // Once it has begun, it is not over at the same mark: an estimate wavers.
-        let mark = if is_open { self.left + self.left / 10 } else { self.left };
+        let mark = self.mark(lag);
+        let mark = if is_open { mark.saturating_add(mark / 10) } else { mark };
         Some(age > self.interval && lag.time_left.is_some_and(|left| left <= mark))
     }
 }
@@ -175,7 +183,8 @@ impl Watch {
 
     fn tell(&mut self, lags: &[PartitionLag], interval: Duration) {
         let configured = Duration::try_from_secs_f64(self.config.observe.retention_alarm_h * 3600.0);
-        let danger = Danger::new(configured.unwrap_or(Duration::MAX), self.sampler.retention(), interval);
+        let left = configured.unwrap_or(Duration::MAX);
+        let danger = Danger { left, retention: self.sampler.retention(), interval };
         let lanes = self.metrics.partitions().lanes();
         let ours = lags.iter().filter(|lag| lanes.iter().any(|lane| lane.partition == lag.partition));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64);
@@ -285,7 +294,8 @@ mod tests {
     }
 
     fn danger(kept: Duration) -> Danger {
-        Danger::new(24 * HOUR, Some(Retention { time: Some(kept), bytes: None }), MINUTE)
+        let retention = Some(Retention { time: Some(kept), bytes: None });
+        Danger { left: 24 * HOUR, retention, interval: MINUTE }
     }
 
     #[test]
@@ -312,6 +322,18 @@ mod tests {
         assert_eq!(day.threatens(&lag(Some(12 * HOUR)), false), Some(true));
         let young = PartitionLag { age: Some(MINUTE / 2), ..lag(Some(HOUR)) };
         assert_eq!(day.threatens(&young, false), Some(false), "it came since the last look");
+    }
+
+    #[test]
+    fn nor_is_a_burst_where_few_bytes_are_kept() {
+        let retention = Some(Retention { time: Some(100 * HOUR), bytes: Some(72_000_000) });
+        let danger = Danger { left: 24 * HOUR, retention, interval: MINUTE };
+        // Two hours of what comes in a second are kept.
+        let of = |left| PartitionLag { arrival: Some(100.0), bytes_per_record: Some(100.0), ..lag(Some(left)) };
+        assert_eq!(danger.threatens(&of(110 * MINUTE), false), Some(false));
+        assert_eq!(danger.threatens(&of(59 * MINUTE), false), Some(true));
+        let nothing_comes = PartitionLag { arrival: Some(0.0), ..of(23 * HOUR) };
+        assert_eq!(danger.threatens(&nothing_comes, false), Some(true), "they grow old all the same");
     }
 
     #[test]
