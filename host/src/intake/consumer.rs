@@ -27,7 +27,7 @@ pub trait Downstream: Send + Sync + 'static {
     fn abandon(&self, partitions: &[i32]);
     /// Takes a frame in, or an agent's word in the place of one.
     fn admit(&self, frame: Frame);
-    /// Bytes of frames that the partition's lane holds.
+    /// Bytes of frames that the partition's lane holds; none while it has too few frames to keep the workers busy.
     fn bytes(&self, partition: i32) -> usize;
     /// The partition is paused because its lane is full, or goes on again.
     fn paused(&self, partition: i32, is_paused: bool);
@@ -67,6 +67,10 @@ impl Intake {
             ("group.id", config.kafka.group.as_str()),
             ("auto.offset.reset", "earliest"),
             ("partition.assignment.strategy", "cooperative-sticky"),
+            // What is fetched ahead of a lane: little, since a pause throws it away. A larger frame comes all the same.
+            ("fetch.message.max.bytes", "2097152"),
+            ("queued.max.messages.kbytes", "4096"),
+            ("queued.min.messages", "1000"),
         ];
         defaults.extend(config.kafka.instance.as_deref().map(|instance| ("group.instance.id", instance)));
         let consumer: BaseConsumer<Group> =

@@ -96,8 +96,8 @@ impl<F, S, R> Lane<F, S, R> {
         self.bytes
     }
 
-    /// How many frames the lane holds.
-    pub fn len(&self) -> usize {
+    /// Frames that the lane holds.
+    pub fn frames(&self) -> usize {
         self.slots.len()
     }
 

@@ -80,8 +80,7 @@ impl Danger {
         // What is kept by size is so many seconds of arrivals.
         let rate = lag.arrival.zip(lag.bytes_per_record).map(|(arrival, bytes)| arrival * bytes);
         let by_size = self.retention.and_then(|kept| kept.bytes).zip(rate);
-        let by_size =
-            by_size.and_then(|(bytes, rate)| Duration::try_from_secs_f64(bytes as f64 / rate).ok());
+        let by_size = by_size.and_then(|(bytes, rate)| Duration::try_from_secs_f64(bytes as f64 / rate).ok());
         [by_time, by_size].into_iter().flatten().fold(self.left, |mark, kept| mark.min(kept / 2))
     }
 
@@ -329,7 +328,8 @@ mod tests {
         let retention = Some(Retention { time: Some(100 * HOUR), bytes: Some(72_000_000) });
         let danger = Danger { left: 24 * HOUR, retention, interval: MINUTE };
         // Two hours of what comes in a second are kept.
-        let of = |left| PartitionLag { arrival: Some(100.0), bytes_per_record: Some(100.0), ..lag(Some(left)) };
+        let of =
+            |left| PartitionLag { arrival: Some(100.0), bytes_per_record: Some(100.0), ..lag(Some(left)) };
         assert_eq!(danger.threatens(&of(110 * MINUTE), false), Some(false));
         assert_eq!(danger.threatens(&of(59 * MINUTE), false), Some(true));
         let nothing_comes = PartitionLag { arrival: Some(0.0), ..of(23 * HOUR) };

@@ -15,6 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// What a frame takes besides its picture, roughly: its names, its place, its slot.
+const FRAME_BYTES: usize = 1024;
 /// How often a lane that is draining is looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
@@ -115,7 +117,11 @@ impl Downstream for Lanes {
     }
 
     fn bytes(&self, partition: i32) -> usize {
-        self.cell(partition).map_or(0, |cell| locked(&cell.passage).lane.bytes())
+        let load = |cell: Arc<LaneCell>| {
+            let lane = &locked(&cell.passage).lane;
+            if lane.frames() < self.window / 2 { 0 } else { lane.bytes() }
+        };
+        self.cell(partition).map_or(0, load)
     }
 
     fn paused(&self, partition: i32, is_paused: bool) {
@@ -181,8 +187,7 @@ impl LaneCell {
             self.stages.metrics.taken_in(bytes);
         }
         let hole = passage.lane.hole_before(offset);
-        // An empty record still holds a slot's worth of memory.
-        passage.lane.admit(offset, bytes.max(256), Arc::new(frame));
+        passage.lane.admit(offset, bytes + FRAME_BYTES, Arc::new(frame));
         drop(passage);
         if let Some(hole) = hole {
             deleted::look_into(self.stages.clone(), self.tenure.clone(), hole);
@@ -195,7 +200,7 @@ impl LaneCell {
         LaneState {
             partition: self.partition,
             bytes: passage.lane.bytes(),
-            frames: passage.lane.len(),
+            frames: passage.lane.frames(),
             is_paused: self.is_paused.load(Ordering::Relaxed),
         }
     }

@@ -20,7 +20,7 @@ use lanes::{Job, Jobs, Lanes};
 use stages::Stages;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -47,6 +47,8 @@ pub enum RunError {
 /// A host that is ready: everything is loaded, the gallery is read, the group is not joined yet.
 pub struct Host {
     stages: Arc<Stages>,
+    /// Tells the workers that nobody waits for them any more.
+    ended: Arc<AtomicBool>,
     workers: Vec<JoinHandle<Spent>>,
     lanes: Arc<Lanes>,
     health: Arc<Health>,
@@ -74,11 +76,13 @@ impl Host {
         let stages = Arc::new(Stages { gallery, rules, publisher, metrics, stop, config });
         let (see, see_jobs) = crossbeam_channel::unbounded();
         let (embed, embed_jobs) = crossbeam_channel::unbounded();
+        let ended = Arc::new(AtomicBool::new(false));
         let workers = (0..count)
             .map(|number| {
                 let worker = vision.worker()?;
                 let (see_jobs, embed_jobs) = (see_jobs.clone(), embed_jobs.clone());
-                let work = move || work(worker, &see_jobs, &embed_jobs);
+                let ended = ended.clone();
+                let work = move || work(worker, &see_jobs, &embed_jobs, &ended);
                 Ok(std::thread::Builder::new().name(format!("vision-{number}")).spawn(work)?)
             })
             .collect::<Result<_, RunError>>()?;
@@ -89,7 +93,7 @@ impl Host {
         let weak = Arc::downgrade(&lanes);
         let states = move || weak.upgrade().map(|lanes| lanes.states()).unwrap_or_default();
         stages.metrics.partitions().ask(states);
-        Ok(Self { stages, workers, lanes, health })
+        Ok(Self { stages, ended, workers, lanes, health })
     }
 
     /// What it has done so far.
@@ -122,6 +126,7 @@ impl Host {
     pub fn end(self) -> (Snapshot, Spent) {
         let totals = self.totals();
         self.stages.publisher.end();
+        self.ended.store(true, Ordering::Relaxed);
         drop(self.lanes);
         let deadline = Instant::now() + Duration::from_secs(1);
         while self.workers.iter().any(|worker| !worker.is_finished()) && Instant::now() < deadline {
@@ -145,8 +150,12 @@ fn work(
     mut worker: Worker,
     see_jobs: &crossbeam_channel::Receiver<Job>,
     embed_jobs: &crossbeam_channel::Receiver<Job>,
+    ended: &AtomicBool,
 ) -> Spent {
     loop {
+        if ended.load(Ordering::Relaxed) {
+            return worker.spent();
+        }
         let job = crossbeam_channel::select_biased! {
             recv(embed_jobs) -> job => job,
             recv(see_jobs) -> job => job,
