@@ -47,6 +47,9 @@ pub struct Metrics {
     gaps: Throttle,
 }
 
+/// One histogram for each stage.
+type Stages = Family<[(&'static str, &'static str); 1], Histogram, fn() -> Histogram>;
+
 const SEVERITIES: [(Severity, &str); 3] =
     [(Severity::Info, "info"), (Severity::Warning, "warning"), (Severity::Critical, "critical")];
 const STAGES: [&str; 4] = ["decode", "detect", "embed", "rules"];
@@ -115,8 +118,7 @@ impl Metrics {
             DELAY,
         );
         let restoring = histogram("state_restore_seconds", "Reading what rules remember", DELAY);
-        let stages: Family<[(&str, &str); 1], Histogram, fn() -> Histogram> =
-            Family::new_with_constructor(|| Histogram::new(STAGE));
+        let stages = Stages::new_with_constructor(|| Histogram::new(STAGE));
         registry.register(
             "everyframe_stage_cpu_seconds",
             "CPU time of a stage for one frame",
