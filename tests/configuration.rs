@@ -32,7 +32,7 @@ fn an_unknown_table_is_named() {
     assert_refused(
         &site,
         &[
-            "everyframe.toml:12: intakes: unknown field `intakes`, expected one of `kafka`, `topics`, `intake`, `vision`, `gallery`, `rules`",
+            "everyframe.toml:12: intakes: unknown field `intakes`, expected one of `kafka`, `topics`, `intake`, `publish`, `vision`, `gallery`, `observe`, `rules`",
         ],
     );
 }
@@ -44,6 +44,20 @@ fn a_value_of_the_wrong_type_is_named() {
     assert_refused(
         &site,
         &["everyframe.toml:13: vision.detector.score: invalid type: string \"high\", expected a number"],
+    );
+}
+
+#[test]
+fn an_address_that_is_none_and_a_rule_by_the_hosts_name_are_named() {
+    let site = Site::start(1);
+    let rule = rule("everyframe", "matching-policy", &places::rule("matching_policy"), "");
+    site.configure("[observe]\nlisten = \"9464\"\n", &rule);
+    assert_refused(
+        &site,
+        &[
+            "everyframe.toml:13: observe.listen: `9464` is no address; give one such as 127.0.0.1:9464",
+            "everyframe.toml:16: rules[0].name: `everyframe` is what the host calls itself in alerts; give the rule another name",
+        ],
     );
 }
 

@@ -11,17 +11,17 @@ use serde::{Deserialize, Serialize};
 pub struct CloudEvent<T> {
     /// The version of CloudEvents.
     pub specversion: String,
-    /// A function of topic, partition and offset (and, of an alert, its rule and place): an event that is
-    /// delivered twice has the same id twice.
+    /// A function of topic, partition and offset (and, of an alert, its rule and place; of an alarm, when it began): an
+    /// event that is delivered twice has the same id twice.
     pub id: String,
     /// `everyframe`
     pub source: String,
-    /// `everyframe.result.v1` or `everyframe.alert.v1`
+    /// `everyframe.result.v1`, `everyframe.alert.v1` or `everyframe.retention.v1`
     #[serde(rename = "type")]
     pub kind: String,
-    /// The camera's id.
+    /// The camera's id; of an alarm, `topic/partition`.
     pub subject: String,
-    /// When the frame was taken, RFC 3339.
+    /// When the frame was taken, or the alarm raised, RFC 3339.
     pub time: String,
     /// `application/json`
     pub datacontenttype: String,

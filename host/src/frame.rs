@@ -1,7 +1,9 @@
 //! A frame: one encoded picture of one camera, and where it stands in Kafka.
 
+use crate::absence::Absence;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Where a record stands: the identity of its frame and of everything that the frame causes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -46,6 +48,24 @@ pub struct Frame {
     pub sequence: u64,
     /// When it was taken, Unix milliseconds; the record's timestamp without the header.
     pub captured_at: i64,
+    /// True if an agent numbered it: session and sequence are its own.
+    pub is_numbered: bool,
+    /// When this host took it in.
+    pub taken_in_at: Instant,
+    /// What is not there, known at this place.
+    pub absence: Option<Absence>,
     /// JPEG, PNG or WebP.
     pub picture: Vec<u8>,
+}
+
+impl Frame {
+    /// False for an agent's word that frames are missing: it goes the way of a frame, in its place, without a picture.
+    pub fn is_frame(&self) -> bool {
+        !matches!(self.absence, Some(Absence::Refused(_)))
+    }
+
+    /// True for a dead letter that is put through again.
+    pub fn is_replayed(&self) -> bool {
+        self.identity != self.position
+    }
 }

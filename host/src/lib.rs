@@ -4,6 +4,7 @@
 //! searched for in the `gallery`, judged by `rules` and published by `publish`. `run` joins them.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod absence;
 pub mod audit;
 pub mod camera;
 pub mod cli;
@@ -18,6 +19,7 @@ pub mod judgement;
 pub mod kafka;
 pub mod lag;
 mod laps;
+pub mod observe;
 pub mod publish;
 pub mod rules;
 pub mod run;

@@ -2,6 +2,7 @@
 
 mod ledger;
 mod letters;
+mod live;
 mod offsets;
 mod ranges;
 mod read;
@@ -10,6 +11,7 @@ mod sequences;
 
 pub use ledger::Ledger;
 pub use letters::{FATE, Fate, Fates, LETTER, Letter, Mark, Place};
+pub use live::{LiveLedger, Noted};
 pub use ranges::Ranges;
 pub use read::audit;
 pub use report::{CameraCount, NotNamed, Report};

@@ -38,6 +38,34 @@ impl Ranges {
         self.0.range(..=number).next_back().is_some_and(|(_, end)| number < *end)
     }
 
+    /// The greatest number.
+    pub fn last(&self) -> Option<u64> {
+        self.0.last_key_value().map(|(_, end)| end - 1)
+    }
+
+    /// How many ranges it takes.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True if there is no number.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds the numbers between the first two ranges: one range less.
+    pub fn fill_first_gap(&mut self) {
+        let first = self.gaps().next();
+        if let Some(gap) = first {
+            self.insert_all(gap.start..=gap.end - 1);
+        }
+    }
+
+    /// Removes the first range.
+    pub fn remove_first(&mut self) {
+        self.0.pop_first();
+    }
+
     /// The holes between the first and the last number.
     pub fn gaps(&self) -> impl Iterator<Item = Range<u64>> + '_ {
         self.0.values().zip(self.0.keys().skip(1)).map(|(end, start)| *end..*start)

@@ -8,8 +8,9 @@ use crate::face::Embedding;
 use crate::gallery::{Sample, store};
 use crate::kafka::Producer;
 use crate::laps::process_time;
+use crate::observe::Snapshot;
 use crate::rules::Rules;
-use crate::run::{Host, Snapshot};
+use crate::run::Host;
 use crate::vision::Spent;
 use anyhow::{Result, bail};
 use serde::Serialize;
@@ -117,7 +118,7 @@ fn measure(arguments: &Arguments) -> Result<(Figures, u64)> {
     let runtime = super::runtime()?;
     let broker = EmbeddedBroker::start(folder.path())?;
     let mut more = format!(
-        "\n[intake]\nworkers = {}\n[vision.embedder]\nevery_face = {}\n",
+        "\n[observe]\nlag_interval_s = 0\n[intake]\nworkers = {}\n[vision.embedder]\nevery_face = {}\n",
         arguments.workers, !arguments.tracked
     );
     if let Some(max_side) = arguments.max_side {
@@ -229,7 +230,7 @@ fn figures(totals: &Snapshot, spent: &Spent, (cpu, wall): (Duration, Duration), 
         locate: per_frame(spent.locate),
         align: per_frame(spent.align),
         embed: per_frame(spent.embed),
-        rules: totals.timings.rules_ms / frames.max(1) as f64,
+        rules: totals.rules_ms / frames.max(1) as f64,
         rest: 0.0,
     };
     let inference = stages.detect + stages.embed;

@@ -3,6 +3,7 @@
 use super::DONE;
 use crate::config::{Config, ConfigError, Loaded};
 use crate::event::{AlertData, CloudEvent, ResultData};
+use crate::observe::RetentionData;
 use crate::rules::{RuleError, Rules};
 use anyhow::Result;
 use std::path::PathBuf;
@@ -37,8 +38,10 @@ enum Described {
     Config,
     /// A record of the results topic.
     Result,
-    /// A record of the alerts topic.
+    /// A record of the alerts topic that a rule or the host raised about a frame.
     Alert,
+    /// A record of the alerts topic that tells of frames about to be deleted unread.
+    Retention,
 }
 
 pub fn run(arguments: Arguments) -> Result<u8> {
@@ -62,6 +65,7 @@ pub fn run(arguments: Arguments) -> Result<u8> {
                 Described::Config => schemars::schema_for!(Config),
                 Described::Result => schemars::schema_for!(CloudEvent<ResultData>),
                 Described::Alert => schemars::schema_for!(CloudEvent<AlertData>),
+                Described::Retention => schemars::schema_for!(CloudEvent<RetentionData>),
             };
             println!("{}", serde_json::to_string_pretty(&schema)?);
         }

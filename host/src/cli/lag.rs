@@ -1,7 +1,7 @@
 //! `everyframe lag`
 
 use super::{Connection, DONE, FAILED, when};
-use crate::lag::{PartitionLag, Retention, Sampler};
+use crate::lag::{PartitionLag, Retention, Sampler, sentence};
 use anyhow::Result;
 use serde::Serialize;
 use std::time::Duration;
@@ -126,17 +126,5 @@ fn kept(topic: &str, retention: Option<Retention>) -> String {
         (Some(time), None) => format!("{topic} keeps {time}"),
         (None, Some(bytes)) => format!("{topic} keeps {} MB a partition", bytes / 1_000_000),
         (None, None) => format!("{topic} keeps everything"),
-    }
-}
-
-/// What an operator must know of a partition that gives alarm.
-fn sentence(of: &PartitionLag) -> String {
-    let partition = of.partition;
-    match of.deleted_unread {
-        0 => {
-            let left = when::spoken(of.time_left.unwrap_or_default());
-            format!("camera traffic on partition {partition} will be deleted unread in {left}")
-        }
-        deleted => format!("{deleted} frames of partition {partition} were deleted unread"),
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::event::{AlertData, CloudEvent, ResultData, rfc3339};
 use crate::judgement::{Decision, Severity, StrangerEvent};
+use crate::observe::{RetentionData, RetentionState};
 use std::collections::HashMap;
 
 /// How long somebody must be out of sight to be announced again, milliseconds of frame time.
@@ -71,8 +72,26 @@ impl Narrator {
         lines
     }
 
+    /// The line of a record of the alerts topic.
+    pub fn raised(&mut self, json: &[u8]) -> Option<String> {
+        serde_json::from_slice(json)
+            .map(|event| self.alert(&event))
+            .or_else(|_| serde_json::from_slice(json).map(|event| self.retention(&event)))
+            .ok()
+    }
+
+    fn retention(&mut self, event: &CloudEvent<RetentionData>) -> String {
+        self.since_summary.alerts += 1;
+        let (colour, what) = match event.data.state {
+            RetentionState::Danger => ("1;33", "RETENTION warning"),
+            RetentionState::Over => ("36", "retention"),
+        };
+        let time = event.time.split_once('T').and_then(|(_, time)| time.get(..10)).unwrap_or_default();
+        self.paint(colour, &format!("{time}  {:<12} {what}: {}", "", printable(&event.data.text)))
+    }
+
     /// The line of an alert.
-    pub fn alert(&mut self, event: &CloudEvent<AlertData>) -> String {
+    fn alert(&mut self, event: &CloudEvent<AlertData>) -> String {
         self.since_summary.alerts += 1;
         let alert = &event.data.alert;
         let (colour, severity) = match alert.severity {

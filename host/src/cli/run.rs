@@ -3,8 +3,9 @@
 use super::DONE;
 use crate::config::Loaded;
 use crate::kafka::ensure;
+use crate::observe::Snapshot;
 use crate::rules::Rules;
-use crate::run::{Host, Snapshot};
+use crate::run::Host;
 use anyhow::Result;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -65,7 +65,7 @@ pub fn watch(config: &Config, from_start: bool, json: bool, stop: &AtomicBool) -
             let value = record.value().unwrap_or_default();
             match json {
                 true => raised.push(String::from_utf8_lossy(value).into_owned()),
-                false => raised.extend(serde_json::from_slice(value).map(|event| narrator.alert(&event))),
+                false => raised.extend(narrator.raised(value)),
             }
         }
         while let Some(record) = parked.follow(Duration::from_millis(5))? {

@@ -1,5 +1,6 @@
 //! Durations and times on the command line.
 
+pub use crate::lag::spoken;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// `90s`, `30m`, `2h`, `7d`, `1h30m`.
@@ -44,19 +45,6 @@ pub fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64)
 }
 
-/// A duration for people: the two greatest units, `2 h 10 min`.
-pub fn spoken(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) if seconds < 10 => format!("{:.1} s", time.as_secs_f64()),
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
-        (0, _, _) => format!("{hours} h {minutes} min"),
-        _ => format!("{days} d {hours} h"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,14 +66,5 @@ mod tests {
         assert_eq!(time("2025-11-24T17:00:00+01:00"), Ok(1_764_000_000_000));
         assert!((now() - 7_200_000 - time("2h").expect("a time")).abs() < 10_000);
         assert!(time("yesterday").is_err());
-    }
-
-    #[test]
-    fn durations_are_spoken_in_two_units() {
-        let spoken = |seconds| spoken(Duration::from_secs_f64(seconds));
-        assert_eq!(spoken(7800.0), "2 h 10 min");
-        assert_eq!(spoken(200_000.0), "2 d 7 h");
-        assert_eq!(spoken(61.0), "1 min 1 s");
-        assert_eq!(spoken(0.25), "0.2 s");
     }
 }

@@ -1,6 +1,7 @@
 //! What a type cannot say: ranges, names that must differ, files that must be there.
 
 use super::Config;
+use crate::absence::HOST;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -108,6 +109,20 @@ fn stages(config: &Config, found: &mut Found) {
     found.range("vision.tracker.overlap", vision.tracker.overlap, 0.0..=1.0);
     found.range("vision.tracker.lost_after_ms", vision.tracker.lost_after_ms, 1..=3_600_000);
     found.range("gallery.candidates", config.gallery.candidates, 1..=100);
+    let observe = &config.observe;
+    let port =
+        observe.listen.rsplit_once(':').map(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    if !observe.listen.is_empty() && port != Some(true) {
+        let message = format!("`{}` is no address; give one such as 127.0.0.1:9464", observe.listen);
+        found.add("observe.listen", message);
+    }
+    found.range("observe.lag_interval_s", observe.lag_interval_s, 0..=86_400);
+    found.range("observe.retention_alarm_h", observe.retention_alarm_h, 0.0..=87_600.0);
+    found.range("observe.away_after_s", observe.away_after_s, 1..=3600);
+    for (index, _) in config.rules.iter().enumerate().filter(|(_, rule)| rule.name == HOST) {
+        let message = format!("`{HOST}` is what the host calls itself in alerts; give the rule another name");
+        found.add(format!("rules[{index}].name"), message);
+    }
     for (key, path) in [("vision.onnxruntime", &vision.onnxruntime), ("vision.models", &vision.models)] {
         if let Some(path) = path.as_ref().filter(|path| !path.exists()) {
             found.add(key, format!("{} is not there", path.display()));

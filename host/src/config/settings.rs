@@ -22,6 +22,8 @@ pub struct Config {
     pub vision: VisionSettings,
     /// The search among the enrolled people.
     pub gallery: GallerySettings,
+    /// How the host can be watched.
+    pub observe: ObserveSettings,
     /// The rules: exactly one `matching-policy`, at most one `unknown-person`, any number of `alerting`.
     pub rules: Vec<RuleSettings>,
 }
@@ -328,6 +330,28 @@ pub struct GallerySettings {
 impl Default for GallerySettings {
     fn default() -> Self {
         Self { candidates: 5 }
+    }
+}
+
+/// `[observe]`
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ObserveSettings {
+    /// Where the host answers `/metrics`, `/health/live` and `/health/ready`: `127.0.0.1:9464`. Empty: nowhere. There is
+    /// no authentication: let it listen only where who may watch can reach it.
+    pub listen: String,
+    /// How often the host looks at what is unread, seconds; 0: never, and there is no alarm either.
+    pub lag_interval_s: u64,
+    /// With less time than this until retention deletes frames unread, the host gives alarm, hours; where frames are kept
+    /// for less than twice this, by age or by size, with less than half of what they are kept for.
+    pub retention_alarm_h: f64,
+    /// Without an answer from Kafka for this long, the host is not ready, seconds.
+    pub away_after_s: u64,
+}
+
+impl Default for ObserveSettings {
+    fn default() -> Self {
+        Self { listen: String::new(), lag_interval_s: 30, retention_alarm_h: 24.0, away_after_s: 10 }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The group's consumer: one thread that only polls, so that no slow frame gets the host thrown out of its group.
 
-use super::record::{self, Taken};
+use super::record;
 use crate::config::Config;
 use crate::frame::Frame;
 use crate::kafka::{BrokerError, Complaint, Member, Membership, Received, consumer};
@@ -25,12 +25,12 @@ pub trait Downstream: Send + Sync + 'static {
     fn close(&self, partitions: &[i32]) -> Vec<(i32, i64)>;
     /// The partitions are another's already: what is not committed is given up.
     fn abandon(&self, partitions: &[i32]);
-    /// Takes a frame in.
+    /// Takes a frame in, or an agent's word in the place of one.
     fn admit(&self, frame: Frame);
-    /// Passes over a record that is no frame.
-    fn pass(&self, partition: i32, offset: i64);
     /// Bytes of frames that the partition's lane holds; none while it has too few frames to keep the workers busy.
     fn bytes(&self, partition: i32) -> usize;
+    /// The partition is paused because its lane is full, or goes on again.
+    fn paused(&self, partition: i32, is_paused: bool);
     /// For each partition with news: the offset up to which everything is done.
     fn committable(&self) -> Vec<(i32, i64)>;
     /// These offsets are committed.
@@ -107,10 +107,7 @@ impl Intake {
                 Some(Ok(message)) => {
                     complaint.settle("frames come again");
                     let record = Received(message);
-                    match record::read(&self.topic, &record) {
-                        Taken::Frame(frame) => self.downstream.admit(frame),
-                        Taken::Refusal => self.downstream.pass(record.partition(), record.offset()),
-                    }
+                    self.downstream.admit(record::read(&self.topic, &record));
                 }
                 Some(Err(error)) if is_final(&error) => {
                     return Err(BrokerError::from_rdkafka(error, &self.brokers));
@@ -146,8 +143,10 @@ impl Intake {
             };
             if bytes >= self.lane_bytes && self.paused.insert(partition) {
                 self.consumer.pause(&only()).map_err(failed)?;
+                self.downstream.paused(partition, true);
             } else if bytes <= self.lane_bytes / 2 && self.paused.remove(&partition) {
                 self.consumer.resume(&only()).map_err(failed)?;
+                self.downstream.paused(partition, false);
             }
         }
         Ok(())

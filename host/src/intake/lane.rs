@@ -71,23 +71,18 @@ impl<F, S, R> Default for Lane<F, S, R> {
 impl<F, S, R> Lane<F, S, R> {
     /// Takes a frame in. False if the lane is closed or had this offset before.
     pub fn admit(&mut self, offset: i64, bytes: usize, frame: F) -> bool {
-        self.push(offset, bytes, Step::Waiting(frame))
-    }
-
-    /// Passes over a record with which there is nothing to do.
-    pub fn pass(&mut self, offset: i64) {
-        self.push(offset, 0, Step::Done);
-        self.finish();
-    }
-
-    fn push(&mut self, offset: i64, bytes: usize, step: Step<F, S, R>) -> bool {
-        if self.closed || self.admitted.is_some_and(|last| offset <= last) {
+        if !self.expects(offset) {
             return false;
         }
         self.admitted = Some(offset);
         self.bytes += bytes;
-        self.slots.push_back(Slot { offset, bytes, step });
+        self.slots.push_back(Slot { offset, bytes, step: Step::Waiting(frame) });
         true
+    }
+
+    /// True if a frame of this offset would be admitted.
+    pub fn expects(&self, offset: i64) -> bool {
+        !self.closed && self.admitted.is_none_or(|last| offset > last)
     }
 
     /// The offsets between the last record and this one, if there are any: their records are gone, or never were.
@@ -400,16 +395,6 @@ mod tests {
         lane.acknowledged(1);
         assert!(lane.is_empty());
         assert_eq!(lane.committable(), Some(1));
-    }
-
-    #[test]
-    fn a_record_that_is_no_frame_is_passed_over_in_its_place() {
-        let mut lane = with(&[0]);
-        lane.pass(1);
-        assert_eq!(lane.committable(), None);
-        through(&mut lane);
-        lane.acknowledged(0);
-        assert_eq!((lane.committable(), lane.is_empty()), (Some(2), true));
     }
 
     proptest! {

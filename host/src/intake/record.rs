@@ -1,9 +1,11 @@
 //! From a Kafka record to a frame. Any producer will do: every header is optional.
 
+use crate::absence::Absence;
 use crate::frame::{Frame, Position};
 use crate::kafka::Received;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Header: one run of the camera's agent.
 pub const SESSION: &str = "everyframe-session";
@@ -21,23 +23,13 @@ pub const REPLAY_OF: &str = "everyframe-replay-of";
 /// Longer ids are cut: they come from outside, and are repeated in every result.
 const MAX_ID_CHARACTERS: usize = 200;
 
-/// What a record of the frames topic is.
-pub(super) enum Taken {
-    /// A frame.
-    Frame(Frame),
-    /// The agent's word that frames are missing, and that it knows.
-    Refusal,
-}
-
-/// Reads a record of the frames topic. Headers that cannot be read count as missing.
-pub(super) fn read(topic: &Arc<str>, record: &Received<'_>) -> Taken {
-    if refused(record).is_some() {
-        return Taken::Refusal;
-    }
+/// Reads a record of the frames topic: a frame, or an agent's word that it refused some. Headers that cannot be read
+/// count as missing.
+pub(super) fn read(topic: &Arc<str>, record: &Received<'_>) -> Frame {
     let (partition, offset) = (record.partition(), record.offset());
     let position = Position { topic: topic.clone(), partition, offset };
     let stamp = stamp(record);
-    Taken::Frame(Frame {
+    Frame {
         identity: replay_of(topic, record).unwrap_or_else(|| position.clone()),
         position,
         camera: camera(record.key(), partition).into(),
@@ -47,8 +39,11 @@ pub(super) fn read(topic: &Arc<str>, record: &Received<'_>) -> Taken {
         },
         sequence: stamp.sequence.unwrap_or(offset.unsigned_abs()),
         captured_at: number(record, CAPTURED_AT).unwrap_or_else(|| record.timestamp()),
+        is_numbered: stamp.session.is_some() && stamp.sequence.is_some(),
+        taken_in_at: Instant::now(),
+        absence: refused(record).map(Absence::Refused),
         picture: record.value().unwrap_or_default().to_vec(),
-    })
+    }
 }
 
 /// What the agent stamped on a frame.

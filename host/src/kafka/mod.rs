@@ -3,6 +3,7 @@
 mod complaint;
 mod observer;
 mod producer;
+mod pulse;
 mod reach;
 mod reader;
 mod secrets;
@@ -12,6 +13,7 @@ mod transaction;
 pub use complaint::Complaint;
 pub use observer::{First, Observer, delete_before};
 pub use producer::{Delivery, Producer, Record};
+pub use pulse::Pulse;
 pub use reader::{Reader, Received, committed, watermarks};
 pub(crate) use secrets::redacted;
 pub use topics::ensure;

@@ -85,7 +85,7 @@ impl Reader {
         let consumer = reading_consumer(settings, "read_committed")?;
         let mut assignment = TopicPartitionList::new();
         for partition in partitions(&consumer, topic, &settings.brokers)? {
-            let (_, end) = consumer.fetch_watermarks(topic, partition, TIMEOUT).map_err(failed)?;
+            let (_, end) = ends_of(&consumer, topic, partition).map_err(failed)?;
             // An offset, not "end": what is written while the assignment is on its way belongs to the reader.
             assignment.add_partition_offset(topic, partition, Offset::Offset(end)).map_err(failed)?;
         }
@@ -103,7 +103,7 @@ impl Reader {
             if only.is_some_and(|only| !only.contains(&partition)) {
                 continue;
             }
-            let (low, end) = all.fetch_watermarks(topic, partition, TIMEOUT).map_err(failed)?;
+            let (low, end) = ends_of(&all, topic, partition).map_err(failed)?;
             settled(&consumer, topic, partition, end, &settings.brokers)?;
             assignment.add_partition_offset(topic, partition, Offset::Beginning).map_err(failed)?;
             if end > low {
@@ -180,9 +180,8 @@ fn settled(
 ) -> Result<(), BrokerError> {
     let since = Instant::now();
     loop {
-        let (_, stable) = consumer
-            .fetch_watermarks(topic, partition, TIMEOUT)
-            .map_err(|error| BrokerError::from_rdkafka(error, brokers))?;
+        let (_, stable) =
+            ends_of(consumer, topic, partition).map_err(|error| BrokerError::from_rdkafka(error, brokers))?;
         if stable >= end {
             return Ok(());
         }
@@ -215,12 +214,34 @@ pub fn committed(settings: &KafkaSettings, topic: &str) -> Result<BTreeMap<i32, 
     committed_by(&consumer, topic, &settings.brokers)
 }
 
-/// True while the group's coordinator is being found.
+/// The oldest offset of a partition, and the next one. A leader that has just been chosen is not known everywhere yet.
+fn ends_of(consumer: &BaseConsumer<Quiet>, topic: &str, partition: i32) -> Result<(i64, i64), KafkaError> {
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
+        match consumer.fetch_watermarks(topic, partition, TIMEOUT) {
+            Err(error) if is_moving(&error) && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(200));
+            }
+            ends => return ends,
+        }
+    }
+}
+
+/// True while a group's coordinator or a partition's leader is being found.
 fn is_moving(error: &KafkaError) -> bool {
     use rdkafka::error::RDKafkaErrorCode::{
-        CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator, WaitingForCoordinator,
+        CoordinatorLoadInProgress, CoordinatorNotAvailable, LeaderNotAvailable, NotCoordinator,
+        NotLeaderForPartition, UnknownTopicOrPartition, WaitingForCoordinator,
     };
-    let moving = [CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator, WaitingForCoordinator];
+    let moving = [
+        CoordinatorLoadInProgress,
+        CoordinatorNotAvailable,
+        NotCoordinator,
+        WaitingForCoordinator,
+        LeaderNotAvailable,
+        NotLeaderForPartition,
+        UnknownTopicOrPartition,
+    ];
     error.rdkafka_error_code().is_some_and(|code| moving.contains(&code))
 }
 
@@ -299,7 +320,7 @@ pub(super) fn ends(
     let failed = |error| BrokerError::from_rdkafka(error, brokers);
     let mut all = BTreeMap::new();
     for partition in partitions(consumer, topic, brokers)? {
-        let (low, high) = consumer.fetch_watermarks(topic, partition, TIMEOUT).map_err(failed)?;
+        let (low, high) = ends_of(consumer, topic, partition).map_err(failed)?;
         all.insert(partition, (low.max(0).unsigned_abs(), high.max(0).unsigned_abs()));
     }
     Ok(all)

@@ -2,6 +2,8 @@
 
 mod estimate;
 mod sampler;
+mod words;
 
 pub use estimate::{Backlog, Retention, time_left};
 pub use sampler::{PartitionLag, Sampler};
+pub use words::{sentence, spoken};

@@ -4,6 +4,7 @@ use super::outbox::{Batch, Outbox, Parcel};
 use super::records::Outgoing;
 use crate::config::{Config, Topics};
 use crate::kafka::{Complaint, Membership, Producer, TransactionError, Transactions};
+use crate::observe::Metrics;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -93,6 +94,7 @@ pub(super) struct Courier {
     pub(super) carrier: Carrier,
     pub(super) pace: Pace,
     pub(super) topics: Topics,
+    pub(super) metrics: Arc<Metrics>,
     pub(super) complaint: Complaint,
 }
 
@@ -135,6 +137,7 @@ impl Courier {
 
     /// Tries until it is delivered, or nobody's concern any more.
     fn deliver(&mut self, mut batch: Batch<Outgoing, Done>) {
+        let began = Instant::now();
         loop {
             batch.leave_out_others();
             if batch.parcels().is_empty() || self.desk.is_ended() {
@@ -143,15 +146,18 @@ impl Courier {
             match self.attempt(&mut batch) {
                 Ok(()) => {
                     self.complaint.settle("results are taken again");
+                    self.metrics.delivered(batch.parcels().len(), began.elapsed());
                     return batch.delivered().for_each(|done| done());
                 }
                 Err(Trouble::Again(reason)) => {
                     tracing::debug!("results are not taken: {reason}");
+                    self.metrics.aborted();
                     self.complaint.say(&format!("results are not taken: {reason}; trying again"));
                     std::thread::sleep(PAUSE);
                 }
                 Err(Trouble::Uncertain(reason)) => {
                     tracing::warn!("giving up this host's partitions, to join anew: {reason}");
+                    self.metrics.gave_up();
                     batch.give_up();
                     self.desk.gave_up.store(true, Ordering::SeqCst);
                     return self.begin_anew();

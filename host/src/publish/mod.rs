@@ -13,6 +13,7 @@ use crate::event::{JudgedBy, Timings};
 use crate::frame::Frame;
 use crate::judgement::Judgement;
 use crate::kafka::{BrokerError, Complaint, Membership, OpeningError, Producer, Transactions};
+use crate::observe::Metrics;
 use courier::{Carrier, Courier, Desk, Pace};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,6 +50,8 @@ pub enum Outcome {
     },
     /// It could not be processed: it is parked, with its bytes.
     Parked(Parked),
+    /// It is an agent's word that frames are missing: all that it causes is the host's alert.
+    Noted,
 }
 
 /// Why a frame is parked.
@@ -76,15 +79,22 @@ const PAUSE: Duration = Duration::from_millis(500);
 impl Publisher {
     /// Finds out what the broker can do, waiting for it if need be, and begins. `judged_by` is named in every result;
     /// `stop` ends the waiting.
-    pub fn start(config: &Config, judged_by: JudgedBy, stop: &AtomicBool) -> Result<Self, BrokerError> {
+    pub fn start(
+        config: &Config,
+        judged_by: JudgedBy,
+        metrics: Arc<Metrics>,
+        stop: &AtomicBool,
+    ) -> Result<Self, BrokerError> {
         let carrier = carrier(config, stop)?;
         let exactly_once = matches!(carrier, Carrier::Transactions(_));
+        metrics.delivers(exactly_once);
         let desk = Arc::new(Desk::new());
         let courier = Courier {
             desk: desk.clone(),
             carrier,
             pace: Pace::new(config),
             topics: config.topics.clone(),
+            metrics,
             complaint: Complaint::default(),
         };
         let thread = std::thread::Builder::new().name("courier".into()).spawn(move || courier.run());
@@ -111,7 +121,8 @@ impl Publisher {
             tenure: tenure.clone(),
             offset: frame.position.offset,
             records: records::records(frame, outcome, &self.judged_by),
-            urgent: matches!(outcome, Outcome::Judged { judgement, .. } if !judgement.alerts.is_empty()),
+            urgent: frame.absence.is_some()
+                || matches!(outcome, Outcome::Judged { judgement, .. } if !judgement.alerts.is_empty()),
             done,
         });
     }

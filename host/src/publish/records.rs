@@ -62,10 +62,13 @@ pub(super) fn records(frame: &Arc<Frame>, outcome: &Outcome, judged_by: &JudgedB
         value: Content::Bytes(json),
         headers: Vec::new(),
     };
+    // What the host itself has to say; its place among the host's alerts is always the first.
+    let own = frame.absence.as_ref().map(|absence| absence.alert(&frame.camera, &frame.session));
+    let own = own.map(|alert| event::alert(frame, &alert, 0));
     match outcome {
         Outcome::Judged { size, judgement, timings } => {
-            let alerts: Vec<_> =
-                judgement.alerts.iter().enumerate().map(|(n, alert)| event::alert(frame, alert, n)).collect();
+            let raised = judgement.alerts.iter().enumerate();
+            let alerts: Vec<_> = raised.map(|(n, alert)| event::alert(frame, alert, n)).chain(own).collect();
             let ids = alerts.iter().map(|alert| alert.id.clone()).collect();
             let result = event::result(frame, *size, &judgement.subjects, ids, *timings, judged_by);
             let mut records: Vec<Outgoing> =
@@ -74,7 +77,11 @@ pub(super) fn records(frame: &Arc<Frame>, outcome: &Outcome, judged_by: &JudgedB
             records.extend(judgement.state.iter().map(|change| state(frame, change)));
             records
         }
-        Outcome::Parked(parked) => vec![dead_letter(frame, parked)],
+        Outcome::Parked(parked) => {
+            let alert = own.map(|alert| event(Destination::Alerts, json(&alert)));
+            alert.into_iter().chain([dead_letter(frame, parked)]).collect()
+        }
+        Outcome::Noted => own.map(|alert| event(Destination::Alerts, json(&alert))).into_iter().collect(),
     }
 }
 

@@ -43,6 +43,7 @@ pub(super) fn look_into(stages: Arc<Stages>, tenure: Arc<Tenure>, hole: Range<i6
 
 fn record(stages: &Stages, tenure: &Arc<Tenure>, frames: Range<i64>) {
     if !frames.is_empty() {
+        stages.metrics.deleted((frames.end - frames.start).unsigned_abs());
         tracing::error!(
             partition = tenure.partition(),
             first = frames.start,

@@ -2,13 +2,16 @@
 
 use super::appearance::Appearances;
 use super::stages::{Prepared, Ready, Sight, Stages, guarded};
-use super::{deleted, restore};
+use super::{deleted, ledger, restore};
+use crate::audit::LiveLedger;
 use crate::frame::Frame;
 use crate::intake::{Downstream, Lane};
+use crate::observe::LaneState;
 use crate::publish::{Outcome, Tenure};
 use crate::rules::Memory;
 use crate::vision::Tracker;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -46,8 +49,20 @@ impl Lanes {
         Self { cells: Mutex::default(), stages, jobs: Arc::new(jobs), window, drain_timeout }
     }
 
+    /// The lanes as they are now.
+    pub fn states(&self) -> Vec<LaneState> {
+        let cells: Vec<Arc<LaneCell>> = locked(&self.cells).values().cloned().collect();
+        cells.iter().map(|cell| cell.state()).collect()
+    }
+
     fn cell(&self, partition: i32) -> Option<Arc<LaneCell>> {
         locked(&self.cells).get(&partition).cloned()
+    }
+
+    fn rebalanced(&self, change: &'static str, partitions: &[i32]) {
+        if !partitions.is_empty() {
+            self.stages.metrics.rebalanced(change);
+        }
     }
 
     fn remove(&self, partitions: &[i32]) -> Vec<Arc<LaneCell>> {
@@ -58,6 +73,7 @@ impl Lanes {
 
 impl Downstream for Lanes {
     fn open(&self, partitions: &[i32]) {
+        self.rebalanced("assigned", partitions);
         let opened: Vec<Arc<LaneCell>> = partitions
             .iter()
             .map(|partition| {
@@ -70,6 +86,7 @@ impl Downstream for Lanes {
                     passage: Mutex::default(),
                     emptied: Condvar::new(),
                     judging: Mutex::default(),
+                    is_paused: AtomicBool::new(false),
                 })
             })
             .collect();
@@ -78,6 +95,7 @@ impl Downstream for Lanes {
     }
 
     fn close(&self, partitions: &[i32]) -> Vec<(i32, i64)> {
+        self.rebalanced("revoked", partitions);
         let deadline = Instant::now() + self.drain_timeout;
         let closing = self.remove(partitions);
         closing.iter().for_each(|cell| locked(&cell.passage).lane.close());
@@ -85,6 +103,7 @@ impl Downstream for Lanes {
     }
 
     fn abandon(&self, partitions: &[i32]) {
+        self.rebalanced("lost", partitions);
         for cell in self.remove(partitions) {
             cell.tenure.end();
             locked(&cell.passage).lane.abandon();
@@ -93,24 +112,7 @@ impl Downstream for Lanes {
 
     fn admit(&self, frame: Frame) {
         if let Some(cell) = self.cell(frame.position.partition) {
-            let (offset, bytes) = (frame.position.offset, frame.picture.len());
-            let mut passage = locked(&cell.passage);
-            let hole = passage.lane.hole_before(offset);
-            let admitted = passage.lane.admit(offset, bytes + FRAME_BYTES, Arc::new(frame));
-            drop(passage);
-            if let Some(hole) = hole {
-                deleted::look_into(self.stages.clone(), cell.tenure.clone(), hole);
-            }
-            if admitted {
-                self.stages.totals.taken_in(bytes);
-                cell.dispatch();
-            }
-        }
-    }
-
-    fn pass(&self, partition: i32, offset: i64) {
-        if let Some(cell) = self.cell(partition) {
-            locked(&cell.passage).lane.pass(offset);
+            cell.admit(frame);
         }
     }
 
@@ -120,6 +122,12 @@ impl Downstream for Lanes {
             if lane.frames() < self.window / 2 { 0 } else { lane.bytes() }
         };
         self.cell(partition).map_or(0, load)
+    }
+
+    fn paused(&self, partition: i32, is_paused: bool) {
+        if let Some(cell) = self.cell(partition) {
+            cell.is_paused.store(is_paused, Ordering::Relaxed);
+        }
     }
 
     fn committable(&self) -> Vec<(i32, i64)> {
@@ -150,12 +158,14 @@ pub(super) struct LaneCell {
     emptied: Condvar,
     /// Held by whoever judges; the lane lets one do so at a time.
     judging: Mutex<Judging>,
+    is_paused: AtomicBool,
 }
 
 #[derive(Default)]
 struct Passage {
     lane: Lane<Arc<Frame>, Sight, Ready>,
     trackers: HashMap<Arc<str>, (Tracker, i64)>,
+    ledger: LiveLedger,
 }
 
 /// What judging remembers of one lane.
@@ -166,6 +176,35 @@ pub(super) struct Judging {
 }
 
 impl LaneCell {
+    fn admit(self: &Arc<Self>, mut frame: Frame) {
+        let (offset, bytes) = (frame.position.offset, frame.picture.len());
+        let mut passage = locked(&self.passage);
+        if !passage.lane.expects(offset) {
+            return;
+        }
+        ledger::note(&mut passage.ledger, &self.stages.metrics, &mut frame);
+        if frame.is_frame() {
+            self.stages.metrics.taken_in(bytes);
+        }
+        let hole = passage.lane.hole_before(offset);
+        passage.lane.admit(offset, bytes + FRAME_BYTES, Arc::new(frame));
+        drop(passage);
+        if let Some(hole) = hole {
+            deleted::look_into(self.stages.clone(), self.tenure.clone(), hole);
+        }
+        self.dispatch();
+    }
+
+    fn state(&self) -> LaneState {
+        let passage = locked(&self.passage);
+        LaneState {
+            partition: self.partition,
+            bytes: passage.lane.bytes(),
+            frames: passage.lane.frames(),
+            is_paused: self.is_paused.load(Ordering::Relaxed),
+        }
+    }
+
     /// What the rules remember is there: the frames that were seen meanwhile may be judged.
     pub fn restored(self: &Arc<Self>, memory: Memory) {
         locked(&self.judging).memory = memory;
@@ -248,8 +287,9 @@ impl LaneCell {
     }
 
     fn publish(self: &Arc<Self>, frame: &Arc<Frame>, outcome: &Outcome) {
-        let (cell, offset) = (self.clone(), frame.position.offset);
+        let (cell, offset, taken_in_at) = (self.clone(), frame.position.offset, frame.taken_in_at);
         let done = move || {
+            cell.stages.metrics.acknowledged(taken_in_at.elapsed());
             let mut passage = locked(&cell.passage);
             passage.lane.acknowledged(offset);
             if passage.lane.is_empty() {

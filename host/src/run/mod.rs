@@ -3,17 +3,16 @@
 mod appearance;
 mod deleted;
 mod lanes;
+mod ledger;
 mod restore;
 mod stages;
-mod totals;
-
-pub use totals::{Snapshot, Totals};
 
 use crate::config::Config;
 use crate::event::{JudgedBy, Part};
 use crate::gallery::{Gallery, GalleryError};
 use crate::intake::{Ended, Intake};
 use crate::kafka::BrokerError;
+use crate::observe::{Health, ObserveError, Observed, Snapshot};
 use crate::publish::Publisher;
 use crate::rules::Rules;
 use crate::vision::{Spent, Vision, VisionError, Worker};
@@ -37,6 +36,9 @@ pub enum RunError {
     /// Kafka.
     #[error(transparent)]
     Broker(#[from] BrokerError),
+    /// It cannot be watched.
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
     /// The machine has no threads left.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -49,10 +51,12 @@ pub struct Host {
     ended: Arc<AtomicBool>,
     workers: Vec<JoinHandle<Spent>>,
     lanes: Arc<Lanes>,
+    health: Arc<Health>,
 }
 
 impl Host {
-    /// Loads the models and the gallery, and starts the workers. `stop` ends [`Host::run`].
+    /// Loads the models and the gallery, and starts the workers; can be watched from the beginning. `stop` ends
+    /// [`Host::run`].
     pub fn start(
         config: &Config,
         rules: Rules,
@@ -60,13 +64,16 @@ impl Host {
         stop: Arc<AtomicBool>,
     ) -> Result<Self, RunError> {
         let config = config.clone();
+        let observed = Observed::new(&config);
+        observed.start(&config, &stop)?;
+        let Observed { metrics, health } = observed;
         let vision = Vision::load(&config.vision, cache)?;
         tracing::info!("{}", vision.models());
         let gallery = Gallery::follow(&config, &vision.models().embedder.sha256)?;
         tracing::info!(people = gallery.now().people().len(), "gallery read");
-        let publisher = Publisher::start(&config, judged_by(&vision, &rules), &stop)?;
+        let publisher = Publisher::start(&config, judged_by(&vision, &rules), metrics.clone(), &stop)?;
         let count = worker_count(&config);
-        let stages = Arc::new(Stages { gallery, rules, publisher, totals: Totals::default(), stop, config });
+        let stages = Arc::new(Stages { gallery, rules, publisher, metrics, stop, config });
         let (see, see_jobs) = crossbeam_channel::unbounded();
         let (embed, embed_jobs) = crossbeam_channel::unbounded();
         let ended = Arc::new(AtomicBool::new(false));
@@ -83,12 +90,15 @@ impl Host {
         let window = 16.max(8 * count);
         let drain = Duration::from_millis(stages.config.intake.drain_timeout_ms);
         let lanes = Arc::new(Lanes::new(stages.clone(), Jobs { see, embed }, window, drain));
-        Ok(Self { stages, ended, workers, lanes })
+        let weak = Arc::downgrade(&lanes);
+        let states = move || weak.upgrade().map(|lanes| lanes.states()).unwrap_or_default();
+        stages.metrics.partitions().ask(states);
+        Ok(Self { stages, ended, workers, lanes, health })
     }
 
     /// What it has done so far.
     pub fn totals(&self) -> Snapshot {
-        self.stages.totals.now()
+        self.stages.metrics.now()
     }
 
     /// True if a result is there exactly once; otherwise at least once.
@@ -103,6 +113,7 @@ impl Host {
         loop {
             let intake = Intake::join(&self.stages.config, self.lanes.clone())?;
             publisher.joined(intake.membership());
+            self.health.joined();
             match intake.run(stop, &|| publisher.take_gave_up())? {
                 Ended::Stopped => return Ok(()),
                 Ended::Interrupted => tracing::info!("joining the group anew"),

@@ -61,6 +61,7 @@ fn read(stages: &Stages, cells: &[Arc<LaneCell>]) -> Result<HashMap<i32, Memory>
             count += 1;
         }
     }
+    stages.metrics.restored(count, began.elapsed());
     // Only now, for what failed before this is tried again.
     cells.iter().for_each(|cell| deleted::at_the_beginning(stages, &cell.tenure, &committed, &kept));
     let milliseconds = began.elapsed().as_millis();

@@ -2,13 +2,14 @@
 
 use super::appearance::Appearances;
 use super::lanes::{Judging, forget_cameras};
-use super::totals::Totals;
+use crate::absence;
 use crate::config::Config;
 use crate::event::Timings;
 use crate::face::{Detection, Embedding, Face, Person, Track};
 use crate::frame::Frame;
 use crate::gallery::{Gallery, Index};
 use crate::laps::Laps;
+use crate::observe::Metrics;
 use crate::publish::{Outcome, Parked, Publisher};
 use crate::rules::{FrameFacts, People, Rules};
 use crate::vision::{PictureError, Seen, Tracker, Worker, quality};
@@ -23,7 +24,7 @@ pub(super) struct Stages {
     pub gallery: Gallery,
     pub rules: Rules,
     pub publisher: Publisher,
-    pub totals: Totals,
+    pub metrics: Arc<Metrics>,
     /// Set when frames are no longer taken in.
     pub stop: Arc<AtomicBool>,
 }
@@ -101,7 +102,7 @@ fn first_track_id(frame: &Frame) -> u64 {
 /// Added to a face's index: the id of a track that began because the old one jumped to another person.
 const JUMPED: u64 = 1 << 15;
 
-/// Decodes and detects.
+/// Decodes and detects; what is no frame only goes the way of one, to be published in its place.
 pub(super) fn see(worker: &mut Worker, frame: Arc<Frame>) -> Sight {
     let seen = guarded(|| worker.detect(&frame.picture).map_err(|error| parked(&error)));
     Sight { frame, seen }
@@ -124,11 +125,24 @@ impl Stages {
 
     /// Searches the gallery and asks the rules; frames of one lane come in order.
     pub fn judge(&self, ready: Ready, judging: &mut Judging) -> Outcome {
+        if ready.frame.absence.is_some() {
+            self.metrics.alert(absence::SEVERITY);
+        }
+        if !ready.frame.is_frame() {
+            return Outcome::Noted;
+        }
         let judged = ready
             .prepared
             .and_then(|prepared| guarded(|| self.judge_prepared(&ready.frame, prepared, judging)));
         let outcome = judged.unwrap_or_else(Outcome::Parked);
-        self.totals.count(&outcome);
+        match &outcome {
+            Outcome::Judged { judgement, timings, .. } => self.metrics.judged(judgement, timings),
+            Outcome::Parked(Parked { stage, reason, message }) => {
+                self.metrics.parked(stage, reason);
+                tracing::warn!(reason, stage, "frame parked: {message}");
+            }
+            Outcome::Noted => {}
+        }
         outcome
     }
 

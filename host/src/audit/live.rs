@@ -1,0 +1,211 @@
+//! The ledger of one lane, kept while its frames come: what is not there is noticed at the first frame after it. Pure.
+//!
+//! It remembers a few kilobytes for each of the last cameras, and nothing over the end of a lane: what is missing where
+//! a partition changed hands is found by the account from the topics alone.
+
+use super::Ranges;
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+/// How many cameras are remembered: keys come from outside, and must not fill the memory.
+const CAMERAS: usize = 1000;
+/// How many sessions of a camera: an agent has one at a time, and one more while an old spool empties.
+const SESSIONS: usize = 8;
+/// How many ranges of a session. Beyond it the oldest gap is forgotten: what still comes for it counts as repeated.
+const RANGES: usize = 32;
+
+/// What a frame's number says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Noted {
+    /// It is the next one, or the first one known of its session.
+    InOrder,
+    /// It came after a higher one.
+    Late,
+    /// It was there before.
+    Repeated,
+    /// It came after a jump over these, which nobody refused.
+    After(Vec<RangeInclusive<u64>>),
+}
+
+/// The sessions of the cameras of one partition, whose frames come in the order of their offsets.
+#[derive(Debug, Default)]
+pub struct LiveLedger {
+    cameras: HashMap<Arc<str>, Camera>,
+    /// Grows with every record: tells which camera was heard of last.
+    clock: u64,
+}
+
+#[derive(Debug, Default)]
+struct Camera {
+    /// The one heard of last at the end.
+    sessions: Vec<Session>,
+    heard: u64,
+}
+
+#[derive(Debug)]
+struct Session {
+    name: Arc<str>,
+    seen: Ranges,
+    refused: Ranges,
+}
+
+impl LiveLedger {
+    /// A frame that an agent numbered.
+    pub fn frame(&mut self, camera: &Arc<str>, session: &Arc<str>, number: u64) -> Noted {
+        let session = self.session(camera, session);
+        let number = number.min(u64::MAX - 1);
+        let highest = session.seen.last();
+        let is_new = session.seen.insert(number);
+        let noted = match highest {
+            _ if !is_new => Noted::Repeated,
+            Some(highest) if number < highest => Noted::Late,
+            Some(highest) if number > highest + 1 => {
+                let mut jumped = Ranges::default();
+                jumped.insert_all(highest + 1..=number - 1);
+                let missing = jumped.without(&session.refused);
+                match missing.is_empty() {
+                    true => Noted::InOrder,
+                    false => Noted::After(missing.into_iter().map(|gap| gap.start..=gap.end - 1).collect()),
+                }
+            }
+            _ => Noted::InOrder,
+        };
+        while session.seen.len() > RANGES {
+            session.seen.fill_first_gap();
+        }
+        noted
+    }
+
+    /// The agent refused these; tells how many of them were neither there nor refused before.
+    pub fn refused(&mut self, camera: &Arc<str>, session: &Arc<str>, numbers: RangeInclusive<u64>) -> u64 {
+        let session = self.session(camera, session);
+        let mut known = session.refused.clone();
+        known.insert_all(numbers.clone());
+        let news = known.without(&session.refused);
+        let mut new = Ranges::default();
+        news.into_iter().for_each(|range| new.insert_all(range.start..=range.end - 1));
+        let count = new.without(&session.seen).into_iter().map(|range| range.end - range.start).sum();
+        session.refused = known;
+        while session.refused.len() > RANGES {
+            session.refused.remove_first();
+        }
+        count
+    }
+
+    fn session(&mut self, camera: &Arc<str>, name: &Arc<str>) -> &mut Session {
+        if !self.cameras.contains_key(camera) && self.cameras.len() >= CAMERAS {
+            self.forget_half();
+        }
+        self.clock += 1;
+        let camera = self.cameras.entry(camera.clone()).or_default();
+        camera.heard = self.clock;
+        let sessions = &mut camera.sessions;
+        let session = match sessions.iter().rposition(|session| session.name == *name) {
+            Some(at) if at + 1 == sessions.len() => None,
+            Some(at) => Some(sessions.remove(at)),
+            None => {
+                if sessions.len() >= SESSIONS {
+                    sessions.remove(0);
+                }
+                Some(Session { name: name.clone(), seen: Ranges::default(), refused: Ranges::default() })
+            }
+        };
+        sessions.extend(session);
+        let last = sessions.len() - 1;
+        &mut sessions[last]
+    }
+
+    fn forget_half(&mut self) {
+        let mut heard: Vec<u64> = self.cameras.values().map(|camera| camera.heard).collect();
+        let median = *heard.select_nth_unstable(CAMERAS / 2).1;
+        self.cameras.retain(|_, camera| camera.heard > median);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn frame(ledger: &mut LiveLedger, session: &str, number: u64) -> Noted {
+        ledger.frame(&"gate".into(), &session.into(), number)
+    }
+
+    fn refused(ledger: &mut LiveLedger, numbers: RangeInclusive<u64>) -> u64 {
+        ledger.refused(&"gate".into(), &"a".into(), numbers)
+    }
+
+    #[test]
+    fn a_jump_is_noticed_at_the_first_frame_after_it_and_a_new_session_is_none() {
+        let mut ledger = LiveLedger::default();
+        let noted = [0, 1, 4, 5].map(|number| frame(&mut ledger, "a", number));
+        assert_eq!(noted, [Noted::InOrder, Noted::InOrder, Noted::After(vec![2..=3]), Noted::InOrder]);
+        assert_eq!(frame(&mut ledger, "b", 70), Noted::InOrder);
+        assert_eq!(frame(&mut ledger, "a", 7), Noted::After(vec![6..=6]), "the old one goes on");
+    }
+
+    #[test]
+    fn late_and_repeated_numbers_are_told_apart() {
+        let mut ledger = LiveLedger::default();
+        let noted = [5, 9, 7, 7, 3, 9].map(|number| frame(&mut ledger, "a", number));
+        let expected = [Noted::Late, Noted::Repeated, Noted::Late, Noted::Repeated];
+        assert_eq!(noted[2..], expected);
+    }
+
+    #[test]
+    fn what_the_agent_refused_is_not_missing_and_counts_once() {
+        let mut ledger = LiveLedger::default();
+        frame(&mut ledger, "a", 0);
+        assert_eq!(refused(&mut ledger, 2..=4), 3);
+        assert_eq!(refused(&mut ledger, 0..=5), 2, "0 is there, 2 to 4 were refused");
+        assert_eq!(frame(&mut ledger, "a", 8), Noted::After(vec![6..=7]));
+        assert_eq!(refused(&mut ledger, 9..=9), 1);
+        assert_eq!(frame(&mut ledger, "a", 10), Noted::InOrder);
+    }
+
+    #[test]
+    fn the_greatest_numbers_do_no_harm() {
+        let mut ledger = LiveLedger::default();
+        frame(&mut ledger, "a", 0);
+        assert_eq!(frame(&mut ledger, "a", u64::MAX), Noted::After(vec![1..=u64::MAX - 2]));
+        assert_eq!(frame(&mut ledger, "a", u64::MAX), Noted::Repeated);
+        refused(&mut ledger, 0..=u64::MAX);
+    }
+
+    #[test]
+    fn memory_is_bounded_whatever_comes() {
+        let mut ledger = LiveLedger::default();
+        for number in 0..5000u64 {
+            let name: Arc<str> = number.to_string().into();
+            ledger.frame(&name, &name, 0);
+            ledger.frame(&"gate".into(), &name, number);
+            ledger.frame(&"gate".into(), &"odd".into(), 2 * number);
+            ledger.refused(&"gate".into(), &"odd".into(), 2 * number + 1..=2 * number + 1);
+        }
+        assert!(ledger.cameras.len() <= CAMERAS);
+        let gate = &ledger.cameras["gate"];
+        assert!(gate.sessions.len() <= SESSIONS);
+        assert!(gate.sessions.iter().all(|of| of.seen.len() <= RANGES && of.refused.len() <= RANGES));
+    }
+
+    proptest! {
+        /// Every number is seen, noticed as missing, or before the first.
+        #[test]
+        fn gaps_less_late_frames_are_what_is_not_there(numbers in proptest::collection::vec(0u64..40, 1..60)) {
+            let mut ledger = LiveLedger::default();
+            let (mut missing, mut late) = (0, 0);
+            let first = numbers[0];
+            for number in &numbers {
+                match frame(&mut ledger, "a", *number) {
+                    Noted::After(ranges) => missing += ranges.iter().map(|r| r.end() - r.start() + 1).sum::<u64>(),
+                    Noted::Late if *number > first => late += 1,
+                    _ => {}
+                }
+            }
+            let there: std::collections::BTreeSet<u64> = numbers.iter().copied().filter(|n| *n >= first).collect();
+            let last = *there.last().unwrap();
+            prop_assert_eq!(missing - late, last - first + 1 - there.len() as u64);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Counters by camera. Told of what is rare; the names come from outside, so that their number is bounded.
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+/// So many cameras have counters of their own.
+const NAMED: usize = 1000;
+/// The others have these together.
+const OTHER: &str = "other";
+
+type PerCamera = Family<[(&'static str, String); 1], Counter>;
+
+/// The ledger's counters.
+#[derive(Debug, Default)]
+pub struct Cameras {
+    named: Mutex<HashSet<String>>,
+    missing: PerCamera,
+    late: PerCamera,
+    repeated: PerCamera,
+    refused: PerCamera,
+}
+
+/// What a frame of the ledger can be.
+#[derive(Debug, Clone, Copy)]
+pub enum Column {
+    /// Jumped over, and nobody said why.
+    Missing,
+    /// Came after a higher number.
+    Late,
+    /// Was there before.
+    Repeated,
+    /// Refused by the agent.
+    Refused,
+}
+
+impl Cameras {
+    pub fn register(&self, registry: &mut Registry) {
+        for (name, help, family) in [
+            ("missing", "Numbers jumped over, without those that the agent refused", &self.missing),
+            ("late", "Frames that came after a higher number of their session", &self.late),
+            ("repeated", "Frames whose number was there before", &self.repeated),
+            ("refused", "Frames that the agent said it had to refuse", &self.refused),
+        ] {
+            registry.register(format!("everyframe_ledger_{name}_frames"), help, family.clone());
+        }
+    }
+
+    pub fn count(&self, column: Column, camera: &str, frames: u64) {
+        let family = match column {
+            Column::Missing => &self.missing,
+            Column::Late => &self.late,
+            Column::Repeated => &self.repeated,
+            Column::Refused => &self.refused,
+        };
+        family.get_or_create(&[("camera", self.label(camera))]).inc_by(frames);
+    }
+
+    fn label(&self, camera: &str) -> String {
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_name = named.contains(camera) || named.len() < NAMED && named.insert(camera.to_owned());
+        if has_name { camera.to_owned() } else { OTHER.to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cameras_beyond_the_bound_are_counted_together() {
+        let cameras = Cameras::default();
+        for number in 0..NAMED + 5 {
+            cameras.count(Column::Late, &number.to_string(), 2);
+        }
+        cameras.count(Column::Late, "7", 1);
+        let of =
+            |camera: &str| cameras.late.get(&[("camera", camera.to_owned())]).map(|counter| counter.get());
+        assert_eq!((of("7"), of("999"), of("1000"), of(OTHER)), (Some(3), Some(2), None, Some(10)));
+    }
+}

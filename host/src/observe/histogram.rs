@@ -1,0 +1,120 @@
+//! How often a value was how great. Without locks: it is told of every frame.
+
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::{MetricType, TypedMetric};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// What a histogram counts in, and where its buckets end.
+#[derive(Debug, Clone, Copy)]
+pub struct Scale {
+    /// Of the values told, how many are one of the values shown.
+    unit: f64,
+    /// Values told, ascending.
+    bounds: &'static [u64],
+}
+
+const MS: u64 = 1_000_000;
+
+/// CPU time of one stage of one frame.
+pub const STAGE: Scale = Scale {
+    unit: 1e9,
+    bounds: &[
+        MS / 10,
+        MS / 4,
+        MS / 2,
+        MS,
+        2 * MS,
+        4 * MS,
+        8 * MS,
+        16 * MS,
+        32 * MS,
+        64 * MS,
+        128 * MS,
+        256 * MS,
+        1024 * MS,
+    ],
+};
+
+/// Time that somebody waits.
+pub const DELAY: Scale = Scale {
+    unit: 1e9,
+    bounds: &[
+        5 * MS,
+        10 * MS,
+        25 * MS,
+        50 * MS,
+        100 * MS,
+        250 * MS,
+        500 * MS,
+        1000 * MS,
+        2500 * MS,
+        5000 * MS,
+        10_000 * MS,
+        30_000 * MS,
+        120_000 * MS,
+    ],
+};
+
+/// Frames.
+pub const FRAMES: Scale = Scale { unit: 1.0, bounds: &[1, 2, 5, 10, 20, 50, 100, 200, 500, 1000] };
+
+/// Buckets, all values added up, and their number.
+#[derive(Clone)]
+pub struct Histogram(Arc<Inner>);
+
+struct Inner {
+    scale: Scale,
+    /// One more than there are bounds.
+    counts: Vec<AtomicU64>,
+    sum: AtomicU64,
+}
+
+impl Histogram {
+    pub fn new(scale: Scale) -> Self {
+        let counts = std::iter::repeat_with(AtomicU64::default).take(scale.bounds.len() + 1).collect();
+        Self(Arc::new(Inner { scale, counts, sum: AtomicU64::default() }))
+    }
+
+    pub fn observe(&self, value: u64) {
+        let bucket = self.0.scale.bounds.partition_point(|bound| *bound < value);
+        self.0.counts[bucket].fetch_add(1, Ordering::Relaxed);
+        self.0.sum.fetch_add(value, Ordering::Relaxed);
+    }
+
+    pub fn observe_time(&self, time: Duration) {
+        self.observe(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    /// All values added up, as they are shown.
+    pub fn sum(&self) -> f64 {
+        self.0.sum.load(Ordering::Relaxed) as f64 / self.0.scale.unit
+    }
+}
+
+impl fmt::Debug for Histogram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Histogram").field("sum", &self.sum()).finish_non_exhaustive()
+    }
+}
+
+impl TypedMetric for Histogram {
+    const TYPE: MetricType = MetricType::Histogram;
+}
+
+impl EncodeMetric for Histogram {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), fmt::Error> {
+        let Inner { scale, counts, .. } = &*self.0;
+        let shown = scale.bounds.iter().map(|bound| *bound as f64 / scale.unit);
+        let counts = counts.iter().map(|count| count.load(Ordering::Relaxed));
+        let buckets: Vec<(f64, u64)> = shown.chain([f64::INFINITY]).zip(counts).collect();
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        encoder.encode_histogram::<NoLabelSet>(self.sum(), count, &buckets, None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        Self::TYPE
+    }
+}

@@ -1,0 +1,49 @@
+//! Lines that one producer gone wrong could write for every frame.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// So many lines in a period; the others are counted.
+const LINES: u32 = 20;
+const PERIOD: Duration = Duration::from_secs(10);
+
+/// Lets some lines through.
+#[derive(Debug, Default)]
+pub struct Throttle(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    since: Option<Instant>,
+    said: u32,
+    kept_back: u64,
+}
+
+impl Throttle {
+    /// None if the line is to be kept back; else how many were kept back since the last that was not.
+    pub fn may(&self, now: Instant) -> Option<u64> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.since.is_none_or(|since| now.saturating_duration_since(since) >= PERIOD) {
+            (state.since, state.said) = (Some(now), 0);
+        }
+        if state.said >= LINES {
+            state.kept_back += 1;
+            return None;
+        }
+        state.said += 1;
+        Some(std::mem::take(&mut state.kept_back))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_back_is_counted() {
+        let (throttle, now) = (Throttle::default(), Instant::now());
+        let said = (0..50).filter_map(|_| throttle.may(now)).count();
+        assert_eq!(said, LINES as usize);
+        assert_eq!(throttle.may(now + PERIOD), Some(30));
+        assert_eq!(throttle.may(now + PERIOD), Some(0));
+    }
+}
