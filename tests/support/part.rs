@@ -68,6 +68,24 @@ impl Part {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Waits until it has said this on standard error.
+    pub fn wait_for_word(&mut self, word: &str) {
+        self.wait_for_words(word, 1);
+    }
+
+    /// Waits until it has said this so many times.
+    pub fn wait_for_words(&mut self, word: &str, times: usize) {
+        wait_for(&format!("\"{word}\" of {}, time {times}", self.name), || {
+            assert!(self.is_running(), "{} ended early: {}", self.name, self.err());
+            (self.said(word) >= times).then_some(())
+        });
+    }
+
+    /// How many times it has said this on standard error.
+    pub fn said(&self, word: &str) -> usize {
+        self.err().matches(word).count()
+    }
+
     /// Waits for its end.
     pub fn end(mut self) -> Ended {
         let what = format!("the end of {}", self.name);
