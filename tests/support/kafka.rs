@@ -11,7 +11,7 @@ use rdkafka::{ClientConfig, ClientContext, Message as _, Offset, TopicPartitionL
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A record for the frames topic.
 #[derive(Debug, Clone, Default)]
@@ -273,6 +273,9 @@ pub(crate) struct Follower {
     pub(crate) records: Vec<Record>,
 }
 
+/// How long nothing may be heard of records that are there.
+const SILENCE: Duration = Duration::from_secs(2);
+
 impl Follower {
     /// Waits for the topic to be there.
     pub(crate) fn new(brokers: &str, topic: &str) -> Self {
@@ -313,10 +316,12 @@ impl Follower {
                 ends.insert(*partition, (end, false));
             }
         }
+        let mut heard_at = Instant::now();
         wait_for("records that are there", || {
             while !ends.is_empty()
                 && let Some(message) = self.consumer.poll(Duration::from_millis(100))
             {
+                heard_at = Instant::now();
                 match message {
                     Ok(message) => {
                         let (partition, next) = (message.partition(), message.offset() + 1);
@@ -328,20 +333,27 @@ impl Follower {
                     Err(_) => {}
                 }
             }
+            // A seek that failed brings no news.
+            if heard_at.elapsed() > SILENCE {
+                heard_at = Instant::now();
+                for (partition, (_, again)) in &mut ends {
+                    *again = self.seek(*partition);
+                }
+            }
             ends.is_empty().then_some(())
         });
+    }
+
+    fn seek(&self, partition: i32) -> bool {
+        let next = Offset::Offset(self.next[&partition]);
+        self.consumer.seek(&self.topic, partition, next, Duration::from_secs(5)).is_ok()
     }
 
     /// The last offsets may hold no records but the end of a transaction. This news of an end may be old, so the rest
     /// is read again: the news that comes then is new.
     fn came_to_an_end(&mut self, partition: i32, ends: &mut BTreeMap<i32, (i64, bool)>) {
-        let next = self.next[&partition];
         match ends.get_mut(&partition) {
-            Some((_, again @ false)) => {
-                let sought =
-                    self.consumer.seek(&self.topic, partition, Offset::Offset(next), Duration::from_secs(5));
-                *again = sought.is_ok();
-            }
+            Some((_, again @ false)) => *again = self.seek(partition),
             Some((end, true)) => {
                 self.next.insert(partition, *end);
                 ends.remove(&partition);

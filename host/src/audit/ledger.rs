@@ -1,9 +1,9 @@
 //! The ledger: for each camera, which frames there are and what became of them. Pure.
 
-use super::NAMED;
 use super::offsets::{Offsets, Times};
 use super::report::{CameraCount, Named, Report, range};
 use super::sequences::{Numbers, Sequences};
+use super::{NAMED, Ranges};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
 
@@ -16,7 +16,7 @@ pub struct Ledger {
     partitions: HashMap<i32, Partition>,
     cameras: HashMap<String, Camera>,
     replayed: BTreeMap<(i32, u64), Replayed>,
-    deleted: Vec<(i32, u64, u64)>,
+    deleted: BTreeMap<i32, Ranges>,
     /// Since when frames are looked at, if not from the oldest on: what came before may be known only in part.
     in_part: bool,
     missing_ranges: Budget,
@@ -146,7 +146,7 @@ impl Ledger {
     /// Retention deleted these before the group came to them.
     pub fn deleted(&mut self, partition: i32, offsets: std::ops::Range<u64>) {
         if !offsets.is_empty() {
-            self.deleted.push((partition, offsets.start, offsets.end - 1));
+            self.deleted.entry(partition).or_default().insert_all(offsets.start..=offsets.end - 1);
         }
     }
 
@@ -193,13 +193,14 @@ impl Ledger {
         for ((partition, offset), replayed) in std::mem::take(&mut self.replayed) {
             self.settle(partition, offset, &replayed);
         }
+        let deleted = self.deleted.iter().flat_map(|(partition, ranges)| {
+            let whole = ranges.without(&Ranges::default()).into_iter();
+            whole.map(move |numbers| (partition, numbers))
+        });
+        let deleted: Vec<_> = deleted.collect();
         let mut report = Report {
-            deleted: self
-                .deleted
-                .iter()
-                .map(|(partition, first, last)| range(partition, *first, *last))
-                .collect(),
-            deleted_frames: self.deleted.iter().map(|(_, first, last)| last - first + 1).sum(),
+            deleted: deleted.iter().map(|(partition, of)| range(partition, of.start, of.end - 1)).collect(),
+            deleted_frames: deleted.iter().map(|(_, of)| of.end - of.start).sum(),
             ..Report::default()
         };
         let mut cameras: Vec<(String, Camera)> = self.cameras.into_iter().collect();

@@ -3,7 +3,7 @@
 
 use crate::frame::Position;
 use crate::kafka::Received;
-use crate::publish::{OFFSET, PARTITION};
+use crate::publish::{DELETED, OFFSET, PARTITION};
 use std::collections::BTreeMap;
 
 /// Header of a mark: `replayed` or `dropped`. A record with it is no letter, and has no value.
@@ -76,6 +76,15 @@ pub enum Letter {
     Parked(Place),
     /// An operator's mark.
     Mark(Mark),
+    /// A host's word that retention deleted these frames before it came to them.
+    Deleted {
+        /// The partition of the frames topic.
+        partition: i32,
+        /// The first offset.
+        first: u64,
+        /// The last offset.
+        last: u64,
+    },
     /// Nothing of ours.
     Other,
 }
@@ -96,6 +105,9 @@ pub struct Mark {
 impl Letter {
     /// Reads a record of the dead-letters topic.
     pub fn read(record: &Received<'_>) -> Self {
+        if let Some(deleted) = deleted(record) {
+            return deleted;
+        }
         let frame = (record.header(PARTITION).and_then(|text| text.parse().ok()))
             .zip(record.header(OFFSET).and_then(|text| text.parse().ok()))
             .map(|(partition, offset)| Place { partition, offset });
@@ -110,6 +122,13 @@ impl Letter {
             (None, _) => Self::Other,
         }
     }
+}
+
+fn deleted(record: &Received<'_>) -> Option<Letter> {
+    let (first, last) = record.header(DELETED)?.split_once('-')?;
+    let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+    let partition = record.header(PARTITION)?.parse().ok()?;
+    (first <= last).then_some(Letter::Deleted { partition, first, last })
 }
 
 /// The letters that are marked, and the last mark of each.

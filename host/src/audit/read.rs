@@ -58,6 +58,9 @@ pub fn audit(config: &Config, since: Option<i64>) -> std::result::Result<Report,
                     ledger.dead_letter(mark.frame.partition, mark.frame.offset);
                 }
             }
+            Letter::Deleted { partition, first, last } => {
+                ledger.deleted(partition, first..last.saturating_add(1))
+            }
             Letter::Other => {}
         }
     }

@@ -268,6 +268,7 @@ fn tidy(config: &Config) -> Result<u64> {
         let may_go = match Letter::read(&record) {
             Letter::Parked(_) => fates.of(place).is_some(),
             Letter::Mark(mark) => mark.at < needed_from,
+            Letter::Deleted { .. } => false,
             Letter::Other => true,
         };
         if may_go {

@@ -69,11 +69,21 @@ pub fn watch(config: &Config, from_start: bool, json: bool, stop: &AtomicBool) -
             }
         }
         while let Some(record) = parked.follow(Duration::from_millis(5))? {
-            // An operator's mark is no news.
-            if !json && matches!(Letter::read(&record), Letter::Parked(_)) {
-                let camera = crate::intake::camera(record.key(), record.partition());
-                let header = |name| record.header(name).unwrap_or("?");
-                lines.push(narrator.parked(&camera, header(REASON), header(MESSAGE)));
+            if json {
+                continue;
+            }
+            match Letter::read(&record) {
+                Letter::Parked(_) => {
+                    let camera = crate::intake::camera(record.key(), record.partition());
+                    let header = |name| record.header(name).unwrap_or("?");
+                    lines.push(narrator.parked(&camera, header(REASON), header(MESSAGE)));
+                }
+                Letter::Deleted { partition, first, last } => lines.push(format!(
+                    "{} frames of partition {partition} were deleted unread by retention: {first}-{last}",
+                    last - first + 1
+                )),
+                // An operator's mark is no news.
+                Letter::Mark(_) | Letter::Other => {}
             }
         }
         if !json && last_summary.elapsed() >= SUMMARY {

@@ -90,6 +90,12 @@ impl<F, S, R> Lane<F, S, R> {
         true
     }
 
+    /// The offsets between the last record and this one, if there are any: their records are gone, or never were.
+    pub fn hole_before(&self, offset: i64) -> Option<std::ops::Range<i64>> {
+        let expected = self.admitted? + 1;
+        (expected < offset).then_some(expected..offset)
+    }
+
     /// Bytes of the frames that the lane holds.
     pub fn bytes(&self) -> usize {
         self.bytes
@@ -331,6 +337,13 @@ mod tests {
         assert!(!lane.admit(4, 10, 4));
         assert!(!lane.admit(1, 10, 1));
         assert!(lane.admit(7, 10, 7));
+    }
+
+    #[test]
+    fn a_hole_between_two_records_is_noticed() {
+        let lane = with(&[3, 4]);
+        assert_eq!((lane.hole_before(5), lane.hole_before(8)), (None, Some(5..8)));
+        assert_eq!(with(&[]).hole_before(8), None, "where a lane begins is the group's to say");
     }
 
     #[test]

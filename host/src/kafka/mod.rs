@@ -77,6 +77,23 @@ pub enum BrokerError {
     /// A topic is not there.
     #[error("topic `{0}` does not exist; create it, or give it another name in [topics]")]
     NoTopic(String),
+    /// A topic has fewer partitions than it must have.
+    #[error(
+        "topic `{topic}` has {found} partitions and the frames topic {frames}: it needs as many; add them (kafka-topics --alter --partitions {frames}), or give it another name in [topics]"
+    )]
+    TooFewPartitions {
+        /// Its name.
+        topic: String,
+        /// Its partitions.
+        found: usize,
+        /// Those of the frames topic.
+        frames: usize,
+    },
+    /// Another process took this one's place in the group.
+    #[error(
+        "another host has this one's name in the group ([kafka] instance) and took its place: {0}; give each host a name of its own"
+    )]
+    Fenced(String),
     /// A topic could not be created.
     #[error("cannot create topic `{topic}`: {reason}")]
     NotCreated {
@@ -135,6 +152,7 @@ impl BrokerError {
                     Code::Authentication | Code::SaslAuthenticationFailed => {
                         Self::Authentication { brokers, reason }
                     }
+                    Code::FencedInstanceId => Self::Fenced(reason),
                     Code::SSL => Self::Tls { brokers, reason },
                     Code::TopicAuthorizationFailed
                     | Code::GroupAuthorizationFailed

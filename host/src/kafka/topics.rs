@@ -7,6 +7,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// How far one broker may be behind another that has created a topic: after that, the topic is not there.
@@ -64,22 +65,40 @@ pub async fn ensure(config: &Config) -> Result<(), BrokerError> {
     // listed, because a broker may create one that is asked for by name.
     let metadata = metadata(&asking, None, &settings.brokers)
         .map_err(|error| asking.client().context().explain(error))?;
-    let there: Vec<&str> = metadata.topics().iter().map(|topic| topic.name()).collect();
-    let missing = |topic: &Topic| !there.contains(&topic.name.as_str());
-    let topics: Vec<Topic> = topics(config).into_iter().filter(missing).collect();
+    let there: BTreeMap<&str, usize> =
+        metadata.topics().iter().map(|topic| (topic.name(), topic.partitions().len())).collect();
+    let (frames, state) = (&config.topics.frames, &config.topics.state);
+    let mut topics = topics(config);
+    if let Some(count) = there.get(frames.as_str()).copied() {
+        // What rules keep about a partition's cameras goes into the partition of that number.
+        if let Some(found) = there.get(state.as_str()).copied().filter(|found| *found < count) {
+            return Err(BrokerError::TooFewPartitions { topic: state.clone(), found, frames: count });
+        }
+        let count = i32::try_from(count).unwrap_or(i32::MAX);
+        topics.iter_mut().filter(|topic| topic.name == *state).for_each(|topic| topic.partitions = count);
+    }
+    topics.retain(|topic| !there.contains_key(topic.name.as_str()));
     if topics.is_empty() {
         return Ok(());
     }
     let admin: AdminClient<DefaultClientContext> = producer(settings, &[]).create().map_err(failed)?;
     // A dead letter is a frame with headers: what fits as a frame must fit as a dead letter.
     let max = (MAX_RECORD_BYTES).to_string();
-    let kept: Vec<[(&str, String); 2]> = topics
+    let kept: Vec<Vec<(&str, String)>> = topics
         .iter()
         .map(|topic| match topic.kept {
             Kept::For { hours, bytes } => {
-                [("retention.ms", (hours * 3_600_000).to_string()), ("retention.bytes", bytes.to_string())]
+                vec![
+                    ("retention.ms", (hours * 3_600_000).to_string()),
+                    ("retention.bytes", bytes.to_string()),
+                ]
             }
-            Kept::LastOfKey => [("cleanup.policy", "compact".into()), ("retention.ms", "-1".into())],
+            // What rules kept an hour ago is wanted where frames are done again: see `run::restore`.
+            Kept::LastOfKey => vec![
+                ("cleanup.policy", "compact".into()),
+                ("retention.ms", "-1".into()),
+                ("min.compaction.lag.ms", "3600000".into()),
+            ],
         })
         .collect();
     let new: Vec<NewTopic<'_>> = topics

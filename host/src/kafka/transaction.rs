@@ -12,6 +12,9 @@ use std::time::Duration;
 /// How long the first answer of the transaction coordinator may take: one that has just been elected loads its log.
 const OPENING: Duration = Duration::from_secs(10);
 
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// Who we are in our group, and in which of its generations. Offsets offered under another one are refused: that is
 /// what keeps a host that comes back from the dead from writing.
 pub struct Member(pub(crate) ConsumerGroupMetadata);
@@ -82,52 +85,51 @@ impl Transactions {
     }
 
     /// One transaction: what `send` sends, and the offsets of `topic` that `offer` offers. If it offers none, the
-    /// transaction is aborted. Waits as long as it takes, unless `give_up` says that it should not.
+    /// transaction is aborted. Waits as long as it takes: `go_on` is asked before each further attempt.
     pub fn transact(
         &self,
         send: impl FnOnce(),
         topic: &str,
         offer: impl FnOnce() -> Option<(Member, Vec<(i32, i64)>)>,
-        give_up: &dyn Fn() -> bool,
+        go_on: &dyn Fn() -> bool,
     ) -> Result<(), TransactionError> {
         let producer = &self.producer.inner;
-        self.step(give_up, || producer.begin_transaction())?;
+        self.step(go_on, || producer.begin_transaction())?;
         send();
         let Some((member, offsets)) = offer() else {
-            return Err(self.abort("the partitions are changing hands".into(), give_up));
+            return Err(self.abort("the partitions are changing hands".into(), go_on));
         };
         let mut list = TopicPartitionList::new();
         for (partition, offset) in offsets {
             if let Err(error) = list.add_partition_offset(topic, partition, Offset::Offset(offset)) {
-                return Err(self.abort(error.to_string(), give_up));
+                return Err(self.abort(error.to_string(), go_on));
             }
         }
-        self.step(give_up, || producer.send_offsets_to_transaction(&list, &member.0, OPENING))?;
-        self.step(give_up, || producer.commit_transaction(Duration::from_secs(1)))
+        self.step(go_on, || producer.send_offsets_to_transaction(&list, &member.0, OPENING))?;
+        self.step(go_on, || producer.commit_transaction(Duration::from_secs(1)))
     }
 
     /// Does it again for as long as that may help.
     fn step(
         &self,
-        give_up: &dyn Fn() -> bool,
+        go_on: &dyn Fn() -> bool,
         attempt: impl Fn() -> Result<(), KafkaError>,
     ) -> Result<(), TransactionError> {
         loop {
             match attempt() {
                 Ok(()) => return Ok(()),
-                Err(error) if give_up() => return Err(TransactionError::Fatal(error.to_string())),
-                Err(error) if is_retriable(&error) => {}
+                Err(error) if is_retriable(&error) && go_on() => std::thread::sleep(PAUSE),
                 Err(error) if is_fatal(&error) => return Err(TransactionError::Fatal(error.to_string())),
-                Err(error) => return Err(self.abort(error.to_string(), give_up)),
+                Err(error) => return Err(self.abort(error.to_string(), go_on)),
             }
         }
     }
 
-    fn abort(&self, reason: String, give_up: &dyn Fn() -> bool) -> TransactionError {
+    fn abort(&self, reason: String, go_on: &dyn Fn() -> bool) -> TransactionError {
         loop {
             match self.producer.inner.abort_transaction(Duration::from_secs(1)) {
                 Ok(()) => return TransactionError::Aborted(reason),
-                Err(error) if is_retriable(&error) && !give_up() => {}
+                Err(error) if is_retriable(&error) && go_on() => std::thread::sleep(PAUSE),
                 Err(error) => return TransactionError::Fatal(format!("{reason}; {error}")),
             }
         }
@@ -146,7 +148,10 @@ fn is_retriable(error: &KafkaError) -> bool {
 }
 
 fn is_fatal(error: &KafkaError) -> bool {
-    matches!(error, KafkaError::Transaction(error) if error.is_fatal() || !error.txn_requires_abort())
+    match error {
+        KafkaError::Transaction(error) => error.is_fatal() || !error.txn_requires_abort(),
+        _ => true,
+    }
 }
 
 fn code(error: &KafkaError) -> Option<RDKafkaErrorCode> {

@@ -18,6 +18,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Without an acknowledgement for this long, something is wrong that should be said.
 const SILENCE: Duration = Duration::from_secs(5);
 
+const WAITING: &str = "results are not acknowledged: waiting for Kafka";
+
 /// How batches are delivered.
 pub(super) enum Carrier {
     /// Each in a transaction with its offsets.
@@ -185,8 +187,14 @@ impl Courier {
             // The order matters: see `Batch::is_ours`.
             member.filter(|_| batch.is_ours()).map(|member| (member, batch.offsets()))
         };
-        let give_up = || self.desk.is_ended();
-        let transacted = transactions.transact(send, &self.topics.frames, offer, &give_up);
+        let began = Instant::now();
+        let go_on = || {
+            if began.elapsed() > SILENCE {
+                self.complaint.say(WAITING);
+            }
+            !self.desk.is_ended()
+        };
+        let transacted = transactions.transact(send, &self.topics.frames, offer, &go_on);
         transacted.map_err(|error| match error {
             TransactionError::Aborted(reason) => Trouble::Again(locked(&refused).take().unwrap_or(reason)),
             TransactionError::Fatal(reason) => Trouble::Uncertain(reason),
@@ -209,7 +217,7 @@ impl Courier {
                     Ok(answer) => break answer,
                     Err(_) if self.desk.is_ended() => return Err(Trouble::Again("the host ends".into())),
                     Err(_) if heard_at.elapsed() > SILENCE => {
-                        self.complaint.say("results are not acknowledged: waiting for Kafka");
+                        self.complaint.say(WAITING);
                     }
                     Err(_) => {}
                 }

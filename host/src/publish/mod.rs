@@ -32,6 +32,9 @@ pub const PARTITION: &str = "everyframe-partition";
 /// The frame's offset.
 pub const OFFSET: &str = "everyframe-offset";
 
+/// Header of a record without value: `FIRST-LAST`, offsets of frames that retention deleted before the group came to them.
+pub const DELETED: &str = "everyframe-deleted";
+
 /// What became of a frame.
 #[derive(Debug)]
 pub enum Outcome {
@@ -110,6 +113,17 @@ impl Publisher {
             records: records::records(frame, outcome, &self.judged_by),
             urgent: matches!(outcome, Outcome::Judged { judgement, .. } if !judgement.alerts.is_empty()),
             done,
+        });
+    }
+
+    /// Puts on record that retention deleted these frames unread, and passes over them.
+    pub fn publish_deleted(&self, frames: std::ops::Range<i64>, tenure: &Arc<Tenure>) {
+        self.desk.post(Parcel {
+            tenure: tenure.clone(),
+            offset: frames.end - 1,
+            records: vec![records::deleted(tenure.partition(), frames)],
+            urgent: true,
+            done: Box::new(|| ()),
         });
     }
 

@@ -20,6 +20,11 @@ impl Tenure {
         Arc::new(Self { partition, over: AtomicBool::new(false) })
     }
 
+    /// The partition.
+    pub fn partition(&self) -> i32 {
+        self.partition
+    }
+
     /// True once the partition may be another's.
     pub fn is_over(&self) -> bool {
         self.over.load(Ordering::SeqCst)
@@ -59,7 +64,7 @@ impl<R, D> Default for Outbox<R, D> {
 }
 
 impl<R, D> Outbox<R, D> {
-    /// Parcels of one tenure come in the order of their offsets.
+    /// Frames of one tenure come in the order of their offsets.
     pub fn push(&mut self, parcel: Parcel<R, D>) {
         if !parcel.tenure.is_over() {
             self.queue.push_back(parcel);
@@ -116,7 +121,8 @@ impl<R, D> Batch<R, D> {
     pub fn offsets(&self) -> Vec<(i32, i64)> {
         let mut offsets = BTreeMap::new();
         for parcel in &self.parcels {
-            offsets.insert(parcel.tenure.partition, parcel.offset + 1);
+            let offset = offsets.entry(parcel.tenure.partition).or_insert(0);
+            *offset = parcel.offset.max(*offset - 1) + 1;
         }
         offsets.into_iter().collect()
     }

@@ -1,7 +1,7 @@
 //! What an outcome is in records.
 
 use super::changelog::{self, EXPIRES_AT, FRAME_OFFSET};
-use super::{MESSAGE, OFFSET, Outcome, PARTITION, Parked, REASON, STAGE, TOPIC};
+use super::{DELETED, MESSAGE, OFFSET, Outcome, PARTITION, Parked, REASON, STAGE, TOPIC};
 use crate::config::Topics;
 use crate::event::{self, JudgedBy};
 use crate::frame::Frame;
@@ -95,6 +95,19 @@ fn dead_letter(frame: &Arc<Frame>, parked: &Parked) -> Outgoing {
             (SESSION, frame.session.to_string()),
             (SEQUENCE, frame.sequence.to_string()),
             (CAPTURED_AT, frame.captured_at.to_string()),
+        ],
+    }
+}
+
+/// The word that frames of a partition are gone, beside the dead letters of those that could be kept.
+pub(super) fn deleted(partition: i32, frames: std::ops::Range<i64>) -> Outgoing {
+    Outgoing {
+        to: Destination::DeadLetters,
+        key: format!("partition-{partition}"),
+        value: Content::Nothing,
+        headers: vec![
+            (PARTITION, partition.to_string()),
+            (DELETED, format!("{}-{}", frames.start, frames.end - 1)),
         ],
     }
 }

@@ -1,8 +1,8 @@
 //! The lanes at work: what moves each frame to its next stage, on whichever thread has just finished one.
 
 use super::appearance::Appearances;
-use super::restore;
 use super::stages::{Prepared, Ready, Sight, Stages, guarded};
+use super::{deleted, restore};
 use crate::frame::Frame;
 use crate::intake::{Downstream, Lane};
 use crate::publish::{Outcome, Tenure};
@@ -92,8 +92,15 @@ impl Downstream for Lanes {
     fn admit(&self, frame: Frame) {
         if let Some(cell) = self.cell(frame.position.partition) {
             let (offset, bytes) = (frame.position.offset, frame.picture.len());
+            let mut passage = locked(&cell.passage);
+            let hole = passage.lane.hole_before(offset);
             // An empty record still holds a slot's worth of memory.
-            if locked(&cell.passage).lane.admit(offset, bytes.max(256), Arc::new(frame)) {
+            let admitted = passage.lane.admit(offset, bytes.max(256), Arc::new(frame));
+            drop(passage);
+            if let Some(hole) = hole {
+                deleted::look_into(self.stages.clone(), cell.tenure.clone(), hole);
+            }
+            if admitted {
                 self.stages.totals.taken_in(bytes);
                 cell.dispatch();
             }

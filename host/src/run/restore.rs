@@ -1,8 +1,9 @@
 //! What the rules remember, read from the state topic before the first frame of a lane is judged.
 
+use super::deleted;
 use super::lanes::LaneCell;
 use super::stages::Stages;
-use crate::kafka::{BrokerError, Complaint, Reader, committed};
+use crate::kafka::{BrokerError, Complaint, Reader, committed, watermarks};
 use crate::publish::changelog;
 use crate::rules::Memory;
 use std::collections::HashMap;
@@ -47,6 +48,7 @@ fn read(stages: &Stages, cells: &[Arc<LaneCell>]) -> Result<HashMap<i32, Memory>
     let (settings, topics) = (&stages.config.kafka, &stages.config.topics);
     let began = Instant::now();
     let committed = committed(settings, &topics.frames)?;
+    let kept = watermarks(settings, &topics.frames)?;
     let partitions: Vec<i32> = cells.iter().map(|cell| cell.partition).collect();
     let mut reader = Reader::of_partitions(settings, &topics.state, &partitions)?;
     let mut memories: HashMap<i32, Memory> = HashMap::new();
@@ -59,6 +61,8 @@ fn read(stages: &Stages, cells: &[Arc<LaneCell>]) -> Result<HashMap<i32, Memory>
             count += 1;
         }
     }
+    // Only now, for what failed before this is tried again.
+    cells.iter().for_each(|cell| deleted::at_the_beginning(stages, &cell.tenure, &committed, &kept));
     let milliseconds = began.elapsed().as_millis();
     tracing::info!(?partitions, changes = count, milliseconds, "what rules remember was read");
     Ok(memories)
