@@ -2,7 +2,7 @@
 //! lost, nothing is there twice on a cluster, and elsewhere every repeat can be told.
 //!
 //! When is left to chance; each trial says its seed, and `EVERYFRAME_SEED` gives it again. With
-//! `EVERYFRAME_SOAK_MINUTES` the same trials are longer: more deaths, longer outages, for at most that long.
+//! `EVERYFRAME_SOAK_MINUTES` the same trials are longer: more deaths, longer outages, for about that long all together.
 //! `make soak` repeats them.
 
 mod agents;

@@ -6,19 +6,19 @@ use serde_json::Value;
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 /// Partitions of a trial, and cameras: one on each.
 pub const PARTITIONS: i32 = 4;
 
-/// How long the long versions may go on; none for the short ones.
-fn soak() -> Option<Instant> {
-    static END: OnceLock<Option<Instant>> = OnceLock::new();
-    *END.get_or_init(|| {
-        let minutes: f64 = std::env::var("EVERYFRAME_SOAK_MINUTES").ok()?.parse().ok()?;
-        Some(Instant::now() + Duration::from_secs_f64(60.0 * minutes))
-    })
+/// About how many trials there are, over the two that run at once on a small machine.
+const IN_TURN: u32 = 13;
+
+/// How long all of the long versions may take together; none for the short ones.
+fn soak() -> Option<Duration> {
+    let minutes: f64 = std::env::var("EVERYFRAME_SOAK_MINUTES").ok()?.parse().ok()?;
+    Some(Duration::from_secs_f64(60.0 * minutes))
 }
 
 /// Held for writing by whoever breaks the cluster, for reading by whoever counts on it.
@@ -39,6 +39,8 @@ pub struct Trial {
     hold: Hold,
     pub dice: Dice,
     times: Cell<usize>,
+    /// Until when the fault is made again.
+    until: Option<Instant>,
 }
 
 impl Trial {
@@ -64,17 +66,13 @@ impl Trial {
         })
     }
 
-    /// None if there is no time left for it, or no place.
+    /// None if there is no place for it.
     fn begin(fault: &'static str, place: impl FnOnce() -> Option<(Site, Hold)>) -> Option<Self> {
-        // Waiting for the cluster takes time, too.
         let (site, hold) = place()?;
-        if soak().is_some_and(|end| Instant::now() > end) {
-            eprintln!("{fault}: left out, the time is over");
-            return None;
-        }
         let dice = Dice::new();
         eprintln!("{fault}: EVERYFRAME_SEED={}", dice.seed());
-        Some(Self { fault, site, hold, dice, times: Cell::new(0) })
+        let until = soak().map(|soak| Instant::now() + soak / IN_TURN);
+        Some(Self { fault, site, hold, dice, times: Cell::new(0), until })
     }
 
     /// The cluster, to break.
@@ -85,19 +83,17 @@ impl Trial {
         }
     }
 
-    /// Counts from 1 to how many times the fault is to be made: `few` times, or `many` in a soak that has the time.
+    /// Counts from 1 to how many times the fault is to be made: `few` times, or `many` in a soak as far as there is time.
     pub fn times(&self, few: usize, many: usize) -> impl Iterator<Item = usize> + '_ {
-        let count = if soak().is_some() { many } else { few };
-        (1..=count).take_while(|time| *time == 1 || soak().is_none_or(|end| Instant::now() < end)).inspect(
-            |time| {
-                self.times.set(*time);
-            },
-        )
+        let count = if self.until.is_some() { many } else { few };
+        let has_time =
+            move |time: &usize| *time <= few || self.until.is_none_or(|until| Instant::now() < until);
+        (1..=count).take_while(has_time).inspect(|time| self.times.set(*time))
     }
 
     /// Seconds: `short`, or `long` in a soak.
     pub fn seconds(&self, short: u64, long: u64) -> Duration {
-        Duration::from_secs(if soak().is_some() { long } else { short })
+        Duration::from_secs(if self.until.is_some() { long } else { short })
     }
 
     /// The end of every trial: each of `sent` frames has come out, on a cluster once, elsewhere with every repeat

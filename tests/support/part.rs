@@ -3,6 +3,7 @@
 use crate::wait_for;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::Duration;
 
 /// A running child; killed when dropped, and its output shown if the test failed.
 pub struct Part {
@@ -122,6 +123,15 @@ impl Part {
     /// The most memory that it has had since, MiB.
     pub fn peak_memory(&self) -> u64 {
         self.memory("VmHWM:")
+    }
+
+    /// The processor time that it has taken, of all its threads.
+    pub fn cpu_time(&self) -> Duration {
+        // Linux, proc(5): fields 14 and 15, after a name in brackets; a hundred ticks make a second.
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap_or_default();
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
+        let ticks: Option<u64> = fields.skip(11).take(2).map(|field| field.parse::<u64>().ok()).sum();
+        Duration::from_millis(10 * ticks.expect("/proc has the time of a running process"))
     }
 
     fn memory(&self, name: &str) -> u64 {

@@ -332,7 +332,10 @@ impl Drop for Site {
 }
 
 fn folder() -> TempDir {
-    tempfile::Builder::new().prefix("everyframe-test-").tempdir().expect("a folder")
+    // To look into afterwards.
+    let keep = std::env::var_os("EVERYFRAME_TEST_KEEP").is_some();
+    let mut folder = tempfile::Builder::new();
+    folder.prefix("everyframe-test-").disable_cleanup(keep).tempdir().expect("a folder")
 }
 
 /// The three rules that come with Everyframe; `settings` is the alert rule's.
