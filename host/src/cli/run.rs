@@ -39,14 +39,15 @@ pub fn run(arguments: Arguments) -> Result<u8> {
             "at least once: a frame cut short by a crash is done again, and its records are recognisable by their ids"
         }
     );
-    std::thread::scope(|scope| {
+    let ran = std::thread::scope(|scope| {
         scope.spawn(|| report(&host, &stop));
         let ran = host.run();
         stop.store(true, Ordering::Relaxed);
         ran
-    })?;
+    });
     let (totals, _) = host.end();
     log(&totals, "ended");
+    ran?;
     Ok(DONE)
 }
 

@@ -130,7 +130,8 @@ impl Default for Topics {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct IntakeSettings {
-    /// Bytes of encoded frames that one partition may hold in memory; beyond it, the partition is paused.
+    /// Bytes of frames that one partition may hold in memory; beyond it, the partition is paused, unless it has fewer
+    /// frames than keep the workers busy.
     pub lane_bytes: usize,
     /// Vision workers, one thread and one set of model sessions each; 0 means one for each core.
     pub workers: usize,
@@ -142,7 +143,7 @@ pub struct IntakeSettings {
 
 impl Default for IntakeSettings {
     fn default() -> Self {
-        Self { lane_bytes: 32 << 20, workers: 0, commit_interval_ms: 500, drain_timeout_ms: 20_000 }
+        Self { lane_bytes: 12 << 20, workers: 0, commit_interval_ms: 500, drain_timeout_ms: 20_000 }
     }
 }
 

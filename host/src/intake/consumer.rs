@@ -29,7 +29,7 @@ pub trait Downstream: Send + Sync + 'static {
     fn admit(&self, frame: Frame);
     /// Passes over a record that is no frame.
     fn pass(&self, partition: i32, offset: i64);
-    /// Bytes of frames that the partition's lane holds.
+    /// Bytes of frames that the partition's lane holds; none while it has too few frames to keep the workers busy.
     fn bytes(&self, partition: i32) -> usize;
     /// For each partition with news: the offset up to which everything is done.
     fn committable(&self) -> Vec<(i32, i64)>;
@@ -67,6 +67,10 @@ impl Intake {
             ("group.id", config.kafka.group.as_str()),
             ("auto.offset.reset", "earliest"),
             ("partition.assignment.strategy", "cooperative-sticky"),
+            // What is fetched ahead of a lane: little, since a pause throws it away. A larger frame comes all the same.
+            ("fetch.message.max.bytes", "2097152"),
+            ("queued.max.messages.kbytes", "4096"),
+            ("queued.min.messages", "1000"),
         ];
         defaults.extend(config.kafka.instance.as_deref().map(|instance| ("group.instance.id", instance)));
         let consumer: BaseConsumer<Group> =

@@ -101,6 +101,11 @@ impl<F, S, R> Lane<F, S, R> {
         self.bytes
     }
 
+    /// Frames that the lane holds.
+    pub fn frames(&self) -> usize {
+        self.slots.len()
+    }
+
     /// The next frame to be seen, if it is among the first `window` of those not judged yet: frames far ahead of the
     /// oldest of them would only hold memory.
     pub fn dispatch(&mut self, window: usize) -> Option<(i64, F)> {

@@ -12,6 +12,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// What a frame takes besides its picture, roughly: its names, its place, its slot.
+const FRAME_BYTES: usize = 1024;
 /// How often a lane that is draining is looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
@@ -94,8 +96,7 @@ impl Downstream for Lanes {
             let (offset, bytes) = (frame.position.offset, frame.picture.len());
             let mut passage = locked(&cell.passage);
             let hole = passage.lane.hole_before(offset);
-            // An empty record still holds a slot's worth of memory.
-            let admitted = passage.lane.admit(offset, bytes.max(256), Arc::new(frame));
+            let admitted = passage.lane.admit(offset, bytes + FRAME_BYTES, Arc::new(frame));
             drop(passage);
             if let Some(hole) = hole {
                 deleted::look_into(self.stages.clone(), cell.tenure.clone(), hole);
@@ -114,7 +115,11 @@ impl Downstream for Lanes {
     }
 
     fn bytes(&self, partition: i32) -> usize {
-        self.cell(partition).map_or(0, |cell| locked(&cell.passage).lane.bytes())
+        let load = |cell: Arc<LaneCell>| {
+            let lane = &locked(&cell.passage).lane;
+            if lane.frames() < self.window / 2 { 0 } else { lane.bytes() }
+        };
+        self.cell(partition).map_or(0, load)
     }
 
     fn committable(&self) -> Vec<(i32, i64)> {

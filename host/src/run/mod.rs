@@ -21,7 +21,7 @@ use lanes::{Job, Jobs, Lanes};
 use stages::Stages;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -45,6 +45,8 @@ pub enum RunError {
 /// A host that is ready: everything is loaded, the gallery is read, the group is not joined yet.
 pub struct Host {
     stages: Arc<Stages>,
+    /// Tells the workers that nobody waits for them any more.
+    ended: Arc<AtomicBool>,
     workers: Vec<JoinHandle<Spent>>,
     lanes: Arc<Lanes>,
 }
@@ -67,11 +69,13 @@ impl Host {
         let stages = Arc::new(Stages { gallery, rules, publisher, totals: Totals::default(), stop, config });
         let (see, see_jobs) = crossbeam_channel::unbounded();
         let (embed, embed_jobs) = crossbeam_channel::unbounded();
+        let ended = Arc::new(AtomicBool::new(false));
         let workers = (0..count)
             .map(|number| {
                 let worker = vision.worker()?;
                 let (see_jobs, embed_jobs) = (see_jobs.clone(), embed_jobs.clone());
-                let work = move || work(worker, &see_jobs, &embed_jobs);
+                let ended = ended.clone();
+                let work = move || work(worker, &see_jobs, &embed_jobs, &ended);
                 Ok(std::thread::Builder::new().name(format!("vision-{number}")).spawn(work)?)
             })
             .collect::<Result<_, RunError>>()?;
@@ -79,7 +83,7 @@ impl Host {
         let window = 16.max(8 * count);
         let drain = Duration::from_millis(stages.config.intake.drain_timeout_ms);
         let lanes = Arc::new(Lanes::new(stages.clone(), Jobs { see, embed }, window, drain));
-        Ok(Self { stages, workers, lanes })
+        Ok(Self { stages, ended, workers, lanes })
     }
 
     /// What it has done so far.
@@ -111,6 +115,7 @@ impl Host {
     pub fn end(self) -> (Snapshot, Spent) {
         let totals = self.totals();
         self.stages.publisher.end();
+        self.ended.store(true, Ordering::Relaxed);
         drop(self.lanes);
         let deadline = Instant::now() + Duration::from_secs(1);
         while self.workers.iter().any(|worker| !worker.is_finished()) && Instant::now() < deadline {
@@ -134,8 +139,12 @@ fn work(
     mut worker: Worker,
     see_jobs: &crossbeam_channel::Receiver<Job>,
     embed_jobs: &crossbeam_channel::Receiver<Job>,
+    ended: &AtomicBool,
 ) -> Spent {
     loop {
+        if ended.load(Ordering::Relaxed) {
+            return worker.spent();
+        }
         let job = crossbeam_channel::select_biased! {
             recv(embed_jobs) -> job => job,
             recv(see_jobs) -> job => job,
