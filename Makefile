@@ -6,6 +6,7 @@
 #   DEMO_SECONDS=N    how long the demo lasts; FOREVER=1: until Ctrl-C
 #   KAFKA_DATA=DIR    where the trial cluster has its data (default: kafka-data in the cache); KAFKA_PORT=N its first port
 #   ROUNDS=N          rounds of the bench (default 3)
+#   MINUTES=N         how long the soak lasts (default 30)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -124,6 +125,10 @@ test-host: build build-rules-component build-test-rules
 	$(cargo) test $(cargo_flags) $(host)
 	$(cargo) test $(cargo_flags) $(tests)
 
+.PHONY: soak
+soak: setup-test build build-test-rules ## kill, freeze and cut off everything, again and again: MINUTES=30
+	@scripts/soak.sh $(or $(MINUTES),30)
+
 .PHONY: format
 format: setup-lint ## lay out Rust and TOML as the linters want them
 	for workspace in $(workspaces); do (cd $$workspace && cargo fmt --all); done
@@ -153,6 +158,10 @@ lint-rust: setup-lint
 .PHONY: bench
 bench: build setup-bench ## CPU a frame, beside what people use today
 	@benches/run.sh
+
+.PHONY: bench-delivery
+bench-delivery: setup-test build ## what exactly once costs on a cluster, and how soon alerts are there
+	@$(cargo) bench --locked $(tests) --bench delivery
 
 .PHONY: clean-cache
 clean-cache: ## remove the cache folder: downloads, tools, models and build outputs

@@ -77,6 +77,7 @@ share.coordinator.state.topic.replication.factor=3
 # A fault is noticed, and a group formed, at once: otherwise each test would wait for it.
 group.initial.rebalance.delay.ms=0
 broker.session.timeout.ms=4000
+transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 # 128 MB of the heap otherwise.
 log.cleaner.dedupe.buffer.size=16777216
 """

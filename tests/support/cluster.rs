@@ -176,6 +176,10 @@ impl Cluster {
     /// more until it has caught up: [`Cluster::wait_until_whole`].
     pub fn restart(&self, node: i32) {
         self.begin(node);
+        self.wait_for_node(node);
+    }
+
+    fn wait_for_node(&self, node: i32) {
         let address = format!("127.0.0.1:{}", self.own().layout["nodes"][node.to_string()]["plain"]);
         wait_for(&format!("node {node} to come back"), || TcpStream::connect(&address).ok());
     }
@@ -224,6 +228,7 @@ impl Cluster {
 
     /// Resumes and restarts what is paused or away, and waits until all is well.
     pub fn mend(&self) {
+        let mut away = Vec::new();
         for node in NODES {
             let (is_paused, is_away) = {
                 let at = self.node(node);
@@ -233,9 +238,12 @@ impl Cluster {
                 self.resume(node);
             }
             if is_away {
-                self.restart(node);
+                away.push(node);
             }
         }
+        // All at once: one alone is no quorum, and takes no connections.
+        away.iter().for_each(|node| self.begin(*node));
+        away.iter().for_each(|node| self.wait_for_node(*node));
         self.wait_until_whole();
     }
 

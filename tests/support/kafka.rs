@@ -175,6 +175,54 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
+/// A frame as it is sent, with a number for whoever hears of its delivery.
+pub(crate) fn base_record<'a>(
+    topic: &'a str,
+    frame: &'a Frame,
+    number: usize,
+) -> BaseRecord<'a, str, [u8], usize> {
+    let mut next: BaseRecord<'_, str, [u8], usize> = BaseRecord::with_opaque_to(topic, number);
+    if let Some((session, sequence, at)) = &frame.stamp {
+        let (sequence, at) = (sequence.to_string(), at.to_string());
+        let mut headers = OwnedHeaders::new();
+        for (key, value) in [
+            ("everyframe-session", session),
+            ("everyframe-sequence", &sequence),
+            ("everyframe-captured-at", &at),
+        ] {
+            headers = headers.insert(Header { key, value: Some(value) });
+        }
+        next = next.headers(headers);
+    }
+    next.key = frame.camera.as_deref();
+    next.payload = frame.picture.as_deref();
+    next.partition = frame.partition;
+    next
+}
+
+/// A producer that never gives a frame up.
+pub(crate) fn patient_producer(brokers: &str) -> ThreadedProducer<Unheard> {
+    let mut config = client(brokers);
+    config.set("acks", "all").set("enable.idempotence", "true").set("message.timeout.ms", "0");
+    config.set("reconnect.backoff.max.ms", "1000");
+    config.create_with_context(Unheard).expect("a producer")
+}
+
+/// Deliveries that nobody asks for.
+pub(crate) struct Unheard;
+
+impl ClientContext for Unheard {}
+
+impl ProducerContext for Unheard {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, _: usize) {
+        if let Err((error, _)) = result {
+            eprintln!("a frame was not taken: {error}");
+        }
+    }
+}
+
 /// Sends frames in order and returns where each came to stand.
 pub(crate) fn send(brokers: &str, topic: &str, frames: &[Frame]) -> Vec<(i32, i64)> {
     let places: Places = Arc::new(Mutex::new(vec![None; frames.len()]));
@@ -184,23 +232,7 @@ pub(crate) fn send(brokers: &str, topic: &str, frames: &[Frame]) -> Vec<(i32, i6
         .create_with_context(Deliveries(places.clone()))
         .expect("a producer");
     for (number, frame) in frames.iter().enumerate() {
-        let mut next: BaseRecord<'_, str, [u8], usize> = BaseRecord::with_opaque_to(topic, number);
-        if let Some((session, sequence, at)) = &frame.stamp {
-            let (sequence, at) = (sequence.to_string(), at.to_string());
-            let mut headers = OwnedHeaders::new();
-            for (key, value) in [
-                ("everyframe-session", session),
-                ("everyframe-sequence", &sequence),
-                ("everyframe-captured-at", &at),
-            ] {
-                headers = headers.insert(Header { key, value: Some(value) });
-            }
-            next = next.headers(headers);
-        }
-        next.key = frame.camera.as_deref();
-        next.payload = frame.picture.as_deref();
-        next.partition = frame.partition;
-        let mut waiting = Some(next);
+        let mut waiting = Some(base_record(topic, frame, number));
         wait_for("room in the producer's queue", || match producer.send(waiting.take()?) {
             Ok(()) => Some(()),
             Err((_, back)) => {

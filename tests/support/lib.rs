@@ -5,6 +5,8 @@
 //! children's logs. Children and folders go when what holds them is dropped.
 
 pub mod cluster;
+mod dice;
+mod feed;
 mod kafka;
 mod part;
 pub mod pictures;
@@ -13,6 +15,8 @@ mod raw;
 mod site;
 
 pub use cluster::Cluster;
+pub use dice::Dice;
+pub use feed::Feed;
 pub use kafka::{Frame, Record};
 pub use part::{Ended, Part};
 pub use raw::Raw;

@@ -3,6 +3,7 @@
 use crate::wait_for;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::Duration;
 
 /// A running child; killed when dropped, and its output shown if the test failed.
 pub struct Part {
@@ -68,6 +69,24 @@ impl Part {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Waits until it has said this on standard error.
+    pub fn wait_for_word(&mut self, word: &str) {
+        self.wait_for_words(word, 1);
+    }
+
+    /// Waits until it has said this so many times.
+    pub fn wait_for_words(&mut self, word: &str, times: usize) {
+        wait_for(&format!("\"{word}\" of {}, time {times}", self.name), || {
+            assert!(self.is_running(), "{} ended early: {}", self.name, self.err());
+            (self.said(word) >= times).then_some(())
+        });
+    }
+
+    /// How many times it has said this on standard error.
+    pub fn said(&self, word: &str) -> usize {
+        self.err().matches(word).count()
+    }
+
     /// Waits for its end.
     pub fn end(mut self) -> Ended {
         let what = format!("the end of {}", self.name);
@@ -104,6 +123,15 @@ impl Part {
     /// The most memory that it has had since, MiB.
     pub fn peak_memory(&self) -> u64 {
         self.memory("VmHWM:")
+    }
+
+    /// The processor time that it has taken, of all its threads.
+    pub fn cpu_time(&self) -> Duration {
+        // Linux, proc(5): fields 14 and 15, after a name in brackets; a hundred ticks make a second.
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap_or_default();
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
+        let ticks: Option<u64> = fields.skip(11).take(2).map(|field| field.parse::<u64>().ok()).sum();
+        Duration::from_millis(10 * ticks.expect("/proc has the time of a running process"))
     }
 
     fn memory(&self, name: &str) -> u64 {

@@ -219,11 +219,18 @@ impl Site {
     /// A host whose log is called after `name`.
     pub fn host_called(&self, name: &str) -> Part {
         let mut host = self.start_everyframe(name, &["run"]);
-        wait_for("the host to be given a partition", || {
-            assert!(host.is_running(), "{name} ended early: {}", host.err());
-            host.err().contains("partition assigned").then_some(())
-        });
+        host.wait_for_word("partition assigned");
         host
+    }
+
+    /// A host with a name of its own in the group (`[kafka] instance`), which the group misses only after so many
+    /// milliseconds. Its log is called after `log`; it may not have a partition yet.
+    pub fn start_host_as(&self, instance: &str, session_ms: u32, log: &str) -> Part {
+        let text = std::fs::read_to_string(self.config()).expect("the site is configured");
+        let text = text.replacen("[kafka]\n", &format!("[kafka]\ninstance = \"{instance}\"\n"), 1);
+        let text = text.replacen("\"6000\"", &format!("\"{session_ms}\""), 1);
+        let config = self.file(&format!("{log}.toml"), text.as_bytes());
+        Part::start(log, self.folder(), self.command(&["run"]).arg("--config").arg(config))
     }
 
     /// Creates the frames topic, for tests that send frames before any command has made it.
@@ -325,7 +332,10 @@ impl Drop for Site {
 }
 
 fn folder() -> TempDir {
-    tempfile::Builder::new().prefix("everyframe-test-").tempdir().expect("a folder")
+    // To look into afterwards.
+    let keep = std::env::var_os("EVERYFRAME_TEST_KEEP").is_some();
+    let mut folder = tempfile::Builder::new();
+    folder.prefix("everyframe-test-").disable_cleanup(keep).tempdir().expect("a folder")
 }
 
 /// The three rules that come with Everyframe; `settings` is the alert rule's.

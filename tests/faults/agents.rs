@@ -1,0 +1,78 @@
+//! Cameras keep their frames while the brokers are away, and after they died themselves.
+
+use crate::trial::Trial;
+use everyframe_tests::cluster::NODES;
+use everyframe_tests::{Part, Topic, places};
+
+crate::on_both! {
+    an_agent_killed_in_mid_stream_leaves_no_gap: "agent killed",
+}
+
+const AWAY: &str = "broker away: frames go to the spool (";
+const BACK: &str = "frames of the spool caught up";
+
+/// A camera that gives so many frames a second without end.
+fn camera(trial: &Trial, log: &str, rate: &str) -> Part {
+    let clip = places::cached("footage/single_face.mp4").display().to_string();
+    let words = ["camera", "--id", "gate", "--loop", "--rate", rate, &clip];
+    trial.site.start_everyframe(log, &words)
+}
+
+/// Asks it to end when all is acknowledged: how many frames it has read.
+fn end(camera: Part) -> usize {
+    let said = camera.terminate().well();
+    let read = said.split(' ').nth(1).and_then(|count| count.parse().ok()).expect("a closing line");
+    assert_eq!(said, format!("gate: {read} frames read · {read} acknowledged\n"));
+    read
+}
+
+fn an_agent_killed_in_mid_stream_leaves_no_gap(trial: &Trial) {
+    let site = &trial.site;
+    let _host = site.host();
+    let mut agent = camera(trial, "camera-0", "40");
+    for time in trial.times(3, 30) {
+        let before = site.count(Topic::Frames);
+        site.wait_for_records(Topic::Frames, before + 20);
+        trial.dice.sleep(0, 1000);
+        agent.kill();
+        agent = camera(trial, &format!("camera-{time}"), "40");
+    }
+    let before = site.count(Topic::Frames);
+    site.wait_for_records(Topic::Frames, before + 20);
+    end(agent);
+    trial.account(site.count(Topic::Frames));
+}
+
+fn broker_away(trial: &Trial, stop: impl Fn(), start: impl Fn()) {
+    let site = &trial.site;
+    let mut host = site.host();
+    let mut camera = camera(trial, "camera", "20");
+    for time in trial.times(1, 3) {
+        let before = site.count(Topic::Results);
+        site.wait_for_records(Topic::Results, before + 20);
+        stop();
+        std::thread::sleep(trial.seconds(10, 60));
+        camera.wait_for_words(AWAY, time);
+        start();
+        camera.wait_for_words(BACK, time);
+    }
+    let before = site.count(Topic::Frames);
+    site.wait_for_records(Topic::Frames, before + 20);
+    let read = end(camera);
+    trial.account(read);
+    assert!(host.is_running(), "{}", host.err());
+}
+
+#[test]
+fn while_the_whole_cluster_is_away_frames_wait_with_the_agent() {
+    let Some(trial) = Trial::of_the_cluster("whole cluster away") else { return };
+    let cluster = trial.cluster();
+    // At once, as without power; `mend` brings all of them back.
+    broker_away(&trial, || NODES.iter().for_each(|node| cluster.kill(*node)), || cluster.mend());
+}
+
+#[test]
+fn while_the_embedded_broker_is_away_frames_wait_with_the_agent() {
+    let Some(trial) = Trial::on_the_embedded_broker("broker away") else { return };
+    broker_away(&trial, || trial.site.stop_broker(), || trial.site.start_broker());
+}

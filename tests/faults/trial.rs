@@ -1,0 +1,185 @@
+//! What every trial has: a place, chance, frames that flow, and the account at its end.
+
+use everyframe_tests::cluster::Broken;
+use everyframe_tests::{Cluster, Dice, Frame, Record, Site, Topic, pictures};
+use serde_json::Value;
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
+
+/// Partitions of a trial, and cameras: one on each.
+pub const PARTITIONS: i32 = 4;
+
+/// About how many trials there are, over the two that run at once on a small machine.
+const IN_TURN: u32 = 13;
+
+/// How long all of the long versions may take together; none for the short ones.
+fn soak() -> Option<Duration> {
+    let minutes: f64 = std::env::var("EVERYFRAME_SOAK_MINUTES").ok()?.parse().ok()?;
+    Some(Duration::from_secs_f64(60.0 * minutes))
+}
+
+/// Held for writing by whoever breaks the cluster, for reading by whoever counts on it.
+static CLUSTER: RwLock<()> = RwLock::new(());
+
+/// Keeps the cluster as the trial needs it.
+enum Hold {
+    Nothing,
+    Whole(#[expect(dead_code, reason = "held")] RwLockReadGuard<'static, ()>),
+    ToBreak(Broken, #[expect(dead_code, reason = "held")] RwLockWriteGuard<'static, ()>),
+}
+
+/// One fault, made some times, while frames flow.
+pub struct Trial {
+    fault: &'static str,
+    // Dropped in this order: the topics go while the cluster is held.
+    pub site: Site,
+    hold: Hold,
+    pub dice: Dice,
+    times: Cell<usize>,
+    /// Until when the fault is made again.
+    until: Option<Instant>,
+}
+
+impl Trial {
+    /// On an embedded broker of its own.
+    pub fn on_the_embedded_broker(fault: &'static str) -> Option<Self> {
+        Self::begin(fault, || Some((Site::start(PARTITIONS), Hold::Nothing)))
+    }
+
+    /// On a cluster that stays whole.
+    pub fn on_a_cluster(fault: &'static str) -> Option<Self> {
+        Self::begin(fault, || {
+            let hold = Hold::Whole(CLUSTER.read().unwrap_or_else(PoisonError::into_inner));
+            Some((Site::on(Cluster::shared(), PARTITIONS), hold))
+        })
+    }
+
+    /// On a cluster that it may break.
+    pub fn of_the_cluster(fault: &'static str) -> Option<Self> {
+        Self::begin(fault, || {
+            let alone = CLUSTER.write().unwrap_or_else(PoisonError::into_inner);
+            let hold = Hold::ToBreak(Cluster::to_break(fault)?, alone);
+            Some((Site::on(Cluster::shared(), PARTITIONS), hold))
+        })
+    }
+
+    /// None if there is no place for it.
+    fn begin(fault: &'static str, place: impl FnOnce() -> Option<(Site, Hold)>) -> Option<Self> {
+        let (site, hold) = place()?;
+        let dice = Dice::new();
+        eprintln!("{fault}: EVERYFRAME_SEED={}", dice.seed());
+        let until = soak().map(|soak| Instant::now() + soak / IN_TURN);
+        Some(Self { fault, site, hold, dice, times: Cell::new(0), until })
+    }
+
+    /// The cluster, to break.
+    pub fn cluster(&self) -> &Cluster {
+        match &self.hold {
+            Hold::ToBreak(cluster, _) => cluster,
+            Hold::Nothing | Hold::Whole(_) => panic!("this trial is not to break the cluster"),
+        }
+    }
+
+    /// Counts from 1 to how many times the fault is to be made: `few` times, or `many` in a soak as far as there is time.
+    pub fn times(&self, few: usize, many: usize) -> impl Iterator<Item = usize> + '_ {
+        let count = if self.until.is_some() { many } else { few };
+        let has_time =
+            move |time: &usize| *time <= few || self.until.is_none_or(|until| Instant::now() < until);
+        (1..=count).take_while(has_time).inspect(|time| self.times.set(*time))
+    }
+
+    /// Seconds: `short`, or `long` in a soak.
+    pub fn seconds(&self, short: u64, long: u64) -> Duration {
+        Duration::from_secs(if self.until.is_some() { long } else { short })
+    }
+
+    /// The end of every trial: each of `sent` frames has come out, on a cluster once, elsewhere with every repeat
+    /// told as one. Gives the account.
+    pub fn account(&self, sent: usize) -> Value {
+        let (code, audit) = self.site.settled_audit();
+        let total = &audit["total"];
+        let count = |what: &str| total[what].as_u64().expect("the account has it") as usize;
+        self.write_row(sent, &audit);
+        assert_eq!((code, count("sent")), (Some(0), sent), "{audit}");
+        assert_eq!((count("missing"), count("gaps"), count("waiting")), (0, 0, 0), "{audit}");
+
+        // By what the topics say, without the account.
+        let outcomes: Vec<(i32, i64)> = [Topic::Results, Topic::DeadLetters]
+            .iter()
+            .flat_map(|topic| self.site.read(*topic))
+            .map(|record| frame_of(&record))
+            .collect();
+        let distinct: BTreeSet<(i32, i64)> = outcomes.iter().copied().collect();
+        let repeated = outcomes.len() - distinct.len();
+        assert_eq!((distinct.len(), count("results") + count("dead_letters")), (sent, sent), "{audit}");
+        assert_eq!(count("repeated"), repeated, "{audit}");
+        let alerts: Vec<String> = self.site.read(Topic::Alerts).iter().map(id).collect();
+        let alerts_repeated = alerts.len() - alerts.iter().collect::<BTreeSet<_>>().len();
+        if self.site.is_exactly_once() {
+            assert_eq!((repeated, alerts_repeated), (0, 0), "{audit}");
+        }
+        audit
+    }
+
+    /// A line of the table that `EVERYFRAME_SOAK_TABLE` names.
+    fn write_row(&self, sent: usize, audit: &Value) {
+        let Some(path) = std::env::var_os("EVERYFRAME_SOAK_TABLE") else { return };
+        let total = &audit["total"];
+        let place = if self.site.is_exactly_once() { "cluster" } else { "embedded" };
+        let row = format!(
+            "| {} | {place} | {} | {sent} | {} | {} | {} |\n",
+            self.fault,
+            self.times.get(),
+            total["missing"],
+            total["repeated"],
+            self.dice.seed()
+        );
+        let table = std::fs::OpenOptions::new().create(true).append(true).open(path);
+        table.and_then(|mut table| table.write_all(row.as_bytes())).expect("the table can be written");
+    }
+}
+
+/// The partition and offset of the frame that a result or a dead letter is about.
+fn frame_of(record: &Record) -> (i32, i64) {
+    let number = |name: &str| record.header(name).parse::<i64>().ok();
+    let (partition, offset) = match (number("everyframe-partition"), number("everyframe-offset")) {
+        (Some(partition), Some(offset)) => (partition, offset),
+        _ => {
+            let position = record.json()["data"]["position"].clone();
+            let number = |name: &str| position[name].as_i64().expect("a result has a position");
+            (number("partition"), number("offset"))
+        }
+    };
+    (i32::try_from(partition).expect("a partition"), offset)
+}
+
+/// The id of an event.
+pub fn id(record: &Record) -> String {
+    record.json()["id"].to_string()
+}
+
+/// What the cameras are called where it does not matter.
+pub const CAMERAS: [&str; PARTITIONS as usize] = ["camera-0", "camera-1", "camera-2", "camera-3"];
+
+/// Cameras in turns, each on a partition of its own, as agents stamp them: the man of the footage, but `other`
+/// instead where it has something for the camera's frame of this number.
+pub fn four_cameras(
+    names: [&'static str; PARTITIONS as usize],
+    other: impl Fn(usize) -> Option<Vec<u8>> + Send + 'static,
+) -> impl Iterator<Item = Frame> + Send + 'static {
+    let man = pictures::man();
+    (0usize..).map(move |turn| {
+        let (number, camera) = (turn / PARTITIONS as usize, (turn % PARTITIONS as usize) as i32);
+        let picture = other(number).unwrap_or_else(|| man[number % man.len()].clone());
+        let stamp = Some(("session-1".into(), number as u64, 1_764_000_000_000 + 100 * number as i64));
+        Frame { stamp, ..Frame::of(names[camera as usize], &picture).to(camera) }
+    })
+}
+
+/// The man, all the time.
+pub fn the_man(_: usize) -> Option<Vec<u8>> {
+    None
+}
