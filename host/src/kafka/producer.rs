@@ -55,7 +55,14 @@ impl Producer {
     /// One for transactions, which are awaited for a limited time: until then, the partitions of a host that was
     /// killed in the middle of one cannot be read on.
     pub(super) fn transactional(settings: &KafkaSettings, id: &str) -> Result<Self, BrokerError> {
-        Self::with(settings, &[("transactional.id", id), ("transaction.timeout.ms", "15000")])
+        let transactional = [
+            ("transactional.id", id),
+            ("transaction.timeout.ms", "15000"),
+            // When a group's coordinator dies, librdkafka 2.12 may wait for a change of any connection's state before it
+            // looks for the next one, past every timeout (its issues 5511 and 5456). An idle one that closes is a change.
+            ("connections.max.idle.ms", "10000"),
+        ];
+        Self::with(settings, &transactional)
     }
 
     fn with(settings: &KafkaSettings, more: &[(&str, &str)]) -> Result<Self, BrokerError> {

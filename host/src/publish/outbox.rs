@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_anothers_is_left_out_before_and_after_it_is_taken() {
+    fn what_is_not_ours_any_more_is_left_out_before_and_after_it_is_taken() {
         let (ours, theirs) = (Tenure::new(1), Tenure::new(2));
         let mut outbox = Outbox::default();
         outbox.push(parcel(&ours, 0));

@@ -163,7 +163,7 @@ fn schedules(default: u64) -> std::ops::Range<u64> {
 }
 
 fn no_schedule_breaks(transactional: bool) {
-    for seed in schedules(20_000) {
+    for seed in schedules(5_000) {
         if let Err(broken) = run(seed, transactional, None) {
             panic!("PROTOCOL_SEED={seed}: {broken}");
         }
