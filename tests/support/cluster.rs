@@ -15,6 +15,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// The numbers of the nodes.
@@ -148,6 +149,11 @@ impl Cluster {
     /// The process of a node that runs.
     pub fn pid(&self, node: i32) -> u32 {
         self.node(node).running(node).id()
+    }
+
+    /// The processor time that all nodes together have taken since they started.
+    pub fn cpu_time(&self) -> Duration {
+        NODES.iter().map(|node| self.node(*node).running(*node).cpu_time()).sum()
     }
 
     /// Ends a node at once (SIGKILL), as a crash would. It keeps its data.
