@@ -39,6 +39,7 @@ pub struct Trial {
     hold: Hold,
     pub dice: Dice,
     times: Cell<usize>,
+    began: Instant,
     /// Until when the fault is made again.
     until: Option<Instant>,
 }
@@ -71,8 +72,9 @@ impl Trial {
         let (site, hold) = place()?;
         let dice = Dice::new();
         eprintln!("{fault}: EVERYFRAME_SEED={}", dice.seed());
-        let until = soak().map(|soak| Instant::now() + soak / IN_TURN);
-        Some(Self { fault, site, hold, dice, times: Cell::new(0), until })
+        let began = Instant::now();
+        let until = soak().map(|soak| began + soak / IN_TURN);
+        Some(Self { fault, site, hold, dice, times: Cell::new(0), began, until })
     }
 
     /// The cluster, to break.
@@ -102,6 +104,8 @@ impl Trial {
         let (code, audit) = self.site.settled_audit();
         let total = &audit["total"];
         let count = |what: &str| total[what].as_u64().expect("the account has it") as usize;
+        let seconds = self.began.elapsed().as_secs();
+        eprintln!("{}: {} times, {sent} frames, {seconds} s", self.fault, self.times.get());
         self.write_row(sent, &audit);
         assert_eq!((code, count("sent")), (Some(0), sent), "{audit}");
         assert_eq!((count("missing"), count("gaps"), count("waiting")), (0, 0, 0), "{audit}");
