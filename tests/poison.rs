@@ -1,6 +1,6 @@
 //! Frames that are none: parked with the reason, and the lane goes on.
 
-use everyframe_tests::{Frame, Site, Topic, pictures, shipped_rules};
+use everyframe_tests::{Frame, Site, Topic, pictures, shipped_rules, wait_for};
 
 /// A PNG whose header says 20,000 × 20,000 pixels, whole to its end marker.
 fn huge_png() -> Vec<u8> {
@@ -92,6 +92,32 @@ fn a_backlog_of_large_frames_does_not_fill_the_memory() {
     site.wait_for_records(Topic::Results, frames.len());
     let memory = host.peak_memory().saturating_sub(before);
     assert!(memory < 120, "the host grew by {memory} MiB");
+}
+
+#[test]
+fn a_partition_that_parks_everything_stops_and_leaves_the_rest_in_kafka() {
+    let site = Site::start(2);
+    site.create_frames_topic();
+    let broken: Vec<Frame> = (0..300).map(|_| Frame::of("broken", b"no picture").to(0)).collect();
+    let grey = pictures::grey(64, 64);
+    let whole: Vec<Frame> = (0..20).map(|_| Frame::of("whole", &grey).to(1)).collect();
+    site.send(&broken);
+    site.send(&whole);
+    let host = site.host();
+    wait_for("the partition to stop", || {
+        host.err().contains("stopped: too many of its last frames").then_some(())
+    });
+    site.wait_for_records(Topic::Results, 20);
+    let ended = host.terminate();
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let (code, audit) = site.audit();
+    assert_eq!(code, Some(0), "what waits is not lost: {audit}");
+    assert_eq!(audit["total"]["dead_letters"], 200, "{audit}");
+    assert_eq!(
+        (&audit["total"]["waiting"], &audit["total"]["results"]),
+        (&100.into(), &20.into()),
+        "{audit}"
+    );
 }
 
 #[test]

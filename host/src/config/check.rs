@@ -97,6 +97,7 @@ fn stages(config: &Config, found: &mut Found) {
     found.range("intake.commit_interval_ms", intake.commit_interval_ms, 10..=60_000);
     found.range("intake.drain_timeout_ms", intake.drain_timeout_ms, 100..=240_000);
     found.range("publish.interval_ms", config.publish.interval_ms, 0..=60_000);
+    found.range("publish.dead_letter_share", config.publish.dead_letter_share, 0.0..=1.0);
     found.range("publish.batch_frames", config.publish.batch_frames, 1..=100_000);
     let vision = &config.vision;
     found.range("vision.max_pixels", vision.max_pixels, 1..=1 << 30);

@@ -172,11 +172,13 @@ pub struct PublishSettings {
     pub interval_ms: u64,
     /// The largest batch, frames.
     pub batch_frames: usize,
+    /// A partition stops when more than this share of its last 200 frames had to be parked, 0 to 1; 1: never.
+    pub dead_letter_share: f32,
 }
 
 impl Default for PublishSettings {
     fn default() -> Self {
-        Self { delivery: Delivery::Auto, interval_ms: 100, batch_frames: 1000 }
+        Self { delivery: Delivery::Auto, interval_ms: 100, batch_frames: 1000, dead_letter_share: 0.5 }
     }
 }
 

@@ -24,6 +24,7 @@ pub struct Lane<F, S, R> {
     finished: Option<i64>,
     committed: Option<i64>,
     restored: bool,
+    halted: bool,
     judging: bool,
     closed: bool,
 }
@@ -62,6 +63,7 @@ impl<F, S, R> Default for Lane<F, S, R> {
             finished: None,
             committed: None,
             restored: false,
+            halted: false,
             judging: false,
             closed: false,
         }
@@ -147,6 +149,16 @@ impl<F, S, R> Lane<F, S, R> {
         self.set(offset, Step::Ready(ready));
     }
 
+    /// No frame is judged until [`Lane::resume`].
+    pub fn halt(&mut self) {
+        self.halted = true;
+    }
+
+    /// Frames are judged again.
+    pub fn resume(&mut self) {
+        self.halted = false;
+    }
+
     /// True once it is.
     pub fn is_restored(&self) -> bool {
         self.restored
@@ -154,7 +166,7 @@ impl<F, S, R> Lane<F, S, R> {
 
     /// The next frame in order, to be judged; all before it were. None while another is being judged.
     pub fn judge(&mut self) -> Option<(i64, R)> {
-        if self.judging || !self.restored {
+        if self.judging || self.halted || !self.restored {
             return None;
         }
         let next = self.take_first(
@@ -198,12 +210,12 @@ impl<F, S, R> Lane<F, S, R> {
     }
 
     /// Lets go: takes nothing more in, and leaves the frames that were not begun to whoever has the partition next. A
-    /// lane that is not restored cannot finish any.
+    /// lane that is halted or not restored finishes only what is judged.
     pub fn close(&mut self) {
         self.closed = true;
-        let (bytes, restored) = (&mut self.bytes, self.restored);
+        let (bytes, judges) = (&mut self.bytes, self.restored && !self.halted);
         self.slots.retain(|slot| {
-            let begun = restored && !matches!(slot.step, Step::Waiting(_));
+            let begun = slot.step.is_judged() || judges && !matches!(slot.step, Step::Waiting(_));
             *bytes -= if begun { 0 } else { slot.bytes };
             begun
         });
@@ -384,6 +396,21 @@ mod tests {
         assert!(lane.is_empty());
         lane.seen(0, 0);
         assert_eq!((lane.committable(), lane.bytes()), (None, 0));
+    }
+
+    #[test]
+    fn a_halted_lane_judges_nothing_and_leaves_what_it_has_not_judged() {
+        let mut lane = with(&[0, 1]);
+        let offset = lane.dispatch(1).unwrap().0;
+        lane.seen(offset, 0);
+        through(&mut lane);
+        lane.admit(2, 10, 2);
+        lane.halt();
+        through(&mut lane);
+        lane.close();
+        assert!(!lane.is_empty(), "what is judged is waited for");
+        [0, 1].into_iter().for_each(|offset| lane.acknowledged(offset));
+        assert_eq!((lane.is_empty(), lane.committable(), lane.bytes()), (true, Some(2), 0));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The lanes at work: what moves each frame to its next stage, on whichever thread has just finished one.
 
 use super::appearance::Appearances;
+use super::brake::Brake;
 use super::stages::{Prepared, Ready, Sight, Stages, guarded};
 use super::{deleted, ledger, restore};
 use crate::audit::LiveLedger;
@@ -78,6 +79,7 @@ impl Downstream for Lanes {
             .iter()
             .map(|partition| {
                 Arc::new(LaneCell {
+                    brake: Mutex::new(Brake::new(self.stages.config.publish.dead_letter_share)),
                     partition: *partition,
                     tenure: Tenure::new(*partition),
                     stages: self.stages.clone(),
@@ -159,6 +161,7 @@ pub(super) struct LaneCell {
     /// Held by whoever judges; the lane lets one do so at a time.
     judging: Mutex<Judging>,
     is_paused: AtomicBool,
+    brake: Mutex<Brake>,
 }
 
 #[derive(Default)]
@@ -255,8 +258,37 @@ impl LaneCell {
             let outcome = self.stages.judge(ready, &mut locked(&self.judging));
             locked(&self.passage).lane.publishing(offset);
             self.publish(&frame, &outcome);
+            if !matches!(outcome, Outcome::Noted)
+                && let Some(pause) = locked(&self.brake).note(matches!(outcome, Outcome::Parked(_)))
+            {
+                self.stop_for(pause);
+            }
             locked(&self.passage).lane.sent();
             self.dispatch();
+        }
+    }
+
+    /// Judges nothing for a while; then tries the next frame.
+    fn stop_for(self: &Arc<Self>, pause: Duration) {
+        locked(&self.passage).lane.halt();
+        tracing::error!(
+            partition = self.partition,
+            "stopped: too many of its last frames had to be parked (`everyframe dead-letters list` says why; the limit is \
+             [publish] dead_letter_share); the others wait in Kafka, and one is tried in {} s",
+            pause.as_secs()
+        );
+        let cell = self.clone();
+        let wait = move || {
+            let until = Instant::now() + pause;
+            while Instant::now() < until && !cell.tenure.is_over() {
+                std::thread::sleep(LOOK_AGAIN);
+            }
+            locked(&cell.passage).lane.resume();
+            cell.advance();
+        };
+        if let Err(error) = std::thread::Builder::new().name("brake".into()).spawn(wait) {
+            tracing::error!("cannot start a thread, the partition goes on: {error}");
+            locked(&self.passage).lane.resume();
         }
     }
 

@@ -1,6 +1,7 @@
 //! The one place that joins the stages.
 
 mod appearance;
+mod brake;
 mod deleted;
 mod lanes;
 mod ledger;

@@ -1,0 +1,77 @@
+//! Stops a lane that parks too many of its frames: something is wrong with a rule, a model or a camera, and emptying the
+//! topic into the dead letters helps nobody. The frames wait in Kafka; one after each pause is tried.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// The last frames that are looked at.
+const WINDOW: usize = 200;
+/// The first pause. Each one after a trial that failed is twice as long.
+const PAUSE: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+
+/// One lane's brake.
+#[derive(Debug)]
+pub(super) struct Brake {
+    /// The share of dead letters above which the lane stops, 0 to 1.
+    limit: f32,
+    parked: VecDeque<bool>,
+    /// The last pause; none while all is well.
+    pause: Option<Duration>,
+}
+
+impl Brake {
+    pub(super) fn new(limit: f32) -> Self {
+        Self { limit, parked: VecDeque::with_capacity(WINDOW), pause: None }
+    }
+
+    /// What became of a frame. How long the lane is to stop, if it is.
+    pub(super) fn note(&mut self, is_parked: bool) -> Option<Duration> {
+        if let Some(pause) = self.pause {
+            // The trial after a pause.
+            self.pause = is_parked.then(|| LONGEST_PAUSE.min(pause * 2));
+            return self.pause;
+        }
+        if self.parked.len() == WINDOW {
+            self.parked.pop_front();
+        }
+        self.parked.push_back(is_parked);
+        let count = self.parked.iter().filter(|parked| **parked).count();
+        if self.parked.len() == WINDOW && count as f32 > self.limit * WINDOW as f32 {
+            self.parked.clear();
+            self.pause = Some(PAUSE);
+        }
+        self.pause
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_stops_when_more_than_its_share_of_the_last_frames_is_parked() {
+        let mut brake = Brake::new(0.5);
+        assert!((0..150).all(|_| brake.note(true).is_none()), "a burst is not yet a share of the window");
+        assert!((0..50).all(|n| brake.note(false).is_none() || n == 49));
+        let mut even = Brake::new(0.5);
+        assert!((0..1000).all(|n| even.note(n % 2 == 0).is_none()));
+    }
+
+    #[test]
+    fn a_trial_that_fails_doubles_the_pause_and_one_that_succeeds_ends_it() {
+        let mut brake = Brake::new(0.5);
+        let stopped = (0..WINDOW).find_map(|_| brake.note(true));
+        assert_eq!(stopped, Some(PAUSE));
+        assert_eq!(brake.note(true), Some(PAUSE * 2));
+        assert_eq!((0..20).filter_map(|_| brake.note(true)).max(), Some(LONGEST_PAUSE));
+        assert_eq!(brake.note(false), None);
+        assert_eq!(brake.note(true), None, "the window begins anew");
+    }
+
+    #[test]
+    fn a_share_of_one_never_stops() {
+        let mut brake = Brake::new(1.0);
+        assert!((0..1000).all(|_| brake.note(true).is_none()));
+    }
+}
