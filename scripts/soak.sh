@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Makes every fault of tests/faults for so many minutes, with fresh seeds each time: scripts/soak.sh MINUTES
+# Makes every fault of tests/faults for so many minutes, with fresh seeds each time: scripts/soak.sh MINUTES [FILTER...]
 #
 # `make soak` builds what it needs. A row for each trial goes to the table (TABLE, default soak.md in the target
 # folder), what the tests say to a file beside it; at the end, and after a failure, which ends it, the rows of each
 # fault are added up.
+#
+# FILTERs are the test program's own: names, or --skip NAME.
 #
 #   THREADS=N  trials at a time (default 2)
 set -euo pipefail
@@ -11,6 +13,7 @@ set -euo pipefail
 source "$(dirname "$0")/setup/common.sh"
 
 minutes=${1:?how many minutes}
+shift
 table=${TABLE:-$CARGO_TARGET_DIR/soak.md}
 log=${table%.md}.log
 # Longer rounds would be the same in longer, and say so later.
@@ -20,7 +23,7 @@ built=$(scripts/cargo.sh test --release --locked -p everyframe-tests --test faul
 # Others may build while it runs.
 tests=$(mktemp)
 trap 'rm -f "$tests"' EXIT
-cp "$(sed -n 's/.*(\(.*faults-.*\))$/\1/p' <<<"$built")" "$tests"
+install -m 700 "$(sed -n 's/.*(\(.*faults-.*\))$/\1/p' <<<"$built")" "$tests"
 export EVERYFRAME_BIN=${EVERYFRAME_BIN:-$CARGO_TARGET_DIR/release}
 export EVERYFRAME_PLUGINS=${EVERYFRAME_PLUGINS:-$CARGO_TARGET_DIR/components/wasip2}
 export EVERYFRAME_SOAK_TABLE=$table
@@ -45,7 +48,7 @@ while [ "$SECONDS" -lt "$end" ] && [ "$status" = 0 ]; do
   left=$(((end - SECONDS + 59) / 60))
   export EVERYFRAME_SOAK_MINUTES=$((left < longest ? left : longest))
   echo "soak: $left minutes left" >&2
-  "$tests" --test-threads "${THREADS:-2}" --nocapture >>"$log" 2>&1 || status=$?
+  "$tests" --test-threads "${THREADS:-2}" --nocapture "$@" >>"$log" 2>&1 || status=$?
 done
 add_up
 [ "$status" = 0 ] || die "a trial failed: see $log"
