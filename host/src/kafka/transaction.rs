@@ -86,18 +86,23 @@ impl Transactions {
         &self.producer
     }
 
-    /// One transaction: what `send` sends, and the offsets of `topic` that `offer` offers. If it offers none, the
-    /// transaction is aborted. Waits as long as it takes: `go_on` is asked before each further attempt.
+    /// One transaction: what `send` sends and sees acknowledged, and the offsets of `topic` that `offer` offers. If the
+    /// one says why not, or the other offers none, the transaction is aborted. Waits as long as it takes: `go_on` is
+    /// asked before each further attempt.
     pub fn transact(
         &self,
-        send: impl FnOnce(),
+        send: impl FnOnce() -> Result<(), String>,
         topic: &str,
         offer: impl FnOnce() -> Option<(Member, Vec<(i32, i64)>)>,
         go_on: &dyn Fn() -> bool,
     ) -> Result<(), TransactionError> {
         let producer = &self.producer.inner;
         self.step(go_on, || producer.begin_transaction())?;
-        send();
+        // Acknowledged before anything else: rdkafka's commit waits for acknowledgements in steps of 100 ms. And while the
+        // coordinator ends the last transaction, partitions are offered to it again after 20 ms, offsets after 100 ms.
+        if let Err(reason) = send() {
+            return Err(self.abort(reason, go_on));
+        }
         let Some((member, offsets)) = offer() else {
             return Err(self.abort("the partitions are changing hands".into(), go_on));
         };

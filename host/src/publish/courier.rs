@@ -106,6 +106,14 @@ enum Trouble {
     Uncertain(String),
 }
 
+/// What the brokers said to the records of a batch.
+struct Answers {
+    /// For each record in turn: it is acknowledged.
+    safe: Vec<bool>,
+    /// Why one was not; the first one's reason.
+    refused: Option<String>,
+}
+
 impl Courier {
     pub(super) fn run(mut self) {
         while let Some(batch) = self.gather() {
@@ -169,26 +177,19 @@ impl Courier {
     fn attempt(&mut self, batch: &mut Batch<Outgoing, Done>) -> Result<(), Trouble> {
         match &self.carrier {
             Carrier::Transactions(transactions) => self.transact(transactions, batch),
-            Carrier::Plain(producer) => self.send_all(producer, batch),
+            Carrier::Plain(producer) => {
+                let Answers { safe, refused } = self.send(producer, batch);
+                let mut safe = safe.into_iter();
+                for parcel in batch.parcels_mut() {
+                    parcel.records.retain(|_| !safe.next().unwrap_or(false));
+                }
+                refused.map_or(Ok(()), |reason| Err(Trouble::Again(reason)))
+            }
         }
     }
 
     fn transact(&self, transactions: &Transactions, batch: &Batch<Outgoing, Done>) -> Result<(), Trouble> {
-        let refused: Arc<Mutex<Option<String>>> = Arc::default();
-        let send = || {
-            for record in batch.parcels().iter().flat_map(|parcel| &parcel.records) {
-                let refused = refused.clone();
-                record.send(
-                    transactions.producer(),
-                    &self.topics,
-                    Box::new(move |result| {
-                        if let Err(error) = result {
-                            locked(&refused).get_or_insert(error.to_string());
-                        }
-                    }),
-                );
-            }
-        };
+        let send = || self.send(transactions.producer(), batch).refused.map_or(Ok(()), Err);
         let offer = || {
             let member = locked(&self.desk.membership).as_ref().and_then(|membership| membership());
             // The order matters: see `Batch::is_ours`.
@@ -203,13 +204,13 @@ impl Courier {
         };
         let transacted = transactions.transact(send, &self.topics.frames, offer, &go_on);
         transacted.map_err(|error| match error {
-            TransactionError::Aborted(reason) => Trouble::Again(locked(&refused).take().unwrap_or(reason)),
+            TransactionError::Aborted(reason) => Trouble::Again(reason),
             TransactionError::Fatal(reason) => Trouble::Uncertain(reason),
         })
     }
 
-    /// Sends all records, and takes out of the batch those that are safe.
-    fn send_all(&self, producer: &Producer, batch: &mut Batch<Outgoing, Done>) -> Result<(), Trouble> {
+    /// Sends all records, and waits for the answers.
+    fn send(&self, producer: &Producer, batch: &Batch<Outgoing, Done>) -> Answers {
         let (sender, receiver) = std::sync::mpsc::channel();
         let mut count = 0usize;
         for record in batch.parcels().iter().flat_map(|parcel| &parcel.records) {
@@ -217,12 +218,16 @@ impl Courier {
             record.send(producer, &self.topics, Box::new(move |result| drop(sender.send((number, result)))));
             count += 1;
         }
-        let (mut safe, mut refused, mut heard_at) = (vec![false; count], None, Instant::now());
+        let mut answers = Answers { safe: vec![false; count], refused: None };
+        let mut heard_at = Instant::now();
         for _ in 0..count {
             let (number, result) = loop {
                 match receiver.recv_timeout(PATIENCE) {
                     Ok(answer) => break answer,
-                    Err(_) if self.desk.is_ended() => return Err(Trouble::Again("the host ends".into())),
+                    Err(_) if self.desk.is_ended() => {
+                        answers.refused = Some("the host ends".into());
+                        return answers;
+                    }
                     Err(_) if heard_at.elapsed() > SILENCE => {
                         self.complaint.say(WAITING);
                     }
@@ -231,15 +236,11 @@ impl Courier {
             };
             heard_at = Instant::now();
             match result {
-                Ok(()) => safe[number] = true,
-                Err(error) => drop(refused.get_or_insert(error.to_string())),
+                Ok(()) => answers.safe[number] = true,
+                Err(error) => drop(answers.refused.get_or_insert(error.to_string())),
             }
         }
-        let mut safe = safe.into_iter();
-        for parcel in batch.parcels_mut() {
-            parcel.records.retain(|_| !safe.next().unwrap_or(false));
-        }
-        refused.map_or(Ok(()), |reason| Err(Trouble::Again(reason)))
+        answers
     }
 
     /// After a fatal error the producer is of no use; its successor ends or completes what it left open.
