@@ -20,6 +20,8 @@ const MODES: [&str; 2] = ["exactly-once", "at-least-once"];
 const LOAD: f64 = 0.7;
 /// How often one camera's man raises an alert, milliseconds.
 const COOLDOWN_MS: u32 = 2000;
+/// For the host's models and the brokers' just-in-time compilers, and then for finding what the host can take.
+const WARM_UP: Duration = Duration::from_secs(20);
 
 fn main() {
     // `cargo bench` passes words of its own.
@@ -30,7 +32,7 @@ fn main() {
     let man = pictures::man();
     site.enrol("viktor", &[&man[0], &man[30]]);
     let evenly = |number| 1_764_000_000_000 + 100 * number as i64;
-    site.send(&cameras(man.clone(), evenly).take(frames).collect::<Vec<_>>());
+    site.send(&cameras("backlog", always(man.clone()), evenly).take(frames).collect::<Vec<_>>());
 
     println!("| round | delivery | frames/s | host, CPU ms a frame | brokers, CPU ms a frame |");
     println!("| --- | --- | --- | --- | --- |");
@@ -55,9 +57,9 @@ fn main() {
     );
     drop(site);
 
-    let rate = (LOAD * once.per_second).round() as u32;
+    let too_many = (1.2 * often.per_second).round() as u32;
     for mode in MODES {
-        latency(&Site::on(&cluster, PARTITIONS), mode, rate, seconds as u64, &man);
+        latency(&Site::on(&cluster, PARTITIONS), mode, too_many, seconds as u64, &man);
     }
 }
 
@@ -69,16 +71,22 @@ fn configure(site: &Site, mode: &str, rules: &str) {
     site.configure(&format!("[publish]\ndelivery = \"{mode}\"\n"), rules);
 }
 
-/// The man at four cameras in turns, taken when `at` says for the camera's frame of this number.
+/// Four cameras in turns, taken when `at` says for the camera's frame of this number.
 fn cameras(
-    man: Vec<Vec<u8>>,
+    session: &'static str,
+    picture: impl Fn(i32, usize) -> Vec<u8> + Send + 'static,
     at: impl Fn(usize) -> i64 + Send + 'static,
 ) -> impl Iterator<Item = Frame> + Send + 'static {
     (0usize..).map(move |turn| {
         let (number, camera) = (turn / PARTITIONS as usize, (turn % PARTITIONS as usize) as i32);
-        let stamp = Some(("session-1".into(), number as u64, at(number)));
-        Frame { stamp, ..Frame::of(&format!("camera-{camera}"), &man[number % man.len()]).to(camera) }
+        let stamp = Some((session.into(), number as u64, at(number)));
+        Frame { stamp, ..Frame::of(&format!("camera-{camera}"), &picture(camera, number)).to(camera) }
     })
+}
+
+/// The man all the time.
+fn always(man: Vec<Vec<u8>>) -> impl Fn(i32, usize) -> Vec<u8> + Send + 'static {
+    move |_, number| man[number % man.len()].clone()
 }
 
 #[derive(Clone, Copy)]
@@ -132,40 +140,63 @@ fn now() -> i64 {
 }
 
 /// From a frame's record to its alert in the hands of a reader of what is committed.
-fn latency(site: &Site, mode: &str, rate: u32, seconds: u64, man: &[Vec<u8>]) {
+fn latency(site: &Site, mode: &str, too_many: u32, seconds: u64, man: &[Vec<u8>]) {
     configure(site, mode, &shipped_rules(&format!("cooldown_ms = {COOLDOWN_MS}")));
     site.enrol("viktor", &[&man[0], &man[30]]);
     let host = site.host();
+    // What it takes while frames come: their producer and the brokers that replicate them need the same cores.
+    let feed = Feed::start(site, too_many, cameras("flood", always(man.to_vec()), |_| now()));
+    std::thread::sleep(WARM_UP);
+    let (before, began) = (site.count(Topic::Results), Instant::now());
+    std::thread::sleep(WARM_UP);
+    let capacity = (site.count(Topic::Results) - before) as f64 / began.elapsed().as_secs_f64();
+    let flood = feed.stop();
+    wait_for("the flood's results", || (site.count(Topic::Results) >= flood).then_some(()));
+
     let stop = Arc::new(AtomicBool::new(false));
     let reader = std::thread::spawn({
         let (brokers, topic, stop) = (site.address().to_owned(), site.name(Topic::Alerts), stop.clone());
         move || read_alerts(&brokers, &topic, &stop)
     });
+    // Into each camera's sight in his turn, or the four alerts would come at once and wait for each other.
+    let (began, of_man, nobody) = (now(), always(man.to_vec()), pictures::grey(640, 360));
+    let in_turns = move |camera, number| {
+        let comes = began + i64::from(camera) * i64::from(COOLDOWN_MS) / i64::from(PARTITIONS);
+        if now() < comes { nobody.clone() } else { of_man(camera, number) }
+    };
     // A frame is sent when it is taken: its record has the same time.
-    let feed = Feed::start(site, rate, cameras(man.to_vec(), |_| now()));
+    let rate = (LOAD * capacity).round() as u32;
+    let feed = Feed::start(site, rate, cameras("load", in_turns, |_| now()));
+    // Its producer connects.
+    std::thread::sleep(Duration::from_secs(3));
+    let from = now();
     std::thread::sleep(Duration::from_secs(seconds));
     let sent = feed.stop();
-    site.settled_audit();
+    wait_for("the load's results", || (site.count(Topic::Results) >= flood + sent).then_some(()));
     std::thread::sleep(Duration::from_secs(1));
     stop.store(true, Ordering::Relaxed);
-    let mut latencies = reader.join().expect("the reader reads");
-    // What came while the host warmed up is left out.
-    latencies.drain(..latencies.len() / 10);
-    latencies.sort_unstable();
-    let at = |part: f64| latencies.get((part * latencies.len() as f64) as usize).copied().unwrap_or(-1);
-    println!(
-        "{mode}: {sent} frames at {rate}/s, {} alerts: p50 {} ms, p90 {} ms, p99 {} ms, most {} ms",
-        latencies.len(),
-        at(0.5),
-        at(0.9),
-        at(0.99),
-        latencies.last().copied().unwrap_or(-1)
-    );
+    let mut alerts = reader.join().expect("the reader reads");
+    alerts.retain(|alert| alert.taken >= from);
+    let percentiles = |latency: fn(&Alert) -> i64| {
+        let mut values: Vec<i64> = alerts.iter().map(latency).collect();
+        values.sort_unstable();
+        let at = |part: f64| values.get((part * values.len() as f64) as usize).copied().unwrap_or(-1);
+        format!("p50 {}, p90 {}, p99 {}, most {}", at(0.5), at(0.9), at(0.99), at(0.999_999))
+    };
+    println!("{mode}: {rate} frames/s, {LOAD} of {capacity:.0}; {} alerts, milliseconds:", alerts.len());
+    println!("  from the frame to the alert's reader: {}", percentiles(|alert| alert.seen - alert.taken));
+    println!("  of these, from its being sent: {}", percentiles(|alert| alert.seen - alert.sent));
     host.terminate();
 }
 
-/// Milliseconds from each alert's frame to now, in the order of the alerts.
-fn read_alerts(brokers: &str, topic: &str, stop: &AtomicBool) -> Vec<i64> {
+/// Milliseconds since 1970.
+struct Alert {
+    taken: i64,
+    sent: i64,
+    seen: i64,
+}
+
+fn read_alerts(brokers: &str, topic: &str, stop: &AtomicBool) -> Vec<Alert> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", brokers)
         .set("group.id", "alerts")
@@ -180,12 +211,14 @@ fn read_alerts(brokers: &str, topic: &str, stop: &AtomicBool) -> Vec<i64> {
         begin.expect("a topic can be read from its start");
     }
     consumer.assign(&assignment).expect("partitions can be assigned");
-    let mut latencies = Vec::new();
+    let mut alerts = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) else { continue };
         let event: serde_json::Value =
             serde_json::from_slice(message.payload().unwrap_or_default()).expect("an alert is JSON");
-        latencies.push(now() - event["data"]["capturedAt"].as_i64().expect("an alert has its frame's time"));
+        let taken = event["data"]["capturedAt"].as_i64().expect("an alert has its frame's time");
+        let sent = message.timestamp().to_millis().expect("a record has its time");
+        alerts.push(Alert { taken, sent, seen: now() });
     }
-    latencies
+    alerts
 }
