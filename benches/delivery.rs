@@ -7,7 +7,7 @@
 //!   FRAMES=N   of the backlog (default 3000)
 //!   SECONDS=N  of the frames as they come (default 60)
 
-use everyframe_tests::{Cluster, Feed, Frame, Site, Topic, pictures, shipped_rules, wait_for};
+use everyframe_tests::{Cluster, Feed, Frame, Part, Site, Topic, pictures, shipped_rules, wait_for};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 use std::sync::Arc;
@@ -20,6 +20,8 @@ const MODES: [&str; 2] = ["exactly-once", "at-least-once"];
 const LOAD: f64 = 0.7;
 /// How often one camera's man raises an alert, milliseconds.
 const COOLDOWN_MS: u32 = 2000;
+/// As many hosts as share the work at most.
+const HOSTS: usize = 3;
 /// For the host's models and the brokers' just-in-time compilers, and then for finding what the host can take.
 const WARM_UP: Duration = Duration::from_secs(20);
 
@@ -58,6 +60,7 @@ fn main() {
     drop(site);
 
     let too_many = (1.2 * often.per_second).round() as u32;
+    growth(&Site::on(&cluster, PARTITIONS), too_many, &man);
     for mode in MODES {
         latency(&Site::on(&cluster, PARTITIONS), mode, too_many, seconds as u64, &man);
     }
@@ -137,6 +140,29 @@ fn backlog(cluster: &Cluster, site: &Site, mode: &str, round: usize, frames: usi
 
 fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_millis() as i64
+}
+
+/// What hosts do of more frames than they can take, each with one worker, when a second and a third join.
+fn growth(site: &Site, too_many: u32, man: &[Vec<u8>]) {
+    site.configure("[intake]\nworkers = 1\n", &shipped_rules(""));
+    site.create_frames_topic();
+    let feed = Feed::start(site, too_many, cameras("flood", always(man.to_vec()), |_| now()));
+    let mut hosts: Vec<Part> = Vec::new();
+    for number in 1..=HOSTS {
+        hosts.push(site.host_called(&format!("host-{number}")));
+        std::thread::sleep(WARM_UP);
+        let cpu = || hosts.iter().map(Part::cpu_time).sum::<Duration>();
+        let (before, began, cpu_before) = (site.count(Topic::Results), Instant::now(), cpu());
+        std::thread::sleep(WARM_UP);
+        let seconds = began.elapsed().as_secs_f64();
+        println!(
+            "{number} of one worker: {:.1} frames/s with {:.2} cores",
+            (site.count(Topic::Results) - before) as f64 / seconds,
+            (cpu() - cpu_before).as_secs_f64() / seconds
+        );
+    }
+    feed.stop();
+    hosts.into_iter().for_each(|host| drop(host.terminate()));
 }
 
 /// From a frame's record to its alert in the hands of a reader of what is committed.

@@ -2,7 +2,7 @@
 
 use everyframe_tests::{Part, Record, Site, Topic, pictures, places, wait_for};
 use std::collections::BTreeSet;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// The numbers, times and sessions of a camera's frames, in order.
@@ -335,6 +335,35 @@ fn what_a_full_spool_refuses_is_told_to_the_topic() {
         text.unwrap_or(record.header("everyframe-sequence")).parse::<u64>().expect("a number")
     });
     assert!(order.is_sorted(), "refusals stand where the frames would");
+}
+
+/// A disk that takes no more looks to the agent like a limit on the size of its files.
+#[test]
+fn frames_that_a_full_disk_has_no_room_for_are_refused_and_told_to_the_topic() {
+    let site = Site::start(1);
+    let agent = site.command(&["camera", "--id", "gate", "--loop", "--rate", "50", &clip("single_face.mp4")]);
+    // Blocks of 1024 bytes; without the signal that a file's limit sends.
+    let mut limited = Command::new("bash");
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 3000; exec \"$0\" \"$@\""]).arg(agent.get_program());
+    limited.args(agent.get_args()).arg("--config").arg(site.config()).current_dir(site.folder());
+    limited.envs(agent.get_envs().filter_map(|(name, value)| Some((name, value?)))).stdin(Stdio::null());
+    let mut camera = Part::start("camera", site.folder(), &mut limited);
+    site.wait_for_records(Topic::Frames, 20);
+    site.stop_broker();
+    wait_for_word(&mut camera, "frames are refused from number ");
+    std::thread::sleep(Duration::from_secs(1));
+    site.start_broker();
+    wait_for_word(&mut camera, "frames were refused in all; frames are taken again");
+    let before = site.count(Topic::Frames);
+    site.wait_for_records(Topic::Frames, before + 20);
+    let ended = camera.terminate();
+    assert_eq!(ended.code, Some(1), "frames were refused: {}", ended.err);
+    let (read, acknowledged, in_spool, refused) = closing(&ended.out);
+    assert_eq!((acknowledged + refused, in_spool), (read, 0), "{}", ended.out);
+    let sessions = sessions(&site.read(Topic::Frames));
+    let all: BTreeSet<u64> =
+        sessions.iter().flat_map(|(_, sent, missing)| sent.iter().chain(missing)).copied().collect();
+    assert!(refused > 0 && all.into_iter().eq(0..read), "each frame is there or said to be missing");
 }
 
 #[test]

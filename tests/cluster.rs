@@ -1,22 +1,11 @@
 //! Encrypted and with a password: who may come in works, and who may not is told why, without a secret in it. And what
 //! the other tests on a cluster rely on: its nodes come back, and readers see what is committed.
 
-use everyframe_tests::cluster::{Listener, NODES, other_ca};
+use everyframe_tests::cluster::{Listener, NODES, other_ca, properties};
 use everyframe_tests::{Cluster, Ended, Frame, Site, Topic, pictures, places};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use std::path::Path;
 use std::time::Duration;
-
-/// The properties of a user with a password that stands in this file.
-fn as_user(user: &str, password: &Path, ca: &Path) -> String {
-    format!(
-        "\"security.protocol\" = \"SASL_SSL\"\n\"ssl.ca.location\" = \"{}\"\n\"sasl.mechanism\" = \"SCRAM-SHA-512\"\n\
-         \"sasl.username\" = \"{user}\"\n\"sasl.password\" = {{ file = \"{}\" }}",
-        ca.display(),
-        password.display()
-    )
-}
 
 /// A site whose commands go to this listener with these properties, and these rules.
 fn site_by(cluster: &Cluster, listener: Listener, properties: &str) -> Site {
@@ -44,7 +33,7 @@ fn works(site: &Site) {
 #[test]
 fn all_of_it_works_encrypted_and_with_a_password() {
     let Some(cluster) = Cluster::ours("all_of_it_works_encrypted_and_with_a_password") else { return };
-    let properties = as_user(cluster.user(), &cluster.password_file(), &cluster.ca());
+    let properties = cluster.properties_of(cluster.user());
     works(&site_by(cluster, Listener::SaslSsl, &properties));
 }
 
@@ -76,7 +65,7 @@ fn a_wrong_password_is_refused_and_not_shown() {
     let Some(cluster) = Cluster::ours("a_wrong_password_is_refused_and_not_shown") else { return };
     let site = Site::on(cluster, 1);
     let password = site.file("password", b"hunter2-and-more\n");
-    site.reach(&cluster.brokers_of(Listener::SaslSsl), &as_user(cluster.user(), &password, &cluster.ca()));
+    site.reach(&cluster.brokers_of(Listener::SaslSsl), &properties(cluster.user(), &password, &cluster.ca()));
     site.configure("", &everyframe_tests::shipped_rules(""));
     for ended in first_contacts(&site) {
         assert_refused(&ended, &["refuse this user or its password", "check sasl.username, sasl.password"]);
@@ -90,7 +79,7 @@ fn a_wrong_password_is_refused_and_not_shown() {
 #[test]
 fn a_password_comes_from_the_environment() {
     let Some(cluster) = Cluster::ours("a_password_comes_from_the_environment") else { return };
-    let properties = as_user(cluster.user(), &cluster.password_file(), &cluster.ca());
+    let properties = cluster.properties_of(cluster.user());
     let file = format!("{{ file = \"{}\" }}", cluster.password_file().display());
     let site =
         site_by(cluster, Listener::SaslSsl, &properties.replace(&file, "{ env = \"EVERYFRAME_TEST_WORD\" }"));
@@ -117,7 +106,7 @@ fn brokers_with_a_certificate_of_another_authority_are_not_trusted() {
     let ca = other_ca(site.folder());
     site.reach(
         &cluster.brokers_of(Listener::SaslSsl),
-        &as_user(cluster.user(), &cluster.password_file(), &ca),
+        &properties(cluster.user(), &cluster.password_file(), &ca),
     );
     site.configure("", &everyframe_tests::shipped_rules(""));
     for ended in first_contacts(&site) {
@@ -149,7 +138,7 @@ fn a_certificate_that_is_not_there_is_named_with_its_line() {
 #[test]
 fn a_user_without_rights_is_told_what_it_may_not() {
     let Some(cluster) = Cluster::ours("a_user_without_rights_is_told_what_it_may_not") else { return };
-    let properties = as_user(cluster.stranger(), &cluster.password_file(), &cluster.ca());
+    let properties = cluster.properties_of(cluster.stranger());
     let site = site_by(cluster, Listener::SaslSsl, &properties);
     for ended in first_contacts(&site) {
         assert_refused(&ended, &["not allowed by the brokers", "topic `test-", "by an ACL"]);

@@ -73,3 +73,23 @@ fn a_frozen_node_loses_nothing() {
     trial.account(feed.stop());
     assert!(host.is_running(), "{}", host.err());
 }
+
+/// As when the network is cut: connections stay, and nobody answers on them.
+#[test]
+fn a_cluster_that_falls_silent_loses_nothing() {
+    let Some(trial) = Trial::of_the_cluster("whole cluster silent") else { return };
+    let (site, cluster) = (&trial.site, trial.cluster());
+    let mut host = host(&trial);
+    let feed = Feed::start(site, PER_SECOND, four_cameras(CAMERAS, the_man));
+    for _ in trial.times(1, 3) {
+        site.wait_for_records(Topic::Results, 20);
+        NODES.iter().for_each(|node| cluster.pause(*node));
+        std::thread::sleep(trial.seconds(10, 40));
+        NODES.iter().for_each(|node| cluster.resume(*node));
+        cluster.wait_until_whole();
+        let before = site.count(Topic::Results);
+        wait_for("results", || (site.count(Topic::Results) > before + 40).then_some(()));
+    }
+    trial.account(feed.stop());
+    assert!(host.is_running(), "{}", host.err());
+}

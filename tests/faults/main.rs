@@ -11,6 +11,7 @@ mod frames;
 mod hosts;
 mod identity;
 mod memory;
+mod topics;
 mod trial;
 
 /// Each trial twice: on the embedded broker and on a cluster.

@@ -77,6 +77,12 @@ impl Trial {
         Some(Self { fault, site, hold, dice, times: Cell::new(0), began, until })
     }
 
+    /// On a cluster whose users are ours, too.
+    pub fn on_a_cluster_of_ours(fault: &'static str) -> Option<(Self, &'static Cluster)> {
+        let cluster = Cluster::ours(fault)?;
+        Some((Self::on_a_cluster(fault)?, cluster))
+    }
+
     /// The cluster, to break.
     pub fn cluster(&self) -> &Cluster {
         match &self.hold {

@@ -146,6 +146,21 @@ impl Cluster {
         self.own().folder.path().join("password")
     }
 
+    /// Lines of `[kafka.properties]` for a user at the encrypted listener with passwords.
+    pub fn properties_of(&self, user: &str) -> String {
+        properties(user, &self.password_file(), &self.ca())
+    }
+
+    /// Changes what a user may do: see `fixtures/rights.py`.
+    pub fn rights(&self, change: &str, user: &str, name: &str) {
+        let python = Command::new(places::cached("python/bin/python"))
+            .arg(places::repository("tests/fixtures/rights.py"))
+            .args([self.brokers(), change, user, name])
+            .output()
+            .expect("Python runs");
+        assert!(python.status.success(), "{}", String::from_utf8_lossy(&python.stderr));
+    }
+
     /// The process of a node that runs.
     pub fn pid(&self, node: i32) -> u32 {
         self.node(node).running(node).id()
@@ -322,6 +337,16 @@ impl Drop for Broken {
             eprintln!("the cluster could not be mended");
         }
     }
+}
+
+/// Lines of `[kafka.properties]` for a user with a password that stands in this file.
+pub fn properties(user: &str, password: &Path, ca: &Path) -> String {
+    format!(
+        "\"security.protocol\" = \"SASL_SSL\"\n\"ssl.ca.location\" = \"{}\"\n\"sasl.mechanism\" = \"SCRAM-SHA-512\"\n\
+         \"sasl.username\" = \"{user}\"\n\"sasl.password\" = {{ file = \"{}\" }}",
+        ca.display(),
+        password.display()
+    )
 }
 
 fn addresses(layout: &Value, listener: Listener) -> String {

@@ -235,7 +235,17 @@ impl Site {
 
     /// Creates the frames topic, for tests that send frames before any command has made it.
     pub fn create_frames_topic(&self) {
-        kafka::create(&self.address, &self.name(Topic::Frames), self.partitions);
+        self.create(Topic::Frames);
+    }
+
+    /// Creates a topic that is not there.
+    pub fn create(&self, topic: Topic) {
+        kafka::create(&self.address, &self.name(topic), self.partitions);
+    }
+
+    /// Deletes a topic with all that is in it.
+    pub fn delete(&self, topic: Topic) {
+        kafka::delete(&self.address, &[&self.name(topic)]);
     }
 
     /// The topics that there are; of a cluster's, those that have the site's prefix.

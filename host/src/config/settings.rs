@@ -178,7 +178,7 @@ pub struct PublishSettings {
 
 impl Default for PublishSettings {
     fn default() -> Self {
-        Self { delivery: Delivery::Auto, interval_ms: 250, batch_frames: 1000, dead_letter_share: 0.5 }
+        Self { delivery: Delivery::Auto, interval_ms: 500, batch_frames: 1000, dead_letter_share: 0.5 }
     }
 }
 

@@ -58,6 +58,10 @@ impl Producer {
         let transactional = [
             ("transactional.id", id),
             ("transaction.timeout.ms", "15000"),
+            // Early enough to abort the transaction before the brokers do, which would cost the producer its life.
+            ("message.timeout.ms", "10000"),
+            // A topic that was deleted is told as such before that.
+            ("topic.metadata.propagation.max.ms", "5000"),
             // When a group's coordinator dies, librdkafka 2.12 may wait for a change of any connection's state before it
             // looks for the next one, past every timeout (its issues 5511 and 5456). An idle one that closes is a change.
             ("connections.max.idle.ms", "10000"),

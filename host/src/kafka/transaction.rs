@@ -43,8 +43,10 @@ pub enum OpeningError {
 pub enum TransactionError {
     /// Nothing of it counts.
     Aborted(String),
-    /// It is not known whether it counts, and the producer is of no more use: see [`Transactions::anew`].
-    Fatal(String),
+    /// Nothing of it counts, and the producer is of no more use: see [`Transactions::anew`].
+    Spent(String),
+    /// It is not known whether it counts, and the producer is of no more use.
+    Uncertain(String),
 }
 
 /// A transactional producer.
@@ -75,7 +77,7 @@ impl Transactions {
         Ok(Self { settings: settings.clone(), id: id.to_owned(), producer })
     }
 
-    /// Registers again, after a fatal error.
+    /// Registers again, when the producer is of no more use.
     pub fn anew(&mut self) -> Result<(), OpeningError> {
         *self = Self::open(&self.settings, &self.id)?;
         Ok(())
@@ -96,13 +98,26 @@ impl Transactions {
         offer: impl FnOnce() -> Option<(Member, Vec<(i32, i64)>)>,
         go_on: &dyn Fn() -> bool,
     ) -> Result<(), TransactionError> {
+        self.fill(send, topic, offer, go_on).map_err(|error| match error {
+            // Nobody has asked for its commit.
+            TransactionError::Uncertain(reason) => TransactionError::Spent(reason),
+            error => error,
+        })?;
+        self.step(go_on, || self.producer.inner.commit_transaction(Duration::from_secs(1)))
+    }
+
+    fn fill(
+        &self,
+        send: impl FnOnce() -> Result<(), String>,
+        topic: &str,
+        offer: impl FnOnce() -> Option<(Member, Vec<(i32, i64)>)>,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<(), TransactionError> {
         let producer = &self.producer.inner;
         self.step(go_on, || producer.begin_transaction())?;
         // Acknowledged before anything else: rdkafka's commit waits for acknowledgements in steps of 100 ms. And while the
         // coordinator ends the last transaction, partitions are offered to it again after 20 ms, offsets after 100 ms.
-        if let Err(reason) = send() {
-            return Err(self.abort(reason, go_on));
-        }
+        let sent = send();
         let Some((member, offsets)) = offer() else {
             return Err(self.abort("the partitions are changing hands".into(), go_on));
         };
@@ -112,8 +127,9 @@ impl Transactions {
                 return Err(self.abort(error.to_string(), go_on));
             }
         }
+        // Of a transaction that went wrong before, this tells why; the records were told only that it did.
         self.step(go_on, || producer.send_offsets_to_transaction(&list, &member.0, OFFERING))?;
-        self.step(go_on, || producer.commit_transaction(Duration::from_secs(1)))
+        sent.map_err(|reason| self.abort(reason, go_on))
     }
 
     /// Does it again for as long as that may help.
@@ -126,7 +142,7 @@ impl Transactions {
             match attempt() {
                 Ok(()) => return Ok(()),
                 Err(error) if is_retriable(&error) && go_on() => std::thread::sleep(PAUSE),
-                Err(error) if is_fatal(&error) => return Err(TransactionError::Fatal(error.to_string())),
+                Err(error) if is_fatal(&error) => return Err(TransactionError::Uncertain(error.to_string())),
                 Err(error) => return Err(self.abort(error.to_string(), go_on)),
             }
         }
@@ -137,7 +153,10 @@ impl Transactions {
             match self.producer.inner.abort_transaction(Duration::from_secs(1)) {
                 Ok(()) => return TransactionError::Aborted(reason),
                 Err(error) if is_retriable(&error) && go_on() => std::thread::sleep(PAUSE),
-                Err(error) => return TransactionError::Fatal(format!("{reason}; {error}")),
+                Err(error) => {
+                    tracing::debug!("the transaction cannot be aborted: {error}");
+                    return TransactionError::Uncertain(reason);
+                }
             }
         }
     }

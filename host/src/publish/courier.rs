@@ -16,6 +16,8 @@ pub type Done = Box<dyn FnOnce() + Send>;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// After a batch that was not taken.
 const PAUSE: Duration = Duration::from_millis(200);
+/// After one that cost the producer its life: its successor has to make itself known to the brokers.
+const LONG_PAUSE: Duration = Duration::from_secs(1);
 /// Without an acknowledgement for this long, something is wrong that should be said.
 const SILENCE: Duration = Duration::from_secs(5);
 
@@ -102,6 +104,8 @@ pub(super) struct Courier {
 enum Trouble {
     /// Nothing of it counts, or what does was taken out of it: it may be tried again.
     Again(String),
+    /// The same, but with another producer.
+    AgainAnew(String),
     /// It may count or not.
     Uncertain(String),
 }
@@ -157,11 +161,10 @@ impl Courier {
                     self.metrics.delivered(batch.parcels().len(), began.elapsed());
                     return batch.delivered().for_each(|done| done());
                 }
-                Err(Trouble::Again(reason)) => {
-                    tracing::debug!("results are not taken: {reason}");
-                    self.metrics.aborted();
-                    self.complaint.say(&format!("results are not taken: {reason}; trying again"));
-                    std::thread::sleep(PAUSE);
+                Err(Trouble::Again(reason)) => self.complain(&reason, PAUSE),
+                Err(Trouble::AgainAnew(reason)) => {
+                    self.complain(&reason, LONG_PAUSE);
+                    self.begin_anew();
                 }
                 Err(Trouble::Uncertain(reason)) => {
                     tracing::warn!("giving up this host's partitions, to join anew: {reason}");
@@ -172,6 +175,13 @@ impl Courier {
                 }
             }
         }
+    }
+
+    fn complain(&self, reason: &str, pause: Duration) {
+        tracing::debug!("results are not taken: {reason}");
+        self.metrics.aborted();
+        self.complaint.say(&format!("results are not taken: {reason}; trying again"));
+        std::thread::sleep(pause);
     }
 
     fn attempt(&mut self, batch: &mut Batch<Outgoing, Done>) -> Result<(), Trouble> {
@@ -198,14 +208,15 @@ impl Courier {
         let began = Instant::now();
         let go_on = || {
             if began.elapsed() > SILENCE {
-                self.complaint.say(WAITING);
+                self.complaint.begin(WAITING);
             }
             !self.desk.is_ended()
         };
         let transacted = transactions.transact(send, &self.topics.frames, offer, &go_on);
         transacted.map_err(|error| match error {
             TransactionError::Aborted(reason) => Trouble::Again(reason),
-            TransactionError::Fatal(reason) => Trouble::Uncertain(reason),
+            TransactionError::Spent(reason) => Trouble::AgainAnew(reason),
+            TransactionError::Uncertain(reason) => Trouble::Uncertain(reason),
         })
     }
 
@@ -229,7 +240,7 @@ impl Courier {
                         return answers;
                     }
                     Err(_) if heard_at.elapsed() > SILENCE => {
-                        self.complaint.say(WAITING);
+                        self.complaint.begin(WAITING);
                     }
                     Err(_) => {}
                 }
@@ -243,7 +254,7 @@ impl Courier {
         answers
     }
 
-    /// After a fatal error the producer is of no use; its successor ends or completes what it left open.
+    /// The producer is of no more use; its successor ends or completes what it left open.
     fn begin_anew(&mut self) {
         if let Carrier::Transactions(transactions) = &mut self.carrier {
             while !self.desk.is_ended() {

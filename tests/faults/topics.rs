@@ -1,0 +1,47 @@
+//! Topics go away, and the right to them.
+
+use crate::trial::{CAMERAS, Trial, four_cameras, the_man};
+use everyframe_tests::cluster::Listener;
+use everyframe_tests::{Feed, Topic, shipped_rules, wait_for};
+
+const REFUSED: &str = "results are not taken";
+const TAKEN: &str = "results are taken again";
+
+/// The host says that its results are refused, once, and goes on when they no longer are.
+fn refused_for_a_while(trial: &Trial, refuse: impl Fn(), end: impl Fn()) {
+    let site = &trial.site;
+    let mut host = site.host();
+    refuse();
+    let feed = Feed::start(site, 40, four_cameras(CAMERAS, the_man));
+    host.wait_for_word(REFUSED);
+    std::thread::sleep(trial.seconds(3, 30));
+    assert_eq!(host.said(REFUSED), 1, "{}", host.err());
+    end();
+    host.wait_for_word(TAKEN);
+    wait_for("results", || (site.count(Topic::Results) > 40).then_some(()));
+    trial.account(feed.stop());
+    assert!(host.is_running(), "{}", host.err());
+}
+
+#[test]
+fn a_topic_deleted_under_a_running_host_is_waited_for() {
+    let Some(trial) = Trial::on_a_cluster("topic missing") else { return };
+    trial.times(1, 1).for_each(drop);
+    refused_for_a_while(&trial, || trial.site.delete(Topic::Results), || trial.site.create(Topic::Results));
+}
+
+#[test]
+fn a_right_withdrawn_from_a_running_host_is_waited_for() {
+    let Some((trial, cluster)) = Trial::on_a_cluster_of_ours("right withdrawn") else { return };
+    trial.times(1, 1).for_each(drop);
+    let (site, user) = (&trial.site, cluster.stranger());
+    cluster.rights("allow", user, site.group());
+    site.reach(&cluster.brokers_of(Listener::SaslSsl), &cluster.properties_of(user));
+    site.configure("", &shipped_rules(""));
+    let topic = site.name(Topic::Alerts);
+    refused_for_a_while(
+        &trial,
+        || cluster.rights("forbid", user, &topic),
+        || cluster.rights("forgive", user, &topic),
+    );
+}
