@@ -2,7 +2,7 @@
 
 use crate::face::{Candidate, Rect};
 use crate::frame::{Frame, Position};
-use crate::judgement::{Alert, Decision, Stranger, Subject};
+use crate::judgement::{Alert, Decision, Judgement, Skipped, Stranger};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -68,6 +68,9 @@ pub struct ResultData {
     pub faces: Vec<FaceResult>,
     /// The ids of the alerts that the frame raised.
     pub alerts: Vec<String>,
+    /// Rules that failed on it and were passed over.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub skipped: Vec<Skipped>,
     /// Where the time went.
     pub timings: Timings,
     /// Which models and rules made this.
@@ -152,12 +155,13 @@ pub struct AlertData {
 pub fn result(
     frame: &Frame,
     (width, height): (u32, u32),
-    subjects: &[Subject],
+    judgement: &Judgement,
     alerts: Vec<String>,
     timings: Timings,
     judged_by: &JudgedBy,
 ) -> CloudEvent<ResultData> {
-    let faces = subjects
+    let faces = judgement
+        .subjects
         .iter()
         .map(|subject| FaceResult {
             index: subject.face.index,
@@ -180,6 +184,7 @@ pub fn result(
         height,
         faces,
         alerts,
+        skipped: judgement.skipped.clone(),
         timings,
         judged_by: judged_by.clone(),
     };

@@ -119,6 +119,17 @@ pub struct StateChange {
     pub value: Option<StateValue>,
 }
 
+/// A rule that failed on the frame and was passed over (`on_failure = "skip"`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Skipped {
+    /// The rule's name in the configuration.
+    pub rule: String,
+    /// What it did, for machines: `rule-timed-out`.
+    pub reason: String,
+    /// The same for a person.
+    pub message: String,
+}
+
 /// What the rules made of one frame.
 #[derive(Debug, Clone, Default)]
 pub struct Judgement {
@@ -126,6 +137,17 @@ pub struct Judgement {
     pub subjects: Vec<Subject>,
     /// In the order in which they were raised.
     pub alerts: Vec<Alert>,
+    /// The rules that had no say in it.
+    pub skipped: Vec<Skipped>,
     /// What the rules keep from now on, where that changed.
     pub state: Vec<StateChange>,
+}
+
+impl Judgement {
+    /// Changes what is known of a face.
+    pub fn of_face(&mut self, index: u32, change: impl FnOnce(&mut Subject)) {
+        if let Some(subject) = self.subjects.iter_mut().find(|subject| subject.face.index == index) {
+            change(subject);
+        }
+    }
 }

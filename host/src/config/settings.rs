@@ -24,7 +24,7 @@ pub struct Config {
     pub gallery: GallerySettings,
     /// How the host can be watched.
     pub observe: ObserveSettings,
-    /// The rules: exactly one `matching-policy`, at most one `unknown-person`, any number of `alerting`.
+    /// The rules, each kind asked in this order; at least one is a `matching-policy`.
     pub rules: Vec<RuleSettings>,
 }
 
@@ -386,9 +386,31 @@ pub struct RuleSettings {
     #[serde(default)]
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub settings: toml::Table,
+    /// Which cameras it is asked about: their ids, `*` for any characters and `?` for one of them.
+    #[serde(default = "every_camera")]
+    pub cameras: Vec<String>,
+    /// What becomes of a frame on which it fails.
+    #[serde(default)]
+    pub on_failure: OnFailure,
     /// What one call may use.
     #[serde(default)]
     pub limits: Limits,
+}
+
+/// The default of `cameras`.
+pub fn every_camera() -> Vec<String> {
+    vec!["*".into()]
+}
+
+/// `[[rules]] on_failure`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFailure {
+    /// The frame is a dead letter: `dead-letters replay` puts it through again when the rule is mended.
+    #[default]
+    Park,
+    /// The frame goes on as if the rule had no opinion; its result names the rule and the reason.
+    Skip,
 }
 
 /// `[rules.limits]`: what one call of a rule may use.

@@ -8,7 +8,7 @@ use crate::absence::Absence;
 use crate::audit::Noted;
 use crate::event::Timings;
 use crate::frame::Frame;
-use crate::judgement::{Judgement, Severity};
+use crate::judgement::{Judgement, Severity, Skipped};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -26,6 +26,7 @@ pub struct Metrics {
     judged: Counter,
     /// By stage and reason, names of ours.
     parked: Family<[(&'static str, String); 2], Counter>,
+    skipped: Family<[(&'static str, String); 2], Counter>,
     parked_in_all: AtomicU64,
     faces: Counter,
     /// By severity, in the order of [`SEVERITIES`].
@@ -128,6 +129,12 @@ impl Metrics {
         registry.register("everyframe_alerts", "Alerts raised", alerts.clone());
         let parked = Family::default();
         registry.register("everyframe_frames_parked", "Frames that could not be processed", parked.clone());
+        let skipped = Family::default();
+        registry.register(
+            "everyframe_rules_skipped",
+            "Failures of rules that were passed over",
+            skipped.clone(),
+        );
         let rebalances = Family::default();
         let help = "Partitions that came and went: assigned, revoked in good order, or lost";
         registry.register("everyframe_rebalances", help, rebalances.clone());
@@ -143,6 +150,7 @@ impl Metrics {
             bytes,
             judged,
             parked,
+            skipped,
             parked_in_all: AtomicU64::new(0),
             faces,
             alerts: SEVERITIES.map(|(_, name)| alerts.get_or_create_owned(&[("severity", name)])),
@@ -237,6 +245,9 @@ impl Metrics {
         self.judged.inc();
         self.faces.inc_by(judgement.subjects.len() as u64);
         judgement.alerts.iter().for_each(|alert| self.alert(alert.severity));
+        for Skipped { rule, reason, .. } in &judgement.skipped {
+            self.skipped.get_or_create(&[("rule", rule.clone()), ("reason", reason.clone())]).inc();
+        }
         self.state_changes.inc_by(judgement.state.len() as u64);
         let times = [timings.decode_ms, timings.detect_ms, timings.embed_ms, timings.rules_ms];
         for (stage, milliseconds) in self.stages.iter().zip(times) {

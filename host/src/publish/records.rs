@@ -70,7 +70,7 @@ pub(super) fn records(frame: &Arc<Frame>, outcome: &Outcome, judged_by: &JudgedB
             let raised = judgement.alerts.iter().enumerate();
             let alerts: Vec<_> = raised.map(|(n, alert)| event::alert(frame, alert, n)).chain(own).collect();
             let ids = alerts.iter().map(|alert| alert.id.clone()).collect();
-            let result = event::result(frame, *size, &judgement.subjects, ids, *timings, judged_by);
+            let result = event::result(frame, *size, judgement, ids, *timings, judged_by);
             let mut records: Vec<Outgoing> =
                 alerts.iter().map(|alert| event(Destination::Alerts, json(alert))).collect();
             records.push(event(Destination::Results, json(&result)));

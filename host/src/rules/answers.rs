@@ -55,7 +55,7 @@ pub(super) fn check_size(answer: &Answer, limit: usize) -> Result<(), Fault> {
 /// The decisions in the order of the faces; exactly one for each.
 pub(super) fn check_verdicts(
     verdicts: Vec<(u32, Decision)>,
-    faces: &[Face],
+    faces: &[&Face],
     people: &dyn People,
 ) -> Result<Vec<Decision>, Fault> {
     let mut decisions: Vec<Option<Decision>> = vec![None; faces.len()];
@@ -178,16 +178,16 @@ mod tests {
 
     #[test]
     fn verdicts_are_put_into_the_order_of_the_faces() {
-        let faces = [face(0), face(1)];
+        let (zero, one) = (face(0), face(1));
         let verdicts = vec![(1, Decision::Unknown), (0, known("anna", 1.0))];
-        let decisions = check_verdicts(verdicts, &faces, &Enrolled(&["anna"])).unwrap();
+        let decisions = check_verdicts(verdicts, &[&zero, &one], &Enrolled(&["anna"])).unwrap();
         assert_eq!(decisions, [known("anna", 1.0), Decision::Unknown]);
     }
 
     #[test]
     fn verdicts_that_do_not_fit_the_frame_are_nonsense() {
-        let faces = [face(0), face(1)];
-        let check = |verdicts| fault(check_verdicts(verdicts, &faces, &Enrolled(&["anna"])));
+        let (zero, one) = (face(0), face(1));
+        let check = |verdicts| fault(check_verdicts(verdicts, &[&zero, &one], &Enrolled(&["anna"])));
         let unknown = |index| (index, Decision::Unknown);
         assert!(check(vec![unknown(0)]).contains("no verdict for face 1"));
         assert!(check(vec![unknown(0), unknown(0)]).contains("two verdicts"));

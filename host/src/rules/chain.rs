@@ -1,4 +1,7 @@
-//! One frame through the rules: matching policy, unknown-person rule, alert rules.
+//! One frame through the rules: matching policies, unknown-person rules, alert rules.
+//!
+//! A policy is asked about the faces that those before it left undecided, an unknown-person rule about all that are
+//! unknown, an alert rule about everything. Each sees every frame of its cameras, also when there is no face for it.
 
 use super::answers::{check_alerts, check_size, check_strangers, check_verdicts};
 use super::call::{Call, Scene};
@@ -8,9 +11,9 @@ use super::limits::{MESSAGE_BYTES, presentable};
 use super::load::{RuleReady, Rules};
 use super::memory::{Changes, Memory};
 use super::{FrameFacts, People};
-use crate::config::RuleKind;
+use crate::config::{OnFailure, RuleKind};
 use crate::face::Face;
-use crate::judgement::{Decision, Judgement, Subject};
+use crate::judgement::{Alert, Decision, Judgement, Skipped, Stranger, Subject};
 use std::sync::Arc;
 
 /// The rules in the order in which they are asked.
@@ -26,6 +29,58 @@ impl Chain {
         });
         Self(rules)
     }
+
+    /// Those that are asked about a camera.
+    fn of<'a>(&'a self, camera: &'a str) -> impl Iterator<Item = &'a RuleReady> {
+        self.0.iter().filter(move |rule| rule.cameras.iter().any(|pattern| pattern.matches(camera)))
+    }
+}
+
+/// What is said of a face when no matching policy is asked about its camera.
+const NO_POLICY: &str = "no matching policy has this camera";
+
+/// A checked answer, by `face.index`.
+enum Opinion {
+    Decisions(Vec<(u32, Decision)>),
+    Strangers(Vec<(u32, Stranger)>),
+    Alerts(Vec<Alert>),
+}
+
+impl Opinion {
+    /// The first rule that decides about a face, or names a stranger, wins: it was asked earlier.
+    fn enter(self, judgement: &mut Judgement) {
+        match self {
+            Self::Decisions(decisions) => {
+                for (index, decision) in decisions {
+                    judgement.of_face(index, |subject| subject.decision = decision);
+                }
+            }
+            Self::Strangers(strangers) => {
+                for (index, stranger) in strangers {
+                    judgement.of_face(index, |subject| {
+                        subject.stranger.get_or_insert(stranger);
+                    });
+                }
+            }
+            Self::Alerts(alerts) => judgement.alerts.extend(alerts),
+        }
+    }
+}
+
+fn is_undecided(decision: &Decision) -> bool {
+    matches!(decision, Decision::Undecided { .. })
+}
+
+/// A rule that failed has no opinion; a face that it left undecided says why.
+fn skip(rule: &RuleReady, failure: RuleFailure, judgement: &mut Judgement) {
+    tracing::debug!(target: "everyframe::rule", "passed over: {failure}");
+    if rule.kind == RuleKind::MatchingPolicy {
+        for subject in judgement.subjects.iter_mut().filter(|subject| is_undecided(&subject.decision)) {
+            subject.decision = Decision::Undecided { reason: format!("rule {} failed", rule.name) };
+        }
+    }
+    let (rule, message) = (failure.rule, failure.message);
+    judgement.skipped.push(Skipped { rule, reason: failure.kind.reason().to_owned(), message });
 }
 
 impl Rules {
@@ -57,53 +112,64 @@ impl Rules {
     ) -> Result<(Judgement, Vec<Changes>), RuleFailure> {
         let scene = Scene::new(&faces, people);
         let mut changes = Vec::with_capacity(self.chain.0.len());
-        let mut faces = Some(faces);
-        let mut judgement = Judgement::default();
-        for rule in &self.chain.0 {
-            let fail = |(kind, message)| RuleFailure { rule: rule.name.clone(), kind, message };
-            let mut ask = async |question| {
-                let (answer, changed) = self.ask(rule, frame, &scene, memory, question).await?;
-                changes.push(changed);
-                Ok(answer)
-            };
-            match rule.kind {
-                RuleKind::MatchingPolicy => {
-                    let faces = faces.take().unwrap_or_default();
-                    let answer = ask(Question::Decide(&faces)).await?;
-                    let Answer::Verdicts(verdicts) = answer else { return Err(fail(mixed_up())) };
-                    let decisions = check_verdicts(verdicts, &faces, &**people).map_err(fail)?;
-                    judgement.subjects = faces
-                        .into_iter()
-                        .zip(decisions)
-                        .map(|(face, decision)| Subject { face, decision, stranger: None })
-                        .collect();
+        let undecided = || Decision::Undecided { reason: NO_POLICY.into() };
+        let subjects = faces.into_iter().map(|face| Subject { face, decision: undecided(), stranger: None });
+        let mut judgement = Judgement { subjects: subjects.collect(), ..Judgement::default() };
+        for rule in self.chain.of(frame.camera) {
+            match self.consult(rule, frame, &scene, &**people, memory, &judgement).await {
+                Ok((opinion, changed)) => {
+                    changes.push(changed);
+                    opinion.enter(&mut judgement);
                 }
-                RuleKind::UnknownPerson => {
-                    let unknown: Vec<&Face> = judgement
-                        .subjects
-                        .iter()
-                        .filter(|subject| subject.decision == Decision::Unknown)
-                        .map(|subject| &subject.face)
-                        .collect();
-                    let answer = ask(Question::Observe(unknown.clone())).await?;
-                    let Answer::Strangers(strangers) = answer else { return Err(fail(mixed_up())) };
-                    for (index, stranger) in check_strangers(strangers, &unknown).map_err(fail)? {
-                        for subject in judgement.subjects.iter_mut().filter(|it| it.face.index == index) {
-                            subject.stranger = Some(stranger.clone());
-                        }
-                    }
+                Err(failure) if rule.on_failure == OnFailure::Skip && failure.kind != FailureKind::NotRun => {
+                    skip(rule, failure, &mut judgement);
                 }
-                RuleKind::Alerting => {
-                    let subjects = &judgement.subjects;
-                    let answer = ask(Question::Judge(subjects)).await?;
-                    let Answer::Alerts(alerts) = answer else { return Err(fail(mixed_up())) };
-                    let has = |index| subjects.iter().any(|subject| subject.face.index == index);
-                    let alerts = check_alerts(alerts, &rule.name, subjects.len(), has).map_err(fail)?;
-                    judgement.alerts.extend(alerts);
-                }
+                Err(failure) => return Err(failure),
             }
         }
         Ok((judgement, changes))
+    }
+
+    /// What a rule makes of the frame, by what was decided before it.
+    async fn consult(
+        &self,
+        rule: &RuleReady,
+        frame: &FrameFacts<'_>,
+        scene: &Scene,
+        people: &dyn People,
+        memory: &Memory,
+        judgement: &Judgement,
+    ) -> Result<(Opinion, Changes), RuleFailure> {
+        let fail = |(kind, message)| RuleFailure { rule: rule.name.clone(), kind, message };
+        let subjects = &judgement.subjects;
+        let faces_that_are = |wanted: fn(&Decision) -> bool| -> Vec<&Face> {
+            subjects.iter().filter(|it| wanted(&it.decision)).map(|subject| &subject.face).collect()
+        };
+        let question = match rule.kind {
+            RuleKind::MatchingPolicy => Question::Decide(faces_that_are(is_undecided)),
+            RuleKind::UnknownPerson => Question::Observe(faces_that_are(|it| *it == Decision::Unknown)),
+            RuleKind::Alerting => Question::Judge(subjects),
+        };
+        let asked = match &question {
+            Question::Decide(faces) | Question::Observe(faces) => faces.clone(),
+            Question::Judge(_) => Vec::new(),
+        };
+        let (answer, changes) = self.ask(rule, frame, scene, memory, question).await?;
+        let opinion = match (rule.kind, answer) {
+            (RuleKind::MatchingPolicy, Answer::Verdicts(verdicts)) => {
+                let decisions = check_verdicts(verdicts, &asked, people).map_err(fail)?;
+                Opinion::Decisions(asked.iter().map(|face| face.index).zip(decisions).collect())
+            }
+            (RuleKind::UnknownPerson, Answer::Strangers(strangers)) => {
+                Opinion::Strangers(check_strangers(strangers, &asked).map_err(fail)?)
+            }
+            (RuleKind::Alerting, Answer::Alerts(alerts)) => {
+                let has = |index| subjects.iter().any(|subject| subject.face.index == index);
+                Opinion::Alerts(check_alerts(alerts, &rule.name, subjects.len(), has).map_err(fail)?)
+            }
+            _ => return Err(fail(mixed_up())),
+        };
+        Ok((opinion, changes))
     }
 
     /// One question to one rule, in an instance of its own.

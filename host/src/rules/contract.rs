@@ -57,7 +57,7 @@ pub(super) struct Diagnostic {
 /// The question of each kind of rule.
 pub(super) enum Question<'a> {
     /// To a matching policy: who are these?
-    Decide(&'a [Face]),
+    Decide(Vec<&'a Face>),
     /// To an unknown-person rule: which strangers are these?
     Observe(Vec<&'a Face>),
     /// To an alert rule: should somebody hear of this?

@@ -1,7 +1,7 @@
 //! Guests written in WebAssembly text, made into components in the test.
 
 use super::{FrameFacts, Memory, People, Person, RuleError, RuleFailure, Rules};
-use crate::config::{Limits, RuleKind, RuleSettings};
+use crate::config::{Limits, OnFailure, RuleKind, RuleSettings};
 use crate::face::{Detection, Embedding, Face, Point, Rect, Track};
 use crate::judgement::Judgement;
 use std::path::PathBuf;
@@ -161,6 +161,8 @@ impl Bench {
             component,
             sha256: None,
             settings: toml::Table::new(),
+            cameras: crate::config::every_camera(),
+            on_failure: OnFailure::Park,
             limits,
         }
     }

@@ -9,9 +9,10 @@ use super::limits::{LOAD_TIME, MESSAGE_BYTES, presentable};
 use super::memory::Memory;
 use super::settings::to_json;
 use super::{FrameFacts, chain};
-use crate::config::{Limits, RuleKind, RuleSettings};
+use crate::config::{Limits, OnFailure, RuleKind, RuleSettings};
 use std::collections::HashSet;
 use tokio::runtime::{Handle, RuntimeFlavor};
+use wildmatch::WildMatch;
 
 /// The rules of a configuration, ready to judge. One for the process; share it in an `Arc`.
 pub struct Rules {
@@ -26,6 +27,9 @@ pub struct Rules {
 pub(super) struct RuleReady {
     pub(super) name: String,
     pub(super) kind: RuleKind,
+    /// Patterns of the cameras that it is asked about.
+    pub(super) cameras: Vec<WildMatch>,
+    pub(super) on_failure: OnFailure,
     pub(super) limits: Limits,
     /// A JSON object.
     pub(super) settings: String,
@@ -149,20 +153,15 @@ fn check_settings(settings: &[RuleSettings]) -> Vec<Problem> {
         if !names.insert(&rule.name) {
             problem(&rule.name, "name", "another rule has this name too; give each its own".into());
         }
+        if rule.cameras.is_empty() {
+            problem(&rule.name, "cameras", "names no camera; leave it out for all of them".into());
+        }
         for (key, message) in rule.limits.out_of_range() {
             problem(&rule.name, key, message.into());
         }
     }
-    let of = |kind| settings.iter().filter(|rule| rule.kind == kind).collect::<Vec<_>>();
-    match of(RuleKind::MatchingPolicy).as_slice() {
-        [] => problem("", "", "no rule is of kind `matching-policy`; add exactly one".into()),
-        [_] => {}
-        [_, others @ ..] => others.iter().for_each(|rule| {
-            problem(&rule.name, "kind", "is a second `matching-policy`; keep exactly one".into());
-        }),
-    }
-    for rule in of(RuleKind::UnknownPerson).into_iter().skip(1) {
-        problem(&rule.name, "kind", "is a second `unknown-person`; keep at most one".into());
+    if settings.iter().all(|rule| rule.kind != RuleKind::MatchingPolicy) {
+        problem("", "", "no rule is of kind `matching-policy`; add one".into());
     }
     problems
 }
@@ -183,8 +182,15 @@ fn load_rule(
     let component = file.compile(&sandbox.engine).map_err(|error| at(("component", error)))?;
     let contract = contract_of(&sandbox.engine, &component, rule.kind).map_err(at)?;
     let pre = (contract.bind)(sandbox, &component, rule.kind).map_err(|error| at(("component", error)))?;
-    let ready =
-        RuleReady { name: rule.name.clone(), kind: rule.kind, limits: rule.limits.clone(), settings, pre };
+    let ready = RuleReady {
+        name: rule.name.clone(),
+        kind: rule.kind,
+        cameras: rule.cameras.iter().map(|pattern| WildMatch::new(pattern)).collect(),
+        on_failure: rule.on_failure,
+        limits: rule.limits.clone(),
+        settings,
+        pre,
+    };
     let introduction = runtime
         .block_on(introduce(&ready, sandbox))
         .map_err(|failure| at(("component", LoadError::Failed(failure))))?;

@@ -135,7 +135,10 @@ fn rules_that_make_no_chain_are_refused() {
     for (rules, expected) in [
         (vec![], "no rule is of kind `matching-policy`"),
         (vec![rule("a", Alerting)], "no rule is of kind `matching-policy`"),
-        (vec![rule("a", MatchingPolicy), rule("b", MatchingPolicy)], "rules.b.kind: is a second"),
+        (
+            vec![RuleSettings { cameras: vec![], ..rule("a", MatchingPolicy) }],
+            "rules.a.cameras: names no camera",
+        ),
         (vec![rule("a", MatchingPolicy), rule("a", Alerting)], "rules.a.name: another rule"),
         (vec![rule("a b", MatchingPolicy)], "letters, digits"),
         (

@@ -1,7 +1,7 @@
 //! The rule runtime: sandboxed WebAssembly components behind the contract in `wit/`.
 //!
 //! [`Rules`] is made once for a configuration: it reads, checks and compiles every component. For each
-//! frame [`Rules::judge`] asks the matching policy, the unknown-person rule and the alert rules, in this
+//! frame [`Rules::judge`] asks the matching policies, the unknown-person rules and the alert rules, in this
 //! order, each in an instance that lives for that one question. What a rule remembers is in the lane's
 //! [`Memory`], and is changed only when the whole frame went well.
 //!
@@ -22,6 +22,8 @@ mod memory;
 mod settings;
 mod v0_1_0;
 
+#[cfg(test)]
+mod chain_tests;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]

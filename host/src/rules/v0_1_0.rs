@@ -191,7 +191,7 @@ macro_rules! rule_pre {
 
 rule_pre!(policy::MatchingPolicyPre, |rule, store, frame, question| {
     let Question::Decide(faces) = question else { return Err(wrong_question()) };
-    let probes: Vec<types::Probe> = faces.iter().map(lower_probe).collect();
+    let probes: Vec<types::Probe> = faces.into_iter().map(lower_probe).collect();
     let verdicts = rule.everyframe_rules_matching().call_decide(store, frame, &probes).await?;
     Ok(Answer::Verdicts(verdicts.into_iter().map(|v| (v.face, raise_decision(v.decision))).collect()))
 });

@@ -1,0 +1,90 @@
+//! Several rules of a kind: who is asked, who wins, and who is passed over.
+
+use super::fixtures::{ALL_UNKNOWN, Bench, Guest, NOTHING, judge};
+use super::{FailureKind, Memory};
+use crate::config::OnFailure;
+use crate::config::RuleKind::{Alerting, MatchingPolicy, UnknownPerson};
+use crate::judgement::Decision;
+
+/// A policy that leaves every face undecided: "test".
+fn undecided() -> Guest {
+    let verdict = "(i32.store8 offset=4 (local.get $at) (i32.const 2))
+        (i32.store offset=8 (local.get $at) (i32.const 8)) (i32.store offset=12 (local.get $at) (i32.const 4))";
+    Guest::answering(&ALL_UNKNOWN.replace("(i32.store8 offset=4 (local.get $at) (i32.const 1))", verdict))
+}
+
+fn traps(world: &'static str) -> Guest {
+    Guest { world, ..Guest::answering("unreachable") }
+}
+
+#[test]
+fn a_face_that_one_policy_leaves_undecided_is_the_next_ones() {
+    let bench = Bench::new();
+    let policy = |name: &str, guest: &Guest| bench.rule(name, MatchingPolicy, &guest.component());
+    let (first, second) = (policy("first", &undecided()), policy("second", &Guest::default()));
+    let mut memory = Memory::new();
+    let rules = bench.load(&[first.clone(), second]).unwrap();
+    let subjects = judge(&rules, &mut memory, 0, 2).unwrap().subjects;
+    assert!(subjects.iter().all(|subject| subject.decision == Decision::Unknown), "{subjects:?}");
+
+    // The other way round nothing is left for it, and still it sees the frame.
+    let rules = bench.load(&[policy("second", &Guest::default()), first.clone()]).unwrap();
+    let subjects = judge(&rules, &mut memory, 1, 2).unwrap().subjects;
+    assert!(subjects.iter().all(|subject| subject.decision == Decision::Unknown), "{subjects:?}");
+
+    let rules = bench.load(&[first]).unwrap();
+    let subjects = judge(&rules, &mut memory, 2, 1).unwrap().subjects;
+    assert_eq!(subjects[0].decision, Decision::Undecided { reason: "test".into() });
+}
+
+#[test]
+fn a_rule_is_asked_about_its_own_cameras() {
+    let bench = Bench::new();
+    let mut policy = bench.rule("policy", MatchingPolicy, &Guest::default().component());
+    let mut others = bench.rule("others", Alerting, &traps("alerting").component());
+    for (cameras, asked) in [(vec!["door-*", "yard"], false), (vec!["yard", "g?te"], true), (vec!["*"], true)]
+    {
+        others.cameras = cameras.iter().map(ToString::to_string).collect();
+        let rules = bench.load(&[policy.clone(), others.clone()]).unwrap();
+        assert_eq!(judge(&rules, &mut Memory::new(), 0, 1).is_err(), asked, "{cameras:?}");
+    }
+    policy.cameras = vec!["door-*".into()];
+    let rules = bench.load(&[policy]).unwrap();
+    let subjects = judge(&rules, &mut Memory::new(), 0, 1).unwrap().subjects;
+    let reason = "no matching policy has this camera".into();
+    assert_eq!(subjects[0].decision, Decision::Undecided { reason });
+}
+
+#[test]
+fn a_rule_that_fails_is_passed_over_where_that_is_wanted() {
+    let bench = Bench::new();
+    let skipped = |name: &str, kind, guest: &Guest| {
+        let mut rule = bench.rule(name, kind, &guest.component());
+        rule.on_failure = OnFailure::Skip;
+        rule
+    };
+    let rules = [
+        skipped("policy", MatchingPolicy, &traps("matching-policy")),
+        skipped("strangers", UnknownPerson, &traps("unknown-person")),
+        skipped("alerts", Alerting, &traps("alerting")),
+        bench.rule("others", Alerting, &Guest { world: "alerting", ..Guest::answering(NOTHING) }.component()),
+    ];
+    let loaded = bench.load(&rules).unwrap();
+    let mut memory = Memory::new();
+    let judgement = judge(&loaded, &mut memory, 0, 1).unwrap();
+    let names: Vec<_> = judgement.skipped.iter().map(|skipped| skipped.rule.as_str()).collect();
+    assert_eq!(names, ["policy", "strangers", "alerts"]);
+    assert!(judgement.skipped.iter().all(|skipped| skipped.reason == FailureKind::Trapped.reason()));
+    let reason = "rule policy failed".into();
+    assert_eq!(judgement.subjects[0].decision, Decision::Undecided { reason });
+
+    // The next policy has the faces of one that failed.
+    let [policy, ..] = rules;
+    let next = bench.rule("next", MatchingPolicy, &Guest::default().component());
+    let loaded = bench.load(&[policy.clone(), next]).unwrap();
+    assert_eq!(judge(&loaded, &mut memory, 1, 1).unwrap().subjects[0].decision, Decision::Unknown);
+
+    let parked = crate::config::RuleSettings { on_failure: OnFailure::Park, ..policy };
+    let loaded = bench.load(&[parked]).unwrap();
+    assert_eq!(judge(&loaded, &mut memory, 2, 1).unwrap_err().kind, FailureKind::Trapped);
+}
