@@ -1,7 +1,7 @@
 //! The host, as a rule sees it.
 
 use crate::bindings::imports::{embeddings, gallery, log, state};
-use crate::{Level, Person, StateError};
+use crate::{Frame, Level, Person, StateError, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -58,14 +58,34 @@ impl dyn Host + '_ {
         self.person(person).map_or_else(|| person.into(), |person| person.name)
     }
 
-    /// True at most once in `ms` of frame time for a key: the first call remembers it. For what is to be told
-    /// once an hour, once a person, once a visit.
+    /// True at most once in `ms` of frame time for a key: the first call keeps it. For what is to be told once an
+    /// hour, once a person, once a visit.
     pub fn first_in(&mut self, ms: u64, key: &str) -> bool {
         let is_first = self.get_bytes(key).is_none();
         if is_first {
             self.set(key, &true, ms);
         }
         is_first
+    }
+
+    /// When the visit of somebody who is in this frame began: with this frame, if they were away for longer than
+    /// `away_ms` or never here. `key` is theirs.
+    ///
+    /// Kept ten times in `away_ms` and not with every frame, so an absence is measured to a tenth.
+    pub fn visit(&mut self, frame: &Frame, key: &str, away_ms: u64) -> Timestamp {
+        let now = frame.captured_at;
+        let (began, kept_at) = self.get(key).unwrap_or((now, Timestamp::MIN));
+        if now.abs_diff(kept_at) >= away_ms / 10 {
+            self.set(key, &(began, now), away_ms.saturating_add(away_ms / 10));
+        }
+        began
+    }
+
+    /// Whether a visit of somebody who is in this frame begins with it; see [`visit`](<dyn Host>::visit).
+    pub fn begins_visit(&mut self, frame: &Frame, key: &str, away_ms: u64) -> bool {
+        let was_here = self.get_bytes(key).is_some();
+        self.visit(frame, key, away_ms);
+        !was_here
     }
 }
 

@@ -6,7 +6,7 @@
 //! made a component by one line:
 //!
 //! ```
-//! use everyframe_rule::{Alert, AlertRule, Frame, Host, Rule, Severity, Subject};
+//! use everyframe_rule::{Alert, AlertRule, Frame, HOUR, Host, Rule, Severity, Subject};
 //!
 //! /// Tells when there is a crowd.
 //! #[derive(serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
@@ -31,7 +31,7 @@
 //!         if subjects.len() < self.people || host.get::<bool>("told").is_some() {
 //!             return Vec::new();
 //!         }
-//!         host.set("told", &true, 3_600_000);
+//!         host.set("told", &true, HOUR);
 //!         vec![frame.alert(Severity::Warning, "crowd", &frame.camera, "a crowd".into())]
 //!     }
 //! }
@@ -67,6 +67,7 @@ pub use bindings::imports::types::{
 };
 pub use host::Host;
 pub use settings::Problems;
+pub use types::{DAY, HOUR, MINUTE};
 pub use zone::Zone;
 
 use schemars::JsonSchema;

@@ -1,8 +1,20 @@
 //! Short ways to ask the contract's types what rules ask most.
 
-use crate::{Alert, Decision, Face, Frame, Rect, Severity, Subject};
+use crate::{Alert, Decision, Face, Frame, Rect, Severity, Subject, Timestamp};
+
+/// Milliseconds in a minute.
+pub const MINUTE: u64 = 60_000;
+/// Milliseconds in an hour.
+pub const HOUR: u64 = 60 * MINUTE;
+/// Milliseconds in a day.
+pub const DAY: u64 = 24 * HOUR;
 
 impl Frame {
+    /// Milliseconds from a time to this frame; 0 if the camera's clock was put back in between.
+    pub fn since(&self, at: Timestamp) -> u64 {
+        if self.captured_at > at { self.captured_at.abs_diff(at) } else { 0 }
+    }
+
     /// An alert about `subject` at this frame's camera, about no face in particular. Its `dedup_key` is
     /// `kind/camera/subject`.
     pub fn alert(&self, severity: Severity, kind: &str, subject: &str, text: String) -> Alert {

@@ -200,7 +200,7 @@ impl Memory<'_> {
 
     fn write(&mut self, face: &Face, id: &str, stranger: &Stranger, host: &mut dyn Host) {
         let (key, value) = (stranger_key(id), stranger.to_bytes());
-        while !host.set_bytes(&key, &value, Some(self.settings.forget_after_ms)).is_ok() {
+        while host.set_bytes(&key, &value, Some(self.settings.forget_after_ms)).is_err() {
             // The state is full though `max_strangers` isn't reached: the operator allowed too few bytes.
             if !self.forget_oldest(|other| other == id, host) {
                 host.log(

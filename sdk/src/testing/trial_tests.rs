@@ -55,6 +55,23 @@ fn state_is_one_cameras() {
 }
 
 #[test]
+fn a_visit_ends_with_an_absence_and_is_not_written_with_every_frame() {
+    let mut host = FakeHost::default();
+    let mut frame = Trial::<Counter>::new("{}").frame;
+    let mut began = |host: &mut FakeHost, at: Timestamp| {
+        frame.captured_at = at;
+        host.begin(&frame, vec![]);
+        (host as &mut dyn Host).visit(&frame, "anna", 1000)
+    };
+    for at in (0..5000).step_by(10) {
+        assert_eq!(began(&mut host, at), 0);
+    }
+    assert!(host.writes <= 50, "{}", host.writes);
+    assert_eq!(began(&mut host, 5900), 0);
+    assert_eq!(began(&mut host, 7100), 7100);
+}
+
+#[test]
 fn what_finds_no_room_is_not_kept_and_the_operator_is_told() {
     let mut trial = Trial::<Counter>::new("{}");
     trial.host.capacity = 4;
