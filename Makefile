@@ -21,10 +21,11 @@ export EVERYFRAME_PLUGINS ?= $(CARGO_TARGET_DIR)/components/wasip2
 
 components := $(CARGO_TARGET_DIR)/components
 plugins_target := $(CARGO_TARGET_DIR)/plugins
+examples_target := $(CARGO_TARGET_DIR)/rules
 # What the set-up installed comes first: cargo component, kcat, and a Python that has confluent-kafka.
 export PATH := $(EVERYFRAME_CACHE)/tools/bin:$(EVERYFRAME_CACHE)/python/bin:$(PATH)
 rules := matching_policy unknown_person alerting
-other_rules := tests/fixtures/hostile-rule examples/rules/after-hours
+other_rules := tests/fixtures/hostile-rule examples/rules
 workspaces := . plugins $(other_rules)
 
 # The broker has dependencies which declare a newer Rust than they need.
@@ -73,10 +74,10 @@ build-rules-component: setup-test
 	$(call collect,$(plugins_target)/wasm32-wasip1/release,$(components)/component)
 
 build-test-rules: setup
-	@echo "build: for the tests: the rule that misbehaves, and the example"
+	@echo "build: for the tests: the rule that misbehaves, and the examples"
 	mkdir -p $(components)
 	for rule in $(other_rules); do
-		# A target folder each: what cargo finds fresh there was built from this rule and nothing else.
+		# A target folder each: what cargo finds fresh there was built from this folder and nothing else.
 		target=$(CARGO_TARGET_DIR)/$$(basename $$rule)
 		(cd $$rule && CARGO_TARGET_DIR=$$target $(cargo) build $(cargo_flags) --target wasm32-wasip2)
 		install -m 644 $$target/wasm32-wasip2/release/*.wasm $(components)/
@@ -111,8 +112,9 @@ test: test-rules test-python test-host ## set up, build and run every test
 
 test-rules: setup-test
 	@echo "test: the rules, natively"
-	cd plugins
-	CARGO_TARGET_DIR=$(plugins_target) $(cargo) test $(cargo_flags)
+	(cd plugins && CARGO_TARGET_DIR=$(plugins_target) $(cargo) test $(cargo_flags))
+	# Unoptimised: a dozen native libraries with link-time optimisation would take minutes.
+	(cd examples/rules && CARGO_TARGET_DIR=$(examples_target) $(cargo) test --locked)
 
 test-python: setup-test
 	@echo "test: the set-up's own scripts, and the models"
@@ -150,7 +152,8 @@ lint-rust: setup-lint
 	$(cargo) clippy $(cargo_flags) $(host) --all-targets -- -D warnings
 	$(cargo) clippy $(cargo_flags) $(tests) --all-targets -- -D warnings
 	(cd plugins && CARGO_TARGET_DIR=$(plugins_target) $(cargo) clippy $(cargo_flags) --all-targets -- -D warnings)
-	for manifest in Cargo.toml plugins/Cargo.toml; do
+	(cd examples/rules && CARGO_TARGET_DIR=$(examples_target) $(cargo) clippy --locked --all-targets -- -D warnings)
+	for manifest in Cargo.toml plugins/Cargo.toml examples/rules/Cargo.toml; do
 		cargo fetch --quiet --locked --manifest-path $$manifest
 		cargo-deny --frozen --config deny.toml --manifest-path $$manifest check --allow license-exception-not-encountered bans licenses sources
 	done

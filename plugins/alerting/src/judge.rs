@@ -1,29 +1,23 @@
 //! Which of a frame's faces somebody should hear of.
 
-use crate::bindings::everyframe::rules::types::{
-    Alert, Decision, Event, Frame, Severity, Stranger, Subject, Timestamp,
-};
-use crate::schedule;
 use crate::settings::{self, Settings};
+use everyframe_rule::{
+    Alert, AlertRule, Decision, Event, Frame, Host, Severity, Stranger, Subject, Timestamp, schedule,
+};
 
-/// What the rule asks of the world.
-pub trait World {
-    /// When there was last an alert under `key`, if that is remembered.
-    fn last_alert(&self, key: &str) -> Option<Timestamp>;
-    /// Remembers an alert under `key` for `ttl` ms.
-    fn remember_alert(&mut self, key: &str, at: Timestamp, ttl: u64);
-    /// The name to show for a person of the gallery.
-    fn name_of(&self, person: &str) -> Option<String>;
+impl AlertRule for Settings {
+    fn judge(&self, frame: &Frame, subjects: &[Subject], host: &mut dyn Host) -> Vec<Alert> {
+        judge(self, frame, subjects, host)
+    }
 }
 
-/// Judges a decided frame.
-pub fn judge(settings: &Settings, frame: &Frame, subjects: &[Subject], world: &mut impl World) -> Vec<Alert> {
+fn judge(settings: &Settings, frame: &Frame, subjects: &[Subject], host: &mut dyn Host) -> Vec<Alert> {
     if !schedule::is_open(&settings.schedule, frame.captured_at, settings.utc_offset_minutes) {
         return Vec::new();
     }
     let mut alerts: Vec<Alert> = Vec::new();
     for subject in subjects {
-        let Some(occasion) = Occasion::of(settings, frame, subject, world) else { continue };
+        let Some(occasion) = Occasion::of(settings, frame, subject, host) else { continue };
         let alert = occasion.alert(frame, subject.face.index);
         // Two faces taken for one person are one event, also when there is no cool-down.
         if alerts.iter().any(|other| other.dedup_key == alert.dedup_key) {
@@ -31,12 +25,13 @@ pub fn judge(settings: &Settings, frame: &Frame, subjects: &[Subject], world: &m
         }
         if settings.cooldown_ms > 0 {
             let key = state_key(&alert);
-            let last = world.last_alert(&key);
+            let last: Option<Timestamp> = host.get(&key);
             // Either way round: a camera whose clock was put back doesn't fall silent until it has caught up.
             if last.is_some_and(|last| last.abs_diff(frame.captured_at) < settings.cooldown_ms) {
                 continue;
             }
-            world.remember_alert(&key, frame.captured_at, settings.cooldown_ms);
+            // Also if there is no room for it: better to hear of it twice than not at all.
+            host.set(&key, &frame.captured_at, settings.cooldown_ms);
         }
         alerts.push(alert);
     }
@@ -52,12 +47,12 @@ struct Occasion<'a> {
 }
 
 impl<'a> Occasion<'a> {
-    fn of(settings: &Settings, frame: &Frame, subject: &'a Subject, world: &impl World) -> Option<Self> {
+    fn of(settings: &Settings, frame: &Frame, subject: &'a Subject, host: &dyn Host) -> Option<Self> {
         let camera = &frame.camera;
         match (&subject.decision, &subject.stranger) {
             (Decision::Known(identity), _) => {
                 let person = &identity.person;
-                let name = || world.name_of(person).unwrap_or_else(|| person.clone());
+                let name = || host.name_of(person);
                 let listed = listed(settings, person)?;
                 if listed == Listed::Deny {
                     return Some(Occasion::denied(person, &name(), camera));

@@ -1,30 +1,21 @@
 //! What somebody hears of, and what not.
 
 use super::*;
-use crate::bindings::everyframe::rules::types::{Face, Identity, Rect};
-use std::collections::BTreeMap;
+use everyframe_rule::testing::FakeHost;
+use everyframe_rule::{Face, Identity, Rect};
 
 /// Sunday 22 November 2026, 12:00 UTC.
 const NOON: i64 = 1_795_348_800_000;
 
-#[derive(Default)]
-struct FakeWorld {
-    alerts: BTreeMap<String, Timestamp>,
+fn host() -> FakeHost {
+    let mut host = FakeHost::default();
+    host.enrol("p-17", "Anna Blum");
+    host
 }
 
-impl World for FakeWorld {
-    fn last_alert(&self, key: &str) -> Option<Timestamp> {
-        self.alerts.get(key).copied()
-    }
-
-    fn remember_alert(&mut self, key: &str, at: Timestamp, _ttl: u64) {
-        assert!(!key.is_empty() && key.len() <= 256, "the host refuses the key {key}");
-        self.alerts.insert(key.into(), at);
-    }
-
-    fn name_of(&self, person: &str) -> Option<String> {
-        (person == "p-17").then(|| "Anna Blum".into())
-    }
+fn judge(settings: &Settings, frame: &Frame, subjects: &[Subject], host: &mut FakeHost) -> Vec<Alert> {
+    host.begin(frame, vec![]);
+    settings.judge(frame, subjects, host)
 }
 
 fn frame(at: i64) -> Frame {
@@ -54,12 +45,12 @@ fn stranger(id: &str, event: Option<Event>) -> Subject {
 }
 
 fn settings(json: &str) -> Settings {
-    let (settings, problems) = rule_settings::read(json);
+    let (settings, problems) = everyframe_rule::settings::read(json);
     settings.unwrap_or_else(|| panic!("{problems:?}"))
 }
 
 fn alerts(json: &str, subjects: &[Subject]) -> Vec<Alert> {
-    judge(&settings(json), &frame(NOON), subjects, &mut FakeWorld::default())
+    judge(&settings(json), &frame(NOON), subjects, &mut host())
 }
 
 fn only_alert(json: &str, subject: Subject) -> Alert {
@@ -151,10 +142,10 @@ fn a_persons_own_choice_wins() {
 
 #[test]
 fn the_cool_down_begins_with_an_alert_and_sightings_do_not_lengthen_it() {
-    let (settings, mut world) = (settings(r#"{"cooldown_ms": 60000}"#), FakeWorld::default());
+    let (settings, mut host) = (settings(r#"{"cooldown_ms": 60000}"#), host());
     let heard: Vec<i64> = (0..130)
         .filter(|second| {
-            !judge(&settings, &frame(NOON + second * 1000), &[known("anna")], &mut world).is_empty()
+            !judge(&settings, &frame(NOON + second * 1000), &[known("anna")], &mut host).is_empty()
         })
         .collect();
     assert_eq!(heard, [0, 60, 120]);
@@ -162,9 +153,9 @@ fn the_cool_down_begins_with_an_alert_and_sightings_do_not_lengthen_it() {
 
 #[test]
 fn the_cool_down_is_for_one_person_and_one_kind() {
-    let (settings, mut world) = (Settings::default(), FakeWorld::default());
+    let (settings, mut host) = (Settings::default(), host());
     let mut heard =
-        |at: i64, subject: Subject| judge(&settings, &frame(NOON + at), &[subject], &mut world).len();
+        |at: i64, subject: Subject| judge(&settings, &frame(NOON + at), &[subject], &mut host).len();
     assert_eq!(heard(0, known("anna")), 1);
     assert_eq!(heard(1000, known("ben")), 1);
     assert_eq!(heard(2000, known("anna")), 0);
@@ -178,8 +169,8 @@ fn the_cool_down_is_for_one_person_and_one_kind() {
 
 #[test]
 fn a_clock_that_was_put_back_does_not_silence_a_camera() {
-    let (settings, mut world) = (Settings::default(), FakeWorld::default());
-    let mut heard = |at: i64| judge(&settings, &frame(at), &[known("anna")], &mut world).len();
+    let (settings, mut host) = (Settings::default(), host());
+    let mut heard = |at: i64| judge(&settings, &frame(at), &[known("anna")], &mut host).len();
     assert_eq!(heard(NOON), 1);
     assert_eq!(heard(NOON - 1000), 0);
     assert_eq!(heard(NOON - 3_600_000), 1);
@@ -195,28 +186,28 @@ fn two_faces_taken_for_one_person_are_one_alert() {
 
 #[test]
 fn without_a_cool_down_every_frame_counts_and_nothing_is_kept() {
-    let (settings, mut world) = (settings(r#"{"cooldown_ms": 0}"#), FakeWorld::default());
+    let (settings, mut host) = (settings(r#"{"cooldown_ms": 0}"#), host());
     for at in [NOON, NOON, NOON + 1] {
-        assert_eq!(judge(&settings, &frame(at), &[known("anna")], &mut world).len(), 1);
+        assert_eq!(judge(&settings, &frame(at), &[known("anna")], &mut host).len(), 1);
     }
-    assert!(world.alerts.is_empty());
+    assert!(host.keys("").is_empty());
 }
 
 #[test]
 fn outside_of_its_hours_the_rule_is_silent_and_starts_no_cool_down() {
     let settings = settings(r#"{"schedule": [{"from": "18:00", "to": "07:00"}], "deny": ["ben"]}"#);
-    let mut world = FakeWorld::default();
-    assert_eq!(judge(&settings, &frame(NOON), &[known("anna"), known("ben")], &mut world), []);
-    assert!(world.alerts.is_empty());
-    assert_eq!(judge(&settings, &frame(NOON + 6 * 3_600_000), &[known("anna")], &mut world).len(), 1);
+    let mut host = host();
+    assert_eq!(judge(&settings, &frame(NOON), &[known("anna"), known("ben")], &mut host), []);
+    assert!(host.keys("").is_empty());
+    assert_eq!(judge(&settings, &frame(NOON + 6 * 3_600_000), &[known("anna")], &mut host).len(), 1);
 }
 
 #[test]
 fn a_long_id_has_a_cool_down_of_its_own() {
-    let (settings, mut world) = (Settings::default(), FakeWorld::default());
+    let (settings, mut host) = (Settings::default(), host());
     let long = |last: char| known(&format!("{}{last}", "ä".repeat(300)));
-    assert_eq!(judge(&settings, &frame(NOON), &[long('a'), long('b')], &mut world).len(), 2);
-    assert_eq!(judge(&settings, &frame(NOON + 1), &[long('a'), long('b')], &mut world).len(), 0);
+    assert_eq!(judge(&settings, &frame(NOON), &[long('a'), long('b')], &mut host).len(), 2);
+    assert_eq!(judge(&settings, &frame(NOON + 1), &[long('a'), long('b')], &mut host).len(), 0);
 }
 
 #[test]

@@ -1,8 +1,7 @@
 //! What an operator may set: what is worth an alert, for whom, how often and when.
 
-use crate::bindings::everyframe::rules::types;
-use crate::schedule::Window;
-use rule_settings::Problems;
+use everyframe_rule::schedule::Window;
+use everyframe_rule::{self as types, Problems, Rule};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -114,7 +113,9 @@ impl Settings {
     }
 }
 
-impl rule_settings::Settings for Settings {
+impl Rule for Settings {
+    const ABOUT: &str = "Raises alerts about people and strangers, with lists, hours and a cool-down.";
+
     fn check(&self, problems: &mut Problems) {
         for (place, subject) in self.allow.iter().enumerate() {
             if self.deny.contains(subject) {
@@ -155,13 +156,13 @@ mod tests {
     use super::*;
 
     fn problems(json: &str) -> Vec<(String, String)> {
-        let (_, problems) = rule_settings::read::<Settings>(json);
+        let (_, problems) = everyframe_rule::settings::read::<Settings>(json);
         problems.into_iter().map(|problem| (problem.key, problem.message)).collect()
     }
 
     #[test]
     fn one_setting_of_a_choice_leaves_the_other_as_it_was() {
-        let (settings, _) = rule_settings::read::<Settings>(
+        let (settings, _) = everyframe_rule::settings::read::<Settings>(
             r#"{"unknown": {"loitering": {"severity": "critical"}, "returned": {"enabled": false}},
                 "known": {"severity": "warning"}, "people": {"anna": {"enabled": false}, "ben": {"severity": "info"}}}"#,
         );
@@ -176,7 +177,7 @@ mod tests {
 
     #[test]
     fn one_person_may_be_heard_of_when_the_others_are_not() {
-        let (settings, _) = rule_settings::read::<Settings>(
+        let (settings, _) = everyframe_rule::settings::read::<Settings>(
             r#"{"known": {"enabled": false}, "people": {"anna": {"enabled": true}}}"#,
         );
         let settings = settings.unwrap();
@@ -208,7 +209,7 @@ mod tests {
     #[test]
     fn a_choice_without_effect_is_mentioned() {
         let (settings, problems) =
-            rule_settings::read::<Settings>(r#"{"deny": ["anna"], "people": {"anna": {}}}"#);
+            everyframe_rule::settings::read::<Settings>(r#"{"deny": ["anna"], "people": {"anna": {}}}"#);
         assert!(settings.is_some());
         assert_eq!(problems.into_iter().next().unwrap().key, "people.anna");
     }

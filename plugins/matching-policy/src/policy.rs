@@ -1,7 +1,7 @@
 //! The decision about one face, from nothing but its arguments.
 
-use crate::bindings::everyframe::rules::types::{Candidate, Decision, Identity, Probe};
 use crate::settings::Settings;
+use everyframe_rule::{Candidate, Decision, Identity, Probe};
 
 /// Decides about one face. `has_embedding` tells, when the face has no candidates, whether that is because
 /// the gallery is empty or because the face could not be embedded; it is asked only then.
@@ -66,7 +66,7 @@ fn undecided(why: String) -> Decision {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bindings::everyframe::rules::types::{Face, Rect};
+    use everyframe_rule::{Face, Rect};
 
     fn probe(candidates: &[(&str, f32)]) -> Probe {
         let bounds = Rect { x: 0.0, y: 0.0, width: 80.0, height: 80.0 };

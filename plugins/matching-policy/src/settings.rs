@@ -1,6 +1,6 @@
 //! What an operator may set, each with the reason for its default.
 
-use rule_settings::Problems;
+use everyframe_rule::{Problems, Rule};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -10,20 +10,20 @@ use serde::{Deserialize, Serialize};
 pub struct Settings {
     /// Cosine similarity at or above which a face is that person, 0 to 1. The default suits SFace: on the ORL
     /// faces one impostor in a thousand passes at about 0.40 to 0.45. Another model needs its own.
-    #[serde(serialize_with = "rule_settings::short")]
+    #[serde(serialize_with = "everyframe_rule::settings::short")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub threshold: f32,
     /// How much less alike the next best person must be, in cosine similarity; nearer than this, and the face is
     /// undecided: two people are alike.
-    #[serde(serialize_with = "rule_settings::short")]
+    #[serde(serialize_with = "everyframe_rule::settings::short")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub margin: f32,
     /// How far below the threshold a face is undecided rather than unknown, in cosine similarity; 0 for never.
-    #[serde(serialize_with = "rule_settings::short")]
+    #[serde(serialize_with = "everyframe_rule::settings::short")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub undecided_band: f32,
     /// Faces of a lower quality than this, 0 to 1, are undecided whoever they are like.
-    #[serde(serialize_with = "rule_settings::short")]
+    #[serde(serialize_with = "everyframe_rule::settings::short")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub min_quality: f32,
 }
@@ -36,7 +36,9 @@ impl Default for Settings {
     }
 }
 
-impl rule_settings::Settings for Settings {
+impl Rule for Settings {
+    const ABOUT: &str = "Says who a face is by similarity, margin and quality, and when it can't be said.";
+
     fn check(&self, problems: &mut Problems) {
         problems.check_range("threshold", self.threshold, 0.0..=1.0);
         problems.check_range("margin", self.margin, 0.0..=1.0);

@@ -1,8 +1,8 @@
 //! Strangers in front of a camera.
 
 use super::*;
-use crate::bindings::everyframe::rules::types::Rect;
-use std::cell::Cell;
+use everyframe_rule::Rect;
+use everyframe_rule::testing::FakeHost;
 
 const SECOND: i64 = 1000;
 
@@ -28,51 +28,10 @@ impl Person {
 const ANNA: Person = Person(0);
 const BEN: Person = Person(1);
 
-/// A host with state, TTL included, in front of which people appear.
+/// A host in front of which people appear.
 struct Scene {
     settings: Settings,
-    now: i64,
-    embeddings: Vec<Option<Vec<f32>>>,
-    state: BTreeMap<String, (Vec<u8>, i64)>,
-    capacity: usize,
-    reads: Cell<usize>,
-    writes: usize,
-}
-
-impl World for Scene {
-    fn embedding(&self, face: u32) -> Option<Vec<f32>> {
-        self.embeddings[face as usize].clone()
-    }
-
-    fn get(&self, key: &str) -> Option<Vec<u8>> {
-        self.reads.set(self.reads.get() + 1);
-        self.state.get(key).filter(|(_, until)| self.now < *until).map(|(value, _)| value.clone())
-    }
-
-    fn set(&mut self, key: &str, value: &[u8], ttl: u64) -> bool {
-        assert!(key.len() <= 256);
-        let others: usize =
-            self.state.iter().filter(|(other, _)| *other != key).map(|(_, (value, _))| value.len()).sum();
-        if others + value.len() > self.capacity {
-            return false;
-        }
-        self.writes += 1;
-        self.state.insert(key.into(), (value.into(), self.now.saturating_add_unsigned(ttl)));
-        true
-    }
-
-    fn delete(&mut self, key: &str) {
-        self.state.remove(key);
-    }
-
-    fn keys(&self, prefix: &str) -> Vec<String> {
-        let alive = |(key, (_, until)): (&String, &(Vec<u8>, i64))| {
-            (key.starts_with(prefix) && self.now < *until).then(|| key.clone())
-        };
-        self.state.iter().filter_map(alive).collect()
-    }
-
-    fn warn(&self, _message: &str) {}
+    host: FakeHost,
 }
 
 /// One face: its track, when that began, its quality, its embedding.
@@ -80,22 +39,12 @@ struct Shown(u64, i64, f32, Option<Vec<f32>>);
 
 impl Scene {
     fn new(settings: &str) -> Self {
-        let (settings, problems) = rule_settings::read(settings);
+        let (settings, problems) = everyframe_rule::settings::read(settings);
         let settings = settings.unwrap_or_else(|| panic!("{problems:?}"));
-        let state = BTreeMap::new();
-        Scene {
-            settings,
-            now: 0,
-            embeddings: vec![],
-            state,
-            capacity: 1 << 20,
-            reads: Cell::new(0),
-            writes: 0,
-        }
+        Scene { settings, host: FakeHost::default() }
     }
 
     fn frame(&mut self, at: i64, shown: Vec<Shown>) -> Vec<types::Stranger> {
-        self.now = at;
         let bounds = Rect { x: 0.0, y: 0.0, width: 80.0, height: 80.0 };
         let faces: Vec<Face> = (0..)
             .zip(&shown)
@@ -108,7 +57,7 @@ impl Scene {
                 quality,
             })
             .collect();
-        self.embeddings = shown.into_iter().map(|Shown(.., embedding)| embedding).collect();
+        let embeddings = shown.into_iter().map(|Shown(.., embedding)| embedding).collect();
         let frame = Frame {
             camera: "gate-2".into(),
             session: "s".into(),
@@ -117,7 +66,8 @@ impl Scene {
             width: 640,
             height: 480,
         };
-        observe(&self.settings.clone(), &frame, &faces, self)
+        self.host.begin(&frame, embeddings);
+        self.settings.observe(&frame, &faces, &mut self.host)
     }
 
     /// One good face on a track.
@@ -147,7 +97,7 @@ fn a_flicker_is_no_stranger_and_leaves_nothing_behind() {
     let mut scene = Scene::new("{}");
     assert!(scene.sees(0, 1, 0, ANNA.face()).is_none());
     assert!(scene.sees(200, 1, 0, ANNA.face()).is_none());
-    assert!(scene.state.is_empty());
+    assert!(scene.host.keys("").is_empty());
 }
 
 #[test]
@@ -328,7 +278,7 @@ fn beyond_the_limit_whoever_was_away_longest_is_forgotten() {
         let at = person as i64 * 10 * SECOND;
         scene.sees(at + 300, person as u64, at, Person(person).face());
     }
-    assert_eq!(scene.keys("stranger/").len(), 3);
+    assert_eq!(scene.host.keys("stranger/").len(), 3);
     let back = |scene: &mut Scene, person, track| {
         scene.sees(60 * SECOND, track, 60 * SECOND, Person(person).face()).is_some()
     };
@@ -353,7 +303,7 @@ fn nobody_in_the_frame_is_forgotten_for_somebody_else_in_it() {
 #[test]
 fn a_full_state_costs_the_oldest_stranger_and_not_the_new_one() {
     let mut scene = Scene::new("{}");
-    scene.capacity = 600;
+    scene.host.capacity = 600;
     let ids: Vec<String> = (0..8)
         .map(|n| {
             let at = n as i64 * SECOND;
@@ -361,9 +311,9 @@ fn a_full_state_costs_the_oldest_stranger_and_not_the_new_one() {
         })
         .collect();
     assert_eq!(scene.sees(8 * SECOND, 7, 7 * SECOND, Person(7).face()).unwrap().id, ids[7]);
-    scene.capacity = 0;
-    let mut full = Scene { state: BTreeMap::new(), ..scene };
-    assert!(full.sees(20 * SECOND, 9, 19 * SECOND, ANNA.face()).is_some(), "named, though not remembered");
+    scene.host.capacity = 0;
+    scene.host.forget();
+    assert!(scene.sees(20 * SECOND, 9, 19 * SECOND, ANNA.face()).is_some(), "named, though not remembered");
 }
 
 #[test]
@@ -380,7 +330,7 @@ fn a_track_whose_key_ran_out_is_still_its_stranger() {
 fn a_stranger_who_stays_is_written_once_a_second_and_not_every_frame() {
     let mut scene = Scene::new("{}");
     scene.visit(0, 10, 1, ANNA);
-    assert!(scene.writes <= 2 * 11, "{}", scene.writes);
+    assert!(scene.host.writes <= 2 * 11, "{}", scene.host.writes);
 }
 
 #[test]
@@ -389,12 +339,12 @@ fn a_face_on_a_known_track_costs_two_reads_and_an_empty_frame_none() {
     for n in 0..50 {
         scene.sees(300, n as u64, 0, Person(n).face());
     }
-    scene.reads.set(0);
+    scene.host.reads.set(0);
     scene.sees(400, 49, 0, Person(49).face());
-    assert_eq!(scene.reads.get(), 2);
-    scene.reads.set(0);
+    assert_eq!(scene.host.reads.get(), 2);
+    scene.host.reads.set(0);
     assert_eq!(scene.frame(500, vec![]), []);
-    assert_eq!(scene.reads.get(), 0);
+    assert_eq!(scene.host.reads.get(), 0);
 }
 
 #[test]
@@ -412,8 +362,6 @@ fn times_that_make_no_sense_do_no_harm() {
 fn broken_state_is_like_none() {
     let mut scene = Scene::new("{}");
     scene.sees(300, 1, 0, ANNA.face());
-    for (value, _) in scene.state.values_mut() {
-        *value = vec![0xff, 0xfe];
-    }
+    scene.host.overwrite_all(&[0xff, 0xfe]);
     assert_eq!(scene.sees(400, 1, 0, ANNA.face()).unwrap().event, Some(Event::FirstSeen));
 }

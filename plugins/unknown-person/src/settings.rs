@@ -1,6 +1,6 @@
 //! What an operator may set, each with the reason for its default.
 
-use rule_settings::Problems;
+use everyframe_rule::{Problems, Rule};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,12 +12,12 @@ pub struct Settings {
     /// Measured with SFace on the ORL faces: at 0.40 one stranger in 1,200 is taken for another and one face in
     /// 500 makes its person a second stranger (none once three pictures are seen); OpenCV's 0.363 takes one in 360
     /// for another.
-    #[serde(serialize_with = "rule_settings::short")]
+    #[serde(serialize_with = "everyframe_rule::settings::short")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub same_person: f32,
     /// A face is compared, remembered, or made a new stranger only from this quality on, 0 to 1: poor faces are
     /// like each other. Until then only its track says who it is.
-    #[serde(serialize_with = "rule_settings::short")]
+    #[serde(serialize_with = "everyframe_rule::settings::short")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub min_quality: f32,
     /// How old a track must be before it is a new stranger, so that a flicker of the detector is none.
@@ -49,7 +49,9 @@ impl Default for Settings {
     }
 }
 
-impl rule_settings::Settings for Settings {
+impl Rule for Settings {
+    const ABOUT: &str = "Gives strangers a stable id, and says when one is new, returns or loiters.";
+
     fn check(&self, problems: &mut Problems) {
         problems.check_range("same_person", self.same_person, 0.0..=1.0);
         problems.check_range("min_quality", self.min_quality, 0.0..=1.0);
@@ -80,7 +82,7 @@ mod tests {
     use super::*;
 
     fn keys(json: &str) -> Vec<String> {
-        let (_, problems) = rule_settings::read::<Settings>(json);
+        let (_, problems) = everyframe_rule::settings::read::<Settings>(json);
         problems.into_iter().map(|problem| problem.key).collect()
     }
 

@@ -1,8 +1,8 @@
 //! One stranger as remembered from frame to frame.
 
-use crate::bindings::everyframe::rules::types::{Event, Timestamp};
 use crate::settings::Settings;
 use crate::views::Views;
+use everyframe_rule::{Event, Timestamp};
 
 /// The first byte of a stored record; another one is another layout, and forgotten.
 const LAYOUT: u8 = 1;

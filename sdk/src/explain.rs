@@ -1,11 +1,11 @@
 //! Turns serde's errors, written for programmers, into advice for whoever wrote the TOML.
 
-use crate::{Problems, Settings};
+use crate::{Problems, Rule};
 
-/// Notes why `json` doesn't have the shape of `S`.
-pub fn shape<S: Settings>(json: &str, problems: &mut Problems) {
+/// Notes why `json` doesn't have the shape of `R`.
+pub fn shape<R: Rule>(json: &str, problems: &mut Problems) {
     let mut reader = serde_json::Deserializer::from_str(json);
-    match serde_path_to_error::deserialize::<_, S>(&mut reader) {
+    match serde_path_to_error::deserialize::<_, R>(&mut reader) {
         Err(error) => {
             let path = error.path().to_string();
             let key = if path == "." { String::new() } else { path };

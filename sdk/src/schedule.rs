@@ -1,6 +1,6 @@
-//! The hours of the week in which alerts are raised.
+//! Hours of the week.
 
-use rule_settings::Problems;
+use crate::settings::Problems;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -1,18 +1,8 @@
 //! Reads a rule's settings and says, key by key, what is wrong with them and what to do.
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-mod explain;
-
-use schemars::JsonSchema;
+use crate::{Rule, explain};
 use serde::Serializer;
-use serde::de::DeserializeOwned;
 use std::ops::RangeInclusive;
-
-/// The settings of one rule.
-pub trait Settings: Default + DeserializeOwned + JsonSchema {
-    /// Reports what the types alone can't refuse: ranges, contradictions.
-    fn check(&self, problems: &mut Problems);
-}
 
 /// How bad a problem is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,14 +64,14 @@ impl IntoIterator for Problems {
 }
 
 /// Reads settings from a JSON object. There are settings exactly when no problem is an error.
-pub fn read<S: Settings>(json: &str) -> (Option<S>, Problems) {
+pub fn read<R: Rule>(json: &str) -> (Option<R>, Problems) {
     let mut problems = Problems::default();
     // serde would fill a struct from a list as well, in the order of its fields.
     if !json.trim_start().starts_with('{') {
         problems.error("", "the settings must be a table of keys and values");
         return (None, problems);
     }
-    match serde_json::from_str::<S>(json) {
+    match serde_json::from_str::<R>(json) {
         Ok(settings) => {
             settings.check(&mut problems);
             let settings = if problems.has_errors() { None } else { Some(settings) };
@@ -89,15 +79,15 @@ pub fn read<S: Settings>(json: &str) -> (Option<S>, Problems) {
         }
         // The path costs a second reading, so only wrong settings pay for it.
         Err(_) => {
-            explain::shape::<S>(json, &mut problems);
+            explain::shape::<R>(json, &mut problems);
             (None, problems)
         }
     }
 }
 
 /// The JSON Schema of a rule's settings.
-pub fn schema<S: Settings>() -> String {
-    schemars::schema_for!(S).as_value().to_string()
+pub fn schema<R: Rule>() -> String {
+    schemars::schema_for!(R).as_value().to_string()
 }
 
 /// Writes an `f32` as a person would: 0.05, where serde widens it to 0.05000000074505806. For the defaults in
@@ -109,6 +99,7 @@ pub fn short<S: Serializer>(number: &f32, serializer: S) -> Result<S::Ok, S::Err
 #[cfg(test)]
 mod tests {
     use super::*;
+    use schemars::JsonSchema;
     use serde::{Deserialize, Serialize};
 
     #[derive(Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
@@ -132,7 +123,9 @@ mod tests {
         watts: u32,
     }
 
-    impl Settings for Lamp {
+    impl Rule for Lamp {
+        const ABOUT: &str = "Lights the way.";
+
         fn check(&self, problems: &mut Problems) {
             problems.check_range("brightness", self.brightness, 0.0..=1.0);
             if self.after_ms == 0 {

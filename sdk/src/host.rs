@@ -1,0 +1,123 @@
+//! The host, as a rule sees it.
+
+use crate::bindings::imports::{embeddings, gallery, log, state};
+use crate::{Frame, Level, Person, StateError, Timestamp};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// What a rule may ask of the host. In a test it is a [`FakeHost`](crate::testing::FakeHost).
+///
+/// State is the rule's own for each camera, and its times are frame time. Values are kept as JSON by
+/// [`get`](<dyn Host>::get) and [`set`](<dyn Host>::set), as bytes by the methods named so.
+pub trait Host {
+    /// The unit vector of a face of this frame, by its index; none if it could not be embedded.
+    fn embedding(&self, face: u32) -> Option<Vec<f32>>;
+    /// Somebody of the gallery.
+    fn person(&self, id: &str) -> Option<Person>;
+    /// What is kept under a key, unless its time is over.
+    fn get_bytes(&self, key: &str) -> Option<Vec<u8>>;
+    /// Keeps a value, for `ttl` ms if given.
+    ///
+    /// # Errors
+    ///
+    /// The rule's share of bytes for this camera is used up, or the key is empty or longer than 256 bytes.
+    fn set_bytes(&mut self, key: &str, value: &[u8], ttl: Option<u64>) -> Result<(), StateError>;
+    /// Forgets a value.
+    fn delete(&mut self, key: &str);
+    /// The keys that begin with `prefix`, in order.
+    fn keys(&self, prefix: &str) -> Vec<String>;
+    /// A line for the operator.
+    fn log(&self, level: Level, message: &str);
+}
+
+impl dyn Host + '_ {
+    /// What is kept under a key, unless its time is over or it is of another type: an older version of the rule
+    /// may have kept it.
+    pub fn get<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+        serde_json::from_slice(&self.get_bytes(key)?).ok()
+    }
+
+    /// Keeps a value, for `ttl` ms if given. Says whether it is kept; if not, the operator was told why.
+    pub fn set<T: Serialize>(&mut self, key: &str, value: &T, ttl: impl Into<Option<u64>>) -> bool {
+        let refused = match serde_json::to_vec(value) {
+            Err(error) => error.to_string(),
+            Ok(bytes) => match self.set_bytes(key, &bytes, ttl.into()) {
+                Ok(()) => return true,
+                Err(StateError::Full(limit)) => {
+                    format!("the {limit} bytes of state are used up: allow this rule more")
+                }
+                Err(StateError::BadKey) => "a key has 1 to 256 bytes".into(),
+            },
+        };
+        self.log(Level::Warn, &format!("`{key}` is not remembered: {refused}"));
+        false
+    }
+
+    /// The name to show for a person: their id if the gallery doesn't have them (any more).
+    pub fn name_of(&self, person: &str) -> String {
+        self.person(person).map_or_else(|| person.into(), |person| person.name)
+    }
+
+    /// True at most once in `ms` of frame time for a key: the first call keeps it. For what is to be told once an
+    /// hour, once a person, once a visit.
+    pub fn first_in(&mut self, ms: u64, key: &str) -> bool {
+        let is_first = self.get_bytes(key).is_none();
+        if is_first {
+            self.set(key, &true, ms);
+        }
+        is_first
+    }
+
+    /// When the visit of somebody who is in this frame began: with this frame, if they were away for longer than
+    /// `away_ms` or never here. `key` is theirs.
+    ///
+    /// Kept ten times in `away_ms` and not with every frame, so an absence is measured to a tenth.
+    pub fn visit(&mut self, frame: &Frame, key: &str, away_ms: u64) -> Timestamp {
+        let now = frame.captured_at;
+        let (began, kept_at) = self.get(key).unwrap_or((now, Timestamp::MIN));
+        if now.abs_diff(kept_at) >= away_ms / 10 {
+            self.set(key, &(began, now), away_ms.saturating_add(away_ms / 10));
+        }
+        began
+    }
+
+    /// Whether a visit of somebody who is in this frame begins with it; see [`visit`](<dyn Host>::visit).
+    pub fn begins_visit(&mut self, frame: &Frame, key: &str, away_ms: u64) -> bool {
+        let was_here = self.get_bytes(key).is_some();
+        self.visit(frame, key, away_ms);
+        !was_here
+    }
+}
+
+/// The host behind the contract.
+pub struct Contract;
+
+impl Host for Contract {
+    fn embedding(&self, face: u32) -> Option<Vec<f32>> {
+        embeddings::get(face)
+    }
+
+    fn person(&self, id: &str) -> Option<Person> {
+        gallery::find(id)
+    }
+
+    fn get_bytes(&self, key: &str) -> Option<Vec<u8>> {
+        state::get(key)
+    }
+
+    fn set_bytes(&mut self, key: &str, value: &[u8], ttl: Option<u64>) -> Result<(), StateError> {
+        state::set(key, value, ttl)
+    }
+
+    fn delete(&mut self, key: &str) {
+        state::delete(key);
+    }
+
+    fn keys(&self, prefix: &str) -> Vec<String> {
+        state::keys(prefix)
+    }
+
+    fn log(&self, level: Level, message: &str) {
+        log::write(level, message);
+    }
+}

@@ -1,0 +1,124 @@
+//! The faces that a test shows.
+
+use crate::{Candidate, Decision, Event, Face, Identity, Rect, Stranger, Subject, Timestamp};
+
+/// A face that a test shows to a rule: good to see, its track numbered by its place in the frame (from 1), and
+/// unlike the others', unless the test says otherwise.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    pub(super) track: Option<u64>,
+    pub(super) track_started_at: Option<Timestamp>,
+    pub(super) embedding: Option<Vec<f32>>,
+    pub(super) candidates: Vec<Candidate>,
+    bounds: Option<Rect>,
+    quality: f32,
+    decision: Decision,
+    stranger: Option<Stranger>,
+}
+
+/// Somebody of the gallery.
+pub fn known(person: &str) -> Shown {
+    shown(Decision::Known(Identity { person: person.into(), confidence: 0.9 }))
+}
+
+/// Nobody of the gallery, whom no unknown-person rule named. Also a face that is not decided yet, for a matching
+/// policy.
+pub fn unknown() -> Shown {
+    shown(Decision::Unknown)
+}
+
+/// Nobody of the gallery, named by an unknown-person rule.
+pub fn stranger(id: &str) -> Shown {
+    let stranger = Stranger { face: 0, id: id.into(), event: None, first_seen_at: 0, dwell: 0, visits: 1 };
+    Shown { stranger: Some(stranger), ..unknown() }
+}
+
+/// Somebody of whom it can't be said who it is.
+pub fn undecided(why: &str) -> Shown {
+    shown(Decision::Undecided(why.into()))
+}
+
+fn shown(decision: Decision) -> Shown {
+    Shown {
+        track: None,
+        track_started_at: None,
+        embedding: None,
+        candidates: Vec::new(),
+        bounds: None,
+        quality: 0.8,
+        decision,
+        stranger: None,
+    }
+}
+
+impl Shown {
+    /// On this track. It began when the trial first showed it.
+    pub fn track(self, track: u64) -> Self {
+        Shown { track: Some(track), ..self }
+    }
+
+    /// On a track that began then.
+    pub fn track_since(self, began: Timestamp) -> Self {
+        Shown { track_started_at: Some(began), ..self }
+    }
+
+    /// At this place, in pixels. Otherwise the faces are 80 × 100 and stand in a row, 200 pixels apart.
+    pub fn bounds(self, x: f32, y: f32, width: f32, height: f32) -> Self {
+        Shown { bounds: Some(Rect { x, y, width, height }), ..self }
+    }
+
+    /// Of this quality, 0 to 1.
+    pub fn quality(self, quality: f32) -> Self {
+        Shown { quality, ..self }
+    }
+
+    /// With this embedding. Otherwise the face can't be embedded.
+    pub fn embedding(self, embedding: impl Into<Vec<f32>>) -> Self {
+        Shown { embedding: Some(embedding.into()), ..self }
+    }
+
+    /// Alike to somebody of the gallery, for a matching policy; call it again for the next candidate.
+    pub fn like(mut self, person: &str, similarity: f32) -> Self {
+        self.candidates.push(Candidate { person: person.into(), similarity });
+        self
+    }
+
+    /// What is new about a stranger.
+    pub fn event(self, event: Event) -> Self {
+        self.stranger_with(|stranger| stranger.event = Some(event))
+    }
+
+    /// How long a stranger has been here, in ms.
+    pub fn dwell(self, ms: u64) -> Self {
+        self.stranger_with(|stranger| stranger.dwell = ms)
+    }
+
+    /// How often a stranger has been here.
+    pub fn visits(self, visits: u32) -> Self {
+        self.stranger_with(|stranger| stranger.visits = visits)
+    }
+
+    fn stranger_with(mut self, change: impl FnOnce(&mut Stranger)) -> Self {
+        match &mut self.stranger {
+            Some(stranger) => change(stranger),
+            None => panic!("only a stranger has visits: make it by stranger(\"some-id\")"),
+        }
+        self
+    }
+
+    pub(super) fn face(&self, index: u32, track: u64, track_started_at: Timestamp) -> Face {
+        let row = Rect { x: 100.0 + 200.0 * index as f32, y: 100.0, width: 80.0, height: 100.0 };
+        let bounds = self.bounds.unwrap_or(row);
+        Face { index, track, track_started_at, bounds, score: 0.95, quality: self.quality }
+    }
+
+    pub(super) fn subject(&self, face: Face) -> Subject {
+        let stranger = self.stranger.clone();
+        let stranger = stranger.map(|stranger| Stranger {
+            face: face.index,
+            first_seen_at: face.track_started_at,
+            ..stranger
+        });
+        Subject { face, decision: self.decision.clone(), stranger }
+    }
+}

@@ -1,0 +1,58 @@
+//! Short ways to ask the contract's types what rules ask most.
+
+use crate::{Alert, Decision, Face, Frame, Rect, Severity, Subject, Timestamp};
+
+/// Milliseconds in a minute.
+pub const MINUTE: u64 = 60_000;
+/// Milliseconds in an hour.
+pub const HOUR: u64 = 60 * MINUTE;
+/// Milliseconds in a day.
+pub const DAY: u64 = 24 * HOUR;
+
+impl Frame {
+    /// Milliseconds from a time to this frame; 0 if the camera's clock was put back in between.
+    pub fn since(&self, at: Timestamp) -> u64 {
+        if self.captured_at > at { self.captured_at.abs_diff(at) } else { 0 }
+    }
+
+    /// An alert about `subject` at this frame's camera, about no face in particular. Its `dedup_key` is
+    /// `kind/camera/subject`.
+    pub fn alert(&self, severity: Severity, kind: &str, subject: &str, text: String) -> Alert {
+        let dedup_key = format!("{kind}/{}/{subject}", self.camera);
+        Alert { severity, kind: kind.into(), subject: subject.into(), dedup_key, text, face: None }
+    }
+}
+
+impl Alert {
+    /// The same alert, about one face.
+    pub fn about(self, face: &Face) -> Alert {
+        Alert { face: Some(face.index), ..self }
+    }
+}
+
+impl Subject {
+    /// The person of the gallery that this is, if it is decided.
+    pub fn person(&self) -> Option<&str> {
+        match &self.decision {
+            Decision::Known(identity) => Some(&identity.person),
+            Decision::Unknown | Decision::Undecided(_) => None,
+        }
+    }
+
+    /// Whether it is decided that this is nobody of the gallery.
+    pub fn is_unknown(&self) -> bool {
+        matches!(self.decision, Decision::Unknown)
+    }
+
+    /// Who this is, for a key: the person's id, else the stranger's if an unknown-person rule named them.
+    pub fn id(&self) -> Option<&str> {
+        self.person().or(self.stranger.as_ref().map(|stranger| stranger.id.as_str()))
+    }
+}
+
+impl Rect {
+    /// The middle of it.
+    pub fn center(&self) -> (f32, f32) {
+        (self.x + self.width / 2.0, self.y + self.height / 2.0)
+    }
+}
