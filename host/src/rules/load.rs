@@ -167,7 +167,7 @@ fn check_settings(settings: &[RuleSettings]) -> Vec<Problem> {
     problems
 }
 
-type Keyed = (String, LoadError);
+pub(super) type Keyed = (String, LoadError);
 
 fn load_rule(
     rule: &RuleSettings,
@@ -206,7 +206,7 @@ fn load_rule(
     Ok((ready, description, remarks.into_iter().map(keyed).collect()))
 }
 
-fn keyed(diagnostic: Diagnostic) -> Keyed {
+pub(super) fn keyed(diagnostic: Diagnostic) -> Keyed {
     let key = match presentable(&diagnostic.key, 128) {
         key if key.is_empty() => "settings".to_owned(),
         key => format!("settings.{key}"),
@@ -215,7 +215,7 @@ fn keyed(diagnostic: Diagnostic) -> Keyed {
 }
 
 /// Has a rule describe itself and check its settings.
-async fn introduce(rule: &RuleReady, sandbox: &Sandbox) -> Result<Introduction, RuleFailure> {
+pub(super) async fn introduce(rule: &RuleReady, sandbox: &Sandbox) -> Result<Introduction, RuleFailure> {
     let frame = FrameFacts { camera: "", session: "", sequence: 0, captured_at: 0, width: 0, height: 0 };
     let call = Call::new(&rule.name, &rule.limits, &frame, &Scene::empty(), &Memory::new());
     let time = rule.limits.time().max(LOAD_TIME);
