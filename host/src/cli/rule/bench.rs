@@ -45,8 +45,9 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let (opened, mut rule) = open_rule(&arguments.component, &runtime)?;
     let mut put = Vec::new();
     let text = one_face(rule.kind);
-    let one = Scenario::parse(&text, Path::new("one face"), rule.kind)
-        .map_err(|problems| anyhow!("the question does not fit: {}; report this as a bug", super::lines(&problems)))?;
+    let one = Scenario::parse(&text, Path::new("one face"), rule.kind).map_err(|problems| {
+        anyhow!("the question does not fit: {}; report this as a bug", super::lines(&problems))
+    })?;
     put.push(("one face".to_owned(), one));
     if let Some(file) = &arguments.scenario {
         let (_, scenario) = test::read(file, rule.kind)?;

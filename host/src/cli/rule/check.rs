@@ -69,7 +69,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let mut problems: Vec<Problem> = Vec::new();
     if let Some(pinned) = pinned.filter(|pinned| !pinned.eq_ignore_ascii_case(&anatomy.sha256)) {
         let actual = &anatomy.sha256;
-        let message = format!("is {pinned}, but the file has {actual}; if it is meant, write `sha256 = \"{actual}\"`");
+        let message =
+            format!("is {pinned}, but the file has {actual}; if it is meant, write `sha256 = \"{actual}\"`");
         problems.push(source.place("sha256", message));
     }
     let of_the_component = anatomy.problems(asked);

@@ -110,7 +110,11 @@ fn open_rule(component: &Path, runtime: &Runtime) -> Result<(Opened, RuleSetting
 
 /// A rule's problem as it concerns the file with its settings: without the rule's name.
 fn said(problem: &Problem) -> String {
-    if problem.key.is_empty() { problem.error.to_string() } else { format!("{}: {}", problem.key, problem.error) }
+    if problem.key.is_empty() {
+        problem.error.to_string()
+    } else {
+        format!("{}: {}", problem.key, problem.error)
+    }
 }
 
 fn lines<T: ToString>(items: &[T]) -> String {

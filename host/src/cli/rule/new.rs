@@ -121,7 +121,9 @@ fn check_name(name: &str) -> Result<(), &'static str> {
     }
     // A component's package may be called so, too.
     if !name.split('-').all(word) {
-        return Err("cannot be a rule's name; give lower-case words that begin with a letter, with `-` between them, such as `only-at-night`");
+        return Err(
+            "cannot be a rule's name; give lower-case words that begin with a letter, with `-` between them, such as `only-at-night`",
+        );
     }
     if RESERVED.contains(&name) || KEYWORDS.split_whitespace().any(|keyword| keyword == name) {
         return Err("means something else already; give the rule another name");
@@ -167,9 +169,23 @@ mod tests {
             assert_eq!(check_name(right), Ok(()), "{right}");
         }
         let long = "a".repeat(65);
-        for wrong in
-            ["", "Door", "a_b", "2fast", "a-2", "-a", "a-", "a--b", "a/b", "../a", "ä", "fn", "test", "everyframe", &long]
-        {
+        for wrong in [
+            "",
+            "Door",
+            "a_b",
+            "2fast",
+            "a-2",
+            "-a",
+            "a-",
+            "a--b",
+            "a/b",
+            "../a",
+            "ä",
+            "fn",
+            "test",
+            "everyframe",
+            &long,
+        ] {
             assert!(check_name(wrong).is_err(), "{wrong}");
         }
     }

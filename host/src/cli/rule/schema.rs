@@ -35,7 +35,8 @@ pub fn settings(schema: &str) -> Result<Vec<Setting>, String> {
     if schema.trim().is_empty() {
         return Ok(Vec::new());
     }
-    let root: Value = serde_json::from_str(schema).map_err(|error| format!("the rule's schema is no JSON: {error}"))?;
+    let root: Value =
+        serde_json::from_str(schema).map_err(|error| format!("the rule's schema is no JSON: {error}"))?;
     if !root.is_object() {
         return Err("the rule's schema is no object".into());
     }
@@ -60,7 +61,13 @@ impl<'a> Walk<'a> {
             .unwrap_or_default();
         for (name, property) in properties {
             let default = property.get("default").or_else(|| defaults?.get(name));
-            self.setting(&format!("{prefix}{name}"), property, default, required.contains(&name.as_str()), depth);
+            self.setting(
+                &format!("{prefix}{name}"),
+                property,
+                default,
+                required.contains(&name.as_str()),
+                depth,
+            );
         }
     }
 
@@ -112,7 +119,9 @@ impl<'a> Walk<'a> {
             let is_null = |it: &&Value| it.get("type").and_then(Value::as_str) != Some("null");
             let next = match (reference, options) {
                 (Some(pointer), _) => self.root.pointer(pointer),
-                (None, Some(options)) if options.iter().filter(is_null).count() == 1 => options.iter().find(is_null),
+                (None, Some(options)) if options.iter().filter(is_null).count() == 1 => {
+                    options.iter().find(is_null)
+                }
                 _ => None,
             };
             match next {
@@ -228,7 +237,8 @@ mod tests {
 
     #[test]
     fn a_schema_that_turns_in_circles_ends() {
-        let schema = r##"{"properties": {"a": {"$ref": "#"}, "b": {"$ref": "#/properties/b"}, "c": {"$ref": "#"}}}"##;
+        let schema =
+            r##"{"properties": {"a": {"$ref": "#"}, "b": {"$ref": "#/properties/b"}, "c": {"$ref": "#"}}}"##;
         assert!(settings(schema).unwrap().len() <= MOST);
     }
 

@@ -4,7 +4,9 @@ use super::{open_rule, said};
 use crate::cli::{DONE, FAILED, WrongInput};
 use crate::config::{ConfigError, RuleKind, RuleSettings};
 use crate::rules::Opened;
-use crate::rules::scenario::{Difference, Ran, Scenario, ScenarioFrame, run as run_scenario, updated, written};
+use crate::rules::scenario::{
+    Difference, Ran, Scenario, ScenarioFrame, run as run_scenario, updated, written,
+};
 use anyhow::{Context as _, Result, anyhow};
 use std::path::{Path, PathBuf};
 
@@ -53,7 +55,9 @@ pub fn read(file: &Path, kind: RuleKind) -> Result<(String, Scenario), ConfigErr
         message,
     };
     let text = std::fs::read_to_string(file).map_err(|error| {
-        ConfigError::Invalid(vec![problem(format!("cannot be read: {error}; give a scenario (docs/rules.md)"))])
+        ConfigError::Invalid(vec![problem(format!(
+            "cannot be read: {error}; give a scenario (docs/rules.md)"
+        ))])
     })?;
     let scenario = Scenario::parse(&text, file, kind).map_err(ConfigError::Invalid)?;
     Ok((text, scenario))
@@ -122,7 +126,8 @@ fn put(
 /// The lines about a frame that was not answered as expected.
 fn explained(file: &str, number: usize, frame: &ScenarioFrame, ran: &Ran) -> Vec<String> {
     let line = frame.line.map_or(String::new(), |line| format!(":{line}"));
-    let mut lines = vec![format!("  frame {number}, {} at {} ({file}{line})", frame.camera, written(frame.at))];
+    let mut lines =
+        vec![format!("  frame {number}, {} at {} ({file}{line})", frame.camera, written(frame.at))];
     if let Err(failure) = &ran.got {
         lines.push(format!("    {}: {}", failure.kind.reason(), failure.message));
     }

@@ -211,5 +211,4 @@ fn read_value(name: &str, value: &toml::Value) -> Result<Value, String> {
 }
 
 /// What a time must look like.
-pub(super) const NO_TIME: &str =
-    "is no time; give one of the day such as \"10:00:00\" or \"10:00:00.250\", or such as \"2026-01-05T10:00:00Z\"";
+pub(super) const NO_TIME: &str = "is no time; give one of the day such as \"10:00:00\" or \"10:00:00.250\", or such as \"2026-01-05T10:00:00Z\"";

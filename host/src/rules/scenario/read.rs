@@ -182,7 +182,10 @@ impl Reader<'_> {
         let embedding = face.embedding.and_then(|values| {
             let embedding = Embedding::from_raw(&values);
             if embedding.is_none() {
-                self.problem(&format!("{key}.embedding"), "has no direction; give numbers that are not all 0");
+                self.problem(
+                    &format!("{key}.embedding"),
+                    "has no direction; give numbers that are not all 0",
+                );
             }
             embedding
         });
@@ -211,7 +214,10 @@ impl Reader<'_> {
                 ("undecided", face.undecided.is_some()),
             ] {
                 if given {
-                    self.is_not_for(&format!("{key}.{name}"), "a matching policy is to say that; give `candidates`");
+                    self.is_not_for(
+                        &format!("{key}.{name}"),
+                        "a matching policy is to say that; give `candidates`",
+                    );
                 }
             }
             return Decision::Unknown;
@@ -220,7 +226,10 @@ impl Reader<'_> {
             (Some(person), None, None) => {
                 let confidence = face.confidence.unwrap_or(0.9);
                 if !(0.0..=1.0).contains(&confidence) {
-                    self.problem(&format!("{key}.confidence"), format!("must be from 0 to 1, is {confidence}"));
+                    self.problem(
+                        &format!("{key}.confidence"),
+                        format!("must be from 0 to 1, is {confidence}"),
+                    );
                 }
                 Decision::Known { person: person.clone(), confidence }
             }

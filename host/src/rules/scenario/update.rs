@@ -72,7 +72,9 @@ fn table(entry: &Entry) -> InlineTable {
     let fields = entry.fields().iter().map(|(name, value)| {
         let value: toml_edit::Value = match value {
             Value::Text(text) => text.as_str().into(),
-            Value::Number(number) if number.fract() == 0.0 && *name != "confidence" => (*number as i64).into(),
+            Value::Number(number) if number.fract() == 0.0 && *name != "confidence" => {
+                (*number as i64).into()
+            }
             Value::Number(number) => (*number).into(),
             Value::Truth(truth) => (*truth).into(),
         };
