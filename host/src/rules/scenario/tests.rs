@@ -64,7 +64,7 @@ fn times_are_of_the_monday_or_have_a_date() {
 fn problems_have_file_line_and_key() {
     for (kind, text, expected) in [
         (Alerting, "[[frames]]\nfcaes = []", "s.toml:2: frames[0].fcaes: unknown field `fcaes`"),
-        (Alerting, "abuot = 1\nframes = []", "s.toml:1: abuot: unknown field"),
+        (Alerting, "abouts = 1\nframes = []", "s.toml:1: abouts: unknown field"),
         (Alerting, "[[frames]]\nat = \"noon\"", "s.toml:2: frames[0].at: `noon` is no time"),
         (
             Alerting,
