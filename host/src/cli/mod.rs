@@ -14,6 +14,7 @@ mod letter_choice;
 mod letter_fate;
 mod narrate;
 mod plan;
+mod rule;
 mod run;
 mod watch;
 mod when;
@@ -31,6 +32,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const DONE: u8 = 0;
 const FAILED: u8 = 1;
 const WRONG_INPUT: u8 = 2;
+
+/// The command line names something that the command cannot work on.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct WrongInput(String);
 
 /// A recognition runtime that accounts for every frame.
 ///
@@ -69,6 +75,8 @@ enum Command {
     Plan(plan::Arguments),
     /// Measure the whole pipeline on a folder of JPEG frames.
     Bench(bench::Arguments),
+    /// Write a rule: make a project, and inspect, check, test and measure what comes of it.
+    Rule(rule::Arguments),
     /// Check a configuration, or show an example or the schema.
     Config(config::Arguments),
 }
@@ -124,11 +132,12 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Rule(arguments) => rule::run(&arguments),
         Command::Config(arguments) => config::run(arguments),
     };
     ExitCode::from(result.unwrap_or_else(|error| {
         eprintln!("everyframe: {}", said_once(&error));
-        if error.is::<ConfigError>() { WRONG_INPUT } else { FAILED }
+        if error.is::<ConfigError>() || error.is::<WrongInput>() { WRONG_INPUT } else { FAILED }
     }))
 }
 

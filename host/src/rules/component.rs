@@ -57,6 +57,11 @@ impl ComponentFile {
         Err(("component", error))
     }
 
+    /// Bytes.
+    pub(super) fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Compiles it.
     pub(super) fn compile(&self, engine: &Engine) -> Result<Component, LoadError> {
         Component::from_binary(engine, &self.bytes).map_err(|error| {
@@ -99,26 +104,26 @@ pub(super) fn contract_of(
         .ok_or_else(|| ("kind", LoadError::WrongKind { expected: kind, found: looks_like(&exports) }))?;
     let contract =
         speaks(version).ok_or_else(|| ("component", unknown_version(interface_of(kind), version)))?;
-    for import in &imports {
-        match ours(import) {
-            Some((_, version)) if speaks(version).is_some() => {}
-            Some((interface, version)) => {
-                return Err(("component", unknown_version(interface, version)));
-            }
-            None if is_wasi(import) => {}
-            None => {
-                let advice = format!(
-                    "which no rule is given; a rule may import {PACKAGE} and WASI 0.2 (without http)"
-                );
-                return Err(("component", LoadError::Import { import: presentable(import, 200), advice }));
-            }
-        }
-    }
+    imports.iter().try_for_each(|import| check_import(import)).map_err(|error| ("component", error))?;
     Ok(contract)
 }
 
+/// Refuses an import that no rule is given.
+pub(super) fn check_import(import: &str) -> Result<(), LoadError> {
+    match ours(import) {
+        Some((_, version)) if speaks(version).is_some() => Ok(()),
+        Some((interface, version)) => Err(unknown_version(interface, version)),
+        None if is_wasi(import) => Ok(()),
+        None => {
+            let advice =
+                format!("which no rule is given; a rule may import {PACKAGE} and WASI 0.2 (without http)");
+            Err(LoadError::Import { import: presentable(import, 200), advice })
+        }
+    }
+}
+
 /// Interface and version, if the name is of our package: `everyframe:rules/matching@0.1.0`.
-fn ours(name: &str) -> Option<(&str, &str)> {
+pub(super) fn ours(name: &str) -> Option<(&str, &str)> {
     name.strip_prefix(PACKAGE)?.strip_prefix('/').map(|rest| rest.split_once('@').unwrap_or((rest, "")))
 }
 
@@ -130,7 +135,7 @@ fn is_wasi(import: &str) -> bool {
 
 /// The contract for a version: the same one, or another patch of it (which is compatible by the rules of
 /// the component model, and is linked by them).
-fn speaks(version: &str) -> Option<&'static Contract> {
+pub(super) fn speaks(version: &str) -> Option<&'static Contract> {
     let track = |version: &str| numbers(version).map(|(major, minor, _)| (major, minor));
     CONTRACTS
         .iter()
@@ -143,7 +148,7 @@ fn numbers(version: &str) -> Option<(u64, u64, u64)> {
     Some((parts.next()??, parts.next()??, parts.next()??))
 }
 
-fn unknown_version(interface: &str, version: &str) -> LoadError {
+pub(super) fn unknown_version(interface: &str, version: &str) -> LoadError {
     let spoken: Vec<&str> = CONTRACTS.iter().map(|contract| contract.version).collect();
     let newest = spoken.last().copied().unwrap_or_default();
     let advice = if Version::parse(version).ok() > Version::parse(newest).ok() {
@@ -161,7 +166,7 @@ fn unknown_version(interface: &str, version: &str) -> LoadError {
 }
 
 /// What a component of the wrong kind is, and what to do about it.
-fn looks_like(exports: &[String]) -> String {
+pub(super) fn looks_like(exports: &[String]) -> String {
     let kinds = [RuleKind::MatchingPolicy, RuleKind::UnknownPerson, RuleKind::Alerting];
     let exported = |kind: &RuleKind| {
         exports.iter().filter_map(|name| ours(name)).any(|(interface, _)| interface == interface_of(*kind))

@@ -158,8 +158,23 @@ pub enum LoadError {
     Engine(String),
 }
 
+impl LoadError {
+    /// True where it is not the rule that is at fault: the file is not there, or is no component at all.
+    pub fn is_about_the_file(&self) -> bool {
+        matches!(
+            self,
+            Self::Read { .. }
+                | Self::TooLarge { .. }
+                | Self::CoreModule { .. }
+                | Self::MachineCode { .. }
+                | Self::NotWasm { .. }
+                | Self::Damaged { .. }
+        )
+    }
+}
+
 /// A kind as the configuration writes it.
-pub(super) fn kind_name(kind: RuleKind) -> &'static str {
+pub fn kind_name(kind: RuleKind) -> &'static str {
     match kind {
         RuleKind::MatchingPolicy => "matching-policy",
         RuleKind::UnknownPerson => "unknown-person",

@@ -113,6 +113,11 @@ impl Guard {
     pub(super) fn new(limits: &Limits) -> Self {
         Self { memory_limit: limits.memory_bytes(), memory: 0, elements: 0, denied: None }
     }
+
+    /// Bytes of linear memory that the guest has: the most that it had, for memories don't shrink.
+    pub(super) fn memory(&self) -> usize {
+        self.memory
+    }
 }
 
 impl ResourceLimiter for Guard {

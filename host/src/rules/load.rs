@@ -36,6 +36,21 @@ pub(super) struct RuleReady {
     pub(super) pre: Box<dyn RulePre>,
 }
 
+impl RuleReady {
+    /// `settings` is a JSON object.
+    pub(super) fn new(rule: &RuleSettings, settings: String, pre: Box<dyn RulePre>) -> Self {
+        Self {
+            name: rule.name.clone(),
+            kind: rule.kind,
+            cameras: rule.cameras.iter().map(|pattern| WildMatch::new(pattern)).collect(),
+            on_failure: rule.on_failure,
+            limits: rule.limits.clone(),
+            settings,
+            pre,
+        }
+    }
+}
+
 /// Which rule this is, to the byte: each result names the rules that judged it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleDescription {
@@ -166,7 +181,7 @@ fn check_settings(settings: &[RuleSettings]) -> Vec<Problem> {
     problems
 }
 
-type Keyed = (String, LoadError);
+pub(super) type Keyed = (String, LoadError);
 
 fn load_rule(
     rule: &RuleSettings,
@@ -182,15 +197,7 @@ fn load_rule(
     let component = file.compile(&sandbox.engine).map_err(|error| at(("component", error)))?;
     let contract = contract_of(&sandbox.engine, &component, rule.kind).map_err(at)?;
     let pre = (contract.bind)(sandbox, &component, rule.kind).map_err(|error| at(("component", error)))?;
-    let ready = RuleReady {
-        name: rule.name.clone(),
-        kind: rule.kind,
-        cameras: rule.cameras.iter().map(|pattern| WildMatch::new(pattern)).collect(),
-        on_failure: rule.on_failure,
-        limits: rule.limits.clone(),
-        settings,
-        pre,
-    };
+    let ready = RuleReady::new(rule, settings, pre);
     let introduction = runtime
         .block_on(introduce(&ready, sandbox))
         .map_err(|failure| at(("component", LoadError::Failed(failure))))?;
@@ -212,7 +219,7 @@ fn load_rule(
     Ok((ready, description, remarks.into_iter().map(keyed).collect()))
 }
 
-fn keyed(diagnostic: Diagnostic) -> Keyed {
+pub(super) fn keyed(diagnostic: Diagnostic) -> Keyed {
     let key = match presentable(&diagnostic.key, 128) {
         key if key.is_empty() => "settings".to_owned(),
         key => format!("settings.{key}"),
@@ -221,7 +228,7 @@ fn keyed(diagnostic: Diagnostic) -> Keyed {
 }
 
 /// Has a rule describe itself and check its settings.
-async fn introduce(rule: &RuleReady, sandbox: &Sandbox) -> Result<Introduction, RuleFailure> {
+pub(super) async fn introduce(rule: &RuleReady, sandbox: &Sandbox) -> Result<Introduction, RuleFailure> {
     let frame = FrameFacts { camera: "", session: "", sequence: 0, captured_at: 0, width: 0, height: 0 };
     let call = Call::new(&rule.name, &rule.limits, &frame, &Scene::empty(), &Memory::new());
     let time = rule.limits.time().max(LOAD_TIME);

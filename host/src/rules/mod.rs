@@ -9,6 +9,7 @@
 //! frame's, and its time, memory, output, log and state are limited. Whatever it does costs its own
 //! frame a [`RuleFailure`] and nothing else.
 
+mod anatomy;
 mod answers;
 mod call;
 mod chain;
@@ -19,7 +20,9 @@ mod error;
 mod limits;
 mod load;
 mod memory;
+pub mod scenario;
 mod settings;
+mod solo;
 mod v0_1_0;
 
 #[cfg(test)]
@@ -32,9 +35,11 @@ mod hostile_tests;
 mod load_tests;
 
 use crate::face::Person;
-pub use error::{FailureKind, LoadError, Problem, RuleError, RuleFailure};
+pub use anatomy::Anatomy;
+pub use error::{FailureKind, LoadError, Problem, RuleError, RuleFailure, kind_name};
 pub use load::{RuleDescription, Rules};
 pub use memory::Memory;
+pub use solo::{Cost, Opened, Reply, Solo};
 
 /// The frame that a rule is told about: everything but its picture.
 #[derive(Debug, Clone, Copy)]
