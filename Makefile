@@ -38,6 +38,9 @@ cargo_flags := --release --locked
 # collect FROM INTO: copies the three components from cargo's output to a folder of their own.
 collect = mkdir -p $(2) && install -m 644 $(foreach rule,$(rules),$(1)/$(rule).wasm) $(2)/
 
+# Of the faults, those that take a minute and a half together.
+quick_faults := topics:: agents:: frozen_node memory::on_a_cluster hosts::on_a_cluster::a_host_killed
+
 .PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -126,6 +129,9 @@ test-host: build build-rules-component build-test-rules
 	# One at a time: together, the tests' dependencies would switch on features that wasmtime would be compiled anew for.
 	$(cargo) test $(cargo_flags) $(host)
 	$(cargo) test $(cargo_flags) $(tests)
+	@echo "test: something of each kind dies; make soak kills the rest"
+	# They wait more than they work.
+	RUST_TEST_THREADS=4 $(cargo) test $(cargo_flags) $(tests) --test faults -- $(quick_faults)
 
 .PHONY: soak
 soak: setup-test build build-test-rules ## kill, freeze and cut off everything, again and again: MINUTES=30
