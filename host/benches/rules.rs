@@ -5,7 +5,7 @@
 //! The plugins are taken from `EVERYFRAME_PLUGINS`, or from where `make` builds them.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use everyframe::config::{Limits, RuleKind, RuleSettings};
+use everyframe::config::{RuleKind, RuleSettings};
 use everyframe::face::{Candidate, Detection, Embedding, Face, Person, Point, Rect, Track};
 use everyframe::rules::{FrameFacts, Memory, People, Rules};
 use std::path::PathBuf;
@@ -39,14 +39,7 @@ fn plugins() -> PathBuf {
 
 fn settings() -> Vec<RuleSettings> {
     let folder = plugins();
-    let rule = |(name, file, kind): (&str, &str, RuleKind)| RuleSettings {
-        name: name.into(),
-        kind,
-        component: folder.join(file),
-        sha256: None,
-        settings: toml::Table::new(),
-        limits: Limits::default(),
-    };
+    let rule = |(name, file, kind): (&str, &str, RuleKind)| RuleSettings::new(name, kind, folder.join(file));
     PLUGINS.into_iter().map(rule).collect()
 }
 

@@ -397,8 +397,23 @@ pub struct RuleSettings {
     pub limits: Limits,
 }
 
-/// The default of `cameras`.
-pub fn every_camera() -> Vec<String> {
+impl RuleSettings {
+    /// A rule of which nothing else is configured.
+    pub fn new(name: &str, kind: RuleKind, component: PathBuf) -> Self {
+        Self {
+            name: name.into(),
+            kind,
+            component,
+            sha256: None,
+            settings: toml::Table::new(),
+            cameras: every_camera(),
+            on_failure: OnFailure::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+fn every_camera() -> Vec<String> {
     vec!["*".into()]
 }
 

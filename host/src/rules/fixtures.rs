@@ -1,7 +1,7 @@
 //! Guests written in WebAssembly text, made into components in the test.
 
 use super::{FrameFacts, Memory, People, Person, RuleError, RuleFailure, Rules};
-use crate::config::{Limits, OnFailure, RuleKind, RuleSettings};
+use crate::config::{Limits, RuleKind, RuleSettings};
 use crate::face::{Detection, Embedding, Face, Point, Rect, Track};
 use crate::judgement::Judgement;
 use std::path::PathBuf;
@@ -155,16 +155,7 @@ impl Bench {
         let component: PathBuf = self.folder.path().join(format!("{name}.wasm"));
         std::fs::write(&component, bytes).unwrap();
         let limits = Limits { time_ms: 100, memory_mb: 8, ..Limits::default() };
-        RuleSettings {
-            name: name.into(),
-            kind,
-            component,
-            sha256: None,
-            settings: toml::Table::new(),
-            cameras: crate::config::every_camera(),
-            on_failure: OnFailure::Park,
-            limits,
-        }
+        RuleSettings { limits, ..RuleSettings::new(name, kind, component) }
     }
 
     /// Loads one matching policy.

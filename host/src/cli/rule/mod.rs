@@ -8,7 +8,7 @@ mod schema;
 mod test;
 
 use super::WrongInput;
-use crate::config::{Limits, OnFailure, RuleKind, RuleSettings, every_camera};
+use crate::config::{RuleKind, RuleSettings};
 use crate::rules::{LoadError, Opened, Problem, kind_name};
 use anyhow::{Result, bail};
 use std::path::Path;
@@ -76,17 +76,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
 
 /// A rule of which nothing is configured but its component.
 fn unconfigured(component: &Path) -> RuleSettings {
-    RuleSettings {
-        name: "rule".into(),
-        // Until the component has told its own.
-        kind: RuleKind::Alerting,
-        component: component.to_owned(),
-        sha256: None,
-        settings: toml::Table::new(),
-        cameras: every_camera(),
-        on_failure: OnFailure::Park,
-        limits: Limits::default(),
-    }
+    // The kind, until the component has told its own.
+    RuleSettings::new("rule", RuleKind::Alerting, component.to_owned())
 }
 
 /// Reads and compiles a rule's component.

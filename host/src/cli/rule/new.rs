@@ -47,16 +47,16 @@ fn template(kind: Kind) -> Template {
             source: include_str!("template/matching-policy.rs"),
             scenario: include_str!("template/matching-policy.toml"),
             about: "says who a face is: the most similar person of the gallery, if similar enough and clearly more so \
-                    than the next. A host has exactly one matching policy: the block below takes the place of the one \
-                    that it has",
+                    than the next. The host's first policy that decides about a face wins: put the block below before \
+                    the others, or in their place",
             settings: "threshold = 0.45\nmargin = 0.05",
         },
         Kind::UnknownPerson => Template {
             source: include_str!("template/unknown-person.rs"),
             scenario: include_str!("template/unknown-person.toml"),
             about: "gives each unknown face that is followed an id, and says when one stays too long. Who comes back \
-                    is a new stranger to it: it does not compare faces. A host has at most one unknown-person rule: the \
-                    block below takes the place of the one that it has",
+                    is a new stranger to it: it does not compare faces. The host's first rule that names a face wins: put \
+                    the block below before the others, or in their place",
             settings: "loiter_after_ms = 20000",
         },
         Kind::Alerting => Template {
