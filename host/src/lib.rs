@@ -20,7 +20,6 @@ pub mod kafka;
 pub mod lag;
 mod laps;
 pub mod observe;
-mod places;
 pub mod publish;
 pub mod rules;
 pub mod run;

@@ -1,10 +1,8 @@
 //! Reads a configuration file, and says where in it a problem is.
 
-use super::{Config, check};
+use super::{Config, Places, check};
 use std::fmt;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
-use toml::de::{DeTable, DeValue};
 
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -54,15 +52,7 @@ pub struct Loaded {
     /// What the file says, with defaults filled in and paths made absolute.
     pub config: Config,
     file: PathBuf,
-    keys: Vec<Key>,
-}
-
-/// Where a key stands in the text.
-#[derive(Debug, Clone)]
-struct Key {
-    path: String,
-    line: usize,
-    span: Range<usize>,
+    places: Places,
 }
 
 impl Loaded {
@@ -76,21 +66,8 @@ impl Loaded {
 
     /// Checks a configuration given as text; `file` names it in errors, and its folder is the base of paths.
     fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
-        let keys = keys_of(text);
-        let mut config: Config = toml::from_str(text).map_err(|error| {
-            let start = error.span().map_or(0, |span| span.start);
-            ConfigError::Invalid(vec![Problem {
-                file: file.to_owned(),
-                line: Some(line_of(text, start)),
-                // The deepest key which the error's place lies in.
-                key: keys
-                    .iter()
-                    .filter(|key| key.span.contains(&start))
-                    .max_by_key(|key| key.path.len())
-                    .map_or_else(String::new, |key| key.path.clone()),
-                message: plain(error.message()),
-            }])
-        })?;
+        let places = Places::of(text);
+        let mut config: Config = places.read(file).map_err(|problem| ConfigError::Invalid(vec![problem]))?;
         let folder = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         let folder = folder.parent().unwrap_or(Path::new("")).to_owned();
         let absolute = |path: &mut PathBuf| *path = folder.join(&*path);
@@ -98,7 +75,7 @@ impl Loaded {
         config.vision.models.iter_mut().for_each(absolute);
         config.rules.iter_mut().map(|rule| &mut rule.component).for_each(absolute);
         let mut problems = config.kafka.find_properties(&folder);
-        let loaded = Self { config, file: file.to_owned(), keys };
+        let loaded = Self { config, file: file.to_owned(), places };
         problems.extend(check::problems(&loaded.config));
         if problems.is_empty() {
             return Ok(loaded);
@@ -110,79 +87,8 @@ impl Loaded {
 
     /// A problem with a key of this file, for checks that need more than the file: the rules' own.
     pub fn problem(&self, key: &str, message: String) -> Problem {
-        // A key that is not written stands where its nearest written parent does.
-        let mut path = key;
-        let line = loop {
-            if let Some(found) = self.keys.iter().find(|k| k.path == path) {
-                break Some(found.line);
-            }
-            match path.rfind(['.', '[']) {
-                Some(end) => path = &path[..end],
-                None => break None,
-            }
-        };
-        Problem { file: self.file.clone(), line, key: key.to_owned(), message }
+        Problem { file: self.file.clone(), line: self.places.line(key), key: key.to_owned(), message }
     }
-}
-
-/// Every key of the document with its place. Empty if the text is no TOML: then the parser says what is wrong.
-fn keys_of(text: &str) -> Vec<Key> {
-    let mut keys = Vec::new();
-    if let Ok(table) = DeTable::parse(text) {
-        walk_table(table.get_ref(), "", text, &mut keys);
-    }
-    keys
-}
-
-fn walk_table(table: &DeTable<'_>, prefix: &str, text: &str, keys: &mut Vec<Key>) {
-    for (key, value) in table {
-        let path = match prefix {
-            "" => key.get_ref().to_string(),
-            prefix => format!("{prefix}.{}", key.get_ref()),
-        };
-        let span = key.span().start..value.span().end.max(key.span().end);
-        keys.push(Key { path: path.clone(), line: line_of(text, key.span().start), span });
-        walk_value(value.get_ref(), &path, text, keys);
-    }
-}
-
-fn walk_value(value: &DeValue<'_>, path: &str, text: &str, keys: &mut Vec<Key>) {
-    match value {
-        DeValue::Table(table) => walk_table(table, path, text, keys),
-        DeValue::Array(array) => {
-            for (index, item) in array.iter().enumerate() {
-                let path = format!("{path}[{index}]");
-                keys.push(Key {
-                    path: path.clone(),
-                    line: line_of(text, item.span().start),
-                    span: item.span(),
-                });
-                walk_value(item.get_ref(), &path, text, keys);
-            }
-        }
-        _ => {}
-    }
-}
-
-/// The parser names what it expected as Rust does; whoever writes TOML need not know Rust.
-fn plain(message: &str) -> String {
-    let Some((found, expected)) = message.rsplit_once("expected ") else { return message.to_owned() };
-    let expected = match expected {
-        "f32" | "f64" => "a number",
-        "u32" | "u64" | "usize" => "a whole number, 0 or more",
-        "i32" | "i64" => "a whole number",
-        "a string" | "path string" => "a text in quotation marks",
-        "a boolean" => "true or false",
-        "a sequence" => "a list",
-        "a map" => "a table",
-        other if other.starts_with("struct ") => "a table",
-        other => other,
-    };
-    format!("{found}expected {expected}")
-}
-
-fn line_of(text: &str, at: usize) -> usize {
-    text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count() + 1
 }
 
 #[cfg(test)]

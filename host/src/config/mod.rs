@@ -2,9 +2,11 @@
 
 mod check;
 mod load;
+mod places;
 mod property;
 mod settings;
 
 pub use load::{ConfigError, Loaded, Problem};
+pub use places::Places;
 pub use property::Property;
 pub use settings::*;

@@ -43,8 +43,8 @@ impl Scene {
         self.embeddings.iter().find(|(index, _)| *index == face)?.1.as_ref()
     }
 
-    pub(super) fn find(&self, person: &str) -> Option<super::Person> {
-        self.people.find(person)
+    pub(super) fn people(&self) -> &dyn People {
+        &*self.people
     }
 }
 

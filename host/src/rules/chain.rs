@@ -3,17 +3,15 @@
 //! A policy is asked about the faces that those before it left undecided, an unknown-person rule about all that are
 //! unknown, an alert rule about everything. Each sees every frame of its cameras, also when there is no face for it.
 
-use super::answers::{check_alerts, check_size, check_strangers, check_verdicts};
-use super::call::{Call, Scene};
-use super::contract::{Answer, Question};
+use super::call::Scene;
+use super::consult::{Opinion, consult, is_undecided};
 use super::error::{FailureKind, RuleFailure};
-use super::limits::{MESSAGE_BYTES, presentable};
 use super::load::{RuleReady, Rules};
 use super::memory::{Changes, Memory};
 use super::{FrameFacts, People};
 use crate::config::{OnFailure, RuleKind};
 use crate::face::Face;
-use crate::judgement::{Alert, Decision, Judgement, Skipped, Stranger, Subject};
+use crate::judgement::{Decision, Judgement, Skipped, Subject};
 use std::sync::Arc;
 
 /// The rules in the order in which they are asked.
@@ -39,13 +37,6 @@ impl Chain {
 /// What is said of a face when no matching policy is asked about its camera.
 const NO_POLICY: &str = "no matching policy has this camera";
 
-/// A checked answer, by `face.index`.
-enum Opinion {
-    Decisions(Vec<(u32, Decision)>),
-    Strangers(Vec<(u32, Stranger)>),
-    Alerts(Vec<Alert>),
-}
-
 impl Opinion {
     /// The first rule that decides about a face, or names a stranger, wins: it was asked earlier.
     fn enter(self, judgement: &mut Judgement) {
@@ -65,10 +56,6 @@ impl Opinion {
             Self::Alerts(alerts) => judgement.alerts.extend(alerts),
         }
     }
-}
-
-fn is_undecided(decision: &Decision) -> bool {
-    matches!(decision, Decision::Undecided { .. })
 }
 
 /// A rule that failed has no opinion; a face that it left undecided says why.
@@ -116,10 +103,10 @@ impl Rules {
         let subjects = faces.into_iter().map(|face| Subject { face, decision: undecided(), stranger: None });
         let mut judgement = Judgement { subjects: subjects.collect(), ..Judgement::default() };
         for rule in self.chain.of(frame.camera) {
-            match self.consult(rule, frame, &scene, &**people, memory, &judgement).await {
-                Ok((opinion, changed)) => {
-                    changes.push(changed);
-                    opinion.enter(&mut judgement);
+            match consult(rule, &self.sandbox, frame, &scene, memory, &judgement.subjects).await {
+                Ok(consulted) => {
+                    changes.push(consulted.changes);
+                    consulted.opinion.enter(&mut judgement);
                 }
                 Err(failure) if rule.on_failure == OnFailure::Skip && failure.kind != FailureKind::NotRun => {
                     skip(rule, failure, &mut judgement);
@@ -129,86 +116,4 @@ impl Rules {
         }
         Ok((judgement, changes))
     }
-
-    /// What a rule makes of the frame, by what was decided before it.
-    async fn consult(
-        &self,
-        rule: &RuleReady,
-        frame: &FrameFacts<'_>,
-        scene: &Scene,
-        people: &dyn People,
-        memory: &Memory,
-        judgement: &Judgement,
-    ) -> Result<(Opinion, Changes), RuleFailure> {
-        let fail = |(kind, message)| RuleFailure { rule: rule.name.clone(), kind, message };
-        let subjects = &judgement.subjects;
-        let faces_that_are = |wanted: fn(&Decision) -> bool| -> Vec<&Face> {
-            subjects.iter().filter(|it| wanted(&it.decision)).map(|subject| &subject.face).collect()
-        };
-        let question = match rule.kind {
-            RuleKind::MatchingPolicy => Question::Decide(faces_that_are(is_undecided)),
-            RuleKind::UnknownPerson => Question::Observe(faces_that_are(|it| *it == Decision::Unknown)),
-            RuleKind::Alerting => Question::Judge(subjects),
-        };
-        let asked = match &question {
-            Question::Decide(faces) | Question::Observe(faces) => faces.clone(),
-            Question::Judge(_) => Vec::new(),
-        };
-        let (answer, changes) = self.ask(rule, frame, scene, memory, question).await?;
-        let opinion = match (rule.kind, answer) {
-            (RuleKind::MatchingPolicy, Answer::Verdicts(verdicts)) => {
-                let decisions = check_verdicts(verdicts, &asked, people).map_err(fail)?;
-                Opinion::Decisions(asked.iter().map(|face| face.index).zip(decisions).collect())
-            }
-            (RuleKind::UnknownPerson, Answer::Strangers(strangers)) => {
-                Opinion::Strangers(check_strangers(strangers, &asked).map_err(fail)?)
-            }
-            (RuleKind::Alerting, Answer::Alerts(alerts)) => {
-                let has = |index| subjects.iter().any(|subject| subject.face.index == index);
-                Opinion::Alerts(check_alerts(alerts, &rule.name, subjects.len(), has).map_err(fail)?)
-            }
-            _ => return Err(fail(mixed_up())),
-        };
-        Ok((opinion, changes))
-    }
-
-    /// One question to one rule, in an instance of its own.
-    async fn ask(
-        &self,
-        rule: &RuleReady,
-        frame: &FrameFacts<'_>,
-        scene: &Scene,
-        memory: &Memory,
-        question: Question<'_>,
-    ) -> Result<(Answer, Changes), RuleFailure> {
-        let fail = |(kind, message)| RuleFailure { rule: rule.name.clone(), kind, message };
-        let Some(_place) = self.sandbox.place().await else {
-            return Err(fail((FailureKind::NotRun, "the host is stopping".into())));
-        };
-        let call = Call::new(&rule.name, &rule.limits, frame, scene, memory);
-        let time = rule.limits.time();
-        let mut store = self.sandbox.store(call, &rule.limits, time);
-        let asked = rule.pre.ask(&mut store, &rule.settings, frame, question);
-        let answer = match self.sandbox.within(time, asked).await {
-            Ok(answer) => answer,
-            Err(stopped) => return Err(fail(stopped.diagnose(store.data(), &rule.limits, time))),
-        };
-        check_size(&answer, rule.limits.output_bytes).map_err(fail)?;
-        if let Answer::Refused(diagnostics) = &answer {
-            let said: Vec<String> =
-                diagnostics.iter().map(|it| format!("{}: {}", it.key, it.message)).collect();
-            return Err(fail((FailureKind::RefusedSettings, presentable(&said.join("; "), MESSAGE_BYTES))));
-        }
-        let call = store.into_data();
-        let said = call.stderr(MESSAGE_BYTES);
-        if !said.is_empty() {
-            tracing::debug!(target: "everyframe::rule", rule = %rule.name, camera = %frame.camera, sequence = frame.sequence, "standard error: {said}");
-        }
-        Ok((answer, call.close(&rule.name)))
-    }
-}
-
-/// The bindings answer each question in kind; this is not reached.
-fn mixed_up() -> (FailureKind, String) {
-    (FailureKind::NotRun, "the host got the answer to another question; report this as a bug".into())
 }

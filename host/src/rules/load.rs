@@ -12,6 +12,7 @@ use super::{FrameFacts, chain};
 use crate::config::{Limits, OnFailure, RuleKind, RuleSettings};
 use std::collections::HashSet;
 use tokio::runtime::{Handle, RuntimeFlavor};
+use wasmtime::component::Component;
 use wildmatch::WildMatch;
 
 /// The rules of a configuration, ready to judge. One for the process; share it in an `Arc`.
@@ -183,43 +184,78 @@ fn check_settings(settings: &[RuleSettings]) -> Vec<Problem> {
 
 pub(super) type Keyed = (String, LoadError);
 
+pub(super) fn at((key, error): (&str, LoadError)) -> Vec<Keyed> {
+    vec![(key.to_owned(), error)]
+}
+
 fn load_rule(
     rule: &RuleSettings,
     sandbox: &Sandbox,
     runtime: &Handle,
 ) -> Result<(RuleReady, RuleDescription, Vec<Keyed>), Vec<Keyed>> {
-    let at = |(key, error): (&str, LoadError)| vec![(key.to_owned(), error)];
-    let settings = to_json(&rule.settings).map_err(|not| {
-        let message = format!("{} is no number that a rule can be given; write a finite one", not.value);
-        at((&format!("settings.{}", not.key), LoadError::Setting(message)))
-    })?;
+    let settings = json_of(rule)?;
     let file = ComponentFile::read(rule).map_err(at)?;
     let component = file.compile(&sandbox.engine).map_err(|error| at(("component", error)))?;
-    let contract = contract_of(&sandbox.engine, &component, rule.kind).map_err(at)?;
-    let pre = (contract.bind)(sandbox, &component, rule.kind).map_err(|error| at(("component", error)))?;
-    let ready = RuleReady::new(rule, settings, pre);
-    let introduction = runtime
-        .block_on(introduce(&ready, sandbox))
-        .map_err(|failure| at(("component", LoadError::Failed(failure))))?;
-    let (refusals, remarks): (Vec<_>, Vec<_>) =
-        introduction.diagnostics.into_iter().partition(|diagnostic| diagnostic.refuses);
-    if !refusals.is_empty() {
-        return Err(refusals.into_iter().chain(remarks).map(keyed).collect());
+    introduce(rule, settings, &component, &file.sha256, sandbox, runtime)?.accepted()
+}
+
+/// A rule's settings as it takes them.
+pub(super) fn json_of(rule: &RuleSettings) -> Result<String, Vec<Keyed>> {
+    to_json(&rule.settings).map_err(|not| {
+        let message = format!("{} is no number that a rule can be given; write a finite one", not.value);
+        at((&format!("settings.{}", not.key), LoadError::Setting(message)))
+    })
+}
+
+/// A rule that has been given its settings, and what it said to them.
+pub(super) struct Introduced {
+    ready: RuleReady,
+    pub(super) description: RuleDescription,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Introduced {
+    /// The rule and what it remarked; what it said if it refuses its settings.
+    pub(super) fn accepted(self) -> Result<(RuleReady, RuleDescription, Vec<Keyed>), Vec<Keyed>> {
+        let (mut refusals, remarks): (Vec<_>, Vec<_>) =
+            self.diagnostics.into_iter().partition(|diagnostic| diagnostic.refuses);
+        if refusals.is_empty() {
+            return Ok((self.ready, self.description, remarks.into_iter().map(keyed).collect()));
+        }
+        refusals.extend(remarks);
+        Err(refusals.into_iter().map(keyed).collect())
     }
+}
+
+/// Binds a component to a rule, and has it describe itself and check its settings, a JSON object.
+pub(super) fn introduce(
+    rule: &RuleSettings,
+    settings: String,
+    component: &Component,
+    sha256: &str,
+    sandbox: &Sandbox,
+    runtime: &Handle,
+) -> Result<Introduced, Vec<Keyed>> {
+    let contract = contract_of(&sandbox.engine, component, rule.kind).map_err(at)?;
+    let pre = (contract.bind)(sandbox, component, rule.kind).map_err(|error| at(("component", error)))?;
+    let ready = RuleReady::new(rule, settings, pre);
+    let said = runtime
+        .block_on(ask_for_introduction(&ready, sandbox))
+        .map_err(|failure| at(("component", LoadError::Failed(failure))))?;
     let description = RuleDescription {
         name: rule.name.clone(),
         kind: rule.kind,
-        title: presentable(&introduction.name, 128),
-        version: presentable(&introduction.version, 64),
-        about: presentable(&introduction.about, 1 << 10),
-        settings_schema: introduction.settings_schema,
+        title: presentable(&said.name, 128),
+        version: presentable(&said.version, 64),
+        about: presentable(&said.about, 1 << 10),
+        settings_schema: said.settings_schema,
         contract: contract.version,
-        sha256: file.sha256,
+        sha256: sha256.to_owned(),
     };
-    Ok((ready, description, remarks.into_iter().map(keyed).collect()))
+    Ok(Introduced { ready, description, diagnostics: said.diagnostics })
 }
 
-pub(super) fn keyed(diagnostic: Diagnostic) -> Keyed {
+fn keyed(diagnostic: Diagnostic) -> Keyed {
     let key = match presentable(&diagnostic.key, 128) {
         key if key.is_empty() => "settings".to_owned(),
         key => format!("settings.{key}"),
@@ -227,8 +263,7 @@ pub(super) fn keyed(diagnostic: Diagnostic) -> Keyed {
     (key, LoadError::Settings(presentable(&diagnostic.message, MESSAGE_BYTES)))
 }
 
-/// Has a rule describe itself and check its settings.
-pub(super) async fn introduce(rule: &RuleReady, sandbox: &Sandbox) -> Result<Introduction, RuleFailure> {
+async fn ask_for_introduction(rule: &RuleReady, sandbox: &Sandbox) -> Result<Introduction, RuleFailure> {
     let frame = FrameFacts { camera: "", session: "", sequence: 0, captured_at: 0, width: 0, height: 0 };
     let call = Call::new(&rule.name, &rule.limits, &frame, &Scene::empty(), &Memory::new());
     let time = rule.limits.time().max(LOAD_TIME);

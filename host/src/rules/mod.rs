@@ -14,6 +14,7 @@ mod answers;
 mod call;
 mod chain;
 mod component;
+mod consult;
 mod contract;
 mod engine;
 mod error;
@@ -36,10 +37,11 @@ mod load_tests;
 
 use crate::face::Person;
 pub use anatomy::Anatomy;
+pub use consult::Opinion;
 pub use error::{FailureKind, LoadError, Problem, RuleError, RuleFailure, kind_name};
 pub use load::{RuleDescription, Rules};
 pub use memory::Memory;
-pub use solo::{Cost, Opened, Reply, Solo};
+pub use solo::{Cost, Opened, Solo};
 
 /// The frame that a rule is told about: everything but its picture.
 #[derive(Debug, Clone, Copy)]

@@ -89,7 +89,7 @@ impl embeddings::Host for Call {
 
 impl gallery::Host for Call {
     fn find(&mut self, person: String) -> Option<gallery::Person> {
-        let super::Person { id, name, samples } = self.scene.find(&person)?;
+        let super::Person { id, name, samples } = self.scene.people().find(&person)?;
         Some(gallery::Person { id, name, samples })
     }
 }

@@ -2,8 +2,7 @@
 
 use super::{Kind, kinds, open, size, unconfigured};
 use crate::cli::{DONE, FAILED, WrongInput};
-use crate::config::{ConfigError, Loaded, Problem, RuleSettings};
-use crate::places::Places;
+use crate::config::{ConfigError, Loaded, Places, Problem, RuleSettings};
 use crate::rules::{Problem as RuleProblem, RuleDescription, kind_name};
 use anyhow::Result;
 use serde_json::json;
@@ -153,11 +152,7 @@ fn configured(arguments: &Arguments) -> Result<(RuleSettings, Source)> {
     if let Some(file) = &arguments.settings {
         let text = std::fs::read_to_string(file)
             .map_err(|error| WrongInput(format!("{}: cannot be read: {error}", file.display())))?;
-        let settings = toml::from_str(&text).map_err(|error: toml::de::Error| {
-            let line = error.span().map(|span| Places::of(&text).line_at(span.start));
-            let message = error.message().to_owned();
-            ConfigError::Invalid(vec![Problem { file: file.clone(), line, key: String::new(), message }])
-        })?;
+        let settings = Places::of(&text).read(file).map_err(|problem| ConfigError::Invalid(vec![problem]))?;
         return Ok((
             RuleSettings { settings, ..unconfigured(component) },
             Source::Settings(file.clone(), text),

@@ -3,7 +3,7 @@
 use super::{time, written};
 use crate::config::RuleKind;
 use crate::judgement::{Decision, StrangerEvent};
-use crate::rules::Reply;
+use crate::rules::Opinion;
 use std::fmt;
 
 /// How far two numbers may be apart and still be called equal: they are written with three digits.
@@ -111,10 +111,12 @@ impl Entry {
     }
 
     /// The entries of an answer, with every field that there is.
-    pub(super) fn of(reply: &Reply) -> Vec<Self> {
-        match reply {
-            Reply::Decisions(decisions) => decisions.iter().map(of_decision).collect(),
-            Reply::Strangers(strangers) => {
+    pub(super) fn of(opinion: &Opinion) -> Vec<Self> {
+        match opinion {
+            Opinion::Decisions(decisions) => {
+                decisions.iter().map(|(_, decision)| of_decision(decision)).collect()
+            }
+            Opinion::Strangers(strangers) => {
                 let of = |(face, stranger): &(u32, crate::judgement::Stranger)| {
                     Entry(vec![
                         ("face", Value::Number(f64::from(*face))),
@@ -127,7 +129,7 @@ impl Entry {
                 };
                 strangers.iter().map(of).collect()
             }
-            Reply::Alerts(alerts) => {
+            Opinion::Alerts(alerts) => {
                 let of = |alert: &crate::judgement::Alert| {
                     let severity = match alert.severity {
                         crate::judgement::Severity::Info => "info",

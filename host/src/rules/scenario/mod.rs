@@ -58,7 +58,7 @@ pub struct ScenarioFrame {
     pub width: u32,
     /// Pixels.
     pub height: u32,
-    /// The faces, each decided upon (for a matching policy, which is to decide, `unknown` stands there).
+    /// The faces, each decided upon (for a matching policy, which is to decide, not yet).
     pub subjects: Vec<Subject>,
     /// What the rule should answer; none: anything.
     pub expect: Option<Vec<Entry>>,

@@ -3,10 +3,9 @@
 use super::expect::NO_TIME;
 use super::file::{self, File};
 use super::{Enrolled, Entry, MONDAY, Scenario, ScenarioFrame, time};
-use crate::config::{Problem, RuleKind};
+use crate::config::{Places, Problem, RuleKind};
 use crate::face::{Candidate, Detection, Embedding, Face, Person, Point, Rect, Track};
 use crate::judgement::{Decision, Stranger, Subject};
-use crate::places::Places;
 use crate::rules::kind_name;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -25,15 +24,7 @@ impl Scenario {
     /// Every problem; only the first, where the text is not of the shape of a scenario.
     pub fn parse(text: &str, file: &Path, kind: RuleKind) -> Result<Self, Vec<Problem>> {
         let places = Places::of(text);
-        let read: File = toml::from_str(text).map_err(|error| {
-            let place = error.span().map_or(0, |span| span.start);
-            vec![Problem {
-                file: file.to_owned(),
-                line: Some(places.line_at(place)),
-                key: places.key_at(place).to_owned(),
-                message: plain(error.message()),
-            }]
-        })?;
+        let read: File = places.read(file).map_err(|problem| vec![problem])?;
         let mut reader = Reader {
             kind,
             places,
@@ -55,22 +46,6 @@ impl Scenario {
     }
 }
 
-/// The parser names what it expected as Rust does; whoever writes TOML need not know Rust.
-fn plain(message: &str) -> String {
-    let Some((found, expected)) = message.rsplit_once("expected ") else { return message.to_owned() };
-    let expected = match expected {
-        "f32" => "a number",
-        "u32" | "u64" => "a whole number, 0 or more",
-        "a string" => "a text in quotation marks",
-        "a boolean" => "true or false",
-        "a sequence" => "a list",
-        "a map" => "a table",
-        other if other.starts_with("struct ") => "a table",
-        other => other,
-    };
-    format!("{found}expected {expected}")
-}
-
 /// What of one camera came before.
 #[derive(Default)]
 struct Before {
@@ -81,7 +56,7 @@ struct Before {
 
 struct Reader<'a> {
     kind: RuleKind,
-    places: Places<'a>,
+    places: Places,
     file: &'a Path,
     problems: Vec<Problem>,
     /// The frame before's.
@@ -220,7 +195,7 @@ impl Reader<'_> {
                     );
                 }
             }
-            return Decision::Unknown;
+            return Decision::Undecided { reason: String::new() };
         }
         match (&face.known, face.unknown, &face.undecided) {
             (Some(person), None, None) => {

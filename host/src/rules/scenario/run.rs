@@ -1,7 +1,7 @@
 //! Frames are put to a rule one after another, as in a lane.
 
 use super::{Entry, Scenario, ScenarioFrame};
-use crate::rules::{Cost, Memory, People, Reply, RuleFailure, Solo};
+use crate::rules::{Cost, Memory, Opinion, People, RuleFailure, Solo};
 use std::sync::Arc;
 
 /// What became of one frame.
@@ -36,7 +36,7 @@ pub fn run(scenario: &Scenario, rule: &Solo<'_>) -> Vec<Ran> {
     let mut memory = Memory::new();
     let put = |frame: &ScenarioFrame| {
         let got = ask(frame, &scenario.people, rule, &mut memory);
-        let got = got.map(|(reply, _)| Entry::of(&reply));
+        let got = got.map(|(opinion, _)| Entry::of(&opinion));
         let differences = match (&frame.expect, &got) {
             (Some(expected), Ok(got)) => differences(expected, got),
             _ => Vec::new(),
@@ -56,7 +56,7 @@ pub fn ask(
     people: &Arc<dyn People>,
     rule: &Solo<'_>,
     memory: &mut Memory,
-) -> Result<(Reply, Cost), RuleFailure> {
+) -> Result<(Opinion, Cost), RuleFailure> {
     rule.ask(&frame.facts(), &frame.subjects, people, memory)
 }
 
