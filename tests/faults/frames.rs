@@ -69,7 +69,7 @@ fn frames_on_which_a_rule_traps_are_dead_letters_once_whatever_dies(trial: &Tria
 fn frames_that_retention_deleted_under_a_stopped_host_are_named(trial: &Trial) {
     let site = &trial.site;
     let frames: Vec<_> = four_cameras(CAMERAS, the_man).take(240).collect();
-    trial.times(1, 1).for_each(drop);
+    trial.once();
     let host = site.host();
     site.send(&frames[..120]);
     trial.account(120);

@@ -48,7 +48,7 @@ fn a_stranger_stays_the_same_and_is_told_once_whatever_dies(trial: &Trial) {
         site.settled_audit();
     };
     let told = |kind: &str, stranger: &String| (kind.to_owned(), stranger.clone());
-    trial.times(1, 1).for_each(drop);
+    trial.once();
 
     let first = site.host_called("host-1");
     send(0, 60);

@@ -26,14 +26,14 @@ fn refused_for_a_while(trial: &Trial, refuse: impl Fn(), end: impl Fn()) {
 #[test]
 fn a_topic_deleted_under_a_running_host_is_waited_for() {
     let Some(trial) = Trial::on_a_cluster("topic missing") else { return };
-    trial.times(1, 1).for_each(drop);
+    trial.once();
     refused_for_a_while(&trial, || trial.site.delete(Topic::Results), || trial.site.create(Topic::Results));
 }
 
 #[test]
 fn a_right_withdrawn_from_a_running_host_is_waited_for() {
     let Some((trial, cluster)) = Trial::on_a_cluster_of_ours("right withdrawn") else { return };
-    trial.times(1, 1).for_each(drop);
+    trial.once();
     let (site, user) = (&trial.site, cluster.stranger());
     cluster.rights("allow", user, site.group());
     site.reach(&cluster.brokers_of(Listener::SaslSsl), &cluster.properties_of(user));

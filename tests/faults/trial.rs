@@ -99,6 +99,11 @@ impl Trial {
         (1..=count).take_while(has_time).inspect(|time| self.times.set(*time))
     }
 
+    /// The fault is made once, however long there is.
+    pub fn once(&self) {
+        self.times.set(1);
+    }
+
     /// Seconds: `short`, or `long` in a soak.
     pub fn seconds(&self, short: u64, long: u64) -> Duration {
         Duration::from_secs(if self.until.is_some() { long } else { short })

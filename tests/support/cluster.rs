@@ -153,12 +153,9 @@ impl Cluster {
 
     /// Changes what a user may do: see `fixtures/rights.py`.
     pub fn rights(&self, change: &str, user: &str, name: &str) {
-        let python = Command::new(places::cached("python/bin/python"))
-            .arg(places::repository("tests/fixtures/rights.py"))
-            .args([self.brokers(), change, user, name])
-            .output()
-            .expect("Python runs");
-        assert!(python.status.success(), "{}", String::from_utf8_lossy(&python.stderr));
+        let mut python = Command::new(places::cached("python/bin/python"));
+        python.arg(places::repository("tests/fixtures/rights.py")).args([self.brokers(), change, user, name]);
+        crate::part::run(self.own().folder.path(), &mut python).well();
     }
 
     /// The process of a node that runs.
