@@ -284,3 +284,20 @@ fn a_new_project_of_each_kind_builds_and_passes_its_scenario() {
         desk.rule(&["check", &component, "--config", "everyframe.toml", "--rule", name]).well();
     }
 }
+
+#[test]
+fn every_example_answers_as_its_scenario_says() {
+    let desk = Desk::new();
+    let folders = std::fs::read_dir(places::repository("examples/rules")).expect("the examples");
+    let scenarios: Vec<PathBuf> = folders
+        .map(|entry| entry.expect("an entry").path().join("scenario.toml"))
+        .filter(|scenario| scenario.exists())
+        .collect();
+    assert!(scenarios.len() >= 11, "{scenarios:?}");
+    for scenario in scenarios {
+        let folder = scenario.parent().and_then(Path::file_name).expect("a folder").to_string_lossy();
+        let component = places::other_rule(&folder.replace('-', "_"));
+        let said = desk.rule(&["test", &shown(&component), &shown(&scenario)]).well();
+        assert!(said.contains(": as expected, "), "{said}");
+    }
+}
