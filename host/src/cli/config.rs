@@ -4,6 +4,7 @@ use super::DONE;
 use crate::config::{Config, ConfigError, Loaded};
 use crate::event::{AlertData, CloudEvent, ResultData};
 use crate::observe::RetentionData;
+use crate::replay::Report;
 use crate::rules::{RuleError, Rules};
 use anyhow::Result;
 use std::path::PathBuf;
@@ -42,6 +43,8 @@ enum Described {
     Alert,
     /// A record of the alerts topic that tells of frames about to be deleted unread.
     Retention,
+    /// What `replay --json` prints.
+    Replay,
 }
 
 pub fn run(arguments: Arguments) -> Result<u8> {
@@ -66,6 +69,7 @@ pub fn run(arguments: Arguments) -> Result<u8> {
                 Described::Result => schemars::schema_for!(CloudEvent<ResultData>),
                 Described::Alert => schemars::schema_for!(CloudEvent<AlertData>),
                 Described::Retention => schemars::schema_for!(CloudEvent<RetentionData>),
+                Described::Replay => schemars::schema_for!(Report),
             };
             println!("{}", serde_json::to_string_pretty(&schema)?);
         }

@@ -29,6 +29,8 @@ pub(super) struct Consulted {
     pub(super) opinion: Opinion,
     /// What it keeps from now on, if the frame goes well.
     pub(super) changes: Changes,
+    /// Faces whose embedding it asked for, and which have none.
+    pub(super) missed: Vec<u32>,
     /// The instance's linear memory at its largest, bytes.
     pub(super) memory: usize,
 }
@@ -73,8 +75,8 @@ pub(super) async fn consult(
         }
         _ => return Err(fail(mixed_up())),
     };
-    let memory = call.guard.memory();
-    Ok(Consulted { opinion, changes: call.close(&rule.name), memory })
+    let (memory, missed) = (call.guard.memory(), call.missed.clone());
+    Ok(Consulted { opinion, changes: call.close(&rule.name), missed, memory })
 }
 
 pub(super) fn is_undecided(decision: &Decision) -> bool {

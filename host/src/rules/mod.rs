@@ -21,6 +21,7 @@ mod error;
 mod limits;
 mod load;
 mod memory;
+mod rejudge;
 pub mod scenario;
 mod settings;
 mod solo;
@@ -41,6 +42,7 @@ pub use consult::Opinion;
 pub use error::{FailureKind, LoadError, Problem, RuleError, RuleFailure, kind_name};
 pub use load::{RuleDescription, Rules};
 pub use memory::Memory;
+pub use rejudge::Before;
 pub use solo::{Cost, Opened, Solo};
 
 /// The frame that a rule is told about: everything but its picture.

@@ -136,7 +136,7 @@ impl Solo<'_> {
         let scene = Scene::new(&faces, people);
         let Opened { sandbox, runtime, .. } = self.opened;
         let start = Instant::now();
-        let Consulted { opinion, changes, memory: bytes } =
+        let Consulted { opinion, changes, memory: bytes, .. } =
             runtime.block_on(consult(&self.ready, sandbox, frame, &scene, memory, subjects))?;
         let cost = Cost { time: start.elapsed(), memory: bytes };
         memory.apply(frame.camera, vec![changes], frame.captured_at);

@@ -6,6 +6,7 @@ mod deleted;
 mod lanes;
 mod ledger;
 mod restore;
+mod retrace;
 mod stages;
 
 use crate::config::Config;
@@ -20,6 +21,7 @@ use crate::rules::Rules;
 use crate::vision::{Spent, Vision, VisionError, Worker};
 use arc_swap::ArcSwap;
 use lanes::{Job, Jobs, Lanes};
+pub use retrace::{Retrace, Retraced};
 use stages::Stages;
 use std::path::Path;
 use std::sync::Arc;
