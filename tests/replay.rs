@@ -99,6 +99,7 @@ fn what_cannot_be_replayed_ends_with_status_2() {
     assert_eq!(baseline.code, Some(2), "{}", baseline.err);
     site.configure("", &shipped_rules("cooldown_msec = 5"));
     let wrong = site.everyframe(&["replay"]);
+    assert!(wrong.err.contains("everyframe.toml:"), "the line is named: {}", wrong.err);
     assert_eq!(wrong.code, Some(2), "{}{}", wrong.out, wrong.err);
 }
 
@@ -108,7 +109,13 @@ fn a_rule_that_fails_is_told_with_its_reason() {
     site.configure("", &rule("who", "matching-policy", &places::other_rule("hostile_rule"), "do = \"trap\""));
     let (code, report) = replay(&site, &["--camera", "gate"]);
     assert_eq!(code, Some(1), "{report:#}");
-    assert!(report["failed"]["who"]["count"].as_u64() > Some(0), "{report:#}");
+    assert_eq!(
+        report["failed"]["who"]["count"], 60,
+        "it is asked about every frame, the breaker or no: {report:#}"
+    );
+    let nowhere = site.everyframe(&["replay", "--camera", "nowhere"]);
+    assert_eq!(nowhere.code, Some(2), "{}", nowhere.out);
+    assert!(nowhere.err.contains("there is no result in this window"), "{}", nowhere.err);
     let example = report["failed"]["who"]["example"].as_str().unwrap_or_default();
     assert!(example.contains("rule-trapped"), "{example}");
 }

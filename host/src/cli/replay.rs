@@ -8,7 +8,7 @@ use crate::frame::Frame;
 use crate::judgement::{Decision, Judgement, Subject};
 use crate::replay::stored::{self, Alerts};
 use crate::replay::{Account, Judge, Past, Report, Side, Window};
-use crate::rules::{RuleFailure, Rules};
+use crate::rules::RuleFailure;
 use crate::run::Retrace;
 use crate::{audit, intake};
 use anyhow::Result;
@@ -74,23 +74,39 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
 
 fn report(arguments: &Arguments) -> Result<Report> {
     let runtime = super::runtime()?;
-    let loaded = Loaded::read(&arguments.config)?;
-    let people = Arc::new(stored::people(&loaded.config)?);
-    let judge = |loaded: &Loaded| -> Result<Judge> {
-        let rules = Rules::load(&loaded.config.rules, runtime.handle().clone())
-            .map_err(|error| super::config::explained(loaded, error))?;
-        Ok(Judge::new(&loaded.config, rules, people.clone()))
+    let loaded = to_try(&arguments.config)?;
+    let rules = super::config::load_rules(&loaded, &runtime)?;
+    let baseline = match &arguments.baseline {
+        Some(file) => {
+            let loaded = to_try(file)?;
+            let rules = super::config::load_rules(&loaded, &runtime)?;
+            Some((loaded, rules))
+        }
+        None => None,
     };
-    let now = judge(&loaded)?;
-    let baseline = arguments.baseline.as_deref().map(Loaded::read).transpose()?;
-    let before = baseline.as_ref().map(judge).transpose()?;
+    let people = Arc::new(stored::people(&loaded.config)?);
+    let judge = |config: &Config, rules| Judge::new(config, rules, people.clone());
+    let now = judge(&loaded.config, rules);
+    let before = baseline.map(|(loaded, rules)| judge(&loaded.config, rules));
     let camera = arguments.camera.as_deref().map(WildMatch::new);
     let window = Window { since: arguments.since, until: arguments.until, camera };
     let replay = Replay { before, now, account: Account::new(arguments.examples) };
-    match arguments.frames {
+    let report = match arguments.frames {
         true => replay.frames(&loaded.config, &window, &super::cache_folder()?),
         false => replay.results(&loaded.config, &window),
+    }?;
+    if report.frames + report.without_result + report.unseen == 0 {
+        let what = if arguments.frames { "frame" } else { "result" };
+        return Err(WrongInput(format!("there is no {what} in this window, of these cameras")).into());
     }
+    Ok(report)
+}
+
+/// A configuration whose rules are asked about every frame, however often they fail.
+fn to_try(file: &Path) -> Result<Loaded> {
+    let mut loaded = Loaded::read(file)?;
+    loaded.config.rules.iter_mut().for_each(|rule| rule.breaker = 0);
+    Ok(loaded)
 }
 
 /// Both sides, and what is otherwise.

@@ -6,6 +6,7 @@ mod inspect;
 mod logs;
 mod new;
 mod record;
+mod reload;
 mod schema;
 mod test;
 
@@ -48,6 +49,8 @@ enum Command {
     Logs(logs::Arguments),
     /// Measure the time and memory of a rule's calls.
     Bench(bench::Arguments),
+    /// Have the hosts on this machine read their rules again.
+    Reload(reload::Arguments),
 }
 
 /// A kind of rule, on the command line.
@@ -80,6 +83,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         Command::Record(arguments) => record::run(arguments),
         Command::Logs(arguments) => logs::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
+        Command::Reload(arguments) => reload::run(arguments),
     }
 }
 
@@ -91,7 +95,8 @@ fn unconfigured(component: &Path) -> RuleSettings {
 
 /// Reads and compiles a rule's component.
 fn open(rule: &RuleSettings, runtime: &Runtime) -> Result<Opened> {
-    Opened::read(rule, runtime.handle().clone()).map_err(|(_, error)| match error {
+    let cache = super::code_cache()?;
+    Opened::read(rule, runtime.handle().clone(), Some(&cache)).map_err(|(_, error)| match error {
         error if error.is_about_the_file() => WrongInput(error.to_string()).into(),
         error => anyhow::Error::msg(error.to_string()),
     })

@@ -85,6 +85,9 @@ impl Line {
             Some(rule) if !rule.contains(' ') => ("", rule),
             _ => rest.rsplit_once(" rule=")?,
         };
+        // The call's own span, which is told where debug lines are.
+        let span = format!("call{{rule={rule} camera={camera:?} sequence={sequence}}}: ");
+        let message = message.strip_prefix(&span).unwrap_or(message);
         Some(Self {
             time: time.to_owned(),
             level: Level::read(level)?,
@@ -127,6 +130,12 @@ mod tests {
         assert_eq!(Line::read(json), Some(line.clone()));
         assert_eq!((line.rule.as_str(), line.camera.as_str(), line.sequence), ("mine", "gate 1", 7));
         assert_eq!((line.level, line.message.as_str()), (Level::Warn, "nobody is here"));
+    }
+
+    #[test]
+    fn what_the_host_says_of_the_call_is_no_word_of_the_rule() {
+        let span = TEXT.replace("nobody", "call{rule=mine camera=\"gate 1\" sequence=7}: nobody");
+        assert_eq!(Line::read(&span), Line::read(TEXT));
     }
 
     #[test]
