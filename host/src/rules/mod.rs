@@ -23,6 +23,7 @@ mod error;
 mod limits;
 mod load;
 mod memory;
+mod rejudge;
 pub mod scenario;
 mod settings;
 mod solo;
@@ -47,6 +48,7 @@ pub use consult::Opinion;
 pub use error::{FailureKind, LoadError, Problem, RuleError, RuleFailure, kind_name};
 pub use load::{RuleDescription, Rules};
 pub use memory::Memory;
+pub use rejudge::Before;
 pub use solo::{Opened, Solo};
 
 /// The frame that a rule is told about: everything but its picture.

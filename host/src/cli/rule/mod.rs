@@ -3,7 +3,9 @@
 mod bench;
 mod check;
 mod inspect;
+mod logs;
 mod new;
+mod record;
 mod reload;
 mod schema;
 mod test;
@@ -22,6 +24,7 @@ use tokio::runtime::Runtime;
   everyframe rule check only_at_night.wasm --config everyframe.toml
   everyframe rule test only_at_night.wasm scenario.toml
   everyframe rule bench only_at_night.wasm scenario.toml
+  everyframe rule record --rule only-at-night --camera gate --since 10m --output scenario.toml
 
 Exit status: 0 all is well; 1 the rule has problems, or answers otherwise than expected; 2 the command line, or a
 file that is not there or not what it should be.")]
@@ -40,6 +43,10 @@ enum Command {
     Check(check::Arguments),
     /// Put scenarios to a rule in its sandbox, and compare its answers with those expected.
     Test(test::Arguments),
+    /// Write a scenario of what a camera saw: the frames that a host judged, and what its rule answered.
+    Record(record::Arguments),
+    /// Show what rules log, out of a host's log.
+    Logs(logs::Arguments),
     /// Measure the time and memory of a rule's calls.
     Bench(bench::Arguments),
     /// Have the hosts on this machine read their rules again.
@@ -73,6 +80,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Test(arguments) => test::run(arguments),
+        Command::Record(arguments) => record::run(arguments),
+        Command::Logs(arguments) => logs::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Reload(arguments) => reload::run(arguments),
     }
