@@ -57,10 +57,10 @@ fn main() {
         once.host_ms / often.host_ms,
         once.brokers_ms / often.brokers_ms
     );
+    growth(&site, frames);
     drop(site);
 
     let too_many = (1.2 * often.per_second).round() as u32;
-    growth(&Site::on(&cluster, PARTITIONS), too_many, &man);
     for mode in MODES {
         latency(&Site::on(&cluster, PARTITIONS), mode, too_many, seconds as u64, &man);
     }
@@ -142,27 +142,29 @@ fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_millis() as i64
 }
 
-/// What hosts do of more frames than they can take, each with one worker, when a second and a third join.
-fn growth(site: &Site, too_many: u32, man: &[Vec<u8>]) {
+/// How fast hosts of one worker each do the backlog together: from when the last of them has a partition until more
+/// than half is done, while each still has some.
+fn growth(site: &Site, frames: usize) {
     site.configure("[intake]\nworkers = 1\n", &shipped_rules(""));
-    site.create_frames_topic();
-    let feed = Feed::start(site, too_many, cameras("flood", always(man.to_vec()), |_| now()));
-    let mut hosts: Vec<Part> = Vec::new();
-    for number in 1..=HOSTS {
-        hosts.push(site.host_called(&format!("host-{number}")));
-        std::thread::sleep(WARM_UP);
+    println!("| hosts of one worker | frames/s | their cores |");
+    println!("| --- | --- | --- |");
+    for count in 1..=HOSTS {
+        (0..PARTITIONS).for_each(|partition| site.commit(partition, 0));
+        let before = site.count(Topic::Results);
+        let name = |number| format!("host-{number}-of-{count}");
+        let mut hosts: Vec<Part> =
+            (1..=count).map(|number| site.start_everyframe(&name(number), &["run"])).collect();
+        hosts.iter_mut().for_each(|host| host.wait_for_word("partition assigned"));
         let cpu = || hosts.iter().map(Part::cpu_time).sum::<Duration>();
-        let (before, began, cpu_before) = (site.count(Topic::Results), Instant::now(), cpu());
-        std::thread::sleep(WARM_UP);
+        site.wait_for_records(Topic::Results, before + frames / 10);
+        let (from, began, cpu_before) = (site.count(Topic::Results), Instant::now(), cpu());
+        let enough = before + frames * 6 / 10;
+        wait_for("six tenths of the backlog", || (site.count(Topic::Results) >= enough).then_some(()));
         let seconds = began.elapsed().as_secs_f64();
-        println!(
-            "{number} of one worker: {:.1} frames/s with {:.2} cores",
-            (site.count(Topic::Results) - before) as f64 / seconds,
-            (cpu() - cpu_before).as_secs_f64() / seconds
-        );
+        let per_second = (site.count(Topic::Results) - from) as f64 / seconds;
+        println!("| {count} | {per_second:.1} | {:.2} |", (cpu() - cpu_before).as_secs_f64() / seconds);
+        hosts.into_iter().for_each(|host| drop(host.terminate()));
     }
-    feed.stop();
-    hosts.into_iter().for_each(|host| drop(host.terminate()));
 }
 
 /// From a frame's record to its alert in the hands of a reader of what is committed.

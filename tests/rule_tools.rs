@@ -115,7 +115,7 @@ fn check_tells_every_problem_with_its_place() {
     assert_eq!(other.code, Some(1), "{}", other.err);
     assert!(other.out.contains("problem  kind: "), "{}", other.out);
 
-    desk.file("settings.toml", "# Ours.\ncooldown_ms = 5\nutc_offset_minutes = 9999\n");
+    desk.file("settings.toml", "# Ours.\ncooldown_ms = 5\nutc_offset_minutes = 60\n");
     let wrong = desk.rule(&["check", &component, "--settings", "settings.toml"]);
     assert_eq!(wrong.code, Some(1), "{}", wrong.err);
     assert!(wrong.out.contains("problem  settings.toml:3: utc_offset_minutes: "), "{}", wrong.out);

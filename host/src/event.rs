@@ -91,6 +91,9 @@ pub struct FaceResult {
     pub quality: f32,
     /// The track it belongs to; text, since JSON's numbers are too short for it.
     pub track: String,
+    /// The camera's zones that it is in.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub zones: Vec<String>,
     /// The matching policy's decision.
     #[serde(flatten)]
     pub decision: Decision,
@@ -169,6 +172,7 @@ pub fn result(
             score: subject.face.detection.score,
             quality: subject.face.quality,
             track: subject.face.track.id.to_string(),
+            zones: subject.face.zones.clone(),
             decision: subject.decision.clone(),
             candidates: subject.face.candidates.clone(),
             stranger: subject.stranger.clone(),
@@ -217,7 +221,7 @@ fn envelope<T>(id: String, kind: &str, frame: &Frame, data: T) -> CloudEvent<T> 
 }
 
 /// The years that RFC 3339 can write, Unix milliseconds: from 0001-01-01 to 9999-01-01.
-const CALENDAR: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_370_764_800_000;
+pub(crate) const CALENDAR: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_370_764_800_000;
 
 /// Unix milliseconds as RFC 3339 in UTC; a time outside the calendar is moved to its end.
 pub fn rfc3339(milliseconds: i64) -> String {

@@ -117,6 +117,8 @@ pub struct Face {
     pub embedding: Option<Embedding>,
     /// The gallery's people most like it, best first.
     pub candidates: Vec<Candidate>,
+    /// The camera's zones that it is in, by name.
+    pub zones: Vec<String>,
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ pub mod kafka;
 pub mod lag;
 mod laps;
 pub mod observe;
+pub mod premises;
 pub mod publish;
 pub mod rules;
 pub mod run;

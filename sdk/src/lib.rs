@@ -52,11 +52,9 @@ pub mod bindings;
 mod explain;
 mod export;
 mod host;
-pub mod schedule;
 pub mod settings;
 pub mod testing;
 mod types;
-mod zone;
 
 pub use bindings::imports::gallery::Person;
 pub use bindings::imports::log::Level;
@@ -68,7 +66,6 @@ pub use bindings::imports::types::{
 pub use host::Host;
 pub use settings::Problems;
 pub use types::{DAY, HOUR, MINUTE};
-pub use zone::Zone;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;

@@ -15,6 +15,11 @@ impl Frame {
         if self.captured_at > at { self.captured_at.abs_diff(at) } else { 0 }
     }
 
+    /// Whether a schedule of the operator's holds. One without a name always does.
+    pub fn is_during(&self, schedule: &str) -> bool {
+        schedule.is_empty() || self.schedules.iter().any(|name| name == schedule)
+    }
+
     /// An alert about `subject` at this frame's camera, about no face in particular. Its `dedup_key` is
     /// `kind/camera/subject`.
     pub fn alert(&self, severity: Severity, kind: &str, subject: &str, text: String) -> Alert {
@@ -27,6 +32,13 @@ impl Alert {
     /// The same alert, about one face.
     pub fn about(self, face: &Face) -> Alert {
         Alert { face: Some(face.index), ..self }
+    }
+}
+
+impl Face {
+    /// Whether it is in a zone of the operator's. One without a name is the whole picture.
+    pub fn is_in(&self, zone: &str) -> bool {
+        zone.is_empty() || self.zones.iter().any(|name| name == zone)
     }
 }
 

@@ -61,7 +61,7 @@ fn enrol(
     producer: &Producer,
 ) -> Result<f32> {
     let bytes = std::fs::read(picture)?;
-    let seen = worker.detect(&bytes)?;
+    let seen = worker.detect(&bytes, &[])?;
     let face = match seen.detections.as_slice() {
         [face] => face,
         [] => bail!("no face found; use a picture that shows the face from the front"),
@@ -74,7 +74,7 @@ fn enrol(
             arguments.min_quality
         );
     }
-    let embedding = worker.embed(&bytes, &seen, std::slice::from_ref(face))?.pop().flatten();
+    let embedding = worker.embed(&bytes, &[], &seen, std::slice::from_ref(face))?.pop().flatten();
     let sample = Sample {
         person: arguments.person.clone(),
         name: arguments.name.clone().unwrap_or_else(|| arguments.person.clone()),

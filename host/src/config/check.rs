@@ -2,6 +2,7 @@
 
 use super::Config;
 use crate::absence::HOST;
+use crate::premises::{Window, time_zone};
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -29,6 +30,7 @@ pub fn problems(config: &Config) -> Vec<(String, String)> {
     let mut found = Found(Vec::new());
     kafka(config, &mut found);
     stages(config, &mut found);
+    premises(config, &mut found);
     found.0
 }
 
@@ -87,6 +89,63 @@ fn kafka(config: &Config, found: &mut Found) {
             found.add(key, format!("`{name}` is the name of another topic too; each needs its own"));
         }
     }
+}
+
+fn premises(config: &Config, found: &mut Found) {
+    let is_name = |name: &str| !name.is_empty() && name.len() <= 64 && !name.chars().any(char::is_control);
+    const NAME: &str = "must be a name of 1 to 64 bytes";
+    for (index, zone) in config.zones.iter().enumerate() {
+        if !is_name(&zone.name) {
+            found.add(format!("zones[{index}].name"), NAME);
+        }
+        if let Some(fault) = zone.polygon.fault() {
+            found.add(format!("zones[{index}].polygon"), fault);
+        }
+    }
+    for (index, mask) in config.masks.iter().enumerate() {
+        if let Some(fault) = mask.polygon.fault() {
+            found.add(format!("masks[{index}].polygon"), fault);
+        }
+    }
+    let mut schedules = BTreeSet::new();
+    for (index, schedule) in config.schedules.iter().enumerate() {
+        let key = |key: &str| format!("schedules[{index}].{key}");
+        if !is_name(&schedule.name) {
+            found.add(key("name"), NAME);
+        }
+        if !schedules.insert(&*schedule.name) {
+            found.add(key("name"), format!("`{}` is the name of another schedule too", schedule.name));
+        }
+        if time_zone(&schedule.time_zone).is_none() {
+            let name = &schedule.time_zone;
+            found.add(key("time_zone"), format!("`{name}` is no time zone; give one such as Europe/Berlin"));
+        }
+        if schedule.hours.is_empty() {
+            found.add(key("hours"), "has no hours; a rule without a schedule is always asked");
+        }
+        if let Some(fault) = schedule.hours.iter().find_map(Window::fault) {
+            found.add(key("hours"), fault);
+        }
+    }
+    let zones: BTreeSet<&str> = config.zones.iter().map(|zone| &*zone.name).collect();
+    for (index, rule) in config.rules.iter().enumerate() {
+        for zone in rule.zones.iter().filter(|zone| !zones.contains(&***zone)) {
+            let message = format!("there is no zone `{zone}`; {}", those("zones", &zones));
+            found.add(format!("rules[{index}].zones"), message);
+        }
+        for schedule in rule.schedule.iter().filter(|schedule| !schedules.contains(&***schedule)) {
+            let message = format!("there is no schedule `{schedule}`; {}", those("schedules", &schedules));
+            found.add(format!("rules[{index}].schedule"), message);
+        }
+    }
+}
+
+/// What there is instead.
+fn those(table: &str, names: &BTreeSet<&str>) -> String {
+    if names.is_empty() {
+        return format!("write it as a table of `[[{table}]]`");
+    }
+    format!("there are: {}", names.iter().copied().collect::<Vec<_>>().join(", "))
 }
 
 fn stages(config: &Config, found: &mut Found) {

@@ -172,6 +172,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_with_zones_and_schedules_is_named_with_its_line() {
+        let half = "[[zones]]\nname = \"door\"\npolygon = [[0, 0], [640, 0], [1, 1]]\n";
+        for (text, line, key, message) in [
+            (format!("{RULES}zones = [\"door\"]\n"), 5, "rules[0].zones", "`[[zones]]`"),
+            (format!("{RULES}schedule = \"night\"\n"), 5, "rules[0].schedule", "`[[schedules]]`"),
+            (format!("{half}{RULES}"), 3, "zones[0].polygon", "[640, 0] is outside the picture"),
+            (
+                format!("{RULES}[[schedules]]\nname = \"night\"\ntime_zone = \"Berlin\"\nhours = [{{}}]\n"),
+                7,
+                "schedules[0].time_zone",
+                "`Berlin` is no time zone",
+            ),
+            (
+                format!("{RULES}[[schedules]]\nname = \"night\"\nhours = [{{ from = \"6pm\" }}]\n"),
+                7,
+                "schedules[0].hours",
+                "`6pm` is no time of day",
+            ),
+        ] {
+            let problem = first_problem(&text);
+            assert_eq!(problem.line, Some(line), "{problem}");
+            assert!(problem.key.starts_with(key) && problem.message.contains(message), "{problem}");
+        }
+    }
+
+    #[test]
     fn broken_syntax_is_placed() {
         assert_eq!(first_problem("[kafka\n").line, Some(1));
     }

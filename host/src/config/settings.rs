@@ -1,6 +1,7 @@
 //! The TOML, field by field. Paths are relative to the folder of the configuration file.
 
 use super::Property;
+use crate::premises::{Polygon, Window};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -24,6 +25,12 @@ pub struct Config {
     pub gallery: GallerySettings,
     /// How the host can be watched.
     pub observe: ObserveSettings,
+    /// Parts of cameras' pictures that rules know by name.
+    pub zones: Vec<ZoneSettings>,
+    /// Parts of cameras' pictures that nobody is to look at.
+    pub masks: Vec<MaskSettings>,
+    /// Hours of the week that rules know by name.
+    pub schedules: Vec<ScheduleSettings>,
     /// The rules, each kind asked in this order; at least one is a `matching-policy`.
     pub rules: Vec<RuleSettings>,
 }
@@ -357,6 +364,48 @@ impl Default for ObserveSettings {
     }
 }
 
+/// `[[zones]]`: a face is told to be in a zone when the middle of its box is. A zone whose part of the picture is another
+/// one in another camera is written again, under the same name.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ZoneSettings {
+    /// What rules call it.
+    pub name: String,
+    /// The cameras that have it: their ids, `*` for any characters and `?` for one of them.
+    #[serde(default = "every_camera")]
+    pub cameras: Vec<String>,
+    /// Its corners, three or more.
+    pub polygon: Polygon,
+}
+
+/// `[[masks]]`: what is in a mask is painted over before faces are looked for, and is in no embedding.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MaskSettings {
+    /// The cameras that have it: their ids, `*` for any characters and `?` for one of them.
+    #[serde(default = "every_camera")]
+    pub cameras: Vec<String>,
+    /// Its corners, three or more.
+    pub polygon: Polygon,
+}
+
+/// `[[schedules]]`
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScheduleSettings {
+    /// What rules call it.
+    pub name: String,
+    /// Whose clocks its hours are of, by the name in the IANA database: `Europe/Berlin`.
+    #[serde(default = "utc")]
+    pub time_zone: String,
+    /// When it holds; any of these will do.
+    pub hours: Vec<Window>,
+}
+
+fn utc() -> String {
+    "UTC".into()
+}
+
 /// The three kinds of rule, one for each world of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -389,6 +438,12 @@ pub struct RuleSettings {
     /// Which cameras it is asked about: their ids, `*` for any characters and `?` for one of them.
     #[serde(default = "every_camera")]
     pub cameras: Vec<String>,
+    /// The zones that it is told of: faces in none of them are kept from it; without any, it is told of all faces.
+    #[serde(default)]
+    pub zones: Vec<String>,
+    /// It is asked only while this schedule holds; without one, always.
+    #[serde(default)]
+    pub schedule: Option<String>,
     /// What becomes of a frame on which it fails.
     #[serde(default)]
     pub on_failure: OnFailure,
@@ -407,6 +462,8 @@ impl RuleSettings {
             sha256: None,
             settings: toml::Table::new(),
             cameras: every_camera(),
+            zones: Vec::new(),
+            schedule: None,
             on_failure: OnFailure::default(),
             limits: Limits::default(),
         }

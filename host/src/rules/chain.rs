@@ -12,6 +12,7 @@ use super::{FrameFacts, People};
 use crate::config::{OnFailure, RuleKind};
 use crate::face::Face;
 use crate::judgement::{Decision, Judgement, Skipped, Subject};
+use crate::premises::is_meant;
 use std::sync::Arc;
 
 /// The rules in the order in which they are asked.
@@ -28,14 +29,17 @@ impl Chain {
         Self(rules)
     }
 
-    /// Those that are asked about a camera.
-    fn of<'a>(&'a self, camera: &'a str) -> impl Iterator<Item = &'a RuleReady> {
-        self.0.iter().filter(move |rule| rule.cameras.iter().any(|pattern| pattern.matches(camera)))
+    /// Those that are asked about a frame.
+    fn of<'a>(&'a self, frame: &'a FrameFacts<'_>) -> impl Iterator<Item = &'a RuleReady> {
+        let holds = |schedule: &String| frame.schedules.contains(schedule);
+        self.0.iter().filter(move |rule| {
+            is_meant(&rule.cameras, frame.camera) && rule.schedule.as_ref().is_none_or(holds)
+        })
     }
 }
 
-/// What is said of a face when no matching policy is asked about its camera.
-const NO_POLICY: &str = "no matching policy has this camera";
+/// What is said of a face when no matching policy is asked about its camera, at this time, or where it is.
+const NO_POLICY: &str = "no matching policy is asked about it";
 
 impl Opinion {
     /// The first rule that decides about a face, or names a stranger, wins: it was asked earlier.
@@ -102,7 +106,7 @@ impl Rules {
         let undecided = || Decision::Undecided { reason: NO_POLICY.into() };
         let subjects = faces.into_iter().map(|face| Subject { face, decision: undecided(), stranger: None });
         let mut judgement = Judgement { subjects: subjects.collect(), ..Judgement::default() };
-        for rule in self.chain.of(frame.camera) {
+        for rule in self.chain.of(frame) {
             match consult(rule, &self.sandbox, frame, &scene, memory, &judgement.subjects).await {
                 Ok(consulted) => {
                     changes.push(consulted.changes);

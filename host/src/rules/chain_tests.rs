@@ -1,16 +1,38 @@
 //! Several rules of a kind: who is asked, who wins, and who is passed over.
 
-use super::fixtures::{ALL_UNKNOWN, Bench, Guest, NOTHING, judge};
-use super::{FailureKind, Memory};
+use super::fixtures::{ALL_UNKNOWN, Bench, Enrolled, Guest, NOTHING, face, facts, judge};
+use super::{FailureKind, FrameFacts, Memory, People};
 use crate::config::OnFailure;
 use crate::config::RuleKind::{Alerting, MatchingPolicy, UnknownPerson};
+use crate::face::Face;
 use crate::judgement::Decision;
+use std::sync::Arc;
 
 /// A policy that leaves every face undecided: "test".
 fn undecided() -> Guest {
     let verdict = "(i32.store8 offset=4 (local.get $at) (i32.const 2))
         (i32.store offset=8 (local.get $at) (i32.const 8)) (i32.store offset=12 (local.get $at) (i32.const 4))";
     Guest::answering(&ALL_UNKNOWN.replace("(i32.store8 offset=4 (local.get $at) (i32.const 1))", verdict))
+}
+
+/// An alert rule: an alert for each face.
+fn one_alert_a_face() -> Guest {
+    // An alert takes 44 bytes: severity at 0, then four texts, and the face from 36 on.
+    let answer = r#"
+        (local $i i32) (local $at i32)
+        (loop $next
+            (if (i32.lt_u (local.get $i) (local.get $n)) (then
+                (local.set $at (i32.add (i32.const 32768) (i32.mul (local.get $i) (i32.const 44))))
+                (i64.store offset=4 align=4 (local.get $at) (i64.const 0x400000008))
+                (i64.store offset=12 align=4 (local.get $at) (i64.const 0x400000008))
+                (i64.store offset=20 align=4 (local.get $at) (i64.const 0x400000008))
+                (i64.store offset=28 align=4 (local.get $at) (i64.const 0x400000008))
+                (local.set $i (i32.add (local.get $i) (i32.const 1)))
+                (br $next))))
+        (i32.store (i32.const 80) (i32.const 32768))
+        (i32.store (i32.const 84) (local.get $n))
+        (i32.const 80)"#;
+    Guest { world: "alerting", ..Guest::answering(answer) }
 }
 
 fn traps(world: &'static str) -> Guest {
@@ -51,8 +73,45 @@ fn a_rule_is_asked_about_its_own_cameras() {
     policy.cameras = vec!["door-*".into()];
     let rules = bench.load(&[policy]).unwrap();
     let subjects = judge(&rules, &mut Memory::new(), 0, 1).unwrap().subjects;
-    let reason = "no matching policy has this camera".into();
+    let reason = "no matching policy is asked about it".into();
     assert_eq!(subjects[0].decision, Decision::Undecided { reason });
+}
+
+#[test]
+fn a_rule_is_asked_while_its_schedule_holds() {
+    let bench = Bench::new();
+    let policy = bench.rule("policy", MatchingPolicy, &Guest::default().component());
+    let mut at_night = bench.rule("at-night", Alerting, &traps("alerting").component());
+    at_night.schedule = Some("night".into());
+    let rules = bench.load(&[policy, at_night]).unwrap();
+    let people: Arc<dyn People> = Arc::new(Enrolled(&[]));
+    for (schedules, asked) in [(vec![], false), (vec!["day"], false), (vec!["day", "night"], true)] {
+        let schedules: Vec<String> = schedules.into_iter().map(String::from).collect();
+        let frame = FrameFacts { schedules: &schedules, ..facts(0) };
+        let judged = rules.judge(&frame, vec![face(0)], &people, &mut Memory::new());
+        assert_eq!(judged.is_err(), asked, "{schedules:?}");
+    }
+}
+
+#[test]
+fn a_rule_is_told_of_the_faces_in_its_zones() {
+    let bench = Bench::new();
+    let mut policy = bench.rule("policy", MatchingPolicy, &Guest::default().component());
+    policy.zones = vec!["door".into(), "yard".into()];
+    // It raises as many alerts as it is told of faces; one about a face that it was not told of would be refused.
+    let mut counts = bench.rule("counts", Alerting, &one_alert_a_face().component());
+    counts.zones = vec!["door".into()];
+    let rules = bench.load(&[policy, counts]).unwrap();
+    let people: Arc<dyn People> = Arc::new(Enrolled(&[]));
+    let faces = [vec!["door"], vec!["yard", "else"], vec![]];
+    let faces = (0..)
+        .zip(faces)
+        .map(|(index, zones)| Face { zones: zones.into_iter().map(String::from).collect(), ..face(index) });
+    let judgement = rules.judge(&facts(0), faces.collect(), &people, &mut Memory::new()).unwrap();
+    let decisions: Vec<_> = judgement.subjects.into_iter().map(|it| it.decision).collect();
+    let reason = "no matching policy is asked about it".into();
+    assert_eq!(decisions, [Decision::Unknown, Decision::Unknown, Decision::Undecided { reason }]);
+    assert_eq!(judgement.alerts.len(), 1);
 }
 
 #[test]

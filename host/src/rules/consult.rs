@@ -43,13 +43,16 @@ pub(super) async fn consult(
     subjects: &[Subject],
 ) -> Result<Consulted, RuleFailure> {
     let fail = |(kind, message)| RuleFailure { rule: rule.name.clone(), kind, message };
+    let is_told =
+        |it: &&Subject| rule.zones.is_empty() || it.face.zones.iter().any(|zone| rule.zones.contains(zone));
+    let subjects: Vec<&Subject> = subjects.iter().filter(is_told).collect();
     let faces_that_are = |wanted: fn(&Decision) -> bool| -> Vec<&Face> {
         subjects.iter().filter(|it| wanted(&it.decision)).map(|subject| &subject.face).collect()
     };
     let question = match rule.kind {
         RuleKind::MatchingPolicy => Question::Decide(faces_that_are(is_undecided)),
         RuleKind::UnknownPerson => Question::Observe(faces_that_are(|it| *it == Decision::Unknown)),
-        RuleKind::Alerting => Question::Judge(subjects),
+        RuleKind::Alerting => Question::Judge(subjects.clone()),
     };
     let asked = match &question {
         Question::Decide(faces) | Question::Observe(faces) => faces.clone(),

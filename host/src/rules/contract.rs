@@ -61,7 +61,7 @@ pub(super) enum Question<'a> {
     /// To an unknown-person rule: which strangers are these?
     Observe(Vec<&'a Face>),
     /// To an alert rule: should somebody hear of this?
-    Judge(&'a [Subject]),
+    Judge(Vec<&'a Subject>),
 }
 
 /// An answer, by `face.index`, not checked yet.

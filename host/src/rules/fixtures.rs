@@ -119,6 +119,7 @@ impl Guest {
                 (func (export "everyframe:rules/{function}")
                     (param $camera i32) (param i32) (param $session i32) (param i32)
                     (param $sequence i64) (param $captured_at i64) (param i32) (param i32)
+                    (param $schedules i32) (param $schedule_count i32)
                     (param $faces i32) (param $n i32) (result i32) {answer}))"#
         );
         wat::parse_str(text).unwrap()
@@ -196,6 +197,7 @@ pub(super) fn face(index: u32) -> Face {
         track: Track { id: u64::from(index), started_at: 0 },
         embedding: Embedding::from_raw(&[1.0, 2.0, 3.0]),
         candidates: vec![],
+        zones: vec![],
     }
 }
 
@@ -207,6 +209,7 @@ pub(super) fn facts(sequence: u64) -> FrameFacts<'static> {
         captured_at: 1_700_000_000_000,
         width: 640,
         height: 480,
+        schedules: &[],
     }
 }
 

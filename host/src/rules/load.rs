@@ -10,6 +10,7 @@ use super::memory::Memory;
 use super::settings::to_json;
 use super::{FrameFacts, chain};
 use crate::config::{Limits, OnFailure, RuleKind, RuleSettings};
+use crate::premises::patterns;
 use std::collections::HashSet;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use wasmtime::component::Component;
@@ -30,6 +31,9 @@ pub(super) struct RuleReady {
     pub(super) kind: RuleKind,
     /// Patterns of the cameras that it is asked about.
     pub(super) cameras: Vec<WildMatch>,
+    /// Where faces are that it is told of; empty: everywhere.
+    pub(super) zones: Vec<String>,
+    pub(super) schedule: Option<String>,
     pub(super) on_failure: OnFailure,
     pub(super) limits: Limits,
     /// A JSON object.
@@ -43,7 +47,9 @@ impl RuleReady {
         Self {
             name: rule.name.clone(),
             kind: rule.kind,
-            cameras: rule.cameras.iter().map(|pattern| WildMatch::new(pattern)).collect(),
+            cameras: patterns(&rule.cameras),
+            zones: rule.zones.clone(),
+            schedule: rule.schedule.clone(),
             on_failure: rule.on_failure,
             limits: rule.limits.clone(),
             settings,
@@ -264,7 +270,7 @@ fn keyed(diagnostic: Diagnostic) -> Keyed {
 }
 
 async fn ask_for_introduction(rule: &RuleReady, sandbox: &Sandbox) -> Result<Introduction, RuleFailure> {
-    let frame = FrameFacts { camera: "", session: "", sequence: 0, captured_at: 0, width: 0, height: 0 };
+    let frame = FrameFacts::default();
     let call = Call::new(&rule.name, &rule.limits, &frame, &Scene::empty(), &Memory::new());
     let time = rule.limits.time().max(LOAD_TIME);
     let mut store = sandbox.store(call, &rule.limits, time);

@@ -44,7 +44,7 @@ pub use memory::Memory;
 pub use solo::{Cost, Opened, Solo};
 
 /// The frame that a rule is told about: everything but its picture.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct FrameFacts<'a> {
     /// The camera's id.
     pub camera: &'a str,
@@ -58,6 +58,8 @@ pub struct FrameFacts<'a> {
     pub width: u32,
     /// Pixels of the full-size frame.
     pub height: u32,
+    /// The schedules that hold at that time, by name.
+    pub schedules: &'a [String],
 }
 
 /// The gallery, as far as rules may ask it.

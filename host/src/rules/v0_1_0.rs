@@ -203,7 +203,7 @@ rule_pre!(unknown::UnknownPersonPre, |rule, store, frame, question| {
 });
 rule_pre!(alerting::AlertingPre, |rule, store, frame, question| {
     let Question::Judge(subjects) = question else { return Err(wrong_question()) };
-    let subjects: Vec<types::Subject> = subjects.iter().map(lower_subject).collect();
+    let subjects: Vec<types::Subject> = subjects.into_iter().map(lower_subject).collect();
     let alerts = rule.everyframe_rules_alerts().call_judge(store, frame, &subjects).await?;
     Ok(Answer::Alerts(alerts.into_iter().map(raise_alert).collect()))
 });
@@ -221,6 +221,7 @@ fn lower_frame(frame: &FrameFacts<'_>) -> types::Frame {
         captured_at: frame.captured_at,
         width: frame.width,
         height: frame.height,
+        schedules: frame.schedules.to_vec(),
     }
 }
 
@@ -233,6 +234,7 @@ fn lower_face(face: &Face) -> types::Face {
         bounds: types::Rect { x: bounds.x, y: bounds.y, width: bounds.width, height: bounds.height },
         score: face.detection.score,
         quality: face.quality,
+        zones: face.zones.clone(),
     }
 }
 

@@ -14,9 +14,11 @@ use crate::gallery::{Gallery, GalleryError};
 use crate::intake::{Ended, Intake};
 use crate::kafka::BrokerError;
 use crate::observe::{Health, ObserveError, Observed, Snapshot};
+use crate::premises::Premises;
 use crate::publish::Publisher;
 use crate::rules::Rules;
 use crate::vision::{Spent, Vision, VisionError, Worker};
+use arc_swap::ArcSwap;
 use lanes::{Job, Jobs, Lanes};
 use stages::Stages;
 use std::path::Path;
@@ -74,7 +76,8 @@ impl Host {
         tracing::info!(people = gallery.now().people().len(), "gallery read");
         let publisher = Publisher::start(&config, judged_by(&vision, &rules), metrics.clone(), &stop)?;
         let count = worker_count(&config);
-        let stages = Arc::new(Stages { gallery, rules, publisher, metrics, stop, config });
+        let premises = ArcSwap::from_pointee(Premises::new(&config));
+        let stages = Arc::new(Stages { gallery, rules, premises, publisher, metrics, stop, config });
         let (see, see_jobs) = crossbeam_channel::unbounded();
         let (embed, embed_jobs) = crossbeam_channel::unbounded();
         let ended = Arc::new(AtomicBool::new(false));
@@ -82,8 +85,8 @@ impl Host {
             .map(|number| {
                 let worker = vision.worker()?;
                 let (see_jobs, embed_jobs) = (see_jobs.clone(), embed_jobs.clone());
-                let ended = ended.clone();
-                let work = move || work(worker, &see_jobs, &embed_jobs, &ended);
+                let (stages, ended) = (stages.clone(), ended.clone());
+                let work = move || work(worker, &stages, &see_jobs, &embed_jobs, &ended);
                 Ok(std::thread::Builder::new().name(format!("vision-{number}")).spawn(work)?)
             })
             .collect::<Result<_, RunError>>()?;
@@ -149,6 +152,7 @@ fn worker_count(config: &Config) -> usize {
 /// One worker's life: embedding first, for it finishes what was begun.
 fn work(
     mut worker: Worker,
+    stages: &Stages,
     see_jobs: &crossbeam_channel::Receiver<Job>,
     embed_jobs: &crossbeam_channel::Receiver<Job>,
     ended: &AtomicBool,
@@ -163,10 +167,12 @@ fn work(
         };
         match job {
             Ok(Job::See { cell, frame }) => {
-                cell.seen(frame.position.offset, stages::see(&mut worker, frame.clone()));
+                let sight = stages::see(&mut worker, &stages.premises.load(), frame.clone());
+                cell.seen(frame.position.offset, sight);
             }
             Ok(Job::Embed { cell, frame, prepared }) => {
-                cell.embedded(frame.position.offset, stages::embed(&mut worker, frame.clone(), *prepared));
+                let ready = stages::embed(&mut worker, &stages.premises.load(), frame.clone(), *prepared);
+                cell.embedded(frame.position.offset, ready);
             }
             Err(crossbeam_channel::RecvError) => return worker.spent(),
         }

@@ -10,9 +10,11 @@ use crate::frame::Frame;
 use crate::gallery::{Gallery, Index};
 use crate::laps::Laps;
 use crate::observe::Metrics;
+use crate::premises::{Polygon, Premises};
 use crate::publish::{Outcome, Parked, Publisher};
 use crate::rules::{FrameFacts, People, Rules};
 use crate::vision::{PictureError, Seen, Tracker, Worker, quality};
+use arc_swap::ArcSwap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -23,6 +25,7 @@ pub(super) struct Stages {
     pub config: Config,
     pub gallery: Gallery,
     pub rules: Rules,
+    pub premises: ArcSwap<Premises>,
     pub publisher: Publisher,
     pub metrics: Arc<Metrics>,
     /// Set when frames are no longer taken in.
@@ -83,11 +86,11 @@ impl Prepared {
         self.faces.iter().any(|face| face.embed)
     }
 
-    fn embed(&mut self, worker: &mut Worker, frame: &Frame) -> Result<(), PictureError> {
+    fn embed(&mut self, worker: &mut Worker, frame: &Frame, masks: &[&Polygon]) -> Result<(), PictureError> {
         let mut laps = Laps::start();
         let mut wanted: Vec<&mut FollowedFace> = self.faces.iter_mut().filter(|face| face.embed).collect();
         let detections: Vec<Detection> = wanted.iter().map(|face| face.detection.clone()).collect();
-        let embeddings = worker.embed(&frame.picture, &self.seen, &detections)?;
+        let embeddings = worker.embed(&frame.picture, masks, &self.seen, &detections)?;
         wanted.iter_mut().zip(embeddings).for_each(|(face, embedding)| face.embedding = embedding);
         self.embed_time = laps.lap();
         Ok(())
@@ -103,14 +106,21 @@ fn first_track_id(frame: &Frame) -> u64 {
 const JUMPED: u64 = 1 << 15;
 
 /// Decodes and detects; what is no frame only goes the way of one, to be published in its place.
-pub(super) fn see(worker: &mut Worker, frame: Arc<Frame>) -> Sight {
-    let seen = guarded(|| worker.detect(&frame.picture).map_err(|error| parked(&error)));
+pub(super) fn see(worker: &mut Worker, premises: &Premises, frame: Arc<Frame>) -> Sight {
+    let masks = premises.masks_of(&frame.camera);
+    let seen = guarded(|| worker.detect(&frame.picture, &masks).map_err(|error| parked(&error)));
     Sight { frame, seen }
 }
 
 /// Embeds the faces that the tracker asked for.
-pub(super) fn embed(worker: &mut Worker, frame: Arc<Frame>, mut prepared: Prepared) -> Ready {
-    let prepared = guarded(|| match prepared.embed(worker, &frame) {
+pub(super) fn embed(
+    worker: &mut Worker,
+    premises: &Premises,
+    frame: Arc<Frame>,
+    mut prepared: Prepared,
+) -> Ready {
+    let masks = premises.masks_of(&frame.camera);
+    let prepared = guarded(|| match prepared.embed(worker, &frame, &masks) {
         Ok(()) => Ok(prepared),
         Err(error) => Err(parked(&error)),
     });
@@ -152,10 +162,10 @@ impl Stages {
         prepared: Prepared,
         judging: &mut Judging,
     ) -> Result<Outcome, Parked> {
-        let index = self.gallery.now();
+        let (index, premises) = (self.gallery.now(), self.premises.load());
         let appearances = judging.appearances.entry(frame.camera.clone()).or_default();
         let times = prepared.seen.times;
-        let faces = self.settle(frame, &prepared.faces, appearances, &index);
+        let faces = self.settle(frame, &prepared, appearances, &index, &premises);
         appearances
             .forget(frame.captured_at.saturating_sub_unsigned(self.config.vision.tracker.lost_after_ms));
         let size = (prepared.seen.width, prepared.seen.height);
@@ -166,6 +176,7 @@ impl Stages {
             captured_at: frame.captured_at,
             width: size.0,
             height: size.1,
+            schedules: &premises.schedules_at(frame.captured_at),
         };
         let mut laps = Laps::start();
         let people: Arc<dyn People> = index;
@@ -191,11 +202,13 @@ impl Stages {
     fn settle(
         &self,
         frame: &Frame,
-        faces: &[FollowedFace],
+        prepared: &Prepared,
         appearances: &mut Appearances,
         index: &Index,
+        premises: &Premises,
     ) -> Vec<Face> {
-        let settled = faces.iter().zip(0u32..).map(|(face, index_in_frame)| {
+        let size = (prepared.seen.width, prepared.seen.height);
+        let settled = prepared.faces.iter().zip(0u32..).map(|(face, index_in_frame)| {
             let new_id = first_track_id(frame) + JUMPED + u64::from(index_in_frame);
             let (track, embedding) = appearances.settle(
                 face.track,
@@ -213,6 +226,7 @@ impl Stages {
                     .as_ref()
                     .map(|embedding| index.candidates(embedding, self.config.gallery.candidates))
                     .unwrap_or_default(),
+                zones: premises.zones_of(&frame.camera, size, &face.detection.bounds),
                 embedding,
             }
         });

@@ -3,12 +3,13 @@
 //! An EXIF orientation is applied by OpenCV, at full and at reduced size alike: all sizes and positions outside
 //! this file are those of the upright picture, as a viewer shows it.
 
-use opencv::core::{CV_8UC3, Mat, MatTrait, MatTraitConst, MatTraitManual, Size};
+use opencv::core::{CV_8UC3, Mat, MatTrait, MatTraitConst, MatTraitManual, Point, Scalar, Size, Vector};
 use opencv::{imgcodecs, imgproc};
 
 use super::PictureError;
 use super::header::{Format, Header};
 use super::turbo::Turbo;
+use crate::premises::Polygon;
 
 /// Decodes into its own buffers, which are used again for the next picture.
 #[derive(Default)]
@@ -38,10 +39,12 @@ impl Decoder {
         &mut self,
         bytes: &[u8],
         header: Header,
+        masks: &[&Polygon],
         max_side: u32,
     ) -> Result<Decoded<'_>, PictureError> {
         let reduction = reduction(header, max_side);
         let (width, height) = self.decode(bytes, header, reduction)?;
+        self.mask(masks)?;
         let reduced = size_of(&self.decoded)?;
         let wanted = fit(reduced, max_side.max(1));
         if wanted != reduced {
@@ -58,9 +61,31 @@ impl Decoder {
     }
 
     /// Decodes at full size.
-    pub fn decode_full(&mut self, bytes: &[u8], header: Header) -> Result<&Mat, PictureError> {
+    pub fn decode_full(
+        &mut self,
+        bytes: &[u8],
+        header: Header,
+        masks: &[&Polygon],
+    ) -> Result<&Mat, PictureError> {
         self.decode(bytes, header, 1)?;
+        self.mask(masks)?;
         Ok(&self.decoded)
+    }
+
+    /// Paints over what nobody is to look at, in grey: black has sharper edges.
+    fn mask(&mut self, masks: &[&Polygon]) -> Result<(), PictureError> {
+        if masks.is_empty() {
+            return Ok(());
+        }
+        let size = size_of(&self.decoded)?;
+        for mask in masks {
+            let corners = mask.corners((size.width, size.height)).map(|(x, y)| Point::new(x, y));
+            let corners = Vector::<Point>::from_iter(corners);
+            let grey = Scalar::all(128.0);
+            imgproc::fill_poly(&mut self.decoded, &corners, grey, imgproc::LINE_8, 0, Point::default())
+                .map_err(unreadable)?;
+        }
+        Ok(())
     }
 
     /// Decodes at 1/`reduction` of full size, and tells the full size of the upright picture.
@@ -165,7 +190,7 @@ mod tests {
     use super::*;
     use crate::vision::drawn;
     use crate::vision::header::inspect;
-    use opencv::core::MatTraitConstManual;
+    use opencv::core::{MatTraitConstManual, Vec3b};
     use proptest::prelude::*;
 
     fn header_of(bytes: &[u8]) -> Header {
@@ -217,7 +242,7 @@ mod tests {
             let header = header_of(&bytes);
             for max_side in [1600, 1000, 800, 500, 250] {
                 let mut decoder = Decoder::default();
-                let seen = decoder.decode_within(&bytes, header, max_side).unwrap();
+                let seen = decoder.decode_within(&bytes, header, &[], max_side).unwrap();
                 assert_eq!((seen.width, seen.height), (1600, 900));
                 let size = seen.pixels.size().unwrap();
                 assert!(size.width as u32 <= max_side);
@@ -239,7 +264,7 @@ mod tests {
         assert_eq!((header.width, header.height), (1600, 900));
         for max_side in [1600, 800, 400] {
             let mut decoder = Decoder::default();
-            let seen = decoder.decode_within(&bytes, header, max_side).unwrap();
+            let seen = decoder.decode_within(&bytes, header, &[], max_side).unwrap();
             assert_eq!((seen.width, seen.height), (900, 1600), "{max_side}");
             let (x, y) = drawn::centre_of_white(seen.pixels);
             let (x, y) = (x * seen.scale.0, y * seen.scale.1);
@@ -252,7 +277,7 @@ mod tests {
         for extension in [".jpg", ".png", ".webp"] {
             let bytes = drawn::encoded(extension, 1, 1);
             let mut decoder = Decoder::default();
-            let seen = decoder.decode_within(&bytes, header_of(&bytes), 640).unwrap();
+            let seen = decoder.decode_within(&bytes, header_of(&bytes), &[], 640).unwrap();
             assert_eq!(seen.pixels.data_bytes().unwrap().len(), 3);
         }
     }
@@ -266,7 +291,7 @@ mod tests {
             drawn::transparent(".webp"),
         ] {
             let mut decoder = Decoder::default();
-            let seen = decoder.decode_within(&bytes, header_of(&bytes), 640).unwrap();
+            let seen = decoder.decode_within(&bytes, header_of(&bytes), &[], 640).unwrap();
             assert_eq!(seen.pixels.channels(), 3);
             assert_eq!(seen.pixels.depth(), opencv::core::CV_8U);
         }
@@ -291,7 +316,7 @@ mod tests {
                 bytes.truncate(cut.index(bytes.len() + 1));
             }
             let mut decoder = Decoder::default();
-            let seen = inspect(&bytes, 1 << 20).and_then(|h| decoder.decode_within(&bytes, h, max_side));
+            let seen = inspect(&bytes, 1 << 20).and_then(|h| decoder.decode_within(&bytes, h, &[], max_side));
             match seen {
                 Ok(seen) => {
                     prop_assert!(seen.pixels.size().unwrap().width as u32 <= max_side);
@@ -308,9 +333,30 @@ mod tests {
         ) {
             let bytes = [magic, &rest].concat();
             let mut decoder = Decoder::default();
-            if let Err(error) = inspect(&bytes, 1 << 20).and_then(|h| decoder.decode_within(&bytes, h, 640).map(|_| ())) {
+            if let Err(error) = inspect(&bytes, 1 << 20).and_then(|h| decoder.decode_within(&bytes, h, &[], 640).map(|_| ())) {
                 prop_assert!(!error.reason().is_empty());
             }
         }
+    }
+
+    #[test]
+    fn what_is_masked_is_grey_at_every_size() {
+        let bytes = drawn::spot(".jpg", 640, 480, 160, 240);
+        let left = Polygon::from(vec![(0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)]);
+        for max_side in [640, 320, 100] {
+            let mut decoder = Decoder::default();
+            let size = |pixels: &Mat| (pixels.cols(), pixels.rows());
+            let at = |pixels: &Mat, x: i32, y: i32| pixels.at_2d::<Vec3b>(y, x).unwrap()[0];
+            let seen = decoder.decode_within(&bytes, header_of(&bytes), &[], max_side).unwrap();
+            let (width, height) = size(seen.pixels);
+            assert!(at(seen.pixels, width / 4, height / 2) > 200, "the spot");
+            let beside = at(seen.pixels, 3 * width / 4, height / 2);
+            let seen = decoder.decode_within(&bytes, header_of(&bytes), &[&left], max_side).unwrap();
+            assert_eq!(at(seen.pixels, width / 4, height / 2), 128);
+            assert_eq!(at(seen.pixels, 3 * width / 4, height / 2), beside);
+        }
+        let mut decoder = Decoder::default();
+        let full = decoder.decode_full(&bytes, header_of(&bytes), &[&left]).unwrap();
+        assert_eq!(full.at_2d::<Vec3b>(240, 160).unwrap()[0], 128);
     }
 }

@@ -13,6 +13,7 @@ use super::{PictureError, yunet};
 use crate::config::VisionSettings;
 use crate::face::{Detection, Embedding};
 use crate::laps::Laps;
+use crate::premises::Polygon;
 
 /// What the detector saw in one picture.
 #[derive(Debug, Clone, Default)]
@@ -103,10 +104,11 @@ impl Worker {
     ///
     /// # Errors
     /// See [`PictureError`]: all but one say that the picture is to be parked.
-    pub fn detect(&mut self, encoded: &[u8]) -> Result<Seen, PictureError> {
+    /// Nothing is found in what is masked.
+    pub fn detect(&mut self, encoded: &[u8], masks: &[&Polygon]) -> Result<Seen, PictureError> {
         let mut laps = Laps::start();
         let header = header::inspect(encoded, self.max_pixels)?;
-        let decoded = self.decoder.decode_within(encoded, header, self.max_side)?;
+        let decoded = self.decoder.decode_within(encoded, header, masks, self.max_side)?;
         let decode = laps.lap();
         let (mut detections, took) = self.detector.detect(decoded.pixels)?;
         for detection in &mut detections {
@@ -135,6 +137,7 @@ impl Worker {
     pub fn embed(
         &mut self,
         encoded: &[u8],
+        masks: &[&Polygon],
         seen: &Seen,
         faces: &[Detection],
     ) -> Result<Vec<Option<Embedding>>, PictureError> {
@@ -147,7 +150,7 @@ impl Worker {
             Some(crops) => crops,
             None => {
                 let header = header::inspect(encoded, self.max_pixels)?;
-                let picture = self.decoder.decode_full(encoded, header)?;
+                let picture = self.decoder.decode_full(encoded, header, masks)?;
                 self.spent.decode += laps.lap();
                 self.spent.decoded += 1;
                 cut(picture, faces)?
@@ -259,7 +262,7 @@ mod tests {
         for extension in [".jpg", ".png", ".webp"] {
             let bytes = drawn::spot(extension, 1600, 900, 1200, 420);
             for max_side in [1600, 800, 400] {
-                let seen = worker(max_side, Fake::boxed(mean_colour)).detect(&bytes).unwrap();
+                let seen = worker(max_side, Fake::boxed(mean_colour)).detect(&bytes, &[]).unwrap();
                 assert_eq!((seen.width, seen.height), (1600, 900));
                 let [face] = &seen.detections[..] else { panic!("one face: {seen:?}") };
                 let scale = 1600.0 / max_side as f32;
@@ -274,16 +277,16 @@ mod tests {
     fn a_picture_is_decoded_again_only_if_it_was_reduced() {
         let bytes = drawn::spot(".jpg", 1600, 900, 1200, 420);
         let mut direct = worker(1600, Fake::boxed(mean_colour));
-        let seen = direct.detect(&bytes).unwrap();
-        let embedded = direct.embed(&bytes, &seen, &seen.detections).unwrap();
+        let seen = direct.detect(&bytes, &[]).unwrap();
+        let embedded = direct.embed(&bytes, &[], &seen, &seen.detections).unwrap();
         assert_eq!(direct.spent().decoded, 1);
 
         let mut again = worker(800, Fake::boxed(mean_colour));
-        let reduced = again.detect(&bytes).unwrap();
-        assert!(again.embed(&bytes, &reduced, &[]).unwrap().is_empty());
+        let reduced = again.detect(&bytes, &[]).unwrap();
+        assert!(again.embed(&bytes, &[], &reduced, &[]).unwrap().is_empty());
         assert_eq!(again.spent().decoded, 1, "no face to embed");
         assert_eq!(
-            again.embed(&bytes, &reduced, &seen.detections).unwrap(),
+            again.embed(&bytes, &[], &reduced, &seen.detections).unwrap(),
             embedded,
             "cut from the full size"
         );
@@ -295,13 +298,13 @@ mod tests {
     fn faces_keep_their_order_and_one_without_direction_has_no_embedding() {
         let bytes = drawn::spot(".png", 640, 480, 320, 240);
         let mut worker = worker(640, Fake::boxed(mean_colour));
-        let seen = worker.detect(&bytes).unwrap();
+        let seen = worker.detect(&bytes, &[]).unwrap();
         let bright = seen.detections[0].clone();
         let nowhere = Detection { landmarks: Default::default(), ..bright.clone() };
         // More than one batch.
         let faces: Vec<_> =
             (0..11).map(|i| if i % 3 == 1 { nowhere.clone() } else { bright.clone() }).collect();
-        let embeddings = worker.embed(&bytes, &seen, &faces).unwrap();
+        let embeddings = worker.embed(&bytes, &[], &seen, &faces).unwrap();
         let there: Vec<_> = embeddings.iter().map(Option::is_some).collect();
         assert_eq!(there, (0..11).map(|i| i % 3 != 1).collect::<Vec<_>>());
     }
@@ -311,8 +314,8 @@ mod tests {
         let bytes = drawn::spot(".png", 640, 480, 320, 240);
         let mut worker =
             worker(640, Fake::boxed(|_| vec![Tensor { name: "fc1".into(), values: vec![1.0; 2] }]));
-        let seen = worker.detect(&bytes).unwrap();
-        let error = worker.embed(&bytes, &seen, &seen.detections).unwrap_err();
+        let seen = worker.detect(&bytes, &[]).unwrap();
+        let error = worker.embed(&bytes, &[], &seen, &seen.detections).unwrap_err();
         assert!(error.is_hosts_fault() && error.to_string().contains("its manifest says 3 each"), "{error}");
     }
 
@@ -323,7 +326,7 @@ mod tests {
         for (bytes, reason) in
             [(&b""[..], "empty"), (b"hello", "not-a-picture"), (&jpeg[..jpeg.len() / 2], "truncated")]
         {
-            assert_eq!(worker.detect(bytes).unwrap_err().reason(), reason);
+            assert_eq!(worker.detect(bytes, &[]).unwrap_err().reason(), reason);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::settings::{self, Settings};
 use everyframe_rule::{
-    Alert, AlertRule, Decision, Event, Frame, Host, Severity, Stranger, Subject, Timestamp, schedule,
+    Alert, AlertRule, Decision, Event, Frame, Host, Severity, Stranger, Subject, Timestamp,
 };
 
 impl AlertRule for Settings {
@@ -12,9 +12,6 @@ impl AlertRule for Settings {
 }
 
 fn judge(settings: &Settings, frame: &Frame, subjects: &[Subject], host: &mut dyn Host) -> Vec<Alert> {
-    if !schedule::is_open(&settings.schedule, frame.captured_at, settings.utc_offset_minutes) {
-        return Vec::new();
-    }
     let mut alerts: Vec<Alert> = Vec::new();
     for subject in subjects {
         let Some(occasion) = Occasion::of(settings, frame, subject, host) else { continue };

@@ -1,6 +1,5 @@
 //! What an operator may set: what is worth an alert, for whom, how often and when.
 
-use everyframe_rule::schedule::Window;
 use everyframe_rule::{self as types, Problems, Rule};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -23,11 +22,6 @@ pub struct Settings {
     /// How long after an alert there is no other of its kind about the same person at the same camera, in ms;
     /// 0 for an alert with every frame.
     pub cooldown_ms: u64,
-    /// The hours in which alerts are raised, those of the deny list included; none for always.
-    pub schedule: Vec<Window>,
-    /// How far the schedule's clock is ahead of UTC, in minutes. It doesn't follow summer time.
-    #[schemars(range(min = -840, max = 840))]
-    pub utc_offset_minutes: i32,
 }
 
 /// Whether there is an alert, and how urgent it is.
@@ -87,8 +81,6 @@ impl Default for Settings {
             deny: Vec::new(),
             allow: Vec::new(),
             cooldown_ms: 60_000,
-            schedule: Vec::new(),
-            utc_offset_minutes: 0,
         }
     }
 }
@@ -114,7 +106,7 @@ impl Settings {
 }
 
 impl Rule for Settings {
-    const ABOUT: &str = "Raises alerts about people and strangers, with lists, hours and a cool-down.";
+    const ABOUT: &str = "Raises alerts about people and strangers, with lists and a cool-down.";
 
     fn check(&self, problems: &mut Problems) {
         for (place, subject) in self.allow.iter().enumerate() {
@@ -134,19 +126,6 @@ impl Rule for Settings {
                     );
                 }
             }
-        }
-        for (place, window) in self.schedule.iter().enumerate() {
-            window.check(&format!("schedule[{place}]"), problems);
-        }
-        // UTC−12 to UTC+14 are the clocks that people use; 14 h to both sides leaves room.
-        if !(-840..=840).contains(&self.utc_offset_minutes) {
-            problems.error(
-                "utc_offset_minutes",
-                format!(
-                    "{} is out of range: give minutes from -840 to 840, such as 60 for UTC+1",
-                    self.utc_offset_minutes
-                ),
-            );
         }
     }
 }
@@ -192,18 +171,12 @@ mod tests {
             "unknown.loitering.severity_"
         );
         assert_eq!(problems(r#"{"known": {"severity": "urgent"}}"#)[0].0, "known.severity");
-        assert_eq!(problems(r#"{"schedule": [{"days": ["monday"]}]}"#)[0].0, "schedule[0].days[0]");
         assert_eq!(problems(r#"{"cooldown_ms": "1m"}"#)[0].0, "cooldown_ms");
-        let (key, message) = problems(r#"{"schedule": [{"from": "6pm"}]}"#).remove(0);
-        assert_eq!(key, "schedule[0].from");
-        assert!(message.starts_with("`6pm` is no time of day"), "{message}");
     }
 
     #[test]
     fn settings_that_contradict_are_refused() {
         assert_eq!(problems(r#"{"allow": ["anna"], "deny": ["anna"]}"#)[0].0, "allow[0]");
-        assert_eq!(problems(r#"{"schedule": [{"from": "07:00", "to": "07:00"}]}"#)[0].0, "schedule[0]");
-        assert_eq!(problems(r#"{"utc_offset_minutes": 1000}"#)[0].0, "utc_offset_minutes");
     }
 
     #[test]

@@ -71,7 +71,15 @@ mod tests {
     fn probe(candidates: &[(&str, f32)]) -> Probe {
         let bounds = Rect { x: 0.0, y: 0.0, width: 80.0, height: 80.0 };
         Probe {
-            face: Face { index: 0, track: 1, track_started_at: 0, bounds, score: 0.9, quality: 0.8 },
+            face: Face {
+                index: 0,
+                track: 1,
+                track_started_at: 0,
+                bounds,
+                score: 0.9,
+                quality: 0.8,
+                zones: vec![],
+            },
             candidates: candidates
                 .iter()
                 .map(|(person, similarity)| Candidate { person: (*person).into(), similarity: *similarity })

@@ -55,6 +55,7 @@ impl Scene {
                 bounds,
                 score: 0.9,
                 quality,
+                zones: vec![],
             })
             .collect();
         let embeddings = shown.into_iter().map(|Shown(.., embedding)| embedding).collect();
@@ -65,6 +66,7 @@ impl Scene {
             captured_at: at,
             width: 640,
             height: 480,
+            schedules: vec![],
         };
         self.host.begin(&frame, embeddings);
         self.settings.observe(&frame, &faces, &mut self.host)

@@ -75,6 +75,7 @@ impl<R: Rule> Trial<R> {
             captured_at: time("10:00"),
             width: 1280,
             height: 720,
+            schedules: Vec::new(),
         };
         let trial = Trial {
             host: FakeHost::default(),
@@ -95,6 +96,12 @@ impl<R: Rule> Trial<R> {
     /// When the next frame is taken, in Unix milliseconds.
     pub fn at_ms(&mut self, at: Timestamp) -> &mut Self {
         self.frame.captured_at = at;
+        self
+    }
+
+    /// From the next frame on these schedules hold, and no others.
+    pub fn during(&mut self, schedules: &[&str]) -> &mut Self {
+        self.frame.schedules = schedules.iter().map(ToString::to_string).collect();
         self
     }
 

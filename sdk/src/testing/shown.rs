@@ -12,6 +12,7 @@ pub struct Shown {
     pub(super) candidates: Vec<Candidate>,
     bounds: Option<Rect>,
     quality: f32,
+    zones: Vec<String>,
     decision: Decision,
     stranger: Option<Stranger>,
 }
@@ -46,6 +47,7 @@ fn shown(decision: Decision) -> Shown {
         candidates: Vec::new(),
         bounds: None,
         quality: 0.8,
+        zones: Vec::new(),
         decision,
         stranger: None,
     }
@@ -70,6 +72,12 @@ impl Shown {
     /// Of this quality, 0 to 1.
     pub fn quality(self, quality: f32) -> Self {
         Shown { quality, ..self }
+    }
+
+    /// In this zone; call it again for another.
+    pub fn in_zone(mut self, zone: &str) -> Self {
+        self.zones.push(zone.into());
+        self
     }
 
     /// With this embedding. Otherwise the face can't be embedded.
@@ -109,7 +117,8 @@ impl Shown {
     pub(super) fn face(&self, index: u32, track: u64, track_started_at: Timestamp) -> Face {
         let row = Rect { x: 100.0 + 200.0 * index as f32, y: 100.0, width: 80.0, height: 100.0 };
         let bounds = self.bounds.unwrap_or(row);
-        Face { index, track, track_started_at, bounds, score: 0.95, quality: self.quality }
+        let (quality, zones) = (self.quality, self.zones.clone());
+        Face { index, track, track_started_at, bounds, score: 0.95, quality, zones }
     }
 
     pub(super) fn subject(&self, face: Face) -> Subject {

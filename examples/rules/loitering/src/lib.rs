@@ -1,6 +1,6 @@
 //! Whoever stays in a zone for too long, known or not.
 
-use everyframe_rule::{Alert, AlertRule, DAY, Frame, Host, MINUTE, Problems, Rule, Severity, Subject, Zone};
+use everyframe_rule::{Alert, AlertRule, DAY, Frame, Host, MINUTE, Problems, Rule, Severity, Subject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +12,8 @@ struct Loitering {
     after_ms: u64,
     /// Out of sight for longer than this, and it is a new visit; in ms.
     away_ms: u64,
-    /// Where: the corners of a polygon in pixels of the full-size frame; none for everywhere.
-    zone: Zone,
+    /// Where: the name of a zone; empty for everywhere.
+    zone: String,
     /// Whether people of the gallery may stay.
     known_may: bool,
 }
@@ -22,7 +22,7 @@ everyframe_rule::export_alert_rule!(Loitering);
 
 impl Default for Loitering {
     fn default() -> Self {
-        Loitering { after_ms: 2 * MINUTE, away_ms: MINUTE / 2, zone: Zone::default(), known_may: true }
+        Loitering { after_ms: 2 * MINUTE, away_ms: MINUTE / 2, zone: String::new(), known_may: true }
     }
 }
 
@@ -30,7 +30,6 @@ impl Rule for Loitering {
     const ABOUT: &str = "Raises an alert for whoever stays in a zone for too long, once a visit.";
 
     fn check(&self, problems: &mut Problems) {
-        self.zone.check("zone", problems);
         if self.away_ms < 1000 {
             problems.error("away_ms", "shorter than the pause between frames: give 1000 or more");
         }
@@ -40,7 +39,7 @@ impl Rule for Loitering {
 impl AlertRule for Loitering {
     fn judge(&self, frame: &Frame, subjects: &[Subject], host: &mut dyn Host) -> Vec<Alert> {
         let mut alerts = Vec::new();
-        for subject in subjects.iter().filter(|subject| self.zone.contains(&subject.face.bounds)) {
+        for subject in subjects.iter().filter(|subject| subject.face.is_in(&self.zone)) {
             let may_stay = self.known_may && subject.person().is_some();
             let Some(id) = subject.id().filter(|_| !may_stay) else { continue };
             let began = host.visit(frame, &format!("visit/{id}"), self.away_ms);
@@ -82,8 +81,8 @@ mod tests {
 
     #[test]
     fn only_time_in_the_zone_counts() {
-        let mut trial = Trial::new(r#"{"zone": [[0, 0], [400, 0], [400, 400], [0, 400]]}"#);
-        assert_eq!(alerts(&mut trial, 0, 200, &stranger("s-1").bounds(500.0, 0.0, 80.0, 100.0)), [0; 0]);
-        assert_eq!(alerts(&mut trial, 200, 400, &stranger("s-1").bounds(300.0, 0.0, 80.0, 100.0)), [320]);
+        let mut trial = Trial::new(r#"{"zone": "door"}"#);
+        assert_eq!(alerts(&mut trial, 0, 200, &stranger("s-1")), [0; 0]);
+        assert_eq!(alerts(&mut trial, 200, 400, &stranger("s-1").in_zone("door")), [320]);
     }
 }

@@ -32,6 +32,8 @@ pub(super) struct Frame {
     pub(super) faces: Vec<Face>,
     pub(super) width: Option<u32>,
     pub(super) height: Option<u32>,
+    #[serde(default)]
+    pub(super) schedules: Vec<String>,
     /// Its keys depend on the kind of rule.
     pub(super) expect: Option<Vec<toml::Table>>,
 }
@@ -48,6 +50,8 @@ pub(super) struct Face {
     pub(super) bounds: Option<[f32; 4]>,
     pub(super) score: Option<f32>,
     pub(super) quality: Option<f32>,
+    #[serde(default)]
+    pub(super) zones: Vec<String>,
     pub(super) embedding: Option<Vec<f32>>,
     pub(super) candidates: Option<BTreeMap<String, f32>>,
     pub(super) stranger: Option<Stranger>,

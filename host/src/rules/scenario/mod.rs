@@ -58,6 +58,8 @@ pub struct ScenarioFrame {
     pub width: u32,
     /// Pixels.
     pub height: u32,
+    /// The schedules that hold, by name.
+    pub schedules: Vec<String>,
     /// The faces, each decided upon (for a matching policy, which is to decide, not yet).
     pub subjects: Vec<Subject>,
     /// What the rule should answer; none: anything.
@@ -76,6 +78,7 @@ impl ScenarioFrame {
             captured_at: self.at,
             width: self.width,
             height: self.height,
+            schedules: &self.schedules,
         }
     }
 }

@@ -120,6 +120,7 @@ impl Reader<'_> {
             at: now,
             width: frame.width.unwrap_or(1280),
             height: frame.height.unwrap_or(720),
+            schedules: frame.schedules,
             subjects,
             expect,
             line: self.places.line(&key),
@@ -175,7 +176,9 @@ impl Reader<'_> {
         let (score, quality) = (share("score", face.score, 0.95), share("quality", face.quality, 0.8));
         let detection =
             Detection { bounds: Rect { x, y, width, height }, landmarks: [Point::default(); 5], score };
-        Subject { face: Face { index, detection, quality, track, embedding, candidates }, decision, stranger }
+        let zones = face.zones;
+        let face = Face { index, detection, quality, track, embedding, candidates, zones };
+        Subject { face, decision, stranger }
     }
 
     fn decision(&mut self, key: &str, face: &file::Face) -> Decision {
