@@ -97,11 +97,11 @@ fn of_language(language: Language) -> OfLanguage {
         },
         Language::Python => OfLanguage {
             source: "rule.py",
-            needs: "Python 3.9 or newer with venv",
+            needs: "Python 3.10 or newer with venv",
             limits: include_str!("python/limits.toml"),
             others: &[
                 ("Makefile", include_str!("python/Makefile")),
-                ("everyframe.py", include_str!("../../../../../examples/rules-python/everyframe.py")),
+                ("everyframe.py", include_str!("../../../../../examples/scripted-rules/everyframe.py")),
                 ("requirements.txt", include_str!("../../../../../scripts/requirements/rules.txt")),
                 (".gitignore", ".venv/\n__pycache__/\n*.wasm\n"),
             ],
@@ -112,7 +112,7 @@ fn of_language(language: Language) -> OfLanguage {
             limits: "",
             others: &[
                 ("Makefile", include_str!("javascript/Makefile")),
-                ("everyframe.js", include_str!("../../../../../examples/rules-javascript/everyframe.js")),
+                ("everyframe.js", include_str!("../../../../../examples/scripted-rules/everyframe.js")),
                 ("package.json", include_str!("javascript/package.json")),
                 ("package-lock.json", include_str!("javascript/package-lock.json")),
                 (".gitignore", "node_modules/\n*.wasm\n"),

@@ -2,8 +2,7 @@
 //
 // Faces are not compared, so who comes back is a new stranger. `embeddings.get` gives what it takes to compare.
 
-import state from "everyframe:rules/state@0.1.0";
-import { described, remember, settings } from "./everyframe.js";
+import { described, recall, remember, settings } from "./everyframe.js";
 
 // A track that was not seen for this long is over.
 const GONE_MS = 60_000;
@@ -29,12 +28,11 @@ export const strangers = {
 const stranger = ({ camera, capturedAt }, { index, track, trackStartedAt }) => {
   const id = `${camera}-${trackStartedAt}-${track}`;
   const dwell = Math.max(0, capturedAt - trackStartedAt);
-  // How many events of the track were told before: kept apart for each camera, gone by itself.
-  let [told] = state.get(`track/${id}`) ?? [0];
+  // What was said of the track before: kept apart for each camera, gone by itself.
+  const told = recall(`track/${id}`);
   let event = null;
-  if (told === 0) event = "first-seen";
-  if (told === 1 && dwell > settings.loiter_after_ms) event = "loitering";
-  if (event) told += 1;
-  remember(`track/${id}`, [told], GONE_MS);
+  if (told === null) event = "first-seen";
+  else if (told === "first-seen" && dwell > settings.loiter_after_ms) event = "loitering";
+  remember(`track/${id}`, event ?? told, GONE_MS);
   return { face: index, id, event, firstSeenAt: trackStartedAt, dwell, visits: 1 };
 };

@@ -3,8 +3,7 @@
 Faces are not compared, so who comes back is a new stranger. `embeddings.get` gives what it takes to compare.
 """
 
-from everyframe import Described, remember, settings
-from wit_world.imports import state
+from everyframe import Described, recall, remember, settings
 from wit_world.imports.types import Event, Stranger
 
 # A track that was not seen for this long is over.
@@ -33,12 +32,12 @@ class Strangers:
 def stranger(frame, face):
     id = f"{frame.camera}-{face.track_started_at}-{face.track}"
     dwell = max(0, frame.captured_at - face.track_started_at)
-    # What was said of the track before: one word, apart for each camera, gone by itself.
-    said = state.get(f"track/{id}")
+    # What was said of the track before: kept apart for each camera, gone by itself.
+    told = recall(f"track/{id}")
     event = None
-    if said is None:
-        event, said = Event.FIRST_SEEN, b"first-seen"
-    elif said == b"first-seen" and dwell > settings["loiter_after_ms"]:
-        event, said = Event.LOITERING, b"loitering"
-    remember(f"track/{id}", said, GONE_MS)
+    if told is None:
+        event = Event.FIRST_SEEN
+    elif told == Event.FIRST_SEEN.name and dwell > settings["loiter_after_ms"]:
+        event = Event.LOITERING
+    remember(f"track/{id}", event.name if event else told, GONE_MS)
     return Stranger(face.index, id, event, first_seen_at=face.track_started_at, dwell=dwell, visits=1)

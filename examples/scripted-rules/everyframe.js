@@ -39,10 +39,19 @@ const isOf = (type, value) => {
   return typeof value === type && !Array.isArray(value);
 };
 
-// Keeps bytes from frame to frame, apart for each camera, for so long. `state.get(key)` gives them back.
+// What was remembered, or null.
+export const recall = (key) => {
+  const value = state.get(key);
+  return value && JSON.parse(Array.from(value, (byte) => String.fromCharCode(byte)).join(""));
+};
+
+// Keeps what JSON can hold from frame to frame, apart for each camera, for so long.
 export const remember = (key, value, ttlMs) => {
+  // JSON of ASCII alone: there is no TextEncoder here.
+  const escaped = (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  const text = JSON.stringify(value).replace(/[^\0-\x7f]/g, escaped);
   try {
-    state.set(key, Uint8Array.from(value), ttlMs);
+    state.set(key, Uint8Array.from(text, (char) => char.charCodeAt(0)), ttlMs);
   } catch {
     // Better to tell the same twice than to fail.
     log.write("warn", `${key} is not kept: the rule's share of state is used up`);
@@ -51,7 +60,7 @@ export const remember = (key, value, ttlMs) => {
 
 // True at the first sight, and at the next one after an absence of `awayMs`.
 export const beginsVisit = (key, awayMs) => {
-  const isNew = state.get(key) === null;
-  remember(key, [], awayMs);
+  const isNew = recall(key) === null;
+  remember(key, true, awayMs);
   return isNew;
 };

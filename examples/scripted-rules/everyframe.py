@@ -40,10 +40,16 @@ def problem(schema, value):
     return None
 
 
+def recall(key):
+    """What was remembered, or None."""
+    value = state.get(key)
+    return None if value is None else json.loads(value)
+
+
 def remember(key, value, ttl_ms):
-    """Keeps bytes from frame to frame, apart for each camera, for so long. `state.get(key)` gives them back."""
+    """Keeps what JSON can hold from frame to frame, apart for each camera, for so long."""
     try:
-        state.set(key, value, ttl_ms)
+        state.set(key, json.dumps(value).encode(), ttl_ms)
     except Err:
         # Better to tell the same twice than to fail.
         log.write(log.Level.WARN, f"{key} is not kept: the rule's share of state is used up")
@@ -51,6 +57,6 @@ def remember(key, value, ttl_ms):
 
 def begins_visit(key, away_ms):
     """True at the first sight, and at the next one after an absence of `away_ms`."""
-    is_new = state.get(key) is None
-    remember(key, b"", away_ms)
+    is_new = recall(key) is None
+    remember(key, True, away_ms)
     return is_new
