@@ -88,7 +88,7 @@ build-test-rules: setup-test
 		install -m 644 $$target/wasm32-wasip2/release/*.wasm $(components)/
 	done
 	# Python takes seconds for each: only what changed since, not what only has another clone's times.
-	scripts/mirror.sh $(guests) examples/scripted-rules wit
+	scripts/mirror.sh $(guests) examples/scripted-rules wit scripts/requirements host/src/cli/rule/template/javascript
 	$(MAKE) --jobs=2 --silent -C $(guests)/examples/scripted-rules OUT=$(components)
 
 build-host: setup

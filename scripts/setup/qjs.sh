@@ -20,7 +20,10 @@ make() {
   rm -rf "$installed"
   mv "$new" "$installed"
   mkdir -p "${tool%/*}"
-  ln -sfn "$installed/node_modules/.bin/componentize-qjs" "$tool"
+  # Not the package's own program, which Node.js 18 takes for a script of another kind.
+  printf '#!/bin/sh\nexec node %q "$@"\n' "$installed/node_modules/componentize-qjs/cli.mjs" >"$tool.new"
+  chmod +x "$tool.new"
+  mv "$tool.new" "$tool"
 }
 
 advice() { echo "see that npm reaches its registry (npm view componentize-qjs version), then run this again"; }

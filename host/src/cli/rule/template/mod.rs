@@ -20,15 +20,14 @@ pub fn files(name: &str, kind: Kind, language: Language) -> Vec<(&'static str, S
         ("scenario.toml", scenario),
     ];
     let filled = |text: &str| {
-        let text = text.replace("{about}", about).replace("{settings}", settings);
-        let text = text.replace("{source}", source).replace("{needs}", needs);
+        let text = text.replace("{about}", about).replace("{source}", source).replace("{needs}", needs);
         let text = text.replace("{kind}", kind_name(kind.into()));
         text.replace(NAME, name).replace(CRATE, &name.replace('-', "_"))
     };
     let mut files: Vec<_> = texts.iter().chain(others).map(|(path, text)| (*path, filled(text))).collect();
     for (path, text) in &mut files {
         match *path {
-            "rule.toml" => text.push_str(limits),
+            "rule.toml" => *text = format!("{text}{settings}{limits}"),
             "Cargo.lock" => *text = in_order(text),
             _ => {}
         }
@@ -54,19 +53,19 @@ fn of_kind(kind: Kind) -> OfKind {
             about: "says who a face is: the most similar person of the gallery, if similar enough and clearly more so \
                     than the next. The host's first policy that decides about a face wins: put `rule.toml` before \
                     the others, or in their place",
-            settings: "threshold = 0.45\nmargin = 0.05",
+            settings: "threshold = 0.45\nmargin = 0.05\n",
         },
         Kind::UnknownPerson => OfKind {
             scenario: include_str!("unknown-person.toml"),
             about: "gives each unknown face that is followed an id, and says when one stays too long. Who comes back \
                     is a new stranger to it: it does not compare faces. The host's first rule that names a face wins: \
                     put `rule.toml` before the others, or in their place",
-            settings: "loiter_after_ms = 20000",
+            settings: "loiter_after_ms = 20000\n",
         },
         Kind::Alerting => OfKind {
             scenario: include_str!("alerting.toml"),
             about: "tells of everybody who is recognised, once a visit",
-            settings: "away_ms = 60000",
+            settings: "away_ms = 60000\n",
         },
     }
 }
@@ -151,10 +150,15 @@ mod tests {
     use super::*;
     use clap::ValueEnum as _;
 
-    fn projects(name: &str) -> impl Iterator<Item = (Kind, Vec<(&'static str, String)>)> {
-        let kinds = |language: &Language| Kind::value_variants().iter().map(|kind| (*kind, *language));
-        let all: Vec<_> = Language::value_variants().iter().flat_map(kinds).collect();
-        all.into_iter().map(move |(kind, language)| (kind, files(name, kind, language)))
+    /// The project of each kind in each language.
+    fn projects(name: &str) -> Vec<(Kind, Vec<(&'static str, String)>)> {
+        let mut projects = Vec::new();
+        for language in Language::value_variants() {
+            for kind in Kind::value_variants() {
+                projects.push((*kind, files(name, *kind, *language)));
+            }
+        }
+        projects
     }
 
     #[test]
@@ -172,7 +176,7 @@ mod tests {
     fn nothing_of_the_templates_is_left() {
         for (kind, files) in projects("only-at-night") {
             for (path, text) in &files {
-                for left in ["TODO", NAME, CRATE, "{kind}", "{about}", "{settings}", "{source}", "{needs}"] {
+                for left in ["TODO", NAME, CRATE, "{kind}", "{about}", "{source}", "{needs}"] {
                     assert!(!text.contains(left), "{path}: {left}");
                 }
             }
@@ -188,6 +192,9 @@ mod tests {
             let rule = &config.rules[0];
             assert_eq!((rule.name.as_str(), rule.kind), ("only-at-night", kind.into()));
             assert!(rule.component.ends_with("only-at-night/only-at-night.wasm"));
+            let (_, scenario) = files.iter().find(|(path, _)| *path == "scenario.toml").unwrap();
+            let scenario: toml::Table = toml::from_str(scenario).unwrap();
+            assert_eq!(scenario["settings"].as_table(), Some(&rule.settings), "what the scenario tries");
         }
     }
 }
