@@ -104,7 +104,7 @@ fn main() {
         return;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let load = |settings: &[RuleSettings]| Rules::load(settings, runtime.handle().clone()).unwrap();
+    let load = |settings: &[RuleSettings]| Rules::load(settings, runtime.handle().clone(), None).unwrap();
     let start = Instant::now();
     let rules = load(&settings());
     println!("three rules read, checked and compiled in {:.0} ms", start.elapsed().as_secs_f64() * 1e3);

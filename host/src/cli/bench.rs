@@ -159,7 +159,7 @@ fn measure(arguments: &Arguments) -> Result<(Figures, u64)> {
         )?;
         vision.models().to_string()
     };
-    let rules = Rules::load(&config.rules, runtime.handle().clone())?;
+    let rules = Rules::load(&config.rules, runtime.handle().clone(), Some(&super::code_cache()?))?;
     let stop = Arc::new(AtomicBool::new(false));
     let host = Host::start(config, rules, &super::cache_folder()?, stop.clone())?;
     let (cpu, wall) = (process_time(), Instant::now());

@@ -3,10 +3,11 @@
 use super::DONE;
 use crate::config::{Config, ConfigError, Loaded};
 use crate::event::{AlertData, CloudEvent, ResultData};
-use crate::observe::RetentionData;
+use crate::observe::{RetentionData, RuleData};
 use crate::rules::{RuleError, Rules};
 use anyhow::Result;
 use std::path::PathBuf;
+use tokio::runtime::Runtime;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -42,6 +43,8 @@ enum Described {
     Alert,
     /// A record of the alerts topic that tells of frames about to be deleted unread.
     Retention,
+    /// A record of the alerts topic that tells of a rule that fails, or answers again.
+    Rule,
 }
 
 pub fn run(arguments: Arguments) -> Result<u8> {
@@ -49,8 +52,7 @@ pub fn run(arguments: Arguments) -> Result<u8> {
         Command::Check { file } => {
             let loaded = Loaded::read(&file)?;
             let runtime = super::runtime()?;
-            let rules = Rules::load(&loaded.config.rules, runtime.handle().clone())
-                .map_err(|error| explained(&loaded, error))?;
+            let rules = load_rules(&loaded, &runtime)?;
             for rule in rules.descriptions() {
                 println!("{}: {} {}, sha256 {}", rule.name, rule.title, rule.version, rule.sha256);
             }
@@ -66,6 +68,7 @@ pub fn run(arguments: Arguments) -> Result<u8> {
                 Described::Result => schemars::schema_for!(CloudEvent<ResultData>),
                 Described::Alert => schemars::schema_for!(CloudEvent<AlertData>),
                 Described::Retention => schemars::schema_for!(CloudEvent<RetentionData>),
+                Described::Rule => schemars::schema_for!(CloudEvent<RuleData>),
             };
             println!("{}", serde_json::to_string_pretty(&schema)?);
         }
@@ -73,8 +76,15 @@ pub fn run(arguments: Arguments) -> Result<u8> {
     Ok(DONE)
 }
 
-/// What is wrong with a rule is a problem of the file, with its line.
-pub fn explained(loaded: &Loaded, error: RuleError) -> ConfigError {
+/// The rules of a configuration, read, checked and compiled. What is wrong with them is a problem of the file.
+pub fn load_rules(loaded: &Loaded, runtime: &Runtime) -> Result<Rules> {
+    let cache = super::code_cache()?;
+    let rules = Rules::load(&loaded.config.rules, runtime.handle().clone(), Some(&cache));
+    Ok(rules.map_err(|error| explained(loaded, error))?)
+}
+
+/// What is wrong with a rule, with its line.
+fn explained(loaded: &Loaded, error: RuleError) -> ConfigError {
     let problems = error.problems.iter().map(|problem| {
         let place = loaded.config.rules.iter().position(|rule| rule.name == problem.rule);
         let key = match place {

@@ -4,11 +4,13 @@ mod audit;
 mod bench;
 mod broker;
 mod camera;
+mod caretaker;
 mod config;
 mod dead_letters;
 mod demo;
 mod enrol;
 mod gallery;
+mod hosts;
 mod lag;
 mod letter_choice;
 mod letter_fate;
@@ -20,6 +22,7 @@ mod watch;
 mod when;
 
 use crate::config::{Config, ConfigError, KafkaSettings, Loaded};
+use crate::rules::CodeCache;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 use std::io::IsTerminal as _;
@@ -200,6 +203,11 @@ fn cache_folder() -> Result<PathBuf> {
         .or_else(|| named_folder("XDG_CACHE_HOME").map(|base| base.join("everyframe")))
         .or_else(|| named_folder("HOME").map(|home| home.join(".cache/everyframe")))
         .context("no cache folder: set EVERYFRAME_CACHE")
+}
+
+/// Where compiled rules are kept.
+fn code_cache() -> Result<CodeCache> {
+    Ok(CodeCache::in_folder(&cache_folder()?))
 }
 
 /// The folder for what must outlive the process: spools.

@@ -2,7 +2,7 @@
 
 use crate::event::{AlertData, CloudEvent, ResultData, rfc3339};
 use crate::judgement::{Decision, Severity, StrangerEvent};
-use crate::observe::{RetentionData, RetentionState};
+use crate::observe::{RetentionData, RetentionState, RuleData, RuleState};
 use std::collections::HashMap;
 
 /// How long somebody must be out of sight to be announced again, milliseconds of frame time.
@@ -77,6 +77,7 @@ impl Narrator {
         serde_json::from_slice(json)
             .map(|event| self.alert(&event))
             .or_else(|_| serde_json::from_slice(json).map(|event| self.retention(&event)))
+            .or_else(|_| serde_json::from_slice(json).map(|event| self.rule(&event)))
             .ok()
     }
 
@@ -86,8 +87,18 @@ impl Narrator {
             RetentionState::Danger => ("1;33", "RETENTION warning"),
             RetentionState::Over => ("36", "retention"),
         };
-        let time = event.time.split_once('T').and_then(|(_, time)| time.get(..10)).unwrap_or_default();
-        self.paint(colour, &format!("{time}  {:<12} {what}: {}", "", printable(&event.data.text)))
+        self.of_the_host(&event.time, colour, what, &event.data.text)
+    }
+
+    fn rule(&mut self, event: &CloudEvent<RuleData>) -> String {
+        self.since_summary.alerts += 1;
+        let colour = if event.data.state == RuleState::Answering { "36" } else { "1;33" };
+        self.of_the_host(&event.time, colour, "RULE", &event.data.text)
+    }
+
+    fn of_the_host(&self, time: &str, colour: &str, what: &str, text: &str) -> String {
+        let time = time.split_once('T').and_then(|(_, time)| time.get(..10)).unwrap_or_default();
+        self.paint(colour, &format!("{time}  {:<12} {what}: {}", "", printable(text)))
     }
 
     /// The line of an alert.

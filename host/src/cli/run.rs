@@ -1,10 +1,10 @@
 //! `everyframe run`
 
 use super::DONE;
+use super::caretaker::Caretaker;
 use crate::config::Loaded;
 use crate::kafka::ensure;
 use crate::observe::Snapshot;
-use crate::rules::Rules;
 use crate::run::Host;
 use anyhow::Result;
 use std::path::PathBuf;
@@ -16,7 +16,8 @@ const REPORT: Duration = Duration::from_secs(30);
 
 #[derive(clap::Args)]
 #[command(after_help = "Example: everyframe run --config everyframe.toml\n\
-    Ends at Ctrl-C or SIGTERM: what was begun is finished and committed, the rest waits in Kafka.")]
+    Ends at Ctrl-C or SIGTERM: what was begun is finished and committed, the rest waits in Kafka.\n\
+    At SIGHUP, and when the file or a component changes, the rules are read again and put in force.")]
 pub struct Arguments {
     /// The configuration file.
     #[arg(long, value_name = "FILE", default_value = "everyframe.toml")]
@@ -26,12 +27,12 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> Result<u8> {
     let loaded = Loaded::read(&arguments.config)?;
     let runtime = super::runtime()?;
-    let rules = Rules::load(&loaded.config.rules, runtime.handle().clone())
-        .map_err(|error| super::config::explained(&loaded, error))?;
+    let rules = super::config::load_rules(&loaded, &runtime)?;
     let stop = super::stop_on_signal(&runtime);
     let config = &loaded.config;
     runtime.block_on(ensure(config))?;
-    let host = Host::start(config, rules, &super::cache_folder()?, stop.clone())?;
+    let cache = super::cache_folder()?;
+    let host = Host::start(config, rules, &cache, stop.clone())?;
     tracing::info!(
         "{}",
         if host.is_exactly_once() {
@@ -42,6 +43,10 @@ pub fn run(arguments: Arguments) -> Result<u8> {
     );
     let ran = std::thread::scope(|scope| {
         scope.spawn(|| report(&host, &stop));
+        let (host, runtime, file, cache) = (&host, &runtime, &*arguments.config, &*cache);
+        let caretaker = Caretaker { host, runtime, file, config, cache };
+        let stop = &stop;
+        scope.spawn(move || caretaker.run(stop));
         let ran = host.run();
         stop.store(true, Ordering::Relaxed);
         ran

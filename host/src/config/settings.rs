@@ -25,6 +25,8 @@ pub struct Config {
     pub gallery: GallerySettings,
     /// How the host can be watched.
     pub observe: ObserveSettings,
+    /// When rules are read again.
+    pub reload: ReloadSettings,
     /// Parts of cameras' pictures that rules know by name.
     pub zones: Vec<ZoneSettings>,
     /// Parts of cameras' pictures that nobody is to look at.
@@ -364,6 +366,21 @@ impl Default for ObserveSettings {
     }
 }
 
+/// `[reload]`
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReloadSettings {
+    /// Whether rules, zones, masks and schedules are read again when the configuration file or a component has changed. At
+    /// SIGHUP and by `everyframe rule reload` they always are.
+    pub watch: bool,
+}
+
+impl Default for ReloadSettings {
+    fn default() -> Self {
+        Self { watch: true }
+    }
+}
+
 /// `[[zones]]`: a face is told to be in a zone when the middle of its box is. A zone whose part of the picture is another
 /// one in another camera is written again, under the same name.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -447,6 +464,10 @@ pub struct RuleSettings {
     /// What becomes of a frame on which it fails.
     #[serde(default)]
     pub on_failure: OnFailure,
+    /// After so many failures in a row it is not asked for a while, which counts as a failure too, and an event says so; 0:
+    /// it is always asked.
+    #[serde(default = "breaker")]
+    pub breaker: u32,
     /// What one call may use.
     #[serde(default)]
     pub limits: Limits,
@@ -465,9 +486,14 @@ impl RuleSettings {
             zones: Vec::new(),
             schedule: None,
             on_failure: OnFailure::default(),
+            breaker: breaker(),
             limits: Limits::default(),
         }
     }
+}
+
+fn breaker() -> u32 {
+    10
 }
 
 fn every_camera() -> Vec<String> {
@@ -483,6 +509,8 @@ pub enum OnFailure {
     Park,
     /// The frame goes on as if the rule had no opinion; its result names the rule and the reason.
     Skip,
+    /// The partition stops, and the frame is tried again after a pause, and again; the others wait in Kafka.
+    Stop,
 }
 
 /// `[rules.limits]`: what one call of a rule may use.

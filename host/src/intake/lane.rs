@@ -188,6 +188,12 @@ impl<F, S, R> Lane<F, S, R> {
         self.set(offset, Step::Publishing);
     }
 
+    /// The frame that was being judged could not be: it is the next one again.
+    pub fn put_back(&mut self, offset: i64, ready: R) {
+        self.set(offset, Step::Ready(ready));
+        self.judging = false;
+    }
+
     /// What the frame causes is on its way: the next one may be judged, and what that causes comes after.
     pub fn sent(&mut self) {
         self.judging = false;
@@ -305,6 +311,28 @@ mod tests {
             lane.publishing(offset);
             lane.sent();
         }
+    }
+
+    #[test]
+    fn a_frame_that_is_put_back_is_judged_again_before_the_others() {
+        let mut lane = with(&[5, 6]);
+        while let Some((offset, frame)) = lane.dispatch(10) {
+            lane.seen(offset, frame);
+        }
+        while let Some((offset, seen)) = lane.follow() {
+            lane.embedded(offset, seen);
+        }
+        for _ in 0..3 {
+            assert_eq!(lane.judge(), Some((5, 5)));
+            lane.put_back(5, 5);
+            lane.halt();
+            assert_eq!(lane.judge(), None);
+            lane.resume();
+        }
+        assert_eq!(lane.judge(), Some((5, 5)));
+        lane.publishing(5);
+        lane.sent();
+        assert_eq!(lane.judge(), Some((6, 6)));
     }
 
     #[test]

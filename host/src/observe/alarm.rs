@@ -1,9 +1,9 @@
 //! The alarm before the loss, from a host at work: once when a partition comes into danger, once when it is out of it.
 
-use super::{Metrics, ObserveError};
+use super::{Announcer, Metrics, ObserveError};
 use crate::config::Config;
 use crate::event::{CloudEvent, rfc3339};
-use crate::kafka::{BrokerError, Complaint, Producer, Record};
+use crate::kafka::{BrokerError, Complaint};
 use crate::lag::{PartitionLag, Retention, Sampler, sentence};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,8 +14,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// `type` of the alarm's events.
 pub const RETENTION: &str = "everyframe.retention.v1";
-
-const NOT_PUBLISHED: &str = "the retention alarm could not be published";
 
 /// How soon the thread sees that the host ends.
 const LOOK_UP: Duration = Duration::from_millis(100);
@@ -138,8 +136,7 @@ pub fn start(config: &Config, metrics: Arc<Metrics>, stop: Arc<AtomicBool>) -> R
 struct Watch {
     config: Config,
     sampler: Sampler,
-    /// Made when there is something to publish.
-    producer: Option<Producer>,
+    announcer: Announcer,
     metrics: Arc<Metrics>,
     alarms: Alarms,
     complaint: Complaint,
@@ -150,7 +147,7 @@ impl Watch {
         Ok(Self {
             config: config.clone(),
             sampler: Sampler::new(config)?,
-            producer: None,
+            announcer: Announcer::new(config),
             metrics,
             alarms: Alarms::default(),
             complaint: Complaint::default(),
@@ -203,34 +200,9 @@ impl Watch {
                 }
                 RetentionState::Over => tracing::info!("{text}"),
             }
-            self.publish(&event(&self.config, lag, state, since, now, text));
+            let event = event(&self.config, lag, state, since, now, text);
+            self.announcer.publish(&lag.partition.to_string(), &event);
         }
-    }
-
-    /// By a producer of its own: no frame causes it, so that it goes with none. If Kafka is away it waits there.
-    fn publish(&mut self, event: &CloudEvent<RetentionData>) {
-        if let Err(error) = self.send(event) {
-            tracing::error!("{NOT_PUBLISHED}: {error}");
-        }
-    }
-
-    fn send(&mut self, event: &CloudEvent<RetentionData>) -> Result<(), BrokerError> {
-        let json = serde_json::to_vec(event).map_err(|error| BrokerError::Other(error.to_string()))?;
-        let producer = match self.producer.take() {
-            Some(producer) => producer,
-            None => Producer::new(&self.config.kafka)?,
-        };
-        let key = event.data.partition.to_string();
-        let topic = &self.config.topics.alerts;
-        let record = Record { topic, key: Some(key.as_bytes()), value: Some(&json), ..Record::default() };
-        let told = |result: Result<(), BrokerError>| {
-            if let Err(error) = result {
-                tracing::error!("{NOT_PUBLISHED}: {error}");
-            }
-        };
-        let queued = producer.try_send(record, Box::new(told));
-        self.producer = Some(producer);
-        queued.map_err(|_| BrokerError::Other("too much waits for Kafka".into()))
     }
 }
 

@@ -38,6 +38,27 @@ pub const STAGE: Scale = Scale {
     ],
 };
 
+/// Time of one call of a rule.
+pub const CALL: Scale = Scale {
+    unit: 1e9,
+    bounds: &[
+        MS / 200,
+        MS / 100,
+        MS / 50,
+        MS / 20,
+        MS / 10,
+        MS / 4,
+        MS / 2,
+        MS,
+        2 * MS,
+        5 * MS,
+        10 * MS,
+        50 * MS,
+        200 * MS,
+        1000 * MS,
+    ],
+};
+
 /// Time that somebody waits.
 pub const DELAY: Scale = Scale {
     unit: 1e9,

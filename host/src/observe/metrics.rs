@@ -3,6 +3,7 @@
 use super::cameras::{Cameras, Column};
 use super::histogram::{DELAY, FRAMES, Histogram, STAGE};
 use super::partitions::{ByPartition, Partitions};
+use super::rule_meter::{RuleMeter, RuleMeters};
 use super::throttle::Throttle;
 use crate::absence::Absence;
 use crate::audit::Noted;
@@ -43,7 +44,9 @@ pub struct Metrics {
     restored_records: Counter,
     restoring: Histogram,
     rebalances: Family<[(&'static str, &'static str); 1], Counter>,
+    reloads: Family<[(&'static str, &'static str); 1], Counter>,
     cameras: Cameras,
+    rules: RuleMeters,
     partitions: Arc<Partitions>,
     gaps: Throttle,
 }
@@ -138,8 +141,12 @@ impl Metrics {
         let rebalances = Family::default();
         let help = "Partitions that came and went: assigned, revoked in good order, or lost";
         registry.register("everyframe_rebalances", help, rebalances.clone());
+        let reloads = Family::default();
+        let help = "Times that rules were read again: in-force, refused, or fell-back to those before";
+        registry.register("everyframe_rules_reloads", help, reloads.clone());
         let cameras = Cameras::default();
         cameras.register(&mut registry);
+        let rules = RuleMeters::new(&mut registry);
         let partitions = Arc::new(Partitions::default());
         registry.register_collector(Box::new(ByPartition(partitions.clone())));
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
@@ -165,7 +172,9 @@ impl Metrics {
             restored_records,
             restoring,
             rebalances,
+            reloads,
             cameras,
+            rules,
             partitions,
             gaps: Throttle::default(),
         }
@@ -300,6 +309,16 @@ impl Metrics {
     pub fn restored(&self, records: u64, took: Duration) {
         self.restored_records.inc_by(records);
         self.restoring.observe_time(took);
+    }
+
+    /// Where the calls of a rule are counted.
+    pub fn rule(&self, name: &str) -> RuleMeter {
+        self.rules.of(name)
+    }
+
+    /// Rules were read again: `in-force`, `refused`, `fell-back`.
+    pub fn reloaded(&self, outcome: &'static str) {
+        self.reloads.get_or_create(&[("outcome", outcome)]).inc();
     }
 
     /// Partitions came or went: `assigned`, `revoked`, `lost`.

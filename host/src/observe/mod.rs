@@ -3,6 +3,7 @@
 //! The one place that counts. Other folders tell it what happened; it knows none of the stages.
 
 mod alarm;
+mod announcer;
 mod cameras;
 mod health;
 mod histogram;
@@ -10,12 +11,17 @@ mod http;
 mod metrics;
 mod partitions;
 mod pulse;
+mod rule_event;
+mod rule_meter;
 mod throttle;
 
 pub use alarm::{Alarms, Danger, RetentionData, RetentionState};
+pub use announcer::Announcer;
 pub use health::Health;
 pub use metrics::{Metrics, Snapshot};
 pub use partitions::LaneState;
+pub use rule_event::{RULE, RuleData, RuleState, rule_event};
+pub use rule_meter::{CallCost, RuleMeter};
 
 use crate::config::Config;
 use crate::kafka::BrokerError;

@@ -47,6 +47,8 @@ pub enum Outcome {
         judgement: Judgement,
         /// Where the time went.
         timings: Timings,
+        /// Which models and rules made this.
+        judged_by: Arc<JudgedBy>,
     },
     /// It could not be processed: it is parked, with its bytes.
     Parked(Parked),
@@ -69,7 +71,6 @@ pub struct Parked {
 pub struct Publisher {
     desk: Arc<Desk>,
     courier: Option<JoinHandle<()>>,
-    judged_by: JudgedBy,
     exactly_once: bool,
 }
 
@@ -77,14 +78,9 @@ pub struct Publisher {
 const PAUSE: Duration = Duration::from_millis(500);
 
 impl Publisher {
-    /// Finds out what the broker can do, waiting for it if need be, and begins. `judged_by` is named in every result;
-    /// `stop` ends the waiting.
-    pub fn start(
-        config: &Config,
-        judged_by: JudgedBy,
-        metrics: Arc<Metrics>,
-        stop: &AtomicBool,
-    ) -> Result<Self, BrokerError> {
+    /// Finds out what the broker can do, waiting for it if need be, and begins. `stop` ends the
+    /// waiting.
+    pub fn start(config: &Config, metrics: Arc<Metrics>, stop: &AtomicBool) -> Result<Self, BrokerError> {
         let carrier = carrier(config, stop)?;
         let exactly_once = matches!(carrier, Carrier::Transactions(_));
         metrics.delivers(exactly_once);
@@ -100,7 +96,7 @@ impl Publisher {
         let thread = std::thread::Builder::new().name("courier".into()).spawn(move || courier.run());
         let courier =
             Some(thread.map_err(|error| BrokerError::Other(format!("cannot start a thread: {error}")))?);
-        Ok(Self { desk, courier, judged_by, exactly_once })
+        Ok(Self { desk, courier, exactly_once })
     }
 
     /// True if offsets are committed together with what their frames cause. Otherwise the caller commits them, when
@@ -120,7 +116,7 @@ impl Publisher {
         self.desk.post(Parcel {
             tenure: tenure.clone(),
             offset: frame.position.offset,
-            records: records::records(frame, outcome, &self.judged_by),
+            records: records::records(frame, outcome),
             urgent: frame.absence.is_some()
                 || matches!(outcome, Outcome::Judged { judgement, .. } if !judgement.alerts.is_empty()),
             done,

@@ -3,7 +3,7 @@
 use super::changelog::{self, EXPIRES_AT, FRAME_OFFSET};
 use super::{DELETED, MESSAGE, OFFSET, Outcome, PARTITION, Parked, REASON, STAGE, TOPIC};
 use crate::config::Topics;
-use crate::event::{self, JudgedBy};
+use crate::event;
 use crate::frame::Frame;
 use crate::intake::{CAPTURED_AT, SEQUENCE, SESSION};
 use crate::judgement::StateChange;
@@ -55,7 +55,7 @@ impl Outgoing {
 }
 
 /// All that a frame causes, in the order in which it is sent: alerts first, they are what somebody waits for.
-pub(super) fn records(frame: &Arc<Frame>, outcome: &Outcome, judged_by: &JudgedBy) -> Vec<Outgoing> {
+pub(super) fn records(frame: &Arc<Frame>, outcome: &Outcome) -> Vec<Outgoing> {
     let event = |to, json: Vec<u8>| Outgoing {
         to,
         key: frame.camera.to_string(),
@@ -66,7 +66,7 @@ pub(super) fn records(frame: &Arc<Frame>, outcome: &Outcome, judged_by: &JudgedB
     let own = frame.absence.as_ref().map(|absence| absence.alert(&frame.camera, &frame.session));
     let own = own.map(|alert| event::alert(frame, &alert, 0));
     match outcome {
-        Outcome::Judged { size, judgement, timings } => {
+        Outcome::Judged { size, judgement, timings, judged_by } => {
             let raised = judgement.alerts.iter().enumerate();
             let alerts: Vec<_> = raised.map(|(n, alert)| event::alert(frame, alert, n)).chain(own).collect();
             let ids = alerts.iter().map(|alert| alert.id.clone()).collect();

@@ -171,6 +171,11 @@ impl Log {
         }
     }
 
+    /// Lines that were not logged.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
     pub(super) fn write(&mut self, level: tracing::Level, message: &str) {
         if self.left == 0 {
             self.dropped += 1;

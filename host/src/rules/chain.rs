@@ -3,8 +3,9 @@
 //! A policy is asked about the faces that those before it left undecided, an unknown-person rule about all that are
 //! unknown, an alert rule about everything. Each sees every frame of its cameras, also when there is no face for it.
 
+use super::breaker::Change;
 use super::call::Scene;
-use super::consult::{Opinion, consult, is_undecided};
+use super::consult::{Consulted, Opinion, consult, is_undecided};
 use super::error::{FailureKind, RuleFailure};
 use super::load::{RuleReady, Rules};
 use super::memory::{Changes, Memory};
@@ -12,8 +13,11 @@ use super::{FrameFacts, People};
 use crate::config::{OnFailure, RuleKind};
 use crate::face::Face;
 use crate::judgement::{Decision, Judgement, Skipped, Subject};
+use crate::observe::RuleMeter;
 use crate::premises::is_meant;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+use tracing::Instrument as _;
 
 /// The rules in the order in which they are asked.
 pub(super) struct Chain(Vec<RuleReady>);
@@ -27,6 +31,15 @@ impl Chain {
             RuleKind::Alerting => 2,
         });
         Self(rules)
+    }
+
+    pub(super) fn measure(&mut self, meter_of: impl Fn(&str) -> RuleMeter) {
+        self.0.iter_mut().for_each(|rule| rule.meter = meter_of(&rule.name));
+    }
+
+    /// A rule's settings, a JSON object.
+    pub(super) fn settings_of(&self, rule: &str) -> Option<&str> {
+        self.0.iter().find(|it| it.name == rule).map(|rule| &*rule.settings)
     }
 
     /// Those that are asked about a frame.
@@ -74,13 +87,76 @@ fn skip(rule: &RuleReady, failure: RuleFailure, judgement: &mut Judgement) {
     judgement.skipped.push(Skipped { rule, reason: failure.kind.reason().to_owned(), message });
 }
 
+/// A rule came into a condition that an operator should hear of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// The rule's name.
+    pub rule: String,
+    /// True if it failed so often that it is not asked for a while; false if it answers again.
+    pub is_failing: bool,
+    /// Why it failed last; empty if it answers.
+    pub message: String,
+}
+
 impl Rules {
+    /// True if frames wait while this rule fails.
+    pub fn stops_for(&self, rule: &str) -> bool {
+        self.chain.0.iter().any(|it| it.name == rule && it.on_failure == OnFailure::Stop)
+    }
+
+    /// What became of its rules since the last call.
+    pub fn take_news(&self) -> Vec<Condition> {
+        std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Asks a rule, unless it has failed too often.
+    async fn ask(
+        &self,
+        rule: &RuleReady,
+        frame: &FrameFacts<'_>,
+        scene: &Scene,
+        memory: &Memory,
+        subjects: &[Subject],
+    ) -> Result<Consulted, RuleFailure> {
+        // A lane that stops has pauses of its own.
+        if rule.on_failure != OnFailure::Stop && !rule.breaker.lets_ask(Instant::now()) {
+            rule.meter.failed(FailureKind::NotAsked.reason());
+            let message = "it failed too often in a row, and is not asked for a while".into();
+            return Err(RuleFailure { rule: rule.name.clone(), kind: FailureKind::NotAsked, message });
+        }
+        let span = tracing::debug_span!(
+            target: "everyframe::rule",
+            "call",
+            rule = %rule.name,
+            camera = frame.camera,
+            sequence = frame.sequence
+        );
+        let answer = consult(rule, &self.sandbox, frame, scene, memory, subjects).instrument(span).await;
+        match &answer {
+            Ok(consulted) => rule.meter.called(&consulted.cost),
+            Err(failure) => rule.meter.failed(failure.kind.reason()),
+        }
+        // What the host could not run says nothing of the rule.
+        let failed = answer.as_ref().err().filter(|failure| failure.kind != FailureKind::NotRun);
+        if (answer.is_ok() || failed.is_some())
+            && let Some(change) = rule.breaker.note(answer.is_ok(), Instant::now())
+        {
+            self.news.lock().unwrap_or_else(PoisonError::into_inner).push(Condition {
+                rule: rule.name.clone(),
+                is_failing: change == Change::Opened,
+                message: failed.map(|failure| failure.message.clone()).unwrap_or_default(),
+            });
+        }
+        answer
+    }
+
     /// Judges one frame, also one without faces. Blocks the calling thread, which must not be one of the
     /// runtime's; several may judge at once, each with the memory of its lane.
     ///
     /// # Errors
     ///
-    /// A rule failed: the memory is as it was before, and the frame is to be parked.
+    /// A rule failed: the memory is as it was before, and the frame is to be parked, or to wait until the rule answers
+    /// ([`Rules::stops_for`]).
     pub fn judge(
         &self,
         frame: &FrameFacts<'_>,
@@ -107,7 +183,7 @@ impl Rules {
         let subjects = faces.into_iter().map(|face| Subject { face, decision: undecided(), stranger: None });
         let mut judgement = Judgement { subjects: subjects.collect(), ..Judgement::default() };
         for rule in self.chain.of(frame) {
-            match consult(rule, &self.sandbox, frame, &scene, memory, &judgement.subjects).await {
+            match self.ask(rule, frame, &scene, memory, &judgement.subjects).await {
                 Ok(consulted) => {
                     changes.push(consulted.changes);
                     consulted.opinion.enter(&mut judgement);

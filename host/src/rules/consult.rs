@@ -12,6 +12,8 @@ use super::memory::{Changes, Memory};
 use crate::config::RuleKind;
 use crate::face::Face;
 use crate::judgement::{Alert, Decision, Stranger, Subject};
+use crate::observe::CallCost;
+use std::time::Instant;
 
 /// What a rule makes of a frame; checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,8 +31,7 @@ pub(super) struct Consulted {
     pub(super) opinion: Opinion,
     /// What it keeps from now on, if the frame goes well.
     pub(super) changes: Changes,
-    /// The instance's linear memory at its largest, bytes.
-    pub(super) memory: usize,
+    pub(super) cost: CallCost,
 }
 
 /// What a rule makes of the frame, by what was decided before it.
@@ -58,7 +59,7 @@ pub(super) async fn consult(
         Question::Decide(faces) | Question::Observe(faces) => faces.clone(),
         Question::Judge(_) => Vec::new(),
     };
-    let (answer, call) = ask(rule, sandbox, frame, scene, memory, question).await?;
+    let (answer, call, cost) = ask(rule, sandbox, frame, scene, memory, question).await?;
     let opinion = match (rule.kind, answer) {
         (RuleKind::MatchingPolicy, Answer::Verdicts(verdicts)) => {
             let decisions = check_verdicts(verdicts, &asked, scene.people()).map_err(fail)?;
@@ -73,8 +74,7 @@ pub(super) async fn consult(
         }
         _ => return Err(fail(mixed_up())),
     };
-    let memory = call.guard.memory();
-    Ok(Consulted { opinion, changes: call.close(&rule.name), memory })
+    Ok(Consulted { opinion, changes: call.close(&rule.name), cost })
 }
 
 pub(super) fn is_undecided(decision: &Decision) -> bool {
@@ -89,11 +89,12 @@ async fn ask(
     scene: &Scene,
     memory: &Memory,
     question: Question<'_>,
-) -> Result<(Answer, Call), RuleFailure> {
+) -> Result<(Answer, Call, CallCost), RuleFailure> {
     let fail = |(kind, message)| RuleFailure { rule: rule.name.clone(), kind, message };
     let Some(_place) = sandbox.place().await else {
         return Err(fail((FailureKind::NotRun, "the host is stopping".into())));
     };
+    let start = Instant::now();
     let call = Call::new(&rule.name, &rule.limits, frame, scene, memory);
     let time = rule.limits.time();
     let mut store = sandbox.store(call, &rule.limits, time);
@@ -107,12 +108,20 @@ async fn ask(
         let said: Vec<String> = diagnostics.iter().map(|it| format!("{}: {}", it.key, it.message)).collect();
         return Err(fail((FailureKind::RefusedSettings, presentable(&said.join("; "), MESSAGE_BYTES))));
     }
+    let fuel = store.get_fuel().map_or(0, |left| u64::MAX - left);
     let call = store.into_data();
+    let cost = CallCost {
+        time: start.elapsed(),
+        fuel,
+        memory: call.guard.memory(),
+        state: call.state.bytes(),
+        log_lines_dropped: call.log.dropped(),
+    };
     let said = call.stderr(MESSAGE_BYTES);
     if !said.is_empty() {
         tracing::debug!(target: "everyframe::rule", rule = %rule.name, camera = %frame.camera, sequence = frame.sequence, "standard error: {said}");
     }
-    Ok((answer, call))
+    Ok((answer, call, cost))
 }
 
 /// The bindings answer each question in kind; this is not reached.

@@ -53,6 +53,8 @@ impl Sandbox {
         store.limiter(|call| &mut call.guard);
         store.set_hostcall_fuel(limits.transfer_bytes());
         store.set_max_component_handles(HANDLES);
+        // Counted, not limited: time is. It cannot fail, for the engine counts fuel.
+        let _ = store.set_fuel(u64::MAX);
         // The present tick is under way already: one more, so that no call gets less than its time.
         let ticks = time.as_nanos().div_ceil(TICK.as_nanos()) + 1;
         store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX));
@@ -104,6 +106,7 @@ fn config(memory_bytes: usize, places: u32) -> Config {
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .epoch_interruption(true)
+        .consume_fuel(true)
         .max_wasm_stack(WASM_STACK)
         .async_stack_size(CALL_STACK)
         // A replay on another machine gives the same answers, to the bit.

@@ -210,6 +210,8 @@ pub enum FailureKind {
     OutputTooLarge,
     /// A fresh instance refused settings that were accepted when the rules were loaded.
     RefusedSettings,
+    /// It failed too often in a row, and was not asked.
+    NotAsked,
     /// The host could not run it; not the rule's doing.
     NotRun,
 }
@@ -224,6 +226,7 @@ impl FailureKind {
             Self::Nonsense => "rule-answered-nonsense",
             Self::OutputTooLarge => "rule-output-too-large",
             Self::RefusedSettings => "rule-refused-settings",
+            Self::NotAsked => "rule-not-asked",
             Self::NotRun => "rule-not-run",
         }
     }

@@ -165,7 +165,7 @@ impl Bench {
     }
 
     pub(super) fn load(&self, rules: &[RuleSettings]) -> Result<Rules, RuleError> {
-        Rules::load(rules, runtime().handle().clone())
+        Rules::load(rules, runtime().handle().clone(), None)
     }
 }
 

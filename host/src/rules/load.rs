@@ -1,6 +1,10 @@
 //! The rules of a configuration, made ready once.
 
+use super::FrameFacts;
+use super::breaker::Breaker;
 use super::call::{Call, Scene};
+use super::chain::{self, Condition};
+use super::compiled::CodeCache;
 use super::component::{ComponentFile, contract_of};
 use super::contract::{Diagnostic, Introduction, RulePre};
 use super::engine::Sandbox;
@@ -8,11 +12,13 @@ use super::error::{LoadError, Problem, RuleError, RuleFailure};
 use super::limits::{LOAD_TIME, MESSAGE_BYTES, presentable};
 use super::memory::Memory;
 use super::settings::to_json;
-use super::{FrameFacts, chain};
 use crate::config::{Limits, OnFailure, RuleKind, RuleSettings};
+use crate::observe::RuleMeter;
 use crate::premises::patterns;
 use std::collections::HashSet;
+use std::sync::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
+use wasmtime::Engine;
 use wasmtime::component::Component;
 use wildmatch::WildMatch;
 
@@ -21,6 +27,7 @@ pub struct Rules {
     pub(super) sandbox: Sandbox,
     pub(super) runtime: Handle,
     pub(super) chain: chain::Chain,
+    pub(super) news: Mutex<Vec<Condition>>,
     descriptions: Vec<RuleDescription>,
     warnings: Vec<Problem>,
 }
@@ -39,6 +46,8 @@ pub(super) struct RuleReady {
     /// A JSON object.
     pub(super) settings: String,
     pub(super) pre: Box<dyn RulePre>,
+    pub(super) breaker: Breaker,
+    pub(super) meter: RuleMeter,
 }
 
 impl RuleReady {
@@ -54,6 +63,8 @@ impl RuleReady {
             limits: rule.limits.clone(),
             settings,
             pre,
+            breaker: Breaker::new(rule.breaker),
+            meter: RuleMeter::default(),
         }
     }
 }
@@ -84,12 +95,16 @@ impl Rules {
     ///
     /// Component paths must be absolute. `runtime` must be multi-threaded with its timer enabled: it wakes
     /// guests that wait. May be called from any thread; takes about 0.1 s for a Rust rule, and 11 s for a
-    /// Python one.
+    /// Python one, unless its code is in the `cache`.
     ///
     /// # Errors
     ///
     /// All problems of all rules at once.
-    pub fn load(settings: &[RuleSettings], runtime: Handle) -> Result<Rules, RuleError> {
+    pub fn load(
+        settings: &[RuleSettings],
+        runtime: Handle,
+        cache: Option<&CodeCache>,
+    ) -> Result<Rules, RuleError> {
         let problems = check_settings(settings);
         if !problems.is_empty() {
             return Err(RuleError { problems });
@@ -105,13 +120,23 @@ impl Rules {
             return Err(engine_problem("it needs a multi-threaded tokio runtime".into()));
         }
         // A thread of its own: the caller may be a thread of the runtime, which must not block on it.
-        std::thread::scope(|scope| scope.spawn(|| load(settings, runtime)).join())
+        std::thread::scope(|scope| scope.spawn(|| load(settings, runtime, cache)).join())
             .unwrap_or_else(|_| Err(engine_problem("loading panicked; report this as a bug".into())))
     }
 
-    /// True if there is a rule of that name.
-    pub fn has(&self, rule: &str) -> bool {
-        self.descriptions.iter().any(|description| description.name == rule)
+    /// Has each rule's calls counted by its own meter from now on.
+    pub fn measure(&mut self, meter_of: impl Fn(&str) -> RuleMeter) {
+        self.chain.measure(meter_of);
+    }
+
+    /// The rule of that name, if there is one.
+    pub fn describes(&self, rule: &str) -> Option<&RuleDescription> {
+        self.descriptions.iter().find(|description| description.name == rule)
+    }
+
+    /// The component and the settings of a rule, if there is one of that name.
+    pub fn configured(&self, rule: &str) -> Option<(&str, &str)> {
+        Some((&self.describes(rule)?.sha256, self.chain.settings_of(rule)?))
     }
 
     /// One for each rule, in the order of the configuration.
@@ -131,7 +156,7 @@ impl std::fmt::Debug for Rules {
     }
 }
 
-fn load(settings: &[RuleSettings], runtime: Handle) -> Result<Rules, RuleError> {
+fn load(settings: &[RuleSettings], runtime: Handle, cache: Option<&CodeCache>) -> Result<Rules, RuleError> {
     let most = settings.iter().map(|rule| rule.limits.memory_bytes()).max().unwrap_or_default();
     let sandbox = Sandbox::new(most).map_err(|error| {
         let error = LoadError::Engine(format!("{error:#}"));
@@ -141,7 +166,7 @@ fn load(settings: &[RuleSettings], runtime: Handle) -> Result<Rules, RuleError> 
     let (mut warnings, mut problems) = (Vec::new(), Vec::new());
     for rule in settings {
         let problem = |(key, error): (String, LoadError)| Problem { rule: rule.name.clone(), key, error };
-        match load_rule(rule, &sandbox, &runtime) {
+        match load_rule(rule, &sandbox, &runtime, cache) {
             Ok((rule, description, remarks)) => {
                 ready.push(rule);
                 descriptions.push(description);
@@ -153,7 +178,8 @@ fn load(settings: &[RuleSettings], runtime: Handle) -> Result<Rules, RuleError> 
     if !problems.is_empty() {
         return Err(RuleError { problems });
     }
-    Ok(Rules { sandbox, runtime, chain: chain::Chain::new(ready), descriptions, warnings })
+    let chain = chain::Chain::new(ready);
+    Ok(Rules { sandbox, runtime, chain, news: Mutex::default(), descriptions, warnings })
 }
 
 /// What can be said before a file is read.
@@ -188,6 +214,15 @@ fn check_settings(settings: &[RuleSettings]) -> Vec<Problem> {
     problems
 }
 
+/// The component's code, out of the cache where there is one.
+pub(super) fn compiled(
+    file: &ComponentFile,
+    engine: &Engine,
+    cache: Option<&CodeCache>,
+) -> Result<Component, LoadError> {
+    cache.map_or_else(|| file.compile(engine), |cache| cache.compile(file, engine))
+}
+
 pub(super) type Keyed = (String, LoadError);
 
 pub(super) fn at((key, error): (&str, LoadError)) -> Vec<Keyed> {
@@ -198,10 +233,11 @@ fn load_rule(
     rule: &RuleSettings,
     sandbox: &Sandbox,
     runtime: &Handle,
+    cache: Option<&CodeCache>,
 ) -> Result<(RuleReady, RuleDescription, Vec<Keyed>), Vec<Keyed>> {
     let settings = json_of(rule)?;
     let file = ComponentFile::read(rule).map_err(at)?;
-    let component = file.compile(&sandbox.engine).map_err(|error| at(("component", error)))?;
+    let component = compiled(&file, &sandbox.engine, cache).map_err(|error| at(("component", error)))?;
     introduce(rule, settings, &component, &file.sha256, sandbox, runtime)?.accepted()
 }
 

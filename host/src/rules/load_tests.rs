@@ -159,5 +159,5 @@ fn rules_are_loaded_from_a_thread_of_the_runtime_too() {
     let bench = Bench::new();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let rule = bench.rule("policy", MatchingPolicy, &Guest::default().component());
-    runtime.block_on(async { Rules::load(&[rule], tokio::runtime::Handle::current()) }).unwrap();
+    runtime.block_on(async { Rules::load(&[rule], tokio::runtime::Handle::current(), None) }).unwrap();
 }

@@ -187,6 +187,11 @@ impl Scope {
 }
 
 impl Notebook {
+    /// Bytes that the scope has.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Bytes that the scope may have.
     pub(super) fn limit(&self) -> usize {
         self.limit

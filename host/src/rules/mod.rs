@@ -11,8 +11,10 @@
 
 mod anatomy;
 mod answers;
+mod breaker;
 mod call;
 mod chain;
+mod compiled;
 mod component;
 mod consult;
 mod contract;
@@ -37,11 +39,13 @@ mod load_tests;
 
 use crate::face::Person;
 pub use anatomy::Anatomy;
+pub use chain::Condition;
+pub use compiled::CodeCache;
 pub use consult::Opinion;
 pub use error::{FailureKind, LoadError, Problem, RuleError, RuleFailure, kind_name};
 pub use load::{RuleDescription, Rules};
 pub use memory::Memory;
-pub use solo::{Cost, Opened, Solo};
+pub use solo::{Opened, Solo};
 
 /// The frame that a rule is told about: everything but its picture.
 #[derive(Debug, Clone, Copy, Default)]

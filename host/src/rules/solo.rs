@@ -4,18 +4,19 @@
 
 use super::anatomy::Anatomy;
 use super::call::Scene;
+use super::compiled::CodeCache;
 use super::component::ComponentFile;
 use super::consult::{Consulted, Opinion, consult};
 use super::engine::Sandbox;
 use super::error::{LoadError, Problem, RuleFailure};
-use super::load::{Introduced, Keyed, RuleReady, introduce, json_of};
+use super::load::{Introduced, Keyed, RuleReady, compiled, introduce, json_of};
 use super::memory::Memory;
 use super::{FrameFacts, People, RuleDescription};
 use crate::config::{RuleKind, RuleSettings};
 use crate::face::Face;
 use crate::judgement::Subject;
+use crate::observe::CallCost;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use wasmtime::component::Component;
 
@@ -35,15 +36,6 @@ pub struct Solo<'a> {
     warnings: Vec<Problem>,
 }
 
-/// What one call took.
-#[derive(Debug, Clone, Copy)]
-pub struct Cost {
-    /// The instance's start included.
-    pub time: Duration,
-    /// Linear memory at its largest, bytes.
-    pub memory: usize,
-}
-
 impl Opened {
     /// Reads and compiles the component of a rule. `runtime` must be multi-threaded with its timer enabled, and this
     /// thread none of its own.
@@ -51,11 +43,15 @@ impl Opened {
     /// # Errors
     ///
     /// The key of the rule's table at fault, and what is wrong.
-    pub fn read(rule: &RuleSettings, runtime: Handle) -> Result<Self, (&'static str, LoadError)> {
+    pub fn read(
+        rule: &RuleSettings,
+        runtime: Handle,
+        cache: Option<&CodeCache>,
+    ) -> Result<Self, (&'static str, LoadError)> {
         let file = ComponentFile::read(rule)?;
         let sandbox = Sandbox::new(rule.limits.memory_bytes())
             .map_err(|error| ("", LoadError::Engine(format!("{error:#}"))))?;
-        let component = file.compile(&sandbox.engine).map_err(|error| ("component", error))?;
+        let component = compiled(&file, &sandbox.engine, cache).map_err(|error| ("component", error))?;
         let anatomy = Anatomy::of(&sandbox.engine, &component, file.size(), file.sha256);
         Ok(Self { sandbox, runtime, component, anatomy })
     }
@@ -131,14 +127,12 @@ impl Solo<'_> {
         subjects: &[Subject],
         people: &Arc<dyn People>,
         memory: &mut Memory,
-    ) -> Result<(Opinion, Cost), RuleFailure> {
+    ) -> Result<(Opinion, CallCost), RuleFailure> {
         let faces: Vec<Face> = subjects.iter().map(|subject| subject.face.clone()).collect();
         let scene = Scene::new(&faces, people);
         let Opened { sandbox, runtime, .. } = self.opened;
-        let start = Instant::now();
-        let Consulted { opinion, changes, memory: bytes } =
+        let Consulted { opinion, changes, cost } =
             runtime.block_on(consult(&self.ready, sandbox, frame, &scene, memory, subjects))?;
-        let cost = Cost { time: start.elapsed(), memory: bytes };
         memory.apply(frame.camera, vec![changes], frame.captured_at);
         Ok((opinion, cost))
     }

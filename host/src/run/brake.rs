@@ -9,6 +9,9 @@ const WINDOW: usize = 200;
 /// The first pause. Each one after a trial that failed is twice as long.
 const PAUSE: Duration = Duration::from_secs(30);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+/// The same for a rule that frames wait for: it is asked about the same frame again.
+const WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// One lane's brake.
 #[derive(Debug)]
@@ -18,15 +21,25 @@ pub(super) struct Brake {
     parked: VecDeque<bool>,
     /// The last pause; none while all is well.
     pause: Option<Duration>,
+    /// The last pause for a rule that frames wait for.
+    wait: Option<Duration>,
 }
 
 impl Brake {
     pub(super) fn new(limit: f32) -> Self {
-        Self { limit, parked: VecDeque::with_capacity(WINDOW), pause: None }
+        Self { limit, parked: VecDeque::with_capacity(WINDOW), pause: None, wait: None }
+    }
+
+    /// A rule failed that the frame waits for. How long until it is asked again.
+    pub(super) fn failed(&mut self) -> Duration {
+        let wait = self.wait.map_or(WAIT, |wait| LONGEST_WAIT.min(wait * 2));
+        self.wait = Some(wait);
+        wait
     }
 
     /// What became of a frame. How long the lane is to stop, if it is.
     pub(super) fn note(&mut self, is_parked: bool) -> Option<Duration> {
+        self.wait = None;
         if let Some(pause) = self.pause {
             // The trial after a pause.
             self.pause = is_parked.then(|| LONGEST_PAUSE.min(pause * 2));
@@ -67,6 +80,15 @@ mod tests {
         assert_eq!((0..20).filter_map(|_| brake.note(true)).max(), Some(LONGEST_PAUSE));
         assert_eq!(brake.note(false), None);
         assert_eq!(brake.note(true), None, "the window begins anew");
+    }
+
+    #[test]
+    fn a_rule_that_frames_wait_for_is_asked_again_after_longer_and_longer() {
+        let mut brake = Brake::new(0.5);
+        let waits: Vec<u64> = (0..8).map(|_| brake.failed().as_secs()).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
+        brake.note(false);
+        assert_eq!(brake.failed(), WAIT);
     }
 
     #[test]

@@ -255,32 +255,43 @@ impl LaneCell {
             let Some((offset, ready)) = passage.lane.judge() else { break };
             drop(passage);
             let frame = ready.frame.clone();
-            let outcome = self.stages.judge(ready, &mut locked(&self.judging));
+            let outcome = match self.stages.judge(&ready, &mut locked(&self.judging)) {
+                Ok(outcome) => outcome,
+                Err(failure) => {
+                    let mut passage = locked(&self.passage);
+                    passage.lane.put_back(offset, ready);
+                    passage.lane.halt();
+                    drop(passage);
+                    let pause = locked(&self.brake).failed();
+                    self.wait(pause, &format!("{failure}; frames wait for this rule, and it is asked again"));
+                    break;
+                }
+            };
             locked(&self.passage).lane.publishing(offset);
             self.publish(&frame, &outcome);
             if !matches!(outcome, Outcome::Noted)
                 && let Some(pause) = locked(&self.brake).note(matches!(outcome, Outcome::Parked(_)))
             {
-                self.stop_for(pause);
+                locked(&self.passage).lane.halt();
+                self.wait(
+                    pause,
+                    "too many of its last frames had to be parked (`everyframe dead-letters list` says why; the limit is \
+                     [publish] dead_letter_share); the others wait in Kafka, and one is tried",
+                );
             }
             locked(&self.passage).lane.sent();
             self.dispatch();
         }
     }
 
-    /// Judges nothing for a while; then tries the next frame.
-    fn stop_for(self: &Arc<Self>, pause: Duration) {
-        locked(&self.passage).lane.halt();
-        tracing::error!(
-            partition = self.partition,
-            "stopped: too many of its last frames had to be parked (`everyframe dead-letters list` says why; the limit is \
-             [publish] dead_letter_share); the others wait in Kafka, and one is tried in {} s",
-            pause.as_secs()
-        );
+    /// A halted lane goes on after a pause, or when other rules are in force.
+    fn wait(self: &Arc<Self>, pause: Duration, why: &str) {
+        tracing::error!(partition = self.partition, "stopped: {why} in {} s", pause.as_secs());
         let cell = self.clone();
         let wait = move || {
-            let until = Instant::now() + pause;
-            while Instant::now() < until && !cell.tenure.is_over() {
+            let (until, rules) = (Instant::now() + pause, cell.stages.in_force.load_full());
+            let is_same = || Arc::ptr_eq(&rules, &cell.stages.in_force.load());
+            while Instant::now() < until && !cell.tenure.is_over() && is_same() {
                 std::thread::sleep(LOOK_AGAIN);
             }
             locked(&cell.passage).lane.resume();

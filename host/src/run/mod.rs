@@ -3,27 +3,27 @@
 mod appearance;
 mod brake;
 mod deleted;
+mod in_force;
 mod lanes;
 mod ledger;
 mod restore;
 mod stages;
 
 use crate::config::Config;
-use crate::event::{JudgedBy, Part};
 use crate::gallery::{Gallery, GalleryError};
 use crate::intake::{Ended, Intake};
 use crate::kafka::BrokerError;
-use crate::observe::{Health, ObserveError, Observed, Snapshot};
-use crate::premises::Premises;
+use crate::observe::{Health, Metrics, ObserveError, Observed, Snapshot};
 use crate::publish::Publisher;
-use crate::rules::Rules;
-use crate::vision::{Spent, Vision, VisionError, Worker};
+use crate::rules::{Condition, RuleDescription, Rules};
+use crate::vision::{Models, Spent, Vision, VisionError, Worker};
 use arc_swap::ArcSwap;
+use in_force::InForce;
 use lanes::{Job, Jobs, Lanes};
 use stages::Stages;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -55,6 +55,9 @@ pub struct Host {
     workers: Vec<JoinHandle<Spent>>,
     lanes: Arc<Lanes>,
     health: Arc<Health>,
+    models: Models,
+    /// What was in force before the last change.
+    before: Mutex<Option<Arc<InForce>>>,
 }
 
 impl Host {
@@ -62,7 +65,7 @@ impl Host {
     /// [`Host::run`].
     pub fn start(
         config: &Config,
-        rules: Rules,
+        mut rules: Rules,
         cache: &Path,
         stop: Arc<AtomicBool>,
     ) -> Result<Self, RunError> {
@@ -74,10 +77,11 @@ impl Host {
         tracing::info!("{}", vision.models());
         let gallery = Gallery::follow(&config, &vision.models().embedder.sha256)?;
         tracing::info!(people = gallery.now().people().len(), "gallery read");
-        let publisher = Publisher::start(&config, judged_by(&vision, &rules), metrics.clone(), &stop)?;
+        let publisher = Publisher::start(&config, metrics.clone(), &stop)?;
         let count = worker_count(&config);
-        let premises = ArcSwap::from_pointee(Premises::new(&config));
-        let stages = Arc::new(Stages { gallery, rules, premises, publisher, metrics, stop, config });
+        rules.measure(|name| metrics.rule(name));
+        let in_force = ArcSwap::from_pointee(InForce::new(&config, rules, vision.models()));
+        let stages = Arc::new(Stages { gallery, in_force, publisher, metrics, stop, config });
         let (see, see_jobs) = crossbeam_channel::unbounded();
         let (embed, embed_jobs) = crossbeam_channel::unbounded();
         let ended = Arc::new(AtomicBool::new(false));
@@ -97,12 +101,49 @@ impl Host {
         let weak = Arc::downgrade(&lanes);
         let states = move || weak.upgrade().map(|lanes| lanes.states()).unwrap_or_default();
         stages.metrics.partitions().ask(states);
-        Ok(Self { stages, ended, workers, lanes, health })
+        let models = vision.models().clone();
+        Ok(Self { stages, ended, workers, lanes, health, models, before: Mutex::default() })
     }
 
     /// What it has done so far.
     pub fn totals(&self) -> Snapshot {
         self.stages.metrics.now()
+    }
+
+    /// Puts other rules in force, with the zones, masks and schedules of their configuration: each frame is judged by the
+    /// old or by the new ones from beginning to end. What the rules keep stays theirs by their names.
+    pub fn put_in_force(&self, config: &Config, mut rules: Rules) {
+        rules.measure(|name| self.stages.metrics.rule(name));
+        let new = InForce::new(config, rules, &self.models);
+        let old = self.stages.in_force.swap(Arc::new(new));
+        *self.before.lock().unwrap_or_else(PoisonError::into_inner) = Some(old);
+    }
+
+    /// Puts in force again what was before the last change, if that changed this rule. True if it did; once.
+    pub fn fall_back(&self, rule: &str) -> bool {
+        let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.stages.in_force.load();
+        let Some(old) = before.take_if(|old| old.rules.configured(rule) != now.rules.configured(rule)) else {
+            return false;
+        };
+        drop(now);
+        self.stages.in_force.store(old);
+        true
+    }
+
+    /// What it counts.
+    pub fn metrics(&self) -> &Metrics {
+        &self.stages.metrics
+    }
+
+    /// The rules that are in force.
+    pub fn rules(&self) -> Vec<RuleDescription> {
+        self.stages.in_force.load().rules.descriptions().to_vec()
+    }
+
+    /// What became of the rules since the last call.
+    pub fn take_news(&self) -> Vec<Condition> {
+        self.stages.in_force.load().rules.take_news()
     }
 
     /// True if a result is there exactly once; otherwise at least once.
@@ -167,35 +208,15 @@ fn work(
         };
         match job {
             Ok(Job::See { cell, frame }) => {
-                let sight = stages::see(&mut worker, &stages.premises.load(), frame.clone());
+                let sight = stages::see(&mut worker, &stages.in_force.load().premises, frame.clone());
                 cell.seen(frame.position.offset, sight);
             }
             Ok(Job::Embed { cell, frame, prepared }) => {
-                let ready = stages::embed(&mut worker, &stages.premises.load(), frame.clone(), *prepared);
+                let ready =
+                    stages::embed(&mut worker, &stages.in_force.load().premises, frame.clone(), *prepared);
                 cell.embedded(frame.position.offset, ready);
             }
             Err(crossbeam_channel::RecvError) => return worker.spent(),
         }
-    }
-}
-
-fn judged_by(vision: &Vision, rules: &Rules) -> JudgedBy {
-    let models = vision.models();
-    let model =
-        |name: &str, sha256: &str| Part { name: name.to_owned(), version: None, sha256: sha256.to_owned() };
-    JudgedBy {
-        models: vec![
-            model(&models.detector.name, &models.detector.sha256),
-            model(&models.embedder.name, &models.embedder.sha256),
-        ],
-        rules: rules
-            .descriptions()
-            .iter()
-            .map(|rule| Part {
-                name: rule.name.clone(),
-                version: Some(rule.version.clone()),
-                sha256: rule.sha256.clone(),
-            })
-            .collect(),
     }
 }

@@ -56,7 +56,7 @@ fn read(stages: &Stages, cells: &[Arc<LaneCell>]) -> Result<HashMap<i32, Memory>
     while let Some(record) = reader.next()? {
         let Some((offset, change)) = changelog::read(&record) else { continue };
         let next = committed.get(&record.partition()).copied().unwrap_or(0);
-        if offset.unsigned_abs() < next && stages.rules.has(&change.rule) {
+        if offset.unsigned_abs() < next && stages.in_force.load().rules.describes(&change.rule).is_some() {
             memories.entry(record.partition()).or_default().restore(change);
             count += 1;
         }

@@ -1,6 +1,7 @@
 //! What one frame goes through, as plain functions of the stages; where and in which order is the lanes' matter.
 
 use super::appearance::Appearances;
+use super::in_force::InForce;
 use super::lanes::{Judging, forget_cameras};
 use crate::absence;
 use crate::config::Config;
@@ -12,7 +13,7 @@ use crate::laps::Laps;
 use crate::observe::Metrics;
 use crate::premises::{Polygon, Premises};
 use crate::publish::{Outcome, Parked, Publisher};
-use crate::rules::{FrameFacts, People, Rules};
+use crate::rules::{FrameFacts, People, RuleFailure};
 use crate::vision::{PictureError, Seen, Tracker, Worker, quality};
 use arc_swap::ArcSwap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,8 +25,7 @@ use std::time::Duration;
 pub(super) struct Stages {
     pub config: Config,
     pub gallery: Gallery,
-    pub rules: Rules,
-    pub premises: ArcSwap<Premises>,
+    pub in_force: ArcSwap<InForce>,
     pub publisher: Publisher,
     pub metrics: Arc<Metrics>,
     /// Set when frames are no longer taken in.
@@ -134,17 +134,22 @@ impl Stages {
     }
 
     /// Searches the gallery and asks the rules; frames of one lane come in order.
-    pub fn judge(&self, ready: Ready, judging: &mut Judging) -> Outcome {
+    ///
+    /// # Errors
+    ///
+    /// A rule failed for which frames wait: its words. The frame is to be judged again.
+    pub fn judge(&self, ready: &Ready, judging: &mut Judging) -> Result<Outcome, RuleFailure> {
         if ready.frame.absence.is_some() {
             self.metrics.alert(absence::SEVERITY);
         }
         if !ready.frame.is_frame() {
-            return Outcome::Noted;
+            return Ok(Outcome::Noted);
         }
-        let judged = ready
-            .prepared
-            .and_then(|prepared| guarded(|| self.judge_prepared(&ready.frame, prepared, judging)));
-        let outcome = judged.unwrap_or_else(Outcome::Parked);
+        let judged = match &ready.prepared {
+            Ok(prepared) => guarded(|| Ok(self.judge_prepared(&ready.frame, prepared, judging))),
+            Err(parked) => Err(parked.clone()),
+        };
+        let outcome = judged.unwrap_or_else(|parked| Ok(Outcome::Parked(parked)))?;
         match &outcome {
             Outcome::Judged { judgement, timings, .. } => self.metrics.judged(judgement, timings),
             Outcome::Parked(Parked { stage, reason, message }) => {
@@ -153,19 +158,20 @@ impl Stages {
             }
             Outcome::Noted => {}
         }
-        outcome
+        Ok(outcome)
     }
 
     fn judge_prepared(
         &self,
         frame: &Frame,
-        prepared: Prepared,
+        prepared: &Prepared,
         judging: &mut Judging,
-    ) -> Result<Outcome, Parked> {
-        let (index, premises) = (self.gallery.now(), self.premises.load());
+    ) -> Result<Outcome, RuleFailure> {
+        let (index, in_force) = (self.gallery.now(), self.in_force.load());
+        let InForce { rules, premises, judged_by } = &**in_force;
         let appearances = judging.appearances.entry(frame.camera.clone()).or_default();
         let times = prepared.seen.times;
-        let faces = self.settle(frame, &prepared, appearances, &index, &premises);
+        let faces = self.settle(frame, prepared, appearances, &index, premises);
         appearances
             .forget(frame.captured_at.saturating_sub_unsigned(self.config.vision.tracker.lost_after_ms));
         let size = (prepared.seen.width, prepared.seen.height);
@@ -180,12 +186,14 @@ impl Stages {
         };
         let mut laps = Laps::start();
         let people: Arc<dyn People> = index;
-        let mut judgement =
-            self.rules.judge(&facts, faces, &people, &mut judging.memory).map_err(|failure| Parked {
-                stage: "rules",
-                reason: failure.kind.reason().to_owned(),
-                message: failure.to_string(),
-            })?;
+        let mut judgement = match rules.judge(&facts, faces, &people, &mut judging.memory) {
+            Ok(judgement) => judgement,
+            Err(failure) if rules.stops_for(&failure.rule) => return Err(failure),
+            Err(failure) => {
+                let (reason, message) = (failure.kind.reason().to_owned(), failure.to_string());
+                return Ok(Outcome::Parked(Parked { stage: "rules", reason, message }));
+            }
+        };
         for camera in forget_cameras(&mut judging.appearances, Appearances::last_seen) {
             judgement.state.extend(judging.memory.forget(&camera));
         }
@@ -196,7 +204,7 @@ impl Stages {
             embed_ms: milliseconds(prepared.embed_time),
             rules_ms: milliseconds(laps.lap()),
         };
-        Ok(Outcome::Judged { size, judgement, timings })
+        Ok(Outcome::Judged { size, judgement, timings, judged_by: judged_by.clone() })
     }
 
     fn settle(

@@ -3,8 +3,9 @@
 use super::{open_rule, said, size, test};
 use crate::cli::DONE;
 use crate::config::{RuleKind, RuleSettings};
+use crate::observe::CallCost;
 use crate::rules::scenario::{Scenario, ask};
-use crate::rules::{Cost, Memory, Solo, kind_name};
+use crate::rules::{Memory, Solo, kind_name};
 use anyhow::{Context as _, Result, anyhow, bail};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -36,6 +37,8 @@ struct Figures {
     p50_us: f64,
     p99_us: f64,
     max_us: f64,
+    /// Instructions of the guest, about; the median.
+    p50_fuel: u64,
     /// The largest linear memory of one call.
     memory_bytes: usize,
 }
@@ -75,10 +78,12 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         kind_name(description.kind)
     );
     let width = figures.iter().map(|it| it.what.chars().count()).max().unwrap_or_default();
-    println!("{:width$}  {:>10}  {:>10}  {:>10}  {:>10}", "", "p50", "p99", "most", "memory");
-    for Figures { what, p50_us, p99_us, max_us, memory_bytes, .. } in &figures {
+    println!("{:width$}  {:>10}  {:>10}  {:>10}  {:>10}  {:>10}", "", "p50", "p99", "most", "fuel", "memory");
+    for Figures { what, p50_us, p99_us, max_us, p50_fuel, memory_bytes, .. } in &figures {
         let memory = size(*memory_bytes);
-        println!("{what:width$}  {p50_us:>7.1} µs  {p99_us:>7.1} µs  {max_us:>7.1} µs  {memory:>10}");
+        println!(
+            "{what:width$}  {p50_us:>7.1} µs  {p99_us:>7.1} µs  {max_us:>7.1} µs  {p50_fuel:>10}  {memory:>10}"
+        );
     }
     let limits = &rule.limits;
     println!("limits by default: {} ms, {} MiB", limits.time_ms, limits.memory_mb);
@@ -87,7 +92,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
 
 /// Puts the frames to the rule until there were so many calls; what it remembers begins anew with each round.
 fn measure(what: &str, scenario: &Scenario, rule: &Solo<'_>, calls: usize) -> Result<Figures> {
-    let mut costs: Vec<Cost> = Vec::with_capacity(calls);
+    let mut costs: Vec<CallCost> = Vec::with_capacity(calls);
     let mut memory = Memory::new();
     for (number, frame) in scenario.frames.iter().cycle().take(WARM_UP + calls).enumerate() {
         let at = number % scenario.frames.len();
@@ -100,6 +105,8 @@ fn measure(what: &str, scenario: &Scenario, rule: &Solo<'_>, calls: usize) -> Re
             Err(failure) => bail!("{what}: frame {}: {}", at + 1, failure.message),
         }
     }
+    costs.sort_unstable_by_key(|cost| cost.fuel);
+    let p50_fuel = costs.get(costs.len() / 2).map_or(0, |cost| cost.fuel);
     costs.sort_unstable_by_key(|cost| cost.time);
     let at = |share: f64| {
         let place = ((costs.len() as f64 * share) as usize).min(costs.len().saturating_sub(1));
@@ -111,6 +118,7 @@ fn measure(what: &str, scenario: &Scenario, rule: &Solo<'_>, calls: usize) -> Re
         p50_us: at(0.5)?,
         p99_us: at(0.99)?,
         max_us: at(1.0)?,
+        p50_fuel,
         memory_bytes: costs.iter().map(|cost| cost.memory).max().unwrap_or_default(),
     })
 }

@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod inspect;
 mod new;
+mod reload;
 mod schema;
 mod template;
 mod test;
@@ -42,6 +43,8 @@ enum Command {
     Test(test::Arguments),
     /// Measure the time and memory of a rule's calls.
     Bench(bench::Arguments),
+    /// Have the hosts on this machine read their rules again.
+    Reload(reload::Arguments),
 }
 
 /// A kind of rule, on the command line.
@@ -83,6 +86,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         Command::Check(arguments) => check::run(arguments),
         Command::Test(arguments) => test::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
+        Command::Reload(arguments) => reload::run(arguments),
     }
 }
 
@@ -94,7 +98,8 @@ fn unconfigured(component: &Path) -> RuleSettings {
 
 /// Reads and compiles a rule's component.
 fn open(rule: &RuleSettings, runtime: &Runtime) -> Result<Opened> {
-    Opened::read(rule, runtime.handle().clone()).map_err(|(_, error)| match error {
+    let cache = super::code_cache()?;
+    Opened::read(rule, runtime.handle().clone(), Some(&cache)).map_err(|(_, error)| match error {
         error if error.is_about_the_file() => WrongInput(error.to_string()).into(),
         error => anyhow::Error::msg(error.to_string()),
     })

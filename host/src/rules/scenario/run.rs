@@ -1,7 +1,8 @@
 //! Frames are put to a rule one after another, as in a lane.
 
 use super::{Entry, Scenario, ScenarioFrame};
-use crate::rules::{Cost, Memory, Opinion, People, RuleFailure, Solo};
+use crate::observe::CallCost;
+use crate::rules::{Memory, Opinion, People, RuleFailure, Solo};
 use std::sync::Arc;
 
 /// What became of one frame.
@@ -56,7 +57,7 @@ pub fn ask(
     people: &Arc<dyn People>,
     rule: &Solo<'_>,
     memory: &mut Memory,
-) -> Result<(Opinion, Cost), RuleFailure> {
+) -> Result<(Opinion, CallCost), RuleFailure> {
     rule.ask(&frame.facts(), &frame.subjects, people, memory)
 }
 

@@ -1,0 +1,249 @@
+//! Looks after the rules of a host at work: puts new ones in force when their files change or somebody says so, and
+//! tells of those that fail.
+
+use super::config::load_rules;
+use super::hosts::{Entry, Said};
+use crate::config::{Config, Loaded};
+use crate::observe::{Announcer, RuleData, RuleState, rule_event};
+use crate::rules::{Condition, RuleDescription, Rules};
+use crate::run::Host;
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How soon it sees that somebody wants something.
+const LOOK_UP: Duration = Duration::from_millis(100);
+/// How often it looks at the files. What changed has to look the same twice: it may still be being written.
+const LOOK_AT_FILES: Duration = Duration::from_secs(1);
+
+/// Watches over one host.
+pub(super) struct Caretaker<'a> {
+    pub host: &'a Host,
+    pub runtime: &'a Runtime,
+    pub file: &'a Path,
+    /// What the host began with: what is not about rules stays so.
+    pub config: &'a Config,
+    pub cache: &'a Path,
+}
+
+/// Files as they were: when last changed, how long, which.
+type Look = Vec<(PathBuf, Option<(SystemTime, u64)>)>;
+
+fn look(config: &Path, rules: &[PathBuf]) -> Look {
+    let of = |path: &Path| {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((metadata.modified().ok()?, metadata.len()))
+    };
+    std::iter::once(config)
+        .chain(rules.iter().map(PathBuf::as_path))
+        .map(|path| (path.into(), of(path)))
+        .collect()
+}
+
+fn components(config: &Config) -> Vec<PathBuf> {
+    config.rules.iter().map(|rule| rule.component.clone()).collect()
+}
+
+impl Caretaker<'_> {
+    /// Until `stop` is set.
+    pub(super) fn run(&self, stop: &AtomicBool) {
+        let asked = self.on_hangup();
+        let mut announcer = Announcer::new(self.config);
+        let mut said = Said {
+            pid: i32::try_from(std::process::id()).unwrap_or_default(),
+            config: std::path::absolute(self.file).unwrap_or_else(|_| self.file.to_owned()),
+            reloads: 0,
+            is_in_force: true,
+            outcome: names(&self.host.rules()),
+        };
+        let mut entry = Entry::new(self.cache);
+        if let Err(error) = &entry {
+            tracing::warn!("`everyframe rule reload` does not find this host: {error}");
+        }
+        let mut paths = components(self.config);
+        let mut known = look(self.file, &paths);
+        let (mut last, mut next) = (known.clone(), Instant::now());
+        let mut is_new = true;
+        while !stop.load(Ordering::Relaxed) {
+            if std::mem::take(&mut is_new)
+                && let Ok(entry) = &mut entry
+                && let Err(error) = entry.say(&said)
+            {
+                tracing::warn!("`everyframe rule reload` is not answered: {error}");
+            }
+            std::thread::sleep(LOOK_UP);
+            for news in self.host.take_news() {
+                self.tell(&mut announcer, news);
+            }
+            let mut has_changed = false;
+            if self.config.reload.watch && Instant::now() >= next {
+                next = Instant::now() + LOOK_AT_FILES;
+                let now = look(self.file, &paths);
+                has_changed = now == last && now != known;
+                last = now;
+            }
+            if asked.swap(false, Ordering::Relaxed) || has_changed {
+                known = look(self.file, &paths);
+                let outcome = self.reload();
+                said.reloads += 1;
+                said.is_in_force = outcome.is_ok();
+                said.outcome = outcome.unwrap_or_else(|error| error.to_string());
+                is_new = true;
+                if let Ok(loaded) = Loaded::read(self.file) {
+                    paths = components(&loaded.config);
+                    known = look(self.file, &paths);
+                    last.clone_from(&known);
+                }
+            }
+        }
+    }
+
+    /// Set by each SIGHUP.
+    fn on_hangup(&self) -> Arc<AtomicBool> {
+        let asked = Arc::new(AtomicBool::new(false));
+        let flag = asked.clone();
+        self.runtime.spawn(async move {
+            match signal(SignalKind::hangup()) {
+                Ok(mut hangup) => {
+                    while hangup.recv().await.is_some() {
+                        flag.store(true, Ordering::Relaxed);
+                    }
+                }
+                Err(error) => tracing::warn!("SIGHUP will end this process: {error}"),
+            }
+        });
+        asked
+    }
+
+    /// Reads the configuration and its rules again, and puts them in force if all of it is in order.
+    fn reload(&self) -> Result<String> {
+        let metrics = self.host.metrics();
+        match self.read() {
+            Ok((config, rules)) => {
+                for warning in rules.warnings() {
+                    tracing::warn!("{warning}");
+                }
+                let (before, now) = (self.host.rules(), rules.descriptions().to_vec());
+                if differs_elsewhere(self.config, &config) {
+                    tracing::warn!(
+                        "what changed beside rules, zones, masks and schedules applies from the next start"
+                    );
+                }
+                self.host.put_in_force(&config, rules);
+                metrics.reloaded("in-force");
+                let outcome = changes(&before, &now);
+                tracing::info!("rules in force: {outcome}");
+                Ok(outcome)
+            }
+            Err(error) => {
+                metrics.reloaded("refused");
+                tracing::error!("the rules stay as they are: {error}");
+                Err(error)
+            }
+        }
+    }
+
+    fn read(&self) -> Result<(Config, Rules)> {
+        let loaded = Loaded::read(self.file)?;
+        let rules = load_rules(&loaded, self.runtime)?;
+        Ok((loaded.config, rules))
+    }
+
+    /// A rule that fails after it was changed is changed back.
+    fn tell(&self, announcer: &mut Announcer, news: Condition) {
+        let Condition { rule, is_failing, message } = news;
+        let (state, text) = match is_failing {
+            true if self.host.fall_back(&rule) => {
+                self.host.metrics().reloaded("fell-back");
+                (
+                    RuleState::FellBack,
+                    format!(
+                        "rule {rule} failed again and again after it was changed, so that what was in force before is in force again: {message}"
+                    ),
+                )
+            }
+            true => (
+                RuleState::Failing,
+                format!("rule {rule} fails again and again, and is asked only from time to time: {message}"),
+            ),
+            false => (RuleState::Answering, format!("rule {rule} answers again")),
+        };
+        if is_failing {
+            tracing::error!("{text}")
+        } else {
+            tracing::info!("{text}")
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64);
+        announcer.publish(&rule.clone(), &rule_event(RuleData { rule, state, text }, now));
+    }
+}
+
+/// True if a configuration differs in more than a reload puts in force.
+fn differs_elsewhere(old: &Config, new: &Config) -> bool {
+    let rest = |config: &Config| {
+        let mut config = config.clone();
+        (config.rules, config.zones, config.masks, config.schedules) = Default::default();
+        format!("{config:?}")
+    };
+    rest(old) != rest(new)
+}
+
+fn name(rule: &RuleDescription) -> String {
+    format!("{} {}", rule.name, rule.version)
+}
+
+fn names(rules: &[RuleDescription]) -> String {
+    rules.iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
+/// What came and went, for a person.
+fn changes(before: &[RuleDescription], now: &[RuleDescription]) -> String {
+    let of = |rules: &'_ [RuleDescription], name: &str| rules.iter().find(|rule| rule.name == name).cloned();
+    let came = now.iter().map(|rule| match of(before, &rule.name) {
+        None => format!("{} (new)", name(rule)),
+        Some(old) if old.sha256 != rule.sha256 => format!("{} (was {})", name(rule), old.version),
+        Some(_) => name(rule),
+    });
+    let went = before.iter().filter(|rule| of(now, &rule.name).is_none());
+    came.chain(went.map(|rule| format!("{} (gone)", rule.name))).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::RuleKind;
+
+    fn rule(name: &str, version: &str) -> RuleDescription {
+        RuleDescription {
+            name: name.into(),
+            kind: RuleKind::Alerting,
+            title: name.into(),
+            version: version.into(),
+            about: String::new(),
+            settings_schema: String::new(),
+            contract: "0.1.0",
+            sha256: version.into(),
+        }
+    }
+
+    #[test]
+    fn what_came_and_went_is_said() {
+        let (before, now) = (
+            [rule("a", "1"), rule("b", "1"), rule("c", "1")],
+            [rule("a", "1"), rule("b", "2"), rule("d", "1")],
+        );
+        assert_eq!(changes(&before, &now), "a 1, b 2 (was 1), d 1 (new), c (gone)");
+    }
+
+    #[test]
+    fn what_a_reload_does_not_change_is_noticed() {
+        let config = |text: &str| toml::from_str::<Config>(text).unwrap();
+        let old = config("[topics]\nframes = \"a\"\n");
+        assert!(!differs_elsewhere(&old, &config("zones = []\n[topics]\nframes = \"a\"\n")));
+        assert!(differs_elsewhere(&old, &config("[topics]\nframes = \"b\"\n")));
+    }
+}
