@@ -101,6 +101,14 @@ fn what_a_host_counts_is_what_the_account_says() {
         let count = watched.of(&format!("everyframe_stage_cpu_seconds_count{{stage=\"{stage}\"}}"));
         assert_eq!(count, Some(30.0), "{stage}");
     }
+    for rule in ["who", "strangers", "alerts"] {
+        let of = |metric: &str| watched.of(&format!("everyframe_rule_{metric}{{rule=\"{rule}\"}}"));
+        assert_eq!((of("calls_total"), of("call_seconds_count")), (Some(30.0), Some(30.0)), "{rule}");
+        assert!(of("fuel_total") > Some(30_000.0), "{rule}: {:?}", of("fuel_total"));
+        assert!(of("memory_peak_bytes") > Some(65_536.0), "{rule}");
+    }
+    assert!(watched.of("everyframe_rule_state_peak_bytes{rule=\"alerts\"}") > Some(0.0), "its cool-downs");
+    assert_eq!(watched.sum("everyframe_rule_failures_total"), None, "none failed");
     assert_eq!(watched.of("everyframe_delivery_info{mode=\"at-least-once\"}"), Some(1.0));
     assert_eq!(watched.sum("everyframe_lane_frames"), Some(0.0), "nothing is held any more");
     assert_eq!(watched.sum("everyframe_rebalances_total").map(|count| count >= 1.0), Some(true));

@@ -144,23 +144,20 @@ fn rules_built_by_cargo_component_judge_as_the_others_do() {
 #[test]
 fn the_example_rule_alerts_once_an_hour_and_camera_outside_its_hours() {
     let site = Site::start(1);
-    let hours = |opens, closes| {
-        let settings = format!("opens = {opens}\ncloses = {closes}");
-        shipped_rules("") + &rule("hours", "alerting", &places::other_rule("after_hours"), &settings)
-    };
+    let rules = shipped_rules("") + &rule("hours", "alerting", &places::other_rule("after_hours"), "");
     let alerts_of_the_rule = || {
         let alerts = site.read(Topic::Alerts).into_iter().map(|record| record.json());
         alerts.filter(|alert| alert["data"]["rule"] == "hours").collect::<Vec<_>>()
     };
     // Open round the clock, then never: whatever the time is when this runs.
-    site.configure("", &hours(0, 24));
+    site.configure("[[schedules]]\nname = \"opening-hours\"\nhours = [{}]\n", &rules);
     let host = site.host();
     site.send(&Frame::stream("door", &pictures::man()[..20]));
     site.wait_for_records(Topic::Results, 20);
     assert_eq!(host.terminate().code, Some(0));
     assert_eq!(alerts_of_the_rule(), Vec::<serde_json::Value>::new());
 
-    site.configure("", &hours(0, 0));
+    site.configure("", &rules);
     let _host = site.host_called("host-after-hours");
     site.send(&Frame::stream("door", &pictures::man()[..20]));
     site.wait_for_records(Topic::Results, 40);

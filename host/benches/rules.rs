@@ -63,6 +63,7 @@ fn face(index: u32) -> Face {
                 similarity: similarity - i as f32 * 0.05,
             })
             .collect(),
+        zones: Vec::new(),
     }
 }
 
@@ -75,7 +76,9 @@ fn judge(rules: &Rules, camera: &str, faces: u32, frames: u64) -> Vec<f64> {
     let mut took = Vec::new();
     for sequence in 0..frames + warm_up {
         let captured_at = 1_700_000_000_000 + sequence as i64 * 100;
-        let frame = FrameFacts { camera, session: "bench", sequence, captured_at, width: 1280, height: 720 };
+        let session = "bench";
+        let frame =
+            FrameFacts { camera, session, sequence, captured_at, width: 1280, height: 720, schedules: &[] };
         let seen = seen.clone();
         let start = Instant::now();
         rules.judge(&frame, seen, &people, &mut memory).unwrap();
@@ -90,6 +93,48 @@ fn judge(rules: &Rules, camera: &str, faces: u32, frames: u64) -> Vec<f64> {
 fn report(what: &str, sorted: &[f64]) {
     let at = |share: usize| sorted[(sorted.len() * share / 100).min(sorted.len() - 1)];
     println!("{what:<52} p50 {:>7.1} µs   p99 {:>7.1} µs", at(50), at(99));
+}
+
+/// Whether ten alert rules on eight cameras, on all cores, get in each other's way: what one of their calls costs,
+/// against one rule on one camera and one core. In turns, so that what the machine does meanwhile hits both alike.
+fn contention(load: &dyn Fn(&[RuleSettings]) -> Rules, frames: u64) {
+    let mut one = settings();
+    one.remove(1);
+    let mut ten = one.clone();
+    ten.extend((2..=10).map(|number| RuleSettings { name: format!("alerts-{number}"), ..one[1].clone() }));
+    let (none, one, ten) = (load(&one[..1]), load(&one), load(&ten));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    // Seconds that a core is at it, for each frame.
+    let alone = |rules: &Rules| {
+        let start = Instant::now();
+        judge(rules, "camera-0", 2, frames);
+        start.elapsed().as_secs_f64() / (frames + frames / 10 + 1) as f64
+    };
+    let together = |rules: &Rules| {
+        let (share, start) = (frames / 8 + 1, Instant::now());
+        std::thread::scope(|scope| {
+            for thread in 0..threads {
+                let judge = move || {
+                    for camera in (0..8).filter(|camera| camera % threads == thread) {
+                        judge(rules, &format!("camera-{camera}"), 2, share);
+                    }
+                };
+                scope.spawn(judge);
+            }
+        });
+        start.elapsed().as_secs_f64() * threads as f64 / (8 * (share + share / 10 + 1)) as f64
+    };
+    let mut ratios: Vec<f64> = (0..7)
+        .map(|_| {
+            let (policy, one, ten) = (alone(&none), alone(&one), together(&ten));
+            (ten - policy) / 10.0 / (one - policy)
+        })
+        .collect();
+    ratios.sort_by(f64::total_cmp);
+    println!(
+        "ten alert rules, eight cameras, {threads} threads: a call costs {:.3} x one rule's on one thread ({:.3} to {:.3})",
+        ratios[3], ratios[0], ratios[6]
+    );
 }
 
 fn main() {
@@ -125,4 +170,5 @@ fn main() {
     });
     let total = (frames + frames / 10 + 1) as f64 * threads as f64;
     println!("{threads} threads, 2 faces: {:.0} frames/s", total / start.elapsed().as_secs_f64());
+    contention(&load, frames);
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use everyframe::config::{Provider, VisionSettings};
 use everyframe::face::Embedding;
+use everyframe::premises::Polygon;
 use everyframe::vision::{Seen, Tracker, Vision, Worker, quality};
 use opencv::core::{Mat, Size, Vector};
 use opencv::prelude::*;
@@ -56,7 +57,7 @@ fn jpeg(picture: &Mat) -> Vec<u8> {
 }
 
 fn embed_all(worker: &mut Worker, frame: &[u8], seen: &Seen) -> Vec<Embedding> {
-    let embeddings = worker.embed(frame, seen, &seen.detections).unwrap();
+    let embeddings = worker.embed(frame, &[], seen, &seen.detections).unwrap();
     embeddings.into_iter().map(|e| e.expect("a real face has a direction")).collect()
 }
 
@@ -70,12 +71,29 @@ fn faces_are_found_in_exactly_the_frames_that_have_one() {
         ("noface_face.mov", 169, 72),
         ("no_face.mp4", 95, 0),
     ] {
-        let seen: Vec<_> = frames(clip).iter().map(|frame| worker.detect(frame).unwrap()).collect();
+        let seen: Vec<_> = frames(clip).iter().map(|frame| worker.detect(frame, &[]).unwrap()).collect();
         assert_eq!(seen.len(), decoded, "frames of {clip}");
         let found = seen.iter().filter(|seen| !seen.detections.is_empty()).count();
         assert_eq!(found, with_face, "frames of {clip} with a face");
         assert!(seen.iter().all(|seen| seen.detections.len() <= 1), "{clip} never has two faces");
     }
+}
+
+#[test]
+fn nobody_is_found_behind_a_mask() {
+    let mut worker = worker();
+    let frame = &frames("single_face.mp4")[0];
+    let open = worker.detect(frame, &[]).unwrap();
+    let bounds = open.detections[0].bounds;
+    let (left, right) = (bounds.x / open.width as f32, (bounds.x + bounds.width) / open.width as f32);
+    let column = |from: f32, to: f32| Polygon::from(vec![(from, 0.0), (to, 0.0), (to, 1.0), (from, 1.0)]);
+    let over = column(left.max(0.0), right.min(1.0));
+    assert_eq!(worker.detect(frame, &[&over]).unwrap().detections, []);
+    // One beside the face is none of its business.
+    let beside = column(0.0, (left - 0.05).max(0.001));
+    let found = worker.detect(frame, &[&beside]).unwrap().detections;
+    assert_eq!(found.len(), 1);
+    assert!(found[0].bounds.iou(&bounds) > 0.9);
 }
 
 #[test]
@@ -86,7 +104,7 @@ fn a_man_is_recognised_in_his_other_clips_and_a_woman_never_taken_for_him() {
         frames
             .iter()
             .flat_map(|frame| {
-                let seen = worker.detect(frame).unwrap();
+                let seen = worker.detect(frame, &[]).unwrap();
                 embed_all(&mut worker, frame, &seen)
             })
             .collect()
@@ -112,7 +130,7 @@ fn a_face_has_one_track_through_its_clip_and_is_embedded_now_and_then() {
         let (mut ids, mut faces, mut embedded) = (BTreeSet::new(), 0, 0);
         // Ten frames a second, as a camera sends them.
         for (i, frame) in frames(clip).iter().enumerate() {
-            let seen = worker.detect(frame).unwrap();
+            let seen = worker.detect(frame, &[]).unwrap();
             let qualities: Vec<_> =
                 seen.detections.iter().map(|face| quality(face, seen.width, seen.height)).collect();
             for followed in tracker.follow(100 * i as i64, 1000 * i as u64, &seen.detections, &qualities) {
@@ -149,7 +167,7 @@ fn every_provider_gives_the_same_faces_and_people() {
             .iter()
             .chain([&multi])
             .map(|frame| {
-                let seen = worker.detect(frame).unwrap();
+                let seen = worker.detect(frame, &[]).unwrap();
                 let embeddings = embed_all(&mut worker, frame, &seen);
                 (seen, embeddings)
             })
@@ -171,7 +189,7 @@ fn every_provider_gives_the_same_faces_and_people() {
 fn five_people_in_one_picture_are_five_people() {
     let mut worker = worker();
     let picture = std::fs::read(footage("multi_face.jpg")).unwrap();
-    let seen = worker.detect(&picture).unwrap();
+    let seen = worker.detect(&picture, &[]).unwrap();
     assert_eq!(seen.detections.len(), 5);
     assert!(seen.detections.iter().all(|face| quality(face, seen.width, seen.height) > 0.3));
     let people = embed_all(&mut worker, &picture, &seen);
@@ -191,7 +209,7 @@ fn a_reduced_picture_gives_the_same_face_as_the_full_one() {
     imgproc::resize(&small, &mut large, Size::new(2560, 1440), 0.0, 0.0, imgproc::INTER_CUBIC).unwrap();
     let large = jpeg(&large);
     let mut worker = worker();
-    let (one, other) = (worker.detect(&frame).unwrap(), worker.detect(&large).unwrap());
+    let (one, other) = (worker.detect(&frame, &[]).unwrap(), worker.detect(&large, &[]).unwrap());
     assert_eq!((other.width, other.height), (2560, 1440));
     let (face, bigger) = (&one.detections[0].bounds, &other.detections[0].bounds);
     assert!((bigger.width / face.width - 4.0).abs() < 0.2, "{face:?} {bigger:?}");
@@ -224,7 +242,7 @@ fn the_choice_of_providers_is_remembered_and_a_broken_memory_measured_again() {
 fn hostile_bytes_leave_a_worker_as_good_as_new() {
     let mut worker = worker();
     let frame = frames("single_face.mp4").remove(0);
-    let before = worker.detect(&frame).unwrap().detections;
+    let before = worker.detect(&frame, &[]).unwrap().detections;
     let mut huge = frame.clone();
     let header = huge.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
     huge[header + 5..header + 9].copy_from_slice(&[0x4e, 0x20, 0x4e, 0x20]);
@@ -235,9 +253,9 @@ fn hostile_bytes_leave_a_worker_as_good_as_new() {
         (&huge, "too-large"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\0\0\0\0IEND\0\0\0\0", "truncated"),
     ] {
-        assert_eq!(worker.detect(bytes).unwrap_err().reason(), reason);
+        assert_eq!(worker.detect(bytes, &[]).unwrap_err().reason(), reason);
     }
-    assert_eq!(worker.detect(&frame).unwrap().detections, before);
+    assert_eq!(worker.detect(&frame, &[]).unwrap().detections, before);
 }
 
 /// The processors on which the kernel may run a thread: a line of its `status`.
@@ -260,7 +278,7 @@ fn a_worker_may_run_on_every_processor_also_while_a_model_runs() {
             let thread = std::fs::read_link("/proc/thread-self").unwrap();
             name.send(thread.file_name().unwrap().to_string_lossy().into_owned()).unwrap();
             for _ in 0..40 {
-                worker.detect(&frame).unwrap();
+                worker.detect(&frame, &[]).unwrap();
             }
         });
         let (thread, all) = (names.recv().unwrap(), processors_allowed(&std::process::id().to_string()));

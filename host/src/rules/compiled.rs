@@ -146,7 +146,7 @@ mod tests {
         fs::create_dir(&cache.0).unwrap();
         fs::set_permissions(&cache.0, fs::Permissions::from_mode(0o777)).unwrap();
         cache.compile(&file(&bench), &engine).unwrap();
-        assert_eq!(entries(&cache.0), [PathBuf::new(); 0]);
+        assert!(entries(&cache.0).is_empty());
     }
 
     #[test]

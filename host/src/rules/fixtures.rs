@@ -156,7 +156,7 @@ impl Bench {
         let component: PathBuf = self.folder.path().join(format!("{name}.wasm"));
         std::fs::write(&component, bytes).unwrap();
         let limits = Limits { time_ms: 100, memory_mb: 8, ..Limits::default() };
-        RuleSettings { limits, ..RuleSettings::new(name, kind, component) }
+        RuleSettings { limits, breaker: 0, ..RuleSettings::new(name, kind, component) }
     }
 
     /// Loads one matching policy.

@@ -31,6 +31,8 @@ mod v0_1_0;
 #[cfg(test)]
 mod chain_tests;
 #[cfg(test)]
+mod contract_tests;
+#[cfg(test)]
 mod fixtures;
 #[cfg(test)]
 mod hostile_tests;

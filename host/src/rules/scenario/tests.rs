@@ -20,7 +20,7 @@ fn refused(kind: RuleKind, text: &str) -> String {
 fn with_policy<T>(guest: &Guest, f: impl FnOnce(&Solo<'_>) -> T) -> T {
     let bench = Bench::new();
     let rule = bench.rule("policy", MatchingPolicy, &guest.component());
-    let opened = Opened::read(&rule, runtime().handle().clone()).map_err(|(_, error)| error).unwrap();
+    let opened = Opened::read(&rule, runtime().handle().clone(), None).map_err(|(_, error)| error).unwrap();
     f(&opened.ready(&rule).unwrap())
 }
 
