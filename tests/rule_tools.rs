@@ -100,7 +100,7 @@ fn inspect_tells_what_a_component_is() {
         let said = json(&desk.rule(&["inspect", &shown(&path), "--json"]).well());
         assert_eq!((&said["kind"], &said["contract"]), (&kind.into(), &"0.1.0".into()), "{said}");
         assert_eq!(said["sha256"].as_str().map(str::len), Some(64), "{said}");
-        assert!(said["settings"].as_array().is_some_and(|settings| settings.len() >= 2), "{said}");
+        assert!(said["settings"].as_array().is_some_and(|settings| !settings.is_empty()), "{said}");
     }
 }
 
