@@ -6,7 +6,8 @@
 #   DEMO_SECONDS=N    how long the demo lasts; FOREVER=1: until Ctrl-C
 #   KAFKA_DATA=DIR    where the trial cluster has its data (default: kafka-data in the cache); KAFKA_PORT=N its first port
 #   ROUNDS=N          rounds of the bench (default 3)
-#   MINUTES=N         how long the soak lasts (default 30)
+#   MINUTES=N         how long the soak or the fuzzing lasts (default 30, 60)
+#   TARGET=NAME       what alone is fuzzed: a file of fuzz/targets
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -28,7 +29,7 @@ guests := $(CARGO_TARGET_DIR)/guests
 export PATH := $(EVERYFRAME_CACHE)/tools/bin:$(EVERYFRAME_CACHE)/python/bin:$(PATH)
 rules := matching_policy unknown_person alerting
 other_rules := tests/fixtures/hostile-rule examples/rules
-workspaces := . plugins $(other_rules)
+workspaces := . plugins fuzz $(other_rules)
 
 # The broker has dependencies which declare a newer Rust than they need.
 host := -p everyframe
@@ -141,6 +142,10 @@ test-host: build build-rules-component build-test-rules
 .PHONY: soak
 soak: setup-test build build-test-rules ## kill, freeze and cut off everything, again and again: MINUTES=30
 	@scripts/soak.sh $(or $(MINUTES),30)
+
+.PHONY: fuzz
+fuzz: setup build-rules ## have libFuzzer make up what comes from outside; needs nightly Rust and cargo-fuzz: MINUTES=60
+	@scripts/fuzz.sh $(or $(MINUTES),60) $(TARGET)
 
 .PHONY: format
 format: setup-lint ## lay out Rust and TOML as the linters want them

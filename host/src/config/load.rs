@@ -65,7 +65,11 @@ impl Loaded {
     }
 
     /// Checks a configuration given as text; `file` names it in errors, and its folder is the base of paths.
-    fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
+    ///
+    /// # Errors
+    ///
+    /// All problems found; of the rules, as with [`Loaded::read`], none but those of their tables' shape.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
         let places = Places::of(text);
         let mut config: Config = places.read(file).map_err(|problem| ConfigError::Invalid(vec![problem]))?;
         let folder = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());

@@ -5,7 +5,12 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
+
+/// A file with a value may have so many bytes: certificates are a few thousand, a device has no end.
+const FILE_BYTES: u64 = 1 << 20;
 
 /// The value of a property. It may be a secret, so that nothing here shows it.
 #[derive(Clone, PartialEq, Eq)]
@@ -77,8 +82,13 @@ impl Property {
             Place::File(path) => {
                 let path = folder.join(path);
                 let shown = path.display();
-                let bytes =
-                    std::fs::read(&path).map_err(|error| format!("{shown} cannot be read: {error}"))?;
+                let mut bytes = Vec::new();
+                File::open(&path)
+                    .and_then(|file| file.take(FILE_BYTES + 1).read_to_end(&mut bytes))
+                    .map_err(|error| format!("{shown} cannot be read: {error}"))?;
+                if bytes.len() as u64 > FILE_BYTES {
+                    return Err(format!("{shown} has more than {FILE_BYTES} bytes: that is no value"));
+                }
                 let text = String::from_utf8(bytes).map_err(|_| format!("{shown} is not text (UTF-8)"))?;
                 let line = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
                 (line.unwrap_or(&text).to_owned(), shown.to_string())
@@ -250,6 +260,7 @@ mod tests {
         }
         for (value, message) in [
             ("{ file = \"none\" }", "none cannot be read: No such file"),
+            ("{ file = \"/dev/zero\" }", "/dev/zero has more than 1048576 bytes"),
             ("{ env = \"EVERYFRAME_NO_SUCH\" }", "variable EVERYFRAME_NO_SUCH is not set"),
             ("{ env = \"\" }", "is no name"),
             ("{ env = \"A\", file = \"b\" }", "must have one key"),

@@ -23,9 +23,52 @@ pub const REPLAY_OF: &str = "everyframe-replay-of";
 /// Longer ids are cut: they come from outside, and are repeated in every result.
 const MAX_ID_CHARACTERS: usize = 200;
 
+/// A record of the frames topic as far as it is read, wherever it comes from.
+pub trait Record {
+    /// The partition.
+    fn partition(&self) -> i32;
+    /// The offset.
+    fn offset(&self) -> i64;
+    /// The record's timestamp, Unix milliseconds.
+    fn timestamp(&self) -> i64;
+    /// The key.
+    fn key(&self) -> Option<&[u8]>;
+    /// The value.
+    fn value(&self) -> Option<&[u8]>;
+    /// The last header of that name, if it is text.
+    fn header(&self, name: &str) -> Option<&str>;
+}
+
+// What it has of its own is found first.
+impl Record for Received<'_> {
+    fn partition(&self) -> i32 {
+        self.partition()
+    }
+
+    fn offset(&self) -> i64 {
+        self.offset()
+    }
+
+    fn timestamp(&self) -> i64 {
+        self.timestamp()
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        self.key()
+    }
+
+    fn value(&self) -> Option<&[u8]> {
+        self.value()
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.header(name)
+    }
+}
+
 /// Reads a record of the frames topic: a frame, or an agent's word that it refused some. Headers that cannot be read
 /// count as missing.
-pub fn read(topic: &Arc<str>, record: &Received<'_>) -> Frame {
+pub fn read(topic: &Arc<str>, record: &impl Record) -> Frame {
     let (partition, offset) = (record.partition(), record.offset());
     let position = Position { topic: topic.clone(), partition, offset };
     let stamp = stamp(record);
@@ -56,7 +99,7 @@ pub struct Stamp<'a> {
 }
 
 /// What the agent stamped on the frame in a record.
-pub fn stamp<'a>(record: &'a Received<'_>) -> Stamp<'a> {
+pub fn stamp(record: &impl Record) -> Stamp<'_> {
     Stamp {
         session: record.header(SESSION).filter(|session| !session.is_empty()),
         sequence: number(record, SEQUENCE).and_then(|number| u64::try_from(number).ok()),
@@ -64,7 +107,7 @@ pub fn stamp<'a>(record: &'a Received<'_>) -> Stamp<'a> {
 }
 
 /// The sequence numbers that an agent refused, if the record tells of such.
-pub fn refused(record: &Received<'_>) -> Option<RangeInclusive<u64>> {
+pub fn refused(record: &impl Record) -> Option<RangeInclusive<u64>> {
     if record.value().is_some_and(|value| !value.is_empty()) {
         return None;
     }
@@ -74,11 +117,11 @@ pub fn refused(record: &Received<'_>) -> Option<RangeInclusive<u64>> {
 }
 
 /// The identity of the frame that a record puts through again, if it is one of `topic`.
-pub fn replay_of(topic: &str, record: &Received<'_>) -> Option<Position> {
+pub fn replay_of(topic: &str, record: &impl Record) -> Option<Position> {
     record.header(REPLAY_OF).and_then(Position::parse).filter(|position| *position.topic == *topic)
 }
 
-fn number(record: &Received<'_>, name: &str) -> Option<i64> {
+fn number(record: &impl Record, name: &str) -> Option<i64> {
     record.header(name).and_then(|text| text.trim().parse().ok())
 }
 

@@ -7,8 +7,9 @@ use opencv::core::{CV_8UC3, Mat, MatTrait, MatTraitConst, MatTraitManual, Point,
 use opencv::{imgcodecs, imgproc};
 
 use super::PictureError;
-use super::header::{Format, Header};
+use super::header::{Format, Header, inspect};
 use super::turbo::Turbo;
+use crate::config::VisionSettings;
 use crate::premises::Polygon;
 
 /// Decodes into its own buffers, which are used again for the next picture.
@@ -31,6 +32,27 @@ pub(super) struct Decoded<'a> {
     pub height: u32,
     /// Pixels of the full-size picture for each pixel of this one, across and down.
     pub scale: (f32, f32),
+}
+
+/// Checks and decodes a picture as a worker does before and after it looks for faces, within the limits of `settings`,
+/// and tells the size of the upright picture, pixels. No model is needed.
+///
+/// # Errors
+///
+/// See [`PictureError`]: the picture is to be parked.
+pub fn decodable(
+    encoded: &[u8],
+    masks: &[&Polygon],
+    settings: &VisionSettings,
+) -> Result<(u32, u32), PictureError> {
+    let mut decoder = Decoder::default();
+    let header = inspect(encoded, settings.max_pixels)?;
+    let seen = decoder.decode_within(encoded, header, masks, settings.detector.max_side)?;
+    let (size, is_full) = ((seen.width, seen.height), seen.full.is_some());
+    if !is_full {
+        decoder.decode_full(encoded, header, masks)?;
+    }
+    Ok(size)
 }
 
 impl Decoder {
@@ -189,7 +211,6 @@ fn unreadable(error: opencv::Error) -> PictureError {
 mod tests {
     use super::*;
     use crate::vision::drawn;
-    use crate::vision::header::inspect;
     use opencv::core::{MatTraitConstManual, Vec3b};
     use proptest::prelude::*;
 

@@ -31,6 +31,7 @@ mod yunet;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use decode::decodable;
 pub use error::{PictureError, VisionError};
 pub use models::{ModelInUse, Models};
 pub use providers::Measured;

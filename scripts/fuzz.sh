@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# Has libFuzzer make up what comes from outside, for so many minutes in all: scripts/fuzz.sh MINUTES [TARGET]
+#
+# The targets are the files of fuzz/targets; each has its share of the time, TARGET alone all of it. What reached new
+# code is kept in the corpus of its target, in the cache, and is where the next run begins. The first begins with the
+# repository's own components, configurations and scenarios, and with frames of the footage.
+#
+# It ends at the first input on which something panics, breaks memory or takes too long, and says where that input is.
+set -euo pipefail
+# shellcheck source=scripts/setup/common.sh
+source "$(dirname "$0")/setup/common.sh"
+
+minutes=${1:?how many minutes}
+root=$(cd "$scripts/.." && pwd)
+if [ -n "${2:-}" ]; then
+  targets=("$2")
+  [ -f "$root/fuzz/targets/$2.rs" ] || die "there is no target $2: see fuzz/targets"
+else
+  mapfile -t targets < <(cd "$root/fuzz/targets" && for file in *.rs; do echo "${file%.rs}"; done)
+fi
+cargo +nightly --version >/dev/null 2>&1 ||
+  die "libFuzzer's counters need Rust's nightly toolchain: rustup toolchain install nightly --profile minimal"
+cargo +nightly fuzz --version >/dev/null 2>&1 ||
+  die "cargo-fuzz is not there: cargo install --locked --root $cache/tools cargo-fuzz@0.13.2"
+
+corpus=$cache/fuzz-corpus
+# seed TARGET FILE...: copies files into the corpus of a target, under a name for each path.
+seed() {
+  local target=$1 file
+  shift
+  mkdir -p "$corpus/$target"
+  for file in "$@"; do
+    if [ -f "$file" ]; then cp "$file" "$corpus/$target/seed-$(sha256sum "$file" | cut -c 1-16)"; fi
+  done
+}
+
+cd "$root"
+seed component tests/fixtures/contract/*/*.wasm "$CARGO_TARGET_DIR"/components/wasip2/*.wasm
+seed settings examples/*.toml examples/deploy/*.toml
+seed scenario examples/rules/*/scenario.toml
+mkdir -p "$corpus/headers" "$corpus/picture"
+printf '0\n0\ngate\nsession\n1\n5\n\n\npicture\0%s' \
+  $'1\n0\ngate\nsession\n\n\n2-8' >"$corpus/headers/seed-1"
+printf '3\n0\ngate\nsession\n4\n5\n\nframes/0/1\npicture' >"$corpus/headers/seed-2"
+if ! compgen -G "$corpus/picture/seed-*" >/dev/null; then
+  # Small ones: libFuzzer does well with kilobytes.
+  "$venv/bin/python" - "$cache/footage" "$corpus/picture" <<'PYTHON'
+import pathlib, sys
+import cv2
+
+clips = [clip for clip in sorted(pathlib.Path(sys.argv[1]).iterdir()) if clip.suffix in (".mp4", ".mov")]
+for number, clip in enumerate(clips):
+    there, frame = cv2.VideoCapture(str(clip)).read()
+    if there:
+        for suffix in (".jpg", ".png", ".webp"):
+            cv2.imwrite(f"{sys.argv[2]}/seed-{number}{suffix}", cv2.resize(frame, (160, 90)))
+PYTHON
+fi
+
+seconds=$((60 * minutes / ${#targets[@]}))
+# Everything is built anew, with counters: a folder of its own.
+export CARGO_TARGET_DIR=$cache/fuzz-target
+for target in "${targets[@]}"; do
+  echo "fuzz: $target, $seconds seconds" >&2
+  # Wasmtime's pool of memory is address space, not memory; what is used is bounded here.
+  cargo +nightly fuzz run --release "$target" "$corpus/$target" -- \
+    -max_total_time="$seconds" -timeout=10 -rss_limit_mb=4096 -print_final_stats=1 ||
+    die "$target failed: the input is in fuzz/artifacts/$target; cargo +nightly fuzz run $target FILE puts it again"
+done
