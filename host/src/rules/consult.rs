@@ -95,7 +95,7 @@ async fn ask(
         return Err(fail((FailureKind::NotRun, "the host is stopping".into())));
     };
     let start = Instant::now();
-    let call = Call::new(&rule.name, &rule.limits, frame, scene, memory);
+    let call = Call::new(rule, frame, scene, memory).map_err(|why| fail((FailureKind::NotRun, why)))?;
     let time = rule.limits.time();
     let mut store = sandbox.store(call, &rule.limits, time);
     let asked = rule.pre.ask(&mut store, &rule.settings, frame, question);
@@ -116,6 +116,8 @@ async fn ask(
         memory: call.guard.memory(),
         state: call.state.bytes(),
         log_lines_dropped: call.log.dropped(),
+        state_refused: call.state.refused(),
+        http_refused: call.caller.refused,
     };
     let said = call.stderr(MESSAGE_BYTES);
     if !said.is_empty() {
