@@ -22,6 +22,8 @@ export EVERYFRAME_PLUGINS ?= $(CARGO_TARGET_DIR)/components/wasip2
 components := $(CARGO_TARGET_DIR)/components
 plugins_target := $(CARGO_TARGET_DIR)/plugins
 examples_target := $(CARGO_TARGET_DIR)/rules
+# Where rules in Python and JavaScript are built.
+guests := $(CARGO_TARGET_DIR)/guests
 # What the set-up installed comes first: cargo component, kcat, and a Python that has confluent-kafka.
 export PATH := $(EVERYFRAME_CACHE)/tools/bin:$(EVERYFRAME_CACHE)/python/bin:$(PATH)
 rules := matching_policy unknown_person alerting
@@ -50,7 +52,7 @@ setup: ## install what the demo needs (each step only if it is missing)
 	@scripts/setup.sh system:demo rust:build python:demo onnxruntime models footage wasm
 
 setup-test: setup ## install what the tests need besides
-	@scripts/setup.sh system:test system:kafka python:test kcat kafka tools:cargo-component
+	@scripts/setup.sh system:test system:kafka system:rules python:test python:rules qjs kcat kafka tools:cargo-component
 
 setup-kafka:
 	@scripts/setup.sh system:demo system:kafka python:demo kafka
@@ -76,7 +78,7 @@ build-rules-component: setup-test
 	CARGO_TARGET_DIR=$(plugins_target) $(cargo) component build $(cargo_flags)
 	$(call collect,$(plugins_target)/wasm32-wasip1/release,$(components)/component)
 
-build-test-rules: setup
+build-test-rules: setup-test
 	@echo "build: for the tests: the rule that misbehaves, and the examples"
 	mkdir -p $(components)
 	for rule in $(other_rules); do
@@ -85,6 +87,9 @@ build-test-rules: setup
 		(cd $$rule && CARGO_TARGET_DIR=$$target $(cargo) build $(cargo_flags) --target wasm32-wasip2)
 		install -m 644 $$target/wasm32-wasip2/release/*.wasm $(components)/
 	done
+	# Python takes seconds for each: only what changed since, not what only has another clone's times.
+	scripts/mirror.sh $(guests) examples/scripted-rules wit scripts/requirements host/src/cli/rule/template/javascript
+	$(MAKE) --jobs=2 --silent -C $(guests)/examples/scripted-rules OUT=$(components)
 
 build-host: setup
 	@echo "build: the host"

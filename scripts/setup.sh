@@ -6,8 +6,8 @@
 # WebAssembly targets (which belong to the Rust toolchain) goes to the cache folder, EVERYFRAME_CACHE.
 #
 # Steps, in the order in which they need each other; NAME:PART is one part of a step:
-#   system:demo  system:test  system:kafka  rust:build  rust:lint  python:demo  python:test  python:bench
-#   onnxruntime  models  footage  wasm  kcat  kafka  tools:cargo-component  tools:cargo-deny
+#   system:demo  system:test  system:kafka  system:rules  rust:build  rust:lint  python:demo  python:test  python:rules
+#   python:bench  onnxruntime  models  footage  wasm  qjs  kcat  kafka  tools:cargo-component  tools:cargo-deny
 set -euo pipefail
 # shellcheck source=scripts/setup/common.sh
 source "$(dirname "$0")/setup/common.sh"

@@ -25,7 +25,7 @@ fn assert_valid(validator: &Validator, event: &Value) {
 #[test]
 fn the_published_schemas_are_those_of_the_program() {
     let site = Site::start(1);
-    for kind in ["result", "alert", "retention", "rule"] {
+    for kind in ["result", "alert", "retention", "rule", "replay"] {
         let printed = site.run(&mut site.command(&["config", "schema", kind])).well();
         let path = places::repository(&format!("docs/schemas/{kind}.schema.json"));
         if std::env::var_os("EVERYFRAME_UPDATE").is_some() {

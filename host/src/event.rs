@@ -91,6 +91,8 @@ pub struct FaceResult {
     pub quality: f32,
     /// The track it belongs to; text, since JSON's numbers are too short for it.
     pub track: String,
+    /// When the track's first frame was taken, Unix milliseconds.
+    pub track_started_at: i64,
     /// The camera's zones that it is in.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub zones: Vec<String>,
@@ -172,6 +174,7 @@ pub fn result(
             score: subject.face.detection.score,
             quality: subject.face.quality,
             track: subject.face.track.id.to_string(),
+            track_started_at: subject.face.track.started_at,
             zones: subject.face.zones.clone(),
             decision: subject.decision.clone(),
             candidates: subject.face.candidates.clone(),

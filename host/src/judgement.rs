@@ -139,6 +139,8 @@ pub struct Judgement {
     pub alerts: Vec<Alert>,
     /// The rules that had no say in it.
     pub skipped: Vec<Skipped>,
+    /// The rules that asked for the embedding of a face that has none.
+    pub blind: Vec<String>,
     /// What the rules keep from now on, where that changed.
     pub state: Vec<StateChange>,
 }

@@ -22,6 +22,7 @@ mod laps;
 pub mod observe;
 pub mod premises;
 pub mod publish;
+pub mod replay;
 pub mod rules;
 pub mod run;
 pub mod sizing;

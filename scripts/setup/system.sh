@@ -1,5 +1,6 @@
 # shellcheck shell=bash disable=SC2154  # the folders are set in common.sh
-# Debian packages; parts: demo (what is compiled with and linked to), test (what only tests and linters run).
+# Debian packages; parts: demo (what is compiled with and linked to), test (what only tests and linters run), kafka,
+# rules (what makes components of rules in JavaScript).
 
 choose() {
   case $1 in
@@ -13,6 +14,7 @@ choose() {
       ;;
     test) packages=(kcat shellcheck) ;;
     kafka) packages=(openjdk-17-jre-headless maven openssl) ;;
+    rules) packages=(nodejs npm) ;;
     *) die "no such part: $1" ;;
   esac
 }
@@ -22,6 +24,7 @@ cost() {
   case $1 in
     demo) echo "up to 400 MB from Debian, a minute or two" ;;
     kafka) echo "up to 120 MB from Debian, a minute" ;;
+    rules) echo "up to 200 MB from Debian, a minute or two" ;;
     *) echo "seconds" ;;
   esac
 }
@@ -36,12 +39,21 @@ missing() {
 }
 
 check() {
+  # Often a newer one than Debian's, from elsewhere.
+  if [ "$1" = rules ]; then node_is_new_enough && command -v npm; return; fi
   choose "$1"
   command -v dpkg-query >/dev/null || { echo "not a Debian system: install by hand: ${packages[*]}"; return 1; }
   # One call for all of them; the slower question, which ones, only where it matters.
   local installed
   installed=$(dpkg-query --show --showformat='${db:Status-Status}\n' "${packages[@]}" 2>/dev/null | grep -cx installed)
   [ "$installed" -eq ${#packages[@]} ]
+}
+
+node_is_new_enough() {
+  local version
+  version=$(node --version) || return
+  version=${version#v}
+  [ "${version%%.*}" -ge 18 ] || { echo "node is $version, which is older than 18"; return 1; }
 }
 
 make() {

@@ -35,7 +35,7 @@ pub fn rule_by_cargo_component(name: &str) -> PathBuf {
     there(folder.join(name).with_extension("wasm"), "make build-rules-component")
 }
 
-/// A component of a rule that is not shipped: `hostile_rule`, `after_hours`.
+/// A component of a rule that is not shipped: `hostile_rule`, `python/strangers-only`.
 pub fn other_rule(name: &str) -> PathBuf {
     let folder = rule("alerting").parent().expect("a component lies in a folder").to_owned();
     there(folder.with_file_name(name).with_extension("wasm"), "make build-test-rules")
@@ -59,4 +59,17 @@ pub fn repository(path: &str) -> PathBuf {
 pub fn script(name: &str) -> PathBuf {
     drop(cached("kafka"));
     repository("scripts").join(name)
+}
+
+/// What `make` in a rule's project is told, so that it takes the tools that the set-up installed.
+pub fn component_tools() -> [(&'static str, PathBuf); 2] {
+    [
+        ("COMPONENTIZE_PY", cached("python/bin/componentize-py")),
+        ("COMPONENTIZE_QJS", cached("tools/bin/componentize-qjs")),
+    ]
+}
+
+/// A folder that outlives the test: rules are built in it.
+pub fn guests() -> PathBuf {
+    target().join("guests")
 }

@@ -12,7 +12,9 @@ mod sequences;
 pub use ledger::Ledger;
 pub use letters::{FATE, Fate, Fates, LETTER, Letter, Mark, Place};
 pub use live::{LiveLedger, Noted};
+pub use offsets::Offsets;
 pub use ranges::Ranges;
+pub(crate) use read::CLOCKS_APART;
 pub use read::audit;
 pub use report::{CameraCount, NotNamed, Report};
 

@@ -15,7 +15,7 @@ struct Result {
 }
 
 /// How much earlier than a frame its result may seem to be: the two have their time from different clocks.
-const CLOCKS_APART: i64 = 10 * 60 * 1000;
+pub(crate) const CLOCKS_APART: i64 = 10 * 60 * 1000;
 
 /// Accounts for every frame that the frames topic holds now, or those whose record is not older than `since` (Unix
 /// milliseconds). The order of reading matters: what the group had committed before the results were read must be among

@@ -4,6 +4,7 @@ use super::DONE;
 use crate::config::{Config, ConfigError, Loaded};
 use crate::event::{AlertData, CloudEvent, ResultData};
 use crate::observe::{RetentionData, RuleData};
+use crate::replay::Report;
 use crate::rules::{RuleError, Rules};
 use anyhow::Result;
 use std::path::PathBuf;
@@ -45,6 +46,8 @@ enum Described {
     Retention,
     /// A record of the alerts topic that tells of a rule that fails, or answers again.
     Rule,
+    /// What `replay --json` prints.
+    Replay,
 }
 
 pub fn run(arguments: Arguments) -> Result<u8> {
@@ -69,6 +72,7 @@ pub fn run(arguments: Arguments) -> Result<u8> {
                 Described::Alert => schemars::schema_for!(CloudEvent<AlertData>),
                 Described::Retention => schemars::schema_for!(CloudEvent<RetentionData>),
                 Described::Rule => schemars::schema_for!(CloudEvent<RuleData>),
+                Described::Replay => schemars::schema_for!(Report),
             };
             println!("{}", serde_json::to_string_pretty(&schema)?);
         }

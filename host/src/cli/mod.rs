@@ -16,6 +16,7 @@ mod letter_choice;
 mod letter_fate;
 mod narrate;
 mod plan;
+mod replay;
 mod rule;
 mod run;
 mod watch;
@@ -78,6 +79,8 @@ enum Command {
     Plan(plan::Arguments),
     /// Measure the whole pipeline on a folder of JPEG frames.
     Bench(bench::Arguments),
+    /// Judge frames again with other rules, and tell what would have changed. Exit status 1 if anything would.
+    Replay(replay::Arguments),
     /// Write a rule: make a project, and inspect, check, test and measure what comes of it.
     Rule(rule::Arguments),
     /// Check a configuration, or show an example or the schema.
@@ -135,6 +138,7 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
         Command::Rule(arguments) => rule::run(&arguments),
         Command::Config(arguments) => config::run(arguments),
     };

@@ -7,5 +7,5 @@ mod record;
 pub use consumer::{Downstream, Ended, Intake};
 pub use lane::Lane;
 pub use record::{
-    CAPTURED_AT, REFUSED, REPLAY_OF, SEQUENCE, SESSION, Stamp, camera, refused, replay_of, stamp,
+    CAPTURED_AT, REFUSED, REPLAY_OF, SEQUENCE, SESSION, Stamp, camera, read, refused, replay_of, stamp,
 };

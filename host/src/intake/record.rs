@@ -25,7 +25,7 @@ const MAX_ID_CHARACTERS: usize = 200;
 
 /// Reads a record of the frames topic: a frame, or an agent's word that it refused some. Headers that cannot be read
 /// count as missing.
-pub(super) fn read(topic: &Arc<str>, record: &Received<'_>) -> Frame {
+pub fn read(topic: &Arc<str>, record: &Received<'_>) -> Frame {
     let (partition, offset) = (record.partition(), record.offset());
     let position = Position { topic: topic.clone(), partition, offset };
     let stamp = stamp(record);

@@ -44,6 +44,10 @@ impl Scene {
         self.embeddings.iter().find(|(index, _)| *index == face)?.1.as_ref()
     }
 
+    fn has(&self, face: u32) -> bool {
+        self.embeddings.iter().any(|(index, _)| *index == face)
+    }
+
     pub(super) fn people(&self) -> &dyn People {
         &*self.people
     }
@@ -55,6 +59,8 @@ pub(super) struct Call {
     pub(super) state: Notebook,
     pub(super) log: Log,
     pub(super) guard: Guard,
+    /// Faces whose embedding the guest asked for, and which have none.
+    pub(super) missed: Vec<u32>,
     stderr: Stderr,
     wasi: WasiCtx,
     http: WasiHttpCtx,
@@ -81,12 +87,22 @@ impl Call {
             state: memory.open(name, frame.camera, limits.state_bytes, frame.captured_at),
             log: Log::new(name, frame, limits),
             guard: Guard::new(limits),
+            missed: Vec::new(),
             wasi: granted.wasi(name, frame, stderr.clone())?,
             http: context(),
             caller: Caller::new(&granted.hosts, limits.http_requests),
             stderr,
             table,
         })
+    }
+
+    /// A face's embedding, for the guest.
+    pub(super) fn embedding(&mut self, face: u32) -> Option<&Embedding> {
+        // Only of faces that there are: a guest may ask for any number, any number of times.
+        if self.scene.has(face) && self.scene.embedding(face).is_none() && !self.missed.contains(&face) {
+            self.missed.push(face);
+        }
+        self.scene.embedding(face)
     }
 
     /// What the guest wrote to its standard error, made presentable.

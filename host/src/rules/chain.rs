@@ -9,6 +9,7 @@ use super::consult::{Consulted, Opinion, consult, is_undecided};
 use super::error::{FailureKind, RuleFailure};
 use super::load::{RuleReady, Rules};
 use super::memory::{Changes, Memory};
+use super::rejudge::Before;
 use super::{FrameFacts, People};
 use crate::config::{OnFailure, RuleKind};
 use crate::face::Face;
@@ -164,8 +165,19 @@ impl Rules {
         people: &Arc<dyn People>,
         memory: &mut Memory,
     ) -> Result<Judgement, RuleFailure> {
+        self.judge_or_rejudge(frame, faces, people, memory, None)
+    }
+
+    pub(super) fn judge_or_rejudge(
+        &self,
+        frame: &FrameFacts<'_>,
+        faces: Vec<Face>,
+        people: &Arc<dyn People>,
+        memory: &mut Memory,
+        before: Option<&Before<'_>>,
+    ) -> Result<Judgement, RuleFailure> {
         let (mut judgement, changes) =
-            self.runtime.block_on(self.judge_frame(frame, faces, people, memory))?;
+            self.runtime.block_on(self.judge_frame(frame, faces, people, memory, before))?;
         judgement.state = memory.apply(frame.camera, changes, frame.captured_at);
         Ok(judgement)
     }
@@ -176,6 +188,7 @@ impl Rules {
         faces: Vec<Face>,
         people: &Arc<dyn People>,
         memory: &Memory,
+        before: Option<&Before<'_>>,
     ) -> Result<(Judgement, Vec<Changes>), RuleFailure> {
         let scene = Scene::new(&faces, people);
         let mut changes = Vec::with_capacity(self.chain.0.len());
@@ -184,9 +197,15 @@ impl Rules {
         let mut judgement = Judgement { subjects: subjects.collect(), ..Judgement::default() };
         for rule in self.chain.of(frame) {
             match self.ask(rule, frame, &scene, memory, &judgement.subjects).await {
-                Ok(consulted) => {
-                    changes.push(consulted.changes);
-                    consulted.opinion.enter(&mut judgement);
+                Ok(Consulted { mut opinion, changes: kept, missed, .. }) => {
+                    if !missed.is_empty() {
+                        judgement.blind.push(rule.name.clone());
+                    }
+                    if let Some(before) = before {
+                        opinion = before.stand_in(&rule.name, opinion, &missed, &judgement.subjects);
+                    }
+                    changes.push(kept);
+                    opinion.enter(&mut judgement);
                 }
                 Err(failure) if rule.on_failure == OnFailure::Skip && failure.kind != FailureKind::NotRun => {
                     skip(rule, failure, &mut judgement);

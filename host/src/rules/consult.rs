@@ -31,6 +31,8 @@ pub(super) struct Consulted {
     pub(super) opinion: Opinion,
     /// What it keeps from now on, if the frame goes well.
     pub(super) changes: Changes,
+    /// Faces whose embedding it asked for, and which have none.
+    pub(super) missed: Vec<u32>,
     pub(super) cost: CallCost,
 }
 
@@ -74,7 +76,8 @@ pub(super) async fn consult(
         }
         _ => return Err(fail(mixed_up())),
     };
-    Ok(Consulted { opinion, changes: call.close(&rule.name), cost })
+    let missed = call.missed.clone();
+    Ok(Consulted { opinion, changes: call.close(&rule.name), missed, cost })
 }
 
 pub(super) fn is_undecided(decision: &Decision) -> bool {

@@ -25,6 +25,7 @@ mod http;
 mod limits;
 mod load;
 mod memory;
+mod rejudge;
 pub mod scenario;
 mod settings;
 mod solo;
@@ -49,6 +50,7 @@ pub use consult::Opinion;
 pub use error::{FailureKind, LoadError, Problem, RuleError, RuleFailure, kind_name};
 pub use load::{RuleDescription, Rules};
 pub use memory::Memory;
+pub use rejudge::Before;
 pub use solo::{Opened, Solo};
 
 /// The frame that a rule is told about: everything but its picture.

@@ -131,7 +131,7 @@ impl Solo<'_> {
         let faces: Vec<Face> = subjects.iter().map(|subject| subject.face.clone()).collect();
         let scene = Scene::new(&faces, people);
         let Opened { sandbox, runtime, .. } = self.opened;
-        let Consulted { opinion, changes, cost } =
+        let Consulted { opinion, changes, cost, .. } =
             runtime.block_on(consult(&self.ready, sandbox, frame, &scene, memory, subjects))?;
         memory.apply(frame.camera, vec![changes], frame.captured_at);
         Ok((opinion, cost))

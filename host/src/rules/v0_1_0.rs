@@ -83,7 +83,7 @@ fn bind(sandbox: &Sandbox, component: &Component, kind: RuleKind) -> Result<Box<
 
 impl embeddings::Host for Call {
     fn get(&mut self, face: u32) -> Option<Vec<f32>> {
-        self.scene.embedding(face).map(|embedding| embedding.values().to_vec())
+        self.embedding(face).map(|embedding| embedding.values().to_vec())
     }
 }
 

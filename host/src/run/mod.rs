@@ -7,6 +7,7 @@ mod in_force;
 mod lanes;
 mod ledger;
 mod restore;
+mod retrace;
 mod stages;
 
 use crate::config::Config;
@@ -20,6 +21,7 @@ use crate::vision::{Models, Spent, Vision, VisionError, Worker};
 use arc_swap::ArcSwap;
 use in_force::InForce;
 use lanes::{Job, Jobs, Lanes};
+pub use retrace::{Retrace, Retraced};
 use stages::Stages;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};

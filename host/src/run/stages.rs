@@ -95,6 +95,45 @@ impl Prepared {
         self.embed_time = laps.lap();
         Ok(())
     }
+
+    /// The picture's size, pixels.
+    pub fn size(&self) -> (u32, u32) {
+        (self.seen.width, self.seen.height)
+    }
+
+    /// The faces as the rules see them, each with the `count` people of the gallery that are most like it.
+    pub fn settle(
+        &self,
+        frame: &Frame,
+        appearances: &mut Appearances,
+        index: &Index,
+        count: usize,
+        premises: &Premises,
+    ) -> Vec<Face> {
+        let settled = self.faces.iter().zip(0u32..).map(|(face, index_in_frame)| {
+            let new_id = first_track_id(frame) + JUMPED + u64::from(index_in_frame);
+            let (track, embedding) = appearances.settle(
+                face.track,
+                face.embedding.clone(),
+                face.quality,
+                frame.captured_at,
+                new_id,
+            );
+            Face {
+                index: index_in_frame,
+                detection: face.detection.clone(),
+                quality: face.quality,
+                track,
+                candidates: embedding
+                    .as_ref()
+                    .map(|embedding| index.candidates(embedding, count))
+                    .unwrap_or_default(),
+                zones: premises.zones_of(&frame.camera, self.size(), &face.detection.bounds),
+                embedding,
+            }
+        });
+        settled.collect()
+    }
 }
 
 /// Ids of a frame's new tracks begin here: a function of the offset, so that a replay gives the same ones.
@@ -171,10 +210,11 @@ impl Stages {
         let InForce { rules, premises, judged_by } = &**in_force;
         let appearances = judging.appearances.entry(frame.camera.clone()).or_default();
         let times = prepared.seen.times;
-        let faces = self.settle(frame, prepared, appearances, &index, premises);
+        let count = self.config.gallery.candidates;
+        let faces = prepared.settle(frame, appearances, &index, count, premises);
         appearances
             .forget(frame.captured_at.saturating_sub_unsigned(self.config.vision.tracker.lost_after_ms));
-        let size = (prepared.seen.width, prepared.seen.height);
+        let size = prepared.size();
         let facts = FrameFacts {
             camera: &frame.camera,
             session: &frame.session,
@@ -205,40 +245,6 @@ impl Stages {
             rules_ms: milliseconds(laps.lap()),
         };
         Ok(Outcome::Judged { size, judgement, timings, judged_by: judged_by.clone() })
-    }
-
-    fn settle(
-        &self,
-        frame: &Frame,
-        prepared: &Prepared,
-        appearances: &mut Appearances,
-        index: &Index,
-        premises: &Premises,
-    ) -> Vec<Face> {
-        let size = (prepared.seen.width, prepared.seen.height);
-        let settled = prepared.faces.iter().zip(0u32..).map(|(face, index_in_frame)| {
-            let new_id = first_track_id(frame) + JUMPED + u64::from(index_in_frame);
-            let (track, embedding) = appearances.settle(
-                face.track,
-                face.embedding.clone(),
-                face.quality,
-                frame.captured_at,
-                new_id,
-            );
-            Face {
-                index: index_in_frame,
-                detection: face.detection.clone(),
-                quality: face.quality,
-                track,
-                candidates: embedding
-                    .as_ref()
-                    .map(|embedding| index.candidates(embedding, self.config.gallery.candidates))
-                    .unwrap_or_default(),
-                zones: premises.zones_of(&frame.camera, size, &face.detection.bounds),
-                embedding,
-            }
-        });
-        settled.collect()
     }
 }
 

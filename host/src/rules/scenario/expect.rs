@@ -78,6 +78,16 @@ impl Entry {
         Entry(named.cloned().collect())
     }
 
+    /// The same with other indices of faces.
+    pub(super) fn with_faces(mut self, called: impl Fn(u32) -> Option<u32>) -> Self {
+        for (name, value) in &mut self.0 {
+            if let ("face", Value::Number(face)) = (*name, &mut *value) {
+                *face = called(*face as u32).map_or(*face, f64::from);
+            }
+        }
+        self
+    }
+
     fn field(&self, name: &str) -> Option<&Value> {
         self.0.iter().find(|(field, _)| *field == name).map(|(_, value)| value)
     }

@@ -1,11 +1,13 @@
 //! Scenarios: a few frames told in TOML, and what a rule should answer to each.
 //!
 //! [`Scenario::parse`] reads one for a kind of rule, [`run`] puts its frames to the rule one after another, and
-//! [`updated`] writes the answers back as what is expected from now on. The format is described in `docs/rules.md`.
+//! [`updated`] writes the answers back as what is expected from now on. A [`Recording`] writes one of frames that a host
+//! judged. The format is described in `docs/rules.md`.
 
 mod expect;
 mod file;
 mod read;
+mod record;
 mod run;
 mod update;
 
@@ -13,6 +15,7 @@ mod update;
 mod tests;
 
 pub use expect::{Entry, Value};
+pub use record::{Recorded, Recording};
 pub use run::{Difference, Ran, ask, run};
 pub use update::updated;
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::config::RuleKind::{Alerting, MatchingPolicy, UnknownPerson};
 use crate::judgement::Decision;
 use crate::rules::fixtures::{Bench, Guest, runtime};
-use crate::rules::{Opened, Solo};
+use crate::rules::{Opened, Opinion, Solo};
 use std::path::Path;
 
 fn parse(kind: RuleKind, text: &str) -> Result<Scenario, String> {
@@ -140,4 +140,58 @@ fn an_update_changes_the_answers_and_nothing_else() {
         assert!(ran.iter().all(Ran::is_as_expected));
         assert_eq!(updated(&new, &scenario.frames, &ran), Ok(None));
     });
+}
+
+#[test]
+fn a_recording_is_a_scenario_of_the_faces_that_the_rule_was_told_of() {
+    let people = "[[people]]\nid = \"ann\"\n";
+    let text = format!(
+        "{people}[[frames]]\ncamera = \"a \\\"b\\\"\"\nat = \"10:00:00.250\"\nschedules = [\"night\"]\nfaces = [\n\
+         {{ known = \"ann\", confidence = 0.1, track = 7, track_started_at = \"09:59:00\", zones = [\"door\"] }},\n\
+         {{ unknown = true, stranger = {{ id = \"s\", event = \"returned\", visits = 2 }}, quality = 0.3 }}]\n"
+    );
+    let told = parse(Alerting, &text).unwrap().frames;
+    let alert = |face| crate::judgement::Alert {
+        rule: "r".into(),
+        severity: crate::judgement::Severity::Info,
+        kind: "k".into(),
+        subject: "s".into(),
+        dedup_key: "d".into(),
+        text: "a\nb".into(),
+        face: Some(face),
+    };
+    let recorded = |kind, subjects: Vec<crate::judgement::Subject>, answer| Recording {
+        about: "what \"it\" was".into(),
+        kind,
+        settings: toml::from_str("a = 1\n[b.c]\nd = [\"x\"]").unwrap(),
+        people: vec![crate::face::Person { id: "ann".into(), name: "Ann".into(), samples: 3 }],
+        camera: told[0].camera.clone(),
+        frames: vec![Recorded {
+            at: told[0].at,
+            size: (1280, 720),
+            schedules: told[0].schedules.clone(),
+            subjects,
+            answer: Some(answer),
+            is_expected: true,
+        }],
+    };
+    let all = recorded(Alerting, told[0].subjects.clone(), Opinion::Alerts(vec![alert(1)]));
+    let again = parse(Alerting, &all.text().unwrap()).unwrap();
+    assert_eq!(format!("{:?}", again.frames[0].subjects), format!("{:?}", told[0].subjects));
+    assert_eq!((again.frames[0].at, &again.frames[0].schedules), (told[0].at, &told[0].schedules));
+    assert_eq!(again.settings, all.settings);
+    assert_eq!(again.people.find("ann").map(|person| person.samples), Some(3));
+
+    // Told of the second face only, the rule finds it in the first place.
+    let second = recorded(Alerting, told[0].subjects[1..].to_vec(), Opinion::Alerts(vec![alert(1)]));
+    let again = parse(Alerting, &second.text().unwrap()).unwrap();
+    assert!(again.frames[0].expect.as_ref().unwrap()[0].to_string().ends_with("face = 0"));
+
+    // Embeddings are not told; a stranger's stand-in is.
+    let stranger = told[0].subjects[1].stranger.clone().unwrap();
+    let strangers = Opinion::Strangers(vec![(1, stranger)]);
+    let text = recorded(UnknownPerson, told[0].subjects.clone(), strangers).text().unwrap();
+    let again = parse(UnknownPerson, &text).unwrap();
+    let embedding = |at: usize| again.frames[0].subjects[at].face.embedding.is_some();
+    assert!(!embedding(0) && embedding(1), "{text}");
 }

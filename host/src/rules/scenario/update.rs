@@ -58,7 +58,7 @@ fn write(document: &mut DocumentMut, frame: usize, entries: &[Entry]) -> Option<
     Some(())
 }
 
-fn list(entries: &[Entry]) -> Array {
+pub(super) fn list(entries: &[Entry]) -> Array {
     let mut list: Array = entries.iter().map(table).collect();
     if list.len() > 1 && list.to_string().len() > LINE {
         list.iter_mut().for_each(|entry| entry.decor_mut().set_prefix("\n  "));

@@ -1,0 +1,38 @@
+// A rule of kind `alerting`: tells of everybody who is recognised, once a visit.
+
+import gallery from "everyframe:rules/gallery@0.1.0";
+import { beginsVisit, described, settings } from "./everyframe.js";
+
+export const rule = described({
+  name: "rule-name",
+  version: "0.1.0",
+  about: "Tells of everybody who is recognised, once a visit.",
+  schema: {
+    away_ms: {
+      type: "integer",
+      minimum: 1,
+      default: 60_000,
+      description: "Out of sight for longer than this, and the next visit begins, in ms.",
+    },
+  },
+});
+
+export const alerts = {
+  judge: (frame, subjects) => subjects.flatMap(alertsAbout),
+};
+
+const alertsAbout = ({ face, decision }) => {
+  if (decision.tag !== "known") return [];
+  const { person } = decision.val;
+  if (!beginsVisit(`here/${person}`, settings.away_ms)) return [];
+  return [
+    {
+      severity: "info",
+      kind: "known-person",
+      subject: person,
+      dedupKey: `known-person/${person}`,
+      text: `${gallery.find(person)?.name ?? person} is here`,
+      face: face.index,
+    },
+  ];
+};

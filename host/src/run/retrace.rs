@@ -1,0 +1,89 @@
+//! Frames that are long done go through vision and the gallery once more, on one thread, and nothing is published.
+
+use super::RunError;
+use super::appearance::Appearances;
+use super::lanes::forget_cameras;
+use super::stages::{Prepared, Ready, embed, guarded, see};
+use crate::config::Config;
+use crate::face::Face;
+use crate::frame::Frame;
+use crate::gallery::{self, Index};
+use crate::premises::Premises;
+use crate::publish::Parked;
+use crate::vision::{Tracker, Vision, Worker};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What a lane is to frames that come live. Frames of one partition come in their order.
+pub struct Retrace {
+    worker: Worker,
+    index: Index,
+    premises: Premises,
+    config: Config,
+    lanes: HashMap<i32, Followed>,
+}
+
+#[derive(Default)]
+struct Followed {
+    trackers: HashMap<Arc<str>, (Tracker, i64)>,
+    appearances: HashMap<Arc<str>, Appearances>,
+}
+
+/// A frame as rules see it.
+pub struct Retraced {
+    /// Width and height, pixels.
+    pub size: (u32, u32),
+    /// With their embeddings and candidates.
+    pub faces: Vec<Face>,
+}
+
+impl Retrace {
+    /// Loads the models, and the gallery as it is now.
+    ///
+    /// # Errors
+    ///
+    /// As a host that cannot start.
+    pub fn start(config: &Config, cache: &Path) -> Result<Self, RunError> {
+        let vision = Vision::load(&config.vision, cache)?;
+        let samples = gallery::read(config)?;
+        Ok(Self {
+            worker: vision.worker()?,
+            index: Index::new(samples.values(), &vision.models().embedder.sha256),
+            premises: Premises::new(config),
+            config: config.clone(),
+            lanes: HashMap::new(),
+        })
+    }
+
+    /// Finds, follows and embeds a frame's faces, and searches the gallery for them.
+    ///
+    /// # Errors
+    ///
+    /// The frame is one that a host parks.
+    pub fn look(&mut self, frame: Arc<Frame>) -> Result<Retraced, Parked> {
+        let lane = self.lanes.entry(frame.position.partition).or_default();
+        let seen = see(&mut self.worker, &self.premises, frame.clone()).seen?;
+        let prepared = guarded(|| {
+            let vision = &self.config.vision;
+            let new = || (Tracker::new(&vision.tracker, &vision.embedder), frame.captured_at);
+            let tracker = lane.trackers.entry(frame.camera.clone()).or_insert_with(new);
+            tracker.1 = frame.captured_at;
+            let prepared = Prepared::new(&frame, seen, &mut tracker.0);
+            forget_cameras(&mut lane.trackers, |(_, last)| *last);
+            Ok(prepared)
+        })?;
+        let ready = match prepared.wants_embedding() {
+            true => embed(&mut self.worker, &self.premises, frame.clone(), prepared),
+            false => Ready { frame: frame.clone(), prepared: Ok(prepared) },
+        };
+        let prepared = ready.prepared?;
+        let appearances = lane.appearances.entry(frame.camera.clone()).or_default();
+        let count = self.config.gallery.candidates;
+        let faces = prepared.settle(&frame, appearances, &self.index, count, &self.premises);
+        let lost_after = self.config.vision.tracker.lost_after_ms;
+        appearances.forget(frame.captured_at.saturating_sub_unsigned(lost_after));
+        forget_cameras(&mut lane.appearances, Appearances::last_seen);
+        Ok(Retraced { size: prepared.size(), faces })
+    }
+}
