@@ -21,6 +21,8 @@ pub struct Limits {
     pub transfer_bytes: Option<usize>,
     /// Log lines for one call.
     pub log_lines: usize,
+    /// Log lines in a second, over all calls of the rule.
+    pub log_rate: u32,
     /// Bytes of one log line; the rest is cut off.
     pub log_line_bytes: usize,
     /// Elements of all tables together. A Python rule has 10,000, one in Rust a few hundred.
@@ -50,6 +52,7 @@ impl Default for Limits {
             output_bytes: 256 << 10,
             transfer_bytes: None,
             log_lines: 20,
+            log_rate: 100,
             log_line_bytes: 1 << 10,
             table_elements: 100_000,
             instances: 100,
@@ -68,13 +71,14 @@ impl Limits {
     pub fn out_of_range(&self) -> Vec<(&'static str, String)> {
         let number = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
         let transfer = self.transfer_bytes.map_or(1 << 20, number);
-        let checks: [(&'static str, u64, RangeInclusive<u64>, &str); 15] = [
+        let checks: [(&'static str, u64, RangeInclusive<u64>, &str); 16] = [
             ("limits.time_ms", self.time_ms, 1..=60_000, "milliseconds"),
             ("limits.memory_mb", number(self.memory_mb), 1..=4095, "MiB"),
             ("limits.state_bytes", number(self.state_bytes), 0..=1 << 30, "bytes"),
             ("limits.output_bytes", number(self.output_bytes), 1..=64 << 20, "bytes"),
             ("limits.transfer_bytes", transfer, 4 << 10..=1 << 30, "bytes"),
             ("limits.log_lines", number(self.log_lines), 0..=10_000, "lines"),
+            ("limits.log_rate", u64::from(self.log_rate), 0..=100_000, "lines a second"),
             ("limits.log_line_bytes", number(self.log_line_bytes), 16..=64 << 10, "bytes"),
             ("limits.table_elements", number(self.table_elements), 1..=1_000_000, "elements"),
             ("limits.instances", self.instances.into(), 1..=1000, "instances"),

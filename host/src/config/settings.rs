@@ -468,6 +468,10 @@ pub struct RuleSettings {
     /// it is always asked.
     #[serde(default = "breaker")]
     pub breaker: u32,
+    /// Whether its instances stay from frame to frame, of whatever camera, as long as they answer: for languages whose
+    /// instances are dear to make. What one keeps in its own memory may then change its answers, also in a replay.
+    #[serde(default)]
+    pub reuse: bool,
     /// What one call may use.
     #[serde(default)]
     pub limits: Limits,
@@ -490,6 +494,7 @@ impl RuleSettings {
             schedule: None,
             on_failure: OnFailure::default(),
             breaker: breaker(),
+            reuse: false,
             limits: Limits::default(),
             grants: Grants::default(),
         }

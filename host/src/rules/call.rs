@@ -3,11 +3,14 @@
 use super::http::{Caller, context};
 use super::limits::{Guard, STDERR_BYTES, presentable};
 use super::load::RuleReady;
+use super::log_rate::LogRate;
 use super::memory::{Changes, Memory, Notebook};
 use super::{FrameFacts, People};
 use crate::config::Limits;
 use crate::face::{Embedding, Face};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
@@ -61,6 +64,8 @@ pub(super) struct Call {
     pub(super) guard: Guard,
     /// Faces whose embedding the guest asked for, and which have none.
     pub(super) missed: Vec<u32>,
+    /// The frame's time, which is the guest's.
+    clock: Arc<AtomicI64>,
     stderr: Stderr,
     wasi: WasiCtx,
     http: WasiHttpCtx,
@@ -80,15 +85,17 @@ impl Call {
     ) -> Result<Self, String> {
         let (name, limits, granted) = (&rule.name, &rule.limits, &rule.granted);
         let stderr = Stderr::default();
+        let clock = Arc::new(AtomicI64::new(frame.captured_at));
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.resources);
         Ok(Self {
             scene: scene.clone(),
             state: memory.open(name, frame.camera, limits.state_bytes, frame.captured_at),
-            log: Log::new(name, frame, limits),
+            log: Log::new(&rule.name, frame, &rule.limits, &rule.logs),
             guard: Guard::new(limits),
             missed: Vec::new(),
-            wasi: granted.wasi(name, frame, stderr.clone())?,
+            wasi: granted.wasi(name, frame, &clock, stderr.clone())?,
+            clock,
             http: context(),
             caller: Caller::new(&granted.hosts, limits.http_requests),
             stderr,
@@ -110,8 +117,27 @@ impl Call {
         presentable(&String::from_utf8_lossy(&self.stderr.kept()), bytes)
     }
 
-    pub(super) fn close(self, rule: &str) -> Changes {
-        self.state.close(rule)
+    /// What it keeps.
+    pub(super) fn close(&mut self, rule: &str) -> Changes {
+        std::mem::take(&mut self.state).close(rule)
+    }
+
+    /// For an instance that stays: lets go of what was the last frame's.
+    pub(super) fn rest(&mut self) {
+        self.log.finish();
+        self.scene = Scene::empty();
+        self.stderr.forget();
+        self.missed.clear();
+    }
+
+    /// For an instance that stayed: it is asked about another frame.
+    pub(super) fn renew(&mut self, rule: &RuleReady, frame: &FrameFacts<'_>, scene: &Scene, memory: &Memory) {
+        let limits = &rule.limits;
+        self.scene = scene.clone();
+        self.state = memory.open(&rule.name, frame.camera, limits.state_bytes, frame.captured_at);
+        self.log = Log::new(&rule.name, frame, &rule.limits, &rule.logs);
+        self.caller = Caller::new(&rule.granted.hosts, limits.http_requests);
+        self.clock.store(frame.captured_at, Ordering::Relaxed);
     }
 }
 
@@ -135,11 +161,12 @@ pub(super) struct Log {
     sequence: u64,
     left: usize,
     line_bytes: usize,
+    rate: Arc<LogRate>,
     dropped: u64,
 }
 
 impl Log {
-    fn new(rule: &str, frame: &FrameFacts<'_>, limits: &Limits) -> Self {
+    fn new(rule: &str, frame: &FrameFacts<'_>, limits: &Limits, rate: &Arc<LogRate>) -> Self {
         Self {
             rule: rule.to_owned(),
             camera: frame.camera.to_owned(),
@@ -147,6 +174,7 @@ impl Log {
             sequence: frame.sequence,
             left: limits.log_lines,
             line_bytes: limits.log_line_bytes,
+            rate: rate.clone(),
             dropped: 0,
         }
     }
@@ -157,7 +185,7 @@ impl Log {
     }
 
     pub(super) fn write(&mut self, level: tracing::Level, message: &str) {
-        if self.left == 0 {
+        if self.left == 0 || !self.rate.may(Instant::now()) {
             self.dropped += 1;
             return;
         }
@@ -177,17 +205,23 @@ impl Log {
             _ => line!(debug),
         }
     }
+
+    /// Tells of the lines that were dropped.
+    fn finish(&mut self) {
+        let dropped = std::mem::take(&mut self.dropped);
+        if dropped > 0 && self.rate.notices.may(Instant::now()).is_some() {
+            let Self { rule, camera, session, sequence, .. } = self;
+            tracing::warn!(
+                target: "everyframe::rule", %rule, %camera, %session, sequence,
+                "{dropped} more lines were not logged: the rule's `limits.log_lines` or `limits.log_rate` is used up"
+            );
+        }
+    }
 }
 
 impl Drop for Log {
     fn drop(&mut self) {
-        if self.dropped > 0 {
-            let Self { rule, camera, session, sequence, dropped, .. } = self;
-            tracing::warn!(
-                target: "everyframe::rule", %rule, %camera, %session, sequence,
-                "{dropped} more lines were not logged: the rule's `limits.log_lines` is used up"
-            );
-        }
+        self.finish();
     }
 }
 
@@ -199,6 +233,10 @@ struct Stderr(Arc<Mutex<Vec<u8>>>);
 impl Stderr {
     fn kept(&self) -> Vec<u8> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
@@ -277,7 +315,7 @@ mod tests {
     fn a_rule_logs_so_many_lines_and_no_escapes() {
         let text = written(|| {
             let limits = Limits { log_lines: 2, log_line_bytes: 500, ..Limits::default() };
-            let mut log = Log::new("policy", &facts(7), &limits);
+            let mut log = Log::new("policy", &facts(7), &limits, &Arc::new(LogRate::new(100)));
             log.write(tracing::Level::INFO, "first\x1b[2J\nsecond line?");
             log.write(tracing::Level::DEBUG, &"x".repeat(5000));
             log.write(tracing::Level::ERROR, "too much");

@@ -5,7 +5,7 @@ use super::contract::CONTRACTS;
 use super::error::FailureKind;
 use super::http::choose_tls;
 use super::limits::{CALL_STACK, Denied, MESSAGE_BYTES, TICK, WASM_STACK, presentable};
-use crate::config::Limits;
+use crate::config::{Limits, RuleSettings};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -26,14 +26,15 @@ pub(super) struct Sandbox {
 }
 
 impl Sandbox {
-    /// `limits`: of all rules that will run in it; the pool has room for the largest of each.
-    pub(super) fn new<'a>(limits: impl IntoIterator<Item = &'a Limits>) -> wasmtime::Result<Self> {
+    /// For these rules: the pool has room for the largest of each of their limits, and for the instances that stay.
+    pub(super) fn new(rules: &[RuleSettings]) -> wasmtime::Result<Self> {
         choose_tls();
         // A worker has one instance at a time. Twice the cores leaves room for guests that wait; more
         // callers than places queue up in `place`.
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let places = u32::try_from(cores.saturating_mul(2).clamp(16, 1024)).unwrap_or(16);
-        let engine = Engine::new(&config(&Limits::largest(limits), places))?;
+        let places = cores().saturating_mul(2).clamp(16, 1024);
+        let stay = cores().saturating_mul(rules.iter().filter(|rule| rule.reuse).count());
+        let limits = Limits::largest(rules.iter().map(|rule| &rule.limits));
+        let engine = Engine::new(&config(&limits, u32::try_from(places + stay).unwrap_or(1024)))?;
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
         // Who is not granted it is refused when the rule is loaded.
@@ -42,7 +43,7 @@ impl Sandbox {
             (contract.link)(&mut linker)?;
         }
         let ticker = Ticker::start(&engine)?;
-        Ok(Self { engine, linker, places: Semaphore::new(places as usize), _ticker: ticker })
+        Ok(Self { engine, linker, places: Semaphore::new(places), _ticker: ticker })
     }
 
     /// Waits for a place in the pool. Time spent here is not the rule's.
@@ -54,14 +55,19 @@ impl Sandbox {
     pub(super) fn store(&self, call: Call, limits: &Limits, time: Duration) -> Store<Call> {
         let mut store = Store::new(&self.engine, call);
         store.limiter(|call| &mut call.guard);
-        store.set_hostcall_fuel(limits.transfer());
         store.set_max_component_handles(limits.handles);
+        self.allow(&mut store, limits, time);
+        store
+    }
+
+    /// Lets a store make one more call, which is stopped after `time`.
+    pub(super) fn allow(&self, store: &mut Store<Call>, limits: &Limits, time: Duration) {
+        store.set_hostcall_fuel(limits.transfer());
         // Counted, not limited: time is. It cannot fail, for the engine counts fuel.
         let _ = store.set_fuel(u64::MAX);
         // The present tick is under way already: one more, so that no call gets less than its time.
         let ticks = time.as_nanos().div_ceil(TICK.as_nanos()) + 1;
         store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX));
-        store
     }
 
     /// Runs a call to its end, or until `time` is over.
@@ -79,6 +85,11 @@ impl Sandbox {
             Err(_) => Err(Stopped::Waiting),
         }
     }
+}
+
+/// As many calls as there can be at once.
+pub(super) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn config(limits: &Limits, places: u32) -> Config {

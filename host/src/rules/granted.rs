@@ -6,6 +6,8 @@ use super::limits::RANDOM_BYTES;
 use crate::config::Grants;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use wasmtime_wasi::cli::StdoutStream;
 use wasmtime_wasi::{Deterministic, FsPerms, HostWallClock, WasiCtx};
@@ -38,6 +40,7 @@ impl Granted {
         &self,
         rule: &str,
         frame: &FrameFacts<'_>,
+        clock: &Arc<AtomicI64>,
         stderr: impl StdoutStream + 'static,
     ) -> Result<WasiCtx, String> {
         // `DefaultHasher::new` has fixed keys; another Rust release may hash otherwise, as a replay with
@@ -49,7 +52,7 @@ impl Granted {
         let mut wasi = WasiCtx::builder();
         wasi.stderr(stderr)
             .envs(&self.environment)
-            .wall_clock(FrameClock(frame.captured_at))
+            .wall_clock(FrameClock(clock.clone()))
             .secure_random(Deterministic::new(seed.bytes()))
             .insecure_random(Deterministic::new(seed.bytes()))
             .insecure_random_seed(insecure_seed)
@@ -83,7 +86,7 @@ impl SplitMix {
 }
 
 /// The frame's time; it stands still during a call.
-struct FrameClock(i64);
+struct FrameClock(Arc<AtomicI64>);
 
 impl HostWallClock for FrameClock {
     fn resolution(&self) -> Duration {
@@ -91,6 +94,6 @@ impl HostWallClock for FrameClock {
     }
 
     fn now(&self) -> Duration {
-        Duration::from_millis(u64::try_from(self.0).unwrap_or(0))
+        Duration::from_millis(u64::try_from(self.0.load(Ordering::Relaxed)).unwrap_or(0))
     }
 }

@@ -12,13 +12,15 @@ use super::error::{FailureKind, LoadError, Problem, RuleError, RuleFailure};
 use super::granted::Granted;
 use super::http::Hosts;
 use super::limits::{DIAGNOSTICS, LOAD_TIME, MESSAGE_BYTES, presentable};
+use super::log_rate::LogRate;
 use super::memory::Memory;
 use super::settings::to_json;
+use super::spares::Spares;
 use crate::config::{Limits, OnFailure, RuleKind, RuleSettings};
 use crate::observe::RuleMeter;
 use crate::premises::patterns;
 use std::collections::HashSet;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -51,6 +53,8 @@ pub(super) struct RuleReady {
     pub(super) settings: String,
     pub(super) pre: Box<dyn RulePre>,
     pub(super) breaker: Breaker,
+    pub(super) spares: Spares,
+    pub(super) logs: Arc<LogRate>,
     pub(super) meter: RuleMeter,
 }
 
@@ -74,6 +78,8 @@ impl RuleReady {
             settings,
             pre,
             breaker: Breaker::new(rule.breaker),
+            spares: Spares::new(rule.reuse),
+            logs: Arc::new(LogRate::new(rule.limits.log_rate)),
             meter: RuleMeter::default(),
         }
     }
@@ -167,7 +173,7 @@ impl std::fmt::Debug for Rules {
 }
 
 fn load(settings: &[RuleSettings], runtime: Handle, cache: Option<&CodeCache>) -> Result<Rules, RuleError> {
-    let sandbox = Sandbox::new(settings.iter().map(|rule| &rule.limits)).map_err(|error| {
+    let sandbox = Sandbox::new(settings).map_err(|error| {
         let error = LoadError::Engine(format!("{error:#}"));
         RuleError { problems: vec![Problem { rule: String::new(), key: String::new(), error }] }
     })?;

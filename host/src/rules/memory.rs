@@ -49,7 +49,7 @@ pub(super) enum Refused {
 }
 
 /// A scope under the changes of one call.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Notebook {
     before: Arc<Scope>,
     changes: BTreeMap<String, Option<StateValue>>,

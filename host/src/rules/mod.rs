@@ -24,11 +24,13 @@ mod granted;
 mod http;
 mod limits;
 mod load;
+mod log_rate;
 mod memory;
 mod rejudge;
 pub mod scenario;
 mod settings;
 mod solo;
+mod spares;
 mod v0_1_0;
 
 #[cfg(test)]

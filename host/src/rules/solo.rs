@@ -49,8 +49,8 @@ impl Opened {
         cache: Option<&CodeCache>,
     ) -> Result<Self, (&'static str, LoadError)> {
         let file = ComponentFile::read(rule)?;
-        let sandbox =
-            Sandbox::new([&rule.limits]).map_err(|error| ("", LoadError::Engine(format!("{error:#}"))))?;
+        let sandbox = Sandbox::new(&[RuleSettings { reuse: true, ..rule.clone() }])
+            .map_err(|error| ("", LoadError::Engine(format!("{error:#}"))))?;
         let component = compiled(&file, &sandbox.engine, cache).map_err(|error| ("component", error))?;
         let anatomy = Anatomy::of(&sandbox.engine, &component, file.size(), file.sha256);
         Ok(Self { sandbox, runtime, component, anatomy })
