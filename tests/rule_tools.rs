@@ -196,6 +196,35 @@ fn a_rule_that_fails_or_refuses_its_settings_does_not_pass() {
 }
 
 #[test]
+fn a_rule_has_the_variables_and_the_folder_that_are_granted_and_nothing_else() {
+    let desk = Desk::new();
+    let hostile = shown(&places::other_rule("hostile_rule"));
+    let rule = format!(
+        "[[rules]]\nname = \"who\"\nkind = \"matching-policy\"\ncomponent = \"{hostile}\"\n\n[rules.settings]\ndo = \"want-grants\"\n"
+    );
+    let grants = "\n[rules.grants]\nfolder = \"lists\"\nenvironment = { REGION = { file = \"region\" } }\n";
+    let check = || desk.rule(&["check", &hostile, "--config", "everyframe.toml"]);
+
+    desk.file("everyframe.toml", &rule);
+    let ended = check();
+    assert_eq!(ended.code, Some(1), "{}{}", ended.out, ended.err);
+    assert!(ended.out.contains("everyframe.toml:7: rules[0].settings.do: no REGION"), "{}", ended.out);
+
+    desk.file("everyframe.toml", rule + grants);
+    desk.file("region", "north\n");
+    desk.file("secret", "secret");
+    let ended = check();
+    assert_eq!(ended.code, Some(2), "{}{}", ended.out, ended.err);
+    assert!(ended.err.contains("everyframe.toml:10: rules[0].grants.folder: "), "{}", ended.err);
+    assert!(ended.err.contains("lists is not there"), "{}", ended.err);
+
+    std::fs::create_dir(desk.path("lists")).expect("a folder");
+    std::fs::write(desk.path("lists").join("plates.txt"), "AB12").expect("a file");
+    let said = check().well();
+    assert!(said.ends_with(": in order\n"), "{said}");
+}
+
+#[test]
 fn bench_tells_time_and_memory() {
     let desk = Desk::new();
     desk.file("scenario.toml", SCENARIO);

@@ -62,8 +62,7 @@ fn repository(path: &str) -> PathBuf {
 
 /// A rule that may use little: what it does with more is the same, and takes longer.
 fn rule(kind: RuleKind, component: PathBuf) -> RuleSettings {
-    let limits =
-        Limits { time_ms: 50, memory_mb: 16, state_bytes: 64 << 10, output_bytes: 64 << 10, log_lines: 5 };
+    let limits = Limits { time_ms: 50, memory_mb: 16, log_lines: 5, ..Limits::default() };
     RuleSettings { limits, ..RuleSettings::new("fuzz", kind, component) }
 }
 

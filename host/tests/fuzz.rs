@@ -175,6 +175,10 @@ threshold = 0.5
 people = { anna = [1, 2.5, 2026-11-24T07:00:00Z] }
 [rules.limits]
 time_ms = 100
+[rules.grants]
+http = ["a.example"]
+[rules.grants.environment]
+TOKEN = { env = "HOME" }
 "#;
 
 fn repository(path: &str) -> PathBuf {

@@ -79,6 +79,10 @@ impl Loaded {
         config.vision.models.iter_mut().for_each(absolute);
         config.rules.iter_mut().map(|rule| &mut rule.component).for_each(absolute);
         let mut problems = config.kafka.find_properties(&folder);
+        for (index, rule) in config.rules.iter_mut().enumerate() {
+            let found = rule.grants.find(&folder).into_iter();
+            problems.extend(found.map(|(key, message)| (format!("rules[{index}].grants.{key}"), message)));
+        }
         let loaded = Self { config, file: file.to_owned(), places };
         problems.extend(check::problems(&loaded.config));
         if problems.is_empty() {
@@ -166,6 +170,18 @@ mod tests {
         let problem = first_problem(&format!("[kafka.consumer]\nsasl.password = \"word\"\n{RULES}"));
         assert_eq!((problem.line, problem.key.as_str()), (Some(2), "kafka.consumer.sasl"));
         assert!(problem.message.contains("in quotation marks"), "{}", problem.message);
+    }
+
+    #[test]
+    fn a_grant_of_what_is_not_there_is_named_with_its_line() {
+        let problem =
+            first_problem(&format!("{RULES}[rules.grants]\nhttp = [\"a.example\"]\nfolder = \"none\"\n"));
+        assert_eq!((problem.line, problem.key.as_str()), (Some(7), "rules[0].grants.folder"));
+        assert!(problem.message.contains("none is not there"), "{}", problem.message);
+        let problem = first_problem(&format!(
+            "{RULES}[rules.grants.environment]\nREGION = \"north\"\nTOKEN = {{ env = \"EVERYFRAME_NO_SUCH\" }}\n"
+        ));
+        assert_eq!((problem.line, problem.key.as_str()), (Some(7), "rules[0].grants.environment.TOKEN"));
     }
 
     #[test]

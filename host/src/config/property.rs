@@ -1,4 +1,5 @@
-//! The value of a librdkafka property: written down, or found in the environment or in a file.
+//! A value, of a librdkafka property or of a variable that a rule sees: written down, or found in the environment or in
+//! a file.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// A file with a value may have so many bytes: certificates are a few thousand, a device has no end.
 const FILE_BYTES: u64 = 1 << 20;
 
-/// The value of a property. It may be a secret, so that nothing here shows it.
+/// The value of a property or variable. It may be a secret, so that nothing here shows it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Property {
     /// Empty until it is found.
@@ -38,7 +39,7 @@ impl From<&str> for Property {
 }
 
 impl Property {
-    /// The value as librdkafka takes it.
+    /// The value as librdkafka and the rules take it.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -65,7 +66,8 @@ impl Property {
         Ok(())
     }
 
-    fn find_text(&mut self, folder: &Path) -> Result<(), String> {
+    /// As [`Property::find`], where the value is no path.
+    pub(super) fn find_text(&mut self, folder: &Path) -> Result<(), String> {
         let (text, place) = match &self.place {
             Place::Here => return Ok(()),
             Place::Environment(name) => match std::env::var(name) {

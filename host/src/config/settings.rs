@@ -1,6 +1,6 @@
 //! The TOML, field by field. Paths are relative to the folder of the configuration file.
 
-use super::Property;
+use super::{Grants, Limits, Property};
 use crate::premises::{Polygon, Window};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -468,9 +468,16 @@ pub struct RuleSettings {
     /// it is always asked.
     #[serde(default = "breaker")]
     pub breaker: u32,
+    /// Whether its instances stay from frame to frame, of whatever camera, as long as they answer: for languages whose
+    /// instances are dear to make. What one keeps in its own memory may then change its answers, also in a replay.
+    #[serde(default)]
+    pub reuse: bool,
     /// What one call may use.
     #[serde(default)]
     pub limits: Limits,
+    /// What it may reach besides the contract: nothing, unless it is written here.
+    #[serde(default)]
+    pub grants: Grants,
 }
 
 impl RuleSettings {
@@ -487,7 +494,9 @@ impl RuleSettings {
             schedule: None,
             on_failure: OnFailure::default(),
             breaker: breaker(),
+            reuse: false,
             limits: Limits::default(),
+            grants: Grants::default(),
         }
     }
 }
@@ -511,26 +520,4 @@ pub enum OnFailure {
     Skip,
     /// The partition stops, and the frame is tried again after a pause, and again; the others wait in Kafka.
     Stop,
-}
-
-/// `[rules.limits]`: what one call of a rule may use.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Limits {
-    /// Time of one call, start of the instance included, milliseconds.
-    pub time_ms: u64,
-    /// Linear memory, MiB.
-    pub memory_mb: usize,
-    /// Bytes that one rule may remember for one camera.
-    pub state_bytes: usize,
-    /// Bytes that one answer may have.
-    pub output_bytes: usize,
-    /// Log lines for one call.
-    pub log_lines: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { time_ms: 200, memory_mb: 64, state_bytes: 1 << 20, output_bytes: 256 << 10, log_lines: 20 }
-    }
 }

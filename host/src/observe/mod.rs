@@ -22,6 +22,7 @@ pub use metrics::{Metrics, Snapshot};
 pub use partitions::LaneState;
 pub use rule_event::{RULE, RuleData, RuleState, rule_event};
 pub use rule_meter::{CallCost, RuleMeter};
+pub use throttle::Throttle;
 
 use crate::config::Config;
 use crate::kafka::BrokerError;

@@ -18,6 +18,8 @@ pub(super) struct RuleMeters {
     memory: Family<ByRule, Gauge<u64, AtomicU64>>,
     state: Family<ByRule, Gauge<u64, AtomicU64>>,
     log_lines_dropped: Family<ByRule, Counter>,
+    state_refused: Family<ByRule, Counter>,
+    http_refused: Family<ByRule, Counter>,
     failures: Family<[(&'static str, String); 2], Counter>,
 }
 
@@ -31,6 +33,8 @@ pub struct RuleMeter {
     memory: Gauge<u64, AtomicU64>,
     state: Gauge<u64, AtomicU64>,
     log_lines_dropped: Counter,
+    state_refused: Counter,
+    http_refused: Counter,
     failures: Family<[(&'static str, String); 2], Counter>,
 }
 
@@ -47,6 +51,10 @@ pub struct CallCost {
     pub state: usize,
     /// Log lines above its limits.
     pub log_lines_dropped: u64,
+    /// Values for which `limits.state_bytes` had no room.
+    pub state_refused: u64,
+    /// Requests to hosts that it is not granted, and those above `limits.http_requests`.
+    pub http_refused: u64,
 }
 
 impl RuleMeters {
@@ -58,6 +66,8 @@ impl RuleMeters {
             memory: Family::default(),
             state: Family::default(),
             log_lines_dropped: Family::default(),
+            state_refused: Family::default(),
+            http_refused: Family::default(),
             failures: Family::default(),
         };
         registry.register("everyframe_rule_calls", "Calls of a rule", meters.calls.clone());
@@ -83,6 +93,16 @@ impl RuleMeters {
             meters.log_lines_dropped.clone(),
         );
         registry.register(
+            "everyframe_rule_state_refused",
+            "Values of a rule for which its state had no room",
+            meters.state_refused.clone(),
+        );
+        registry.register(
+            "everyframe_rule_http_refused",
+            "Requests of a rule that are not granted, or above its limits",
+            meters.http_refused.clone(),
+        );
+        registry.register(
             "everyframe_rule_failures",
             "Calls of a rule that failed: traps, timeouts and what else a dead letter's reason may be",
             meters.failures.clone(),
@@ -100,6 +120,8 @@ impl RuleMeters {
             memory: self.memory.get_or_create_owned(&label),
             state: self.state.get_or_create_owned(&label),
             log_lines_dropped: self.log_lines_dropped.get_or_create_owned(&label),
+            state_refused: self.state_refused.get_or_create_owned(&label),
+            http_refused: self.http_refused.get_or_create_owned(&label),
             failures: self.failures.clone(),
         }
     }
@@ -115,6 +137,8 @@ impl Default for RuleMeter {
             memory: Gauge::default(),
             state: Gauge::default(),
             log_lines_dropped: Counter::default(),
+            state_refused: Counter::default(),
+            http_refused: Counter::default(),
             failures: Family::default(),
         }
     }
@@ -129,8 +153,14 @@ impl RuleMeter {
         raise(&self.memory, cost.memory);
         raise(&self.state, cost.state);
         // Mostly none: not to write what all lanes read.
-        if cost.log_lines_dropped > 0 {
-            self.log_lines_dropped.inc_by(cost.log_lines_dropped);
+        for (counter, count) in [
+            (&self.log_lines_dropped, cost.log_lines_dropped),
+            (&self.state_refused, cost.state_refused),
+            (&self.http_refused, cost.http_refused),
+        ] {
+            if count > 0 {
+                counter.inc_by(count);
+            }
         }
     }
 

@@ -1,10 +1,10 @@
 //! What a component is made of, told by its imports and exports: none of it runs.
 
-use super::component::{check_import, looks_like, ours, speaks, unknown_version};
+use super::component::{check_import, is_http, looks_like, ours, speaks, unknown_version};
 use super::contract::interface_of;
 use super::error::LoadError;
 use super::limits::presentable;
-use crate::config::RuleKind;
+use crate::config::{Grants, RuleKind};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -22,6 +22,9 @@ pub struct Anatomy {
     pub contract_imports: Vec<String>,
     /// What else it imports, by the full name: `wasi:cli/environment@0.2.6`.
     pub other_imports: Vec<String>,
+    /// The grants without which a host refuses it, as keys of the rule's table: `grants.http`. What is only refused
+    /// in a call (variables, files) cannot be told by its imports: ordinary guests import it all.
+    pub wants: Vec<&'static str>,
     /// Of the file.
     pub bytes: usize,
     /// Of the file, hexadecimal.
@@ -47,6 +50,7 @@ impl Anatomy {
         Self {
             contract_imports: of_the_contract.collect(),
             other_imports: others.map(|name| presentable(name, 200)).collect(),
+            wants: imports.iter().any(|name| is_http(name)).then_some("grants.http").into_iter().collect(),
             kinds,
             contract,
             bytes,
@@ -72,9 +76,9 @@ impl Anatomy {
         packages
     }
 
-    /// Everything for which it would be refused as a rule of this kind (any kind if none is given), as key of the
-    /// rule's table and error.
-    pub fn problems(&self, kind: Option<RuleKind>) -> Vec<(&'static str, LoadError)> {
+    /// Everything for which it would be refused as a rule of this kind (any kind if none is given) with these grants,
+    /// as key of the rule's table and error.
+    pub fn problems(&self, kind: Option<RuleKind>, grants: &Grants) -> Vec<(&'static str, LoadError)> {
         let mut problems = Vec::new();
         match (kind.or(self.kinds.first().copied()), kind) {
             (Some(found), _) if self.kinds.contains(&found) => {}
@@ -90,7 +94,7 @@ impl Anatomy {
         for (interface, version) in versions.filter(|(_, version)| speaks(version).is_none()) {
             problems.push(("component", unknown_version(interface, version)));
         }
-        let imports = self.imports.iter().filter_map(|import| check_import(import).err());
+        let imports = self.imports.iter().filter_map(|import| check_import(import, grants).err());
         problems.extend(imports.map(|error| ("component", error)));
         problems
     }

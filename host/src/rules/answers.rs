@@ -43,7 +43,6 @@ pub(super) fn check_size(answer: &Answer, limit: usize) -> Result<(), Fault> {
             .iter()
             .map(|it| ITEM_BYTES + it.kind.len() + it.subject.len() + it.dedup_key.len() + it.text.len())
             .sum(),
-        Answer::Refused(_) => 0,
     };
     if bytes > limit {
         let message = format!("answered with {bytes} bytes; `limits.output_bytes` is {limit}");

@@ -1,18 +1,22 @@
 //! One call: all that an instance can reach, made for the call and thrown away after it.
 
-use super::limits::{Guard, LOG_LINE_BYTES, RANDOM_BYTES, RESOURCES, STDERR_BYTES, presentable};
+use super::http::{Caller, context};
+use super::limits::{Guard, STDERR_BYTES, presentable};
+use super::load::RuleReady;
+use super::log_rate::LogRate;
 use super::memory::{Changes, Memory, Notebook};
 use super::{FrameFacts, People};
 use crate::config::Limits;
 use crate::face::{Embedding, Face};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::Instant;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
-use wasmtime_wasi::{Deterministic, HostWallClock, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 /// What every rule of one frame is given; made once for the frame.
 #[derive(Clone)]
@@ -60,32 +64,43 @@ pub(super) struct Call {
     pub(super) guard: Guard,
     /// Faces whose embedding the guest asked for, and which have none.
     pub(super) missed: Vec<u32>,
+    /// The frame's time, which is the guest's.
+    clock: Arc<AtomicI64>,
     stderr: Stderr,
     wasi: WasiCtx,
+    http: WasiHttpCtx,
+    pub(super) caller: Caller,
     table: ResourceTable,
 }
 
 impl Call {
+    /// # Errors
+    ///
+    /// What the rule is granted is not there.
     pub(super) fn new(
-        rule: &str,
-        limits: &Limits,
+        rule: &RuleReady,
         frame: &FrameFacts<'_>,
         scene: &Scene,
         memory: &Memory,
-    ) -> Self {
+    ) -> Result<Self, String> {
+        let (name, limits, granted) = (&rule.name, &rule.limits, &rule.granted);
         let stderr = Stderr::default();
+        let clock = Arc::new(AtomicI64::new(frame.captured_at));
         let mut table = ResourceTable::new();
-        table.set_max_capacity(RESOURCES);
-        Self {
+        table.set_max_capacity(limits.resources);
+        Ok(Self {
             scene: scene.clone(),
-            state: memory.open(rule, frame.camera, limits.state_bytes, frame.captured_at),
-            log: Log::new(rule, frame, limits.log_lines),
+            state: memory.open(name, frame.camera, limits.state_bytes, frame.captured_at),
+            log: Log::new(&rule.name, frame, &rule.limits, &rule.logs),
             guard: Guard::new(limits),
             missed: Vec::new(),
-            wasi: sandbox(rule, frame, &stderr),
+            wasi: granted.wasi(name, frame, &clock, stderr.clone())?,
+            clock,
+            http: context(),
+            caller: Caller::new(&granted.hosts, limits.http_requests),
             stderr,
             table,
-        }
+        })
     }
 
     /// A face's embedding, for the guest.
@@ -102,8 +117,27 @@ impl Call {
         presentable(&String::from_utf8_lossy(&self.stderr.kept()), bytes)
     }
 
-    pub(super) fn close(self, rule: &str) -> Changes {
-        self.state.close(rule)
+    /// What it keeps.
+    pub(super) fn close(&mut self, rule: &str) -> Changes {
+        std::mem::take(&mut self.state).close(rule)
+    }
+
+    /// For an instance that stays: lets go of what was the last frame's.
+    pub(super) fn rest(&mut self) {
+        self.log.finish();
+        self.scene = Scene::empty();
+        self.stderr.forget();
+        self.missed.clear();
+    }
+
+    /// For an instance that stayed: it is asked about another frame.
+    pub(super) fn renew(&mut self, rule: &RuleReady, frame: &FrameFacts<'_>, scene: &Scene, memory: &Memory) {
+        let limits = &rule.limits;
+        self.scene = scene.clone();
+        self.state = memory.open(&rule.name, frame.camera, limits.state_bytes, frame.captured_at);
+        self.log = Log::new(&rule.name, frame, &rule.limits, &rule.logs);
+        self.caller = Caller::new(&rule.granted.hosts, limits.http_requests);
+        self.clock.store(frame.captured_at, Ordering::Relaxed);
     }
 }
 
@@ -113,55 +147,9 @@ impl WasiView for Call {
     }
 }
 
-/// WASI with nothing granted. Clock and random numbers are functions of rule and frame, so that a replay
-/// gives the same answers: they are not for secrets.
-fn sandbox(rule: &str, frame: &FrameFacts<'_>, stderr: &Stderr) -> WasiCtx {
-    // `DefaultHasher::new` has fixed keys; another Rust release may hash otherwise, as a replay with
-    // another release of the host may.
-    let mut hasher = DefaultHasher::new();
-    (rule, frame.camera, frame.session, frame.sequence, frame.captured_at).hash(&mut hasher);
-    let mut seed = SplitMix(hasher.finish());
-    let insecure_seed = u128::from(seed.next()) << 64 | u128::from(seed.next());
-    WasiCtx::builder()
-        .stderr(stderr.clone())
-        .wall_clock(FrameClock(frame.captured_at))
-        .secure_random(Deterministic::new(seed.bytes()))
-        .insecure_random(Deterministic::new(seed.bytes()))
-        .insecure_random_seed(insecure_seed)
-        .max_random_size(RANDOM_BYTES)
-        .allow_tcp(false)
-        .allow_udp(false)
-        .build()
-}
-
-/// Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014).
-struct SplitMix(u64);
-
-impl SplitMix {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// 512 bytes: sixteen UUIDs before the cycle begins again.
-    fn bytes(&mut self) -> Vec<u8> {
-        (0..64).flat_map(|_| self.next().to_le_bytes()).collect()
-    }
-}
-
-/// The frame's time; it stands still during a call.
-struct FrameClock(i64);
-
-impl HostWallClock for FrameClock {
-    fn resolution(&self) -> Duration {
-        Duration::from_millis(1)
-    }
-
-    fn now(&self) -> Duration {
-        Duration::from_millis(u64::try_from(self.0).unwrap_or(0))
+impl WasiHttpView for Call {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.caller, table: &mut self.table, ctx: &mut self.http }
     }
 }
 
@@ -172,17 +160,21 @@ pub(super) struct Log {
     session: String,
     sequence: u64,
     left: usize,
+    line_bytes: usize,
+    rate: Arc<LogRate>,
     dropped: u64,
 }
 
 impl Log {
-    fn new(rule: &str, frame: &FrameFacts<'_>, lines: usize) -> Self {
+    fn new(rule: &str, frame: &FrameFacts<'_>, limits: &Limits, rate: &Arc<LogRate>) -> Self {
         Self {
             rule: rule.to_owned(),
             camera: frame.camera.to_owned(),
             session: frame.session.to_owned(),
             sequence: frame.sequence,
-            left: lines,
+            left: limits.log_lines,
+            line_bytes: limits.log_line_bytes,
+            rate: rate.clone(),
             dropped: 0,
         }
     }
@@ -193,12 +185,12 @@ impl Log {
     }
 
     pub(super) fn write(&mut self, level: tracing::Level, message: &str) {
-        if self.left == 0 {
+        if self.left == 0 || !self.rate.may(Instant::now()) {
             self.dropped += 1;
             return;
         }
         self.left -= 1;
-        let message = presentable(message, LOG_LINE_BYTES);
+        let message = presentable(message, self.line_bytes);
         let Self { rule, camera, session, sequence, .. } = self;
         // The level of a tracing event is part of its call site, hence the four sites.
         macro_rules! line {
@@ -213,17 +205,23 @@ impl Log {
             _ => line!(debug),
         }
     }
+
+    /// Tells of the lines that were dropped.
+    fn finish(&mut self) {
+        let dropped = std::mem::take(&mut self.dropped);
+        if dropped > 0 && self.rate.notices.may(Instant::now()).is_some() {
+            let Self { rule, camera, session, sequence, .. } = self;
+            tracing::warn!(
+                target: "everyframe::rule", %rule, %camera, %session, sequence,
+                "{dropped} more lines were not logged: the rule's `limits.log_lines` or `limits.log_rate` is used up"
+            );
+        }
+    }
 }
 
 impl Drop for Log {
     fn drop(&mut self) {
-        if self.dropped > 0 {
-            let Self { rule, camera, session, sequence, dropped, .. } = self;
-            tracing::warn!(
-                target: "everyframe::rule", %rule, %camera, %session, sequence,
-                "{dropped} more lines were not logged: the rule's `limits.log_lines` is used up"
-            );
-        }
+        self.finish();
     }
 }
 
@@ -235,6 +233,10 @@ struct Stderr(Arc<Mutex<Vec<u8>>>);
 impl Stderr {
     fn kept(&self) -> Vec<u8> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
@@ -312,7 +314,8 @@ mod tests {
     #[test]
     fn a_rule_logs_so_many_lines_and_no_escapes() {
         let text = written(|| {
-            let mut log = Log::new("policy", &facts(7), 2);
+            let limits = Limits { log_lines: 2, log_line_bytes: 500, ..Limits::default() };
+            let mut log = Log::new("policy", &facts(7), &limits, &Arc::new(LogRate::new(100)));
             log.write(tracing::Level::INFO, "first\x1b[2J\nsecond line?");
             log.write(tracing::Level::DEBUG, &"x".repeat(5000));
             log.write(tracing::Level::ERROR, "too much");
@@ -322,7 +325,7 @@ mod tests {
         assert_eq!(lines.len(), 3, "{text}");
         assert!(lines[0].contains("first [2J second line?") && lines[0].contains("rule=policy"), "{text}");
         assert!(lines[0].contains("camera=gate") && lines[0].contains("sequence=7"), "{text}");
-        assert!(lines[1].len() < 1300 && lines[2].contains("2 more lines"), "{text}");
+        assert!(lines[1].len() < 700 && lines[2].contains("2 more lines"), "{text}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Several rules of a kind: who is asked, who wins, and who is passed over.
 
 use super::fixtures::{ALL_UNKNOWN, Bench, Enrolled, Guest, NOTHING, face, facts, judge};
-use super::{FailureKind, FrameFacts, Memory, People};
+use super::{FailureKind, FrameFacts, Memory, People, Rules};
 use crate::config::OnFailure;
 use crate::config::RuleKind::{Alerting, MatchingPolicy, UnknownPerson};
 use crate::face::Face;
@@ -75,6 +75,40 @@ fn a_rule_is_asked_about_its_own_cameras() {
     let subjects = judge(&rules, &mut Memory::new(), 0, 1).unwrap().subjects;
     let reason = "no matching policy is asked about it".into();
     assert_eq!(subjects[0].decision, Decision::Undecided { reason });
+}
+
+/// Unknown in an instance's first frame, undecided after that; traps at frame 5.
+fn counts() -> Guest {
+    let kind = "(if (result i32) (global.get $seen) (then (i32.const 2)) (else (i32.const 1)))";
+    let answer = ALL_UNKNOWN
+        .replace("(i32.store8 offset=4 (local.get $at) (i32.const 1))", &format!(
+            "(i32.store8 offset=4 (local.get $at) {kind})
+             (i32.store offset=8 (local.get $at) (i32.const 8)) (i32.store offset=12 (local.get $at) (i32.const 4))
+             (global.set $seen (i32.const 1))"
+        ))
+        .replace("(loop $next", "(if (i64.eq (local.get $sequence) (i64.const 5)) (then unreachable)) (loop $next");
+    Guest { module: "(global $seen (mut i32) (i32.const 0))".into(), ..Guest::answering(&answer) }
+}
+
+#[test]
+fn an_instance_stays_where_that_is_wanted_until_it_fails() {
+    let bench = Bench::new();
+    let fresh = bench.rule("policy", MatchingPolicy, &counts().component());
+    let mut stays = fresh.clone();
+    stays.reuse = true;
+    let unknown = |rules: &Rules, frame: u64| {
+        let judgement = judge(rules, &mut Memory::new(), frame, 1).unwrap();
+        judgement.subjects[0].decision == Decision::Unknown
+    };
+    let rules = bench.load(&[fresh]).unwrap();
+    assert!((0..4).all(|frame| unknown(&rules, frame)), "nothing reaches the next frame");
+
+    let rules = bench.load(&[stays]).unwrap();
+    let seen: Vec<bool> = (0..4).map(|frame| unknown(&rules, frame)).collect();
+    assert_eq!(seen, [true, false, false, false]);
+    assert!(judge(&rules, &mut Memory::new(), 5, 1).is_err());
+    assert!(unknown(&rules, 6), "another instance");
+    assert!(!unknown(&rules, 7));
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use super::contract::{CONTRACTS, Contract, PACKAGE, interface_of};
 use super::error::{LoadError, kind_name};
-use super::limits::{COMPONENT_BYTES, presentable};
-use crate::config::{RuleKind, RuleSettings};
+use super::limits::presentable;
+use crate::config::{Grants, RuleKind, RuleSettings};
 use crate::hexadecimal::hexadecimal;
 use semver::Version;
 use sha2::{Digest, Sha256};
@@ -13,7 +13,7 @@ use std::path::Path;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-/// The WASI packages that are linked, in version 0.2; nothing is granted through them.
+/// The WASI packages that are linked, in version 0.2; without a grant, what reaches out is refused in the call.
 const WASI: &[&str] =
     &["wasi:cli", "wasi:clocks", "wasi:filesystem", "wasi:io", "wasi:random", "wasi:sockets"];
 
@@ -29,10 +29,11 @@ impl ComponentFile {
     /// Reads a rule's component. The problem's key is `component`, or `sha256` where that is at fault.
     pub(super) fn read(settings: &RuleSettings) -> Result<Self, (&'static str, LoadError)> {
         let path = settings.component.display().to_string();
-        let bytes = match read_at_most(&settings.component, COMPONENT_BYTES) {
+        let bytes = match read_at_most(&settings.component, settings.limits.component_bytes()) {
             Ok(Some(bytes)) => bytes,
             Ok(None) => {
-                return Err(("component", LoadError::TooLarge { path, limit: COMPONENT_BYTES }));
+                let limit = settings.limits.component_mb;
+                return Err(("component", LoadError::TooLarge { path, limit }));
             }
             Err(source) => return Err(("component", LoadError::Read { path, source })),
         };
@@ -67,13 +68,27 @@ impl ComponentFile {
         Component::from_binary(engine, &self.bytes).map_err(|error| {
             let (path, reason) = (self.path.clone(), presentable(&format!("{error:#}"), 1000));
             // The pool's words; it has no error type for it.
-            if reason.contains("exceeds the limit of") {
-                LoadError::TooBig { path, reason }
-            } else {
-                LoadError::Damaged { path, reason }
+            match exceeded(&reason) {
+                Some(key) => LoadError::TooBig { path, reason, key },
+                None => LoadError::Damaged { path, reason },
             }
         })
     }
+}
+
+/// The limit that the pool's words are about.
+fn exceeded(reason: &str) -> Option<&'static str> {
+    if !reason.contains("exceeds the") {
+        return None;
+    }
+    let about = [
+        ("core module instances", "instances"),
+        ("memories", "memories"),
+        ("tables", "tables"),
+        ("element size", "table_elements"),
+        ("byte size", "memory_mb"),
+    ];
+    about.into_iter().find(|(words, _)| reason.contains(words)).map(|(_, key)| key)
 }
 
 /// The bytes of an ordinary file; none if there are more than `limit`.
@@ -92,8 +107,9 @@ fn read_at_most(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
 pub(super) fn contract_of(
     engine: &Engine,
     component: &Component,
-    kind: RuleKind,
+    rule: &RuleSettings,
 ) -> Result<&'static Contract, (&'static str, LoadError)> {
+    let kind = rule.kind;
     let ty = component.component_type();
     let exports: Vec<String> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
     let imports: Vec<String> = ty.imports(engine).map(|(name, _)| name.to_owned()).collect();
@@ -104,19 +120,27 @@ pub(super) fn contract_of(
         .ok_or_else(|| ("kind", LoadError::WrongKind { expected: kind, found: looks_like(&exports) }))?;
     let contract =
         speaks(version).ok_or_else(|| ("component", unknown_version(interface_of(kind), version)))?;
-    imports.iter().try_for_each(|import| check_import(import)).map_err(|error| ("component", error))?;
+    let check = |import: &String| check_import(import, &rule.grants);
+    imports.iter().try_for_each(check).map_err(|error| ("component", error))?;
     Ok(contract)
 }
 
-/// Refuses an import that no rule is given.
-pub(super) fn check_import(import: &str) -> Result<(), LoadError> {
+/// Refuses an import that no rule is given, or not this one.
+pub(super) fn check_import(import: &str, grants: &Grants) -> Result<(), LoadError> {
     match ours(import) {
         Some((_, version)) if speaks(version).is_some() => Ok(()),
         Some((interface, version)) => Err(unknown_version(interface, version)),
         None if is_wasi(import) => Ok(()),
+        None if is_http(import) && grants.http.is_some() => Ok(()),
         None => {
-            let advice =
-                format!("which no rule is given; a rule may import {PACKAGE} and WASI 0.2 (without http)");
+            let advice = match is_http(import) {
+                true => {
+                    "which is for rules with `grants.http`: if it may call out, name the hosts in the rule's \
+                         TOML, `[rules.grants] http = [\"hooks.example.org\"]`"
+                        .to_owned()
+                }
+                false => format!("which no rule is given; a rule may import {PACKAGE} and WASI 0.2"),
+            };
             Err(LoadError::Import { import: presentable(import, 200), advice })
         }
     }
@@ -131,6 +155,12 @@ fn is_wasi(import: &str) -> bool {
     let package = import.split('/').next().unwrap_or_default();
     let version = import.split_once('@').map_or("", |(_, version)| version);
     WASI.contains(&package) && version.starts_with("0.2.")
+}
+
+/// An interface by which a rule can call out, and which is linked.
+pub(super) fn is_http(import: &str) -> bool {
+    let (name, version) = import.split_once('@').unwrap_or((import, ""));
+    ["wasi:http/outgoing-handler", "wasi:http/types"].contains(&name) && version.starts_with("0.2.")
 }
 
 /// The contract for a version: the same one, or another patch of it (which is compatible by the rules of

@@ -9,11 +9,13 @@ use super::error::{FailureKind, RuleFailure};
 use super::limits::{MESSAGE_BYTES, presentable};
 use super::load::RuleReady;
 use super::memory::{Changes, Memory};
+use super::spares::Spare;
 use crate::config::RuleKind;
 use crate::face::Face;
 use crate::judgement::{Alert, Decision, Stranger, Subject};
 use crate::observe::CallCost;
 use std::time::Instant;
+use tokio::sync::SemaphorePermit;
 
 /// What a rule makes of a frame; checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,7 +63,9 @@ pub(super) async fn consult(
         Question::Decide(faces) | Question::Observe(faces) => faces.clone(),
         Question::Judge(_) => Vec::new(),
     };
-    let (answer, call, cost) = ask(rule, sandbox, frame, scene, memory, question).await?;
+    // The place is given back last, when the instance has gone.
+    let Answered { _place, answer, mut spare, cost } =
+        ask(rule, sandbox, frame, scene, memory, question).await?;
     let opinion = match (rule.kind, answer) {
         (RuleKind::MatchingPolicy, Answer::Verdicts(verdicts)) => {
             let decisions = check_verdicts(verdicts, &asked, scene.people()).map_err(fail)?;
@@ -76,55 +80,86 @@ pub(super) async fn consult(
         }
         _ => return Err(fail(mixed_up())),
     };
-    let missed = call.missed.clone();
-    Ok(Consulted { opinion, changes: call.close(&rule.name), missed, cost })
+    let call = spare.store.data_mut();
+    let (missed, changes) = (call.missed.clone(), call.close(&rule.name));
+    rule.spares.keep(spare);
+    Ok(Consulted { opinion, changes, missed, cost })
 }
 
 pub(super) fn is_undecided(decision: &Decision) -> bool {
     matches!(decision, Decision::Undecided { .. })
 }
 
-/// One question to one rule, in an instance of its own.
-async fn ask(
+/// An answer of the right size, and the instance that gave it.
+struct Answered<'a> {
+    /// Its place in the pool.
+    _place: SemaphorePermit<'a>,
+    answer: Answer,
+    spare: Spare,
+    cost: CallCost,
+}
+
+/// One question to one rule: in an instance of its own, unless the rule's instances stay.
+async fn ask<'a>(
     rule: &RuleReady,
-    sandbox: &Sandbox,
+    sandbox: &'a Sandbox,
     frame: &FrameFacts<'_>,
     scene: &Scene,
     memory: &Memory,
     question: Question<'_>,
-) -> Result<(Answer, Call, CallCost), RuleFailure> {
+) -> Result<Answered<'a>, RuleFailure> {
     let fail = |(kind, message)| RuleFailure { rule: rule.name.clone(), kind, message };
     let Some(_place) = sandbox.place().await else {
         return Err(fail((FailureKind::NotRun, "the host is stopping".into())));
     };
-    let start = Instant::now();
-    let call = Call::new(&rule.name, &rule.limits, frame, scene, memory);
-    let time = rule.limits.time();
-    let mut store = sandbox.store(call, &rule.limits, time);
-    let asked = rule.pre.ask(&mut store, &rule.settings, frame, question);
-    let answer = match sandbox.within(time, asked).await {
-        Ok(answer) => answer,
+    let (start, time) = (Instant::now(), rule.limits.time());
+    let (mut store, stayed) = match rule.spares.take() {
+        Some(Spare { mut store, instance }) => {
+            store.data_mut().renew(rule, frame, scene, memory);
+            sandbox.allow(&mut store, &rule.limits, time);
+            (store, Some(instance))
+        }
+        None => {
+            let call =
+                Call::new(rule, frame, scene, memory).map_err(|why| fail((FailureKind::NotRun, why)))?;
+            (sandbox.store(call, &rule.limits, time), None)
+        }
+    };
+    let asked = async {
+        let instance = match stayed {
+            Some(instance) => instance,
+            None => match rule.pre.instantiate(&mut store, &rule.settings).await? {
+                Ok(instance) => instance,
+                Err(refusals) => return Ok(Err(refusals)),
+            },
+        };
+        let answer = instance.ask(&mut store, frame, question).await?;
+        Ok(Ok((instance, answer)))
+    };
+    let (instance, answer) = match sandbox.within(time, asked).await {
+        Ok(Ok(answered)) => answered,
+        Ok(Err(refusals)) => {
+            let said: Vec<String> = refusals.iter().map(|it| format!("{}: {}", it.key, it.message)).collect();
+            return Err(fail((FailureKind::RefusedSettings, presentable(&said.join("; "), MESSAGE_BYTES))));
+        }
         Err(stopped) => return Err(fail(stopped.diagnose(store.data(), &rule.limits, time))),
     };
     check_size(&answer, rule.limits.output_bytes).map_err(fail)?;
-    if let Answer::Refused(diagnostics) = &answer {
-        let said: Vec<String> = diagnostics.iter().map(|it| format!("{}: {}", it.key, it.message)).collect();
-        return Err(fail((FailureKind::RefusedSettings, presentable(&said.join("; "), MESSAGE_BYTES))));
-    }
-    let fuel = store.get_fuel().map_or(0, |left| u64::MAX - left);
-    let call = store.into_data();
+    let call = store.data();
     let cost = CallCost {
         time: start.elapsed(),
-        fuel,
+        fuel: store.get_fuel().map_or(0, |left| u64::MAX - left),
         memory: call.guard.memory(),
         state: call.state.bytes(),
         log_lines_dropped: call.log.dropped(),
+        state_refused: call.state.refused(),
+        http_refused: call.caller.refused,
     };
     let said = call.stderr(MESSAGE_BYTES);
     if !said.is_empty() {
         tracing::debug!(target: "everyframe::rule", rule = %rule.name, camera = %frame.camera, sequence = frame.sequence, "standard error: {said}");
     }
-    Ok((answer, call, cost))
+    Ok(Answered { _place, answer, spare: Spare { store, instance }, cost })
 }
 
 /// The bindings answer each question in kind; this is not reached.

@@ -27,11 +27,20 @@ pub(super) trait RulePre: Send + Sync {
     /// Makes an instance, has it describe itself and take its settings (a JSON object).
     fn introduce<'a>(&'a self, store: &'a mut Store<Call>, settings: &'a str) -> Calling<'a, Introduction>;
 
-    /// Makes an instance, gives it its settings and asks it about one frame.
-    fn ask<'a>(
+    /// Makes an instance that takes its settings, or says why it refuses them.
+    fn instantiate<'a>(
         &'a self,
         store: &'a mut Store<Call>,
         settings: &'a str,
+    ) -> Calling<'a, Result<Box<dyn Instance>, Vec<Diagnostic>>>;
+}
+
+/// An instance that has taken its settings.
+pub(super) trait Instance: Send + Sync {
+    /// Asks it about one frame; `store` is its own.
+    fn ask<'a>(
+        &'a self,
+        store: &'a mut Store<Call>,
         frame: &'a FrameFacts<'a>,
         question: Question<'a>,
     ) -> Calling<'a, Answer>;
@@ -73,8 +82,6 @@ pub(super) enum Answer {
     Strangers(Vec<(u32, Stranger)>),
     /// To [`Question::Judge`]; `rule` is not filled in.
     Alerts(Vec<Alert>),
-    /// To any question: the settings are refused.
-    Refused(Vec<Diagnostic>),
 }
 
 /// Binds a component that was built for a kind of rule.

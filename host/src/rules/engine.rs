@@ -3,18 +3,18 @@
 use super::call::Call;
 use super::contract::CONTRACTS;
 use super::error::FailureKind;
-use super::limits::{
-    CALL_STACK, CORE_INSTANCES, Denied, HANDLES, MEMORIES, MESSAGE_BYTES, TABLE_ELEMENTS, TABLES, TICK,
-    WASM_STACK, presentable,
-};
-use crate::config::Limits;
+use super::http::choose_tls;
+use super::limits::{CALL_STACK, Denied, MESSAGE_BYTES, TICK, WASM_STACK, presentable};
+use crate::config::{Limits, RuleSettings};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use wasmtime::component::Linker;
-use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store, Trap};
+use wasmtime::{
+    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store, Trap, WasmBacktrace,
+};
 use wasmtime_wasi::I32Exit;
 
 /// The engine, what guests may import, and the places in which instances live.
@@ -26,20 +26,24 @@ pub(super) struct Sandbox {
 }
 
 impl Sandbox {
-    /// `memory_bytes`: of the rule that may have most.
-    pub(super) fn new(memory_bytes: usize) -> wasmtime::Result<Self> {
+    /// For these rules: the pool has room for the largest of each of their limits, and for the instances that stay.
+    pub(super) fn new(rules: &[RuleSettings]) -> wasmtime::Result<Self> {
+        choose_tls();
         // A worker has one instance at a time. Twice the cores leaves room for guests that wait; more
         // callers than places queue up in `place`.
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let places = u32::try_from(cores.saturating_mul(2).clamp(16, 1024)).unwrap_or(16);
-        let engine = Engine::new(&config(memory_bytes, places))?;
+        let places = cores().saturating_mul(2).clamp(16, 1024);
+        let stay = cores().saturating_mul(rules.iter().filter(|rule| rule.reuse).count());
+        let limits = Limits::largest(rules.iter().map(|rule| &rule.limits));
+        let engine = Engine::new(&config(&limits, u32::try_from(places + stay).unwrap_or(1024)))?;
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        // Who is not granted it is refused when the rule is loaded.
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
         for contract in CONTRACTS {
             (contract.link)(&mut linker)?;
         }
         let ticker = Ticker::start(&engine)?;
-        Ok(Self { engine, linker, places: Semaphore::new(places as usize), _ticker: ticker })
+        Ok(Self { engine, linker, places: Semaphore::new(places), _ticker: ticker })
     }
 
     /// Waits for a place in the pool. Time spent here is not the rule's.
@@ -51,14 +55,19 @@ impl Sandbox {
     pub(super) fn store(&self, call: Call, limits: &Limits, time: Duration) -> Store<Call> {
         let mut store = Store::new(&self.engine, call);
         store.limiter(|call| &mut call.guard);
-        store.set_hostcall_fuel(limits.transfer_bytes());
-        store.set_max_component_handles(HANDLES);
+        store.set_max_component_handles(limits.handles);
+        self.allow(&mut store, limits, time);
+        store
+    }
+
+    /// Lets a store make one more call, which is stopped after `time`.
+    pub(super) fn allow(&self, store: &mut Store<Call>, limits: &Limits, time: Duration) {
+        store.set_hostcall_fuel(limits.transfer());
         // Counted, not limited: time is. It cannot fail, for the engine counts fuel.
         let _ = store.set_fuel(u64::MAX);
         // The present tick is under way already: one more, so that no call gets less than its time.
         let ticks = time.as_nanos().div_ceil(TICK.as_nanos()) + 1;
         store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX));
-        store
     }
 
     /// Runs a call to its end, or until `time` is over.
@@ -78,7 +87,12 @@ impl Sandbox {
     }
 }
 
-fn config(memory_bytes: usize, places: u32) -> Config {
+/// As many calls as there can be at once.
+pub(super) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn config(limits: &Limits, places: u32) -> Config {
     // Linux 6.7 and later can say which pages a guest wrote to: they are cleared by writing, without asking
     // the kernel to unmap anything (which costs page faults, and an interrupt on every other core).
     // Measured in turns, three shipped rules, two faces, fresh instances: 45 instead of 88 µs a frame, and
@@ -87,17 +101,19 @@ fn config(memory_bytes: usize, places: u32) -> Config {
     let kept = if PoolingAllocationConfig::is_pagemap_scan_available() { 1 << 20 } else { 64 << 10 };
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(places)
-        .total_core_instances(places * CORE_INSTANCES)
-        .total_memories(places * MEMORIES)
-        .total_tables(places * TABLES)
+        .total_core_instances(places.saturating_mul(limits.instances))
+        .total_memories(places.saturating_mul(limits.memories))
+        .total_tables(places.saturating_mul(limits.tables))
         .total_stacks(places)
-        .max_core_instances_per_component(CORE_INSTANCES)
-        .max_memories_per_component(MEMORIES)
-        .max_tables_per_component(TABLES)
+        .max_core_instances_per_component(limits.instances)
+        .max_memories_per_component(limits.memories)
+        .max_tables_per_component(limits.tables)
+        .max_memories_per_module(limits.memories)
+        .max_tables_per_module(limits.tables)
         .max_component_instance_size(4 << 20)
         .max_core_instance_size(4 << 20)
-        .table_elements(TABLE_ELEMENTS)
-        .max_memory_size(memory_bytes)
+        .table_elements(limits.table_elements)
+        .max_memory_size(limits.memory_bytes())
         .linear_memory_keep_resident(kept)
         .table_keep_resident(64 << 10)
         .pagemap_scan(Enabled::Auto)
@@ -138,32 +154,22 @@ impl Stopped {
         tracing::debug!(target: "everyframe::rule", "a call failed: {error:?}");
         let cause = error.root_cause().to_string();
         let cause = presentable(cause.trim_start_matches("wasm trap: "), MESSAGE_BYTES);
-        let mut message = match (trap, call.guard.denied) {
+        let gave_up =
+            |wanted: String| format!("asked for more than {wanted}, was refused, and gave up: {cause}");
+        let (kind, mut message) = match (trap, call.guard.denied) {
             (Some(Trap::Interrupt), _) => return stopped("it was computing"),
-            (_, Some(denied)) => {
-                let wanted = match denied {
-                    Denied::Memory => {
-                        format!("more than {} MiB of memory (`limits.memory_mb`)", limits.memory_mb)
-                    }
-                    Denied::Table => format!("more than {TABLE_ELEMENTS} table elements"),
-                };
-                format!("asked for {wanted}, was refused, and gave up: {cause}")
+            (_, Some(Denied::Memory)) => {
+                let wanted = format!("{} MiB of memory (`limits.memory_mb`)", limits.memory_mb);
+                (FailureKind::OutOfMemory, gave_up(wanted))
             }
-            // The error's type is private to wasmtime.
-            _ if cause.contains("fuel allocated for hostcalls has been exhausted") => format!(
-                "handed more than {} bytes to the host at once; the limits are `limits.output_bytes` and \
-                 `limits.state_bytes`",
-                limits.transfer_bytes()
-            ),
-            _ => match error.downcast_ref::<I32Exit>() {
-                Some(I32Exit(status)) => format!("ended itself with status {status}"),
-                None => format!("trapped: {cause}"),
-            },
-        };
-        let kind = match call.guard.denied {
-            Some(_) => FailureKind::OutOfMemory,
-            None if message.starts_with("handed") => FailureKind::OutputTooLarge,
-            None => FailureKind::Trapped,
+            (_, Some(Denied::Table)) => {
+                let wanted = format!("{} table elements (`limits.table_elements`)", limits.table_elements);
+                (FailureKind::OutOfTable, gave_up(wanted))
+            }
+            _ => beyond(&error, &cause, limits).unwrap_or_else(|| match error.downcast_ref::<I32Exit>() {
+                Some(I32Exit(status)) => (FailureKind::Trapped, format!("ended itself with status {status}")),
+                None => (FailureKind::Trapped, format!("trapped: {cause}")),
+            }),
         };
         let said = call.stderr(MESSAGE_BYTES);
         if !said.is_empty() {
@@ -171,6 +177,46 @@ impl Stopped {
         }
         (kind, message)
     }
+}
+
+/// Which limit a call ran into that wasmtime keeps. Its errors have no types for most of them; their words are pinned
+/// with its version, and each is tested.
+fn beyond(error: &wasmtime::Error, cause: &str, limits: &Limits) -> Option<(FailureKind, String)> {
+    let says = |words: &str| cause.contains(words);
+    let Limits { resources, handles, output_bytes, instances, memories, tables, .. } = limits;
+    if says("fuel allocated for hostcalls has been exhausted") {
+        let bytes = limits.transfer();
+        // A guest that is inside a host call has a stack; one that has answered has none.
+        return Some(if error.downcast_ref::<WasmBacktrace>().is_some() {
+            let message =
+                format!("handed more than {bytes} bytes to the host at once (`limits.transfer_bytes`)");
+            (FailureKind::TransferTooLarge, message)
+        } else {
+            let message = format!(
+                "answered with more than {bytes} bytes (`limits.transfer_bytes`); `limits.output_bytes` is \
+                 {output_bytes}"
+            );
+            (FailureKind::OutputTooLarge, message)
+        });
+    }
+    let many = |what: String| (FailureKind::TooManyResources, what);
+    if says("resource table has no free keys") {
+        return Some(many(format!(
+            "held more than {resources} of the host's resources (`limits.resources`)"
+        )));
+    }
+    if says("handle limit exceeded") {
+        return Some(many(format!("held more than {handles} handles (`limits.handles`)")));
+    }
+    let made = |words: &str| says("resource limit exceeded") && says(words);
+    [
+        ("instance count", "instances", instances),
+        ("memory count", "memories", memories),
+        ("table count", "tables", tables),
+    ]
+    .into_iter()
+    .find(|(words, ..)| made(words))
+    .map(|(_, key, limit)| many(format!("is made of more than {limit} core {key} (`limits.{key}`)")))
 }
 
 /// Moves the engine's epoch on, from a thread of its own: the executor's may all be inside guests.

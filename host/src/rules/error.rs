@@ -60,11 +60,14 @@ pub enum LoadError {
         source: std::io::Error,
     },
     /// The component file is larger than the host takes.
-    #[error("{path} is larger than {limit} bytes, the most that is loaded; build the rule with `--release`")]
+    #[error(
+        "{path} is larger than {limit} MiB, the most that is loaded; build the rule with `--release`, or raise \
+         `limits.component_mb`"
+    )]
     TooLarge {
         /// The file.
         path: String,
-        /// Bytes.
+        /// MiB.
         limit: u64,
     },
     /// The file is not the one that the configuration names.
@@ -112,14 +115,14 @@ pub enum LoadError {
         reason: String,
     },
     /// It needs more from its start than any rule is given.
-    #[error(
-        "{path} starts with more than a rule is given: {reason}; if that is memory, raise `limits.memory_mb`"
-    )]
+    #[error("{path} starts with more than a rule is given: {reason}; raise `limits.{key}` if it needs that")]
     TooBig {
         /// The file.
         path: String,
         /// The engine's words.
         reason: String,
+        /// The limit: `memory_mb`.
+        key: &'static str,
     },
     /// A rule, but of another kind.
     #[error("the configuration says `{expected}`, but the component is {found}", expected = kind_name(*.expected))]
@@ -200,14 +203,20 @@ pub struct RuleFailure {
 pub enum FailureKind {
     /// It did not end within `limits.time_ms`.
     TimedOut,
-    /// It trapped after it was refused memory or table elements.
+    /// It trapped after it was refused memory.
     OutOfMemory,
+    /// It trapped after it was refused table elements.
+    OutOfTable,
+    /// It held more resources or handles than it may, or is made of more parts.
+    TooManyResources,
     /// It trapped: a panic, a bug, an exit.
     Trapped,
     /// Its answer contradicts the question or the contract.
     Nonsense,
-    /// Its answer, or what it handed to the host in one call, is too large.
+    /// Its answer is too large.
     OutputTooLarge,
+    /// What it handed to the host in one call is too large.
+    TransferTooLarge,
     /// A fresh instance refused settings that were accepted when the rules were loaded.
     RefusedSettings,
     /// It failed too often in a row, and was not asked.
@@ -222,9 +231,12 @@ impl FailureKind {
         match self {
             Self::TimedOut => "rule-timed-out",
             Self::OutOfMemory => "rule-out-of-memory",
+            Self::OutOfTable => "rule-out-of-table-elements",
+            Self::TooManyResources => "rule-too-many-resources",
             Self::Trapped => "rule-trapped",
             Self::Nonsense => "rule-answered-nonsense",
             Self::OutputTooLarge => "rule-output-too-large",
+            Self::TransferTooLarge => "rule-transfer-too-large",
             Self::RefusedSettings => "rule-refused-settings",
             Self::NotAsked => "rule-not-asked",
             Self::NotRun => "rule-not-run",

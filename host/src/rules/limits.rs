@@ -1,11 +1,8 @@
-//! What one call may use: the limits that TOML does not name, and the guard over a guest's memory.
+//! What one call may use: the limits that TOML does not name, and the guard over a guest's memory and tables.
 
 use crate::config::Limits;
 use std::time::Duration;
 use wasmtime::ResourceLimiter;
-
-/// A component file may not be larger. A Python rule is 18 MB.
-pub(super) const COMPONENT_BYTES: u64 = 64 << 20;
 
 /// The epoch's step. A guest that computes is stopped at its limit, at most one step later.
 pub(super) const TICK: Duration = Duration::from_millis(10);
@@ -14,33 +11,17 @@ pub(super) const TICK: Duration = Duration::from_millis(10);
 /// compiled a moment ago pages all of it in, so this is generous.
 pub(super) const LOAD_TIME: Duration = Duration::from_secs(2);
 
-/// Elements of all tables of an instance. The Python guest has 10,000, a Rust guest a few hundred.
-pub(super) const TABLE_ELEMENTS: usize = 100_000;
-
-/// Core instances, memories and tables inside one component. The Python guest is made of 30 core instances.
-pub(super) const CORE_INSTANCES: u32 = 100;
-/// See [`CORE_INSTANCES`]. More than one only in composed components.
-pub(super) const MEMORIES: u32 = 4;
-/// See [`CORE_INSTANCES`].
-pub(super) const TABLES: u32 = 16;
-
-/// Host resources (streams, pollables) that a guest may hold at once.
-pub(super) const RESOURCES: usize = 256;
-
-/// Handles of all kinds, a component's own resources included; the host keeps their tables.
-pub(super) const HANDLES: usize = 10_000;
-
 /// Bytes of WASI random numbers in one request; the host allocates them.
 pub(super) const RANDOM_BYTES: u64 = 64 << 10;
 
 /// Bytes of a guest's standard error that are kept to explain a trap.
 pub(super) const STDERR_BYTES: usize = 4 << 10;
 
-/// Bytes of one log line; the rest is cut off.
-pub(super) const LOG_LINE_BYTES: usize = 1 << 10;
-
 /// Bytes of the guest's own words in a failure's message.
 pub(super) const MESSAGE_BYTES: usize = 500;
+
+/// Refusals, and remarks, about a rule's settings that are told.
+pub(super) const DIAGNOSTICS: usize = 100;
 
 /// The stack of guest code, bytes.
 pub(super) const WASM_STACK: usize = 512 << 10;
@@ -60,30 +41,29 @@ impl Limits {
     }
 
     /// Bytes that the guest may hand to the host in one go (the arguments of a host call, or its answer).
-    /// Twice what is allowed, so that a value or answer somewhat too large gets its proper error.
-    pub(super) fn transfer_bytes(&self) -> usize {
-        self.state_bytes.max(self.output_bytes).saturating_mul(2).saturating_add(64 << 10)
+    /// If not set, twice what is allowed, so that a value or answer somewhat too large gets its proper error.
+    pub(super) fn transfer(&self) -> usize {
+        let twice = || self.state_bytes.max(self.output_bytes).saturating_mul(2).saturating_add(64 << 10);
+        self.transfer_bytes.unwrap_or_else(twice)
     }
 
-    /// The settings out of range: key and what is right.
-    pub(super) fn out_of_range(&self) -> Vec<(&'static str, &'static str)> {
-        let mut wrong = Vec::new();
-        if !(1..=60_000).contains(&self.time_ms) {
-            wrong.push(("limits.time_ms", "must be 1 to 60000 milliseconds"));
-        }
-        if !(1..=4095).contains(&self.memory_mb) {
-            wrong.push(("limits.memory_mb", "must be 1 to 4095 MiB"));
-        }
-        if self.state_bytes > 1 << 30 {
-            wrong.push(("limits.state_bytes", "must be at most 1073741824 (1 GiB)"));
-        }
-        if !(1..=64 << 20).contains(&self.output_bytes) {
-            wrong.push(("limits.output_bytes", "must be 1 to 67108864 (64 MiB)"));
-        }
-        if self.log_lines > 10_000 {
-            wrong.push(("limits.log_lines", "must be at most 10000"));
-        }
-        wrong
+    /// The largest of each limit that shapes the pool, which all rules share.
+    pub(super) fn largest<'a>(rules: impl IntoIterator<Item = &'a Limits>) -> Self {
+        let mut rules = rules.into_iter();
+        let first = rules.next().cloned().unwrap_or_default();
+        rules.fold(first, |largest, limits| Self {
+            memory_mb: largest.memory_mb.max(limits.memory_mb),
+            table_elements: largest.table_elements.max(limits.table_elements),
+            instances: largest.instances.max(limits.instances),
+            memories: largest.memories.max(limits.memories),
+            tables: largest.tables.max(limits.tables),
+            ..largest
+        })
+    }
+
+    /// A component file may not be larger, bytes.
+    pub(super) fn component_bytes(&self) -> u64 {
+        self.component_mb.saturating_mul(1 << 20)
     }
 }
 
@@ -102,7 +82,7 @@ pub(super) enum Denied {
 /// in `denied` tells the two apart.
 #[derive(Debug)]
 pub(super) struct Guard {
-    memory_limit: usize,
+    limits: Limits,
     memory: usize,
     elements: usize,
     /// The first refusal.
@@ -111,7 +91,7 @@ pub(super) struct Guard {
 
 impl Guard {
     pub(super) fn new(limits: &Limits) -> Self {
-        Self { memory_limit: limits.memory_bytes(), memory: 0, elements: 0, denied: None }
+        Self { limits: limits.clone(), memory: 0, elements: 0, denied: None }
     }
 
     /// Bytes of linear memory that the guest has: the most that it had, for memories don't shrink.
@@ -128,7 +108,7 @@ impl ResourceLimiter for Guard {
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let total = self.memory.saturating_add(desired.saturating_sub(current));
-        if total > self.memory_limit {
+        if total > self.limits.memory_bytes() {
             self.denied.get_or_insert(Denied::Memory);
             return Ok(false);
         }
@@ -146,7 +126,7 @@ impl ResourceLimiter for Guard {
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let total = self.elements.saturating_add(desired.saturating_sub(current));
-        if total > TABLE_ELEMENTS {
+        if total > self.limits.table_elements {
             self.denied.get_or_insert(Denied::Table);
             return Ok(false);
         }
@@ -154,6 +134,18 @@ impl ResourceLimiter for Guard {
             self.elements = total;
         }
         Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        self.limits.instances as usize
+    }
+
+    fn memories(&self) -> usize {
+        self.limits.memories as usize
+    }
+
+    fn tables(&self) -> usize {
+        self.limits.tables as usize
     }
 }
 
@@ -187,7 +179,23 @@ mod tests {
         assert!(!guard.memory_growing(0, 600 << 10, None).unwrap());
         assert_eq!(guard.denied, Some(Denied::Memory));
         assert!(guard.memory_growing(600 << 10, 1 << 20, None).unwrap());
-        assert!(!guard.table_growing(0, TABLE_ELEMENTS + 1, None).unwrap());
+        assert!(!guard.table_growing(0, Limits::default().table_elements + 1, None).unwrap());
+    }
+
+    #[test]
+    fn the_pool_has_room_for_the_largest_of_each_limit() {
+        let tall = Limits { memory_mb: 500, tables: 1, ..Limits::default() };
+        let wide = Limits { memory_mb: 1, tables: 40, instances: 300, ..Limits::default() };
+        let largest = Limits::largest([&tall, &wide]);
+        assert_eq!((largest.memory_mb, largest.tables, largest.instances), (500, 40, 300));
+        assert_eq!(Limits::largest([]), Limits::default());
+    }
+
+    #[test]
+    fn what_may_be_handed_over_follows_state_and_output_unless_it_is_set() {
+        assert_eq!(Limits::default().transfer(), (2 << 20) + (64 << 10));
+        assert_eq!(Limits { output_bytes: 4 << 20, ..Limits::default() }.transfer(), (8 << 20) + (64 << 10));
+        assert_eq!(Limits { transfer_bytes: Some(5000), ..Limits::default() }.transfer(), 5000);
     }
 
     #[test]

@@ -8,15 +8,19 @@ use super::compiled::CodeCache;
 use super::component::{ComponentFile, contract_of};
 use super::contract::{Diagnostic, Introduction, RulePre};
 use super::engine::Sandbox;
-use super::error::{LoadError, Problem, RuleError, RuleFailure};
-use super::limits::{LOAD_TIME, MESSAGE_BYTES, presentable};
+use super::error::{FailureKind, LoadError, Problem, RuleError, RuleFailure};
+use super::granted::Granted;
+use super::http::Hosts;
+use super::limits::{DIAGNOSTICS, LOAD_TIME, MESSAGE_BYTES, presentable};
+use super::log_rate::LogRate;
 use super::memory::Memory;
 use super::settings::to_json;
+use super::spares::Spares;
 use crate::config::{Limits, OnFailure, RuleKind, RuleSettings};
 use crate::observe::RuleMeter;
 use crate::premises::patterns;
 use std::collections::HashSet;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -43,16 +47,25 @@ pub(super) struct RuleReady {
     pub(super) schedule: Option<String>,
     pub(super) on_failure: OnFailure,
     pub(super) limits: Limits,
+    /// What it may reach besides the contract.
+    pub(super) granted: Granted,
     /// A JSON object.
     pub(super) settings: String,
     pub(super) pre: Box<dyn RulePre>,
     pub(super) breaker: Breaker,
+    pub(super) spares: Spares,
+    pub(super) logs: Arc<LogRate>,
     pub(super) meter: RuleMeter,
 }
 
 impl RuleReady {
     /// `settings` is a JSON object.
-    pub(super) fn new(rule: &RuleSettings, settings: String, pre: Box<dyn RulePre>) -> Self {
+    pub(super) fn new(
+        rule: &RuleSettings,
+        granted: Granted,
+        settings: String,
+        pre: Box<dyn RulePre>,
+    ) -> Self {
         Self {
             name: rule.name.clone(),
             kind: rule.kind,
@@ -61,9 +74,12 @@ impl RuleReady {
             schedule: rule.schedule.clone(),
             on_failure: rule.on_failure,
             limits: rule.limits.clone(),
+            granted,
             settings,
             pre,
             breaker: Breaker::new(rule.breaker),
+            spares: Spares::new(rule.reuse),
+            logs: Arc::new(LogRate::new(rule.limits.log_rate)),
             meter: RuleMeter::default(),
         }
     }
@@ -157,8 +173,7 @@ impl std::fmt::Debug for Rules {
 }
 
 fn load(settings: &[RuleSettings], runtime: Handle, cache: Option<&CodeCache>) -> Result<Rules, RuleError> {
-    let most = settings.iter().map(|rule| rule.limits.memory_bytes()).max().unwrap_or_default();
-    let sandbox = Sandbox::new(most).map_err(|error| {
+    let sandbox = Sandbox::new(settings).map_err(|error| {
         let error = LoadError::Engine(format!("{error:#}"));
         RuleError { problems: vec![Problem { rule: String::new(), key: String::new(), error }] }
     })?;
@@ -204,14 +219,20 @@ fn check_settings(settings: &[RuleSettings]) -> Vec<Problem> {
         if rule.cameras.is_empty() {
             problem(&rule.name, "cameras", "names no camera; leave it out for all of them".into());
         }
-        for (key, message) in rule.limits.out_of_range() {
-            problem(&rule.name, key, message.into());
+        for (key, message) in out_of_range(rule) {
+            problem(&rule.name, key, message);
         }
     }
     if settings.iter().all(|rule| rule.kind != RuleKind::MatchingPolicy) {
         problem("", "", "no rule is of kind `matching-policy`; add one".into());
     }
     problems
+}
+
+/// What is wrong with a rule's limits and grants.
+pub(super) fn out_of_range(rule: &RuleSettings) -> Vec<(&'static str, String)> {
+    let hosts = Hosts::of(&rule.grants).err().map(|message| ("grants.http", message));
+    rule.limits.out_of_range().into_iter().chain(hosts).collect()
 }
 
 /// The component's code, out of the cache where there is one.
@@ -259,8 +280,10 @@ pub(super) struct Introduced {
 impl Introduced {
     /// The rule and what it remarked; what it said if it refuses its settings.
     pub(super) fn accepted(self) -> Result<(RuleReady, RuleDescription, Vec<Keyed>), Vec<Keyed>> {
-        let (mut refusals, remarks): (Vec<_>, Vec<_>) =
+        let (mut refusals, mut remarks): (Vec<_>, Vec<_>) =
             self.diagnostics.into_iter().partition(|diagnostic| diagnostic.refuses);
+        refusals.truncate(DIAGNOSTICS);
+        remarks.truncate(DIAGNOSTICS);
         if refusals.is_empty() {
             return Ok((self.ready, self.description, remarks.into_iter().map(keyed).collect()));
         }
@@ -278,9 +301,11 @@ pub(super) fn introduce(
     sandbox: &Sandbox,
     runtime: &Handle,
 ) -> Result<Introduced, Vec<Keyed>> {
-    let contract = contract_of(&sandbox.engine, component, rule.kind).map_err(at)?;
+    let contract = contract_of(&sandbox.engine, component, rule).map_err(at)?;
+    let granted =
+        Granted::new(&rule.grants).map_err(|message| at(("grants.http", LoadError::Setting(message))))?;
     let pre = (contract.bind)(sandbox, component, rule.kind).map_err(|error| at(("component", error)))?;
-    let ready = RuleReady::new(rule, settings, pre);
+    let ready = RuleReady::new(rule, granted, settings, pre);
     let said = runtime
         .block_on(ask_for_introduction(&ready, sandbox))
         .map_err(|failure| at(("component", LoadError::Failed(failure))))?;
@@ -307,12 +332,11 @@ fn keyed(diagnostic: Diagnostic) -> Keyed {
 
 async fn ask_for_introduction(rule: &RuleReady, sandbox: &Sandbox) -> Result<Introduction, RuleFailure> {
     let frame = FrameFacts::default();
-    let call = Call::new(&rule.name, &rule.limits, &frame, &Scene::empty(), &Memory::new());
+    let fail = |(kind, message)| RuleFailure { rule: rule.name.clone(), kind, message };
+    let call = Call::new(rule, &frame, &Scene::empty(), &Memory::new())
+        .map_err(|why| fail((FailureKind::NotRun, why)))?;
     let time = rule.limits.time().max(LOAD_TIME);
     let mut store = sandbox.store(call, &rule.limits, time);
     let introduced = sandbox.within(time, rule.pre.introduce(&mut store, &rule.settings)).await;
-    introduced.map_err(|stopped| {
-        let (kind, message) = stopped.diagnose(store.data(), &rule.limits, time);
-        RuleFailure { rule: rule.name.clone(), kind, message }
-    })
+    introduced.map_err(|stopped| fail(stopped.diagnose(store.data(), &rule.limits, time)))
 }

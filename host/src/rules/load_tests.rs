@@ -67,18 +67,6 @@ fn a_rule_of_another_kind_is_named_by_its_kind() {
 }
 
 #[test]
-fn an_import_that_no_rule_is_given_is_named() {
-    let bench = Bench::new();
-    let guest = Guest {
-        wit: "import wasi:http/outgoing-handler@0.2.6;",
-        module: r#"(import "wasi:http/outgoing-handler@0.2.6" "handle" (func))"#.into(),
-        ..Guest::default()
-    };
-    let message = problem(&bench, bench.rule("policy", MatchingPolicy, &guest.component()));
-    assert!(message.contains("imports `wasi:http/outgoing-handler@0.2.6`"), "{message}");
-}
-
-#[test]
 fn a_newer_contract_says_which_side_to_upgrade() {
     let bench = Bench::new();
     let guest = Guest { version: "0.2.0", ..Guest::default() };

@@ -49,13 +49,14 @@ pub(super) enum Refused {
 }
 
 /// A scope under the changes of one call.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Notebook {
     before: Arc<Scope>,
     changes: BTreeMap<String, Option<StateValue>>,
     bytes: usize,
     limit: usize,
     now: i64,
+    refused: u64,
 }
 
 /// What one call changed. Applied by [`Memory::apply`].
@@ -110,7 +111,7 @@ impl Memory {
     /// Opens a rule's scope for one call; `limit` in bytes, `now` is the frame's time.
     pub(super) fn open(&self, rule: &str, camera: &str, limit: usize, now: i64) -> Notebook {
         let before = self.cameras.get(camera).and_then(|rules| rules.get(rule)).cloned().unwrap_or_default();
-        Notebook { bytes: before.bytes, before, changes: BTreeMap::new(), limit, now }
+        Notebook { bytes: before.bytes, before, changes: BTreeMap::new(), limit, now, refused: 0 }
     }
 
     /// Keeps what the calls of one frame changed, and drops what is over at `now`. Tells both.
@@ -215,6 +216,7 @@ impl Notebook {
         }
         let others = self.bytes_without(&key);
         if others + added > self.limit {
+            self.refused += 1;
             return Err(Refused::Full);
         }
         self.bytes = others + added;
@@ -222,11 +224,23 @@ impl Notebook {
         Ok(())
     }
 
+    /// Values that were refused because the scope is full.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused
+    }
+
     /// Forgets a value.
     pub(super) fn delete(&mut self, key: &str) {
-        if self.entry(key).is_some() {
-            self.bytes = self.bytes_without(key);
+        if self.entry(key).is_none() {
+            return;
+        }
+        self.bytes = self.bytes_without(key);
+        // A note is needed only of what was there before. Of what this call set itself, notes would grow without
+        // limit: they are no bytes of the scope's.
+        if self.before.values.contains_key(key) {
             self.changes.insert(key.to_owned(), None);
+        } else {
+            self.changes.remove(key);
         }
     }
 
@@ -402,6 +416,24 @@ mod tests {
         call(&mut memory, "a", "gate", 10, |n| set(n, "second", &big, None)).unwrap();
         assert_eq!(call(&mut memory, "a", "gate", 10, |n| n.keys("")), ["second"]);
         assert_eq!(memory.bytes(), 800 + 6 + ENTRY_BYTES);
+    }
+
+    #[test]
+    fn what_a_call_set_and_deleted_leaves_no_note() {
+        let mut memory = Memory::new();
+        call(&mut memory, "a", "gate", 0, |n| set(n, "kept", "v", None)).unwrap();
+        call(&mut memory, "a", "gate", 1, |n| {
+            for i in 0..1000 {
+                set(n, &i.to_string(), "v", Some(0)).unwrap();
+                n.delete(&i.to_string());
+            }
+            for i in 0..1000 {
+                set(n, &i.to_string(), "v", Some(0)).unwrap();
+            }
+            n.delete("kept");
+            assert!(n.changes.len() < 20, "{}", n.changes.len());
+        });
+        assert_eq!(memory.bytes(), 0);
     }
 
     #[test]

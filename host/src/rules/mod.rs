@@ -5,8 +5,8 @@
 //! order, each in an instance that lives for that one question. What a rule remembers is in the lane's
 //! [`Memory`], and is changed only when the whole frame went well.
 //!
-//! A rule is taken for hostile: it has no files, sockets, environment or arguments, its clock is the
-//! frame's, and its time, memory, output, log and state are limited. Whatever it does costs its own
+//! A rule is taken for hostile: it has no files, sockets, environment or arguments but what its grants name, its
+//! clock is the frame's, and its time, memory, output, log and state are limited. Whatever it does costs its own
 //! frame a [`RuleFailure`] and nothing else.
 
 mod anatomy;
@@ -20,13 +20,17 @@ mod consult;
 mod contract;
 mod engine;
 mod error;
+mod granted;
+mod http;
 mod limits;
 mod load;
+mod log_rate;
 mod memory;
 mod rejudge;
 pub mod scenario;
 mod settings;
 mod solo;
+mod spares;
 mod v0_1_0;
 
 #[cfg(test)]
@@ -36,7 +40,7 @@ mod contract_tests;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
-mod hostile_tests;
+mod hostile;
 #[cfg(test)]
 mod load_tests;
 

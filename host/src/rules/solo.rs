@@ -9,7 +9,7 @@ use super::component::ComponentFile;
 use super::consult::{Consulted, Opinion, consult};
 use super::engine::Sandbox;
 use super::error::{LoadError, Problem, RuleFailure};
-use super::load::{Introduced, Keyed, RuleReady, compiled, introduce, json_of};
+use super::load::{Introduced, Keyed, RuleReady, compiled, introduce, json_of, out_of_range};
 use super::memory::Memory;
 use super::{FrameFacts, People, RuleDescription};
 use crate::config::{RuleKind, RuleSettings};
@@ -49,7 +49,7 @@ impl Opened {
         cache: Option<&CodeCache>,
     ) -> Result<Self, (&'static str, LoadError)> {
         let file = ComponentFile::read(rule)?;
-        let sandbox = Sandbox::new(rule.limits.memory_bytes())
+        let sandbox = Sandbox::new(&[RuleSettings { reuse: true, ..rule.clone() }])
             .map_err(|error| ("", LoadError::Engine(format!("{error:#}"))))?;
         let component = compiled(&file, &sandbox.engine, cache).map_err(|error| ("component", error))?;
         let anatomy = Anatomy::of(&sandbox.engine, &component, file.size(), file.sha256);
@@ -84,10 +84,10 @@ impl Opened {
     }
 
     fn introduce(&self, rule: &RuleSettings) -> Result<Introduced, Vec<Keyed>> {
-        let limits = rule.limits.out_of_range();
-        if !limits.is_empty() {
-            let setting = |(key, message): (&str, &str)| (key.into(), LoadError::Setting(message.into()));
-            return Err(limits.into_iter().map(setting).collect());
+        let wrong = out_of_range(rule);
+        if !wrong.is_empty() {
+            let setting = |(key, message): (&str, String)| (key.into(), LoadError::Setting(message));
+            return Err(wrong.into_iter().map(setting).collect());
         }
         let settings = json_of(rule)?;
         introduce(rule, settings, &self.component, &self.anatomy.sha256, &self.sandbox, &self.runtime)

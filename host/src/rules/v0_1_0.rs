@@ -2,7 +2,7 @@
 
 use super::FrameFacts;
 use super::call::Call;
-use super::contract::{Answer, Calling, Contract, Diagnostic, Introduction, Question, RulePre};
+use super::contract::{Answer, Calling, Contract, Diagnostic, Instance, Introduction, Question, RulePre};
 use super::engine::Sandbox;
 use super::error::LoadError;
 use super::limits::presentable;
@@ -130,10 +130,10 @@ impl log::Host for Call {
 
 impl types::Host for Call {}
 
-/// Implements [`RulePre`] for one world. The worlds' bindings have the same shape but no common type, so
+/// Implements [`RulePre`] and [`Instance`] for one world. The worlds' bindings have the same shape but no common type, so
 /// what is the same is written once here: `$ask` is the world's own function.
 macro_rules! rule_pre {
-    ($world:ident :: $pre:ident, |$rule:ident, $store:ident, $frame:ident, $question:ident| $ask:expr) => {
+    ($world:ident, $pre:ident, $instance:ident, |$rule:ident, $store:ident, $frame:ident, $question:ident| $ask:expr) => {
         impl RulePre for $world::$pre<Call> {
             fn introduce<'a>(
                 &'a self,
@@ -155,23 +155,35 @@ macro_rules! rule_pre {
                 })
             }
 
-            fn ask<'a>(
+            fn instantiate<'a>(
                 &'a self,
                 store: &'a mut Store<Call>,
                 settings: &'a str,
-                frame: &'a FrameFacts<'a>,
-                question: Question<'a>,
-            ) -> Calling<'a, Answer> {
+            ) -> Calling<'a, Result<Box<dyn Instance>, Vec<Diagnostic>>> {
                 Box::pin(async move {
-                    let $rule = self.instantiate_async(&mut *store).await?;
+                    let rule = self.instantiate_async(&mut *store).await?;
                     let diagnostics =
-                        $rule.everyframe_rules_rule().call_configure(&mut *store, settings).await?;
+                        rule.everyframe_rules_rule().call_configure(&mut *store, settings).await?;
                     let refusals: Vec<_> =
                         diagnostics.into_iter().map(|d| d.raise()).filter(|d| d.refuses).collect();
                     if !refusals.is_empty() {
-                        return Ok(Answer::Refused(refusals));
+                        return Ok(Err(refusals));
                     }
-                    let ($store, $frame, $question) = (store, &lower_frame(frame), question);
+                    let instance: Box<dyn Instance> = Box::new(rule);
+                    Ok(Ok(instance))
+                })
+            }
+        }
+
+        impl Instance for $world::$instance {
+            fn ask<'a>(
+                &'a self,
+                $store: &'a mut Store<Call>,
+                frame: &'a FrameFacts<'a>,
+                $question: Question<'a>,
+            ) -> Calling<'a, Answer> {
+                Box::pin(async move {
+                    let ($rule, $frame) = (self, &lower_frame(frame));
                     $ask
                 })
             }
@@ -189,19 +201,19 @@ macro_rules! rule_pre {
     };
 }
 
-rule_pre!(policy::MatchingPolicyPre, |rule, store, frame, question| {
+rule_pre!(policy, MatchingPolicyPre, MatchingPolicy, |rule, store, frame, question| {
     let Question::Decide(faces) = question else { return Err(wrong_question()) };
     let probes: Vec<types::Probe> = faces.into_iter().map(lower_probe).collect();
     let verdicts = rule.everyframe_rules_matching().call_decide(store, frame, &probes).await?;
     Ok(Answer::Verdicts(verdicts.into_iter().map(|v| (v.face, raise_decision(v.decision))).collect()))
 });
-rule_pre!(unknown::UnknownPersonPre, |rule, store, frame, question| {
+rule_pre!(unknown, UnknownPersonPre, UnknownPerson, |rule, store, frame, question| {
     let Question::Observe(faces) = question else { return Err(wrong_question()) };
     let faces: Vec<types::Face> = faces.into_iter().map(lower_face).collect();
     let strangers = rule.everyframe_rules_strangers().call_observe(store, frame, &faces).await?;
     Ok(Answer::Strangers(strangers.into_iter().map(|s| (s.face, raise_stranger(s))).collect()))
 });
-rule_pre!(alerting::AlertingPre, |rule, store, frame, question| {
+rule_pre!(alerting, AlertingPre, Alerting, |rule, store, frame, question| {
     let Question::Judge(subjects) = question else { return Err(wrong_question()) };
     let subjects: Vec<types::Subject> = subjects.into_iter().map(lower_subject).collect();
     let alerts = rule.everyframe_rules_alerts().call_judge(store, frame, &subjects).await?;

@@ -57,22 +57,31 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         rule = RuleSettings { settings: scenario.settings.clone(), ..rule };
         put.push((file.display().to_string(), scenario));
     }
-    let ready = opened.ready(&rule).map_err(|problems| {
-        let said: Vec<String> = problems.iter().map(said).collect();
-        anyhow!("{}", super::lines(&said)).context("the rule does not take its settings")
-    })?;
     let calls = arguments.calls as usize;
-    let figures: Vec<Figures> =
-        put.iter().map(|(what, scenario)| measure(what, scenario, &ready, calls)).collect::<Result<_>>()?;
+    let mut figures: Vec<Figures> = Vec::new();
+    for reuse in [false, true] {
+        rule.reuse = reuse;
+        let ready = opened.ready(&rule).map_err(|problems| {
+            let said: Vec<String> = problems.iter().map(said).collect();
+            anyhow!("{}", super::lines(&said)).context("the rule does not take its settings")
+        })?;
+        for (what, scenario) in &put {
+            let instance = if reuse { "reused" } else { "fresh" };
+            figures.push(measure(&format!("{what}, {instance}"), scenario, &ready, calls)?);
+        }
+    }
     if arguments.json {
         for figures in &figures {
             println!("{}", serde_json::to_string(figures)?);
         }
         return Ok(DONE);
     }
-    let description = ready.description();
+    let description = opened.describe(&rule).map_err(|problems| {
+        let said: Vec<String> = problems.iter().map(said).collect();
+        anyhow!("{}", super::lines(&said))
+    })?;
     println!(
-        "{} {} ({}), {calls} calls each, a fresh instance for each call",
+        "{} {} ({}), {calls} calls each: in a fresh instance for each call, and in one that stays (`reuse`)",
         description.title,
         description.version,
         kind_name(description.kind)

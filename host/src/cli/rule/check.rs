@@ -1,6 +1,6 @@
 //! `everyframe rule check`
 
-use super::{Kind, kinds, open, size, unconfigured};
+use super::{Kind, kinds, open, size, unconfigured, wants};
 use crate::cli::{DONE, FAILED, WrongInput};
 use crate::config::{ConfigError, Loaded, Places, Problem, RuleSettings};
 use crate::rules::{Problem as RuleProblem, RuleDescription, kind_name};
@@ -72,7 +72,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
             format!("is {pinned}, but the file has {actual}; if it is meant, write `sha256 = \"{actual}\"`");
         problems.push(source.place("sha256", message));
     }
-    let of_the_component = anatomy.problems(asked);
+    let of_the_component = anatomy.problems(asked, &rule.grants);
     let is_fit = of_the_component.iter().all(|(key, _)| *key == "kind");
     problems.extend(of_the_component.into_iter().map(|(key, error)| source.place(key, error.to_string())));
     let mut description = None;
@@ -106,6 +106,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
                 "version": description.as_ref().map(|it| &it.version),
                 "contractImports": anatomy.contract_imports,
                 "otherImports": anatomy.other_imports,
+                "wants": anatomy.wants,
                 "bytes": anatomy.bytes,
                 "sha256": anatomy.sha256,
                 "problems": places(&problems),
@@ -120,6 +121,9 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         }
         println!("size {}, sha256 {}", size(anatomy.bytes), anatomy.sha256);
         println!("imports {}", [anatomy.contract_imports.clone(), anatomy.packages()].concat().join(", "));
+        if !anatomy.wants.is_empty() {
+            println!("wants {}", wants(anatomy));
+        }
         warnings.iter().for_each(|warning| println!("warning  {}", shown(warning)));
         problems.iter().for_each(|problem| println!("problem  {}", shown(problem)));
         let verdict = match problems.len() {

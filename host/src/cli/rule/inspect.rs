@@ -1,7 +1,7 @@
 //! `everyframe rule inspect`
 
 use super::schema::{self, Setting};
-use super::{kinds, open, said, size, unconfigured};
+use super::{kinds, open, said, size, unconfigured, wants};
 use crate::cli::narrate::printable;
 use crate::cli::{DONE, FAILED};
 use crate::rules::Anatomy;
@@ -27,7 +27,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let opened = open(&rule, &runtime)?;
     let anatomy = opened.anatomy();
     let mut problems: Vec<String> =
-        anatomy.problems(None).into_iter().map(|(_, error)| error.to_string()).collect();
+        anatomy.problems(None, &rule.grants).into_iter().map(|(_, error)| error.to_string()).collect();
     let mut description = None;
     if let ([], Some(kind)) = (problems.as_slice(), anatomy.kinds.first()) {
         rule.kind = *kind;
@@ -53,6 +53,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
                 "settingsSchema": schema.and_then(|it| serde_json::from_str::<serde_json::Value>(it).ok()),
                 "contractImports": anatomy.contract_imports,
                 "otherImports": anatomy.other_imports,
+                "wants": anatomy.wants,
                 "bytes": anatomy.bytes,
                 "sha256": anatomy.sha256,
                 "problems": problems,
@@ -81,6 +82,7 @@ fn print_anatomy(arguments: &Arguments, anatomy: &Anatomy) {
     }
     println!("imports   {}", none_or(anatomy.contract_imports.join(", ")));
     println!("besides   {}", none_or(anatomy.packages().join(", ")));
+    println!("wants     {}", wants(anatomy));
     println!("file      {}, {}", arguments.component.display(), size(anatomy.bytes));
     println!("sha256    {}", anatomy.sha256);
 }

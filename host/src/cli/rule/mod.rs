@@ -12,8 +12,8 @@ mod template;
 mod test;
 
 use super::WrongInput;
-use crate::config::{RuleKind, RuleSettings};
-use crate::rules::{LoadError, Opened, Problem, kind_name};
+use crate::config::{Grants, RuleKind, RuleSettings};
+use crate::rules::{Anatomy, LoadError, Opened, Problem, kind_name};
 use anyhow::{Result, bail};
 use std::path::Path;
 use tokio::runtime::Runtime;
@@ -99,10 +99,17 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     }
 }
 
-/// A rule of which nothing is configured but its component.
+/// A rule of which nothing is configured but its component. It may import what a configuration can grant, which its
+/// calls are then refused: whether it is granted, only a configuration can tell.
 fn unconfigured(component: &Path) -> RuleSettings {
+    let grants = Grants { http: Some(Vec::new()), ..Grants::default() };
     // The kind, until the component has told its own.
-    RuleSettings::new("rule", RuleKind::Alerting, component.to_owned())
+    RuleSettings { grants, ..RuleSettings::new("rule", RuleKind::Alerting, component.to_owned()) }
+}
+
+/// The grants that a component wants, as keys of its rule's table.
+fn wants(anatomy: &Anatomy) -> String {
+    if anatomy.wants.is_empty() { "nothing".to_owned() } else { anatomy.wants.join(", ") }
 }
 
 /// Reads and compiles a rule's component.
@@ -118,7 +125,7 @@ fn open(rule: &RuleSettings, runtime: &Runtime) -> Result<Opened> {
 fn open_rule(component: &Path, runtime: &Runtime) -> Result<(Opened, RuleSettings)> {
     let mut rule = unconfigured(component);
     let opened = open(&rule, runtime)?;
-    let problems = opened.anatomy().problems(None);
+    let problems = opened.anatomy().problems(None, &rule.grants);
     if !problems.is_empty() {
         let errors: Vec<&LoadError> = problems.iter().map(|(_, error)| error).collect();
         bail!("{}: {}", component.display(), lines(&errors));
