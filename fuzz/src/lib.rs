@@ -76,12 +76,14 @@ pub fn component(bytes: &[u8]) -> bool {
         Err((_, error)) => return error.to_string().is_empty(),
     };
     let anatomy = opened.anatomy();
-    let _ = (anatomy.packages(), anatomy.problems(None));
+    let _ = (anatomy.packages(), anatomy.problems(None, &rule.grants));
     rule.kind = anatomy.kinds.first().copied().unwrap_or(rule.kind);
     let _ = opened.describe(&rule);
     let Ok(solo) = opened.ready(&rule) else { return false };
     let text = match rule.kind {
-        RuleKind::MatchingPolicy => "frames = [{ faces = [{ candidates = { anna = 0.9 } }] }]",
+        RuleKind::MatchingPolicy => {
+            "people = [{ id = \"anna\" }]\nframes = [{ faces = [{ candidates = { anna = 0.9 } }] }]"
+        }
         _ => "frames = [{ faces = [{ unknown = true }, { known = \"anna\" }] }]",
     };
     let scenario = Scenario::parse(text, Path::new("fuzz.toml"), rule.kind).expect("a scenario");
