@@ -230,12 +230,14 @@ fn bench_tells_time_and_memory() {
     desk.file("scenario.toml", SCENARIO);
     let said = desk.rule(&["bench", &alerting(), "scenario.toml", "--calls", "200", "--json"]).well();
     let figures: Vec<Value> = said.lines().map(json).collect();
-    assert_eq!(figures.len(), 2, "{said}");
+    let whats: Vec<&str> = figures.iter().filter_map(|it| it["what"].as_str()).collect();
+    let both = ["one face, fresh", "scenario.toml, fresh", "one face, reused", "scenario.toml, reused"];
+    assert_eq!(whats, both);
     for figures in &figures {
         let number = |key: &str| figures[key].as_f64().unwrap_or_default();
         assert_eq!(figures["calls"], 200);
         assert!(number("p50Us") > 0.0 && number("p99Us") >= number("p50Us"), "{figures}");
-        assert!(number("memoryBytes") >= 65_536.0, "{figures}");
+        assert!(number("p50Fuel") > 1000.0 && number("memoryBytes") >= 65_536.0, "{figures}");
     }
     for name in ["matching_policy", "unknown_person"] {
         let said = desk.rule(&["bench", &shown(&places::rule(name)), "--calls", "20"]).well();

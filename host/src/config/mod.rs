@@ -5,12 +5,16 @@ mod grants;
 mod limits;
 mod load;
 mod places;
+mod premises;
 mod property;
+mod rules;
 mod settings;
 
 pub use grants::Grants;
 pub use limits::Limits;
 pub use load::{ConfigError, Loaded, Problem};
 pub use places::Places;
+pub use premises::{MaskSettings, ScheduleSettings, ZoneSettings};
 pub use property::Property;
+pub use rules::{OnFailure, RuleKind, RuleSettings};
 pub use settings::*;
