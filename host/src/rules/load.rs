@@ -19,7 +19,7 @@ use super::spares::Spares;
 use crate::config::{Limits, OnFailure, RuleKind, RuleSettings};
 use crate::observe::RuleMeter;
 use crate::premises::patterns;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use wasmtime::Engine;
@@ -179,9 +179,11 @@ fn load(settings: &[RuleSettings], runtime: Handle, cache: Option<&CodeCache>) -
     })?;
     let (mut ready, mut descriptions) = (Vec::new(), Vec::new());
     let (mut warnings, mut problems) = (Vec::new(), Vec::new());
+    // Rules of one component share its code: it is compiled once, and is in the processor's caches once.
+    let mut code = HashMap::new();
     for rule in settings {
         let problem = |(key, error): (String, LoadError)| Problem { rule: rule.name.clone(), key, error };
-        match load_rule(rule, &sandbox, &runtime, cache) {
+        match load_rule(rule, &sandbox, &runtime, cache, &mut code) {
             Ok((rule, description, remarks)) => {
                 ready.push(rule);
                 descriptions.push(description);
@@ -255,10 +257,19 @@ fn load_rule(
     sandbox: &Sandbox,
     runtime: &Handle,
     cache: Option<&CodeCache>,
+    code: &mut HashMap<String, Component>,
 ) -> Result<(RuleReady, RuleDescription, Vec<Keyed>), Vec<Keyed>> {
     let settings = json_of(rule)?;
     let file = ComponentFile::read(rule).map_err(at)?;
-    let component = compiled(&file, &sandbox.engine, cache).map_err(|error| at(("component", error)))?;
+    let component = match code.get(&file.sha256) {
+        Some(component) => component.clone(),
+        None => {
+            let component =
+                compiled(&file, &sandbox.engine, cache).map_err(|error| at(("component", error)))?;
+            code.insert(file.sha256.clone(), component.clone());
+            component
+        }
+    };
     introduce(rule, settings, &component, &file.sha256, sandbox, runtime)?.accepted()
 }
 
