@@ -129,18 +129,7 @@ impl RuleMeters {
 
 impl Default for RuleMeter {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-            calls: Counter::default(),
-            seconds: Histogram::new(CALL),
-            fuel: Counter::default(),
-            memory: Gauge::default(),
-            state: Gauge::default(),
-            log_lines_dropped: Counter::default(),
-            state_refused: Counter::default(),
-            http_refused: Counter::default(),
-            failures: Family::default(),
-        }
+        RuleMeters::new(&mut Registry::default()).of("")
     }
 }
 
