@@ -19,6 +19,7 @@ pub mod judgement;
 pub mod kafka;
 pub mod lag;
 mod laps;
+mod machine;
 pub mod observe;
 pub mod premises;
 pub mod publish;

@@ -2,6 +2,7 @@
 
 use super::broker::ShippedRules;
 use super::{DONE, bench, when};
+use crate::machine::cores;
 use crate::sizing::{self, Demand, Plan};
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
@@ -76,8 +77,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         broker_bytes: arguments.broker_mb_s * 1e6,
         cores_per_host: arguments
             .cores_per_host
-            .or_else(|| u32::try_from(std::thread::available_parallelism().ok()?.get()).ok())
-            .unwrap_or(1),
+            .unwrap_or_else(|| u32::try_from(cores()).unwrap_or(u32::MAX)),
     };
     let plan = sizing::plan(&demand);
     if arguments.json {

@@ -11,6 +11,10 @@
 
 use std::collections::VecDeque;
 
+/// How many frames are judged in a row where others wait for vision. Each inference pushes the rules' code and memory out of the
+/// processor's caches; so they are fetched once for all of these.
+pub const RUN: usize = 16;
+
 /// One partition's frames between intake and commit. `F` is a frame, `S` what was seen in it, `R` a frame ready
 /// to be judged.
 #[derive(Debug)]
@@ -26,6 +30,8 @@ pub struct Lane<F, S, R> {
     restored: bool,
     halted: bool,
     judging: bool,
+    /// Frames left of those that are judged in a row.
+    run: usize,
     closed: bool,
 }
 
@@ -65,6 +71,7 @@ impl<F, S, R> Default for Lane<F, S, R> {
             restored: false,
             halted: false,
             judging: false,
+            run: 0,
             closed: false,
         }
     }
@@ -164,11 +171,16 @@ impl<F, S, R> Lane<F, S, R> {
         self.restored
     }
 
-    /// The next frame in order, to be judged; all before it were. None while another is being judged.
+    /// The next frame in order, to be judged; all before it were. None while another is being judged; where frames wait
+    /// for vision, also until a few can be judged in a row.
     pub fn judge(&mut self) -> Option<(i64, R)> {
         if self.judging || self.halted || !self.restored {
             return None;
         }
+        if self.run == 0 {
+            self.run = self.next_run();
+        }
+        self.run = self.run.checked_sub(1)?;
         let next = self.take_first(
             usize::MAX,
             |step| matches!(step, Step::Ready(_)),
@@ -191,6 +203,7 @@ impl<F, S, R> Lane<F, S, R> {
     /// The frame that was being judged could not be: it is the next one again.
     pub fn put_back(&mut self, offset: i64, ready: R) {
         self.set(offset, Step::Ready(ready));
+        self.run = 0;
         self.judging = false;
     }
 
@@ -237,6 +250,15 @@ impl<F, S, R> Lane<F, S, R> {
     /// True when nothing that was begun is unfinished.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
+    }
+
+    /// How many frames are to be judged in a row now.
+    fn next_run(&self) -> usize {
+        let mut ahead = self.slots.iter().map(|slot| &slot.step).skip_while(|step| step.is_judged());
+        let ready = ahead.clone().take_while(|step| matches!(step, Step::Ready(_))).count();
+        let comes = matches!(ahead.nth(ready), Some(Step::Seeing | Step::Seen(_) | Step::Embedding));
+        let waits = self.slots.back().is_some_and(|slot| matches!(slot.step, Step::Waiting(_)));
+        if ready < RUN && comes && waits { 0 } else { ready }
     }
 
     fn slot(&mut self, offset: i64) -> Option<&mut Slot<F, S, R>> {
@@ -353,6 +375,44 @@ mod tests {
         assert!(lane.judge().is_none(), "one at a time, until its records are sent");
         lane.sent();
         assert_eq!(lane.judge(), Some((6, 6)));
+    }
+
+    #[test]
+    fn where_frames_wait_a_few_are_judged_in_a_row() {
+        let run = RUN as i64;
+        let offsets: Vec<i64> = (0..2 * run).collect();
+        let mut lane = with(&offsets);
+        let look = |lane: &mut TestLane| {
+            let (offset, frame) = lane.dispatch(RUN + 2).unwrap();
+            lane.seen(offset, frame);
+            lane.follow().unwrap()
+        };
+        let judged = |lane: &mut TestLane| {
+            let all = std::iter::from_fn(|| {
+                let (offset, _) = lane.judge()?;
+                lane.publishing(offset);
+                lane.sent();
+                Some(offset)
+            });
+            all.collect::<Vec<_>>()
+        };
+        // One more than are judged in a row is in vision, and they come out one by one.
+        let seen: Vec<_> = (0..=run).map(|_| look(&mut lane)).collect();
+        for (offset, seen) in seen {
+            lane.embedded(offset, seen);
+            let expected = match offset {
+                offset if offset == run - 1 => (0..run).collect(),
+                offset if offset == run => vec![run],
+                _ => vec![],
+            };
+            assert_eq!(judged(&mut lane), expected, "{offset}");
+        }
+        // All others are in vision: no frame waits, and each is judged as soon as it can be.
+        let seen: Vec<_> = (run + 1..2 * run).map(|_| look(&mut lane)).collect();
+        for (offset, seen) in seen {
+            lane.embedded(offset, seen);
+            assert_eq!(judged(&mut lane), [offset]);
+        }
     }
 
     #[test]
@@ -479,6 +539,20 @@ mod tests {
                 }
             }
             prop_assert!(judged.is_sorted());
+            // Whatever is unfinished comes to its end, in whatever order vision does the rest.
+            for _ in 0..lane.frames() {
+                seeing.extend(std::iter::from_fn(|| lane.dispatch(6)).map(|(offset, _)| offset));
+                seeing.drain(..).for_each(|offset| lane.seen(offset, offset));
+                embedding.extend(std::iter::from_fn(|| lane.follow()).map(|(offset, _)| offset));
+                embedding.drain(..).rev().for_each(|offset| lane.embedded(offset, offset));
+                while let Some(offset) = judging.take().or_else(|| Some(lane.judge()?.0)) {
+                    lane.publishing(offset);
+                    lane.sent();
+                    acks.push(offset);
+                }
+            }
+            acks.drain(..).for_each(|offset| lane.acknowledged(offset));
+            prop_assert!(lane.is_empty());
         }
     }
 }

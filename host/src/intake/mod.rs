@@ -5,7 +5,7 @@ mod lane;
 mod record;
 
 pub use consumer::{Downstream, Ended, Intake};
-pub use lane::Lane;
+pub use lane::{Lane, RUN};
 pub use record::{
     CAPTURED_AT, REFUSED, REPLAY_OF, Record, SEQUENCE, SESSION, Stamp, camera, read, refused, replay_of,
     stamp,

@@ -6,6 +6,7 @@ use super::error::FailureKind;
 use super::http::choose_tls;
 use super::limits::{CALL_STACK, Denied, MESSAGE_BYTES, TICK, WASM_STACK, presentable};
 use crate::config::{Limits, RuleSettings};
+use crate::machine::cores;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -85,11 +86,6 @@ impl Sandbox {
             Err(_) => Err(Stopped::Waiting),
         }
     }
-}
-
-/// As many calls as there can be at once.
-pub(super) fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn config(limits: &Limits, places: u32) -> Config {

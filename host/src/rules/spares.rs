@@ -2,7 +2,7 @@
 
 use super::call::Call;
 use super::contract::Instance;
-use super::engine::cores;
+use crate::machine::cores;
 use std::sync::{Mutex, PoisonError};
 use wasmtime::Store;
 

@@ -2,7 +2,7 @@
 
 use super::appearance::Appearances;
 use super::brake::Brake;
-use super::stages::{Prepared, Ready, Sight, Stages, guarded};
+use super::stages::{Prepared, Ready, Sight, Stages, Trackers};
 use super::{deleted, ledger, restore};
 use crate::audit::LiveLedger;
 use crate::frame::Frame;
@@ -10,7 +10,6 @@ use crate::intake::{Downstream, Lane};
 use crate::observe::LaneState;
 use crate::publish::{Outcome, Tenure};
 use crate::rules::Memory;
-use crate::vision::Tracker;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -121,7 +120,7 @@ impl Downstream for Lanes {
     fn bytes(&self, partition: i32) -> usize {
         let load = |cell: Arc<LaneCell>| {
             let lane = &locked(&cell.passage).lane;
-            if lane.frames() < self.window / 2 { 0 } else { lane.bytes() }
+            if lane.frames() < self.window / 4 { 0 } else { lane.bytes() }
         };
         self.cell(partition).map_or(0, load)
     }
@@ -167,7 +166,7 @@ pub(super) struct LaneCell {
 #[derive(Default)]
 struct Passage {
     lane: Lane<Arc<Frame>, Sight, Ready>,
-    trackers: HashMap<Arc<str>, (Tracker, i64)>,
+    trackers: Trackers,
     ledger: LiveLedger,
 }
 
@@ -306,18 +305,8 @@ impl LaneCell {
     /// Tracking, in order. A frame without a face to embed is ready at once.
     fn follow(self: &Arc<Self>, passage: &mut Passage) {
         while let Some((offset, Sight { frame, seen })) = passage.lane.follow() {
-            let prepared = seen.and_then(|seen| {
-                guarded(|| {
-                    let tracker = passage
-                        .trackers
-                        .entry(frame.camera.clone())
-                        .or_insert_with(|| (self.stages.tracker(), frame.captured_at));
-                    tracker.1 = frame.captured_at;
-                    let prepared = Prepared::new(&frame, seen, &mut tracker.0);
-                    forget_cameras(&mut passage.trackers, |(_, last)| *last);
-                    Ok(prepared)
-                })
-            });
+            let vision = &self.stages.config.vision;
+            let prepared = seen.and_then(|seen| passage.trackers.follow(&frame, seen, vision));
             match prepared {
                 Ok(prepared) if prepared.wants_embedding() => {
                     let job = Job::Embed { cell: self.clone(), frame, prepared: Box::new(prepared) };

@@ -12,8 +12,9 @@ mod stages;
 
 use crate::config::Config;
 use crate::gallery::{Gallery, GalleryError};
-use crate::intake::{Ended, Intake};
+use crate::intake::{Ended, Intake, RUN};
 use crate::kafka::BrokerError;
+use crate::machine::cores;
 use crate::observe::{Health, Metrics, ObserveError, Observed, Snapshot};
 use crate::publish::Publisher;
 use crate::rules::{Condition, RuleDescription, Rules};
@@ -96,8 +97,8 @@ impl Host {
                 Ok(std::thread::Builder::new().name(format!("vision-{number}")).spawn(work)?)
             })
             .collect::<Result<_, RunError>>()?;
-        // Wide enough that no worker waits for a frame whose records are on their way to the broker.
-        let window = 16.max(8 * count);
+        // Wide enough that no worker waits for frames that are judged in a row, or whose records are on their way.
+        let window = (2 * RUN).max(8 * count);
         let drain = Duration::from_millis(stages.config.intake.drain_timeout_ms);
         let lanes = Arc::new(Lanes::new(stages.clone(), Jobs { see, embed }, window, drain));
         let weak = Arc::downgrade(&lanes);
@@ -187,7 +188,7 @@ impl Host {
 
 fn worker_count(config: &Config) -> usize {
     match config.intake.workers {
-        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        0 => cores(),
         count => count,
     }
 }

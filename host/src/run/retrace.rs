@@ -3,14 +3,14 @@
 use super::RunError;
 use super::appearance::Appearances;
 use super::lanes::forget_cameras;
-use super::stages::{Prepared, Ready, embed, guarded, see};
+use super::stages::{Ready, Trackers, embed, see};
 use crate::config::Config;
 use crate::face::Face;
 use crate::frame::Frame;
 use crate::gallery::{self, Index};
 use crate::premises::Premises;
 use crate::publish::Parked;
-use crate::vision::{Tracker, Vision, Worker};
+use crate::vision::{Vision, Worker};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub struct Retrace {
 
 #[derive(Default)]
 struct Followed {
-    trackers: HashMap<Arc<str>, (Tracker, i64)>,
+    trackers: Trackers,
     appearances: HashMap<Arc<str>, Appearances>,
 }
 
@@ -64,15 +64,7 @@ impl Retrace {
     pub fn look(&mut self, frame: Arc<Frame>) -> Result<Retraced, Parked> {
         let lane = self.lanes.entry(frame.position.partition).or_default();
         let seen = see(&mut self.worker, &self.premises, frame.clone()).seen?;
-        let prepared = guarded(|| {
-            let vision = &self.config.vision;
-            let new = || (Tracker::new(&vision.tracker, &vision.embedder), frame.captured_at);
-            let tracker = lane.trackers.entry(frame.camera.clone()).or_insert_with(new);
-            tracker.1 = frame.captured_at;
-            let prepared = Prepared::new(&frame, seen, &mut tracker.0);
-            forget_cameras(&mut lane.trackers, |(_, last)| *last);
-            Ok(prepared)
-        })?;
+        let prepared = lane.trackers.follow(&frame, seen, &self.config.vision)?;
         let ready = match prepared.wants_embedding() {
             true => embed(&mut self.worker, &self.premises, frame.clone(), prepared),
             false => Ready { frame: frame.clone(), prepared: Ok(prepared) },

@@ -4,7 +4,7 @@ use super::appearance::Appearances;
 use super::in_force::InForce;
 use super::lanes::{Judging, forget_cameras};
 use crate::absence;
-use crate::config::Config;
+use crate::config::{Config, VisionSettings};
 use crate::event::Timings;
 use crate::face::{Detection, Embedding, Face, Person, Track};
 use crate::frame::Frame;
@@ -16,6 +16,7 @@ use crate::publish::{Outcome, Parked, Publisher};
 use crate::rules::{FrameFacts, People, RuleFailure};
 use crate::vision::{PictureError, Seen, Tracker, Worker, quality};
 use arc_swap::ArcSwap;
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -59,9 +60,26 @@ pub(super) struct Ready {
     pub prepared: Result<Prepared, Parked>,
 }
 
-impl Prepared {
+/// The trackers of a lane's cameras, each with the time of its last frame.
+#[derive(Default)]
+pub(super) struct Trackers(HashMap<Arc<str>, (Tracker, i64)>);
+
+impl Trackers {
     /// Follows the faces of a frame; frames of one camera come in order.
-    pub fn new(frame: &Frame, seen: Seen, tracker: &mut Tracker) -> Self {
+    pub fn follow(&mut self, frame: &Frame, seen: Seen, vision: &VisionSettings) -> Result<Prepared, Parked> {
+        guarded(|| {
+            let new = || (Tracker::new(&vision.tracker, &vision.embedder), frame.captured_at);
+            let (tracker, last) = self.0.entry(frame.camera.clone()).or_insert_with(new);
+            *last = frame.captured_at;
+            let prepared = Prepared::new(frame, seen, tracker);
+            forget_cameras(&mut self.0, |(_, last)| *last);
+            Ok(prepared)
+        })
+    }
+}
+
+impl Prepared {
+    fn new(frame: &Frame, seen: Seen, tracker: &mut Tracker) -> Self {
         let qualities: Vec<f32> =
             seen.detections.iter().map(|face| quality(face, seen.width, seen.height)).collect();
         let followed = tracker.follow(frame.captured_at, first_track_id(frame), &seen.detections, &qualities);
@@ -167,11 +185,6 @@ pub(super) fn embed(
 }
 
 impl Stages {
-    /// A tracker for a camera not seen before.
-    pub fn tracker(&self) -> Tracker {
-        Tracker::new(&self.config.vision.tracker, &self.config.vision.embedder)
-    }
-
     /// Searches the gallery and asks the rules; frames of one lane come in order.
     ///
     /// # Errors
