@@ -30,27 +30,56 @@ pub(super) struct Caretaker<'a> {
     pub cache: &'a Path,
 }
 
-/// Files as they were: when last changed, how long, which.
+/// Files as they were: which, when last changed, how long. The configuration is the first.
 type Look = Vec<(PathBuf, Option<(SystemTime, u64)>)>;
 
-fn look(config: &Path, rules: &[PathBuf]) -> Look {
+/// The files of a configuration, and what they were like just before they were read.
+pub(super) struct Files {
+    read: Look,
+    last: Look,
+}
+
+impl Files {
+    /// To be called before the configuration is read.
+    pub(super) fn of(config: &Path) -> Self {
+        Self { read: look([config.to_owned()]), last: Look::new() }
+    }
+
+    fn look(&self) -> Look {
+        look(self.read.iter().map(|(path, _)| path.clone()))
+    }
+
+    /// True if they are not as they were read, and have not changed since the last look.
+    fn have_changed(&mut self) -> bool {
+        let now = self.look();
+        let has_changed = now == self.last && now != self.read;
+        self.last = now;
+        has_changed
+    }
+
+    /// To be called before they are read again: what changes meanwhile is a change.
+    fn reads(&mut self) {
+        self.read = self.look();
+    }
+
+    /// To be called once the configuration was read, and before its components are.
+    pub(super) fn reads_components(&mut self, config: &Config) {
+        self.read.truncate(1);
+        self.read.extend(look(config.rules.iter().map(|rule| rule.component.clone())));
+    }
+}
+
+fn look(paths: impl IntoIterator<Item = PathBuf>) -> Look {
     let of = |path: &Path| {
         let metadata = std::fs::metadata(path).ok()?;
         Some((metadata.modified().ok()?, metadata.len()))
     };
-    std::iter::once(config)
-        .chain(rules.iter().map(PathBuf::as_path))
-        .map(|path| (path.into(), of(path)))
-        .collect()
-}
-
-fn components(config: &Config) -> Vec<PathBuf> {
-    config.rules.iter().map(|rule| rule.component.clone()).collect()
+    paths.into_iter().map(|path| (path.clone(), of(&path))).collect()
 }
 
 impl Caretaker<'_> {
     /// Until `stop` is set.
-    pub(super) fn run(&self, stop: &AtomicBool) {
+    pub(super) fn run(&self, mut files: Files, stop: &AtomicBool) {
         let asked = self.on_hangup();
         let mut announcer = Announcer::new(self.config);
         let mut said = Said {
@@ -64,9 +93,7 @@ impl Caretaker<'_> {
         if let Err(error) = &entry {
             tracing::warn!("`everyframe rule reload` does not find this host: {error}");
         }
-        let mut paths = components(self.config);
-        let mut known = look(self.file, &paths);
-        let (mut last, mut next) = (known.clone(), Instant::now());
+        let mut next = Instant::now();
         let mut is_new = true;
         while !stop.load(Ordering::Relaxed) {
             if std::mem::take(&mut is_new)
@@ -82,22 +109,14 @@ impl Caretaker<'_> {
             let mut has_changed = false;
             if self.config.reload.watch && Instant::now() >= next {
                 next = Instant::now() + LOOK_AT_FILES;
-                let now = look(self.file, &paths);
-                has_changed = now == last && now != known;
-                last = now;
+                has_changed = files.have_changed();
             }
             if asked.swap(false, Ordering::Relaxed) || has_changed {
-                known = look(self.file, &paths);
-                let outcome = self.reload();
+                let outcome = self.reload(&mut files);
                 said.reloads += 1;
                 said.is_in_force = outcome.is_ok();
                 said.outcome = outcome.unwrap_or_else(|error| error.to_string());
                 is_new = true;
-                if let Ok(loaded) = Loaded::read(self.file) {
-                    paths = components(&loaded.config);
-                    known = look(self.file, &paths);
-                    last.clone_from(&known);
-                }
             }
         }
     }
@@ -120,9 +139,9 @@ impl Caretaker<'_> {
     }
 
     /// Reads the configuration and its rules again, and puts them in force if all of it is in order.
-    fn reload(&self) -> Result<String> {
+    fn reload(&self, files: &mut Files) -> Result<String> {
         let metrics = self.host.metrics();
-        match self.read() {
+        match self.read(files) {
             Ok((config, rules)) => {
                 for warning in rules.warnings() {
                     tracing::warn!("{warning}");
@@ -147,8 +166,10 @@ impl Caretaker<'_> {
         }
     }
 
-    fn read(&self) -> Result<(Config, Rules)> {
+    fn read(&self, files: &mut Files) -> Result<(Config, Rules)> {
+        files.reads();
         let loaded = Loaded::read(self.file)?;
+        files.reads_components(&loaded.config);
         let rules = load_rules(&loaded, self.runtime)?;
         Ok((loaded.config, rules))
     }
@@ -237,6 +258,35 @@ mod tests {
             [rule("a", "1"), rule("b", "2"), rule("d", "1")],
         );
         assert_eq!(changes(&before, &now), "a 1, b 2 (was 1), d 1 (new), c (gone)");
+    }
+
+    #[test]
+    fn a_file_that_changes_while_it_is_read_has_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let config = |component: &str| {
+            let rule =
+                format!("[[rules]]\nname = \"a\"\nkind = \"alerting\"\ncomponent = {:?}\n", path(component));
+            std::fs::write(path("host.toml"), &rule).unwrap();
+            toml::from_str::<Config>(&rule).unwrap()
+        };
+        std::fs::write(path("a.wasm"), "a").unwrap();
+        let first = config("a.wasm");
+        let mut files = Files::of(&path("host.toml"));
+        files.reads_components(&first);
+        let looks = |files: &mut Files| [files.have_changed(), files.have_changed()];
+        assert_eq!(looks(&mut files), [false, false]);
+        std::fs::write(path("a.wasm"), "longer").unwrap();
+        assert_eq!(looks(&mut files), [false, true], "it may still be being written");
+        files.reads();
+        let changed = config("b.wasm");
+        files.reads_components(&changed);
+        // Written only now: what was read is not what is there.
+        std::fs::write(path("b.wasm"), "b").unwrap();
+        assert_eq!(looks(&mut files), [false, true]);
+        files.reads();
+        files.reads_components(&changed);
+        assert_eq!(looks(&mut files), [false, false]);
     }
 
     #[test]

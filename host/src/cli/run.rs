@@ -1,7 +1,7 @@
 //! `everyframe run`
 
 use super::DONE;
-use super::caretaker::Caretaker;
+use super::caretaker::{Caretaker, Files};
 use crate::config::Loaded;
 use crate::kafka::ensure;
 use crate::observe::Snapshot;
@@ -25,10 +25,12 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> Result<u8> {
+    let mut files = Files::of(&arguments.config);
     let loaded = Loaded::read(&arguments.config)?;
+    files.reads_components(&loaded.config);
     let runtime = super::runtime()?;
-    let rules = super::config::load_rules(&loaded, &runtime)?;
-    let stop = super::stop_on_signal(&runtime);
+    let rules = super::config::load_rules(&loaded, runtime)?;
+    let stop = super::stop_on_signal(runtime);
     let config = &loaded.config;
     runtime.block_on(ensure(config))?;
     let cache = super::cache_folder()?;
@@ -43,10 +45,10 @@ pub fn run(arguments: Arguments) -> Result<u8> {
     );
     let ran = std::thread::scope(|scope| {
         scope.spawn(|| report(&host, &stop));
-        let (host, runtime, file, cache) = (&host, &runtime, &*arguments.config, &*cache);
+        let (host, runtime, file, cache) = (&host, runtime, &*arguments.config, &*cache);
         let caretaker = Caretaker { host, runtime, file, config, cache };
         let stop = &stop;
-        scope.spawn(move || caretaker.run(stop));
+        scope.spawn(move || caretaker.run(files, stop));
         let ran = host.run();
         stop.store(true, Ordering::Relaxed);
         ran
