@@ -126,7 +126,7 @@ fn measure(arguments: &Arguments) -> Result<(Figures, u64)> {
     }
     let loaded = Loaded::read(&write_config(folder.path(), &broker.address, &arguments.rules, &more)?)?;
     let config = &loaded.config;
-    broker.create_topics(config, &runtime)?;
+    broker.create_topics(config, runtime)?;
 
     let producer = Producer::new(&config.kafka)?;
     let mut sent = 0;

@@ -45,7 +45,7 @@ pub fn run(arguments: Arguments) -> Result<u8> {
     let config = arguments.connection.config()?;
     let mut source = Source::open(&arguments.source, arguments.quality)?;
     let runtime = super::runtime()?;
-    let stop = super::stop_on_signal(&runtime);
+    let stop = super::stop_on_signal(runtime);
     let spool = match arguments.spool {
         Some(folder) => folder,
         None => super::state_folder()?.join("spool"),
@@ -80,8 +80,6 @@ pub fn run(arguments: Arguments) -> Result<u8> {
         let count = tally.in_spool;
         eprintln!("everyframe: {count} frames wait in {}; the next start sends them", spool.display());
     }
-    // The process ends with its threads: one may be waiting for a broker that is away.
-    runtime.shutdown_background();
     Ok(if tally.read == tally.acknowledged && tally.in_spool == 0 { DONE } else { FAILED })
 }
 

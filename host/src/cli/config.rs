@@ -55,7 +55,7 @@ pub fn run(arguments: Arguments) -> Result<u8> {
         Command::Check { file } => {
             let loaded = Loaded::read(&file)?;
             let runtime = super::runtime()?;
-            let rules = load_rules(&loaded, &runtime)?;
+            let rules = load_rules(&loaded, runtime)?;
             for rule in rules.descriptions() {
                 println!("{}: {} {}, sha256 {}", rule.name, rule.title, rule.version, rule.sha256);
             }

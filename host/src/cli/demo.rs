@@ -49,11 +49,11 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     };
     let folder = tempfile::Builder::new().prefix("everyframe-demo-").tempdir()?;
     let runtime = super::runtime()?;
-    let stop = super::stop_on_signal(&runtime);
+    let stop = super::stop_on_signal(runtime);
     let broker = EmbeddedBroker::start(folder.path())?;
     let file = write_config(folder.path(), &broker.address, &arguments.rules, "")?;
     let config = Loaded::read(&file)?.config;
-    broker.create_topics(&config, &runtime)?;
+    broker.create_topics(&config, runtime)?;
     println!("broker    {} (embedded, data in {})", broker.address, folder.path().display());
 
     enrol(folder.path(), &footage, &file)?;

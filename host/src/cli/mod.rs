@@ -169,12 +169,14 @@ fn start_logging(json: bool, default: &str) {
 }
 
 /// A runtime for what has to be asynchronous; frames are not.
-fn runtime() -> Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
+/// As long as the process: dropped, it would wait for file calls of guests that the system does not end.
+fn runtime() -> Result<&'static tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()
-        .context("cannot start the asynchronous runtime")
+        .context("cannot start the asynchronous runtime")?;
+    Ok(Box::leak(Box::new(runtime)))
 }
 
 /// Set at the first Ctrl-C or SIGTERM; the second one ends the process at once.

@@ -75,11 +75,11 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
 fn report(arguments: &Arguments) -> Result<Report> {
     let runtime = super::runtime()?;
     let loaded = to_try(&arguments.config)?;
-    let rules = super::config::load_rules(&loaded, &runtime)?;
+    let rules = super::config::load_rules(&loaded, runtime)?;
     let baseline = match &arguments.baseline {
         Some(file) => {
             let loaded = to_try(file)?;
-            let rules = super::config::load_rules(&loaded, &runtime)?;
+            let rules = super::config::load_rules(&loaded, runtime)?;
             Some((loaded, rules))
         }
         None => None,

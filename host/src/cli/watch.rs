@@ -29,7 +29,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<u8> {
     let config = arguments.connection.config()?;
     let runtime = super::runtime()?;
-    let stop = super::stop_on_signal(&runtime);
+    let stop = super::stop_on_signal(runtime);
     watch(&config, arguments.from_start, arguments.json, &stop)?;
     Ok(DONE)
 }

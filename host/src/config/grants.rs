@@ -37,7 +37,17 @@ impl Grants {
             *folder = base.join(&*folder);
             let shown = folder.display();
             match std::fs::metadata(&*folder) {
-                Ok(found) if found.is_dir() => {}
+                Ok(found) if found.is_dir() => match special_file(folder) {
+                    Ok(None) => {}
+                    Ok(Some(path)) => problems.push((
+                        "folder".into(),
+                        format!(
+                            "{} is neither a file nor a folder: opening it could take for ever, and nothing can end that",
+                            path.display()
+                        ),
+                    )),
+                    Err(error) => problems.push(("folder".into(), format!("{shown} cannot be read: {error}"))),
+                },
                 Ok(_) => problems.push(("folder".into(), format!("{shown} is not a folder"))),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                     problems.push(("folder".into(), format!("{shown} is not there")));
@@ -47,6 +57,23 @@ impl Grants {
         }
         problems
     }
+}
+
+/// The first thing in a folder that is no file, no folder and no link.
+fn special_file(folder: &Path) -> std::io::Result<Option<PathBuf>> {
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder)? {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else if !kind.is_file() && !kind.is_symlink() {
+                return Ok(Some(entry.path()));
+            }
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -82,9 +109,13 @@ mod tests {
     fn what_cannot_be_granted_is_named() {
         let base = tempfile::tempdir().unwrap();
         std::fs::write(base.path().join("file"), "").unwrap();
+        std::fs::create_dir_all(base.path().join("special/deep")).unwrap();
+        let _socket =
+            std::os::unix::net::UnixListener::bind(base.path().join("special/deep/socket")).unwrap();
         for (text, key, message) in [
             ("folder = \"none\"", "folder", "none is not there"),
             ("folder = \"file\"", "folder", "file is not a folder"),
+            ("folder = \"special\"", "folder", "special/deep/socket is neither a file nor a folder"),
             ("environment = { T = { env = \"EVERYFRAME_NO_SUCH\" } }", "environment.T", "is not set"),
             ("environment = { \"A=B\" = 1 }", "environment.A=B", "is no name"),
         ] {

@@ -45,7 +45,7 @@ struct Figures {
 
 pub fn run(arguments: &Arguments) -> Result<u8> {
     let runtime = crate::cli::runtime()?;
-    let (opened, mut rule) = open_rule(&arguments.component, &runtime)?;
+    let (opened, mut rule) = open_rule(&arguments.component, runtime)?;
     let mut put = Vec::new();
     let text = one_face(rule.kind);
     let one = Scenario::parse(&text, Path::new("one face"), rule.kind).map_err(|problems| {

@@ -63,7 +63,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let runtime = crate::cli::runtime()?;
     // A checksum that is not the configuration's is one problem among others.
     let pinned = rule.sha256.take();
-    let opened = open(&rule, &runtime)?;
+    let opened = open(&rule, runtime)?;
     let anatomy = opened.anatomy();
     let mut problems: Vec<Problem> = Vec::new();
     if let Some(pinned) = pinned.filter(|pinned| !pinned.eq_ignore_ascii_case(&anatomy.sha256)) {

@@ -24,7 +24,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<u8> {
     let runtime = crate::cli::runtime()?;
     let mut rule = unconfigured(&arguments.component);
-    let opened = open(&rule, &runtime)?;
+    let opened = open(&rule, runtime)?;
     let anatomy = opened.anatomy();
     let mut problems: Vec<String> =
         anatomy.problems(None, &rule.grants).into_iter().map(|(_, error)| error.to_string()).collect();

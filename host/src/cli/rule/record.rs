@@ -223,7 +223,7 @@ fn names_in<'a>(value: &'a toml::Value, named: &mut Vec<&'a str>) {
 /// something. Tells how many answers that costs.
 fn leave_out_what_is_not_answered(recording: &mut Recording, rule: &RuleSettings) -> Result<usize> {
     let runtime = crate::cli::runtime()?;
-    let opened = open(rule, &runtime)?;
+    let opened = open(rule, runtime)?;
     // The scenario has the rule's settings and nothing else of its table: limits are those of the tools.
     let plain = RuleSettings {
         settings: rule.settings.clone(),

@@ -24,7 +24,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<u8> {
     let runtime = crate::cli::runtime()?;
-    let (opened, rule) = open_rule(&arguments.component, &runtime)?;
+    let (opened, rule) = open_rule(&arguments.component, runtime)?;
     let mut read = Vec::new();
     let mut problems = Vec::new();
     for file in &arguments.scenarios {

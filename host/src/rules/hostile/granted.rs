@@ -126,6 +126,23 @@ fn a_rule_reads_the_folder_that_is_granted_and_nothing_else() {
     assert!(failure.message.contains("cannot be opened"), "{failure}");
 }
 
+#[test]
+fn a_pipe_that_nobody_writes_to_costs_the_rules_frame_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    // Made once the folder was granted: a configuration with such a folder is refused.
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let open = "(call $open (local.get $folder) (i32.const 0) (i32.const 1))";
+    let grants = Grants { folder: Some(folder.path().to_owned()), ..Grants::default() };
+    let (rules, _bench) = host(&with_folder("pipe", open), grants);
+    let mut memory = Memory::new();
+    let failure = judge(&rules, &mut memory, 0, 1).unwrap_err();
+    assert_eq!(failure.kind, TimedOut, "{failure}");
+    assert!(judge_at("door", &rules, &mut memory, 1, 2).is_ok());
+    // Lets the thread go that waits in the system's call; nothing else could.
+    drop(std::fs::OpenOptions::new().write(true).open(pipe).unwrap());
+}
+
 /// A server of one answer; each connection, and each that ends, is told.
 struct Server {
     authority: String,
