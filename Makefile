@@ -48,7 +48,7 @@ quick_faults := topics:: agents:: frozen_node memory::on_a_cluster hosts::on_a_c
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: setup setup-test setup-lint setup-bench setup-kafka
+.PHONY: setup setup-test setup-lint setup-bench setup-fuzz setup-kafka
 setup: ## install what the demo needs (each step only if it is missing)
 	@scripts/setup.sh system:demo rust:build python:demo onnxruntime models footage wasm
 
@@ -63,6 +63,9 @@ setup-lint: setup
 
 setup-bench: setup
 	@scripts/setup.sh python:bench
+
+setup-fuzz: setup
+	@scripts/setup.sh tools:cargo-fuzz
 
 .PHONY: build build-host build-broker build-rules build-rules-component build-test-rules
 build: build-rules build-host build-broker ## compile everything, as released
@@ -144,7 +147,7 @@ soak: setup-test build build-test-rules ## kill, freeze and cut off everything, 
 	@scripts/soak.sh $(or $(MINUTES),30)
 
 .PHONY: fuzz
-fuzz: setup build-rules ## have libFuzzer make up what comes from outside; needs nightly Rust and cargo-fuzz: MINUTES=60
+fuzz: setup-fuzz build-rules ## have libFuzzer make up what comes from outside: MINUTES=60
 	@scripts/fuzz.sh $(or $(MINUTES),60) $(TARGET)
 
 .PHONY: format

@@ -8,6 +8,7 @@
 # Steps, in the order in which they need each other; NAME:PART is one part of a step:
 #   system:demo  system:test  system:kafka  system:rules  rust:build  rust:lint  python:demo  python:test  python:rules
 #   python:bench  onnxruntime  models  footage  wasm  qjs  kcat  kafka  tools:cargo-component  tools:cargo-deny
+#   tools:cargo-fuzz
 set -euo pipefail
 # shellcheck source=scripts/setup/common.sh
 source "$(dirname "$0")/setup/common.sh"

@@ -1,13 +1,14 @@
 # shellcheck shell=bash disable=SC2154  # the folders are set in common.sh
-# Cargo tools that are to be had only as source; parts: cargo-component, cargo-deny.
+# Cargo tools that are to be had only as source; parts: cargo-component, cargo-deny, cargo-fuzz.
 
 title() { echo "$1 $(version "$1")"; }
-cost() { echo "compiled once, 4 to 10 minutes; $logs/tools-$1.log shows how far it is"; }
+cost() { echo "compiled once, 1 to 10 minutes; $logs/tools-$1.log shows how far it is"; }
 
 version() {
   case $1 in
     cargo-component) echo 0.21.1 ;;
     cargo-deny) echo 0.20.2 ;;
+    cargo-fuzz) echo 0.13.2 ;;
     *) die "no such tool: $1" ;;
   esac
 }
