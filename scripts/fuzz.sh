@@ -5,7 +5,7 @@
 # code is kept in the corpus of its target, in the cache, and is where the next run begins. The first begins with the
 # repository's own components, configurations and scenarios, and with frames of the footage.
 #
-# It ends at the first input on which something panics, breaks memory or takes too long, and says where that input is.
+# It ends at the first input on which something panics, crashes or takes too long, and says where that input is.
 set -euo pipefail
 # shellcheck source=scripts/setup/common.sh
 source "$(dirname "$0")/setup/common.sh"
@@ -55,10 +55,13 @@ fi
 seconds=$((60 * minutes / ${#targets[@]}))
 # Everything is built anew, with counters: a folder of its own. The compiler's options for them are not stable yet.
 export CARGO_TARGET_DIR=$cache/fuzz-target RUSTC_BOOTSTRAP=1
+# No sanitizer: librdkafka's build does not link with one, and OpenCV's libraries are the system's.
+how=(--release --sanitizer none)
+cargo fuzz build "${how[@]}" || die "the targets cannot be built"
 for target in "${targets[@]}"; do
   echo "fuzz: $target, $seconds seconds" >&2
   # Wasmtime's pool of memory is address space, not memory; what is used is bounded here.
-  cargo fuzz run --release "$target" "$corpus/$target" -- \
+  cargo fuzz run "${how[@]}" "$target" "$corpus/$target" -- \
     -max_total_time="$seconds" -timeout=10 -rss_limit_mb=4096 -print_final_stats=1 ||
-    die "$target failed: the input is in fuzz/artifacts/$target; RUSTC_BOOTSTRAP=1 cargo fuzz run $target FILE puts it again"
+    die "$target failed: the input is in fuzz/artifacts/$target; RUSTC_BOOTSTRAP=1 cargo fuzz run ${how[*]} $target FILE puts it again"
 done

@@ -1,3 +1,4 @@
+//! A component's bytes.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

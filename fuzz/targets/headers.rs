@@ -1,3 +1,4 @@
+//! Keys and headers of records.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

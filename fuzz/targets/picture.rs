@@ -1,3 +1,4 @@
+//! A frame's picture.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

@@ -1,3 +1,4 @@
+//! A scenario file.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

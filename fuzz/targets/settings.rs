@@ -1,3 +1,4 @@
+//! A configuration, or a rule's settings.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
