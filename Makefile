@@ -172,7 +172,7 @@ lint-rust: setup-lint
 	$(cargo) clippy $(cargo_flags) $(tests) --all-targets -- -D warnings
 	(cd plugins && CARGO_TARGET_DIR=$(plugins_target) $(cargo) clippy $(cargo_flags) --all-targets -- -D warnings)
 	(cd examples/rules && CARGO_TARGET_DIR=$(examples_target) $(cargo) clippy --locked --all-targets -- -D warnings)
-	for manifest in Cargo.toml plugins/Cargo.toml examples/rules/Cargo.toml; do
+	for manifest in Cargo.toml plugins/Cargo.toml examples/rules/Cargo.toml fuzz/Cargo.toml; do
 		cargo fetch --quiet --locked --manifest-path $$manifest
 		cargo-deny --frozen --config deny.toml --manifest-path $$manifest check --allow license-exception-not-encountered bans licenses sources
 	done
