@@ -137,10 +137,11 @@ test-host: build build-rules-component build-test-rules
 	@echo "test: the host, and all of it end to end"
 	# One at a time: together, the tests' dependencies would switch on features that wasmtime would be compiled anew for.
 	$(cargo) test $(cargo_flags) $(host)
+	# They wait more than they work.
+	export RUST_TEST_THREADS=$$((2 * $$(nproc)))
 	$(cargo) test $(cargo_flags) $(tests)
 	@echo "test: something of each kind dies; make soak kills the rest"
-	# They wait more than they work.
-	RUST_TEST_THREADS=4 $(cargo) test $(cargo_flags) $(tests) --test faults -- $(quick_faults)
+	$(cargo) test $(cargo_flags) $(tests) --test faults -- $(quick_faults)
 
 .PHONY: soak
 soak: setup-test build build-test-rules ## kill, freeze and cut off everything, again and again: MINUTES=30
