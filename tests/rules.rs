@@ -102,6 +102,35 @@ fn a_rule_that_never_takes_its_settings_is_refused_before_anything_starts() {
 }
 
 #[test]
+fn a_file_that_never_opens_keeps_no_host_from_its_end() {
+    let site = Site::start(1);
+    let lists = site.folder().join("lists");
+    let plates = lists.join("plates.txt");
+    std::fs::create_dir(&lists).expect("a folder");
+    std::fs::write(&plates, "AB12").expect("a file");
+    let grants = "[rules.grants]\nenvironment = { REGION = \"north\" }\nfolder = \"lists\"\n";
+    site.configure("", &(hostile("do = \"want-grants\"") + grants));
+    let host = site.host();
+    site.send(&Frame::stream("gate", &pictures::man()[..1]));
+    site.wait_for_records(Topic::Results, 1);
+
+    // From now on opening it waits for somebody who writes, in a thread of the host's.
+    std::fs::remove_file(&plates).expect("it was there");
+    let made = std::process::Command::new("mkfifo").arg(&plates).status().expect("mkfifo");
+    assert!(made.success());
+    site.send(&Frame::stream("door", &pictures::man()[..1]));
+    let letters = site.wait_for_records(Topic::DeadLetters, 1);
+    assert_eq!(letters[0].header("everyframe-reason"), "rule-timed-out");
+    assert_eq!(host.terminate().code, Some(0));
+    let (code, audit) = site.settled_audit();
+    assert_eq!((code, &audit["total"]["missing"]), (Some(0), &0.into()), "{audit}");
+
+    let refused = site.run(&mut site.command(&["config", "check", "everyframe.toml"]));
+    assert_eq!(refused.code, Some(2), "{}", refused.err);
+    assert!(refused.err.contains("plates.txt is neither a file nor a folder"), "{}", refused.err);
+}
+
+#[test]
 fn both_builds_of_each_rule_load() {
     let site = Site::start(1);
     let check = || site.run(&mut site.command(&["config", "check", "everyframe.toml"])).well();

@@ -168,7 +168,7 @@ impl Caretaker<'_> {
 
     fn read(&self, files: &mut Files) -> Result<(Config, Rules)> {
         files.reads();
-        let loaded = Loaded::read(self.file)?;
+        let loaded = Loaded::read_with_grants(self.file)?;
         files.reads_components(&loaded.config);
         let rules = load_rules(&loaded, self.runtime)?;
         Ok((loaded.config, rules))

@@ -53,7 +53,7 @@ enum Described {
 pub fn run(arguments: Arguments) -> Result<u8> {
     match arguments.command {
         Command::Check { file } => {
-            let loaded = Loaded::read(&file)?;
+            let loaded = Loaded::read_with_grants(&file)?;
             let runtime = super::runtime()?;
             let rules = load_rules(&loaded, runtime)?;
             for rule in rules.descriptions() {

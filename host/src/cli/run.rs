@@ -26,7 +26,7 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments) -> Result<u8> {
     let mut files = Files::of(&arguments.config);
-    let loaded = Loaded::read(&arguments.config)?;
+    let loaded = Loaded::read_with_grants(&arguments.config)?;
     files.reads_components(&loaded.config);
     let runtime = super::runtime()?;
     let rules = super::config::load_rules(&loaded, runtime)?;

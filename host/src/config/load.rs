@@ -64,6 +64,24 @@ impl Loaded {
         Self::parse(&text, file)
     }
 
+    /// Reads a file for somebody who runs its rules: looks for what they are granted as well, which need not be there for
+    /// anybody else.
+    pub fn read_with_grants(file: &Path) -> Result<Self, ConfigError> {
+        let mut loaded = Self::read(file)?;
+        loaded.find_grants()?;
+        Ok(loaded)
+    }
+
+    fn find_grants(&mut self) -> Result<(), ConfigError> {
+        let folder = folder_of(&self.file);
+        let mut problems = Vec::new();
+        for (index, rule) in self.config.rules.iter_mut().enumerate() {
+            let found = rule.grants.find(&folder).into_iter();
+            problems.extend(found.map(|(key, message)| (format!("rules[{index}].grants.{key}"), message)));
+        }
+        self.without(problems)
+    }
+
     /// Checks a configuration given as text; `file` names it in errors, and its folder is the base of paths.
     ///
     /// # Errors
@@ -72,31 +90,37 @@ impl Loaded {
     pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
         let places = Places::of(text);
         let mut config: Config = places.read(file).map_err(|problem| ConfigError::Invalid(vec![problem]))?;
-        let folder = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-        let folder = folder.parent().unwrap_or(Path::new("")).to_owned();
+        let folder = folder_of(file);
         let absolute = |path: &mut PathBuf| *path = folder.join(&*path);
         config.vision.onnxruntime.iter_mut().for_each(absolute);
         config.vision.models.iter_mut().for_each(absolute);
         config.rules.iter_mut().map(|rule| &mut rule.component).for_each(absolute);
         let mut problems = config.kafka.find_properties(&folder);
-        for (index, rule) in config.rules.iter_mut().enumerate() {
-            let found = rule.grants.find(&folder).into_iter();
-            problems.extend(found.map(|(key, message)| (format!("rules[{index}].grants.{key}"), message)));
-        }
         let loaded = Self { config, file: file.to_owned(), places };
         problems.extend(check::problems(&loaded.config));
+        loaded.without(problems)?;
+        Ok(loaded)
+    }
+
+    /// An error if there are problems: keys and messages.
+    fn without(&self, problems: Vec<(String, String)>) -> Result<(), ConfigError> {
         if problems.is_empty() {
-            return Ok(loaded);
+            return Ok(());
         }
-        Err(ConfigError::Invalid(
-            problems.into_iter().map(|(key, message)| loaded.problem(&key, message)).collect(),
-        ))
+        let problems = problems.into_iter().map(|(key, message)| self.problem(&key, message));
+        Err(ConfigError::Invalid(problems.collect()))
     }
 
     /// A problem with a key of this file, for checks that need more than the file: the rules' own.
     pub fn problem(&self, key: &str, message: String) -> Problem {
         Problem { file: self.file.clone(), line: self.places.line(key), key: key.to_owned(), message }
     }
+}
+
+/// The base of a file's paths.
+fn folder_of(file: &Path) -> PathBuf {
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    file.parent().unwrap_or(Path::new("")).to_owned()
 }
 
 #[cfg(test)]
@@ -174,6 +198,10 @@ mod tests {
 
     #[test]
     fn a_grant_of_what_is_not_there_is_named_with_its_line() {
+        let first_problem = |text: &str| match parse(text).unwrap().find_grants() {
+            Err(ConfigError::Invalid(problems)) => problems[0].clone(),
+            other => panic!("expected problems, got {other:?}"),
+        };
         let problem =
             first_problem(&format!("{RULES}[rules.grants]\nhttp = [\"a.example\"]\nfolder = \"none\"\n"));
         assert_eq!((problem.line, problem.key.as_str()), (Some(7), "rules[0].grants.folder"));
