@@ -18,6 +18,7 @@ if [ -n "${2:-}" ]; then
 else
   mapfile -t targets < <(cd "$root/fuzz/targets" && for file in *.rs; do echo "${file%.rs}"; done)
 fi
+
 corpus=$cache/fuzz-corpus
 # seed TARGET FILE...: copies files into the corpus of a target, under a name for each path.
 seed() {

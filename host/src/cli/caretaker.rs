@@ -24,7 +24,6 @@ const LOOK_AT_FILES: Duration = Duration::from_secs(1);
 pub(super) struct Caretaker<'a> {
     pub host: &'a Host,
     pub runtime: &'a Runtime,
-    pub file: &'a Path,
     /// What the host began with: what is not about rules stays so.
     pub config: &'a Config,
     pub cache: &'a Path,
@@ -40,9 +39,20 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// To be called before the configuration is read.
     pub(super) fn of(config: &Path) -> Self {
         Self { read: look([config.to_owned()]), last: Look::new() }
+    }
+
+    /// Reads the configuration; its components are to be read next.
+    pub(super) fn read(&mut self) -> Result<Loaded> {
+        self.reads();
+        let loaded = Loaded::read(self.config())?;
+        self.reads_components(&loaded.config);
+        Ok(loaded)
+    }
+
+    fn config(&self) -> &Path {
+        &self.read[0].0
     }
 
     fn look(&self) -> Look {
@@ -63,7 +73,7 @@ impl Files {
     }
 
     /// To be called once the configuration was read, and before its components are.
-    pub(super) fn reads_components(&mut self, config: &Config) {
+    fn reads_components(&mut self, config: &Config) {
         self.read.truncate(1);
         self.read.extend(look(config.rules.iter().map(|rule| rule.component.clone())));
     }
@@ -84,7 +94,7 @@ impl Caretaker<'_> {
         let mut announcer = Announcer::new(self.config);
         let mut said = Said {
             pid: i32::try_from(std::process::id()).unwrap_or_default(),
-            config: std::path::absolute(self.file).unwrap_or_else(|_| self.file.to_owned()),
+            config: std::path::absolute(files.config()).unwrap_or_else(|_| files.config().to_owned()),
             reloads: 0,
             is_in_force: true,
             outcome: names(&self.host.rules()),
@@ -167,10 +177,8 @@ impl Caretaker<'_> {
     }
 
     fn read(&self, files: &mut Files) -> Result<(Config, Rules)> {
-        files.reads();
-        let loaded = Loaded::read_with_grants(self.file)?;
-        files.reads_components(&loaded.config);
-        let rules = load_rules(&loaded, self.runtime)?;
+        let mut loaded = files.read()?;
+        let rules = load_rules(&mut loaded, self.runtime)?;
         Ok((loaded.config, rules))
     }
 

@@ -53,9 +53,9 @@ enum Described {
 pub fn run(arguments: Arguments) -> Result<u8> {
     match arguments.command {
         Command::Check { file } => {
-            let loaded = Loaded::read_with_grants(&file)?;
+            let mut loaded = Loaded::read(&file)?;
             let runtime = super::runtime()?;
-            let rules = load_rules(&loaded, runtime)?;
+            let rules = load_rules(&mut loaded, runtime)?;
             for rule in rules.descriptions() {
                 println!("{}: {} {}, sha256 {}", rule.name, rule.title, rule.version, rule.sha256);
             }
@@ -80,8 +80,9 @@ pub fn run(arguments: Arguments) -> Result<u8> {
     Ok(DONE)
 }
 
-/// The rules of a configuration, read, checked and compiled. What is wrong with them is a problem of the file.
-pub fn load_rules(loaded: &Loaded, runtime: &Runtime) -> Result<Rules> {
+/// The rules of a configuration, with what they are granted; read, checked and compiled. What is wrong with them is a problem of the file.
+pub fn load_rules(loaded: &mut Loaded, runtime: &Runtime) -> Result<Rules> {
+    loaded.find_grants()?;
     let cache = super::code_cache()?;
     let rules = Rules::load(&loaded.config.rules, runtime.handle().clone(), Some(&cache));
     Ok(rules.map_err(|error| explained(loaded, error))?)

@@ -169,7 +169,7 @@ fn start_logging(json: bool, default: &str) {
 }
 
 /// A runtime for what has to be asynchronous; frames are not.
-/// As long as the process: dropped, it would wait for file calls of guests that the system does not end.
+/// Lives as long as the process: dropped, it would wait for file calls of guests that the system does not end.
 fn runtime() -> Result<&'static tokio::runtime::Runtime> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)

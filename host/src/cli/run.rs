@@ -2,7 +2,6 @@
 
 use super::DONE;
 use super::caretaker::{Caretaker, Files};
-use crate::config::Loaded;
 use crate::kafka::ensure;
 use crate::observe::Snapshot;
 use crate::run::Host;
@@ -26,10 +25,9 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments) -> Result<u8> {
     let mut files = Files::of(&arguments.config);
-    let loaded = Loaded::read_with_grants(&arguments.config)?;
-    files.reads_components(&loaded.config);
+    let mut loaded = files.read()?;
     let runtime = super::runtime()?;
-    let rules = super::config::load_rules(&loaded, runtime)?;
+    let rules = super::config::load_rules(&mut loaded, runtime)?;
     let stop = super::stop_on_signal(runtime);
     let config = &loaded.config;
     runtime.block_on(ensure(config))?;
@@ -45,8 +43,8 @@ pub fn run(arguments: Arguments) -> Result<u8> {
     );
     let ran = std::thread::scope(|scope| {
         scope.spawn(|| report(&host, &stop));
-        let (host, runtime, file, cache) = (&host, runtime, &*arguments.config, &*cache);
-        let caretaker = Caretaker { host, runtime, file, config, cache };
+        let (host, cache) = (&host, &*cache);
+        let caretaker = Caretaker { host, runtime, config, cache };
         let stop = &stop;
         scope.spawn(move || caretaker.run(files, stop));
         let ran = host.run();

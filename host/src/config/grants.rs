@@ -4,6 +4,7 @@ use super::Property;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// `[rules.grants]`: what a rule may reach besides the contract. Nothing, unless it is written here.
@@ -36,24 +37,19 @@ impl Grants {
         if let Some(folder) = &mut self.folder {
             *folder = base.join(&*folder);
             let shown = folder.display();
-            match std::fs::metadata(&*folder) {
-                Ok(found) if found.is_dir() => match special_file(folder) {
-                    Ok(None) => {}
-                    Ok(Some(path)) => problems.push((
-                        "folder".into(),
-                        format!(
-                            "{} is neither a file nor a folder: opening it could take for ever, and nothing can end that",
-                            path.display()
-                        ),
-                    )),
-                    Err(error) => problems.push(("folder".into(), format!("{shown} cannot be read: {error}"))),
-                },
-                Ok(_) => problems.push(("folder".into(), format!("{shown} is not a folder"))),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    problems.push(("folder".into(), format!("{shown} is not there")));
-                }
-                Err(error) => problems.push(("folder".into(), format!("{shown} cannot be read: {error}"))),
-            }
+            let unfit = match special_file(folder) {
+                Ok(None) => None,
+                Ok(Some(path)) => Some(format!(
+                    "{} is neither a file nor a folder: opening it could take for ever, and nothing can end that",
+                    path.display()
+                )),
+                Err(error) => Some(match error.kind() {
+                    ErrorKind::NotFound => format!("{shown} is not there"),
+                    ErrorKind::NotADirectory => format!("{shown} is not a folder"),
+                    _ => format!("{shown} cannot be read: {error}"),
+                }),
+            };
+            problems.extend(unfit.map(|message| ("folder".to_owned(), message)));
         }
         problems
     }

@@ -64,15 +64,8 @@ impl Loaded {
         Self::parse(&text, file)
     }
 
-    /// Reads a file for somebody who runs its rules: looks for what they are granted as well, which need not be there for
-    /// anybody else.
-    pub fn read_with_grants(file: &Path) -> Result<Self, ConfigError> {
-        let mut loaded = Self::read(file)?;
-        loaded.find_grants()?;
-        Ok(loaded)
-    }
-
-    fn find_grants(&mut self) -> Result<(), ConfigError> {
+    /// Looks for what the rules are granted: for whoever runs them. It need not be there for anybody else.
+    pub fn find_grants(&mut self) -> Result<(), ConfigError> {
         let folder = folder_of(&self.file);
         let mut problems = Vec::new();
         for (index, rule) in self.config.rules.iter_mut().enumerate() {

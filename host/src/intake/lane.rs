@@ -11,8 +11,8 @@
 
 use std::collections::VecDeque;
 
-/// How many frames are judged in a row where others wait for vision. Each inference pushes the rules' code and memory out of the
-/// processor's caches; so they are fetched once for all of these.
+/// How many frames are judged in a row where others wait for vision. Each inference pushes the rules' code and memory
+/// out of the processor's caches; so they are fetched once for all of these.
 pub const RUN: usize = 16;
 
 /// One partition's frames between intake and commit. `F` is a frame, `S` what was seen in it, `R` a frame ready

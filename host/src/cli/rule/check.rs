@@ -165,7 +165,8 @@ fn configured(arguments: &Arguments) -> Result<(RuleSettings, Source)> {
     let Some(file) = &arguments.config else {
         return Ok((unconfigured(component), Source::Nowhere));
     };
-    let loaded = Loaded::read_with_grants(file)?;
+    let mut loaded = Loaded::read(file)?;
+    loaded.find_grants()?;
     let rules = &loaded.config.rules;
     let chosen: Vec<usize> = match &arguments.rule {
         Some(name) => (0..rules.len()).filter(|at| rules[*at].name == *name).collect(),

@@ -22,7 +22,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<u8> {
     // What is wrong with the rules is better said here than in a host's log.
-    load_rules(&Loaded::read_with_grants(&arguments.config)?, runtime()?)?;
+    load_rules(&mut Loaded::read(&arguments.config)?, runtime()?)?;
     let (cache, config) = (cache_folder()?, std::path::absolute(&arguments.config)?);
     let hosts = at_work(&cache, &config)?;
     if hosts.is_empty() {

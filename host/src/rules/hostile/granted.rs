@@ -130,7 +130,7 @@ fn a_rule_reads_the_folder_that_is_granted_and_nothing_else() {
 fn a_pipe_that_nobody_writes_to_costs_the_rules_frame_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("pipe");
-    // Made once the folder was granted: a configuration with such a folder is refused.
+    // As if it had been made later: a configuration with such a folder is refused.
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let open = "(call $open (local.get $folder) (i32.const 0) (i32.const 1))";
     let grants = Grants { folder: Some(folder.path().to_owned()), ..Grants::default() };
