@@ -32,6 +32,34 @@ impl fmt::Display for Position {
     }
 }
 
+/// What an agent read a frame from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceKind {
+    /// A camera or a stream: frames follow each other closely, and their time is the clock's.
+    Live,
+    /// A video file: frames follow each other closely, and their time is a position in the file, which may run ahead of
+    /// the clock when the file is sent faster than it plays.
+    Recording,
+    /// A folder of pictures: one frame says nothing about the next.
+    Pictures,
+}
+
+impl SourceKind {
+    /// The header's text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Recording => "recording",
+            Self::Pictures => "pictures",
+        }
+    }
+
+    /// Reads the header's text; none for any other.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Live, Self::Recording, Self::Pictures].into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
 /// One encoded picture of one camera, as it came out of Kafka.
 #[derive(Debug, Clone)]
 pub struct Frame {
@@ -50,6 +78,8 @@ pub struct Frame {
     pub captured_at: i64,
     /// True if an agent numbered it: session and sequence are its own.
     pub is_numbered: bool,
+    /// What the agent read it from; none without the header.
+    pub source: Option<SourceKind>,
     /// When this host took it in.
     pub taken_in_at: Instant,
     /// What is not there, known at this place.

@@ -1,7 +1,7 @@
 //! From a Kafka record to a frame. Any producer will do: every header is optional.
 
 use crate::absence::Absence;
-use crate::frame::{Frame, Position};
+use crate::frame::{Frame, Position, SourceKind};
 use crate::kafka::Received;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -13,6 +13,8 @@ pub const SESSION: &str = "everyframe-session";
 pub const SEQUENCE: &str = "everyframe-sequence";
 /// Header: when the frame was taken, Unix milliseconds.
 pub const CAPTURED_AT: &str = "everyframe-captured-at";
+/// Header: what the agent read the frame from: `live`, `recording` or `pictures`.
+pub const SOURCE: &str = "everyframe-source";
 
 /// Header of a record that is no frame but says which are not there: `FIRST-LAST`, sequence numbers of its session that
 /// the agent had to refuse because its spool was full. The record has no value.
@@ -82,6 +84,7 @@ pub fn read(topic: &Arc<str>, record: &impl Record) -> Frame {
         },
         sequence: stamp.sequence.unwrap_or(offset.unsigned_abs()),
         captured_at: number(record, CAPTURED_AT).unwrap_or_else(|| record.timestamp()),
+        source: record.header(SOURCE).and_then(SourceKind::parse),
         is_numbered: stamp.session.is_some() && stamp.sequence.is_some(),
         taken_in_at: Instant::now(),
         absence: refused(record).map(Absence::Refused),
