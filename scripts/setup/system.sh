@@ -8,7 +8,7 @@ choose() {
       packages=(
         build-essential pkg-config ca-certificates git python3 python3-venv
         libopencv-dev clang libclang-dev   # the opencv crate reads OpenCV's headers with libclang
-        libturbojpeg0-dev                  # decodes JPEG straight into BGR
+        libjpeg62-turbo-dev                # decodes JPEG straight into BGR
         libssl-dev zlib1g-dev              # for librdkafka
       )
       ;;

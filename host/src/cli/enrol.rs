@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::gallery::{Sample, store};
 use crate::hexadecimal::hexadecimal;
 use crate::kafka::{Producer, ensure};
-use crate::vision::{Vision, Worker, quality};
+use crate::vision::{EnrolmentView, Vision, Worker, quality};
 use anyhow::{Result, anyhow, bail};
 use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
@@ -61,7 +61,10 @@ fn enrol(
     producer: &Producer,
 ) -> Result<f32> {
     let bytes = std::fs::read(picture)?;
-    let seen = worker.detect(&bytes, &[])?;
+    let EnrolmentView { seen, should_be_turned } = worker.detect_for_enrolment(&bytes)?;
+    if let Some(turn) = should_be_turned {
+        bail!("the face is not upright; turn the picture {turn}");
+    }
     let face = match seen.detections.as_slice() {
         [face] => face,
         [] => bail!("no face found; use a picture that shows the face from the front"),

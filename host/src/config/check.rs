@@ -160,6 +160,7 @@ fn stages(config: &Config, found: &mut Found) {
     found.range("publish.batch_frames", config.publish.batch_frames, 1..=100_000);
     let vision = &config.vision;
     found.range("vision.max_pixels", vision.max_pixels, 1..=1 << 30);
+    found.range("vision.max_decode_ms", vision.max_decode_ms, 100..=600_000);
     found.range("vision.detector.max_side", vision.detector.max_side, 64..=8192);
     found.range("vision.detector.score", vision.detector.score, 0.0..=1.0);
     found.range("vision.detector.overlap", vision.detector.overlap, 0.0..=1.0);

@@ -200,6 +200,8 @@ pub struct VisionSettings {
     pub models: Option<PathBuf>,
     /// Pictures with more pixels than this are parked undecoded.
     pub max_pixels: u64,
+    /// A picture whose decoding takes more than this of a core is given up and parked, milliseconds.
+    pub max_decode_ms: u64,
     /// The face detector.
     pub detector: DetectorSettings,
     /// The face embedder.
@@ -214,6 +216,7 @@ impl Default for VisionSettings {
             onnxruntime: None,
             models: None,
             max_pixels: 50_000_000,
+            max_decode_ms: 5000,
             detector: DetectorSettings::default(),
             embedder: EmbedderSettings::default(),
             tracker: TrackerSettings::default(),

@@ -1,10 +1,13 @@
 //! The embedding that a track goes by, between the frames in which its face is embedded.
 
 use crate::face::{Embedding, Track};
+use crate::vision::Followed;
 use std::collections::HashMap;
 
-/// Two views below this cosine, both of fair quality, are of two people: the track jumped from one to another.
-/// Views of one person in the footage stay above 0.3; views of two people are about 0.05 on average.
+/// Two views with at least this cosine are of one person: the threshold that SFace's authors give.
+const SAME_PERSON: f32 = 0.363;
+/// Two views below this cosine, both of fair quality, are of two people, although the tracker saw no change. Views of
+/// one person in the footage stay above 0.3; views of two people are about 0.05 on average.
 const JUMP: f32 = 0.15;
 /// A poorer view says little about who it is.
 const FAIR_QUALITY: f32 = 0.4;
@@ -21,38 +24,64 @@ pub struct Appearances {
 #[derive(Debug)]
 struct Appearance {
     track: Track,
-    view: Option<(Embedding, f32)>,
+    view: Option<View>,
+    /// The last embedded view that the kept one stands for.
+    last_view: Option<u64>,
     seen_at: i64,
+}
+
+#[derive(Debug)]
+struct View {
+    embedding: Embedding,
+    quality: f32,
 }
 
 impl Appearances {
     /// The track and the embedding under which the rules see a face. `fresh` is the embedding of this frame, if
-    /// there is one; `new_id` names a new track should the old one have jumped to another person.
+    /// there is one; `new_id` names a new track should this be another person than the track's.
     pub fn settle(
         &mut self,
-        track: Track,
+        followed: &Followed,
         fresh: Option<Embedding>,
         quality: f32,
         captured_at: i64,
         new_id: u64,
     ) -> (Track, Option<Embedding>) {
         self.last_seen = captured_at;
-        let appearance =
-            self.tracks.entry(track.id).or_insert(Appearance { track, view: None, seen_at: captured_at });
+        let track = followed.track;
+        let new = |track| Appearance { track, view: None, last_view: None, seen_at: captured_at };
+        let appearance = self.tracks.entry(track.id).or_insert_with(|| new(track));
         appearance.seen_at = captured_at;
-        if let Some(fresh) = fresh {
-            match &appearance.view {
-                Some((kept, kept_quality))
-                    if quality.min(*kept_quality) >= FAIR_QUALITY && kept.similarity(&fresh) < JUMP =>
-                {
-                    appearance.track = Track { id: new_id, started_at: captured_at };
-                    appearance.view = Some((fresh, quality));
+        let Some(fresh) = fresh else {
+            // The view that stands for this face is not here: its frame was parked, or this one has none. Whose face this is
+            // cannot be told, so it is nobody's that was here before.
+            if followed.embed || followed.view != appearance.last_view {
+                if appearance.view.is_some() {
+                    *appearance = new(Track { id: new_id, started_at: captured_at });
                 }
-                Some((_, kept_quality)) if quality < kept_quality * POORER => {}
-                _ => appearance.view = Some((fresh, quality)),
+                appearance.last_view = followed.view;
             }
+            return (appearance.track, appearance.view.as_ref().map(|view| view.embedding.clone()));
+        };
+        let mut is_kept = false;
+        if let Some(kept) = &appearance.view {
+            let similarity = kept.embedding.similarity(&fresh);
+            let is_another = match followed.may_be_another {
+                true => similarity < SAME_PERSON,
+                false => similarity < JUMP && quality.min(kept.quality) >= FAIR_QUALITY,
+            };
+            if is_another {
+                appearance.track = Track { id: new_id, started_at: captured_at };
+            }
+            // A poor view of a face that did not change says less than the good one before.
+            is_kept =
+                !followed.may_be_another && similarity >= SAME_PERSON && quality < kept.quality * POORER;
         }
-        (appearance.track, appearance.view.as_ref().map(|(embedding, _)| embedding.clone()))
+        if !is_kept {
+            appearance.view = Some(View { embedding: fresh, quality });
+        }
+        appearance.last_view = followed.view;
+        (appearance.track, appearance.view.as_ref().map(|view| view.embedding.clone()))
     }
 
     /// Forgets the tracks not seen since `before`, Unix milliseconds.
@@ -72,39 +101,92 @@ mod tests {
 
     const TRACK: Track = Track { id: 7, started_at: 100 };
 
-    fn view(values: &[f32]) -> Option<Embedding> {
+    fn embedding(values: &[f32]) -> Option<Embedding> {
         Embedding::from_raw(values)
+    }
+
+    /// A face whose view `view` is embedded now.
+    fn embedded(view: u64) -> Followed {
+        Followed { track: TRACK, embed: true, may_be_another: false, view: Some(view) }
+    }
+
+    /// A face that the view before stands for.
+    fn reused(view: u64) -> Followed {
+        Followed { embed: false, ..embedded(view) }
+    }
+
+    fn changed(view: u64) -> Followed {
+        Followed { may_be_another: true, ..embedded(view) }
     }
 
     #[test]
     fn a_track_keeps_its_embedding_between_views() {
         let mut seen = Appearances::default();
-        let (_, first) = seen.settle(TRACK, view(&[1.0, 0.0]), 0.8, 100, 99);
-        assert_eq!(seen.settle(TRACK, None, 0.8, 200, 99), (TRACK, first));
+        let (_, first) = seen.settle(&embedded(1), embedding(&[1.0, 0.0]), 0.8, 100, 99);
+        assert_eq!(seen.settle(&reused(1), None, 0.8, 200, 99), (TRACK, first));
     }
 
     #[test]
     fn a_much_poorer_view_does_not_replace_a_good_one() {
         let mut seen = Appearances::default();
-        let (_, good) = seen.settle(TRACK, view(&[1.0, 0.0]), 0.8, 100, 99);
-        assert_eq!(seen.settle(TRACK, view(&[0.8, 0.6]), 0.3, 200, 99), (TRACK, good));
-        let (_, better) = seen.settle(TRACK, view(&[0.8, 0.6]), 0.7, 300, 99);
-        assert_eq!(better, view(&[0.8, 0.6]));
+        let (_, good) = seen.settle(&embedded(1), embedding(&[1.0, 0.0]), 0.8, 100, 99);
+        assert_eq!(seen.settle(&embedded(2), embedding(&[0.8, 0.6]), 0.3, 200, 99), (TRACK, good));
+        let (_, better) = seen.settle(&embedded(3), embedding(&[0.8, 0.6]), 0.7, 300, 99);
+        assert_eq!(better, embedding(&[0.8, 0.6]));
+    }
+
+    #[test]
+    fn a_poor_view_unlike_the_kept_one_is_answered_by_itself() {
+        let mut seen = Appearances::default();
+        seen.settle(&embedded(1), embedding(&[1.0, 0.0]), 0.8, 100, 99);
+        let (_, answer) = seen.settle(&embedded(2), embedding(&[0.2, 1.0]), 0.3, 200, 99);
+        assert_eq!(answer, embedding(&[0.2, 1.0]));
     }
 
     #[test]
     fn a_track_that_jumps_to_another_person_becomes_a_new_track() {
         let mut seen = Appearances::default();
-        seen.settle(TRACK, view(&[1.0, 0.0]), 0.8, 100, 99);
-        let (track, other) = seen.settle(TRACK, view(&[0.0, 1.0]), 0.8, 200, 99);
-        assert_eq!((track, other), (Track { id: 99, started_at: 200 }, view(&[0.0, 1.0])));
-        assert_eq!(seen.settle(TRACK, None, 0.8, 300, 100).0.id, 99);
+        seen.settle(&embedded(1), embedding(&[1.0, 0.0]), 0.8, 100, 99);
+        let (track, other) = seen.settle(&embedded(2), embedding(&[0.0, 1.0]), 0.8, 200, 99);
+        assert_eq!((track, other), (Track { id: 99, started_at: 200 }, embedding(&[0.0, 1.0])));
+        assert_eq!(seen.settle(&reused(2), None, 0.8, 300, 100).0.id, 99);
+    }
+
+    #[test]
+    fn a_changed_face_is_the_same_person_only_if_it_is_alike() {
+        for (similarity, id) in [(0.30, 99), (0.45, 7)] {
+            let mut seen = Appearances::default();
+            seen.settle(&embedded(1), embedding(&[1.0, 0.0]), 0.8, 100, 98);
+            let fresh = embedding(&[similarity, (1.0f32 - similarity * similarity).sqrt()]);
+            // Whatever its quality, it is answered by its own embedding.
+            let (track, answer) = seen.settle(&changed(2), fresh.clone(), 0.2, 200, 99);
+            assert_eq!((track.id, answer), (id, fresh));
+        }
+    }
+
+    #[test]
+    fn a_view_whose_frame_was_parked_stands_for_nobody() {
+        let mut seen = Appearances::default();
+        seen.settle(&embedded(1), embedding(&[1.0, 0.0]), 0.8, 100, 98);
+        // View 2 was to be embedded, and its frame was parked.
+        let (track, answer) = seen.settle(&reused(2), None, 0.8, 300, 99);
+        assert_eq!((track.id, answer), (99, None));
+        assert_eq!(seen.settle(&reused(2), None, 0.8, 400, 100), (track, None));
+        let (_, again) = seen.settle(&embedded(3), embedding(&[0.0, 1.0]), 0.8, 500, 101);
+        assert_eq!(again, embedding(&[0.0, 1.0]));
+    }
+
+    #[test]
+    fn a_face_that_gives_no_embedding_is_not_answered_by_the_one_before() {
+        let mut seen = Appearances::default();
+        seen.settle(&embedded(1), embedding(&[1.0, 0.0]), 0.8, 100, 98);
+        assert_eq!(seen.settle(&embedded(2), None, 0.8, 200, 99).1, None);
     }
 
     #[test]
     fn tracks_not_seen_are_forgotten() {
         let mut seen = Appearances::default();
-        seen.settle(TRACK, None, 0.8, 100, 99);
+        seen.settle(&reused(1), None, 0.8, 100, 99);
         seen.forget(100);
         assert_eq!(seen.tracks.len(), 1);
         seen.forget(101);

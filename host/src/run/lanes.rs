@@ -2,7 +2,8 @@
 
 use super::appearance::Appearances;
 use super::brake::Brake;
-use super::stages::{Prepared, Ready, Sight, Stages, Trackers};
+use super::stages::{Prepared, Ready, Sight, Stages};
+use super::tracking::Trackers;
 use super::{deleted, ledger, restore};
 use crate::audit::LiveLedger;
 use crate::frame::Frame;

@@ -9,6 +9,7 @@ mod ledger;
 mod restore;
 mod retrace;
 mod stages;
+mod tracking;
 
 use crate::config::Config;
 use crate::gallery::{Gallery, GalleryError};

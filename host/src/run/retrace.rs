@@ -3,7 +3,8 @@
 use super::RunError;
 use super::appearance::Appearances;
 use super::lanes::forget_cameras;
-use super::stages::{Ready, Trackers, embed, see};
+use super::stages::{Ready, embed, see};
+use super::tracking::Trackers;
 use crate::config::Config;
 use crate::face::Face;
 use crate::frame::Frame;

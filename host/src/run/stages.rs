@@ -4,9 +4,9 @@ use super::appearance::Appearances;
 use super::in_force::InForce;
 use super::lanes::{Judging, forget_cameras};
 use crate::absence;
-use crate::config::{Config, VisionSettings};
+use crate::config::Config;
 use crate::event::Timings;
-use crate::face::{Detection, Embedding, Face, Person, Track};
+use crate::face::{Detection, Embedding, Face, Person};
 use crate::frame::Frame;
 use crate::gallery::{Gallery, Index};
 use crate::laps::Laps;
@@ -14,9 +14,8 @@ use crate::observe::Metrics;
 use crate::premises::{Polygon, Premises};
 use crate::publish::{Outcome, Parked, Publisher};
 use crate::rules::{FrameFacts, People, RuleFailure};
-use crate::vision::{PictureError, Seen, Tracker, Worker, quality};
+use crate::vision::{Followed, PictureError, Seen, TrackedFace, TrackedFrame, Tracker, Worker, quality};
 use arc_swap::ArcSwap;
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -49,8 +48,7 @@ pub(super) struct Prepared {
 struct FollowedFace {
     detection: Detection,
     quality: f32,
-    track: Track,
-    embed: bool,
+    followed: Followed,
     embedding: Option<Embedding>,
 }
 
@@ -60,39 +58,29 @@ pub(super) struct Ready {
     pub prepared: Result<Prepared, Parked>,
 }
 
-/// The trackers of a lane's cameras, each with the time of its last frame.
-#[derive(Default)]
-pub(super) struct Trackers(HashMap<Arc<str>, (Tracker, i64)>);
-
-impl Trackers {
-    /// Follows the faces of a frame; frames of one camera come in order.
-    pub fn follow(&mut self, frame: &Frame, seen: Seen, vision: &VisionSettings) -> Result<Prepared, Parked> {
-        guarded(|| {
-            let new = || (Tracker::new(&vision.tracker, &vision.embedder), frame.captured_at);
-            let (tracker, last) = self.0.entry(frame.camera.clone()).or_insert_with(new);
-            *last = frame.captured_at;
-            let prepared = Prepared::new(frame, seen, tracker);
-            forget_cameras(&mut self.0, |(_, last)| *last);
-            Ok(prepared)
-        })
-    }
-}
-
 impl Prepared {
-    fn new(frame: &Frame, seen: Seen, tracker: &mut Tracker) -> Self {
-        let qualities: Vec<f32> =
-            seen.detections.iter().map(|face| quality(face, seen.width, seen.height)).collect();
-        let followed = tracker.follow(frame.captured_at, first_track_id(frame), &seen.detections, &qualities);
-        let faces = seen
+    /// Follows the faces of a frame. `is_continuous` is false if anything may have happened since the camera's frame
+    /// before.
+    pub fn follow(frame: &Frame, seen: Seen, tracker: &mut Tracker, is_continuous: bool) -> Self {
+        let tracked: Vec<TrackedFace<'_>> = seen
             .detections
             .iter()
-            .zip(qualities)
+            .zip(seen.thumbnails())
+            .map(|(detection, thumbnail)| TrackedFace {
+                detection,
+                quality: quality(detection, seen.width, seen.height),
+                thumbnail: thumbnail.as_ref(),
+            })
+            .collect();
+        let (captured_at, first_id) = (frame.captured_at, first_track_id(frame));
+        let followed = tracker.follow(&TrackedFrame { captured_at, first_id, is_continuous }, &tracked);
+        let faces = tracked
+            .iter()
             .zip(followed)
-            .map(|((detection, quality), followed)| FollowedFace {
-                detection: detection.clone(),
-                quality,
-                track: followed.track,
-                embed: followed.embed,
+            .map(|(face, followed)| FollowedFace {
+                detection: face.detection.clone(),
+                quality: face.quality,
+                followed,
                 embedding: None,
             })
             .collect();
@@ -101,12 +89,13 @@ impl Prepared {
 
     /// True if a face is to be embedded.
     pub fn wants_embedding(&self) -> bool {
-        self.faces.iter().any(|face| face.embed)
+        self.faces.iter().any(|face| face.followed.embed)
     }
 
     fn embed(&mut self, worker: &mut Worker, frame: &Frame, masks: &[&Polygon]) -> Result<(), PictureError> {
         let mut laps = Laps::start();
-        let mut wanted: Vec<&mut FollowedFace> = self.faces.iter_mut().filter(|face| face.embed).collect();
+        let mut wanted: Vec<&mut FollowedFace> =
+            self.faces.iter_mut().filter(|face| face.followed.embed).collect();
         let detections: Vec<Detection> = wanted.iter().map(|face| face.detection.clone()).collect();
         let embeddings = worker.embed(&frame.picture, masks, &self.seen, &detections)?;
         wanted.iter_mut().zip(embeddings).for_each(|(face, embedding)| face.embedding = embedding);
@@ -131,7 +120,7 @@ impl Prepared {
         let settled = self.faces.iter().zip(0u32..).map(|(face, index_in_frame)| {
             let new_id = first_track_id(frame) + JUMPED + u64::from(index_in_frame);
             let (track, embedding) = appearances.settle(
-                face.track,
+                &face.followed,
                 face.embedding.clone(),
                 face.quality,
                 frame.captured_at,

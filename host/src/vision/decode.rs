@@ -1,22 +1,23 @@
 //! From encoded bytes to pixels, no larger than somebody wants them.
 //!
-//! An EXIF orientation is applied by OpenCV, at full and at reduced size alike: all sizes and positions outside
-//! this file are those of the upright picture, as a viewer shows it.
+//! The orientation is applied here, at full and at reduced size alike, before anything is masked: all sizes and
+//! positions outside this file are those of the upright picture, as a viewer shows it.
 
 use opencv::core::{CV_8UC3, Mat, MatTrait, MatTraitConst, MatTraitManual, Point, Scalar, Size, Vector};
 use opencv::{imgcodecs, imgproc};
 
-use super::PictureError;
-use super::header::{Format, Header, inspect};
-use super::turbo::Turbo;
+use super::header::{Format, Header, inspect, png_without_extras};
+use super::{PictureError, jpeg};
 use crate::config::VisionSettings;
 use crate::premises::Polygon;
+use std::time::Duration;
 
-/// Decodes into its own buffers, which are used again for the next picture.
-#[derive(Default)]
+/// Decodes into its own buffers. Their memory is used again for the next picture, never what is in it: each decoder
+/// either writes every pixel, or fails and gives nothing.
 pub(super) struct Decoder {
-    turbo: Option<Turbo>,
+    max_time: Duration,
     decoded: Mat,
+    turned: Mat,
     scaled: Mat,
 }
 
@@ -45,7 +46,7 @@ pub fn decodable(
     masks: &[&Polygon],
     settings: &VisionSettings,
 ) -> Result<(u32, u32), PictureError> {
-    let mut decoder = Decoder::default();
+    let mut decoder = Decoder::new(settings);
     let header = inspect(encoded, settings.max_pixels)?;
     let seen = decoder.decode_within(encoded, header, masks, settings.detector.max_side)?;
     let (size, is_full) = ((seen.width, seen.height), seen.full.is_some());
@@ -56,6 +57,12 @@ pub fn decodable(
 }
 
 impl Decoder {
+    /// A decoder that gives up a picture after `[vision] max_decode_ms`.
+    pub fn new(settings: &VisionSettings) -> Self {
+        let max_time = Duration::from_millis(settings.max_decode_ms);
+        Self { max_time, decoded: Mat::default(), turned: Mat::default(), scaled: Mat::default() }
+    }
+
     /// Decodes so that the longer side has at most `max_side` pixels.
     pub fn decode_within(
         &mut self,
@@ -65,7 +72,8 @@ impl Decoder {
         max_side: u32,
     ) -> Result<Decoded<'_>, PictureError> {
         let reduction = reduction(header, max_side);
-        let (width, height) = self.decode(bytes, header, reduction)?;
+        self.decode(bytes, header, reduction)?;
+        let (width, height) = header.upright_size();
         self.mask(masks)?;
         let reduced = size_of(&self.decoded)?;
         let wanted = fit(reduced, max_side.max(1));
@@ -110,79 +118,55 @@ impl Decoder {
         Ok(())
     }
 
-    /// Decodes at 1/`reduction` of full size, and tells the full size of the upright picture.
-    fn decode(&mut self, bytes: &[u8], header: Header, reduction: u32) -> Result<(u32, u32), PictureError> {
-        // OpenCV turns pictures as their EXIF says, and knows the colours of print. Cameras send neither.
-        if header.format == Format::Jpeg && !header.exif && self.decode_plain(bytes, header, reduction)? {
-            return Ok((header.width, header.height));
+    /// Decodes at 1/`reduction` of full size into `decoded`, upright.
+    fn decode(&mut self, bytes: &[u8], header: Header, reduction: u32) -> Result<(), PictureError> {
+        match header.format {
+            Format::Jpeg => self.decode_jpeg(bytes, header, reduction)?,
+            Format::Png => self.decode_by_opencv(&png_without_extras(bytes), header)?,
+            Format::Webp => self.decode_by_opencv(bytes, header)?,
         }
-        self.decode_any(bytes, header, reduction)
+        if header.orientation.turn(&self.decoded, &mut self.turned).map_err(unreadable)? {
+            std::mem::swap(&mut self.decoded, &mut self.turned);
+        }
+        Ok(())
     }
 
-    /// The fast way, for a JPEG that is upright as stored. False, and nothing done, if it is none for it.
-    fn decode_plain(&mut self, bytes: &[u8], header: Header, reduction: u32) -> Result<bool, PictureError> {
-        if self.turbo.is_none() {
-            self.turbo = Turbo::new();
-        }
-        let Some(turbo) = &mut self.turbo else { return Ok(false) };
-        if turbo.size(bytes) != Some((header.width, header.height)) {
-            return Ok(false);
-        }
+    fn decode_jpeg(&mut self, bytes: &[u8], header: Header, reduction: u32) -> Result<(), PictureError> {
         let (width, height) = (header.width.div_ceil(reduction), header.height.div_ceil(reduction));
-        // SAFETY: the new pixels are not read before `turbo` has written them, or failed.
+        // SAFETY: the new pixels are not read before the decoder has written all of them, or failed.
         unsafe { self.decoded.create_rows_cols(height as i32, width as i32, CV_8UC3) }.map_err(unreadable)?;
         let pixels = self.decoded.data_bytes_mut().map_err(unreadable)?;
-        turbo.decode(bytes, pixels, width, height).map_err(PictureError::Undecodable)?;
-        Ok(true)
+        jpeg::decode(bytes, header, reduction, self.max_time, pixels)
     }
 
-    /// OpenCV's way.
-    fn decode_any(
-        &mut self,
-        bytes: &[u8],
-        header: Header,
-        reduction: u32,
-    ) -> Result<(u32, u32), PictureError> {
-        let flags = match reduction {
-            2 => imgcodecs::IMREAD_REDUCED_COLOR_2,
-            4 => imgcodecs::IMREAD_REDUCED_COLOR_4,
-            8 => imgcodecs::IMREAD_REDUCED_COLOR_8,
-            _ => imgcodecs::IMREAD_COLOR,
-        };
+    /// PNG and WebP, at full size as it is stored.
+    fn decode_by_opencv(&mut self, bytes: &[u8], header: Header) -> Result<(), PictureError> {
+        let flags = imgcodecs::IMREAD_COLOR | imgcodecs::IMREAD_IGNORE_ORIENTATION;
         let input = Mat::from_slice(bytes).map_err(unreadable)?;
-        imgcodecs::imdecode_to(&input, flags, &mut self.decoded).map_err(unreadable)?;
-        let size = size_of(&self.decoded)?;
-        let upright = (header.width, header.height);
-        let turned = (header.height, header.width);
-        let is = |full: (u32, u32)| {
-            size.width as u32 == full.0.div_ceil(reduction)
-                && size.height as u32 == full.1.div_ceil(reduction)
-        };
-        if is(upright) {
-            Ok(upright)
-        } else if is(turned) {
-            Ok(turned)
-        } else if size.empty() {
-            Err(PictureError::Undecodable("the decoder gives nothing; the data is damaged".into()))
-        } else {
-            let (width, height) = upright;
-            Err(PictureError::Undecodable(format!(
-                "its header says {width} × {height}, but {} × {} pixels came out at 1/{reduction}",
-                size.width, size.height
-            )))
+        // Into a new Mat: one that is used again keeps the picture before, if OpenCV cannot read the header of this one.
+        let decoded = imgcodecs::imdecode(&input, flags).map_err(unreadable)?;
+        let size = size_of(&decoded)?;
+        if size.empty() {
+            return Err(PictureError::Undecodable("the decoder gives nothing; the data is damaged".into()));
         }
+        let Header { width, height, .. } = header;
+        if (size.width as u32, size.height as u32) != (width, height) {
+            return Err(PictureError::Undecodable(format!(
+                "its header says {width} × {height} pixels, but {} × {} came out",
+                size.width, size.height
+            )));
+        }
+        self.decoded = decoded;
+        Ok(())
     }
 }
 
 /// The most that a JPEG decoder can leave out (its blocks of 8 × 8 give 1/2, 1/4 and 1/8 for less work), with a
 /// result that is not smaller than wanted.
 fn reduction(header: Header, max_side: u32) -> u32 {
-    // Where both sides round to one number, the turned picture could not be told from the upright one.
-    let tells =
-        |by: &u32| header.width == header.height || header.width.div_ceil(*by) != header.height.div_ceil(*by);
     let large_enough = |by: &u32| header.width.max(header.height).div_ceil(*by) >= max_side;
     match header.format {
-        Format::Jpeg => [8, 4, 2].into_iter().find(|by| large_enough(by) && tells(by)).unwrap_or(1),
+        Format::Jpeg => [8, 4, 2].into_iter().find(large_enough).unwrap_or(1),
         Format::Png | Format::Webp => 1,
     }
 }
@@ -211,8 +195,13 @@ fn unreadable(error: opencv::Error) -> PictureError {
 mod tests {
     use super::*;
     use crate::vision::drawn;
+    use crate::vision::orientation::Orientation;
     use opencv::core::{MatTraitConstManual, Vec3b};
     use proptest::prelude::*;
+
+    fn decoder() -> Decoder {
+        Decoder::new(&VisionSettings::default())
+    }
 
     fn header_of(bytes: &[u8]) -> Header {
         inspect(bytes, 1 << 24).unwrap()
@@ -220,14 +209,15 @@ mod tests {
 
     #[test]
     fn a_jpeg_is_reduced_while_it_stays_large_enough() {
-        let header = |width, height| Header { format: Format::Jpeg, width, height, exif: false };
+        let header =
+            |width, height| Header { format: Format::Jpeg, width, height, orientation: Orientation::Upright };
         assert_eq!(reduction(header(640, 360), 640), 1);
         assert_eq!(reduction(header(960, 540), 640), 1);
         assert_eq!(reduction(header(1920, 1080), 640), 2);
         assert_eq!(reduction(header(1080, 1920), 960), 2);
         assert_eq!(reduction(header(3840, 2160), 640), 4);
         assert_eq!(reduction(header(8000, 6000), 640), 8);
-        assert_eq!(reduction(header(4000, 3999), 640), 1, "turned or not could not be told");
+        assert_eq!(reduction(header(4000, 3999), 640), 4);
         assert_eq!(reduction(Header { format: Format::Png, ..header(8000, 6000) }, 640), 1);
     }
 
@@ -240,18 +230,207 @@ mod tests {
     }
 
     #[test]
-    fn the_fast_way_gives_the_same_pixels_as_opencv() {
-        for bytes in [drawn::encoded(".jpg", 333, 217), drawn::grey(".jpg")] {
-            let header = header_of(&bytes);
-            for reduction in [1, 2, 4, 8] {
-                let (mut fast, mut other) = (Decoder::default(), Decoder::default());
-                assert!(fast.decode_plain(&bytes, header, reduction).unwrap());
-                other.decode_any(&bytes, header, reduction).unwrap();
-                assert!(
-                    fast.decoded.data_bytes().unwrap() == other.decoded.data_bytes().unwrap(),
-                    "{reduction}"
-                );
+    fn jpeg_pixels_are_those_of_opencv() {
+        let flags = [
+            (1, imgcodecs::IMREAD_COLOR),
+            (2, imgcodecs::IMREAD_REDUCED_COLOR_2),
+            (4, imgcodecs::IMREAD_REDUCED_COLOR_4),
+            (8, imgcodecs::IMREAD_REDUCED_COLOR_8),
+        ];
+        let plain = drawn::encoded(".jpg", 333, 217);
+        for (reduction, flags) in flags {
+            for orientation in 0..=9 {
+                for bytes in [drawn::oriented(&plain, orientation), drawn::grey(".jpg")] {
+                    let input = Mat::from_slice(&bytes).unwrap();
+                    let expected = imgcodecs::imdecode(&input, flags).unwrap();
+                    let mut ours = decoder();
+                    ours.decode(&bytes, header_of(&bytes), reduction).unwrap();
+                    assert_eq!(ours.decoded.size().unwrap(), expected.size().unwrap());
+                    assert!(
+                        ours.decoded.data_bytes().unwrap() == expected.data_bytes().unwrap(),
+                        "at 1/{reduction}, orientation {orientation}"
+                    );
+                }
             }
+        }
+    }
+
+    /// What a decoder of its own makes of a picture.
+    fn decoded(bytes: &[u8]) -> Result<Vec<u8>, PictureError> {
+        let mut decoder = decoder();
+        let header = inspect(bytes, 1 << 24)?;
+        Ok(decoder.decode_full(bytes, header, &[])?.data_bytes().unwrap().to_vec())
+    }
+
+    fn reason(bytes: &[u8]) -> &'static str {
+        decoded(bytes).map_or_else(|error| error.reason(), |_| "whole")
+    }
+
+    /// Where the coded data of each scan begin, and the whole picture ends.
+    fn scans(jpeg: &[u8]) -> Vec<usize> {
+        let mut starts: Vec<usize> =
+            jpeg.windows(2).enumerate().filter(|(_, w)| *w == [0xff, 0xda]).map(|(at, _)| at).collect();
+        starts.push(jpeg.len() - 2);
+        starts
+    }
+
+    #[test]
+    fn every_cut_of_a_picture_is_noticed() {
+        let jpegs = [
+            drawn::encoded(".jpg", 64, 48),
+            drawn::progressive(64, 48),
+            drawn::with_restarts(64, 48, 2),
+            drawn::grey(".jpg"),
+        ];
+        for bytes in &jpegs {
+            for end in 1..bytes.len() - 2 {
+                let ended = [&bytes[..end], b"\xff\xd9"].concat();
+                assert_eq!(reason(&bytes[..end]), "truncated", "cut at {end} of {}", bytes.len());
+                assert_ne!(reason(&ended), "whole", "cut at {end} of {}, with an end marker", bytes.len());
+            }
+            assert_eq!(reason(&bytes[..bytes.len() - 40]), "truncated");
+            assert_eq!(reason(&[&bytes[..bytes.len() - 40], b"\xff\xd9"].concat()), "truncated");
+        }
+        for extension in [".png", ".webp"] {
+            let bytes = drawn::encoded(extension, 64, 48);
+            for end in 12..bytes.len() {
+                assert_eq!(reason(&bytes[..end]), "truncated", "{extension} cut at {end}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_jpeg_that_lacks_only_its_end_marker_is_whole() {
+        for bytes in
+            [drawn::encoded(".jpg", 64, 48), drawn::progressive(64, 48), drawn::with_restarts(64, 48, 2)]
+        {
+            let whole = decoded(&bytes).unwrap();
+            for end in [bytes.len() - 1, bytes.len() - 2] {
+                assert!(decoded(&bytes[..end]).unwrap() == whole);
+            }
+            // Padding of a buffer that is larger than its picture.
+            for tail in [&[0u8; 700][..], &[0xff; 700]] {
+                assert!(decoded(&[&bytes[..bytes.len() - 2], tail].concat()).unwrap() == whole);
+            }
+        }
+    }
+
+    #[test]
+    fn a_progressive_jpeg_without_its_last_scans_is_cut_off() {
+        let bytes = drawn::progressive(64, 48);
+        let scans = scans(&bytes);
+        assert!(scans.len() > 5);
+        for end in &scans[1..scans.len() - 1] {
+            assert_eq!(reason(&[&bytes[..*end], b"\xff\xd9"].concat()), "truncated", "at {end}");
+        }
+    }
+
+    #[test]
+    fn a_piece_lost_in_the_middle_is_noticed() {
+        let plain = drawn::encoded(".jpg", 320, 240);
+        let start = scans(&plain)[0] + 14;
+        let lost = [&plain[..start + 300], &plain[start + 700..]].concat();
+        assert!(matches!(reason(&lost), "truncated" | "damaged"), "{}", reason(&lost));
+        let end = plain.len() - 2;
+        let stray = [&plain[..end], &plain[start + 300..start + 700], &plain[end..]].concat();
+        assert_eq!(reason(&stray), "damaged");
+
+        let restarts = drawn::with_restarts(320, 240, 20);
+        let marks: Vec<usize> = (0..restarts.len() - 1)
+            .filter(|at| restarts[*at] == 0xff && (0xd0..=0xd7).contains(&restarts[at + 1]))
+            .collect();
+        let lost = [&restarts[..marks[1] - 30], &restarts[marks[1]..]].concat();
+        assert_eq!(reason(&lost), "damaged", "part of an interval");
+        let lost = [&restarts[..marks[1]], &restarts[marks[2]..]].concat();
+        assert_eq!(reason(&lost), "damaged", "an interval with its marker");
+    }
+
+    #[test]
+    fn oddities_that_concern_no_pixel_are_allowed() {
+        let plain = drawn::encoded(".jpg", 64, 48);
+        let whole = decoded(&plain).unwrap();
+        let end = plain.len() - 2;
+        let mut jfif = plain.clone();
+        // The major version of JFIF.
+        jfif[11] = 7;
+        let odd = [
+            jfif,
+            [&plain[..end], &[0; 500], &plain[end..]].concat(),
+            [&plain[..end], &[0x55; 20], &plain[end..]].concat(),
+            [&plain[..], b"a trailer of the camera's maker"].concat(),
+            drawn::with_app1(&plain, &drawn::encoded(".jpg", 16, 16)),
+        ];
+        for (n, bytes) in odd.iter().enumerate() {
+            assert!(decoded(bytes).unwrap() == whole, "oddity {n}");
+        }
+    }
+
+    #[test]
+    fn a_harmless_warning_does_not_hide_missing_data() {
+        let mut bytes = drawn::encoded(".jpg", 64, 48);
+        bytes[11] = 7;
+        let cut = [&bytes[..bytes.len() - 40], b"\xff\xd9"].concat();
+        assert_eq!(reason(&cut), "truncated");
+    }
+
+    #[test]
+    fn scans_beyond_the_limit_are_refused_with_or_without_exif() {
+        let bytes = drawn::progressive(64, 48);
+        let scans = scans(&bytes);
+        // Without the tables after it, which are the next one's.
+        let tables = bytes[scans[1]..].windows(2).position(|w| w == [0xff, 0xc4]).unwrap();
+        let (before, after) = bytes.split_at(scans[1] + tables);
+        let many = [before, &before[scans[1]..].repeat(200)[..], after].concat();
+        for bytes in [many.clone(), drawn::oriented(&many, 6), drawn::oriented(&many, 1)] {
+            assert_eq!(reason(&bytes), "too-many-scans");
+        }
+    }
+
+    #[test]
+    fn a_picture_that_takes_too_long_is_given_up() {
+        let mut decoder = decoder();
+        decoder.max_time = Duration::ZERO;
+        for bytes in [drawn::encoded(".jpg", 1600, 1200), drawn::progressive(1600, 1200)] {
+            let error = decoder.decode_full(&bytes, header_of(&bytes), &[]).map(|_| ()).unwrap_err();
+            assert_eq!(error.reason(), "too-slow");
+        }
+    }
+
+    #[test]
+    fn texts_and_profiles_of_a_png_are_not_unpacked() {
+        let png = drawn::encoded(".png", 64, 48);
+        // A chunk that libpng would refuse, and with it the picture.
+        for kind in [b"iCCP", b"zTXt", b"tEXt", b"gAMA"] {
+            assert!(
+                decoded(&drawn::with_png_chunk(&png, kind, b"nonsense")).unwrap() == decoded(&png).unwrap()
+            );
+        }
+    }
+
+    #[test]
+    fn turned_pictures_are_upright_in_every_container() {
+        // A spot at (1200, 420) of 1600 × 900, in the quarter turn clockwise.
+        let spots: Vec<_> =
+            [".jpg", ".png", ".webp"].map(|extension| drawn::spot(extension, 1600, 900, 1200, 420)).into();
+        let turned = [
+            drawn::oriented(&spots[0], 6),
+            drawn::with_app1(&drawn::oriented(&spots[0], 6), b"http://ns.adobe.com/xap/1.0/\0"),
+            drawn::with_png_chunk(&spots[1], b"eXIf", &drawn::exif(6)),
+            drawn::webp_with_exif(&spots[2], 1600, 900, &drawn::exif(6)),
+        ];
+        // Everything but the place of the spot.
+        let around = [
+            Polygon::from(vec![(0.0, 0.0), (1.0, 0.0), (1.0, 0.7), (0.0, 0.7)]),
+            Polygon::from(vec![(0.7, 0.0), (1.0, 0.0), (1.0, 1.0), (0.7, 1.0)]),
+        ];
+        for (n, bytes) in turned.iter().enumerate() {
+            let mut decoder = decoder();
+            let masks: Vec<&Polygon> = around.iter().collect();
+            let seen = decoder.decode_within(bytes, header_of(bytes), &masks, 800).unwrap();
+            assert_eq!((seen.width, seen.height), (900, 1600), "picture {n}");
+            let (x, y) = drawn::centre_of_white_above(seen.pixels, 200);
+            let (x, y) = (x * seen.scale.0, y * seen.scale.1);
+            assert!((x - (900.0 - 420.0)).abs() < 4.0 && (y - 1200.0).abs() < 4.0, "picture {n}: {x}, {y}");
         }
     }
 
@@ -262,7 +441,7 @@ mod tests {
             let bytes = drawn::spot(extension, 1600, 900, 1200, 420);
             let header = header_of(&bytes);
             for max_side in [1600, 1000, 800, 500, 250] {
-                let mut decoder = Decoder::default();
+                let mut decoder = decoder();
                 let seen = decoder.decode_within(&bytes, header, &[], max_side).unwrap();
                 assert_eq!((seen.width, seen.height), (1600, 900));
                 let size = seen.pixels.size().unwrap();
@@ -284,7 +463,7 @@ mod tests {
         let header = header_of(&bytes);
         assert_eq!((header.width, header.height), (1600, 900));
         for max_side in [1600, 800, 400] {
-            let mut decoder = Decoder::default();
+            let mut decoder = decoder();
             let seen = decoder.decode_within(&bytes, header, &[], max_side).unwrap();
             assert_eq!((seen.width, seen.height), (900, 1600), "{max_side}");
             let (x, y) = drawn::centre_of_white(seen.pixels);
@@ -297,7 +476,7 @@ mod tests {
     fn a_single_pixel_is_a_picture() {
         for extension in [".jpg", ".png", ".webp"] {
             let bytes = drawn::encoded(extension, 1, 1);
-            let mut decoder = Decoder::default();
+            let mut decoder = decoder();
             let seen = decoder.decode_within(&bytes, header_of(&bytes), &[], 640).unwrap();
             assert_eq!(seen.pixels.data_bytes().unwrap().len(), 3);
         }
@@ -311,10 +490,45 @@ mod tests {
             drawn::transparent(".png"),
             drawn::transparent(".webp"),
         ] {
-            let mut decoder = Decoder::default();
+            let mut decoder = decoder();
             let seen = decoder.decode_within(&bytes, header_of(&bytes), &[], 640).unwrap();
             assert_eq!(seen.pixels.channels(), 3);
             assert_eq!(seen.pixels.depth(), opencv::core::CV_8U);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_decoder_shows_nothing_of_the_picture_before(
+            first in 0usize..6,
+            second in 0usize..6,
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+            cut in prop::option::of(any::<prop::sample::Index>()),
+        ) {
+            let picture = |which: usize| match which {
+                0 => drawn::encoded(".png", 150, 90),
+                1 => drawn::encoded(".webp", 150, 90),
+                2 => drawn::encoded(".jpg", 150, 90),
+                3 => drawn::progressive(150, 90),
+                4 => drawn::oriented(&drawn::spot(".jpg", 150, 90, 60, 40), 6),
+                _ => drawn::with_restarts(150, 90, 3),
+            };
+            let mut bytes = picture(second);
+            for (at, value) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = value;
+            }
+            if let Some(cut) = cut {
+                bytes.truncate(cut.index(bytes.len() + 1));
+            }
+            let mut used = decoder();
+            let before = picture(first);
+            used.decode_full(&before, header_of(&before), &[]).unwrap();
+            let after = inspect(&bytes, 1 << 24)
+                .and_then(|header| Ok(used.decode_full(&bytes, header, &[])?.data_bytes().unwrap().to_vec()));
+            prop_assert!(after == decoded(&bytes));
         }
     }
 
@@ -336,7 +550,7 @@ mod tests {
             if let Some(cut) = cut {
                 bytes.truncate(cut.index(bytes.len() + 1));
             }
-            let mut decoder = Decoder::default();
+            let mut decoder = decoder();
             let seen = inspect(&bytes, 1 << 20).and_then(|h| decoder.decode_within(&bytes, h, &[], max_side));
             match seen {
                 Ok(seen) => {
@@ -353,7 +567,7 @@ mod tests {
             rest in prop::collection::vec(any::<u8>(), 0..200),
         ) {
             let bytes = [magic, &rest].concat();
-            let mut decoder = Decoder::default();
+            let mut decoder = decoder();
             if let Err(error) = inspect(&bytes, 1 << 20).and_then(|h| decoder.decode_within(&bytes, h, &[], 640).map(|_| ())) {
                 prop_assert!(!error.reason().is_empty());
             }
@@ -365,7 +579,7 @@ mod tests {
         let bytes = drawn::spot(".jpg", 640, 480, 160, 240);
         let left = Polygon::from(vec![(0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)]);
         for max_side in [640, 320, 100] {
-            let mut decoder = Decoder::default();
+            let mut decoder = decoder();
             let size = |pixels: &Mat| (pixels.cols(), pixels.rows());
             let at = |pixels: &Mat, x: i32, y: i32| pixels.at_2d::<Vec3b>(y, x).unwrap()[0];
             let seen = decoder.decode_within(&bytes, header_of(&bytes), &[], max_side).unwrap();
@@ -376,7 +590,7 @@ mod tests {
             assert_eq!(at(seen.pixels, width / 4, height / 2), 128);
             assert_eq!(at(seen.pixels, 3 * width / 4, height / 2), beside);
         }
-        let mut decoder = Decoder::default();
+        let mut decoder = decoder();
         let full = decoder.decode_full(&bytes, header_of(&bytes), &[&left]).unwrap();
         assert_eq!(full.at_2d::<Vec3b>(240, 160).unwrap()[0], 128);
     }

@@ -1,6 +1,7 @@
 //! What can go wrong before the first frame.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Why vision can't start. All of these are for the person who starts the host; none concerns a frame.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +94,7 @@ pub enum PictureError {
     #[error("not a JPEG, PNG or WebP picture")]
     NotAPicture,
     /// The bytes end before the picture does.
-    #[error("the picture is cut off: its end is missing")]
+    #[error("the picture is cut off: data are missing at its end")]
     Truncated,
     /// The header announces more pixels than `[vision] max_pixels`; nothing was decoded.
     #[error("the picture has {width} × {height} pixels, more than [vision] max_pixels = {limit}")]
@@ -105,7 +106,22 @@ pub enum PictureError {
         /// `[vision] max_pixels`.
         limit: u64,
     },
-    /// It begins and ends like a picture, but the decoder can't read it.
+    /// Coded data within the picture are missing or wrong: a piece of it would be grey, or in the wrong place.
+    #[error("the picture is damaged: {0}")]
+    Damaged(String),
+    /// Each scan costs a pass over all pixels, whatever its few bytes hold.
+    #[error("the picture has more than {limit} scans; send baseline JPEG, or progressive JPEG with fewer")]
+    TooManyScans {
+        /// The most scans.
+        limit: u32,
+    },
+    /// Decoding took longer than `[vision] max_decode_ms`.
+    #[error("decoding the picture takes longer than [vision] max_decode_ms = {}", limit.as_millis())]
+    TooSlow {
+        /// `[vision] max_decode_ms`.
+        limit: Duration,
+    },
+    /// It begins like a picture, but the decoder can't read it.
     #[error("the picture can't be decoded: {0}")]
     Undecodable(String),
     /// A model failed on a good picture.
@@ -121,6 +137,9 @@ impl PictureError {
             Self::NotAPicture => "not-a-picture",
             Self::Truncated => "truncated",
             Self::TooLarge { .. } => "too-large",
+            Self::Damaged(_) => "damaged",
+            Self::TooManyScans { .. } => "too-many-scans",
+            Self::TooSlow { .. } => "too-slow",
             Self::Undecodable(_) => "undecodable",
             Self::Inference(_) => "inference",
         }

@@ -1,10 +1,11 @@
-//! What the bytes of a picture say about it before anything is decoded: format, size, and whether the end is there.
+//! What the bytes of a picture say about it before anything is decoded: format, size, orientation.
 //!
-//! Decoders are lenient: libjpeg fills the missing part of a cut-off picture with grey and says nothing. A face
-//! in the grey part would be lost in silence, so the end is looked for here. The size is read here as well, and as
-//! strictly as the decoders read it, because it bounds what they will allocate.
+//! The size bounds what a decoder will allocate, so it is read as strictly as the decoders read it. Chunks of PNG and
+//! WebP have lengths, so a missing end is noticed here. A JPEG's end is noticed by its decoder: only the coded data
+//! tell whether the picture is whole.
 
 use super::PictureError;
+use super::orientation::Orientation;
 
 /// The encodings that are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,18 +19,31 @@ pub(super) enum Format {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Header {
     pub format: Format,
-    /// Pixels as stored, that is before an EXIF orientation turns the picture.
+    /// Pixels as stored, that is before the orientation turns the picture.
     pub width: u32,
     /// Pixels as stored.
     pub height: u32,
-    /// A JPEG with an EXIF segment, which may say how the picture is to be turned.
-    pub exif: bool,
+    pub orientation: Orientation,
+}
+
+impl Header {
+    /// Width and height of the upright picture, pixels.
+    pub fn upright_size(&self) -> (u32, u32) {
+        match self.orientation.swaps_sides() {
+            true => (self.height, self.width),
+            false => (self.width, self.height),
+        }
+    }
 }
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 const JPEG: &[u8] = b"\xff\xd8\xff";
 
-/// Reads the header, and checks the size against `max_pixels` and that the picture is whole.
+/// Reads the header, and checks the size against `max_pixels`.
+///
+/// # Errors
+///
+/// The picture is to be parked, undecoded.
 pub(super) fn inspect(bytes: &[u8], max_pixels: u64) -> Result<Header, PictureError> {
     if bytes.is_empty() {
         return Err(PictureError::Empty);
@@ -45,25 +59,27 @@ pub(super) fn inspect(bytes: &[u8], max_pixels: u64) -> Result<Header, PictureEr
     } else {
         return Err(PictureError::NotAPicture);
     };
-    let outline = outline?;
-    let (width, height) = outline.size;
+    let Outline { size: (width, height), exif, is_whole } = outline?;
     if width == 0 || height == 0 {
         return Err(PictureError::Undecodable(format!("its header says {width} × {height} pixels")));
     }
     if u64::from(width) * u64::from(height) > max_pixels {
         return Err(PictureError::TooLarge { width, height, limit: max_pixels });
     }
-    if !outline.whole {
+    if !is_whole {
         return Err(PictureError::Truncated);
     }
-    Ok(Header { format, width, height, exif: outline.exif })
+    Ok(Header { format, width, height, orientation: exif.map(Orientation::from_exif).unwrap_or_default() })
 }
 
-/// The size as stored, and whether the end marker is there.
-struct Outline {
+/// What is found by walking through a container.
+struct Outline<'a> {
+    /// Width and height as stored, pixels.
     size: (u32, u32),
-    whole: bool,
-    exif: bool,
+    /// The EXIF data, if there are any.
+    exif: Option<&'a [u8]>,
+    /// False if the container ends before its end.
+    is_whole: bool,
 }
 
 fn big16(bytes: &[u8], at: usize) -> Option<u32> {
@@ -80,46 +96,67 @@ fn little24(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from(three[0]) | u32::from(three[1]) << 8 | u32::from(three[2]) << 16)
 }
 
-/// Walks the segments as libjpeg's `jdmarker.c` does: rubbish before a marker is skipped, some markers have no
-/// length, the first start-of-frame gives the size.
-fn jpeg(bytes: &[u8]) -> Result<Outline, PictureError> {
-    let mut size = None;
-    let mut exif = false;
+fn little32(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(little24(bytes, at)? | u32::from(*bytes.get(at.checked_add(3)?)?) << 24)
+}
+
+/// Walks the segments before the coded data as libjpeg's `jdmarker.c` does: rubbish before a marker is skipped, some
+/// markers have no length, the first start of frame gives the size.
+fn jpeg(bytes: &[u8]) -> Result<Outline<'_>, PictureError> {
+    let (mut size, mut exif) = (None, None);
     let mut at = 2;
     while let Some((marker, body)) = next_marker(bytes, at) {
         match marker {
             0x01 | 0xd0..=0xd7 => at = body,
             0xd8 => return Err(undecodable("a second start of image")),
-            0xd9 => match size {
-                Some(size) => return Ok(Outline { size, whole: true, exif }),
-                None => return Err(undecodable("it ends before a frame header")),
-            },
+            0xd9 if size.is_none() => return Err(undecodable("it ends before a frame header")),
+            // The coded data begin, or there are none: the decoder says so.
+            0xda | 0xd9 => break,
             _ => {
                 let Some(length) = big16(bytes, body) else { break };
-                if matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc) && size.is_none() {
-                    let (Some(height), Some(width)) = (big16(bytes, body + 3), big16(bytes, body + 5)) else {
+                let content = body + 2;
+                at = body + length.max(2) as usize;
+                if let Some(process) = unsupported_process(marker) {
+                    return Err(undecodable(&format!("{process}; send baseline or progressive JPEG")));
+                }
+                if matches!(marker, 0xc0..=0xc2) && size.is_none() {
+                    let (Some(precision), Some(height), Some(width)) =
+                        (bytes.get(content), big16(bytes, content + 1), big16(bytes, content + 3))
+                    else {
                         break;
                     };
+                    if *precision != 8 {
+                        return Err(undecodable(&format!(
+                            "a JPEG of {precision} bits a sample; send one of 8 bits"
+                        )));
+                    }
                     size = Some((width, height));
                 }
-                exif |= marker == 0xe1 && bytes.get(body + 2..body + 6) == Some(b"Exif");
-                at = body + length.max(2) as usize;
-                // The usual picture ends in an end marker, padded or not. In coded data 0xff is always followed
-                // by zero or a restart marker, so a cut in it can't look like that: no need to walk through it.
-                if marker == 0xda
-                    && let Some(size) = size
-                    && ends_in_jpeg_end(bytes.get(at..).unwrap_or_default())
-                {
-                    return Ok(Outline { size, whole: true, exif });
+                let segment = bytes.get(content..at.max(content)).unwrap_or_default();
+                // Segments of the same kind hold other things too, XMP above all.
+                if marker == 0xe1 && exif.is_none() && segment.starts_with(b"Exif\0\0") {
+                    exif = Some(segment);
                 }
             }
         }
     }
     // Without a size it was cut off in its header.
-    size.map(|size| Outline { size, whole: false, exif }).ok_or(PictureError::Truncated)
+    size.map(|size| Outline { size, exif, is_whole: true }).ok_or(PictureError::Truncated)
 }
 
-/// The next marker at or after `at`, and where its body begins. Coded data, fill bytes and rubbish are skipped.
+/// The kinds of JPEG that hardly any decoder reads, by the marker of their frame header.
+fn unsupported_process(marker: u8) -> Option<&'static str> {
+    match marker {
+        0xc3 => Some("a lossless JPEG"),
+        0xc5..=0xc7 => Some("a hierarchical JPEG"),
+        // Their decoder makes up what is missing, and says nothing.
+        0xc9..=0xcb | 0xcd..=0xcf => Some("a JPEG in arithmetic coding"),
+        0xf7 => Some("a JPEG-LS picture"),
+        _ => None,
+    }
+}
+
+/// The next marker at or after `at`, and where its body begins. Fill bytes and rubbish are skipped.
 fn next_marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
     loop {
         at += bytes.get(at..)?.iter().position(|&b| b == 0xff)?;
@@ -131,46 +168,96 @@ fn next_marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
     }
 }
 
-fn ends_in_jpeg_end(bytes: &[u8]) -> bool {
-    let end = bytes.iter().rposition(|b| !matches!(b, 0x00 | 0xff | b'\n' | b'\r' | b' '));
-    end.is_some_and(|end| bytes[..=end].ends_with(b"\xff\xd9"))
+/// A PNG chunk: its kind, and where it begins and ends.
+struct PngChunk<'a> {
+    kind: &'a [u8],
+    content: &'a [u8],
+    whole: &'a [u8],
+}
+
+/// The chunks of a PNG one after the other, as long as they are there as a whole.
+fn png_chunks(bytes: &[u8]) -> impl Iterator<Item = PngChunk<'_>> {
+    let mut at = PNG.len();
+    std::iter::from_fn(move || {
+        let length = usize::try_from(big32(bytes, at)?).ok()?;
+        let whole = bytes.get(at..at.checked_add(length)?.checked_add(12)?)?;
+        at += whole.len();
+        Some(PngChunk { kind: &whole[4..8], content: &whole[8..8 + length], whole })
+    })
 }
 
 /// Walks the chunks from `IHDR`, which must come first, to `IEND`.
-fn png(bytes: &[u8]) -> Result<Outline, PictureError> {
+fn png(bytes: &[u8]) -> Result<Outline<'_>, PictureError> {
     let (Some(width), Some(height)) = (big32(bytes, 16), big32(bytes, 20)) else {
         return Err(PictureError::Truncated);
     };
     if bytes.get(12..16) != Some(b"IHDR") {
         return Err(undecodable("its first chunk is no IHDR"));
     }
-    let mut at = PNG.len();
-    while let (Some(length), Some(kind)) = (big32(bytes, at), bytes.get(at + 4..at + 8)) {
-        at += 12 + length as usize;
-        if kind == b"IEND" && at <= bytes.len() {
-            return Ok(Outline { size: (width, height), whole: true, exif: false });
+    let (mut exif, mut is_whole) = (None, false);
+    for PngChunk { kind, content, .. } in png_chunks(bytes) {
+        match kind {
+            b"eXIf" => exif = exif.or(Some(content)),
+            b"IEND" => {
+                is_whole = true;
+                break;
+            }
+            _ => {}
         }
     }
-    Ok(Outline { size: (width, height), whole: false, exif: false })
+    Ok(Outline { size: (width, height), exif, is_whole })
+}
+
+/// A PNG without the chunks that have no part in its pixels. Texts and profiles are compressed, and libpng unpacks each
+/// of them before the first pixel: a thousand in a small file would take it half a minute.
+pub(super) fn png_without_extras(bytes: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(bytes.len());
+    kept.extend(PNG);
+    for chunk in png_chunks(bytes) {
+        if matches!(chunk.kind, b"IHDR" | b"PLTE" | b"tRNS" | b"IDAT" | b"IEND") {
+            kept.extend(chunk.whole);
+        }
+        if chunk.kind == b"IEND" {
+            break;
+        }
+    }
+    kept
 }
 
 /// The container's size says where the end is; the first chunk, of one of three kinds, has the picture's.
 /// <https://developers.google.com/speed/webp/docs/riff_container>
-fn webp(bytes: &[u8]) -> Result<Outline, PictureError> {
+fn webp(bytes: &[u8]) -> Result<Outline<'_>, PictureError> {
     let stored = |at| Some((little24(bytes, at)? & 0x3fff, little24(bytes, at + 2)? & 0x3fff));
     let size = match bytes.get(12..16) {
         Some(b"VP8 ") => stored(26),
-        Some(b"VP8L") => little24(bytes, 21).zip(bytes.get(24)).map(|(low, high)| {
-            let bits = low | u32::from(*high) << 24;
-            ((bits & 0x3fff) + 1, ((bits >> 14) & 0x3fff) + 1)
-        }),
-        Some(b"VP8X") => little24(bytes, 24).zip(little24(bytes, 27)).map(|(w, h)| (w + 1, h + 1)),
+        Some(b"VP8L") => little32(bytes, 21).map(|bits| ((bits & 0x3fff) + 1, ((bits >> 14) & 0x3fff) + 1)),
+        Some(b"VP8X") => {
+            const ANIMATED: u8 = 0x02;
+            if bytes.get(20).is_some_and(|flags| flags & ANIMATED != 0) {
+                return Err(undecodable("an animated WebP; send single pictures"));
+            }
+            little24(bytes, 24).zip(little24(bytes, 27)).map(|(w, h)| (w + 1, h + 1))
+        }
         Some(_) => return Err(undecodable("its first chunk is no VP8, VP8L or VP8X")),
         None => None,
     };
     let size = size.ok_or(PictureError::Truncated)?;
-    let riff = bytes[4..8].iter().rev().fold(0u64, |length, b| length << 8 | u64::from(*b));
-    Ok(Outline { size, whole: riff + 8 <= bytes.len() as u64, exif: false })
+    let length = little32(bytes, 4).unwrap_or_default() as usize;
+    Ok(Outline { size, exif: webp_exif(bytes), is_whole: length + 8 <= bytes.len() })
+}
+
+fn webp_exif(bytes: &[u8]) -> Option<&[u8]> {
+    let mut at = 12;
+    loop {
+        let kind = bytes.get(at..at + 4)?;
+        let length = little32(bytes, at + 4)? as usize;
+        let content = bytes.get(at + 8..(at + 8).checked_add(length)?)?;
+        if kind == b"EXIF" {
+            return Some(content);
+        }
+        // Chunks begin at even places.
+        at += 8 + length.next_multiple_of(2);
+    }
 }
 
 fn undecodable(what: &str) -> PictureError {
@@ -188,26 +275,8 @@ mod tests {
     fn each_format_tells_its_size_and_that_it_is_whole() {
         for (extension, format) in [(".jpg", Format::Jpeg), (".png", Format::Png), (".webp", Format::Webp)] {
             let bytes = drawn::encoded(extension, 37, 21);
-            let header = Header { format, width: 37, height: 21, exif: false };
+            let header = Header { format, width: 37, height: 21, orientation: Orientation::Upright };
             assert_eq!(inspect(&bytes, PIXELS), Ok(header), "{extension}");
-        }
-    }
-
-    #[test]
-    fn every_cut_of_a_picture_is_noticed() {
-        for extension in [".jpg", ".png", ".webp"] {
-            let bytes = drawn::encoded(extension, 64, 48);
-            for end in 1..bytes.len() {
-                let found = inspect(&bytes[..end], PIXELS);
-                assert!(
-                    matches!(found, Err(PictureError::Truncated | PictureError::NotAPicture)),
-                    "{extension} cut at {end} of {}: {found:?}",
-                    bytes.len()
-                );
-                if end >= 12 {
-                    assert_eq!(found, Err(PictureError::Truncated), "{extension} cut at {end}");
-                }
-            }
         }
     }
 
@@ -222,17 +291,6 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_an_embedded_thumbnail_is_not_the_end_of_the_picture() {
-        let whole = drawn::encoded(".jpg", 64, 48);
-        let thumbnail = drawn::encoded(".jpg", 16, 16);
-        let segment = [&[0xff, 0xe1][..], &(thumbnail.len() as u16 + 2).to_be_bytes(), &thumbnail].concat();
-        let with_thumbnail = [&whole[..2], &segment, &whole[2..]].concat();
-        assert_eq!(inspect(&with_thumbnail, PIXELS).map(|h| (h.width, h.height)), Ok((64, 48)));
-        let cut = &with_thumbnail[..with_thumbnail.len() - 30];
-        assert_eq!(inspect(cut, PIXELS), Err(PictureError::Truncated));
-    }
-
-    #[test]
     fn a_huge_header_is_refused_before_anything_is_decoded() {
         let mut jpeg = drawn::encoded(".jpg", 64, 48);
         let frame = jpeg.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
@@ -242,6 +300,73 @@ mod tests {
         for bytes in [jpeg, png] {
             let refused = PictureError::TooLarge { width: 20_000, height: 20_000, limit: PIXELS };
             assert_eq!(inspect(&bytes, PIXELS), Err(refused));
+        }
+    }
+
+    #[test]
+    fn the_orientation_is_read_in_every_container() {
+        let exif = |orientation| drawn::exif(orientation);
+        let prefixed = |orientation| [b"Exif\0\0", &exif(orientation)[..]].concat();
+        let (jpeg, png, webp) =
+            (drawn::encoded(".jpg", 64, 48), drawn::encoded(".png", 64, 48), drawn::encoded(".webp", 64, 48));
+        let xmp = b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta/>";
+        for orientation in 1..=8 {
+            let pictures = [
+                drawn::oriented(&jpeg, orientation),
+                drawn::with_app1(&drawn::oriented(&jpeg, orientation), xmp),
+                drawn::with_app1(&drawn::with_app1(&jpeg, xmp), &prefixed(orientation)),
+                drawn::with_png_chunk(&png, b"eXIf", &exif(orientation)),
+                drawn::webp_with_exif(&webp, 64, 48, &exif(orientation)),
+                drawn::webp_with_exif(&webp, 64, 48, &prefixed(orientation)),
+            ];
+            for (n, bytes) in pictures.iter().enumerate() {
+                let header = inspect(bytes, PIXELS).unwrap();
+                assert_eq!(header.orientation as u8, orientation, "picture {n}");
+                let upright = if orientation < 5 { (64, 48) } else { (48, 64) };
+                assert_eq!(header.upright_size(), upright, "picture {n}, orientation {orientation}");
+            }
+        }
+    }
+
+    #[test]
+    fn exif_that_cannot_be_read_turns_nothing() {
+        let jpeg = drawn::encoded(".jpg", 64, 48);
+        for exif in [
+            &b""[..],
+            b"MM",
+            b"rubbish",
+            &drawn::exif(0),
+            &drawn::exif(9),
+            &drawn::exif(255),
+            &drawn::exif(6)[..15],
+        ] {
+            let bytes = drawn::with_app1(&jpeg, &[b"Exif\0\0", exif].concat());
+            assert_eq!(inspect(&bytes, PIXELS).map(|header| header.orientation), Ok(Orientation::Upright));
+        }
+    }
+
+    #[test]
+    fn kinds_of_pictures_that_are_not_read_are_named() {
+        let jpeg = drawn::encoded(".jpg", 64, 48);
+        let frame = jpeg.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
+        let with = |at: usize, value: u8| {
+            let mut bytes = jpeg.clone();
+            bytes[at] = value;
+            bytes
+        };
+        let mut animated = drawn::webp_with_exif(&drawn::encoded(".webp", 64, 48), 64, 48, b"");
+        animated[20] |= 0x02;
+        for (bytes, words) in [
+            (with(frame + 1, 0xc3), "a lossless JPEG"),
+            (with(frame + 1, 0xc7), "a hierarchical JPEG"),
+            (with(frame + 1, 0xc9), "a JPEG in arithmetic coding"),
+            (with(frame + 1, 0xf7), "a JPEG-LS picture"),
+            (with(frame + 4, 12), "a JPEG of 12 bits a sample"),
+            (animated, "an animated WebP"),
+        ] {
+            let error = inspect(&bytes, PIXELS).unwrap_err();
+            assert_eq!(error.reason(), "undecodable");
+            assert!(error.to_string().contains(words), "{error}");
         }
     }
 

@@ -99,10 +99,11 @@ impl Network for OnnxNetwork {
         let failed = |e: ort::Error| PictureError::Inference(e.to_string());
         let tensor = TensorRef::from_array_view((input.shape(), input.values())).map_err(failed)?;
         let outputs = self.session.run(ort::inputs![self.input.as_str() => tensor]).map_err(failed)?;
+        // No output may keep the numbers of the input before, whatever comes of this one.
+        self.tensors.iter_mut().for_each(|tensor| tensor.values.clear());
         for (tensor, output) in self.tensors.iter_mut().zip(outputs.values()) {
             let (_, values) = output.try_extract_tensor::<f32>().map_err(failed)?;
             // Copied, so that nothing outside this file depends on `ort`: 20 µs for the largest answer.
-            tensor.values.clear();
             tensor.values.extend_from_slice(values);
         }
         Ok(&self.tensors)

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use opencv::core::Mat;
+use opencv::core::{Mat, MatTraitConst, MatTraitConstManual};
 
 use super::align::{self, CROP_BYTES};
 use super::decode::Decoder;
-use super::detector::Detector;
+use super::detector::{Detector, Search};
 use super::embedder::Embedder;
 use super::header;
+use super::thumbnail::Thumbnail;
 use super::{PictureError, yunet};
 use crate::config::VisionSettings;
 use crate::face::{Detection, Embedding};
@@ -29,6 +30,8 @@ pub struct Seen {
     /// The aligned face of each detection, in their order, if the picture was decoded at full size anyway. They are
     /// kept rather than the picture: 37 KB a face instead of megabytes, for frames that wait for their turn.
     crops: Vec<[u8; CROP_BYTES]>,
+    thumbnails: Vec<Option<Thumbnail>>,
+    scene: Option<Thumbnail>,
 }
 
 /// What one picture took, milliseconds and less.
@@ -78,6 +81,9 @@ impl std::ops::Add for Spent {
     }
 }
 
+/// The detector scores an upright face higher than the same face turned, by 0.03 at least (the footage and the stills).
+const CLEARLY: f32 = 0.01;
+
 /// Detects and embeds. Made by [`Vision::worker`](super::Vision::worker).
 pub struct Worker {
     decoder: Decoder,
@@ -91,7 +97,7 @@ pub struct Worker {
 impl Worker {
     pub(super) fn new(detector: Detector, embedder: Embedder, settings: &VisionSettings) -> Self {
         Self {
-            decoder: Decoder::default(),
+            decoder: Decoder::new(settings),
             detector,
             embedder,
             max_pixels: settings.max_pixels,
@@ -100,33 +106,66 @@ impl Worker {
         }
     }
 
-    /// Decodes a JPEG, PNG or WebP picture and finds its faces.
+    /// Decodes a JPEG, PNG or WebP picture and finds its faces. Nothing is found in what is masked.
     ///
     /// # Errors
+    ///
     /// See [`PictureError`]: all but one say that the picture is to be parked.
-    /// Nothing is found in what is masked.
     pub fn detect(&mut self, encoded: &[u8], masks: &[&Polygon]) -> Result<Seen, PictureError> {
+        self.search(encoded, masks, Search::Usual)
+    }
+
+    fn search(&mut self, encoded: &[u8], masks: &[&Polygon], search: Search) -> Result<Seen, PictureError> {
         let mut laps = Laps::start();
         let header = header::inspect(encoded, self.max_pixels)?;
         let decoded = self.decoder.decode_within(encoded, header, masks, self.max_side)?;
         let decode = laps.lap();
-        let (mut detections, took) = self.detector.detect(decoded.pixels)?;
+        let (mut detections, took) = self.detector.detect(decoded.pixels, search)?;
+        let mut detect = laps.lap();
+        // Aligned in the picture that is here: the same faces of a reduced picture are good enough to be compared, but
+        // not to be embedded.
+        let mut crops = cut(decoded.pixels, &detections)?;
+        let thumbnails = crops.iter().map(Thumbnail::of_crop).collect();
+        let scene = scene(decoded.pixels)?;
+        self.spent.align += laps.lap();
         for detection in &mut detections {
             yunet::rescale(detection, decoded.scale);
         }
-        let detect = laps.lap();
-        let mut crops = Vec::new();
-        if let Some(full) = decoded.full {
-            crops = cut(full, &detections)?;
+        if decoded.full.is_none() {
+            crops.clear();
         }
+        detect += laps.lap();
         self.spent.decode += decode;
         self.spent.decoded += 1;
         self.spent.prepare += took.prepare;
         self.spent.detect += took.infer;
         self.spent.locate += took.read;
-        self.spent.align += laps.lap();
         let (width, height) = (decoded.width, decoded.height);
-        Ok(Seen { width, height, detections, times: Times { decode, detect }, crops })
+        Ok(Seen { width, height, detections, times: Times { decode, detect }, crops, thumbnails, scene })
+    }
+
+    /// Looks at a picture of a person to be enrolled: for faces of all sizes, and in all four positions.
+    ///
+    /// # Errors
+    ///
+    /// As [`Worker::detect`].
+    pub fn detect_for_enrolment(&mut self, encoded: &[u8]) -> Result<EnrolmentView, PictureError> {
+        let seen = self.search(encoded, &[], Search::AllSizes)?;
+        let best = best_score(&seen.detections);
+        let header = header::inspect(encoded, self.max_pixels)?;
+        let mut better = None;
+        for turn in Turn::ALL {
+            let decoded = self.decoder.decode_within(encoded, header, &[], self.max_side)?;
+            let mut turned = Mat::default();
+            opencv::core::rotate(decoded.pixels, &mut turned, turn.opencv_code())
+                .map_err(|error| PictureError::Undecodable(error.message))?;
+            let (detections, _) = self.detector.detect(&turned, Search::AllSizes)?;
+            let score = best_score(&detections);
+            if score > best + CLEARLY && better.is_none_or(|(_, other)| score > other) {
+                better = Some((turn, score));
+            }
+        }
+        Ok(EnrolmentView { seen, should_be_turned: better.map(|(turn, _)| turn) })
     }
 
     /// Aligns and embeds `faces` of a picture that was seen. In the order of `faces`; none for a face that gives no
@@ -170,6 +209,62 @@ impl Worker {
     }
 }
 
+/// The best score; 0 without a face.
+fn best_score(detections: &[Detection]) -> f32 {
+    detections.iter().map(|face| face.score).fold(0.0, f32::max)
+}
+
+/// What was seen of a person to be enrolled.
+#[derive(Debug, Clone)]
+pub struct EnrolmentView {
+    /// The faces, in the picture as it is.
+    pub seen: Seen,
+    /// The face is upright only after this turn. As it is, it would be taken for a face that resembles nobody.
+    pub should_be_turned: Option<Turn>,
+}
+
+/// A turn of a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Clockwise by 90 degrees.
+    Right,
+    /// By 180 degrees.
+    Over,
+    /// Counterclockwise by 90 degrees.
+    Left,
+}
+
+impl Turn {
+    const ALL: [Self; 3] = [Self::Right, Self::Over, Self::Left];
+
+    fn opencv_code(self) -> i32 {
+        match self {
+            Self::Right => opencv::core::ROTATE_90_CLOCKWISE,
+            Self::Over => opencv::core::ROTATE_180,
+            Self::Left => opencv::core::ROTATE_90_COUNTERCLOCKWISE,
+        }
+    }
+}
+
+impl std::fmt::Display for Turn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Right => "by 90 degrees clockwise",
+            Self::Over => "by 180 degrees",
+            Self::Left => "by 90 degrees counterclockwise",
+        })
+    }
+}
+
+/// The whole picture in small, by which a cut is noticed.
+fn scene(picture: &Mat) -> Result<Option<Thumbnail>, PictureError> {
+    /// Of so many pixels across and down, one is looked at: that is still hundreds for each cell.
+    const STEP: usize = 4;
+    let pixels = picture.data_bytes().map_err(|error| PictureError::Undecodable(error.message))?;
+    let (width, height) = (picture.cols().max(0) as usize, picture.rows().max(0) as usize);
+    Ok(Thumbnail::of_picture(pixels, width, height, STEP))
+}
+
 /// The aligned faces, in the order of `faces`; black for one without direction, whose embedding then says so.
 fn cut(picture: &Mat, faces: &[Detection]) -> Result<Vec<[u8; CROP_BYTES]>, PictureError> {
     let mut crops = vec![[0; CROP_BYTES]; faces.len()];
@@ -180,6 +275,16 @@ fn cut(picture: &Mat, faces: &[Detection]) -> Result<Vec<[u8; CROP_BYTES]>, Pict
 }
 
 impl Seen {
+    /// The aligned face of each detection in small, in their order; none where there is nothing to see.
+    pub fn thumbnails(&self) -> &[Option<Thumbnail>] {
+        &self.thumbnails
+    }
+
+    /// The whole picture in small; none if it is all of one brightness.
+    pub fn scene(&self) -> Option<&Thumbnail> {
+        self.scene.as_ref()
+    }
+
     fn crop(&self, face: &Detection) -> Option<&[u8; CROP_BYTES]> {
         let index = self.detections.iter().position(|detection| detection == face)?;
         self.crops.get(index)

@@ -1,0 +1,8 @@
+//! Compiles the one C file: see `src/vision/jpeg.c` for why it is C.
+
+fn main() {
+    const SOURCE: &str = "src/vision/jpeg.c";
+    println!("cargo::rerun-if-changed={SOURCE}");
+    println!("cargo::rustc-link-lib=jpeg");
+    cc::Build::new().file(SOURCE).opt_level(2).warnings(true).extra_warnings(true).compile("everyframe_jpeg");
+}

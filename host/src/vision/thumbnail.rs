@@ -1,0 +1,92 @@
+//! Small grey pictures that are compared instead of large ones: they tell in microseconds whether two pictures show the same.
+
+use super::align::{CROP_BYTES, SIDE};
+
+/// Cells across and down.
+const CELLS: usize = 16;
+/// Below this spread of the cells (standard deviation, 0 to 255), there is nothing to compare.
+const FLAT: f32 = 1.0;
+
+/// 16 × 16 cells of brightness, with mean 0 and length 1, so that neither light nor contrast matters.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Thumbnail([f32; CELLS * CELLS]);
+
+impl Thumbnail {
+    /// Of an aligned face: 112 × 112 BGR. None if it is all of one brightness.
+    pub(super) fn of_crop(crop: &[u8; CROP_BYTES]) -> Option<Self> {
+        Self::of_picture(crop, SIDE, SIDE, 1)
+    }
+
+    /// Of a picture of BGR rows without gaps. Looks at every `step`th pixel of every `step`th row. None if the picture
+    /// has fewer pixels than cells, or is all of one brightness.
+    pub(super) fn of_picture(bgr: &[u8], width: usize, height: usize, step: usize) -> Option<Self> {
+        if width < CELLS || height < CELLS {
+            return None;
+        }
+        let mut sums = [0u32; CELLS * CELLS];
+        let mut counts = [0u32; CELLS * CELLS];
+        for (y, row) in bgr.chunks_exact(3 * width).enumerate().take(height).step_by(step) {
+            let first = y * CELLS / height * CELLS;
+            for (x, pixel) in row.chunks_exact(3).enumerate().step_by(step) {
+                let cell = first + x * CELLS / width;
+                // Green counts twice, as it does, roughly, in what people see as brightness.
+                sums[cell] += u32::from(pixel[0]) + 2 * u32::from(pixel[1]) + u32::from(pixel[2]);
+                counts[cell] += 4;
+            }
+        }
+        let mut cells = [0f32; CELLS * CELLS];
+        for ((cell, sum), count) in cells.iter_mut().zip(sums).zip(counts) {
+            *cell = sum as f32 / count.max(1) as f32;
+        }
+        let mean = cells.iter().sum::<f32>() / cells.len() as f32;
+        cells.iter_mut().for_each(|cell| *cell -= mean);
+        let length = cells.iter().map(|cell| cell * cell).sum::<f32>().sqrt();
+        if length < FLAT * CELLS as f32 {
+            return None;
+        }
+        cells.iter_mut().for_each(|cell| *cell /= length);
+        Some(Self(cells))
+    }
+
+    /// How much two show the same: the correlation of their cells, −1 to 1.
+    pub fn similarity(&self, other: &Self) -> f32 {
+        self.0.iter().zip(&other.0).map(|(a, b)| a * b).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A picture whose brightness at (x, y) is given.
+    fn picture(width: usize, height: usize, brightness: impl Fn(usize, usize) -> u8) -> Vec<u8> {
+        (0..height)
+            .flat_map(|y| (0..width).map(move |x| (x, y)))
+            .flat_map(|(x, y)| [brightness(x, y); 3])
+            .collect()
+    }
+
+    #[test]
+    fn light_and_contrast_do_not_matter() {
+        let dark = picture(160, 120, |x, y| (x / 2 + y / 4) as u8);
+        let bright = picture(160, 120, |x, y| (30 + x + y / 2) as u8);
+        let thumbnail = |bytes: &[u8]| Thumbnail::of_picture(bytes, 160, 120, 1).unwrap();
+        assert!(thumbnail(&dark).similarity(&thumbnail(&bright)) > 0.99);
+    }
+
+    #[test]
+    fn another_picture_is_not_similar() {
+        let across = picture(160, 120, |x, _| x as u8);
+        let down = picture(160, 120, |_, y| (2 * y) as u8);
+        let thumbnail = |bytes: &[u8]| Thumbnail::of_picture(bytes, 160, 120, 3).unwrap();
+        assert!(thumbnail(&across).similarity(&thumbnail(&down)).abs() < 0.1);
+        assert!((thumbnail(&across).similarity(&thumbnail(&across)) - 1.0).abs() < 1e-5);
+    }
+
+    #[test]
+    fn a_picture_of_one_brightness_has_no_thumbnail() {
+        assert_eq!(Thumbnail::of_picture(&picture(160, 120, |_, _| 90), 160, 120, 1), None);
+        assert_eq!(Thumbnail::of_picture(&[], 0, 0, 1), None);
+        assert_eq!(Thumbnail::of_picture(&picture(15, 200, |x, y| (x * y) as u8), 15, 200, 1), None);
+    }
+}
