@@ -7,6 +7,7 @@
 #   KAFKA_DATA=DIR    where the trial cluster has its data (default: kafka-data in the cache); KAFKA_PORT=N its first port
 #   ROUNDS=N          rounds of the bench (default 3)
 #   MINUTES=N         how long the soak or the fuzzing lasts (default 30, 60)
+#   PROVIDER=NAME     what runs the models in the tests: cpu, openvino or openvino-bf16 (default: what is fastest here)
 #   TARGET=NAME       what alone is fuzzed: a file of fuzz/targets
 
 SHELL := /bin/bash
@@ -19,6 +20,8 @@ export EVERYFRAME_CACHE := $(abspath $(or $(EVERYFRAME_CACHE),$(or $(XDG_CACHE_H
 export CARGO_TARGET_DIR ?= $(EVERYFRAME_CACHE)/target
 # The components that the demo and the tests load; those of cargo component lie beside them.
 export EVERYFRAME_PLUGINS ?= $(CARGO_TARGET_DIR)/components/wasip2
+
+export EVERYFRAME_TEST_PROVIDER := $(PROVIDER)
 
 components := $(CARGO_TARGET_DIR)/components
 plugins_target := $(CARGO_TARGET_DIR)/plugins

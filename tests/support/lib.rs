@@ -20,7 +20,7 @@ pub use feed::Feed;
 pub use kafka::{Frame, Record};
 pub use part::{Ended, Part};
 pub use raw::Raw;
-pub use site::{Site, Topic, rule, shipped_rules};
+pub use site::{Site, Topic, rule, shipped_rules, vision_by};
 
 use std::time::{Duration, Instant};
 

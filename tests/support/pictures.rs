@@ -24,6 +24,11 @@ pub fn man() -> Vec<Vec<u8>> {
     clip("single_face.mp4")
 }
 
+/// A picture as JPEG.
+pub fn jpeg(picture: &Mat) -> Vec<u8> {
+    encoded(picture, ".jpg", 95)
+}
+
 /// A picture in another format: `.png`, `.webp`.
 pub fn reencoded(picture: &[u8], extension: &str) -> Vec<u8> {
     let decoded = imdecode(&Vector::from_slice(picture), IMREAD_COLOR).expect("a picture can be decoded");

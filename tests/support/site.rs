@@ -170,11 +170,16 @@ impl Site {
                 names += &format!("{} = \"{}\"\n", topic.key_and_name().0, self.name(topic));
             }
         }
+        // `make test PROVIDER=cpu` and the like: one machine can test what others would choose.
+        let provider = match std::env::var("EVERYFRAME_TEST_PROVIDER") {
+            Ok(name) if !name.is_empty() && !tables.contains("[vision") => vision_by(&name),
+            _ => String::new(),
+        };
         // The partitions of a killed host come back after the session's time, so it is short.
         let text = format!(
             "[kafka]\nbrokers = \"{brokers}\"\ngroup = \"{group}\"\n\n{properties}\
              [kafka.consumer]\n\"session.timeout.ms\" = \"6000\"\n\"heartbeat.interval.ms\" = \"500\"\n\n\
-             [topics]\npartitions = {partitions}\n{names}\n{tables}\n{rules}"
+             [topics]\npartitions = {partitions}\n{names}\n{tables}\n{provider}\n{rules}"
         );
         std::fs::write(self.config(), text).expect("the configuration can be written");
     }
@@ -346,6 +351,11 @@ fn folder() -> TempDir {
     let keep = std::env::var_os("EVERYFRAME_TEST_KEEP").is_some();
     let mut folder = tempfile::Builder::new();
     folder.prefix("everyframe-test-").disable_cleanup(keep).tempdir().expect("a folder")
+}
+
+/// Tables that make a host run both models by one provider: `cpu`, `openvino` or `openvino-bf16`.
+pub fn vision_by(provider: &str) -> String {
+    format!("[vision.detector]\nprovider = \"{provider}\"\n\n[vision.embedder]\nprovider = \"{provider}\"\n")
 }
 
 /// The three rules that come with Everyframe; `settings` is the alert rule's.

@@ -1,13 +1,18 @@
 //! The vision stage on real models and real footage. `make setup` fetches both.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../../../tests/support/dice.rs"]
+#[allow(dead_code)]
+mod dice;
+mod pictures;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use everyframe::config::{Provider, VisionSettings};
 use everyframe::face::Embedding;
 use everyframe::premises::Polygon;
-use everyframe::vision::{Seen, Tracker, Vision, Worker, quality};
+use everyframe::vision::{Seen, TrackedFace, TrackedFrame, Tracker, Turn, Vision, Worker, quality};
 use opencv::core::{Mat, Size, Vector};
 use opencv::prelude::*;
 use opencv::videoio::{CAP_ANY, VideoCapture};
@@ -29,7 +34,14 @@ fn vision(settings: &VisionSettings) -> Vision {
 }
 
 fn worker() -> Worker {
-    vision(&VisionSettings::default()).worker().unwrap()
+    let mut settings = VisionSettings::default();
+    // `make test PROVIDER=cpu` and the like: one machine can test what others would choose.
+    if let Some(name) = std::env::var("EVERYFRAME_TEST_PROVIDER").ok().filter(|name| !name.is_empty()) {
+        let known = [Provider::Cpu, Provider::Openvino, Provider::OpenvinoBf16];
+        let provider = known.into_iter().find(|provider| provider.to_string() == name).expect("a provider");
+        (settings.detector.provider, settings.embedder.provider) = (provider, provider);
+    }
+    vision(&settings).worker().unwrap()
 }
 
 fn footage(name: &str) -> PathBuf {
@@ -131,9 +143,19 @@ fn a_face_has_one_track_through_its_clip_and_is_embedded_now_and_then() {
         // Ten frames a second, as a camera sends them.
         for (i, frame) in frames(clip).iter().enumerate() {
             let seen = worker.detect(frame, &[]).unwrap();
-            let qualities: Vec<_> =
-                seen.detections.iter().map(|face| quality(face, seen.width, seen.height)).collect();
-            for followed in tracker.follow(100 * i as i64, 1000 * i as u64, &seen.detections, &qualities) {
+            let observed: Vec<_> = seen
+                .detections
+                .iter()
+                .zip(seen.thumbnails())
+                .map(|(detection, thumbnail)| TrackedFace {
+                    detection,
+                    quality: quality(detection, seen.width, seen.height),
+                    thumbnail: thumbnail.as_ref(),
+                })
+                .collect();
+            let frame =
+                TrackedFrame { captured_at: 100 * i as i64, first_id: 1000 * i as u64, is_continuous: true };
+            for followed in tracker.follow(&frame, &observed) {
                 ids.insert(followed.track.id);
                 faces += 1;
                 embedded += usize::from(followed.embed);
@@ -215,6 +237,73 @@ fn a_reduced_picture_gives_the_same_face_as_the_full_one() {
     assert!((bigger.width / face.width - 4.0).abs() < 0.2, "{face:?} {bigger:?}");
     let (one, other) = (embed_all(&mut worker, &frame, &one), embed_all(&mut worker, &large, &other));
     assert!(one[0].similarity(&other[0]) > 0.9);
+}
+
+/// The first frame of a clip, magnified about a face so that the face is `height` pixels high in 960 × 960.
+fn close_up(clip: &str, (x, y, width, face_height): (f32, f32, f32, f32), height: f32) -> Vec<u8> {
+    let frame = frames(clip).remove(0);
+    let picture = imgcodecs::imdecode(&Mat::from_slice(&frame).unwrap(), imgcodecs::IMREAD_COLOR).unwrap();
+    let scale = height / face_height;
+    let (left, top) = (480.0 - scale * (x + width / 2.0), 480.0 - scale * (y + face_height / 2.0));
+    let map = Mat::from_slice_2d(&[[scale, 0.0, left], [0.0, scale, top]]).unwrap();
+    let mut magnified = Mat::default();
+    let (size, border) = (Size::new(960, 960), opencv::core::BORDER_REPLICATE);
+    imgproc::warp_affine(
+        &picture,
+        &mut magnified,
+        &map,
+        size,
+        imgproc::INTER_CUBIC,
+        border,
+        Default::default(),
+    )
+    .unwrap();
+    jpeg(&magnified)
+}
+
+#[test]
+fn a_face_is_found_once_whatever_its_size() {
+    let mut worker = worker();
+    let man = ("single_face.mp4", (222.6, 84.6, 144.8, 212.5));
+    let woman = ("WolfgangLanger_Pexels.mp4", (326.2, 45.0, 212.3, 304.0));
+    for (clip, face) in [man, woman] {
+        let reference = frames(clip).remove(0);
+        let seen = worker.detect(&reference, &[]).unwrap();
+        let person = embed_all(&mut worker, &reference, &seen).remove(0);
+        for height in [200.0, 300.0, 350.0, 400.0, 500.0, 600.0, 700.0, 800.0, 900.0] {
+            let picture = close_up(clip, face, height);
+            for seen in
+                [worker.detect(&picture, &[]).unwrap(), worker.detect_for_enrolment(&picture).unwrap().seen]
+            {
+                let [found] = &seen.detections[..] else { panic!("{clip}, {height}: {:?}", seen.detections) };
+                let share = found.bounds.height / height;
+                assert!((0.85..1.15).contains(&share), "{clip}, {height}: {:?}", found.bounds);
+                let again = embed_all(&mut worker, &picture, &seen).remove(0);
+                assert!(person.similarity(&again) > 0.8, "{clip}, {height}: {}", person.similarity(&again));
+            }
+        }
+    }
+}
+
+#[test]
+fn enrolment_notices_a_picture_that_is_not_upright() {
+    let mut worker = worker();
+    for clip in ["single_face.mp4", "WolfgangLanger_Pexels.mp4"] {
+        let frame = frames(clip).remove(0);
+        let upright =
+            imgcodecs::imdecode(&Mat::from_slice(&frame).unwrap(), imgcodecs::IMREAD_COLOR).unwrap();
+        assert_eq!(worker.detect_for_enrolment(&frame).unwrap().should_be_turned, None);
+        for (code, back) in [
+            (opencv::core::ROTATE_90_CLOCKWISE, Turn::Left),
+            (opencv::core::ROTATE_180, Turn::Over),
+            (opencv::core::ROTATE_90_COUNTERCLOCKWISE, Turn::Right),
+        ] {
+            let mut turned = Mat::default();
+            opencv::core::rotate(&upright, &mut turned, code).unwrap();
+            let view = worker.detect_for_enrolment(&jpeg(&turned)).unwrap();
+            assert_eq!(view.should_be_turned, Some(back), "{clip}");
+        }
+    }
 }
 
 #[test]
