@@ -12,7 +12,7 @@ use everyframe::intake::{CAPTURED_AT, REFUSED, REPLAY_OF, Record, SEQUENCE, SESS
 use everyframe::premises::Premises;
 use everyframe::rules::scenario::{Scenario, ScenarioFrame, ask, run, updated, written};
 use everyframe::rules::{Memory, Opened};
-use everyframe::vision::decodable;
+use everyframe::vision::{DecodedPicture, PictureDecoder};
 use std::path::{Path, PathBuf};
 use std::str::from_utf8;
 use std::sync::{Arc, LazyLock};
@@ -48,6 +48,10 @@ static SHIPPED: LazyLock<Vec<(RuleSettings, Opened)>> = LazyLock::new(|| {
 static STRANGER: LazyLock<Scenario> = LazyLock::new(|| {
     let text = "[[frames]]\nfaces = [{ unknown = true, stranger = { id = \"s\" } }]\n";
     Scenario::parse(text, Path::new("stranger.toml"), RuleKind::Alerting).expect("a scenario")
+});
+
+static KNOWN_PICTURE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    std::fs::read(repository("tests/fixtures/pictures/plain.jpg")).expect("a picture of the tests")
 });
 
 static MASKED: LazyLock<Premises> = LazyLock::new(|| {
@@ -172,13 +176,22 @@ pub fn headers(bytes: &[u8]) -> bool {
     numbered
 }
 
-/// A picture: its header checked, and decoded at both sizes.
+/// A picture, decoded after another one: refused, or what a decoder that never saw another makes of it.
 pub fn picture(bytes: &[u8]) -> bool {
     // A larger one only takes longer.
     let settings = VisionSettings { max_pixels: 1 << 20, ..VisionSettings::default() };
     let masks = MASKED.masks_of("gate");
-    match decodable(bytes, &masks, &settings) {
-        Ok((width, height)) => {
+    let mut used = PictureDecoder::new(&settings);
+    used.decode(&KNOWN_PICTURE, &masks).expect("a good picture");
+    let after = used.decode(bytes, &masks);
+    let alone = PictureDecoder::new(&settings).decode(bytes, &masks);
+    assert!(
+        after == alone,
+        "the picture before shows through: {:?} alone",
+        alone.map(|it| (it.width, it.height))
+    );
+    match after {
+        Ok(DecodedPicture { width, height, .. }) => {
             assert!(u64::from(width) * u64::from(height) <= settings.max_pixels);
             true
         }

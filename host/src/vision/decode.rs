@@ -3,7 +3,9 @@
 //! The orientation is applied here, at full and at reduced size alike, before anything is masked: all sizes and
 //! positions outside this file are those of the upright picture, as a viewer shows it.
 
-use opencv::core::{CV_8UC3, Mat, MatTrait, MatTraitConst, MatTraitManual, Point, Scalar, Size, Vector};
+use opencv::core::{
+    CV_8UC3, Mat, MatTrait, MatTraitConst, MatTraitConstManual, MatTraitManual, Point, Scalar, Size, Vector,
+};
 use opencv::{imgcodecs, imgproc};
 
 use super::header::{Format, Header, inspect, png_without_extras};
@@ -35,25 +37,46 @@ pub(super) struct Decoded<'a> {
     pub scale: (f32, f32),
 }
 
-/// Checks and decodes a picture as a worker does before and after it looks for faces, within the limits of `settings`,
-/// and tells the size of the upright picture, pixels. No model is needed.
-///
-/// # Errors
-///
-/// See [`PictureError`]: the picture is to be parked.
-pub fn decodable(
-    encoded: &[u8],
-    masks: &[&Polygon],
-    settings: &VisionSettings,
-) -> Result<(u32, u32), PictureError> {
-    let mut decoder = Decoder::new(settings);
-    let header = inspect(encoded, settings.max_pixels)?;
-    let seen = decoder.decode_within(encoded, header, masks, settings.detector.max_side)?;
-    let (size, is_full) = ((seen.width, seen.height), seen.full.is_some());
-    if !is_full {
-        decoder.decode_full(encoded, header, masks)?;
+/// Checks and decodes pictures as a worker does, without a model.
+pub struct PictureDecoder {
+    decoder: Decoder,
+    max_pixels: u64,
+    max_side: u32,
+}
+
+/// A decoded picture, upright.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecodedPicture {
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// As the detector gets it: rows of BGR, scaled down to `[vision.detector] max_side`.
+    pub scaled: Vec<u8>,
+    /// At full size: rows of BGR.
+    pub full: Vec<u8>,
+}
+
+impl PictureDecoder {
+    /// A decoder within the limits of `settings`.
+    pub fn new(settings: &VisionSettings) -> Self {
+        let decoder = Decoder::new(settings);
+        Self { decoder, max_pixels: settings.max_pixels, max_side: settings.detector.max_side }
     }
-    Ok(size)
+
+    /// Decodes a JPEG, PNG or WebP picture at both sizes.
+    ///
+    /// # Errors
+    ///
+    /// See [`PictureError`]: the picture is to be parked.
+    pub fn decode(&mut self, encoded: &[u8], masks: &[&Polygon]) -> Result<DecodedPicture, PictureError> {
+        let header = inspect(encoded, self.max_pixels)?;
+        let bytes = |pixels: &Mat| pixels.data_bytes().map(<[u8]>::to_vec).map_err(unreadable);
+        let decoded = self.decoder.decode_within(encoded, header, masks, self.max_side)?;
+        let (width, height, scaled) = (decoded.width, decoded.height, bytes(decoded.pixels)?);
+        let full = bytes(self.decoder.decode_full(encoded, header, masks)?)?;
+        Ok(DecodedPicture { width, height, scaled, full })
+    }
 }
 
 impl Decoder {
@@ -196,7 +219,7 @@ mod tests {
     use super::*;
     use crate::vision::drawn;
     use crate::vision::orientation::Orientation;
-    use opencv::core::{MatTraitConstManual, Vec3b};
+    use opencv::core::Vec3b;
     use proptest::prelude::*;
 
     fn decoder() -> Decoder {
