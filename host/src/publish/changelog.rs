@@ -28,7 +28,8 @@ pub fn read(record: &Received<'_>) -> Option<(i64, StateChange)> {
     Some((offset, StateChange { rule, camera, key, value }))
 }
 
-fn names(key: &str) -> Option<(String, String, String)> {
+/// Rule, camera and the rule's own key, out of a record's key.
+pub(super) fn names(key: &str) -> Option<(String, String, String)> {
     let (rule, rest) = key.split_once('/')?;
     let (camera, key) = rest.split_once('/')?;
     Some((rule.to_owned(), camera.replace("%2F", "/").replace("%25", "%"), key.to_owned()))

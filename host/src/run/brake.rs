@@ -49,6 +49,19 @@ impl Brake {
             self.parked.pop_front();
         }
         self.parked.push_back(is_parked);
+        self.look()
+    }
+
+    /// A frame that was noted as not parked had to be parked after all. How long the lane is to stop, if it is.
+    pub(super) fn note_parked_after_all(&mut self) -> Option<Duration> {
+        if self.pause.is_some() {
+            return None;
+        }
+        *self.parked.iter_mut().rev().find(|parked| !**parked)? = true;
+        self.look()
+    }
+
+    fn look(&mut self) -> Option<Duration> {
         let count = self.parked.iter().filter(|parked| **parked).count();
         if self.parked.len() == WINDOW && count as f32 > self.limit * WINDOW as f32 {
             self.parked.clear();
@@ -89,6 +102,18 @@ mod tests {
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
         brake.note(false);
         assert_eq!(brake.failed(), WAIT);
+    }
+
+    #[test]
+    fn frames_parked_after_they_were_judged_count_as_parked() {
+        let mut brake = Brake::new(0.5);
+        assert_eq!(brake.note_parked_after_all(), None, "nothing was noted yet");
+        let stopped = (0..2 * WINDOW).find_map(|n| {
+            assert_eq!(brake.note(false), None);
+            brake.note_parked_after_all().map(|pause| (n + 1, pause))
+        });
+        assert_eq!(stopped, Some((WINDOW, PAUSE)));
+        assert_eq!(brake.note_parked_after_all(), None, "it stopped already");
     }
 
     #[test]
