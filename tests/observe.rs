@@ -1,7 +1,7 @@
 //! A host at work can be watched: what it counts is what the account says, and what goes wrong is told.
 
 use everyframe_tests::{
-    Cluster, Frame, Part, Raw, Site, Topic, pictures, places, rule, shipped_rules, wait_for,
+    Cluster, Frame, Part, Raw, Site, Topic, free_port, pictures, places, rule, shipped_rules, wait_for,
 };
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -15,8 +15,7 @@ struct Watched {
 impl Watched {
     /// Has the site's hosts listen at a port that is free at the moment; `more` goes into `[observe]`.
     fn configure(site: &Site, more: &str, rules: &str) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).expect("a port");
-        let address = port.to_string();
+        let address = format!("127.0.0.1:{}", free_port());
         site.configure(&format!("[observe]\nlisten = \"{address}\"\n{more}\n"), rules);
         Self { address }
     }

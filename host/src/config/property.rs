@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn one_line_end_is_left_out_wherever_a_value_is_kept() {
-        for place in ["the environment variable NAME", "/run/secrets/password"] {
+        for place in ["the environment variable NAME", "/run/password"] {
             for (content, text) in VALUES {
                 assert_eq!(value_of(content.into(), place).unwrap(), text, "{content:?}");
             }
