@@ -178,6 +178,17 @@ fn small_records_that_are_too_large_together_are_sent_apart() {
     assert_eq!(audit["total"]["repeated"], json!(0), "{audit}");
 }
 
+#[test]
+fn frames_that_are_too_large_together_are_sent_apart() {
+    let site = Site::on(Cluster::shared(), 1);
+    site.create_for(Topic::Frames, 200_000);
+    let noise = pictures::noise(300, 400);
+    assert!((70_000..190_000).contains(&noise.len()), "{} bytes", noise.len());
+    (0..30).for_each(|n| drop(site.file(&format!("pictures/{n:02}.jpg"), &noise)));
+    let said = site.everyframe(&["camera", "--id", "gate", "--rate", "1000", "pictures"]);
+    assert_eq!(said.well(), "gate: 30 frames read · 30 acknowledged\n");
+}
+
 /// Bytes that Kafka's variable-length number takes (zigzag).
 fn varint(number: usize) -> usize {
     (1..10).find(|bytes| number << 1 < 1 << (7 * bytes)).expect("a small number")

@@ -41,17 +41,24 @@ pub struct Producer {
 /// The last thing that went wrong with the connection, in librdkafka's words.
 type Trouble = Arc<Mutex<Option<String>>>;
 
-/// How many bytes of records are sent together, librdkafka's own default. A larger record goes alone.
+/// How many bytes of records are sent together where the topics' limits are known, librdkafka's own default. A larger
+/// record goes alone.
 pub const BATCH_BYTES: usize = 1_000_000;
+/// The same where they are not: a topic refuses what was sent together as a whole, also if each record would fit.
+const SMALL_BATCH_BYTES: usize = 64 << 10;
 
 /// How long one poll for acknowledgements waits. rdkafka spins through the last millisecond of each wait, which its own
 /// threaded producer, with waits of 100 ms, pays with a per cent of a core.
 const POLL: Duration = Duration::from_millis(500);
 
 impl Producer {
-    /// Makes the client; the connection comes up in the background.
+    /// Makes the client; the connection comes up in the background. Larger records, such as frames, are sent one by one.
+    ///
+    /// # Errors
+    ///
+    /// A property that librdkafka does not take, or no thread.
     pub fn new(settings: &KafkaSettings) -> Result<Self, BrokerError> {
-        Self::batching(settings, BATCH_BYTES)
+        Self::batching(settings, SMALL_BATCH_BYTES)
     }
 
     /// The same, sending records together up to `batch` bytes: no more than the smallest limit of the topics, for a

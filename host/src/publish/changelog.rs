@@ -18,7 +18,7 @@ pub(super) fn key(change: &StateChange) -> String {
 
 /// The change in a record, and the offset of the frame that made it. None for a record that is not ours.
 pub fn read(record: &Received<'_>) -> Option<(i64, StateChange)> {
-    let offset = record.header(FRAME_OFFSET)?.parse().ok()?;
+    let offset = record.header(FRAME_OFFSET)?.parse().ok().filter(|offset| *offset >= 0)?;
     let (rule, camera, key) = names(std::str::from_utf8(record.key()?).ok()?)?;
     let expires_at = match record.header(EXPIRES_AT) {
         Some(text) => Some(text.parse().ok()?),

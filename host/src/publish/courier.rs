@@ -186,6 +186,7 @@ impl Courier {
                     return None;
                 }
                 Err(Trouble::Unfit(refusals)) => {
+                    self.metrics.aborted();
                     let records = batch.parcels().iter().flat_map(|parcel| &parcel.records);
                     let chosen = to_replace(records, &refusals, self.batch_bytes, one_by_one);
                     if !chosen.is_empty() {
