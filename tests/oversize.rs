@@ -93,7 +93,8 @@ fn many_frames_too_large_to_park_are_each_kept_in_part() {
     site.create_for(Topic::DeadLetters, MEGABYTE);
     let _host = site.host();
     let (grey, broken) = (pictures::grey(64, 64), no_picture(1_500_000));
-    let frame = |n: usize| if n % 3 == 0 { Frame::of("gate", &broken) } else { Frame::of("gate", &grey) };
+    let frame =
+        |n: usize| if n.is_multiple_of(3) { Frame::of("gate", &broken) } else { Frame::of("gate", &grey) };
     let frames: Vec<Frame> = (0..30).map(|n| frame(n).to(n as i32 % 2)).collect();
     site.send(&frames);
     let (code, audit) = site.settled_audit();
