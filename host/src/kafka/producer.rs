@@ -79,18 +79,7 @@ impl Producer {
         id: &str,
         batch: usize,
     ) -> Result<Self, BrokerError> {
-        let transactional = [
-            ("transactional.id", id),
-            ("transaction.timeout.ms", "15000"),
-            // Early enough to abort the transaction before the brokers do, which would cost the producer its life.
-            ("message.timeout.ms", "10000"),
-            // A topic that was deleted is told as such before that.
-            ("topic.metadata.propagation.max.ms", "5000"),
-            // When a group's coordinator dies, librdkafka 2.12 may wait for a change of any connection's state before it
-            // looks for the next one, past every timeout (its issues 5511 and 5456). An idle one that closes is a change.
-            ("connections.max.idle.ms", "10000"),
-        ];
-        Self::with(settings, batch, &transactional)
+        Self::with(settings, batch, &transactional_defaults(id))
     }
 
     fn with(settings: &KafkaSettings, batch: usize, more: &[(&str, &str)]) -> Result<Self, BrokerError> {
@@ -170,6 +159,21 @@ impl Drop for Producer {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
     }
+}
+
+/// What a producer for transactions has of its own, until the operator says otherwise.
+pub(super) fn transactional_defaults(id: &str) -> [(&str, &str); 5] {
+    [
+        ("transactional.id", id),
+        ("transaction.timeout.ms", "15000"),
+        // Early enough to abort the transaction before the brokers do, which would cost the producer its life.
+        ("message.timeout.ms", "10000"),
+        // A topic that was deleted is told as such before that.
+        ("topic.metadata.propagation.max.ms", "5000"),
+        // When a group's coordinator dies, librdkafka 2.12 may wait for a change of any connection's state before it
+        // looks for the next one, past every timeout (its issues 5511 and 5456). An idle one that closes is a change.
+        ("connections.max.idle.ms", "10000"),
+    ]
 }
 
 /// What every producer that sends is made of.

@@ -13,15 +13,15 @@ use rdkafka::types::RDKafkaConfRes;
 /// The names that librdkafka 2.12 knows and a file can set, one a line: what a wrong one is compared with.
 const NAMES: &str = include_str!("properties.txt");
 
-/// Every property that librdkafka does not know, or whose value it does not take, as dotted key and message. Connects to
-/// nobody.
-pub fn property_problems(settings: &KafkaSettings) -> Vec<(String, String)> {
+/// Every property that librdkafka does not know, or whose value it does not take, as dotted key and message; with
+/// `transactions`, also what a host that wants these cannot work with. Connects to nobody.
+pub fn property_problems(settings: &KafkaSettings, transactions: bool) -> Vec<(String, String)> {
     secrets::keep(settings);
     let all = settings.tables().into_iter().flat_map(|(table, properties)| {
         properties.iter().map(move |(name, value)| (format!("kafka.{table}.{name}"), name.as_str(), value))
     });
     let found: Vec<_> = all.filter_map(|(key, name, value)| Some((key, problem(name, value)?))).collect();
-    if found.is_empty() { combined(settings) } else { found }
+    if found.is_empty() { combined(settings, transactions) } else { found }
 }
 
 /// What is wrong with one property by itself.
@@ -45,11 +45,15 @@ fn problem(name: &str, value: &Property) -> Option<String> {
 }
 
 /// What is wrong with the properties together: some must fit others, and certificates must be such.
-fn combined(settings: &KafkaSettings) -> Vec<(String, String)> {
-    let consumer = consumer(settings, &[("group.id", &settings.group)]);
-    let producer = producer::config(settings, BATCH_BYTES, &[]);
-    let refused =
-        [("consumer", refusal::<BaseConsumer>(consumer)), ("producer", refusal::<BaseProducer>(producer))];
+fn combined(settings: &KafkaSettings, transactions: bool) -> Vec<(String, String)> {
+    let group =
+        [("group.id", settings.group.as_str()), ("partition.assignment.strategy", "cooperative-sticky")];
+    let transactional = producer::transactional_defaults("check");
+    let producing = if transactions { &transactional[..] } else { &[] };
+    let refused = [
+        ("consumer", refusal::<BaseConsumer>(consumer(settings, &group))),
+        ("producer", refusal::<BaseProducer>(producer::config(settings, BATCH_BYTES, producing))),
+    ];
     let mut problems: Vec<(String, String)> = Vec::new();
     for (table, reason) in refused.into_iter().filter_map(|(table, reason)| Some((table, reason?))) {
         let own = settings.tables().into_iter().filter(|(name, _)| [table, "properties"].contains(name));
@@ -106,7 +110,7 @@ mod tests {
     use super::*;
 
     fn problems(properties: &str) -> Vec<(String, String)> {
-        property_problems(&toml::from_str(properties).unwrap())
+        property_problems(&toml::from_str(properties).unwrap(), false)
     }
 
     #[test]
@@ -159,6 +163,15 @@ mod tests {
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].0, "kafka.properties.ssl.key.pem");
         assert!(!found[0].1.contains("hunter2"), "{found:?}");
+    }
+
+    #[test]
+    fn what_transactions_cannot_work_with_is_named_for_a_host() {
+        let settings = toml::from_str("[producer]\n\"transaction.timeout.ms\" = 5000\n").unwrap();
+        assert_eq!(property_problems(&settings, false), []);
+        let found = property_problems(&settings, true);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].0, "kafka.producer.transaction.timeout.ms");
     }
 
     #[test]
