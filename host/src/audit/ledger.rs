@@ -4,7 +4,7 @@ use super::offsets::{Offsets, Times};
 use super::report::{CameraCount, Named, Report, range};
 use super::sequences::{Numbers, Sequences};
 use super::{NAMED, Ranges};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -25,7 +25,8 @@ pub struct Ledger {
     /// The names in `parked` and `replayed`, each once.
     names: HashSet<Arc<str>>,
     deleted: BTreeMap<i32, Ranges>,
-    partial: Places,
+    /// Frames whose letters hold only the beginning of their bytes.
+    partial: BTreeSet<(i32, u64)>,
     forged: Places,
     /// Since when frames are looked at, if not from the oldest on: what came before may be known only in part.
     in_part: bool,
@@ -179,7 +180,7 @@ impl Ledger {
 
     /// The letter of this frame holds only the beginning of its bytes.
     pub fn partial_letter(&mut self, partition: i32, offset: u64) {
-        self.partial.add(|| range(partition, offset, offset));
+        self.partial.insert((partition, offset));
     }
 
     /// A record claims what cannot be; `what` names it.
@@ -245,6 +246,13 @@ impl Ledger {
         for ((partition, offset), replayed) in std::mem::take(&mut self.replayed) {
             self.settle(partition, offset, replayed);
         }
+        let mut partial = Places::default();
+        for (partition, offset) in self.partial {
+            // One that was replayed and has a result lacks nothing.
+            if self.partitions.get(&partition).is_none_or(|of| of.results.of(offset) == 0) {
+                partial.add(|| range(partition, offset, offset));
+            }
+        }
         let deleted = self.deleted.iter().flat_map(|(partition, ranges)| {
             let whole = ranges.without(&Ranges::default()).into_iter();
             whole.map(move |numbers| (partition, numbers))
@@ -253,8 +261,8 @@ impl Ledger {
         let mut report = Report {
             deleted: deleted.iter().map(|(partition, of)| range(partition, of.start, of.end - 1)).collect(),
             deleted_frames: deleted.iter().map(|(_, of)| of.end - of.start).fold(0, u64::saturating_add),
-            partial: self.partial.named,
-            partial_letters: self.partial.count,
+            partial: partial.named,
+            partial_letters: partial.count,
             forged: self.forged.named,
             forged_records: self.forged.count,
             ..Report::default()

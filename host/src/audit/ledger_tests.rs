@@ -170,8 +170,12 @@ fn a_replay_of_a_frame_that_never_was_is_forged() {
 #[test]
 fn frames_whose_letters_are_partial_are_parked_and_named() {
     let mut ledger = Ledger::default();
-    ledger.dead_letter(0, 1);
-    ledger.partial_letter(0, 1);
+    for offset in [1, 1, 2] {
+        ledger.dead_letter(0, offset);
+        ledger.partial_letter(0, offset);
+    }
+    // Replayed since, and processed.
+    ledger.result(0, 2);
     ledger.frame(0, 1, "gate", 2, None);
     let report = ledger.report();
     assert!(report.is_whole());

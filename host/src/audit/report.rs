@@ -66,8 +66,8 @@ pub struct Report {
     pub deleted: Vec<String>,
     /// How many offsets these are.
     pub deleted_frames: u64,
-    /// `partition/offset` of the frames whose dead letters hold only the beginning of their bytes, for these were too large
-    /// for the topic: the first thousand. The whole frame stands there in the frames topic, for as long as that keeps it.
+    /// `partition/offset` of the frames without a result whose dead letters hold only the beginning of their bytes, for these
+    /// were too large for the topic: the first thousand. The whole frame stands there in the frames topic, for as long as that keeps it.
     pub partial: Vec<String>,
     /// How many these are.
     pub partial_letters: u64,

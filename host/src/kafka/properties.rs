@@ -181,7 +181,7 @@ mod tests {
             "[consumer]\n\"session.timeout.ms\" = 6000\n\"heartbeat.interval.ms\" = 500\n",
             "[producer]\n\"compression.type\" = \"lz4\"\n\"linger.ms\" = 0.5\npartitioner = \"murmur2_random\"\n",
             "[properties]\n\"security.protocol\" = \"SASL_SSL\"\n\"sasl.mechanism\" = \"SCRAM-SHA-512\"\n\
-             \"sasl.username\" = \"u\"\n\"sasl.password\" = \"p\"\n",
+             \"sasl.username\" = \"u\"\n\"sasl.password\" = \"hunter2-is-taken\"\n",
         ] {
             assert_eq!(problems(properties), [], "{properties}");
         }
