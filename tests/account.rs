@@ -106,6 +106,84 @@ fn late_and_refused_numbers_are_told_from_gaps() {
 }
 
 #[test]
+fn headers_that_claim_what_cannot_be_are_named_and_count_for_nothing() {
+    let site = Site::start(1);
+    site.create_topics(1, &[]);
+    let replay_of = |key: &str, place: &str| Raw {
+        key: key.into(),
+        value: Some(b"frame".to_vec()),
+        headers: vec![("everyframe-replay-of", place.to_owned())],
+        ..Raw::default()
+    };
+    let refusal = Raw {
+        value: None,
+        headers: vec![
+            ("everyframe-session", "session-1".into()),
+            ("everyframe-refused", "0-18446744073709551615".into()),
+        ],
+        ..numbered("gate", 0)
+    };
+    let letter = |of: &str, header: (&'static str, &str)| Raw {
+        key: "gate".into(),
+        value: Some(b"frame".to_vec()),
+        headers: vec![
+            ("everyframe-partition", "0".into()),
+            ("everyframe-offset", of.into()),
+            (header.0, header.1.into()),
+        ],
+        ..Raw::default()
+    };
+    site.send_raw(
+        Topic::Frames,
+        &[
+            numbered("gate", 0),
+            numbered("gate", 1),
+            // Of another camera's frame, of one that was not parked, of one that never was, and of no place at all.
+            replay_of("yard", "frames/0/1"),
+            replay_of("gate", "frames/0/0"),
+            replay_of("gate", "frames/0/900"),
+            replay_of("gate", "frames/0/-1"),
+            refusal,
+        ],
+    );
+    let results: Vec<Raw> = [0, 1, 1, 0, 900, 5].map(|offset| result(0, offset)).into();
+    site.send_raw(Topic::Results, &results);
+    site.send_raw(
+        Topic::DeadLetters,
+        &[
+            letter("1", ("everyframe-reason", "rule-trapped")),
+            letter("6", ("everyframe-reason", "empty")),
+            letter("18446744073709551615", ("everyframe-reason", "forged")),
+            letter("0", ("everyframe-deleted", "0-18446744073709551615")),
+        ],
+    );
+    site.commit(0, 7);
+    let (code, report) = audit(&site, &[]);
+    assert_eq!(code, Some(0), "{report}");
+    let counts = ["sent", "results", "dead_letters", "missing", "waiting", "repeated", "refused"];
+    let counts = counts.map(|count| report["total"][count].as_u64());
+    // The repeats are what was really done twice: frame 0 by its forged replay, and frame 1, which was parked besides.
+    assert_eq!(counts, [4, 3, 1, 0, 0, 3, 0].map(Some), "{report}");
+    assert_eq!(report["forged_records"], json!(5), "{report}");
+    let mut forged: Vec<&str> =
+        report["forged"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+    forged.sort_unstable();
+    let expected = [
+        "deletion of 0/0-18446744073709551615",
+        "refusal by camera gate at 0/6",
+        "replay of 0/0 by camera gate",
+        "replay of 0/1 by camera yard",
+        "replay of 0/900 by camera gate",
+    ];
+    assert_eq!(forged, expected, "{report}");
+    let table = site.everyframe(&["audit"]).out;
+    assert!(
+        table.contains("forged, and not counted: ") && !table.contains("1844674407370955161 "),
+        "{table}"
+    );
+}
+
+#[test]
 fn retention_that_comes_near_what_nobody_reads_raises_the_alarm() {
     let site = Site::start(1);
     site.create_topics(1, &[("retention.ms", "86400000")]);

@@ -180,6 +180,40 @@ fn a_property_on_which_delivery_rests_is_refused() {
 }
 
 #[test]
+fn a_property_that_librdkafka_does_not_take_is_refused() {
+    let site = Site::start(1);
+    site.configure("", &shipped_rules(""));
+    let right = std::fs::read_to_string(site.config()).expect("the configuration");
+    for (line, problem) in [
+        (
+            "\"sesion.timeout.ms\" = 6000",
+            "sesion.timeout.ms: librdkafka knows no such property; did you mean `session.timeout.ms`?",
+        ),
+        (
+            "\"max.poll.interval.ms\" = \"hunter2\"",
+            "max.poll.interval.ms: librdkafka does not take this value: ",
+        ),
+        (
+            "\"max.poll.interval.ms\" = 5000",
+            "max.poll.interval.ms: librdkafka does not take these properties together: ",
+        ),
+    ] {
+        let text = right.replace("\"heartbeat", &format!("{line}\n\"heartbeat"));
+        std::fs::write(site.config(), text).expect("the configuration can be written");
+        let check = site.run(&mut site.command(&["config", "check"]));
+        for ended in [check, site.everyframe(&["audit"]), site.everyframe(&["run"])] {
+            assert_eq!(ended.code, Some(2), "{}{}", ended.out, ended.err);
+            assert!(
+                ended.err.contains(&format!("everyframe.toml:7: kafka.consumer.{problem}")),
+                "{}",
+                ended.err
+            );
+            assert!(!ended.err.contains("hunter2"), "{}", ended.err);
+        }
+    }
+}
+
+#[test]
 fn broken_toml_is_placed() {
     let site = Site::start(1);
     site.configure("[intake\n", &shipped_rules(""));

@@ -1,7 +1,7 @@
 //! A host at work can be watched: what it counts is what the account says, and what goes wrong is told.
 
 use everyframe_tests::{
-    Cluster, Frame, Part, Raw, Site, Topic, pictures, places, rule, shipped_rules, wait_for,
+    Cluster, Frame, Part, Raw, Site, Topic, free_port, pictures, places, rule, shipped_rules, wait_for,
 };
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -15,10 +15,14 @@ struct Watched {
 impl Watched {
     /// Has the site's hosts listen at a port that is free at the moment; `more` goes into `[observe]`.
     fn configure(site: &Site, more: &str, rules: &str) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).expect("a port");
-        let address = port.to_string();
+        let address = format!("127.0.0.1:{}", free_port());
         site.configure(&format!("[observe]\nlisten = \"{address}\"\n{more}\n"), rules);
         Self { address }
+    }
+
+    /// Other rules, at the same address.
+    fn reconfigure(site: &Site, address: &str, rules: &str) {
+        site.configure(&format!("[observe]\nlisten = \"{address}\"\n"), rules);
     }
 
     /// Status and body; none while nobody answers.
@@ -143,6 +147,27 @@ fn a_host_is_ready_once_it_has_joined_and_not_while_kafka_is_away() {
     until(200);
     assert!(host.is_running(), "{}", host.err());
     assert_eq!(watched.get("/nothing").map(|(status, _)| status), Some(404));
+}
+
+#[test]
+fn a_host_whose_frames_stand_still_is_not_ready_until_they_go_on() {
+    let site = Site::start(1);
+    let trap = rule("who", "matching-policy", &places::other_rule("hostile_rule"), "do = \"trap\"").replacen(
+        "[rules.settings]",
+        "on_failure = \"stop\"\n\n[rules.settings]",
+        1,
+    );
+    let watched = Watched::configure(&site, "", &trap);
+    let host = site.host();
+    let ready = || watched.get("/health/ready");
+    wait_for("an idle host to be ready", || ready().filter(|(status, _)| *status == 200));
+    site.send(&Frame::stream("gate", &pictures::man()[..3]));
+    let stands = wait_for("the host not to be ready", || ready().filter(|(status, _)| *status == 503));
+    assert!(stands.1.contains("frames wait, and none was acknowledged for"), "{stands:?}");
+    Watched::reconfigure(&site, &watched.address, &shipped_rules(""));
+    wait_for("the host to be ready again", || ready().filter(|(status, _)| *status == 200));
+    site.wait_for_records(Topic::Results, 3);
+    assert_eq!(host.terminate().code, Some(0));
 }
 
 #[test]

@@ -66,7 +66,7 @@ impl Absence {
 }
 
 fn length(range: &RangeInclusive<u64>) -> u64 {
-    (range.end() - range.start()).saturating_add(1)
+    range.end().checked_sub(*range.start()).map_or(0, |more| more.saturating_add(1))
 }
 
 fn spoken(range: &RangeInclusive<u64>) -> String {

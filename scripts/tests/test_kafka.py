@@ -1,5 +1,6 @@
 """The cluster's life and end, with a Java that only waits."""
 
+import importlib.util
 import json
 import os
 import stat
@@ -17,6 +18,25 @@ import sys, time
 if "kafka.Kafka" in sys.argv:
     time.sleep(60)
 """
+
+
+def module():
+    spec = importlib.util.spec_from_file_location("kafka_script", SCRIPT)
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+class ClusterId(unittest.TestCase):
+    def test_an_id_is_never_taken_for_an_option(self):
+        # The first six bits of each are Base64's hyphen, of the last they are not.
+        drawn = iter([b"\xf8" * 16, b"\xfb" + b"\0" * 15, b"\xff" * 16])
+        identity = module().cluster_id(lambda count: next(drawn))
+        self.assertEqual(identity, "_" * 21 + "w")
+        self.assertEqual(list(drawn), [])
+
+    def test_an_id_has_sixteen_bytes(self):
+        self.assertEqual(len(module().cluster_id()), 22)
 
 
 class Cluster(unittest.TestCase):

@@ -118,11 +118,12 @@ pub(crate) fn metadata(brokers: &str) -> Option<Metadata> {
     Some(Metadata { brokers: metadata.brokers().iter().map(|broker| broker.id()).collect(), partitions })
 }
 
-/// Creates the topic.
-pub(crate) fn create(brokers: &str, topic: &str, partitions: i32) {
+/// Creates the topic, for records of at most so many bytes.
+pub(crate) fn create(brokers: &str, topic: &str, partitions: i32, max_bytes: usize) {
     let admin: AdminClient<DefaultClientContext> = client(brokers).create().expect("an admin client");
+    let max_bytes = max_bytes.to_string();
     let new =
-        NewTopic::new(topic, partitions, TopicReplication::Fixed(-1)).set("max.message.bytes", "16777216");
+        NewTopic::new(topic, partitions, TopicReplication::Fixed(-1)).set("max.message.bytes", &max_bytes);
     let created = block_on(admin.create_topics(&[new], &AdminOptions::new()));
     created
         .expect("topics can be created")

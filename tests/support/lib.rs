@@ -11,6 +11,7 @@ mod kafka;
 mod part;
 pub mod pictures;
 pub mod places;
+mod ports;
 mod raw;
 mod site;
 
@@ -19,6 +20,7 @@ pub use dice::Dice;
 pub use feed::Feed;
 pub use kafka::{Frame, Record};
 pub use part::{Ended, Part};
+pub use ports::free_port;
 pub use raw::Raw;
 pub use site::{Site, Topic, rule, shipped_rules, vision_by};
 

@@ -50,6 +50,7 @@ impl Site {
         let producer: BaseProducer = ClientConfig::new()
             .set("bootstrap.servers", self.address())
             .set("queue.buffering.max.messages", "1000000")
+            .set("message.max.bytes", "20000000")
             .set("acks", "all")
             .create()
             .expect("a producer");

@@ -3,11 +3,12 @@
 use crate::cluster::Cluster;
 use crate::kafka::{self, Follower, Frame, Record};
 use crate::part::{self, Ended, Part};
+use crate::ports::free_port;
 use crate::{places, wait_for};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -73,9 +74,7 @@ impl Site {
     /// On an embedded broker, with the three rules as they come, and so many partitions.
     pub fn start(partitions: i32) -> Self {
         let folder = folder();
-        let port =
-            TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).expect("a port").port();
-        let address = format!("127.0.0.1:{port}");
+        let address = format!("127.0.0.1:{}", free_port());
         let site = Self::new(folder, address, None, partitions);
         site.start_broker();
         site
@@ -245,7 +244,12 @@ impl Site {
 
     /// Creates a topic that is not there.
     pub fn create(&self, topic: Topic) {
-        kafka::create(&self.address, &self.name(topic), self.partitions);
+        self.create_for(topic, 16 << 20);
+    }
+
+    /// Creates a topic that takes records of at most so many bytes, as an administrator may have made it.
+    pub fn create_for(&self, topic: Topic, max_bytes: usize) {
+        kafka::create(&self.address, &self.name(topic), self.partitions, max_bytes);
     }
 
     /// Deletes a topic with all that is in it.

@@ -4,21 +4,34 @@ use super::offsets::{Offsets, Times};
 use super::report::{CameraCount, Named, Report, range};
 use super::sequences::{Numbers, Sequences};
 use super::{NAMED, Ranges};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 /// What the topics say, as far as they were read: first results and dead letters, then the frames topic.
 ///
-/// For each frame it keeps a bit or less; besides, something for each camera, each of its last sessions, and each frame
-/// that was replayed.
+/// For each frame it keeps a bit or less; besides, something for each camera, each of its last sessions, each frame that
+/// was parked, and each replay.
+///
+/// Headers come from outside: whoever may write to a topic may write anything. What they claim and cannot be is counted as
+/// forged, named, and changes nothing else.
 #[derive(Debug, Default)]
 pub struct Ledger {
     partitions: HashMap<i32, Partition>,
     cameras: HashMap<String, Camera>,
+    /// Frames with a letter, as they were counted when they were read: what a replay changes.
+    parked: BTreeMap<(i32, u64), Parked>,
     replayed: BTreeMap<(i32, u64), Replayed>,
+    /// The names in `parked` and `replayed`, each once.
+    names: HashSet<Arc<str>>,
     deleted: BTreeMap<i32, Ranges>,
+    /// Frames whose letters hold only the beginning of their bytes.
+    partial: BTreeSet<(i32, u64)>,
+    forged: Places,
     /// Since when frames are looked at, if not from the oldest on: what came before may be known only in part.
     in_part: bool,
+    /// By partition, where they end; none if that is not known.
+    ends: Option<HashMap<i32, u64>>,
     missing_ranges: Budget,
 }
 
@@ -68,15 +81,37 @@ struct Budget {
     more: u64,
 }
 
-/// How often a frame was replayed.
+/// A frame with a letter, as it was counted.
+#[derive(Debug)]
+struct Parked {
+    camera: Arc<str>,
+    state: State,
+    repeated: u64,
+}
+
+/// The replays of a frame.
 #[derive(Debug, Default)]
 struct Replayed {
-    camera: String,
-    /// Where it was put through again, those places that the group has committed.
-    done: u64,
-    all: u64,
+    /// Of each, the camera that it claims, and whether the group has committed it.
+    claims: Vec<(Arc<str>, bool)>,
     /// The group's offset in the frame's partition.
     committed: u64,
+}
+
+/// What is named up to a bound, and counted.
+#[derive(Debug, Default)]
+struct Places {
+    named: Vec<String>,
+    count: u64,
+}
+
+impl Places {
+    fn add(&mut self, place: impl FnOnce() -> String) {
+        self.count += 1;
+        if self.named.len() < NAMED {
+            self.named.push(place());
+        }
+    }
 }
 
 /// What became of a frame.
@@ -112,7 +147,7 @@ impl Outcomes {
 
     /// Those beyond so many.
     fn beyond(&self, right: u64) -> u64 {
-        (self.results + self.dead_letters).saturating_sub(right)
+        self.results.saturating_add(self.dead_letters).saturating_sub(right)
     }
 }
 
@@ -143,6 +178,21 @@ impl Ledger {
         self.partitions.entry(partition).or_default().dead_letters.add(offset);
     }
 
+    /// The letter of this frame holds only the beginning of its bytes.
+    pub fn partial_letter(&mut self, partition: i32, offset: u64) {
+        self.partial.insert((partition, offset));
+    }
+
+    /// A record claims what cannot be; `what` names it.
+    pub fn forged(&mut self, what: impl FnOnce() -> String) {
+        self.forged.add(what);
+    }
+
+    /// The offset that the next frame of each partition gets: no replay can be of a later one.
+    pub fn ends(&mut self, ends: HashMap<i32, u64>) {
+        self.ends = Some(ends);
+    }
+
     /// Retention deleted these before the group came to them.
     pub fn deleted(&mut self, partition: i32, offsets: std::ops::Range<u64>) {
         if !offsets.is_empty() {
@@ -163,11 +213,15 @@ impl Ledger {
         let of = self.partitions.entry(partition).or_default();
         of.frames.insert(offset);
         let outcomes = of.outcomes(offset, committed);
-        let state = outcomes.state();
+        let (state, repeated) = (outcomes.state(), outcomes.beyond(1));
+        if outcomes.dead_letters > 0 {
+            let name = shared(&mut self.names, camera);
+            self.parked.insert((partition, offset), Parked { camera: name, state, repeated });
+        }
         let camera = entry(&mut self.cameras, camera);
         camera.count.sent += 1;
         *camera.count.of(state) += 1;
-        camera.count.repeated += outcomes.beyond(1);
+        camera.count.repeated += repeated;
         camera.name_missing(&mut self.missing_ranges, partition, offset, state == State::Missing);
         if let Some((session, number)) = sequence {
             camera.count.late += u64::from(camera.sequences.frame(partition, session, number));
@@ -176,11 +230,10 @@ impl Ledger {
 
     /// A frame is put through again; `due` if the group has committed the record that does it.
     pub fn replay(&mut self, partition: i32, offset: u64, camera: &str, committed: u64, due: bool) {
+        let camera = shared(&mut self.names, camera);
         let replayed = self.replayed.entry((partition, offset)).or_default();
-        camera.clone_into(&mut replayed.camera);
         replayed.committed = committed;
-        replayed.all += 1;
-        replayed.done += u64::from(due);
+        replayed.claims.push((camera, due));
     }
 
     /// The agent refused these numbers.
@@ -191,7 +244,14 @@ impl Ledger {
     /// Closes the account.
     pub fn report(mut self) -> Report {
         for ((partition, offset), replayed) in std::mem::take(&mut self.replayed) {
-            self.settle(partition, offset, &replayed);
+            self.settle(partition, offset, replayed);
+        }
+        let mut partial = Places::default();
+        for (partition, offset) in self.partial {
+            // One that was replayed and has a result lacks nothing.
+            if self.partitions.get(&partition).is_none_or(|of| of.results.of(offset) == 0) {
+                partial.add(|| range(partition, offset, offset));
+            }
         }
         let deleted = self.deleted.iter().flat_map(|(partition, ranges)| {
             let whole = ranges.without(&Ranges::default()).into_iter();
@@ -200,7 +260,11 @@ impl Ledger {
         let deleted: Vec<_> = deleted.collect();
         let mut report = Report {
             deleted: deleted.iter().map(|(partition, of)| range(partition, of.start, of.end - 1)).collect(),
-            deleted_frames: deleted.iter().map(|(_, of)| of.end - of.start).sum(),
+            deleted_frames: deleted.iter().map(|(_, of)| of.end - of.start).fold(0, u64::saturating_add),
+            partial: partial.named,
+            partial_letters: partial.count,
+            forged: self.forged.named,
+            forged_records: self.forged.count,
             ..Report::default()
         };
         let mut cameras: Vec<(String, Camera)> = self.cameras.into_iter().collect();
@@ -227,23 +291,48 @@ impl Ledger {
     }
 
     /// A frame that was replayed: counted anew, or, if it is not there any more, its replay in its place.
-    fn settle(&mut self, partition: i32, offset: u64, replayed: &Replayed) {
+    fn settle(&mut self, partition: i32, offset: u64, replayed: Replayed) {
         let of = self.partitions.entry(partition).or_default();
         let before = of.outcomes(offset, replayed.committed);
         let is_there = of.frames.contains(offset);
-        let camera = entry(&mut self.cameras, &replayed.camera);
-        if is_there {
-            *camera.count.of(before.state()) -= 1;
-            camera.count.repeated -= before.beyond(1);
-        } else {
-            camera.count.sent += 1;
+        let parked = self.parked.remove(&(partition, offset));
+        let owner = match &parked {
+            Some(parked) => Some(parked.camera.clone()),
+            // It is there, and there is no letter to replay.
+            None if is_there => None,
+            None => {
+                let can_be = self
+                    .ends
+                    .as_ref()
+                    .is_none_or(|ends| ends.get(&partition).is_some_and(|end| offset < *end));
+                replayed.claims.first().map(|(camera, _)| camera.clone()).filter(|_| can_be)
+            }
+        };
+        let (claims, forged): (Vec<_>, Vec<_>) =
+            replayed.claims.into_iter().partition(|(camera, _)| Some(camera) == owner.as_ref());
+        for (camera, _) in forged {
+            self.forged.add(|| format!("replay of {partition}/{offset} by camera {camera}"));
         }
+        let Some(owner) = owner.filter(|_| !claims.is_empty()) else { return };
+        let (all, done) = (claims.len() as u64, claims.iter().filter(|(_, due)| *due).count() as u64);
+        let camera = entry(&mut self.cameras, &owner);
+        let was = match parked {
+            Some(Parked { state, repeated, .. }) => {
+                *camera.count.of(state) -= 1;
+                camera.count.repeated -= repeated;
+                Some(state)
+            }
+            None => {
+                camera.count.sent += 1;
+                None
+            }
+        };
         // Of a frame from before the window, the first letter may not have been read.
         let first = u64::from(is_there || !self.in_part);
-        let after = Outcomes { due: first + replayed.done, more: replayed.all > replayed.done, ..before };
+        let after = Outcomes { due: first + done, more: all > done, ..before };
         *camera.count.of(after.state()) += 1;
-        camera.count.repeated += after.beyond(1 + replayed.all);
-        if after.state() == State::Missing && !(is_there && before.state() == State::Missing) {
+        camera.count.repeated += after.beyond(1 + all);
+        if after.state() == State::Missing && was != Some(State::Missing) {
             camera.keep(&mut self.missing_ranges, Missing { partition, first: offset, last: offset });
         }
     }
@@ -291,6 +380,16 @@ impl Budget {
 
 fn entry<'a>(cameras: &'a mut HashMap<String, Camera>, name: &str) -> &'a mut Camera {
     cameras.entry(name.to_owned()).or_default()
+}
+
+/// The name, kept once however often it comes.
+fn shared(names: &mut HashSet<Arc<str>>, name: &str) -> Arc<str> {
+    if let Some(known) = names.get(name) {
+        return known.clone();
+    }
+    let new: Arc<str> = name.into();
+    names.insert(new.clone());
+    new
 }
 
 fn add(named: &mut Named, camera: &str, ranges: Vec<String>) {

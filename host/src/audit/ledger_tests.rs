@@ -120,3 +120,163 @@ fn the_lost_replay_of_a_parked_frame_is_named() {
         (3, &["0/0", "0/1", "0/2"].map(String::from)[..])
     );
 }
+
+/// Frame 0/0 of `gate` with these results and letters, and its replays by these cameras.
+fn replayed_by(results: u64, letters: u64, cameras: &[&str]) -> Report {
+    let mut ledger = Ledger::default();
+    (0..results).for_each(|_| ledger.result(0, 0));
+    (0..letters).for_each(|_| ledger.dead_letter(0, 0));
+    ledger.frame(0, 0, "gate", 9, None);
+    for camera in cameras {
+        ledger.replay(0, 0, camera, 9, true);
+    }
+    ledger.report()
+}
+
+#[test]
+fn a_replay_that_names_another_cameras_frame_is_forged() {
+    let report = replayed_by(1, 1, &["yard"]);
+    let expected = CameraCount { sent: 1, results: 1, repeated: 1, ..Default::default() };
+    assert_eq!((&report.cameras["gate"], &report.total), (&expected, &expected));
+    assert_eq!((report.forged, report.forged_records), (vec!["replay of 0/0 by camera yard".into()], 1));
+
+    let report = replayed_by(1, 1, &["yard", "gate"]);
+    assert_eq!((report.total.repeated, report.forged_records), (0, 1), "the true one counts");
+}
+
+#[test]
+fn a_replay_of_a_frame_that_was_not_parked_is_forged() {
+    for (results, expected) in [
+        (1, CameraCount { sent: 1, results: 1, ..Default::default() }),
+        (2, CameraCount { sent: 1, results: 1, repeated: 1, ..Default::default() }),
+    ] {
+        let report = replayed_by(results, 0, &["gate"]);
+        assert_eq!((report.total, report.forged_records), (expected, 1));
+    }
+}
+
+#[test]
+fn a_replay_of_a_frame_that_never_was_is_forged() {
+    for (partition, offset, forged) in [(0, 4, 0), (0, 5, 1), (7, 0, 1), (0, u64::MAX, 1)] {
+        let mut ledger = Ledger::default();
+        ledger.result(partition, offset);
+        ledger.replay(partition, offset, "gate", 9, true);
+        ledger.ends([(0, 5)].into());
+        let report = ledger.report();
+        assert_eq!((report.forged_records, report.total.sent), (forged, 1 - forged), "{partition}/{offset}");
+    }
+}
+
+#[test]
+fn frames_whose_letters_are_partial_are_parked_and_named() {
+    let mut ledger = Ledger::default();
+    for offset in [1, 1, 2] {
+        ledger.dead_letter(0, offset);
+        ledger.partial_letter(0, offset);
+    }
+    // Replayed since, and processed.
+    ledger.result(0, 2);
+    ledger.frame(0, 1, "gate", 2, None);
+    let report = ledger.report();
+    assert!(report.is_whole());
+    assert_eq!(
+        (report.total.dead_letters, report.partial, report.partial_letters),
+        (1, vec!["0/1".into()], 1)
+    );
+}
+
+mod whatever_comes {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What a record of one of the topics may say.
+    #[derive(Debug, Clone)]
+    enum Word {
+        Result(i32, u64),
+        Letter(i32, u64),
+        Partial(i32, u64),
+        Deleted(i32, u64, u64),
+        Frame(i32, u64, String, u64, Option<u64>),
+        Replay(i32, u64, String, u64, bool),
+        Refusal(String, u64, u64),
+    }
+
+    fn number() -> impl Strategy<Value = u64> {
+        prop_oneof![4 => 0u64..5, 1 => (u64::MAX - 3)..=u64::MAX, 1 => any::<u64>()]
+    }
+
+    fn partition() -> impl Strategy<Value = i32> {
+        prop_oneof![4 => 0i32..2, 1 => Just(-1), 1 => any::<i32>()]
+    }
+
+    fn camera() -> impl Strategy<Value = String> {
+        prop_oneof![Just("gate".to_owned()), Just("yard".to_owned()), Just(String::new())]
+    }
+
+    fn word() -> impl Strategy<Value = Word> {
+        let place = || (partition(), number());
+        prop_oneof![
+            place().prop_map(|(p, o)| Word::Result(p, o)),
+            place().prop_map(|(p, o)| Word::Letter(p, o)),
+            place().prop_map(|(p, o)| Word::Partial(p, o)),
+            (place(), number()).prop_map(|((p, from), to)| Word::Deleted(p, from, to)),
+            (place(), camera(), number(), proptest::option::of(number()))
+                .prop_map(|((p, o), camera, committed, n)| Word::Frame(p, o, camera, committed, n)),
+            (place(), camera(), number(), any::<bool>())
+                .prop_map(|((p, o), camera, committed, due)| Word::Replay(p, o, camera, committed, due)),
+            (camera(), number(), number()).prop_map(|(camera, from, to)| Word::Refusal(camera, from, to)),
+        ]
+    }
+
+    proptest! {
+        /// A count that wrapped would be greater than all that was told.
+        #[test]
+        fn every_count_stays_within_what_was_told(
+            words in proptest::collection::vec(word(), 0..60),
+            in_part: bool,
+            ends in proptest::option::of(number()),
+        ) {
+            let mut ledger = Ledger::new(in_part);
+            let (mut frames, mut replays, mut outcomes) = (0, 0, 0);
+            for word in &words {
+                match word.clone() {
+                    Word::Result(partition, offset) => {
+                        outcomes += 1;
+                        ledger.result(partition, offset);
+                    }
+                    Word::Letter(partition, offset) => {
+                        outcomes += 1;
+                        ledger.dead_letter(partition, offset);
+                    }
+                    Word::Partial(partition, offset) => ledger.partial_letter(partition, offset),
+                    Word::Deleted(partition, from, to) => ledger.deleted(partition, from..to),
+                    Word::Frame(partition, offset, camera, committed, n) => {
+                        frames += 1;
+                        ledger.frame(partition, offset, &camera, committed, n.map(|n| ("s", n)));
+                    }
+                    Word::Replay(partition, offset, camera, committed, due) => {
+                        replays += 1;
+                        ledger.replay(partition, offset, &camera, committed, due);
+                    }
+                    Word::Refusal(camera, from, to) => ledger.refusal(&camera, "s", from..=to),
+                }
+            }
+            if let Some(end) = ends {
+                ledger.ends([(0, end), (1, end)].into());
+            }
+            let report = ledger.report();
+            let counts = report.cameras.values().chain([&report.total]);
+            for count in counts {
+                prop_assert!(count.sent <= frames + replays, "{count:?}");
+                let states = [count.results, count.dead_letters, count.missing, count.waiting];
+                prop_assert_eq!(states.iter().sum::<u64>(), count.sent, "{:?}", count);
+                // Told of a frame more than once, its outcomes are beyond what is right each time.
+                prop_assert!(count.repeated <= outcomes * (frames + replays), "{count:?}");
+                prop_assert!(count.late <= frames, "{count:?}");
+            }
+            let sent: u64 = report.cameras.values().map(|count| count.sent).sum();
+            prop_assert_eq!(sent, report.total.sent);
+            prop_assert!(report.forged_records <= replays);
+        }
+    }
+}

@@ -2,8 +2,10 @@
 //! its letter by place, so that a letter that has been deleted since still counts, and one that comes later is open.
 
 use crate::frame::Position;
+use crate::hexadecimal::hexadecimal;
 use crate::kafka::Received;
-use crate::publish::{DELETED, OFFSET, PARTITION};
+use crate::publish::{DELETED, OFFSET, ORIGINAL_AT, ORIGINAL_BYTES, ORIGINAL_SHA256, PARTITION};
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 
 /// Header of a mark: `replayed` or `dropped`. A record with it is no letter, and has no value.
@@ -29,7 +31,11 @@ impl Place {
     /// The place that `partition/offset` names.
     pub fn parse(text: &str) -> Option<Self> {
         let (partition, offset) = text.split_once('/')?;
-        let (partition, offset) = (partition.parse().ok()?, offset.parse().ok()?);
+        Self::new(partition.parse().ok()?, offset.parse().ok()?)
+    }
+
+    /// None for numbers that no record can have.
+    fn new(partition: i32, offset: u64) -> Option<Self> {
         (partition >= 0 && i64::try_from(offset).is_ok()).then_some(Self { partition, offset })
     }
 }
@@ -110,7 +116,7 @@ impl Letter {
         }
         let frame = (record.header(PARTITION).and_then(|text| text.parse().ok()))
             .zip(record.header(OFFSET).and_then(|text| text.parse().ok()))
-            .map(|(partition, offset)| Place { partition, offset });
+            .and_then(|(partition, offset)| Place::new(partition, offset));
         match (frame, record.header(FATE)) {
             (Some(frame), None) => Self::Parked(frame),
             (Some(frame), Some(fate)) => {
@@ -129,6 +135,33 @@ fn deleted(record: &Received<'_>) -> Option<Letter> {
     let (first, last) = (first.parse().ok()?, last.parse().ok()?);
     let partition = record.header(PARTITION)?.parse().ok()?;
     (first <= last).then_some(Letter::Deleted { partition, first, last })
+}
+
+/// What a letter says that holds only the beginning of its frame's bytes, for all of them were too large for the topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partial {
+    /// How many bytes the frame has.
+    pub bytes: u64,
+    /// Their SHA-256, hexadecimal.
+    pub sha256: String,
+    /// Where the whole frame stands, for as long as the frames topic keeps it.
+    pub at: Position,
+}
+
+impl Partial {
+    /// Reads it off a letter; none for a letter that is whole.
+    pub fn read(record: &Received<'_>) -> Option<Self> {
+        Some(Self {
+            bytes: record.header(ORIGINAL_BYTES)?.parse().ok()?,
+            sha256: record.header(ORIGINAL_SHA256)?.to_owned(),
+            at: Position::parse(record.header(ORIGINAL_AT)?)?,
+        })
+    }
+
+    /// True for the bytes that are meant.
+    pub fn is_of(&self, bytes: &[u8]) -> bool {
+        bytes.len() as u64 == self.bytes && hexadecimal(&Sha256::digest(bytes)) == self.sha256
+    }
 }
 
 /// The letters that are marked, and the last mark of each.
@@ -162,9 +195,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn bytes_are_known_by_length_and_checksum() {
+        let at = Position::parse("frames/0/7").unwrap();
+        let partial = Partial { bytes: 3, sha256: hexadecimal(&Sha256::digest(b"abc")), at };
+        assert!(partial.is_of(b"abc") && !partial.is_of(b"abd") && !partial.is_of(b"ab"));
+        assert!(!Partial { bytes: 4, ..partial }.is_of(b"abc"));
+    }
+
+    #[test]
     fn a_place_is_partition_and_offset() {
         assert_eq!(Place::parse("3/42"), Some(Place { partition: 3, offset: 42 }));
-        for wrong in ["", "3", "3/", "-1/4", "a/4", "3/-4", "3/4/5"] {
+        for wrong in ["", "3", "3/", "-1/4", "a/4", "3/-4", "3/4/5", "3/18446744073709551615"] {
             assert_eq!(Place::parse(wrong), None, "{wrong}");
         }
     }

@@ -189,7 +189,32 @@ mod tests {
         assert!(gate.sessions.iter().all(|of| of.seen.len() <= RANGES && of.refused.len() <= RANGES));
     }
 
+    fn any_number() -> impl Strategy<Value = u64> {
+        prop_oneof![0u64..8, (u64::MAX - 4)..=u64::MAX, any::<u64>()]
+    }
+
     proptest! {
+        #[test]
+        fn any_numbers_leave_the_ledger_in_order(
+            words in proptest::collection::vec((any_number(), proptest::option::of(any_number())), 0..60),
+        ) {
+            let mut ledger = LiveLedger::default();
+            for (number, to) in words {
+                match to {
+                    Some(to) => {
+                        let count = refused(&mut ledger, number..=to);
+                        prop_assert!(u128::from(count) <= (u128::from(to) + 1).saturating_sub(number.into()));
+                    }
+                    None => {
+                        if let Noted::After(missing) = frame(&mut ledger, "a", number) {
+                            prop_assert!(missing.iter().all(|gap| !gap.is_empty() && *gap.end() < number));
+                        }
+                        prop_assert_ne!(frame(&mut ledger, "a", number), Noted::InOrder);
+                    }
+                }
+            }
+        }
+
         /// Every number is seen, noticed as missing, or before the first.
         #[test]
         fn gaps_less_late_frames_are_what_is_not_there(numbers in proptest::collection::vec(0u64..40, 1..60)) {

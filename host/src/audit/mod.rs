@@ -10,7 +10,7 @@ mod report;
 mod sequences;
 
 pub use ledger::Ledger;
-pub use letters::{FATE, Fate, Fates, LETTER, Letter, Mark, Place};
+pub use letters::{FATE, Fate, Fates, LETTER, Letter, Mark, Partial, Place};
 pub use live::{LiveLedger, Noted};
 pub use offsets::Offsets;
 pub use ranges::Ranges;

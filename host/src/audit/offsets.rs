@@ -54,26 +54,37 @@ fn place(offset: u64) -> (usize, u64) {
     ((offset % CHUNK / 64) as usize, 1 << (offset % 64))
 }
 
-/// How often each offset came: the set of those that came at all, of those that came twice, and so on.
+/// So often an offset may come before it is counted in a number of its own.
+const LAYERS: usize = 4;
+
+/// How often each offset came: the set of those that came at all, of those that came twice, and so on; and beyond that, how
+/// often more.
 #[derive(Debug, Clone, Default)]
-pub struct Times(Vec<Offsets>);
+pub struct Times {
+    layers: Vec<Offsets>,
+    more: BTreeMap<u64, u64>,
+}
 
 impl Times {
     /// The offset came once more.
     pub fn add(&mut self, offset: u64) {
-        for layer in &mut self.0 {
-            if layer.insert(offset) {
-                return;
-            }
+        if self.layers.iter_mut().any(|layer| layer.insert(offset)) {
+            return;
         }
-        let mut layer = Offsets::default();
-        layer.insert(offset);
-        self.0.push(layer);
+        if self.layers.len() < LAYERS {
+            let mut layer = Offsets::default();
+            layer.insert(offset);
+            self.layers.push(layer);
+        } else {
+            let more = self.more.entry(offset).or_default();
+            *more = more.saturating_add(1);
+        }
     }
 
     /// How often it came.
     pub fn of(&self, offset: u64) -> u64 {
-        self.0.iter().take_while(|layer| layer.contains(offset)).count() as u64
+        let few = self.layers.iter().take_while(|layer| layer.contains(offset)).count() as u64;
+        few.saturating_add(self.more.get(&offset).copied().unwrap_or(0))
     }
 }
 
@@ -92,12 +103,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_counts(offsets in proptest::collection::vec(prop_oneof![0u64..20, 4090u64..4100], 0..200)) {
+        fn it_counts(offsets in proptest::collection::vec(prop_oneof![0u64..20, 4090u64..4100, (u64::MAX - 3)..=u64::MAX], 0..200)) {
             let mut times = Times::default();
             for offset in &offsets {
                 times.add(*offset);
             }
-            for offset in (0..21).chain(4089..4101) {
+            for offset in (0..21).chain(4089..4101).chain((u64::MAX - 4)..=u64::MAX) {
                 let expected = offsets.iter().filter(|other| **other == offset).count() as u64;
                 prop_assert_eq!(times.of(offset), expected);
             }

@@ -17,8 +17,11 @@ impl Ranges {
         true
     }
 
-    /// Adds all of these numbers.
+    /// Adds all of these numbers; none if the first is greater than the last.
     pub fn insert_all(&mut self, numbers: RangeInclusive<u64>) {
+        if numbers.is_empty() {
+            return;
+        }
         let (first, end) = (*numbers.start(), numbers.end().saturating_add(1));
         let (mut start, mut stop) = (first.min(end - 1), end);
         // Those that overlap or touch it become one with it.
@@ -117,7 +120,50 @@ mod tests {
         assert_eq!(ranges.gaps().count(), 1);
     }
 
+    #[test]
+    #[expect(clippy::reversed_empty_ranges, reason = "what a header may say")]
+    fn a_range_that_ends_before_it_begins_has_no_numbers() {
+        let mut ranges = Ranges::default();
+        ranges.insert_all(5..=3);
+        ranges.insert_all(u64::MAX..=0);
+        assert!(ranges.is_empty());
+    }
+
+    /// Numbers around the ends of what there is.
+    fn any_number() -> impl Strategy<Value = u64> {
+        prop_oneof![0u64..8, (u64::MAX - 8)..=u64::MAX, any::<u64>()]
+    }
+
     proptest! {
+        #[test]
+        fn ranges_stay_disjoint_whatever_comes(
+            numbers in proptest::collection::vec((any_number(), any_number()), 0..40),
+            others in proptest::collection::vec((any_number(), any_number()), 0..40),
+        ) {
+            let build = |numbers: &[(u64, u64)]| {
+                let mut ranges = Ranges::default();
+                for (first, last) in numbers {
+                    ranges.insert_all(*first..=*last);
+                    ranges.insert(*last);
+                    assert!(ranges.contains(*last));
+                }
+                ranges
+            };
+            let (mut ranges, other) = (build(&numbers), build(&others));
+            for (start, end) in &ranges.0 {
+                prop_assert!(start < end, "{start}..{end}");
+            }
+            prop_assert!(ranges.0.iter().zip(ranges.0.keys().skip(1)).all(|((_, end), next)| end < next));
+            for left in ranges.without(&other) {
+                prop_assert!(left.start < left.end);
+                prop_assert!(ranges.contains(left.start) && !other.contains(left.start));
+                prop_assert!(ranges.contains(left.end - 1) && !other.contains(left.end - 1));
+            }
+            let before = ranges.len();
+            ranges.fill_first_gap();
+            prop_assert!(ranges.len() <= before);
+        }
+
         #[test]
         fn it_is_a_set(
             numbers in proptest::collection::vec((0u64..60, 0u64..5), 0..60),

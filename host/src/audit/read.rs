@@ -1,9 +1,10 @@
 //! Reads the topics into the ledger.
 
 use super::offsets::Offsets;
-use super::{Ledger, Letter, Report};
+use super::{Ledger, Letter, Partial, Report};
 use crate::config::{Config, KafkaSettings};
-use crate::intake::{camera, refused, replay_of, stamp};
+use crate::frame::Position;
+use crate::intake::{REFUSED, camera, refused, replay_of, stamp};
 use crate::kafka::{BrokerError, Reader, committed, watermarks};
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -46,10 +47,16 @@ pub fn audit(config: &Config, since: Option<i64>) -> std::result::Result<Report,
 
     let letters_kept = watermarks(settings, &topics.dead_letters)?;
     let mut counted: HashMap<i32, Offsets> = HashMap::new();
+    let mut deletions = Vec::new();
     let mut dead_letters = open(&topics.dead_letters, CLOCKS_APART)?;
     while let Some(record) = dead_letters.next()? {
         match Letter::read(&record) {
-            Letter::Parked(frame) => ledger.dead_letter(frame.partition, frame.offset),
+            Letter::Parked(frame) => {
+                ledger.dead_letter(frame.partition, frame.offset);
+                if Partial::read(&record).is_some() {
+                    ledger.partial_letter(frame.partition, frame.offset);
+                }
+            }
             // The letter was deleted since: its mark counts for it, once.
             Letter::Mark(mark) => {
                 let oldest = letters_kept.get(&mark.letter.partition).map_or(0, |(oldest, _)| *oldest);
@@ -58,13 +65,19 @@ pub fn audit(config: &Config, since: Option<i64>) -> std::result::Result<Report,
                     ledger.dead_letter(mark.frame.partition, mark.frame.offset);
                 }
             }
-            Letter::Deleted { partition, first, last } => {
-                ledger.deleted(partition, first..last.saturating_add(1))
-            }
+            Letter::Deleted { partition, first, last } => deletions.push((partition, first, last)),
             Letter::Other => {}
         }
     }
     drop(dead_letters);
+    // A host that said so had found the oldest frame beyond them, and what is the oldest only goes on.
+    let frames_kept = watermarks(settings, &topics.frames)?;
+    for (partition, first, last) in deletions {
+        match frames_kept.get(&partition) {
+            Some((oldest, _)) if last < *oldest => ledger.deleted(partition, first..last + 1),
+            _ => ledger.forged(|| format!("deletion of {partition}/{first}-{last}")),
+        }
+    }
 
     let mut frames = open(&topics.frames, 0)?;
     while let Some(record) = frames.next()? {
@@ -74,6 +87,10 @@ pub fn audit(config: &Config, since: Option<i64>) -> std::result::Result<Report,
         let (partition, offset) = (record.partition(), record.offset().unsigned_abs());
         let camera = camera(record.key(), partition);
         let stamp = stamp(&record);
+        let is_refusal = record.header(REFUSED).is_some() && record.value().unwrap_or_default().is_empty();
+        if is_refusal && refused(&record).is_none() {
+            ledger.forged(|| format!("refusal by camera {camera} at {partition}/{offset}"));
+        }
         if let Some(numbers) = refused(&record) {
             ledger.refusal(&camera, stamp.session.unwrap_or_default(), numbers);
         } else if let Some(original) = replay_of(&topics.frames, &record) {
@@ -83,6 +100,10 @@ pub fn audit(config: &Config, since: Option<i64>) -> std::result::Result<Report,
             ledger.frame(partition, offset, &camera, committed(partition), stamp.session.zip(stamp.sequence));
         }
     }
+    drop(frames);
+    // Asked only now, for frames come meanwhile, too.
+    let ends = watermarks(settings, &topics.frames)?;
+    ledger.ends(ends.into_iter().map(|(partition, (_, next))| (partition, next)).collect());
     Ok(ledger.report())
 }
 
@@ -99,9 +120,8 @@ fn frugal(settings: &KafkaSettings) -> KafkaSettings {
 
 /// Partition and offset of a result's id, `topic/partition/offset`.
 fn position(id: &str) -> Option<(i32, u64)> {
-    let mut parts = id.rsplit('/');
-    let offset = parts.next()?.parse().ok()?;
-    Some((parts.next()?.parse().ok()?, offset))
+    let Position { partition, offset, .. } = Position::parse(id)?;
+    Some((partition, u64::try_from(offset).ok()?))
 }
 
 #[cfg(test)]
@@ -109,6 +129,8 @@ mod tests {
     #[test]
     fn an_id_holds_partition_and_offset() {
         assert_eq!(super::position("frames/3/42"), Some((3, 42)));
-        assert_eq!(super::position("nonsense"), None);
+        for nonsense in ["nonsense", "frames/3/-1", "frames/3/18446744073709551615", "3/42"] {
+            assert_eq!(super::position(nonsense), None, "{nonsense}");
+        }
     }
 }

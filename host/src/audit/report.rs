@@ -28,15 +28,19 @@ pub struct CameraCount {
 
 impl CameraCount {
     fn add(&mut self, other: &Self) {
-        self.sent += other.sent;
-        self.results += other.results;
-        self.dead_letters += other.dead_letters;
-        self.missing += other.missing;
-        self.waiting += other.waiting;
-        self.repeated += other.repeated;
-        self.gaps = self.gaps.saturating_add(other.gaps);
-        self.late += other.late;
-        self.refused = self.refused.saturating_add(other.refused);
+        for (sum, more) in [
+            (&mut self.sent, other.sent),
+            (&mut self.results, other.results),
+            (&mut self.dead_letters, other.dead_letters),
+            (&mut self.missing, other.missing),
+            (&mut self.waiting, other.waiting),
+            (&mut self.repeated, other.repeated),
+            (&mut self.gaps, other.gaps),
+            (&mut self.late, other.late),
+            (&mut self.refused, other.refused),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
     }
 }
 
@@ -62,6 +66,16 @@ pub struct Report {
     pub deleted: Vec<String>,
     /// How many offsets these are.
     pub deleted_frames: u64,
+    /// `partition/offset` of the frames without a result whose dead letters hold only the beginning of their bytes, for these
+    /// were too large for the topic: the first thousand. The whole frame stands there in the frames topic, for as long as that keeps it.
+    pub partial: Vec<String>,
+    /// How many these are.
+    pub partial_letters: u64,
+    /// Records whose headers claim what cannot be, and that count for nothing: a replay of a frame that never was, was not
+    /// parked, or is another camera's; a deletion of frames that are there; a refusal without end. The first thousand.
+    pub forged: Vec<String>,
+    /// How many these are.
+    pub forged_records: u64,
     /// How many ranges are not named, because there are so many.
     pub not_named: NotNamed,
 }

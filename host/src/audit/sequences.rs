@@ -133,6 +133,7 @@ impl Numbers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn closed(numbers: &[(&str, u64)], refused: &[(&str, RangeInclusive<u64>)]) -> Closed {
         let mut sequences = Sequences::default();
@@ -181,5 +182,31 @@ mod tests {
         assert!(sequences.open.len() <= OPEN);
         let gaps = sequences.close().gaps;
         assert_eq!((gaps.count, gaps.more), (10_000, 10_000 - super::super::NAMED as u64));
+    }
+
+    fn any_number() -> impl Strategy<Value = u64> {
+        prop_oneof![0u64..8, (u64::MAX - 4)..=u64::MAX, any::<u64>()]
+    }
+
+    proptest! {
+        #[test]
+        fn no_number_is_both_a_gap_and_refused(
+            numbers in proptest::collection::vec(any_number(), 0..30),
+            refused in proptest::collection::vec((any_number(), any_number()), 0..10),
+        ) {
+            let numbers: Vec<(&str, u64)> = numbers.into_iter().map(|number| ("a", number)).collect();
+            let refused: Vec<_> = refused.into_iter().map(|(from, to)| ("a", from..=to)).collect();
+            let Closed { gaps, refused } = closed(&numbers, &refused);
+            for (_, gap) in &gaps.ranges {
+                prop_assert!(gap.start < gap.end);
+                let overlaps = |other: &Range<u64>| gap.start < other.end && other.start < gap.end;
+                prop_assert!(!refused.ranges.iter().any(|(_, other)| overlaps(other)));
+                prop_assert!(!numbers.iter().any(|(_, number)| gap.contains(number)));
+            }
+            let sum = |ranges: &[(String, Range<u64>)]| {
+                ranges.iter().fold(0u64, |sum, (_, range)| sum.saturating_add(range.end - range.start))
+            };
+            prop_assert_eq!((gaps.count, refused.count), (sum(&gaps.ranges), sum(&refused.ranges)));
+        }
     }
 }

@@ -17,6 +17,9 @@ gaps          sequence numbers of the agent that never reached the topic
 late          sequence numbers that came after a higher one
 refused       sequence numbers that the agent refused, and said so: no gaps
 
+Below it stand the places of what is missing; frames whose bytes were too large for the dead letters topic; and records
+whose headers claim what cannot be (a replay of a frame that was never parked), which count for nothing.
+
 Exit status: 0 if every frame is accounted for, 1 if frames are missing or were deleted unread, 2 for wrong input.
 
 Examples:
@@ -83,6 +86,21 @@ pub fn table(report: &Report) -> String {
             text += &format!("{what} these and other cameras: {more} more ranges\n");
         }
     }
+    for (what, named, count) in [
+        (
+            "parked without all of their bytes, which were too large to keep; they stand in the frames topic \
+             (partition/offset)",
+            &report.partial,
+            report.partial_letters,
+        ),
+        ("forged, and not counted", &report.forged, report.forged_records),
+    ] {
+        if count > 0 {
+            text += &printable(&format!("{what}: {}", named.join(", ")));
+            let more = count.saturating_sub(named.len() as u64);
+            text += &if more > 0 { format!(" and {more} more\n") } else { "\n".to_owned() };
+        }
+    }
     if report.deleted_frames > 0 {
         text += &format!(
             "deleted unread by retention (partition/offsets): {}: {} frames\n",
@@ -106,6 +124,10 @@ mod tests {
             missing: [("gate-with-long-name".to_owned(), vec!["0/3".to_owned()])].into(),
             deleted: vec!["3/5-7".into()],
             deleted_frames: 3,
+            partial: vec!["1/7".into()],
+            partial_letters: 1,
+            forged: vec!["replay of 0/1 by camera a\u{1b}[2J".into()],
+            forged_records: 3,
             ..Report::default()
         };
         let table = table(&report);
@@ -113,6 +135,8 @@ mod tests {
         assert_eq!(lines[0].len(), lines[1].len());
         assert_eq!(lines[0].find("results").map(|at| at + 7), lines[1].find(" 9").map(|at| at + 2));
         assert!(lines[2].ends_with("0/3"));
-        assert!(lines[3].ends_with("3/5-7: 3 frames"));
+        assert!(lines[3].ends_with("(partition/offset): 1/7"), "{}", lines[3]);
+        assert!(lines[4].ends_with("and 2 more") && !lines[4].contains('\u{1b}'), "{}", lines[4]);
+        assert!(lines[5].ends_with("3/5-7: 3 frames"));
     }
 }

@@ -46,7 +46,7 @@ impl Files {
     /// Reads the configuration; its components are to be read next.
     pub(super) fn read(&mut self) -> Result<Loaded> {
         self.reads();
-        let loaded = Loaded::read(self.config())?;
+        let loaded = super::read_configuration_of_host(self.config())?;
         self.reads_components(&loaded.config);
         Ok(loaded)
     }

@@ -53,7 +53,7 @@ enum Described {
 pub fn run(arguments: Arguments) -> Result<u8> {
     match arguments.command {
         Command::Check { file } => {
-            let mut loaded = Loaded::read(&file)?;
+            let mut loaded = super::read_configuration_of_host(&file)?;
             let runtime = super::runtime()?;
             let rules = load_rules(&mut loaded, runtime)?;
             for rule in rules.descriptions() {

@@ -3,7 +3,7 @@
 use super::letter_choice::{self as choice, Choice};
 use super::narrate::printable;
 use super::{Connection, DONE, FAILED, letter_fate};
-use crate::audit::{Fates, Place};
+use crate::audit::{Fates, Partial, Place};
 use crate::config::Config;
 use crate::event::rfc3339;
 use crate::publish::{MESSAGE, REASON, STAGE};
@@ -167,6 +167,10 @@ impl View<'_> {
                 "partition": frame.partition, "offset": frame.offset, "letter": letter.place.to_string(),
                 "parkedAt": parked_at, "bytes": bytes.len(),
             });
+            if let Some(partial) = &letter.partial {
+                object["originalBytes"] = partial.bytes.into();
+                object["originalAt"] = partial.at.to_string().into();
+            }
             if let Some((fate, at)) = fate {
                 object["fate"] = fate.name().into();
                 object["fateAt"] = rfc3339(at).into();
@@ -185,6 +189,9 @@ impl View<'_> {
                 header(REASON),
                 header(MESSAGE)
             );
+            if let Some(Partial { bytes, at, .. }) = &letter.partial {
+                text += &format!("  (of {bytes} bytes, too large to keep; the whole frame stands at {at})");
+            }
             if let Some((fate, at)) = fate {
                 text += &format!("  ({} {})", fate.name(), rfc3339(at));
             }
@@ -198,6 +205,9 @@ impl View<'_> {
         }
         if let Some(folder) = self.save {
             let file = folder.join(format!("{}-{}.frame", frame.partition, frame.offset));
+            if letter.partial.is_some() {
+                eprintln!("everyframe: {} holds only the beginning of the frame", file.display());
+            }
             std::fs::write(&file, bytes).with_context(|| format!("cannot write {}", file.display()))?;
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Which dead letters a command is about.
 
 use super::when;
-use crate::audit::{Fates, Letter, Place};
+use crate::audit::{Fates, Letter, Partial, Place};
 use crate::config::Config;
 use crate::kafka::{Reader, Received};
 use crate::publish::REASON;
@@ -40,6 +40,8 @@ pub struct Parked<'a> {
     pub frame: Place,
     /// The camera.
     pub camera: String,
+    /// Set if the letter holds only the beginning of its frame's bytes.
+    pub partial: Option<Partial>,
     /// The record.
     pub record: Received<'a>,
 }
@@ -67,7 +69,8 @@ impl Choice {
                 && self.until.is_none_or(|until| parked_at < until)
                 && self.at.is_none_or(|at| at == frame);
             if is_meant {
-                visit(&Parked { place: Place::of(&record), frame, camera, record })?;
+                let (place, partial) = (Place::of(&record), Partial::read(&record));
+                visit(&Parked { place, frame, camera, partial, record })?;
             }
         }
         Ok(())

@@ -2,16 +2,16 @@
 
 use super::letter_choice::{Choice, Parked, fates};
 use super::{DONE, FAILED, WRONG_INPUT};
-use crate::audit::{FATE, Fate, Fates, LETTER, Letter, Place};
+use crate::audit::{FATE, Fate, Fates, LETTER, Letter, Partial, Place};
 use crate::config::Config;
 use crate::intake::{CAPTURED_AT, REPLAY_OF, SEQUENCE, SESSION};
-use crate::kafka::{BrokerError, Observer, Producer, Reader, Record, delete_before, watermarks};
+use crate::kafka::{BrokerError, Observer, Producer, Reader, Record, delete_before, read_at, watermarks};
 use crate::publish::{OFFSET, PARTITION, TOPIC};
 use anyhow::{Result, bail};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::io::{IsTerminal as _, Write as _};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 /// Letters that are put through before they are marked: what a command that is killed may put through twice.
@@ -68,28 +68,47 @@ pub fn replay(config: &Config, choice: &Choice, again: bool, manner: Manner) -> 
     let producer = Producer::new(&config.kafka)?;
     let mut marks = Marks::new(config, &producer, Fate::Replayed);
     let mut frames = HashSet::new();
+    // Frames that cannot be put through, and why: the others are all the same.
+    let mut left: BTreeMap<Place, String> = BTreeMap::new();
     let mut batch_bytes = 0;
-    let sent = Acknowledged::default();
+    let mut sent = Sent::default();
+    let settle = |sent: &mut Sent, marks: &mut Marks<'_>, left: &mut BTreeMap<Place, String>| {
+        let refused = sent.wait(&producer)?;
+        left.extend(refused.into_iter().map(|(frame, error)| (frame, error.to_string())));
+        marks.waiting.retain(|(_, _, frame)| !left.contains_key(frame));
+        marks.send()
+    };
     chosen.each(|letter| {
         // A frame that was parked twice is put through once.
-        if frames.insert(letter.frame) {
-            batch_bytes += letter.record.value().map_or(0, <[u8]>::len);
-            put_through(config, &producer, letter, &sent);
+        if !frames.contains(&letter.frame) {
+            match bytes_of(config, letter)? {
+                Ok(bytes) => {
+                    batch_bytes += bytes.len();
+                    put_through(config, &producer, letter, &bytes, &mut sent);
+                    frames.insert(letter.frame);
+                    left.remove(&letter.frame);
+                }
+                Err(why) => {
+                    left.insert(letter.frame, why);
+                }
+            }
         }
         marks.add(letter);
         if marks.waiting.len() >= BATCH || batch_bytes >= BATCH_BYTES {
-            sent.wait(&producer)?;
-            marks.send()?;
             batch_bytes = 0;
+            return settle(&mut sent, &mut marks, &mut left);
         }
         Ok(())
     })?;
-    sent.wait(&producer)?;
-    marks.send()?;
+    settle(&mut sent, &mut marks, &mut left)?;
+    for (frame, why) in &left {
+        eprintln!("everyframe: frame {frame} is not replayed: {why}");
+    }
+    frames.retain(|frame| !left.contains_key(frame));
     let marked = marks.marked;
     let deleted = tidy(config)?;
     report(manner, "replayed", frames.len() as u64, marked, deleted);
-    Ok(DONE)
+    Ok(if left.is_empty() { DONE } else { FAILED })
 }
 
 /// `drop`
@@ -154,44 +173,80 @@ impl Chosen<'_> {
     }
 }
 
-/// Counts what is sent, and what of it is acknowledged.
-#[derive(Default)]
-struct Acknowledged {
-    sent: AtomicU64,
-    done: Arc<AtomicU64>,
+/// What became of each record: the frame that it is about, and why it was refused, if it was.
+type Answer = (Place, Result<(), BrokerError>);
+
+/// Records that were sent and not waited for.
+struct Sent {
+    count: usize,
+    sender: Sender<Answer>,
+    answers: Receiver<Answer>,
 }
 
-impl Acknowledged {
-    fn send(&self, producer: &Producer, record: Record<'_>) {
-        self.sent.fetch_add(1, Ordering::Relaxed);
-        let done = self.done.clone();
-        producer.send(
-            record,
-            Box::new(move |result| match result {
-                Ok(()) => {
-                    done.fetch_add(1, Ordering::Release);
-                }
-                Err(error) => tracing::error!("{error}"),
-            }),
-        );
+impl Default for Sent {
+    fn default() -> Self {
+        let (sender, answers) = channel();
+        Self { count: 0, sender, answers }
+    }
+}
+
+impl Sent {
+    /// Sends a record about this frame.
+    fn send(&mut self, producer: &Producer, frame: Place, record: Record<'_>) {
+        self.count += 1;
+        let sender = self.sender.clone();
+        producer.send(record, Box::new(move |result| std::mem::drop(sender.send((frame, result)))));
     }
 
-    /// An error if any of it is not safe.
-    fn wait(&self, producer: &Producer) -> Result<()> {
+    /// Waits for the answers: the frames whose records were refused for what they are.
+    ///
+    /// # Errors
+    ///
+    /// One is not safe for another reason.
+    fn wait(&mut self, producer: &Producer) -> Result<Vec<(Place, BrokerError)>> {
         producer.flush(ACKNOWLEDGED)?;
-        let (sent, done) = (self.sent.load(Ordering::Relaxed), self.done.load(Ordering::Acquire));
-        if done < sent {
+        let (count, mut refused, mut failed, mut safe) = (self.count, Vec::new(), None, 0);
+        for (frame, result) in self.answers.try_iter() {
+            match result {
+                Ok(()) => safe += 1,
+                Err(error @ BrokerError::Unfit { .. }) => refused.push((frame, error)),
+                Err(error) => failed = Some(error),
+            }
+        }
+        self.count = 0;
+        let missing = count - safe - refused.len();
+        if missing > 0 {
+            let why = failed.map_or_else(|| "no answer".to_owned(), |error| error.to_string());
             bail!(
-                "{} of {sent} records were not taken; what was is marked, run the command again",
-                sent - done
+                "{missing} of {count} records were not taken: {why}; what was is marked, run the command again"
             );
         }
-        Ok(())
+        Ok(refused)
     }
+}
+
+/// The bytes of a letter's frame, or why they are not to be had: of a letter that is not whole they are read from where
+/// the frame stands.
+fn bytes_of<'a>(config: &Config, letter: &'a Parked<'_>) -> Result<Result<Cow<'a, [u8]>, String>> {
+    let Some(Partial { bytes, at, .. }) = &letter.partial else {
+        return Ok(Ok(letter.record.value().unwrap_or_default().into()));
+    };
+    let found = match *at.topic == *config.topics.frames {
+        true => read_at(&config.kafka, &at.topic, at.partition, at.offset)?,
+        false => None,
+    };
+    let is_of = |bytes: &[u8]| letter.partial.as_ref().is_some_and(|partial| partial.is_of(bytes));
+    Ok(match found {
+        Some(found) if is_of(&found) => Ok(found.into()),
+        Some(_) => Err(format!("another record than the frame stands at {at} now")),
+        None => Err(format!(
+            "its {bytes} bytes were too large for the dead letters, and retention has deleted the frame at {at}"
+        )),
+    })
 }
 
 /// The frame as it came: its bytes, its camera, its number, and which frame it is.
-fn put_through(config: &Config, producer: &Producer, letter: &Parked<'_>, sent: &Acknowledged) {
+fn put_through(config: &Config, producer: &Producer, letter: &Parked<'_>, bytes: &[u8], sent: &mut Sent) {
     let identity = format!("{}/{}", config.topics.frames, letter.frame);
     let given = [SESSION, SEQUENCE, CAPTURED_AT]
         .into_iter()
@@ -200,11 +255,12 @@ fn put_through(config: &Config, producer: &Producer, letter: &Parked<'_>, sent: 
     let record = Record {
         topic: &config.topics.frames,
         key: Some(letter.camera.as_bytes()),
-        value: letter.record.value(),
+        // A letter of a record without a value has none either.
+        value: letter.record.value().map(|_| bytes),
         headers: &headers,
         ..Record::default()
     };
-    sent.send(producer, record);
+    sent.send(producer, letter.frame, record);
 }
 
 /// Marks to be written, once what they say is true.
@@ -226,7 +282,7 @@ impl<'a> Marks<'a> {
     }
 
     fn send(&mut self) -> Result<()> {
-        let sent = Acknowledged::default();
+        let mut sent = Sent::default();
         for (camera, letter, frame) in &self.waiting {
             let (partition, offset) = (frame.partition.to_string(), frame.offset.to_string());
             let letter = letter.to_string();
@@ -240,9 +296,11 @@ impl<'a> Marks<'a> {
             let topic = &self.config.topics.dead_letters;
             let record =
                 Record { topic, key: Some(camera.as_bytes()), headers: &headers, ..Record::default() };
-            sent.send(self.producer, record);
+            sent.send(self.producer, *frame, record);
         }
-        sent.wait(self.producer)?;
+        if let Some((_, error)) = sent.wait(self.producer)?.into_iter().next() {
+            return Err(error.into());
+        }
         self.marked += self.waiting.len() as u64;
         self.waiting.clear();
         Ok(())

@@ -22,7 +22,8 @@ mod run;
 mod watch;
 mod when;
 
-use crate::config::{Config, ConfigError, KafkaSettings, Loaded};
+use crate::config::{Config, ConfigError, Delivery, KafkaSettings, Loaded};
+use crate::kafka::property_problems;
 use crate::rules::CodeCache;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
@@ -103,7 +104,7 @@ impl Connection {
         let default = Path::new("everyframe.toml");
         let file = self.config.as_deref().or_else(|| default.is_file().then_some(default));
         let mut config = match file {
-            Some(file) => Loaded::read(file)?.config,
+            Some(file) => read_configuration(file)?.config,
             None => Config::default(),
         };
         if let Some(brokers) = &self.brokers {
@@ -111,6 +112,25 @@ impl Connection {
         }
         Ok(config)
     }
+}
+
+/// Reads and checks a configuration file, all but its rules; librdkafka says which of its properties it takes.
+fn read_configuration(file: &Path) -> Result<Loaded, ConfigError> {
+    let loaded = Loaded::read(file)?;
+    check_properties(loaded, false)
+}
+
+/// The same for a host, which may want transactions.
+fn read_configuration_of_host(file: &Path) -> Result<Loaded, ConfigError> {
+    let loaded = Loaded::read(file)?;
+    let transactions = loaded.config.publish.delivery != Delivery::AtLeastOnce;
+    check_properties(loaded, transactions)
+}
+
+fn check_properties(loaded: Loaded, transactions: bool) -> Result<Loaded, ConfigError> {
+    let problems = property_problems(&loaded.config.kafka, transactions).into_iter();
+    let problems: Vec<_> = problems.map(|(key, message)| loaded.problem(&key, message)).collect();
+    if problems.is_empty() { Ok(loaded) } else { Err(ConfigError::Invalid(problems)) }
 }
 
 /// Runs the command that the arguments name.

@@ -104,7 +104,7 @@ fn report(arguments: &Arguments) -> Result<Report> {
 
 /// A configuration whose rules are asked about every frame, however often they fail.
 fn to_try(file: &Path) -> Result<Loaded> {
-    let mut loaded = Loaded::read(file)?;
+    let mut loaded = super::read_configuration(file)?;
     loaded.config.rules.iter_mut().for_each(|rule| rule.breaker = 0);
     Ok(loaded)
 }

@@ -8,8 +8,9 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 /// Properties of librdkafka on which "no frame is lost" rests, or that have a key of their own.
-const OURS: [&str; 14] = [
+const OURS: [&str; 20] = [
     "bootstrap.servers",
+    "metadata.broker.list",
     "group.id",
     "group.instance.id",
     "enable.auto.commit",
@@ -23,6 +24,13 @@ const OURS: [&str; 14] = [
     "transactional.id",
     "isolation.level",
     "partition.assignment.strategy",
+    // Ends of partitions and acknowledgements are waited for.
+    "enable.partition.eof",
+    "delivery.report.only.error",
+    // Offsets in a file, and brokers that are none.
+    "offset.store.method",
+    "test.mock.num.brokers",
+    "test.mock.broker.rtt",
 ];
 
 /// Every problem outside the rules, which are checked when they are loaded, as dotted key and message.

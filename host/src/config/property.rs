@@ -26,7 +26,7 @@ pub struct Property {
 enum Place {
     /// In the configuration itself.
     Here,
-    /// In this variable.
+    /// In this variable, but for the line end after it.
     Environment(String),
     /// In this file, but for the line end after it.
     File(PathBuf),
@@ -53,6 +53,9 @@ impl Property {
     /// property `name` is. The error says what to do, and shows no secret.
     pub(super) fn find(&mut self, name: &str, folder: &Path) -> Result<(), String> {
         self.find_text(folder)?;
+        if self.text.is_empty() && (name.ends_with("password") || name.ends_with("secret")) {
+            return Err("is empty; give the value, { env = \"NAME\" } or { file = \"PATH\" }".into());
+        }
         // librdkafka says of a file that is not there only that OpenSSL failed. `probe`: where the system has its own.
         if name.starts_with("ssl.") && name.ends_with(".location") && self.text != "probe" {
             let path = folder.join(&self.text);
@@ -68,44 +71,52 @@ impl Property {
 
     /// As [`Property::find`], where the value is no path.
     pub(super) fn find_text(&mut self, folder: &Path) -> Result<(), String> {
-        let (text, place) = match &self.place {
+        let (bytes, place) = match &self.place {
             Place::Here => return Ok(()),
-            Place::Environment(name) => match std::env::var(name) {
-                Ok(text) => (text, format!("the environment variable {name}")),
-                Err(std::env::VarError::NotPresent) => {
+            Place::Environment(name) => match std::env::var_os(name) {
+                Some(text) => (text.into_encoded_bytes(), format!("the environment variable {name}")),
+                None => {
                     return Err(format!(
                         "the environment variable {name} is not set; set it for whoever starts this"
                     ));
                 }
-                Err(std::env::VarError::NotUnicode(_)) => {
-                    return Err(format!("the environment variable {name} is not text (UTF-8)"));
-                }
             },
             Place::File(path) => {
                 let path = folder.join(path);
-                let shown = path.display();
+                let shown = path.display().to_string();
                 let mut bytes = Vec::new();
                 File::open(&path)
                     .and_then(|file| file.take(FILE_BYTES + 1).read_to_end(&mut bytes))
                     .map_err(|error| format!("{shown} cannot be read: {error}"))?;
-                if bytes.len() as u64 > FILE_BYTES {
-                    return Err(format!("{shown} has more than {FILE_BYTES} bytes: that is no value"));
-                }
-                let text = String::from_utf8(bytes).map_err(|_| format!("{shown} is not text (UTF-8)"))?;
-                let line = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
-                (line.unwrap_or(&text).to_owned(), shown.to_string())
+                (bytes, shown)
             }
         };
-        if text.is_empty() {
-            return Err(format!("{place} is empty"));
-        }
-        // librdkafka takes C strings.
-        if text.contains('\0') {
-            return Err(format!("{place} has a zero byte in it"));
-        }
-        self.text = text;
+        self.text = value_of(bytes, &place)?;
         Ok(())
     }
+}
+
+/// The value that a place outside the configuration holds, without the one line end after it: whatever wrote it there may
+/// have added that. The error names the place and not the value.
+fn value_of(bytes: Vec<u8>, place: &str) -> Result<String, String> {
+    if bytes.len() as u64 > FILE_BYTES {
+        return Err(format!("{place} has more than {FILE_BYTES} bytes: that is no value"));
+    }
+    let mut text = String::from_utf8(bytes).map_err(|_| format!("{place} is not text (UTF-8)"))?;
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    if text.is_empty() {
+        return Err(format!("{place} is empty"));
+    }
+    // librdkafka takes C strings.
+    if text.contains('\0') {
+        return Err(format!("{place} has a zero byte in it"));
+    }
+    Ok(text)
 }
 
 impl fmt::Debug for Property {
@@ -198,7 +209,7 @@ impl JsonSchema for Property {
             "description": "The value of a property, or where to find it: what is secret need not stand in this file.",
             "anyOf": [
                 { "type": ["string", "number", "boolean"] },
-                elsewhere("env", "The name of an environment variable."),
+                elsewhere("env", "The name of an environment variable; a line end at its end is left out."),
                 elsewhere("file", "The path of a file, relative to the folder of this one; a line end at its end is left out."),
             ],
         })
@@ -228,14 +239,47 @@ mod tests {
         assert!(written("[1]").unwrap_err().contains("expected a text, a number"));
     }
 
+    /// What a place holds, and the value that it is.
+    const VALUES: [(&str, &str); 8] = [
+        ("word", "word"),
+        ("word\n", "word"),
+        ("word\r\n", "word"),
+        ("word\r", "word\r"),
+        ("a\nb\n\n", "a\nb\n"),
+        ("word\r\n\r\n", "word\r\n"),
+        (" w ", " w "),
+        (" \n", " "),
+    ];
+
     #[test]
     fn a_value_is_found_in_a_file_beside_the_configuration() {
         let folder = tempfile::tempdir().unwrap();
-        for (content, text) in
-            [("word\n", "word"), ("word\r\n", "word"), ("a\nb\n\n", "a\nb\n"), (" w ", " w ")]
-        {
+        for (content, text) in VALUES {
             std::fs::write(folder.path().join("password"), content).unwrap();
             assert_eq!(found("{ file = \"password\" }", folder.path()).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn one_line_end_is_left_out_wherever_a_value_is_kept() {
+        for place in ["the environment variable NAME", "/run/password"] {
+            for (content, text) in VALUES {
+                assert_eq!(value_of(content.into(), place).unwrap(), text, "{content:?}");
+            }
+            for (content, message) in [
+                (&b""[..], "is empty"),
+                (b"\n", "is empty"),
+                (b"\r\n", "is empty"),
+                (b"s\xffcret\n", "is not text"),
+                (b"s\0cret", "has a zero byte"),
+                (&[b'a'; FILE_BYTES as usize + 1], "has more than"),
+            ] {
+                let said = value_of(content.to_vec(), place).unwrap_err();
+                assert!(
+                    said.starts_with(place) && said.contains(message) && !said.contains("cret"),
+                    "{said}"
+                );
+            }
         }
     }
 
@@ -262,6 +306,8 @@ mod tests {
         }
         for (value, message) in [
             ("{ file = \"none\" }", "none cannot be read: No such file"),
+            ("{ file = \".\" }", ". cannot be read: Is a directory"),
+            ("\"\"", "is empty; give the value"),
             ("{ file = \"/dev/zero\" }", "/dev/zero has more than 1048576 bytes"),
             ("{ env = \"EVERYFRAME_NO_SUCH\" }", "variable EVERYFRAME_NO_SUCH is not set"),
             ("{ env = \"\" }", "is no name"),

@@ -109,19 +109,26 @@ pub fn stamp(record: &impl Record) -> Stamp<'_> {
     }
 }
 
-/// The sequence numbers that an agent refused, if the record tells of such.
+/// So many numbers an agent may refuse in one go: years of frames. More are no agent's word.
+const MAX_REFUSED: u64 = 1 << 32;
+
+/// The sequence numbers that an agent refused, if the record tells of such. Ranges that no agent can mean are none: the
+/// record is then a frame without a picture.
 pub fn refused(record: &impl Record) -> Option<RangeInclusive<u64>> {
     if record.value().is_some_and(|value| !value.is_empty()) {
         return None;
     }
     let (first, last) = record.header(REFUSED)?.split_once('-')?;
-    let (first, last) = (first.parse().ok()?, last.parse().ok()?);
-    (first <= last).then_some(first..=last)
+    let (first, last) = (first.parse::<u64>().ok()?, last.parse::<u64>().ok()?);
+    let is_plausible =
+        i64::try_from(last).is_ok() && last.checked_sub(first).is_some_and(|more| more < MAX_REFUSED);
+    is_plausible.then_some(first..=last)
 }
 
 /// The identity of the frame that a record puts through again, if it is one of `topic`.
 pub fn replay_of(topic: &str, record: &impl Record) -> Option<Position> {
-    record.header(REPLAY_OF).and_then(Position::parse).filter(|position| *position.topic == *topic)
+    let position = record.header(REPLAY_OF).and_then(Position::parse)?;
+    (*position.topic == *topic && position.partition >= 0 && position.offset >= 0).then_some(position)
 }
 
 fn number(record: &impl Record, name: &str) -> Option<i64> {
@@ -143,6 +150,57 @@ fn shortened(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A record without a value and with one header.
+    struct Header(&'static str, &'static str);
+
+    impl Record for Header {
+        fn partition(&self) -> i32 {
+            0
+        }
+
+        fn offset(&self) -> i64 {
+            9
+        }
+
+        fn timestamp(&self) -> i64 {
+            0
+        }
+
+        fn key(&self) -> Option<&[u8]> {
+            None
+        }
+
+        fn value(&self) -> Option<&[u8]> {
+            None
+        }
+
+        fn header(&self, name: &str) -> Option<&str> {
+            (name == self.0).then_some(self.1)
+        }
+    }
+
+    #[test]
+    fn a_refusal_that_no_agent_can_mean_is_none() {
+        assert_eq!(refused(&Header(REFUSED, "5-6")), Some(5..=6));
+        assert_eq!(refused(&Header(REFUSED, "7-7")), Some(7..=7));
+        for text in
+            ["0-18446744073709551615", "18446744073709551615-18446744073709551615", "6-5", "5", "-1-4", ""]
+        {
+            assert_eq!(refused(&Header(REFUSED, text)), None, "{text}");
+            assert!(read(&"frames".into(), &Header(REFUSED, text)).is_frame(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_replay_of_a_place_that_cannot_be_is_a_frame_of_its_own() {
+        let identity = |text| read(&"frames".into(), &Header(REPLAY_OF, text)).identity.to_string();
+        assert_eq!(identity("frames/3/4"), "frames/3/4");
+        for text in ["frames/0/-4", "frames/-1/4", "other/0/4", "frames/0/18446744073709551615", "frames", ""]
+        {
+            assert_eq!(identity(text), "frames/0/9", "{text}");
+        }
+    }
 
     #[test]
     fn a_record_without_key_belongs_to_its_partition() {

@@ -1,8 +1,10 @@
 //! Kafka, as the rest of the host wants it: the only folder, beside `intake`, that names `rdkafka`.
 
 mod complaint;
+mod limits;
 mod observer;
 mod producer;
+mod properties;
 mod pulse;
 mod reach;
 mod reader;
@@ -11,14 +13,16 @@ mod topics;
 mod transaction;
 
 pub use complaint::Complaint;
+pub use limits::TopicLimits;
 pub use observer::{First, Observer, delete_before};
 pub use producer::{Delivery, Producer, Record};
+pub use properties::property_problems;
 pub use pulse::Pulse;
-pub use reader::{Reader, Received, committed, watermarks};
+pub use reader::{Reader, Received, committed, read_at, watermarks};
 pub(crate) use secrets::redacted;
 pub use topics::ensure;
 pub(crate) use topics::partitions;
-pub use transaction::{Member, Membership, OpeningError, TransactionError, Transactions};
+pub use transaction::{Member, Membership, OpeningError, TransactionError, Transactions, Unsent};
 
 use crate::config::{KafkaSettings, Property};
 use rdkafka::ClientConfig;
@@ -27,8 +31,14 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The largest record that we send or fetch, bytes. Above any sensible JPEG, below what one slip could do to memory.
-pub const MAX_RECORD_BYTES: usize = 16 << 20;
+/// The largest frame, as a record with its headers, bytes. Above any sensible JPEG, below what one slip could do to memory.
+pub const MAX_FRAME_BYTES: usize = 16 << 20;
+
+/// How much larger a record may be that holds a frame and headers of ours, bytes: a dead letter has about 4,000.
+pub const HEADER_ROOM: usize = 64 << 10;
+
+/// The largest record that we send or fetch, bytes: a frame of [`MAX_FRAME_BYTES`] as a dead letter.
+pub const MAX_RECORD_BYTES: usize = MAX_FRAME_BYTES + HEADER_ROOM;
 
 /// How long a broker may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -107,14 +117,6 @@ pub enum BrokerError {
     /// A property that librdkafka does not know or accept.
     #[error("[kafka] properties: {0}")]
     Property(String),
-    /// A record was refused for good.
-    #[error("the broker refused a record for topic `{topic}`: {reason}")]
-    Refused {
-        /// The topic.
-        topic: String,
-        /// The broker's words.
-        reason: String,
-    },
     /// A record was refused for what it is, mostly its size: sending it again would not help, others may pass.
     #[error(
         "a record does not fit into topic `{topic}`: {reason}; the topic's max.message.bytes sets the limit"
@@ -125,12 +127,46 @@ pub enum BrokerError {
         /// The broker's words.
         reason: String,
     },
+    /// A record was refused for its topic, whatever it is: the topic is not there, or not for this user to write.
+    #[error("topic `{topic}` takes no records: {reason}; does it exist, and may this user write to it?")]
+    Refused {
+        /// The topic.
+        topic: String,
+        /// The broker's words.
+        reason: String,
+    },
+    /// A record was not acknowledged: brokers are away, or busy. Sending it again may help.
+    #[error("a record for topic `{topic}` was not acknowledged: {reason}")]
+    NotAcknowledged {
+        /// The topic.
+        topic: String,
+        /// librdkafka's words.
+        reason: String,
+    },
+    /// A topic takes only records that are too small to be of use.
+    #[error(
+        "topic `{topic}` takes records of at most {limit} bytes, too few for any of ours; set max.message.bytes of the topic to {wanted} (kafka-configs --alter --topic {topic} --add-config max.message.bytes={wanted})"
+    )]
+    TooSmall {
+        /// The topic.
+        topic: String,
+        /// Its `max.message.bytes`.
+        limit: usize,
+        /// What it should be.
+        wanted: usize,
+    },
     /// Anything else; trying again may help.
     #[error("kafka: {0}")]
     Other(String),
 }
 
 impl BrokerError {
+    /// True if a record was refused for its size.
+    pub fn is_too_large(&self) -> bool {
+        // librdkafka's names of these codes are part of the reason.
+        matches!(self, Self::Unfit { reason, .. } if reason.contains("TooLarge") || reason.contains("too large"))
+    }
+
     pub(crate) fn from_rdkafka(error: KafkaError, brokers: &str) -> Self {
         let code = match &error {
             // rdkafka does not tell the code of these.

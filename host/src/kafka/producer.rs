@@ -6,7 +6,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
-use rdkafka::{ClientContext, Message};
+use rdkafka::{ClientConfig, ClientContext, Message};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -41,46 +41,50 @@ pub struct Producer {
 /// The last thing that went wrong with the connection, in librdkafka's words.
 type Trouble = Arc<Mutex<Option<String>>>;
 
+/// How many bytes of records are sent together where the topics' limits are known, librdkafka's own default. A larger
+/// record goes alone.
+pub const BATCH_BYTES: usize = 1_000_000;
+/// The same where they are not: a topic refuses what was sent together as a whole, also if each record would fit.
+const SMALL_BATCH_BYTES: usize = 64 << 10;
+
 /// How long one poll for acknowledgements waits. rdkafka spins through the last millisecond of each wait, which its own
 /// threaded producer, with waits of 100 ms, pays with a per cent of a core.
 const POLL: Duration = Duration::from_millis(500);
 
 impl Producer {
-    /// Makes the client; the connection comes up in the background.
+    /// Makes the client; the connection comes up in the background. Larger records, such as frames, are sent one by one.
+    ///
+    /// # Errors
+    ///
+    /// A property that librdkafka does not take, or no thread.
     pub fn new(settings: &KafkaSettings) -> Result<Self, BrokerError> {
+        Self::batching(settings, SMALL_BATCH_BYTES)
+    }
+
+    /// The same, sending records together up to `batch` bytes: no more than the smallest limit of the topics, for a
+    /// topic refuses a batch as a whole.
+    ///
+    /// # Errors
+    ///
+    /// A property that librdkafka does not take, or no thread.
+    pub fn batching(settings: &KafkaSettings, batch: usize) -> Result<Self, BrokerError> {
         // An outage is waited out; a record is given up only when the broker refuses it.
-        Self::with(settings, &[("message.timeout.ms", "0")])
+        Self::with(settings, batch, &[("message.timeout.ms", "0")])
     }
 
     /// One for transactions, which are awaited for a limited time: until then, the partitions of a host that was
     /// killed in the middle of one cannot be read on.
-    pub(super) fn transactional(settings: &KafkaSettings, id: &str) -> Result<Self, BrokerError> {
-        let transactional = [
-            ("transactional.id", id),
-            ("transaction.timeout.ms", "15000"),
-            // Early enough to abort the transaction before the brokers do, which would cost the producer its life.
-            ("message.timeout.ms", "10000"),
-            // A topic that was deleted is told as such before that.
-            ("topic.metadata.propagation.max.ms", "5000"),
-            // When a group's coordinator dies, librdkafka 2.12 may wait for a change of any connection's state before it
-            // looks for the next one, past every timeout (its issues 5511 and 5456). An idle one that closes is a change.
-            ("connections.max.idle.ms", "10000"),
-        ];
-        Self::with(settings, &transactional)
+    pub(super) fn transactional(
+        settings: &KafkaSettings,
+        id: &str,
+        batch: usize,
+    ) -> Result<Self, BrokerError> {
+        Self::with(settings, batch, &transactional_defaults(id))
     }
 
-    fn with(settings: &KafkaSettings, more: &[(&str, &str)]) -> Result<Self, BrokerError> {
+    fn with(settings: &KafkaSettings, batch: usize, more: &[(&str, &str)]) -> Result<Self, BrokerError> {
         let trouble = Trouble::default();
-        let max = MAX_RECORD_BYTES.to_string();
-        let mut defaults = vec![
-            ("acks", "all"),
-            ("enable.idempotence", "true"),
-            ("linger.ms", "5"),
-            ("message.max.bytes", max.as_str()),
-            ("queue.buffering.max.kbytes", "65536"),
-        ];
-        defaults.extend_from_slice(more);
-        let config = producer(settings, &defaults);
+        let config = config(settings, batch, more);
         let stop = Arc::new(AtomicBool::new(false));
         let inner: BaseProducer<Deliveries> = config
             .create_with_context(Deliveries { trouble: trouble.clone() })
@@ -157,14 +161,60 @@ impl Drop for Producer {
     }
 }
 
-/// Why a record was not taken.
+/// What a producer for transactions has of its own, until the operator says otherwise.
+pub(super) fn transactional_defaults(id: &str) -> [(&str, &str); 5] {
+    [
+        ("transactional.id", id),
+        ("transaction.timeout.ms", "15000"),
+        // Early enough to abort the transaction before the brokers do, which would cost the producer its life.
+        ("message.timeout.ms", "10000"),
+        // A topic that was deleted is told as such before that.
+        ("topic.metadata.propagation.max.ms", "5000"),
+        // When a group's coordinator dies, librdkafka 2.12 may wait for a change of any connection's state before it
+        // looks for the next one, past every timeout (its issues 5511 and 5456). An idle one that closes is a change.
+        ("connections.max.idle.ms", "10000"),
+    ]
+}
+
+/// What every producer that sends is made of.
+pub(super) fn config(settings: &KafkaSettings, batch: usize, more: &[(&str, &str)]) -> ClientConfig {
+    let (max, batch) = (MAX_RECORD_BYTES.to_string(), batch.to_string());
+    let mut defaults = vec![
+        ("acks", "all"),
+        ("enable.idempotence", "true"),
+        ("linger.ms", "5"),
+        ("message.max.bytes", max.as_str()),
+        ("batch.size", batch.as_str()),
+        ("queue.buffering.max.kbytes", "65536"),
+    ];
+    defaults.extend_from_slice(more);
+    producer(settings, &defaults)
+}
+
+/// Why a record was not taken: for what it is, for its topic, or for an outage.
 fn refused(error: &KafkaError, topic: &str) -> BrokerError {
+    use RDKafkaErrorCode as Code;
     let (topic, reason) = (topic.to_owned(), error.to_string());
     match error.rdkafka_error_code() {
-        Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidRecord) => {
-            BrokerError::Unfit { topic, reason }
-        }
-        _ => BrokerError::Refused { topic, reason },
+        Some(
+            Code::MessageSizeTooLarge
+            | Code::MessageBatchTooLarge
+            | Code::InvalidMessageSize
+            | Code::InvalidRecord
+            // It was sent together with one that was refused.
+            | Code::InvalidDifferentRecord
+            | Code::PolicyViolation,
+        ) => BrokerError::Unfit { topic, reason },
+        Some(
+            Code::TopicAuthorizationFailed
+            | Code::ClusterAuthorizationFailed
+            | Code::TransactionalIdAuthorizationFailed
+            | Code::UnknownTopic
+            | Code::UnknownTopicOrPartition
+            | Code::UnknownPartition
+            | Code::InvalidTopic,
+        ) => BrokerError::Refused { topic, reason },
+        _ => BrokerError::NotAcknowledged { topic, reason },
     }
 }
 
@@ -192,5 +242,50 @@ impl ProducerContext for Deliveries {
             Ok(_) => Ok(()),
             Err((error, record)) => Err(refused(error, record.topic())),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(code: RDKafkaErrorCode) -> &'static str {
+        match refused(&KafkaError::MessageProduction(code), "results") {
+            BrokerError::Unfit { .. } => "record",
+            BrokerError::Refused { .. } => "topic",
+            BrokerError::NotAcknowledged { .. } => "outage",
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_for_the_record_its_topic_or_an_outage() {
+        use RDKafkaErrorCode as Code;
+        for code in [
+            Code::MessageSizeTooLarge,
+            Code::MessageBatchTooLarge,
+            Code::InvalidRecord,
+            Code::InvalidDifferentRecord,
+            Code::PolicyViolation,
+        ] {
+            assert_eq!(kind(code), "record", "{code:?}");
+        }
+        for code in [Code::TopicAuthorizationFailed, Code::UnknownTopic, Code::UnknownTopicOrPartition] {
+            assert_eq!(kind(code), "topic", "{code:?}");
+        }
+        for code in [Code::MessageTimedOut, Code::PurgeQueue, Code::NotEnoughReplicas, Code::QueueFull] {
+            assert_eq!(kind(code), "outage", "{code:?}");
+        }
+    }
+
+    #[test]
+    fn a_record_too_large_for_the_client_is_unfit() {
+        let settings: KafkaSettings =
+            toml::from_str("[producer]\n\"message.max.bytes\" = 2000\n\"batch.size\" = 1000\n").unwrap();
+        let producer = Producer::new(&settings).unwrap();
+        let value = vec![0; 5000];
+        let record = Record { topic: "results", value: Some(&value), ..Record::default() };
+        let sent = producer.send_and_wait(record, Duration::from_secs(5));
+        assert!(matches!(sent, Err(BrokerError::Unfit { .. })), "{sent:?}");
     }
 }

@@ -160,6 +160,49 @@ impl Reader {
     }
 }
 
+/// The value of the record that stands at this place; none if retention has deleted it.
+///
+/// # Errors
+///
+/// The brokers do not answer, or not for this user.
+pub fn read_at(
+    settings: &KafkaSettings,
+    topic: &str,
+    partition: i32,
+    offset: i64,
+) -> Result<Option<Vec<u8>>, BrokerError> {
+    let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
+    let consumer = reading_consumer(settings, "read_committed")?;
+    if !partitions(&consumer, topic, &settings.brokers)?.contains(&partition) {
+        return Ok(None);
+    }
+    let (low, end) = ends_of(&consumer, topic, partition).map_err(failed)?;
+    if !(low..end).contains(&offset) {
+        return Ok(None);
+    }
+    let mut assignment = TopicPartitionList::new();
+    assignment.add_partition_offset(topic, partition, Offset::Offset(offset)).map_err(failed)?;
+    consumer.assign(&assignment).map_err(failed)?;
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
+        match consumer.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) => {
+                return Ok((message.offset() == offset)
+                    .then(|| message.payload().map(<[u8]>::to_vec).unwrap_or_default()));
+            }
+            Some(Err(KafkaError::PartitionEOF(_))) => return Ok(None),
+            Some(Err(error)) if Instant::now() > deadline => return Err(failed(error)),
+            None if Instant::now() > deadline => {
+                return Err(BrokerError::Unreachable {
+                    brokers: settings.brokers.clone(),
+                    reason: format!("no record of {topic}/{partition} for {} s", TIMEOUT.as_secs()),
+                });
+            }
+            Some(Err(_)) | None => {}
+        }
+    }
+}
+
 /// librdkafka wants a group for any assignment; this one is never joined and never commits.
 fn reading_consumer(settings: &KafkaSettings, isolation: &str) -> Result<BaseConsumer<Quiet>, BrokerError> {
     let defaults =

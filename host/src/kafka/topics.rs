@@ -1,7 +1,7 @@
 //! The topics: named, described, created.
 
 use super::reach::{LastWords, metadata};
-use super::{BrokerError, MAX_RECORD_BYTES, TIMEOUT, consumer, producer};
+use super::{BrokerError, MAX_FRAME_BYTES, MAX_RECORD_BYTES, TIMEOUT, consumer, producer};
 use crate::config::Config;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -82,8 +82,8 @@ pub async fn ensure(config: &Config) -> Result<(), BrokerError> {
         return Ok(());
     }
     let admin: AdminClient<DefaultClientContext> = producer(settings, &[]).create().map_err(failed)?;
-    // A dead letter is a frame with headers: what fits as a frame must fit as a dead letter.
-    let max = (MAX_RECORD_BYTES).to_string();
+    // A dead letter is a frame with more headers: what fits as a frame must fit as a dead letter.
+    let (frame, record) = (MAX_FRAME_BYTES.to_string(), MAX_RECORD_BYTES.to_string());
     let kept: Vec<Vec<(&str, String)>> = topics
         .iter()
         .map(|topic| match topic.kept {
@@ -109,7 +109,7 @@ pub async fn ensure(config: &Config) -> Result<(), BrokerError> {
             for (name, value) in kept {
                 new = new.set(name, value);
             }
-            new.set("max.message.bytes", &max)
+            new.set("max.message.bytes", if topic.name == *frames { &frame } else { &record })
         })
         .collect();
     let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));

@@ -17,6 +17,15 @@ const OFFERING: Duration = Duration::from_secs(3);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// Why not all records of a transaction were acknowledged.
+#[derive(Debug)]
+pub enum Unsent {
+    /// One was refused for what it is: the transaction is aborted at once.
+    Unfit(String),
+    /// Anything else: the reason of the first.
+    Failed(String),
+}
+
 /// Who we are in our group, and in which of its generations. Offsets offered under another one are refused: that is
 /// what keeps a host that comes back from the dead from writing.
 pub struct Member(pub(crate) ConsumerGroupMetadata);
@@ -53,14 +62,20 @@ pub enum TransactionError {
 pub struct Transactions {
     settings: KafkaSettings,
     id: String,
+    /// How many bytes of records are sent together.
+    batch: usize,
     producer: Producer,
 }
 
 impl Transactions {
     /// Registers as `id`. What an earlier producer of that id left open is aborted or completed, and the earlier one can
-    /// write no more.
-    pub fn open(settings: &KafkaSettings, id: &str) -> Result<Self, OpeningError> {
-        let producer = Producer::transactional(settings, id)?;
+    /// write no more. Records are sent together up to `batch` bytes: see [`Producer::batching`].
+    ///
+    /// # Errors
+    ///
+    /// Says whether trying again may help.
+    pub fn open(settings: &KafkaSettings, id: &str, batch: usize) -> Result<Self, OpeningError> {
+        let producer = Producer::transactional(settings, id, batch)?;
         if let Err(error) = producer.inner.init_transactions(OPENING) {
             // It takes seconds to come to its end, in which nobody need wait.
             std::thread::spawn(move || drop(producer));
@@ -74,12 +89,12 @@ impl Transactions {
                 _ => OpeningError::NotYet(text),
             });
         }
-        Ok(Self { settings: settings.clone(), id: id.to_owned(), producer })
+        Ok(Self { settings: settings.clone(), id: id.to_owned(), batch, producer })
     }
 
     /// Registers again, when the producer is of no more use.
     pub fn anew(&mut self) -> Result<(), OpeningError> {
-        *self = Self::open(&self.settings, &self.id)?;
+        *self = Self::open(&self.settings, &self.id, self.batch)?;
         Ok(())
     }
 
@@ -93,7 +108,7 @@ impl Transactions {
     /// asked before each further attempt.
     pub fn transact(
         &self,
-        send: impl FnOnce() -> Result<(), String>,
+        send: impl FnOnce() -> Result<(), Unsent>,
         topic: &str,
         offer: impl FnOnce() -> Option<(Member, Vec<(i32, i64)>)>,
         go_on: &dyn Fn() -> bool,
@@ -108,7 +123,7 @@ impl Transactions {
 
     fn fill(
         &self,
-        send: impl FnOnce() -> Result<(), String>,
+        send: impl FnOnce() -> Result<(), Unsent>,
         topic: &str,
         offer: impl FnOnce() -> Option<(Member, Vec<(i32, i64)>)>,
         go_on: &dyn Fn() -> bool,
@@ -117,7 +132,11 @@ impl Transactions {
         self.step(go_on, || producer.begin_transaction())?;
         // Acknowledged before anything else: rdkafka's commit waits for acknowledgements in steps of 100 ms. And while the
         // coordinator ends the last transaction, partitions are offered to it again after 20 ms, offsets after 100 ms.
-        let sent = send();
+        let failed = match send() {
+            Ok(()) => None,
+            Err(Unsent::Failed(reason)) => Some(reason),
+            Err(Unsent::Unfit(reason)) => return Err(self.abort(reason, go_on)),
+        };
         let Some((member, offsets)) = offer() else {
             return Err(self.abort("the partitions are changing hands".into(), go_on));
         };
@@ -129,7 +148,7 @@ impl Transactions {
         }
         // Of a transaction that went wrong before, this tells why; the records were told only that it did.
         self.step(go_on, || producer.send_offsets_to_transaction(&list, &member.0, OFFERING))?;
-        sent.map_err(|reason| self.abort(reason, go_on))
+        failed.map_or(Ok(()), |reason| Err(self.abort(reason, go_on)))
     }
 
     /// Does it again for as long as that may help.

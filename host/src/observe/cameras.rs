@@ -55,7 +55,9 @@ impl Cameras {
             Column::Repeated => &self.repeated,
             Column::Refused => &self.refused,
         };
-        family.get_or_create(&[("camera", self.label(camera))]).inc_by(frames);
+        let counter = family.get_or_create(&[("camera", self.label(camera))]);
+        // The numbers come from outside, and may be as great as there are.
+        counter.inc_by(frames.min(u64::MAX - counter.get()));
     }
 
     fn label(&self, camera: &str) -> String {
@@ -68,6 +70,15 @@ impl Cameras {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_counter_stops_at_the_greatest_number() {
+        let cameras = Cameras::default();
+        for frames in [u64::MAX - 1, u64::MAX, 5] {
+            cameras.count(Column::Missing, "gate", frames);
+        }
+        assert_eq!(cameras.missing.get(&[("camera", "gate".to_owned())]).map(|it| it.get()), Some(u64::MAX));
+    }
 
     #[test]
     fn cameras_beyond_the_bound_are_counted_together() {

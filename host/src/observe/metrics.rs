@@ -29,6 +29,7 @@ pub struct Metrics {
     parked: Family<[(&'static str, String); 2], Counter>,
     skipped: Family<[(&'static str, String); 2], Counter>,
     parked_in_all: AtomicU64,
+    acknowledged_in_all: AtomicU64,
     faces: Counter,
     /// By severity, in the order of [`SEVERITIES`].
     alerts: [Counter; 3],
@@ -159,6 +160,7 @@ impl Metrics {
             parked,
             skipped,
             parked_in_all: AtomicU64::new(0),
+            acknowledged_in_all: AtomicU64::new(0),
             faces,
             alerts: SEVERITIES.map(|(_, name)| alerts.get_or_create_owned(&[("severity", name)])),
             deleted,
@@ -282,6 +284,12 @@ impl Metrics {
     /// Everything that a frame caused is acknowledged, so long after it was taken in.
     pub fn acknowledged(&self, delay: Duration) {
         self.publish_delay.observe_time(delay);
+        self.acknowledged_in_all.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many frames are done, with all that they cause acknowledged.
+    pub fn acknowledged_in_all(&self) -> u64 {
+        self.acknowledged_in_all.load(Ordering::Relaxed)
     }
 
     /// A batch was delivered.

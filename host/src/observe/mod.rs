@@ -17,7 +17,7 @@ mod throttle;
 
 pub use alarm::{Alarms, Danger, RetentionData, RetentionState};
 pub use announcer::Announcer;
-pub use health::Health;
+pub use health::{Health, STALLED_AFTER};
 pub use metrics::{Metrics, Snapshot};
 pub use partitions::LaneState;
 pub use rule_event::{RULE, RuleData, RuleState, rule_event};
@@ -64,7 +64,7 @@ impl Observed {
     /// Of a host that is about to start.
     pub fn new(config: &Config) -> Self {
         let away_after = Duration::from_secs(config.observe.away_after_s);
-        Self { metrics: Arc::new(Metrics::new()), health: Arc::new(Health::new(away_after)) }
+        Self { metrics: Arc::new(Metrics::new()), health: Arc::new(Health::new(away_after, STALLED_AFTER)) }
     }
 
     /// Listens, if the configuration says so, and looks for Kafka and for what retention is about to delete, on threads
@@ -72,7 +72,7 @@ impl Observed {
     pub fn start(&self, config: &Config, stop: &Arc<AtomicBool>) -> Result<(), ObserveError> {
         if !config.observe.listen.is_empty() {
             http::start(&config.observe.listen, self.clone())?;
-            pulse::start(config, self.health.clone(), stop.clone())?;
+            pulse::start(config, self.clone(), stop.clone())?;
         }
         if config.observe.lag_interval_s > 0 {
             alarm::start(config, self.metrics.clone(), stop.clone())?;

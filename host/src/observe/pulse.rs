@@ -1,6 +1,6 @@
-//! Asks Kafka every so often whether it is there.
+//! Looks every so often whether Kafka is there, and whether frames are acknowledged.
 
-use super::{Health, ObserveError};
+use super::{ObserveError, Observed};
 use crate::config::Config;
 use crate::kafka::Pulse;
 use std::sync::Arc;
@@ -9,13 +9,16 @@ use std::time::Duration;
 
 const EVERY: Duration = Duration::from_secs(1);
 
-pub fn start(config: &Config, health: Arc<Health>, stop: Arc<AtomicBool>) -> Result<(), ObserveError> {
+pub fn start(config: &Config, observed: Observed, stop: Arc<AtomicBool>) -> Result<(), ObserveError> {
     let pulse = Pulse::new(&config.kafka, &config.topics.frames)?;
+    let Observed { metrics, health } = observed;
     let look = move || {
         while !stop.load(Ordering::Relaxed) {
             if pulse.beats() {
                 health.heard();
             }
+            let waiting = metrics.partitions().lanes().iter().map(|lane| lane.frames).sum();
+            health.looked(waiting, metrics.acknowledged_in_all());
             std::thread::sleep(EVERY);
         }
     };

@@ -18,7 +18,7 @@ pub(super) fn key(change: &StateChange) -> String {
 
 /// The change in a record, and the offset of the frame that made it. None for a record that is not ours.
 pub fn read(record: &Received<'_>) -> Option<(i64, StateChange)> {
-    let offset = record.header(FRAME_OFFSET)?.parse().ok()?;
+    let offset = record.header(FRAME_OFFSET)?.parse().ok().filter(|offset| *offset >= 0)?;
     let (rule, camera, key) = names(std::str::from_utf8(record.key()?).ok()?)?;
     let expires_at = match record.header(EXPIRES_AT) {
         Some(text) => Some(text.parse().ok()?),
@@ -28,7 +28,8 @@ pub fn read(record: &Received<'_>) -> Option<(i64, StateChange)> {
     Some((offset, StateChange { rule, camera, key, value }))
 }
 
-fn names(key: &str) -> Option<(String, String, String)> {
+/// Rule, camera and the rule's own key, out of a record's key.
+pub(super) fn names(key: &str) -> Option<(String, String, String)> {
     let (rule, rest) = key.split_once('/')?;
     let (camera, key) = rest.split_once('/')?;
     Some((rule.to_owned(), camera.replace("%2F", "/").replace("%25", "%"), key.to_owned()))

@@ -1,19 +1,34 @@
 //! Delivers batches, one after the other, on a thread of its own. While one is on its way the next one gathers.
+//!
+//! What does not reach the brokers is tried again for as long as it takes. A record that a topic refuses for what it is
+//! would be refused for ever: it is replaced by a smaller one (`unfit`), and the batch goes on.
 
+use super::Parked;
 use super::outbox::{Batch, Outbox, Parcel};
 use super::records::Outgoing;
+use super::sending::{Answer, Refusal, Sending, refusals, to_replace};
+use super::unfit::{Remedy, replace};
 use crate::config::{Config, Topics};
-use crate::kafka::{Complaint, Membership, Producer, TransactionError, Transactions};
+use crate::kafka::{Complaint, Membership, Producer, TransactionError, Transactions, Unsent};
 use crate::observe::Metrics;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Told when everything that a frame causes is safe.
-pub type Done = Box<dyn FnOnce() + Send>;
+pub(super) struct Done {
+    tell: Box<dyn FnOnce(Option<Parked>) + Send>,
+    /// Set if the frame had to be parked because what it causes could not be written.
+    parked: Option<Parked>,
+}
 
-/// How long the courier waits for one answer before it looks whether the host is ending.
-const PATIENCE: Duration = Duration::from_secs(1);
+impl Done {
+    pub(super) fn new(tell: impl FnOnce(Option<Parked>) + Send + 'static) -> Self {
+        Self { tell: Box::new(tell), parked: None }
+    }
+}
+
 /// After a batch that was not taken.
 const PAUSE: Duration = Duration::from_millis(200);
 /// After one that cost the producer its life: its successor has to make itself known to the brokers.
@@ -94,6 +109,8 @@ impl Pace {
 pub(super) struct Courier {
     pub(super) desk: Arc<Desk>,
     pub(super) carrier: Carrier,
+    /// How many bytes of records the carrier sends together.
+    pub(super) batch_bytes: usize,
     pub(super) pace: Pace,
     pub(super) topics: Topics,
     pub(super) metrics: Arc<Metrics>,
@@ -102,20 +119,14 @@ pub(super) struct Courier {
 
 /// Why a batch is not delivered.
 enum Trouble {
+    /// Nothing of it counts, or what does was taken out of it: these records were refused for what they are.
+    Unfit(Vec<Refusal>),
     /// Nothing of it counts, or what does was taken out of it: it may be tried again.
     Again(String),
     /// The same, but with another producer.
     AgainAnew(String),
     /// It may count or not.
     Uncertain(String),
-}
-
-/// What the brokers said to the records of a batch.
-struct Answers {
-    /// For each record in turn: it is acknowledged.
-    safe: Vec<bool>,
-    /// Why one was not; the first one's reason.
-    refused: Option<String>,
 }
 
 impl Courier {
@@ -148,18 +159,44 @@ impl Courier {
     }
 
     /// Tries until it is delivered, or nobody's concern any more.
-    fn deliver(&mut self, mut batch: Batch<Outgoing, Done>) {
+    fn deliver(&mut self, batch: Batch<Outgoing, Done>) {
+        let mut waiting = VecDeque::from([batch]);
+        while let Some(batch) = waiting.pop_front() {
+            if let Some([older, younger]) = self.deliver_or_split(batch) {
+                waiting.push_front(younger);
+                waiting.push_front(older);
+            }
+        }
+    }
+
+    /// The same; two halves of it if one of its records was refused for what it is, and it is not clear which.
+    fn deliver_or_split(&mut self, mut batch: Batch<Outgoing, Done>) -> Option<[Batch<Outgoing, Done>; 2]> {
         let began = Instant::now();
+        let mut one_by_one = false;
         loop {
             batch.leave_out_others();
             if batch.parcels().is_empty() || self.desk.is_ended() {
-                return;
+                return None;
             }
-            match self.attempt(&mut batch) {
+            match self.attempt(&mut batch, one_by_one) {
                 Ok(()) => {
                     self.complaint.settle("results are taken again");
                     self.metrics.delivered(batch.parcels().len(), began.elapsed());
-                    return batch.delivered().for_each(|done| done());
+                    batch.delivered().for_each(|Done { tell, parked }| tell(parked));
+                    return None;
+                }
+                Err(Trouble::Unfit(refusals)) => {
+                    self.metrics.aborted();
+                    let records = batch.parcels().iter().flat_map(|parcel| &parcel.records);
+                    let chosen = to_replace(records, &refusals, self.batch_bytes, one_by_one);
+                    if !chosen.is_empty() {
+                        self.replace(&mut batch, &chosen);
+                        continue;
+                    }
+                    match batch.split() {
+                        Ok(halves) => return Some(halves),
+                        Err(whole) => (batch, one_by_one) = (whole, true),
+                    }
                 }
                 Err(Trouble::Again(reason)) => self.complain(&reason, PAUSE),
                 Err(Trouble::AgainAnew(reason)) => {
@@ -171,9 +208,47 @@ impl Courier {
                     self.metrics.gave_up();
                     batch.give_up();
                     self.desk.gave_up.store(true, Ordering::SeqCst);
-                    return self.begin_anew();
+                    self.begin_anew();
+                    return None;
                 }
             }
+        }
+    }
+
+    /// Puts something smaller in the place of records that were refused for what they are.
+    fn replace(&self, batch: &mut Batch<Outgoing, Done>, chosen: &[Refusal]) {
+        let mut end = batch.parcels().iter().map(|parcel| parcel.records.len()).sum::<usize>();
+        // From the last one on: what is replaced may change how many come after it.
+        for parcel in batch.parcels_mut().iter_mut().rev() {
+            let first = end - parcel.records.len();
+            let of_parcel = chosen.iter().filter(|refusal| (first..end).contains(&refusal.number));
+            let mut of_parcel: Vec<&Refusal> = of_parcel.collect();
+            of_parcel.sort_by_key(|refusal| std::cmp::Reverse(refusal.number));
+            for refusal in of_parcel {
+                let Some(record) = parcel.records.get(refusal.number - first) else { continue };
+                let what = format!("a record of {} bytes of frame {}", record.size(), parcel.offset);
+                match replace(&mut parcel.records, refusal.number - first, &refusal.error) {
+                    Remedy::Smaller => {
+                        tracing::warn!("{what} is cut: {}", refusal.error);
+                        continue;
+                    }
+                    Remedy::LeftOut => {}
+                    Remedy::Parked(parked) => {
+                        self.metrics.parked(parked.stage, &parked.reason);
+                        tracing::warn!(
+                            reason = parked.reason,
+                            stage = parked.stage,
+                            "frame parked: {}",
+                            parked.message
+                        );
+                        parcel.done.parked = Some(parked);
+                    }
+                    Remedy::Nothing => self.complain(&format!("{what}: {}", refusal.error), PAUSE),
+                }
+                // The records have other numbers now: what else was refused is refused again.
+                break;
+            }
+            end = first;
         }
     }
 
@@ -184,22 +259,52 @@ impl Courier {
         std::thread::sleep(pause);
     }
 
-    fn attempt(&mut self, batch: &mut Batch<Outgoing, Done>) -> Result<(), Trouble> {
+    fn attempt(&mut self, batch: &mut Batch<Outgoing, Done>, one_by_one: bool) -> Result<(), Trouble> {
         match &self.carrier {
-            Carrier::Transactions(transactions) => self.transact(transactions, batch),
+            Carrier::Transactions(transactions) => self.transact(transactions, batch, one_by_one),
             Carrier::Plain(producer) => {
-                let Answers { safe, refused } = self.send(producer, batch);
-                let mut safe = safe.into_iter();
+                let sending = self.sending(producer, one_by_one, false);
+                let answers = sending.send(batch.parcels().iter().flat_map(|parcel| &parcel.records));
+                let mut kept = Vec::new();
+                let mut all = answers.into_iter();
                 for parcel in batch.parcels_mut() {
-                    parcel.records.retain(|_| !safe.next().unwrap_or(false));
+                    parcel.records.retain(|_| {
+                        let answer = all.next().flatten();
+                        let is_safe = matches!(answer, Some(Ok(())));
+                        if !is_safe {
+                            kept.push(answer);
+                        }
+                        !is_safe
+                    });
                 }
-                refused.map_or(Ok(()), |reason| Err(Trouble::Again(reason)))
+                match refusals(&kept) {
+                    _ if kept.is_empty() => Ok(()),
+                    refusals if !refusals.is_empty() => Err(Trouble::Unfit(refusals)),
+                    _ => Err(Trouble::Again(first_reason(&kept))),
+                }
             }
         }
     }
 
-    fn transact(&self, transactions: &Transactions, batch: &Batch<Outgoing, Done>) -> Result<(), Trouble> {
-        let send = || self.send(transactions.producer(), batch).refused.map_or(Ok(()), Err);
+    fn transact(
+        &self,
+        transactions: &Transactions,
+        batch: &Batch<Outgoing, Done>,
+        one_by_one: bool,
+    ) -> Result<(), Trouble> {
+        let mut unfit = Vec::new();
+        let send = || {
+            let sending = self.sending(transactions.producer(), one_by_one, true);
+            let answers = sending.send(batch.parcels().iter().flat_map(|parcel| &parcel.records));
+            if answers.iter().all(|answer| matches!(answer, Some(Ok(())))) {
+                return Ok(());
+            }
+            unfit = refusals(&answers);
+            Err(match unfit.first() {
+                Some(refusal) => Unsent::Unfit(refusal.error.to_string()),
+                None => Unsent::Failed(first_reason(&answers)),
+            })
+        };
         let offer = || {
             let member = locked(&self.desk.membership).as_ref().and_then(|membership| membership());
             // The order matters: see `Batch::is_ours`.
@@ -214,44 +319,26 @@ impl Courier {
         };
         let transacted = transactions.transact(send, &self.topics.frames, offer, &go_on);
         transacted.map_err(|error| match error {
+            TransactionError::Aborted(_) if !unfit.is_empty() => Trouble::Unfit(unfit),
             TransactionError::Aborted(reason) => Trouble::Again(reason),
             TransactionError::Spent(reason) => Trouble::AgainAnew(reason),
             TransactionError::Uncertain(reason) => Trouble::Uncertain(reason),
         })
     }
 
-    /// Sends all records, and waits for the answers.
-    fn send(&self, producer: &Producer, batch: &Batch<Outgoing, Done>) -> Answers {
-        let (sender, receiver) = std::sync::mpsc::channel();
-        let mut count = 0usize;
-        for record in batch.parcels().iter().flat_map(|parcel| &parcel.records) {
-            let (sender, number) = (sender.clone(), count);
-            record.send(producer, &self.topics, Box::new(move |result| drop(sender.send((number, result)))));
-            count += 1;
-        }
-        let mut answers = Answers { safe: vec![false; count], refused: None };
-        let mut heard_at = Instant::now();
-        for _ in 0..count {
-            let (number, result) = loop {
-                match receiver.recv_timeout(PATIENCE) {
-                    Ok(answer) => break answer,
-                    Err(_) if self.desk.is_ended() => {
-                        answers.refused = Some("the host ends".into());
-                        return answers;
-                    }
-                    Err(_) if heard_at.elapsed() > SILENCE => {
-                        self.complaint.begin(WAITING);
-                    }
-                    Err(_) => {}
+    fn sending<'a>(&'a self, producer: &'a Producer, one_by_one: bool, in_transaction: bool) -> Sending<'a> {
+        Sending {
+            producer,
+            topics: &self.topics,
+            one_by_one,
+            in_transaction,
+            is_ended: Box::new(|| self.desk.is_ended()),
+            is_silent: Box::new(|silence| {
+                if silence > SILENCE {
+                    self.complaint.begin(WAITING);
                 }
-            };
-            heard_at = Instant::now();
-            match result {
-                Ok(()) => answers.safe[number] = true,
-                Err(error) => drop(answers.refused.get_or_insert(error.to_string())),
-            }
+            }),
         }
-        answers
     }
 
     /// The producer is of no more use; its successor ends or completes what it left open.
@@ -266,6 +353,12 @@ impl Courier {
             }
         }
     }
+}
+
+/// Why the first of the records that failed did.
+fn first_reason(answers: &[Answer]) -> String {
+    let failed = answers.iter().find_map(|answer| answer.as_ref()?.as_ref().err());
+    failed.map_or_else(|| "no answer".into(), ToString::to_string)
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -4,17 +4,18 @@ pub mod changelog;
 mod courier;
 mod outbox;
 mod records;
+mod sending;
+mod unfit;
 
-pub use courier::Done;
 pub use outbox::{Batch, Outbox, Parcel, Tenure};
 
 use crate::config::{Config, Delivery};
 use crate::event::{JudgedBy, Timings};
 use crate::frame::Frame;
 use crate::judgement::Judgement;
-use crate::kafka::{BrokerError, Complaint, Membership, OpeningError, Producer, Transactions};
+use crate::kafka::{BrokerError, Complaint, Membership, OpeningError, Producer, TopicLimits, Transactions};
 use crate::observe::Metrics;
-use courier::{Carrier, Courier, Desk, Pace};
+use courier::{Carrier, Courier, Desk, Done, Pace};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -22,7 +23,7 @@ use std::time::{Duration, Instant};
 
 /// Headers of a dead letter: why, where in the way of a frame, and where the frame stood.
 pub const REASON: &str = "everyframe-reason";
-/// The stage that could not go on: `decode`, `vision` or `rules`.
+/// The stage that could not go on: `vision`, `rules`, `publish` or `host`.
 pub const STAGE: &str = "everyframe-stage";
 /// A sentence for a person.
 pub const MESSAGE: &str = "everyframe-message";
@@ -35,6 +36,18 @@ pub const OFFSET: &str = "everyframe-offset";
 
 /// Header of a record without value: `FIRST-LAST`, offsets of frames that retention deleted before the group came to them.
 pub const DELETED: &str = "everyframe-deleted";
+
+/// Header of a dead letter that holds only the first bytes of its frame, or none: why the topic did not take them all.
+pub const PARTIAL: &str = "everyframe-partial";
+/// Of such a letter, how many bytes the frame has.
+pub const ORIGINAL_BYTES: &str = "everyframe-original-bytes";
+/// Of such a letter, the SHA-256 of the frame's bytes, hexadecimal.
+pub const ORIGINAL_SHA256: &str = "everyframe-original-sha256";
+/// Of such a letter, where the whole frame stands: `topic/partition/offset`.
+pub const ORIGINAL_AT: &str = "everyframe-original-at";
+
+/// Header of an alert whose texts were cut, because the topic did not take it whole: how many bytes it had.
+pub const CUT: &str = "everyframe-cut";
 
 /// What became of a frame.
 #[derive(Debug)]
@@ -80,14 +93,22 @@ const PAUSE: Duration = Duration::from_millis(500);
 impl Publisher {
     /// Finds out what the broker can do, waiting for it if need be, and begins. `stop` ends the
     /// waiting.
+    ///
+    /// # Errors
+    ///
+    /// The configuration cannot work with this broker: something has to be changed.
     pub fn start(config: &Config, metrics: Arc<Metrics>, stop: &AtomicBool) -> Result<Self, BrokerError> {
-        let carrier = carrier(config, stop)?;
+        let limits = TopicLimits::ask(config);
+        limits.check(config)?.iter().for_each(|warning| tracing::warn!("{warning}"));
+        let batch_bytes = limits.batch_bytes(&config.kafka);
+        let carrier = carrier(config, batch_bytes, stop)?;
         let exactly_once = matches!(carrier, Carrier::Transactions(_));
         metrics.delivers(exactly_once);
         let desk = Arc::new(Desk::new());
         let courier = Courier {
             desk: desk.clone(),
             carrier,
+            batch_bytes,
             pace: Pace::new(config),
             topics: config.topics.clone(),
             metrics,
@@ -110,16 +131,22 @@ impl Publisher {
         self.desk.joined(membership);
     }
 
-    /// Hands an outcome over. `done` is called, from another thread, when everything that it causes is safe; never, if
-    /// the tenure ends before. Frames of one tenure come in order.
-    pub fn publish(&self, frame: &Arc<Frame>, outcome: &Outcome, tenure: &Arc<Tenure>, done: Done) {
+    /// Hands an outcome over. `done` is called, from another thread, when everything that it causes is safe, with the reason
+    /// if the frame had to be parked because that could not be written; never, if the tenure ends before. Frames of one tenure come in order.
+    pub fn publish(
+        &self,
+        frame: &Arc<Frame>,
+        outcome: &Outcome,
+        tenure: &Arc<Tenure>,
+        done: impl FnOnce(Option<Parked>) + Send + 'static,
+    ) {
         self.desk.post(Parcel {
             tenure: tenure.clone(),
             offset: frame.position.offset,
             records: records::records(frame, outcome),
             urgent: frame.absence.is_some()
                 || matches!(outcome, Outcome::Judged { judgement, .. } if !judgement.alerts.is_empty()),
-            done,
+            done: Done::new(done),
         });
     }
 
@@ -130,7 +157,7 @@ impl Publisher {
             offset: frames.end - 1,
             records: vec![records::deleted(tenure.partition(), frames)],
             urgent: true,
-            done: Box::new(|| ()),
+            done: Done::new(|_| ()),
         });
     }
 
@@ -158,15 +185,24 @@ impl Drop for Publisher {
     }
 }
 
+/// The text, cut to at most so many bytes.
+fn shortened(text: &str, bytes: usize) -> String {
+    const MARK: &str = "…";
+    if text.len() <= bytes {
+        return text.to_owned();
+    }
+    format!("{}{MARK}", &text[..text.floor_char_boundary(bytes.saturating_sub(MARK.len()))])
+}
+
 /// With transactions where the broker has them.
-fn carrier(config: &Config, stop: &AtomicBool) -> Result<Carrier, BrokerError> {
-    let plain = || Ok(Carrier::Plain(Producer::new(&config.kafka)?));
+fn carrier(config: &Config, batch_bytes: usize, stop: &AtomicBool) -> Result<Carrier, BrokerError> {
+    let plain = || Ok(Carrier::Plain(Producer::batching(&config.kafka, batch_bytes)?));
     if config.publish.delivery == Delivery::AtLeastOnce {
         return plain();
     }
     let complaint = Complaint::default();
     loop {
-        match Transactions::open(&config.kafka, &config.kafka.transactional_id()) {
+        match Transactions::open(&config.kafka, &config.kafka.transactional_id(), batch_bytes) {
             Ok(transactions) => return Ok(Carrier::Transactions(transactions)),
             Err(error @ OpeningError::Unsupported(_)) if config.publish.delivery == Delivery::Auto => {
                 tracing::info!("{error}");

@@ -105,6 +105,19 @@ impl<R, D> Batch<R, D> {
         &mut self.parcels
     }
 
+    /// The older and the younger half, to be delivered one after the other; a batch of one parcel comes back whole.
+    ///
+    /// # Errors
+    ///
+    /// It has one parcel, or none.
+    pub fn split(mut self) -> Result<[Self; 2], Self> {
+        if self.parcels.len() < 2 {
+            return Err(self);
+        }
+        let younger = self.parcels.split_off(self.parcels.len() / 2);
+        Ok([self, Self { parcels: younger }])
+    }
+
     /// Leaves out what is not ours any more.
     pub fn leave_out_others(&mut self) {
         self.parcels.retain(|parcel| !parcel.tenure.is_over());
@@ -185,6 +198,17 @@ mod tests {
         outbox.push(parcel(&uncertain, 0));
         outbox.take(9).give_up();
         assert!(uncertain.is_over() && !other.is_over());
+    }
+
+    #[test]
+    fn a_batch_splits_into_halves_in_order_down_to_one_parcel() {
+        let tenure = Tenure::new(1);
+        let mut outbox = Outbox::default();
+        (0..3).for_each(|offset| outbox.push(parcel(&tenure, offset)));
+        let [older, younger] = outbox.take(9).split().unwrap();
+        assert_eq!((older.offsets(), younger.offsets()), (vec![(1, 1)], vec![(1, 3)]));
+        let whole = older.split().unwrap_err();
+        assert_eq!(whole.offsets(), [(1, 1)]);
     }
 
     #[test]

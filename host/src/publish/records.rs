@@ -1,7 +1,7 @@
 //! What an outcome is in records.
 
 use super::changelog::{self, EXPIRES_AT, FRAME_OFFSET};
-use super::{DELETED, MESSAGE, OFFSET, Outcome, PARTITION, Parked, REASON, STAGE, TOPIC};
+use super::{DELETED, MESSAGE, OFFSET, Outcome, PARTITION, Parked, REASON, STAGE, TOPIC, shortened};
 use crate::config::Topics;
 use crate::event;
 use crate::frame::Frame;
@@ -10,16 +10,25 @@ use crate::judgement::StateChange;
 use crate::kafka::{Delivery, Producer, Record};
 use std::sync::Arc;
 
+/// The longest message of a dead letter, bytes: a rule's own words have no end.
+const MESSAGE_BYTES: usize = 4 << 10;
+
+/// What a record is on the wire besides its key, value and headers, and what a header is besides its name and value,
+/// bytes, rounded up.
+const FRAMING: usize = 100;
+
 /// One record, ready to be sent as often as it takes.
 pub(super) struct Outgoing {
-    to: Destination,
-    key: String,
-    value: Content,
-    headers: Vec<(&'static str, String)>,
+    pub(super) to: Destination,
+    pub(super) key: String,
+    pub(super) value: Content,
+    pub(super) headers: Vec<(&'static str, String)>,
+    /// The frame that causes it; none for the word that frames are gone.
+    pub(super) frame: Option<Arc<Frame>>,
 }
 
-#[derive(Clone, Copy)]
-enum Destination {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Destination {
     Results,
     Alerts,
     DeadLetters,
@@ -27,10 +36,23 @@ enum Destination {
     State(i32),
 }
 
-enum Content {
+pub(super) enum Content {
     Nothing,
     Bytes(Vec<u8>),
     PictureOf(Arc<Frame>),
+    /// The first bytes of a picture that is too large.
+    StartOf(Arc<Frame>, usize),
+}
+
+impl Content {
+    pub(super) fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Nothing => None,
+            Self::Bytes(bytes) => Some(bytes),
+            Self::PictureOf(frame) => Some(&frame.picture),
+            Self::StartOf(frame, count) => Some(&frame.picture[..frame.picture.len().min(*count)]),
+        }
+    }
 }
 
 impl Outgoing {
@@ -44,13 +66,14 @@ impl Outgoing {
         };
         let headers: Vec<(&str, &[u8])> =
             self.headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
-        let value = match &self.value {
-            Content::Nothing => None,
-            Content::Bytes(bytes) => Some(bytes.as_slice()),
-            Content::PictureOf(frame) => Some(frame.picture.as_slice()),
-        };
-        let record = Record { topic, partition, key: Some(self.key.as_bytes()), value, headers: &headers };
-        producer.send(record, delivery);
+        let (key, value) = (Some(self.key.as_bytes()), self.value.bytes());
+        producer.send(Record { topic, partition, key, value, headers: &headers }, delivery);
+    }
+
+    /// Bytes that it takes in a topic, at most.
+    pub(super) fn size(&self) -> usize {
+        let headers = self.headers.iter().map(|(name, value)| FRAMING + name.len() + value.len());
+        FRAMING + self.key.len() + self.value.bytes().map_or(0, <[u8]>::len) + headers.sum::<usize>()
     }
 }
 
@@ -61,6 +84,7 @@ pub(super) fn records(frame: &Arc<Frame>, outcome: &Outcome) -> Vec<Outgoing> {
         key: frame.camera.to_string(),
         value: Content::Bytes(json),
         headers: Vec::new(),
+        frame: Some(frame.clone()),
     };
     // What the host itself has to say; its place among the host's alerts is always the first.
     let own = frame.absence.as_ref().map(|absence| absence.alert(&frame.camera, &frame.session));
@@ -85,7 +109,7 @@ pub(super) fn records(frame: &Arc<Frame>, outcome: &Outcome) -> Vec<Outgoing> {
     }
 }
 
-fn dead_letter(frame: &Arc<Frame>, parked: &Parked) -> Outgoing {
+pub(super) fn dead_letter(frame: &Arc<Frame>, parked: &Parked) -> Outgoing {
     let identity = &frame.identity;
     Outgoing {
         to: Destination::DeadLetters,
@@ -94,7 +118,7 @@ fn dead_letter(frame: &Arc<Frame>, parked: &Parked) -> Outgoing {
         headers: vec![
             (REASON, parked.reason.clone()),
             (STAGE, parked.stage.to_owned()),
-            (MESSAGE, parked.message.clone()),
+            (MESSAGE, shortened(&parked.message, MESSAGE_BYTES)),
             (TOPIC, identity.topic.to_string()),
             (PARTITION, identity.partition.to_string()),
             (OFFSET, identity.offset.to_string()),
@@ -103,6 +127,7 @@ fn dead_letter(frame: &Arc<Frame>, parked: &Parked) -> Outgoing {
             (SEQUENCE, frame.sequence.to_string()),
             (CAPTURED_AT, frame.captured_at.to_string()),
         ],
+        frame: Some(frame.clone()),
     }
 }
 
@@ -116,10 +141,11 @@ pub(super) fn deleted(partition: i32, frames: std::ops::Range<i64>) -> Outgoing 
             (PARTITION, partition.to_string()),
             (DELETED, format!("{}-{}", frames.start, frames.end - 1)),
         ],
+        frame: None,
     }
 }
 
-fn state(frame: &Frame, change: &StateChange) -> Outgoing {
+fn state(frame: &Arc<Frame>, change: &StateChange) -> Outgoing {
     let mut headers = vec![(FRAME_OFFSET, frame.position.offset.to_string())];
     let expires_at = change.value.as_ref().and_then(|value| value.expires_at);
     headers.extend(expires_at.map(|at| (EXPIRES_AT, at.to_string())));
@@ -128,6 +154,7 @@ fn state(frame: &Frame, change: &StateChange) -> Outgoing {
         key: changelog::key(change),
         value: change.value.as_ref().map_or(Content::Nothing, |value| Content::Bytes(value.bytes.clone())),
         headers,
+        frame: Some(frame.clone()),
     }
 }
 

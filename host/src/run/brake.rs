@@ -49,6 +49,19 @@ impl Brake {
             self.parked.pop_front();
         }
         self.parked.push_back(is_parked);
+        self.look()
+    }
+
+    /// A frame that was noted as not parked had to be parked after all. How long the lane is to stop, if it is.
+    pub(super) fn note_parked_after_all(&mut self) -> Option<Duration> {
+        if self.pause.is_some() {
+            return None;
+        }
+        *self.parked.iter_mut().rev().find(|parked| !**parked)? = true;
+        self.look()
+    }
+
+    fn look(&mut self) -> Option<Duration> {
         let count = self.parked.iter().filter(|parked| **parked).count();
         if self.parked.len() == WINDOW && count as f32 > self.limit * WINDOW as f32 {
             self.parked.clear();
@@ -89,6 +102,16 @@ mod tests {
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
         brake.note(false);
         assert_eq!(brake.failed(), WAIT);
+    }
+
+    #[test]
+    fn frames_parked_after_they_were_judged_count_as_parked() {
+        let mut brake = Brake::new(0.5);
+        assert_eq!(brake.note_parked_after_all(), None, "nothing was noted yet");
+        assert!((0..WINDOW).all(|_| brake.note(false).is_none()));
+        assert!((0..WINDOW / 2).all(|_| brake.note_parked_after_all().is_none()));
+        assert_eq!(brake.note_parked_after_all(), Some(PAUSE));
+        assert_eq!(brake.note_parked_after_all(), None, "it stopped already");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::audit::LiveLedger;
 use crate::frame::Frame;
 use crate::intake::{Downstream, Lane};
 use crate::observe::LaneState;
-use crate::publish::{Outcome, Tenure};
+use crate::publish::{Outcome, Parked, Tenure};
 use crate::rules::Memory;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -269,18 +269,24 @@ impl LaneCell {
             };
             locked(&self.passage).lane.publishing(offset);
             self.publish(&frame, &outcome);
-            if !matches!(outcome, Outcome::Noted)
-                && let Some(pause) = locked(&self.brake).note(matches!(outcome, Outcome::Parked(_)))
-            {
-                locked(&self.passage).lane.halt();
-                self.wait(
-                    pause,
-                    "too many of its last frames had to be parked (`everyframe dead-letters list` says why; the limit is \
-                     [publish] dead_letter_share); the others wait in Kafka, and one is tried",
-                );
+            if !matches!(outcome, Outcome::Noted) {
+                let pause = locked(&self.brake).note(matches!(outcome, Outcome::Parked(_)));
+                self.stop_for_dead_letters(pause);
             }
             locked(&self.passage).lane.sent();
             self.dispatch();
+        }
+    }
+
+    /// Halts the lane for a pause that the brake asks for.
+    fn stop_for_dead_letters(self: &Arc<Self>, pause: Option<Duration>) {
+        if let Some(pause) = pause {
+            locked(&self.passage).lane.halt();
+            self.wait(
+                pause,
+                "too many of its last frames had to be parked (`everyframe dead-letters list` says why; the limit is \
+                 [publish] dead_letter_share); the others wait in Kafka, and one is tried",
+            );
         }
     }
 
@@ -321,15 +327,20 @@ impl LaneCell {
 
     fn publish(self: &Arc<Self>, frame: &Arc<Frame>, outcome: &Outcome) {
         let (cell, offset, taken_in_at) = (self.clone(), frame.position.offset, frame.taken_in_at);
-        let done = move || {
+        let done = move |parked: Option<Parked>| {
             cell.stages.metrics.acknowledged(taken_in_at.elapsed());
             let mut passage = locked(&cell.passage);
             passage.lane.acknowledged(offset);
             if passage.lane.is_empty() {
                 cell.emptied.notify_all();
             }
+            drop(passage);
+            if parked.is_some() {
+                let pause = locked(&cell.brake).note_parked_after_all();
+                cell.stop_for_dead_letters(pause);
+            }
         };
-        self.stages.publisher.publish(frame, outcome, &self.tenure, Box::new(done));
+        self.stages.publisher.publish(frame, outcome, &self.tenure, done);
     }
 
     /// Hands frames to the workers, as many as the window lets.

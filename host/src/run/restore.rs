@@ -52,14 +52,26 @@ fn read(stages: &Stages, cells: &[Arc<LaneCell>]) -> Result<HashMap<i32, Memory>
     let partitions: Vec<i32> = cells.iter().map(|cell| cell.partition).collect();
     let mut reader = Reader::of_partitions(settings, &topics.state, &partitions)?;
     let mut memories: HashMap<i32, Memory> = HashMap::new();
-    let mut count = 0u64;
+    let (mut count, mut unreadable) = (0u64, 0u64);
     while let Some(record) = reader.next()? {
-        let Some((offset, change)) = changelog::read(&record) else { continue };
+        let Some((offset, change)) = changelog::read(&record) else {
+            unreadable += 1;
+            let place = (record.partition(), record.offset());
+            tracing::debug!("what stands at {}/{}/{} is no rule's state", topics.state, place.0, place.1);
+            continue;
+        };
         let next = committed.get(&record.partition()).copied().unwrap_or(0);
         if offset.unsigned_abs() < next && stages.in_force.load().rules.describes(&change.rule).is_some() {
             memories.entry(record.partition()).or_default().restore(change);
             count += 1;
         }
+    }
+    if unreadable > 0 {
+        tracing::warn!(
+            unreadable,
+            "records of topic `{}` that are no rule's state are left out; RUST_LOG=debug names them",
+            topics.state
+        );
     }
     stages.metrics.restored(count, began.elapsed());
     // Only now, for what failed before this is tried again.

@@ -2,7 +2,7 @@
 
 use super::{Kind, open, said};
 use crate::cli::{DONE, WrongInput, when};
-use crate::config::{Config, ConfigError, Loaded, RuleKind, RuleSettings};
+use crate::config::{Config, ConfigError, RuleKind, RuleSettings};
 use crate::face::Person;
 use crate::judgement::{Alert, Subject};
 use crate::premises::{Premises, is_meant, patterns};
@@ -47,7 +47,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     if arguments.output.exists() {
         return Err(WrongInput(format!("{name} is there already; give another --output")).into());
     }
-    let config = Loaded::read(&arguments.config)?.config;
+    let config = super::super::read_configuration(&arguments.config)?.config;
     let rule = chosen(&config, arguments)?;
     let pasts = last_results(&config, arguments)?;
     let alerts = match rule.kind {

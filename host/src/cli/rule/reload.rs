@@ -2,7 +2,6 @@
 
 use super::super::hosts::{Said, at_work};
 use super::super::{DONE, FAILED, cache_folder, config::load_rules, runtime};
-use crate::config::Loaded;
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use std::path::{Path, PathBuf};
@@ -22,7 +21,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<u8> {
     // What is wrong with the rules is better said here than in a host's log.
-    load_rules(&mut Loaded::read(&arguments.config)?, runtime()?)?;
+    load_rules(&mut super::super::read_configuration(&arguments.config)?, runtime()?)?;
     let (cache, config) = (cache_folder()?, std::path::absolute(&arguments.config)?);
     let hosts = at_work(&cache, &config)?;
     if hosts.is_empty() {
