@@ -39,6 +39,27 @@ impl From<&str> for Property {
 }
 
 impl Property {
+    /// The value of this environment variable, for an argument that must not stand on the command line.
+    ///
+    /// # Errors
+    /// What to do, for a person, without the value.
+    pub fn from_environment(name: &str) -> Result<Self, String> {
+        Self { text: String::new(), place: Place::Environment(name.to_owned()) }.found()
+    }
+
+    /// The content of this file, but for the line end after it.
+    ///
+    /// # Errors
+    /// What to do, for a person, without the value.
+    pub fn from_file(path: &Path) -> Result<Self, String> {
+        Self { text: String::new(), place: Place::File(path.to_owned()) }.found()
+    }
+
+    fn found(mut self) -> Result<Self, String> {
+        self.find_text(Path::new(""))?;
+        Ok(self)
+    }
+
     /// The value as librdkafka and the rules take it.
     pub fn text(&self) -> &str {
         &self.text

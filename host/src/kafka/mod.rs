@@ -15,7 +15,7 @@ pub use observer::{First, Observer, delete_before};
 pub use producer::{Delivery, Producer, Record};
 pub use pulse::Pulse;
 pub use reader::{Reader, Received, committed, watermarks};
-pub(crate) use secrets::redacted;
+pub(crate) use secrets::{redacted, remember_secret};
 pub use topics::ensure;
 pub(crate) use topics::partitions;
 pub use transaction::{Member, Membership, OpeningError, TransactionError, Transactions};

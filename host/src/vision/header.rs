@@ -59,6 +59,21 @@ pub(super) fn inspect(bytes: &[u8], max_pixels: u64) -> Result<Header, PictureEr
     Ok(Header { format, width, height, exif: outline.exif })
 }
 
+/// Checks, without decoding anything, whether these bytes are a whole picture of a kind that the host reads.
+///
+/// # Errors
+///
+/// [`PictureError::Empty`], [`PictureError::NotAPicture`] or [`PictureError::Truncated`]. What else may be wrong with a
+/// picture is found out by whoever decodes it.
+pub fn check_whole(encoded: &[u8]) -> Result<(), PictureError> {
+    match inspect(encoded, u64::MAX) {
+        Err(error @ (PictureError::Empty | PictureError::NotAPicture | PictureError::Truncated)) => {
+            Err(error)
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The size as stored, and whether the end marker is there.
 struct Outline {
     size: (u32, u32),

@@ -33,6 +33,7 @@ use std::sync::Arc;
 
 pub use decode::decodable;
 pub use error::{PictureError, VisionError};
+pub use header::check_whole;
 pub use models::{ModelInUse, Models};
 pub use providers::Measured;
 pub use quality::quality;
