@@ -49,7 +49,7 @@ pub enum SourceError {
     },
     /// A folder of which no file can be sent.
     #[error(
-        "{}: not one of the {files} picture files in this folder can be sent; the warnings before this say why",
+        "{}: none of the picture files in this folder ({files}) can be sent; the warnings before this say why",
         folder.display()
     )]
     NoGoodPicture {

@@ -185,13 +185,17 @@ fn parts_of_a_stream_that_are_no_pictures_are_passed_over() {
         let mut source = open(&server(stream_response(&parts), Duration::from_millis(5)));
         assert_eq!(source.kind(), SourceKind::Live, "{what}");
         let pictures: Vec<Vec<u8>> = all(&mut source).into_iter().map(|(bytes, _)| bytes).collect();
-        // FFmpeg looks for the next part behind one that it cannot make out, and may miss that.
-        assert!(pictures.len() >= 4 && pictures.iter().all(|bytes| good.contains(bytes)), "{what}");
-        assert!(pictures.is_sorted_by_key(|bytes| good.iter().position(|known| known == bytes)), "{what}");
-        if what.starts_with("image/jpeg") && !what.ends_with(" 0") {
+        assert!(pictures.iter().all(|bytes| good.contains(bytes)), "{what}: untouched");
+        if what.starts_with("image/jpeg") {
             assert_eq!((pictures.len(), source.skipped()), (6, 3), "{what}");
+        } else {
+            // Two in a row are one to FFmpeg, which looks for the next part, and may find it late.
+            assert!(
+                pictures.len() >= 4 && (2..=3).contains(&source.skipped()),
+                "{what}: {}",
+                source.skipped()
+            );
         }
-        assert!(source.skipped() >= 1, "{what}");
     }
 }
 

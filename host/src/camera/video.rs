@@ -41,6 +41,17 @@ pub(super) enum Attempt {
     End,
 }
 
+/// Attempts in a row that gave no picture.
+struct Failures {
+    attempts: u32,
+    /// When the first of them began.
+    since: Instant,
+    /// The parts of the video that they stand for.
+    parts: u64,
+    /// The last attempt found no part: FFmpeg looks for the next one, line by line.
+    is_lost: bool,
+}
+
 /// An open video.
 pub(super) struct Video {
     origin: Origin,
@@ -51,8 +62,8 @@ pub(super) struct Video {
     /// The server said so.
     is_surely_endless: bool,
     timeline: Timeline,
-    /// Failed attempts since the last picture, and when the first of them began.
-    failed: Option<(u32, Instant)>,
+    /// What came since the last picture.
+    failed: Option<Failures>,
     skipped: u64,
     told: Option<(u64, Instant)>,
 }
@@ -157,23 +168,31 @@ impl Video {
     pub fn read(&mut self, quality: i32, name: &SourceAddress) -> Result<Attempt, SourceError> {
         let begun = Instant::now();
         let mut pixels = Mat::default();
-        let is_read = self.capture.read(&mut pixels)? && !pixels.empty();
-        let bytes = match (is_read, self.is_raw) {
+        // Not `read`, to which an empty part is none.
+        let is_read = self.capture.grab()?;
+        if is_read {
+            self.capture.retrieve_def(&mut pixels)?;
+        }
+        let bytes = match (is_read && !pixels.empty(), self.is_raw) {
             (false, _) => None,
             (true, true) => Some(pixels.data_bytes()?.to_vec()).filter(|bytes| check_whole(bytes).is_ok()),
             (true, false) => Some(encode_jpeg(&pixels, quality)?),
         };
         let Some(bytes) = bytes else {
-            let (attempts, since) = self.failed.map_or((1, begun), |(attempts, since)| (attempts + 1, since));
-            self.failed = Some((attempts, since));
-            if attempts < ATTEMPTS && since.elapsed() < WITHOUT_PICTURE {
+            let is_lost = self.is_raw && !is_read;
+            let failed =
+                self.failed.get_or_insert(Failures { attempts: 0, since: begun, parts: 0, is_lost: false });
+            failed.attempts += 1;
+            failed.parts += u64::from(!(is_lost && failed.is_lost));
+            failed.is_lost = is_lost;
+            if failed.attempts < ATTEMPTS && failed.since.elapsed() < WITHOUT_PICTURE {
                 return Ok(Attempt::Failed);
             }
             self.ask_whether_it_was_a_file();
             return Ok(Attempt::End);
         };
-        if let Some((attempts, _)) = self.failed.take() {
-            self.skipped += u64::from(attempts);
+        if let Some(failed) = self.failed.take() {
+            self.skipped += failed.parts;
             self.tell_skipped(name);
         }
         let at_ms = self.timeline.advance(self.capture.get(CAP_PROP_POS_MSEC)?);

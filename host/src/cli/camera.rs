@@ -109,11 +109,7 @@ pub fn run(arguments: Arguments) -> Result<u8> {
     let tally = agent.run(&mut source, prepare, &stop)?;
     let camera = &agent.destination.camera;
     let mut line = format!("{camera}: {} frames read · {} acknowledged", tally.read, tally.acknowledged);
-    let others = [
-        (tally.in_spool, "in the spool"),
-        (tally.refused, "refused"),
-        (tally.skipped, "skipped: no pictures"),
-    ];
+    let others = [(tally.in_spool, "in the spool"), (tally.refused, "refused"), (tally.skipped, "skipped")];
     for (count, what) in others {
         if count > 0 {
             line += &format!(" · {count} {what}");

@@ -61,15 +61,16 @@ pub(super) fn start(is_json: bool, filter: &str, has_libraries: bool) -> LogGuar
 /// Writes to standard error what is for the user, whatever is logged.
 pub(super) fn tell(message: &str) {
     let Some(log) = LOG.get() else { return eprintln!("{message}") };
-    let text = if log.is_json {
-        let fields = serde_json::json!({ "message": message });
-        let timestamp = jiff::Timestamp::now().to_string();
-        serde_json::json!({ "timestamp": timestamp, "level": "ERROR", "fields": fields }).to_string()
-    } else {
-        message.to_owned()
-    };
+    let text = if log.is_json { json_line(message) } else { message.to_owned() };
     // In one write, so that no line of the log comes between. Nobody is left to be told if it fails.
     let _ = log.stderr.as_ref().write_all(format!("{text}\n").as_bytes());
+}
+
+/// A message as a line of the log in JSON.
+fn json_line(message: &str) -> String {
+    let text = serde_json::Value::from(message);
+    let now = jiff::Timestamp::now();
+    format!(r#"{{"timestamp":"{now:.6}","level":"ERROR","fields":{{"message":{text}}}}}"#)
 }
 
 /// Puts into the log what libraries wrote until now, and no longer what they write from now on.
@@ -101,4 +102,19 @@ fn tell_panic(panic: &PanicHookInfo<'_>) {
         _ => String::new(),
     };
     tell(&format!("thread '{name}' panicked{place}: {payload}{trace}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::json_line;
+
+    #[test]
+    fn a_message_of_any_text_is_a_line_of_json() {
+        let message = "everyframe: \"a\"\n\u{1b}[31m\u{202a}";
+        let line = json_line(message);
+        assert_eq!(line.lines().count(), 1);
+        let parsed: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(parsed["fields"]["message"], message);
+        assert_eq!(parsed["timestamp"].as_str().map(str::len), Some("2026-11-28T06:01:28.507627Z".len()));
+    }
 }

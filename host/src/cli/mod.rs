@@ -25,7 +25,7 @@ mod stderr_capture;
 mod watch;
 mod when;
 
-use crate::config::{Config, ConfigError, KafkaSettings, Loaded};
+use crate::config::{Config, ConfigError, KafkaSettings, Loaded, user_in_brokers};
 use crate::rules::CodeCache;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
@@ -109,6 +109,9 @@ impl Connection {
             None => Config::default(),
         };
         if let Some(brokers) = &self.brokers {
+            if let Some(problem) = user_in_brokers(brokers) {
+                return Err(WrongInput(format!("--brokers {problem}")).into());
+            }
             config.kafka = KafkaSettings { brokers: brokers.clone(), ..config.kafka };
         }
         Ok(config)

@@ -310,6 +310,20 @@ mod tests {
     }
 
     #[test]
+    fn an_argument_may_be_kept_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("address");
+        std::fs::write(&path, "rtsp://me:hunter2@cam/\n").unwrap();
+        let property = Property::from_file(&path).unwrap();
+        assert_eq!(property.text(), "rtsp://me:hunter2@cam/");
+        assert!(!format!("{property:?}").contains("hunter2"));
+        let path = std::env::var("PATH").unwrap();
+        assert_eq!(Property::from_environment("PATH").unwrap().text(), path);
+        assert!(Property::from_environment("EVERYFRAME_NO_SUCH").unwrap_err().contains("is not set"));
+        assert!(Property::from_file(folder.path()).unwrap_err().contains("cannot be read"));
+    }
+
+    #[test]
     fn nothing_shows_a_value() {
         assert_eq!(format!("{:?}", written("\"word\"").unwrap()), "(a value)");
         let property = Property { text: "word".into(), place: Place::Environment("NAME".into()) };
