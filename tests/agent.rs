@@ -2,7 +2,11 @@
 
 use everyframe_tests::{Part, Record, Site, Topic, pictures, places, wait_for};
 use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// The numbers, times and sessions of a camera's frames, in order.
@@ -16,6 +20,8 @@ fn stamps(records: &[Record]) -> (Vec<u64>, Vec<i64>, BTreeSet<String>) {
 }
 
 fn assert_stamped(records: &[Record], camera: &str, step_ms: i64) {
+    let (sources, numbers) = (sources(records), records.len());
+    assert!(numbers > 0 && sources.len() == 1 && !sources.contains(""), "one source: {sources:?}");
     let (sequences, times, sessions) = stamps(records);
     assert!(sequences.into_iter().eq(0..records.len() as u64), "numbered without a hole");
     assert_eq!(sessions.len(), 1, "one run is one session");
@@ -27,6 +33,11 @@ fn assert_stamped(records: &[Record], camera: &str, step_ms: i64) {
         assert_eq!(record.key.as_deref(), Some(camera));
         assert!(record.value.as_ref().is_some_and(|value| value.starts_with(&[0xff, 0xd8, 0xff])), "a JPEG");
     }
+}
+
+/// What the frames say that they were read from.
+fn sources(records: &[Record]) -> BTreeSet<String> {
+    records.iter().map(|record| record.header("everyframe-source").to_owned()).collect()
 }
 
 fn clip(name: &str) -> String {
@@ -55,20 +66,213 @@ fn a_video_file_is_sent_frame_by_frame_and_each_run_is_a_session() {
 }
 
 #[test]
-fn a_folder_of_pictures_is_sent_in_order_of_name() {
+fn a_folder_of_pictures_is_sent_in_order_of_name_and_untouched() {
     let site = Site::start(1);
     let man = pictures::man();
-    let second = site.file("pictures/b.png", &pictures::reencoded(&man[1], ".png"));
-    site.file("pictures/a.jpg", &man[0]);
-    site.file("pictures/C.JPEG", &man[2]);
+    let pictures = [
+        ("C.JPEG", man[0].clone()),
+        ("a2.jpg", man[1].clone()),
+        ("a10.png", pictures::reencoded(&man[2], ".png")),
+        ("b.webp", pictures::reencoded(&man[3], ".webp")),
+    ];
+    for (name, picture) in &pictures {
+        site.file(&format!("pictures/{name}"), picture);
+    }
     site.file("pictures/notes.txt", b"not sent");
-    let folder = second.parent().expect("it lies in a folder").display().to_string();
-    let said = site.everyframe(&["camera", "--id", "folder", "--rate", "20", &folder]).well();
-    assert_eq!(said, "folder: 3 frames read · 3 acknowledged\n");
-    let records = site.wait_for_records(Topic::Frames, 3);
-    assert_stamped(&records, "folder", 50);
-    assert!(records[0].value.as_ref() == Some(&man[2]), "a JPEG goes as it is");
-    assert!(records[1].value.as_ref() == Some(&man[0]), "a JPEG goes as it is");
+    let said = site.everyframe(&["camera", "--id", "folder", "--rate", "20", "pictures"]).well();
+    assert_eq!(said, "folder: 4 frames read · 4 acknowledged\n");
+    let records = site.wait_for_records(Topic::Frames, 4);
+    let (sequences, times, _) = stamps(&records);
+    assert_eq!(sequences, [0, 1, 2, 3]);
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] == 50), "by the rate: {times:?}");
+    for (record, (name, picture)) in records.iter().zip(&pictures) {
+        assert!(record.value.as_ref() == Some(picture), "{name}");
+    }
+    assert_eq!(sources(&records), BTreeSet::from(["pictures".to_owned()]));
+}
+
+#[test]
+fn a_bad_file_of_a_folder_is_skipped_with_a_warning() {
+    let site = Site::start(1);
+    let man = pictures::man();
+    site.file("pictures/1.jpg", &man[0]);
+    site.file("pictures/2.jpg", b"");
+    site.file("pictures/3.png", b"no picture");
+    site.file("pictures/4.jpg", &man[1]);
+    let ended = site.everyframe(&["camera", "--id", "gate", "pictures"]);
+    for reason in
+        ["pictures/2.jpg: the picture has no bytes", "pictures/3.png: not a JPEG, PNG or WebP picture"]
+    {
+        assert_eq!(ended.err.matches(reason).count(), 1, "{}", ended.err);
+    }
+    assert_eq!(ended.well(), "gate: 2 frames read · 2 acknowledged · 2 skipped\n");
+    let records = site.wait_for_records(Topic::Frames, 2);
+    assert_eq!(stamps(&records).0, [0, 1], "what is skipped is no frame");
+}
+
+#[test]
+fn a_recording_that_states_no_length_is_sent_once() {
+    let site = Site::start(1);
+    let man = pictures::man();
+    let recording = site.file("camera.mjpeg", &man[..5].concat()).display().to_string();
+    let said = site.everyframe(&["camera", "--id", "gate", &recording]).well();
+    assert_eq!(said, "gate: 5 frames read · 5 acknowledged\n");
+    let records = site.wait_for_records(Topic::Frames, 5);
+    assert_stamped(&records, "gate", 40);
+    assert_eq!(sources(&records), BTreeSet::from(["recording".to_owned()]));
+
+    let picture = site.file("one.png", &pictures::reencoded(&man[0], ".png")).display().to_string();
+    let said = site.everyframe(&["camera", "--id", "still", &picture]).well();
+    assert_eq!(said, "still: 1 frames read · 1 acknowledged\n");
+}
+
+#[test]
+fn no_log_and_no_error_shows_a_cameras_password() {
+    let site = Site::start(1);
+    let address = "rtsp://admin:hunter2@127.0.0.1:1/stream?token=abcdef";
+    let file = site.file("address", format!("{address}\n").as_bytes()).display().to_string();
+    let command = |words: &[&str]| {
+        let mut command = site.command(&["camera", "--id", "gate", "--config"]);
+        command.arg(site.config()).args(words).env("ADDRESS", address).env("RUST_LOG", "debug");
+        site.run(&mut command)
+    };
+    for (words, is_seen_by_others) in [
+        (&[address][..], true),
+        (&["--log-json", address][..], true),
+        (&["--source-env", "ADDRESS"][..], false),
+        (&["--source-file", &file][..], false),
+    ] {
+        let ended = command(words);
+        assert_eq!(ended.code, Some(1), "{}", ended.err);
+        assert!(!ended.err.contains("hunter2") && !ended.err.contains("abcdef"), "{}", ended.err);
+        let expected = "rtsp://***@127.0.0.1:1/stream?token=***: cannot be opened as video";
+        assert!(ended.err.contains(expected), "it still says which: {}", ended.err);
+        assert_eq!(
+            ended.err.contains("give the address by --source-env"),
+            is_seen_by_others,
+            "{}",
+            ended.err
+        );
+    }
+    let ended = command(&["--source-env", "NO_SUCH_NAME"]);
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.err.contains("NO_SUCH_NAME is not set"), "{}", ended.err);
+    let ended = command(&["--source-file", &file, "clip.mp4"]);
+    assert_eq!(ended.code, Some(2), "one of them: {}", ended.err);
+    let brokers = site.everyframe(&["audit", "--brokers", "me:hunter2@127.0.0.1:9092"]);
+    assert_eq!(brokers.code, Some(2), "{}", brokers.err);
+    assert!(!brokers.err.contains("hunter2") && brokers.err.contains("sasl.password"), "{}", brokers.err);
+}
+
+/// A JPEG with half of its data, at which FFmpeg's decoder complains to standard error.
+fn damaged(picture: &[u8]) -> Vec<u8> {
+    [&picture[..picture.len() / 2], b"\xff\xd9"].concat()
+}
+
+#[test]
+fn what_libraries_write_is_in_the_log() {
+    let site = Site::start(1);
+    let recording =
+        site.file("damaged.mjpeg", &damaged(&pictures::man()[0]).repeat(300)).display().to_string();
+    let ended = site.everyframe(&["camera", "--id", "gate", "--log-json", &recording]);
+    let messages: Vec<String> = ended
+        .err
+        .lines()
+        .map(|line| {
+            let line: serde_json::Value =
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("{line} is no JSON: {error}"));
+            line["fields"]["message"].as_str().expect("each line has a message").to_owned()
+        })
+        .collect();
+    let of_decoder = messages.iter().filter(|message| message.contains("mjpeg")).count();
+    assert!((1..100).contains(&of_decoder), "some of them: {messages:?}");
+    assert!(
+        messages.iter().any(|message| message.contains("more lines of libraries suppressed")),
+        "{messages:?}"
+    );
+    assert_eq!(ended.well(), "gate: 300 frames read · 300 acknowledged\n");
+
+    let ended = site.everyframe(&["camera", "--id", "gate", &recording]);
+    let of_decoder: Vec<&str> = ended.err.lines().filter(|line| line.contains("mjpeg")).collect();
+    assert!(!of_decoder.is_empty() && of_decoder.iter().all(|line| line.contains(" WARN ")), "{}", ended.err);
+
+    // The last line comes last, and is there.
+    let ended = site.everyframe(&["camera", "--id", "gate", "--log-json", "absent.mp4"]);
+    let last: serde_json::Value = serde_json::from_str(ended.err.lines().last().unwrap_or("")).expect("JSON");
+    let message = last["fields"]["message"].as_str().unwrap_or_default();
+    assert!(message.starts_with("everyframe: absent.mp4: no such file"), "{}", ended.err);
+}
+
+#[test]
+fn a_host_that_decodes_bad_pictures_logs_only_json() {
+    let site = Site::start(1);
+    let mut png = pictures::reencoded(&pictures::grey(64, 64), ".png");
+    // The checksum of its data.
+    let end = png.len() - 13;
+    png[end] ^= 1;
+    site.file("pictures/1.png", &png);
+    site.file("pictures/2.jpg", &pictures::man()[0]);
+    site.everyframe(&["camera", "--id", "gate", "pictures"]).well();
+    let mut host = site.start_everyframe("host", &["run", "--log-json"]);
+    host.wait_for_word("partition assigned");
+    site.settled_audit();
+    let ended = host.terminate();
+    for line in ended.err.lines() {
+        assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "{line} is no JSON");
+    }
+    assert!(ended.err.lines().count() > 2, "{}", ended.err);
+}
+
+/// A camera's stream of JPEG parts in a loop, for each client anew: good, bad, good; and how many clients came.
+fn stream_server(parts: Vec<Vec<u8>>) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = format!("http://{}/stream", listener.local_addr().expect("an address"));
+    let clients = Arc::new(AtomicUsize::new(0));
+    let count = clients.clone();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let (Ok(mut client), parts) = (client, parts.clone()) else { return };
+            count.fetch_add(1, Ordering::Relaxed);
+            std::thread::spawn(move || {
+                let mut request = [0; 4096];
+                let _ = client.read(&mut request);
+                let head =
+                    "HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=frame\r\n\r\n";
+                let mut sent = client.write_all(head.as_bytes());
+                for part in parts.iter().cycle() {
+                    let length = part.len();
+                    let head =
+                        format!("--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {length}\r\n\r\n");
+                    sent = sent.and_then(|()| client.write_all(&[head.as_bytes(), part, b"\r\n"].concat()));
+                    if sent.is_err() {
+                        return;
+                    }
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+            });
+        }
+    });
+    (address, clients)
+}
+
+#[test]
+fn a_part_of_a_stream_that_is_no_picture_costs_no_connection() {
+    let site = Site::start(1);
+    let man = pictures::man();
+    let parts =
+        vec![man[0].clone(), b"no picture".to_vec(), Vec::new(), man[1].clone(), man[2][..900].to_vec()];
+    let (address, clients) = stream_server(parts);
+    let camera = site.start_everyframe("camera", &["camera", "--id", "gate", &address]);
+    site.wait_for_records(Topic::Frames, 40);
+    let ended = camera.terminate();
+    assert!(!ended.err.contains("broke off"), "{}", ended.err);
+    assert!(ended.err.contains("are no pictures; skipped"), "{}", ended.err);
+    assert!(ended.out.contains(" skipped"), "{}", ended.out);
+    ended.well();
+    assert_eq!(clients.load(Ordering::Relaxed), 1, "one connection");
+    let records = site.read(Topic::Frames);
+    assert_eq!(sources(&records), BTreeSet::from(["live".to_owned()]));
+    assert!(records.iter().all(|record| record.value.as_ref().is_some_and(|value| man[..2].contains(value))));
 }
 
 /// A web server with the footage, and its address.
@@ -154,17 +358,6 @@ fn a_source_that_is_none_is_named() {
         assert_eq!(ended.code, Some(1), "{source}: {}", ended.err);
         assert_eq!(ended.err.lines().last(), Some(format!("everyframe: {expected}").as_str()));
     }
-}
-
-#[test]
-fn a_picture_that_is_none_ends_the_folder_and_is_named() {
-    let site = Site::start(1);
-    let bad = site.file("pictures/b.png", b"no picture");
-    site.file("pictures/a.jpg", &pictures::man()[0]);
-    let folder = bad.parent().expect("a folder").display().to_string();
-    let ended = site.everyframe(&["camera", "--id", "gate", &folder]);
-    assert_eq!(ended.code, Some(1));
-    assert!(ended.err.contains(&format!("{}: not a picture", bad.display())), "{}", ended.err);
 }
 
 /// A camera that gives 50 frames a second without end.
@@ -300,7 +493,9 @@ fn an_agent_that_is_asked_to_end_while_the_broker_is_away_leaves_its_frames_to_t
     site.start_broker();
     let said = site.everyframe(&["camera", "--id", "gate", &clip("single_face.mp4")]).well();
     assert_eq!(said, "gate: 72 frames read · 72 acknowledged\n");
-    let sessions = sessions(&site.read(Topic::Frames));
+    let records = site.read(Topic::Frames);
+    assert_eq!(sources(&records), BTreeSet::from(["recording".to_owned()]), "also through the spool");
+    let sessions = sessions(&records);
     assert!(sessions.iter().all(|(_, numbers, _)| numbers.iter().copied().eq(0..72)), "{sessions:?}");
 }
 

@@ -23,6 +23,7 @@ mod machine;
 pub mod observe;
 pub mod premises;
 pub mod publish;
+mod redact;
 pub mod replay;
 pub mod rules;
 pub mod run;

@@ -3,7 +3,8 @@
 use super::inbox::Offered;
 use super::outbox::{Destination, Outbox, OutboxError, Prepare};
 use super::spool::{Entry, What};
-use super::{Source, SourceError};
+use super::{Picture, Reading, Source, SourceError};
+use crate::frame::SourceKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +30,8 @@ pub enum AgentError {
 pub struct Agent {
     /// Where its frames go.
     pub destination: Destination,
-    /// Frames per second to send at; none: as fast as the source gives and the broker takes them.
+    /// Frames per second at which a recording or a folder is sent, and its frames are stamped; none: as fast as the
+    /// source gives and the broker takes them, and a recording's frames are stamped as it says.
     pub rate: Option<f64>,
     /// Start over at the end.
     pub repeat: bool,
@@ -44,6 +46,8 @@ pub struct Tally {
     pub acknowledged: u64,
     /// Of these, that could neither be sent nor spooled; the topic is told which.
     pub refused: u64,
+    /// Files of a folder, and parts of a video, that are no pictures. They were skipped, and are no frames.
+    pub skipped: u64,
     /// Frames in the spool, also of earlier runs: the next start sends them.
     pub in_spool: u64,
     /// The spool's file, if it could be used.
@@ -53,11 +57,14 @@ pub struct Tally {
 impl Agent {
     /// Sends until the source ends or `stop` is set, then waits for the acknowledgements. `prepare` creates missing
     /// topics; it is asked until it succeeds.
+    ///
+    /// # Errors
+    /// See [`AgentError`]: the source gives no picture, or there is nowhere to send them.
     pub fn run(&self, source: &mut Source, prepare: Prepare, stop: &AtomicBool) -> Result<Tally, AgentError> {
         // A source that gives nothing makes neither a spool nor topics.
-        let first = source.next_picture()?;
-        if first.is_none() && !source.is_live() {
-            return Err(SourceError::NothingRead(source.name().to_owned()).into());
+        let first = first_picture(source, stop)?;
+        if first.is_none() && source.kind() != SourceKind::Live && !stop.load(Ordering::Relaxed) {
+            return Err(source.nothing_read().into());
         }
         let session: Arc<str> = format!("{:x}-{:x}", now(), std::process::id()).into();
         let outbox = Outbox::open(&self.destination, &session, prepare)?;
@@ -68,6 +75,7 @@ impl Agent {
             read: read?,
             acknowledged: account.acknowledged,
             refused: account.refused,
+            skipped: source.skipped(),
             in_spool: account.in_spool,
             spool: account.spool,
         })
@@ -76,37 +84,48 @@ impl Agent {
     fn read(
         &self,
         source: &mut Source,
-        mut first: Option<Vec<u8>>,
+        mut first: Option<Picture>,
         outbox: &Outbox,
         session: &Arc<str>,
         stop: &AtomicBool,
     ) -> Result<u64, SourceError> {
-        let live = source.is_live();
+        let kind = source.kind();
+        let live = kind == SourceKind::Live;
         // A clip that nobody paces can wait for room; a clock can't.
         let patient = !live && self.rate.is_none();
         let step = Duration::from_secs_f64(1.0 / self.rate.unwrap_or_else(|| source.rate()));
         let (begun, first_at) = (Instant::now(), now());
         let mut read = 0u64;
         while !stop.load(Ordering::Relaxed) {
-            let next = match first.take() {
-                Some(picture) => Some(picture),
-                None => source.next_picture()?,
+            let reading = match first.take() {
+                Some(picture) => Reading::Picture(picture),
+                None => source.read()?,
             };
-            let Some(picture) = next else {
-                match (live, self.repeat) {
-                    (true, _) => self.reconnect(source, stop),
-                    (false, true) => source.rewind()?,
-                    (false, false) => break,
+            let picture = match reading {
+                Reading::Picture(picture) => picture,
+                Reading::Nothing => continue,
+                Reading::End => {
+                    // Only at its end may it turn out that a stream was a file.
+                    match (source.kind() == SourceKind::Live, self.repeat) {
+                        (true, _) => self.reconnect(source, stop),
+                        (false, true) => source.rewind()?,
+                        (false, false) => break,
+                    }
+                    continue;
                 }
-                continue;
             };
-            let offset = step.mul_f64(read as f64);
-            if self.rate.is_some() && !live {
-                std::thread::sleep((begun + offset).saturating_duration_since(Instant::now()));
+            let paced = step.mul_f64(read as f64);
+            if self.rate.is_some() && !live && !wait_until(begun + paced, stop) {
+                break;
             }
-            // A recording's time is where it is in the recording; a live picture's is now.
-            let captured_at = if live { now() } else { first_at + offset.as_millis() as i64 };
-            let what = What::Frame { sequence: read, captured_at, picture };
+            // A live picture's time is now, a recording's is where it is in the recording, unless the user gives a rate.
+            let captured_at = match picture.at {
+                _ if live => now(),
+                Some(at) if self.rate.is_none() => first_at + milliseconds(at),
+                _ => first_at + milliseconds(paced),
+            };
+            let picture = picture.bytes;
+            let what = What::Frame { sequence: read, captured_at, source: Some(kind), picture };
             match outbox.offer(Entry { session: session.clone(), what }, patient, stop) {
                 Offered::Taken | Offered::Refused => read += 1,
                 Offered::Stopped => break,
@@ -120,12 +139,8 @@ impl Agent {
         tracing::warn!(camera = self.destination.camera, "the stream broke off; connecting again");
         for attempt in 0.. {
             let pause = RECONNECT.get(attempt).or(RECONNECT.last()).copied().unwrap_or(1);
-            let until = Instant::now() + Duration::from_secs(pause);
-            while Instant::now() < until {
-                if stop.load(Ordering::Relaxed) {
-                    return;
-                }
-                std::thread::sleep(Duration::from_millis(50));
+            if !wait_until(Instant::now() + Duration::from_secs(pause), stop) {
+                return;
             }
             match source.rewind() {
                 Ok(()) => return tracing::info!(camera = self.destination.camera, "the stream is back"),
@@ -133,6 +148,34 @@ impl Agent {
             }
         }
     }
+}
+
+/// The first picture of a source; none if it ends, or the agent is to end, before one comes.
+fn first_picture(source: &mut Source, stop: &AtomicBool) -> Result<Option<Picture>, SourceError> {
+    while !stop.load(Ordering::Relaxed) {
+        match source.read()? {
+            Reading::Picture(picture) => return Ok(Some(picture)),
+            Reading::Nothing => {}
+            Reading::End => break,
+        }
+    }
+    Ok(None)
+}
+
+/// Waits until then; false if the agent is to end.
+fn wait_until(until: Instant, stop: &AtomicBool) -> bool {
+    while !stop.load(Ordering::Relaxed) {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return true;
+        }
+        std::thread::sleep(left.min(Duration::from_millis(50)));
+    }
+    false
+}
+
+fn milliseconds(time: Duration) -> i64 {
+    (time.as_secs_f64() * 1000.0).round() as i64
 }
 
 fn now() -> i64 {

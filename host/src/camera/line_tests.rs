@@ -60,7 +60,8 @@ impl Bench {
     /// Offers so many frames of 10 kB (16 KiB in the spool); tells how many were taken.
     fn offer(&mut self, count: u64) -> u64 {
         let taken = (0..count).filter(|_| {
-            let what = What::Frame { sequence: self.next, captured_at: 0, picture: vec![7; 10_000] };
+            let what =
+                What::Frame { sequence: self.next, captured_at: 0, source: None, picture: vec![7; 10_000] };
             self.next += 1;
             let entry = Entry { session: self.session.clone(), what };
             self.shared.offer(entry, false, &AtomicBool::new(false)) == Offered::Taken

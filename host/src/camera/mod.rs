@@ -1,15 +1,25 @@
 //! The agent: pictures of a source, into the frames topic, by way of a spool where the broker does not take them.
 
+mod address;
 mod agent;
+mod http;
 mod inbox;
 mod line;
 #[cfg(test)]
 mod line_tests;
 mod outbox;
+mod pictures;
 mod source;
+#[cfg(test)]
+mod source_tests;
 mod spool;
+#[cfg(test)]
+mod test_video;
+mod timeline;
+mod video;
 
+pub use address::SourceAddress;
 pub use agent::{Agent, AgentError, Tally};
 pub use outbox::{Destination, OutboxError, Prepare};
-pub use source::{Source, SourceError};
+pub use source::{Picture, Reading, Source, SourceError};
 pub use spool::SpoolError;

@@ -4,7 +4,7 @@ use super::inbox::{Offered, Shared};
 use super::line::{Broker, Ended, Line};
 use super::spool::{Entry, SpoolError, What};
 use crate::config::KafkaSettings;
-use crate::intake::{CAPTURED_AT, REFUSED, SEQUENCE, SESSION};
+use crate::intake::{CAPTURED_AT, REFUSED, SEQUENCE, SESSION, SOURCE};
 use crate::kafka::{BrokerError, Producer, Record};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -181,16 +181,21 @@ struct Topic {
 
 impl Broker for Topic {
     fn send(&mut self, position: u64, entry: &Entry) -> bool {
-        let (first, second, value) = match &entry.what {
-            What::Frame { sequence, captured_at, picture } => (
-                (SEQUENCE, sequence.to_string()),
-                Some((CAPTURED_AT, captured_at.to_string())),
-                Some(picture.as_slice()),
-            ),
-            What::Refused { first, last } => ((REFUSED, format!("{first}-{last}")), None, None),
+        let mut headers = vec![(SESSION, entry.session.to_string())];
+        let value = match &entry.what {
+            What::Frame { sequence, captured_at, source, picture } => {
+                headers.push((SEQUENCE, sequence.to_string()));
+                headers.push((CAPTURED_AT, captured_at.to_string()));
+                headers.extend(source.map(|source| (SOURCE, source.as_str().to_owned())));
+                Some(picture.as_slice())
+            }
+            What::Refused { first, last } => {
+                headers.push((REFUSED, format!("{first}-{last}")));
+                None
+            }
         };
-        let mut headers = vec![(SESSION, entry.session.as_bytes()), (first.0, first.1.as_bytes())];
-        headers.extend(second.iter().map(|(name, value)| (*name, value.as_bytes())));
+        let headers: Vec<(&str, &[u8])> =
+            headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
         let key = Some(self.camera.as_bytes());
         let record = Record { topic: &self.name, key, value, headers: &headers, ..Record::default() };
         let shared = self.shared.clone();

@@ -1,10 +1,13 @@
-//! Where pictures come from: a video file, a folder of pictures, a device, a stream.
+//! Where pictures come from: a video file, picture files, a device, a stream.
 
-use opencv::core::Vector;
-use opencv::imgcodecs::{IMREAD_COLOR, IMWRITE_JPEG_QUALITY, imdecode, imencode};
-use opencv::prelude::*;
-use opencv::videoio::{CAP_ANY, CAP_FFMPEG, CAP_PROP_FPS, CAP_PROP_FRAME_COUNT, VideoCapture};
-use std::path::{Path, PathBuf};
+use super::SourceAddress;
+use super::pictures::{Pictures, is_picture_file};
+use super::video::{Attempt, Video};
+use crate::frame::SourceKind;
+use crate::kafka::redacted;
+use crate::redact::redact_addresses;
+use std::path::PathBuf;
+use std::time::Duration;
 
 /// What a folder of pictures counts as, frames per second.
 const FOLDER_RATE: f64 = 10.0;
@@ -16,19 +19,27 @@ pub enum SourceError {
     #[error(
         "{0}: no such file, folder or device; give a video file, a folder of pictures, a device number, or an rtsp:// or http:// address"
     )]
-    NotFound(String),
+    NotFound(SourceAddress),
     /// OpenCV cannot open it.
     #[error("{0}: cannot be opened as video; is it one, and is it reachable?")]
-    NotVideo(String),
+    NotVideo(SourceAddress),
     /// It opens, and gives nothing.
     #[error(
         "{0}: opens, but not one picture can be read from it; is it whole, and can its server send parts of it?"
     )]
-    NothingRead(String),
+    NothingRead(SourceAddress),
+    /// A folder that the system does not show.
+    #[error("{}: this folder cannot be read: {reason}", path.display())]
+    Unreadable {
+        /// The folder.
+        path: PathBuf,
+        /// The system's words.
+        reason: String,
+    },
     /// A folder without pictures.
-    #[error("{0}: no .jpg, .jpeg, .png or .webp in this folder")]
-    NoPictures(String),
-    /// One picture of a folder is none.
+    #[error("{}: no .jpg, .jpeg, .png or .webp in this folder", .0.display())]
+    NoPictures(PathBuf),
+    /// A file that cannot be sent as a picture. One of a folder is skipped.
     #[error("{}: {reason}", path.display())]
     BadPicture {
         /// The file.
@@ -36,124 +47,182 @@ pub enum SourceError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A folder of which no file can be sent.
+    #[error(
+        "{}: none of the picture files in this folder ({files}) can be sent; the warnings before this say why",
+        folder.display()
+    )]
+    NoGoodPicture {
+        /// The folder.
+        folder: PathBuf,
+        /// How many files it has that are called like pictures.
+        files: usize,
+    },
     /// OpenCV failed.
     #[error("video: {0}")]
-    OpenCv(#[from] opencv::Error),
+    OpenCv(String),
+}
+
+impl From<opencv::Error> for SourceError {
+    fn from(error: opencv::Error) -> Self {
+        // OpenCV's words may hold the address.
+        Self::OpenCv(redacted(&redact_addresses(&error.to_string())))
+    }
+}
+
+/// A picture of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// JPEG, PNG or WebP.
+    pub bytes: Vec<u8>,
+    /// Of a recording: when it was taken, counted from the first picture; goes on when the recording starts over.
+    pub at: Option<Duration>,
+}
+
+/// What came of reading from a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reading {
+    /// A picture.
+    Picture(Picture),
+    /// Nothing this time; the next time may give a picture.
+    Nothing,
+    /// The source is at its end, or broke off.
+    End,
 }
 
 /// A source of pictures.
 pub struct Source {
-    name: String,
-    kind: Kind,
+    address: SourceAddress,
+    input: Input,
     jpeg_quality: i32,
+    /// Files that were skipped.
+    skipped: u64,
+    /// Why the last of them was.
+    last_skipped: Option<SourceError>,
+    /// True once a picture was read since it was opened or started over.
+    has_given: bool,
 }
 
-enum Kind {
-    Video { capture: VideoCapture, frames: f64 },
-    Folder { files: Vec<PathBuf>, next: usize },
+enum Input {
+    Video(Box<Video>),
+    Pictures(Pictures),
 }
 
 impl Source {
-    /// Opens a source. `jpeg_quality` is 1 to 100.
-    pub fn open(name: &str, jpeg_quality: i32) -> Result<Self, SourceError> {
-        let kind = if Path::new(name).is_dir() { folder(name)? } else { video(name)? };
-        Ok(Self { name: name.to_owned(), kind, jpeg_quality })
-    }
-
-    /// As it was given.
-    pub fn name(&self) -> &str {
-        &self.name
+    /// Opens a source. `jpeg_quality`, 1 to 100, is for pictures that are not JPEG, PNG or WebP already.
+    ///
+    /// # Errors
+    /// See [`SourceError`]: each says what to give instead.
+    pub fn open(address: &SourceAddress, jpeg_quality: i32) -> Result<Self, SourceError> {
+        let path = address.path();
+        let device = address.text().strip_prefix("/dev/video").unwrap_or(address.text()).parse::<i32>();
+        let input = match (path, device) {
+            (Some(path), _) if path.is_dir() => Input::Pictures(Pictures::in_folder(&path)?),
+            (_, Ok(number)) => Input::Video(Box::new(Video::of_device(number, address)?)),
+            (Some(path), _) if path.is_file() && is_picture_file(&path) => {
+                Input::Pictures(Pictures::of_file(&path))
+            }
+            (Some(path), _) if path.is_file() => Input::Video(Box::new(Video::of_file(&path, address)?)),
+            (Some(_), _) => return Err(SourceError::NotFound(address.clone())),
+            (None, _) => Input::Video(Box::new(Video::of_address(address)?)),
+        };
+        Ok(Self {
+            address: address.clone(),
+            input,
+            jpeg_quality,
+            skipped: 0,
+            last_skipped: None,
+            has_given: false,
+        })
     }
 
     /// Frames per second, as the source itself says.
     pub fn rate(&self) -> f64 {
-        match &self.kind {
-            Kind::Video { capture, .. } => Some(capture.get(CAP_PROP_FPS).unwrap_or(0.0))
-                .filter(|rate| (0.1..=1000.0).contains(rate))
-                .unwrap_or(25.0),
-            Kind::Folder { .. } => FOLDER_RATE,
+        match &self.input {
+            Input::Video(video) => video.rate(),
+            Input::Pictures(_) => FOLDER_RATE,
         }
     }
 
-    /// True for a camera or a stream: it has no end, and its pictures are of now.
-    pub fn is_live(&self) -> bool {
-        matches!(&self.kind, Kind::Video { frames, .. } if *frames <= 0.0)
+    /// What it is: a frame's time and its nearness to the last one depend on it.
+    pub fn kind(&self) -> SourceKind {
+        match &self.input {
+            Input::Video(video) if video.is_live() => SourceKind::Live,
+            Input::Video(_) => SourceKind::Recording,
+            Input::Pictures(_) => SourceKind::Pictures,
+        }
+    }
+
+    /// Files, and parts of a video, that were no pictures and were skipped.
+    pub fn skipped(&self) -> u64 {
+        match &self.input {
+            Input::Video(video) => video.skipped(),
+            Input::Pictures(_) => self.skipped,
+        }
     }
 
     /// Goes back to the first picture, or connects again.
+    ///
+    /// # Errors
+    /// It cannot be opened any more, or it gave not one picture since the last time: it would be read for ever.
     pub fn rewind(&mut self) -> Result<(), SourceError> {
-        *self = Self::open(&self.name, self.jpeg_quality)?;
-        Ok(())
+        if self.kind() != SourceKind::Live && !self.has_given {
+            return Err(self.nothing_read());
+        }
+        self.has_given = false;
+        match &mut self.input {
+            Input::Video(video) => video.start_over(&self.address),
+            Input::Pictures(pictures) => pictures.start_over(),
+        }
     }
 
-    /// The next picture as JPEG, or none at the end.
-    pub fn next_picture(&mut self) -> Result<Option<Vec<u8>>, SourceError> {
-        match &mut self.kind {
-            Kind::Video { capture, .. } => {
-                let mut picture = Mat::default();
-                if !capture.read(&mut picture)? || picture.empty() {
-                    return Ok(None);
+    /// Reads once. A file or part that is no picture is skipped, with a warning that names it.
+    ///
+    /// # Errors
+    /// OpenCV failed.
+    pub fn read(&mut self) -> Result<Reading, SourceError> {
+        let reading = match &mut self.input {
+            Input::Video(video) => match video.read(self.jpeg_quality, &self.address)? {
+                Attempt::Picture { bytes, at_ms } => {
+                    Reading::Picture(Picture { bytes, at: Some(Duration::from_secs_f64(at_ms / 1000.0)) })
                 }
-                Ok(Some(jpeg(&picture, self.jpeg_quality)?))
-            }
-            Kind::Folder { files, next } => {
-                let Some(path) = files.get(*next) else { return Ok(None) };
-                *next += 1;
-                read_picture(path, self.jpeg_quality).map(Some)
+                Attempt::Failed => Reading::Nothing,
+                Attempt::End => Reading::End,
+            },
+            Input::Pictures(pictures) => match pictures.read_next() {
+                Some(Ok(bytes)) => Reading::Picture(Picture { bytes, at: None }),
+                Some(Err(reason)) => {
+                    pictures.warn_of_skipped(&reason);
+                    self.skipped += 1;
+                    self.last_skipped = Some(reason);
+                    Reading::Nothing
+                }
+                None => Reading::End,
+            },
+        };
+        self.has_given |= matches!(reading, Reading::Picture(_));
+        Ok(reading)
+    }
+
+    /// The next picture; none at the end.
+    ///
+    /// # Errors
+    /// See [`Source::read`].
+    pub fn next_picture(&mut self) -> Result<Option<Picture>, SourceError> {
+        loop {
+            match self.read()? {
+                Reading::Picture(picture) => return Ok(Some(picture)),
+                Reading::Nothing => {}
+                Reading::End => return Ok(None),
             }
         }
     }
-}
 
-fn video(name: &str) -> Result<Kind, SourceError> {
-    let device = name.strip_prefix("/dev/video").unwrap_or(name).parse::<i32>();
-    let capture = match device {
-        Ok(number) => VideoCapture::new(number, CAP_ANY)?,
-        Err(_) if name.contains("://") || Path::new(name).is_file() => {
-            VideoCapture::from_file(name, CAP_FFMPEG)?
+    /// The error of a source that gave not one picture.
+    pub fn nothing_read(&mut self) -> SourceError {
+        match &self.input {
+            Input::Video(_) => SourceError::NothingRead(self.address.clone()),
+            Input::Pictures(pictures) => pictures.nothing_read(self.last_skipped.take()),
         }
-        Err(_) => return Err(SourceError::NotFound(name.to_owned())),
-    };
-    if !capture.is_opened()? {
-        return Err(SourceError::NotVideo(name.to_owned()));
     }
-    let frames = capture.get(CAP_PROP_FRAME_COUNT).unwrap_or(0.0);
-    Ok(Kind::Video { capture, frames })
-}
-
-fn folder(name: &str) -> Result<Kind, SourceError> {
-    let is_picture = |path: &PathBuf| {
-        path.extension().and_then(|extension| extension.to_str()).is_some_and(|extension| {
-            ["jpg", "jpeg", "png", "webp"].contains(&extension.to_lowercase().as_str())
-        })
-    };
-    let entries = std::fs::read_dir(name).map_err(|_| SourceError::NotFound(name.to_owned()))?;
-    let mut files: Vec<PathBuf> =
-        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_picture).collect();
-    files.sort();
-    if files.is_empty() {
-        return Err(SourceError::NoPictures(name.to_owned()));
-    }
-    Ok(Kind::Folder { files, next: 0 })
-}
-
-/// A JPEG goes as it is; what it is worth, the host decides. Other formats are encoded anew.
-fn read_picture(path: &Path, quality: i32) -> Result<Vec<u8>, SourceError> {
-    let bad = |reason: String| SourceError::BadPicture { path: path.to_owned(), reason };
-    let bytes = std::fs::read(path).map_err(|error| bad(error.to_string()))?;
-    if bytes.starts_with(&[0xff, 0xd8]) {
-        return Ok(bytes);
-    }
-    let picture =
-        imdecode(&Vector::from_slice(&bytes), IMREAD_COLOR).map_err(|error| bad(error.to_string()))?;
-    if picture.empty() {
-        return Err(bad("not a picture".into()));
-    }
-    Ok(jpeg(&picture, quality)?)
-}
-
-fn jpeg(picture: &Mat, quality: i32) -> Result<Vec<u8>, opencv::Error> {
-    let mut encoded = Vector::<u8>::new();
-    imencode(".jpg", picture, &mut encoded, &Vector::from_slice(&[IMWRITE_JPEG_QUALITY, quality]))?;
-    Ok(encoded.to_vec())
 }

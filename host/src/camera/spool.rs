@@ -1,5 +1,6 @@
 //! The spool: what the broker has not acknowledged, on disk, in order. The only file that names `redb`.
 
+use crate::frame::SourceKind;
 use crate::hexadecimal::hexadecimal;
 use redb::{Builder, Database, DatabaseError, ReadableDatabase as _, StorageError, TableDefinition};
 use serde::{Deserialize, Serialize};
@@ -61,6 +62,8 @@ pub enum What {
         sequence: u64,
         /// When it was taken, Unix milliseconds.
         captured_at: i64,
+        /// What it was read from; none if an older agent spooled it, which did not say.
+        source: Option<SourceKind>,
         /// The encoded picture.
         picture: Vec<u8>,
     },
@@ -101,13 +104,17 @@ impl Entry {
     }
 
     fn encode(&self) -> Vec<u8> {
-        let (sequence, captured_at, refused, picture) = match &self.what {
-            What::Frame { sequence, captured_at, picture } => {
-                (Some(*sequence), Some(*captured_at), None, picture.as_slice())
+        let nothing = Head { session: self.session.as_ref().into(), ..Head::default() };
+        let (head, picture) = match &self.what {
+            What::Frame { sequence, captured_at, source, picture } => {
+                let (sequence, captured_at) = (Some(*sequence), Some(*captured_at));
+                let source = source.map(|source| source.as_str().into());
+                (Head { sequence, captured_at, source, ..nothing }, picture.as_slice())
             }
-            What::Refused { first, last } => (None, None, Some((*first, *last)), [].as_slice()),
+            What::Refused { first, last } => {
+                (Head { refused: Some((*first, *last)), ..nothing }, [].as_slice())
+            }
         };
-        let head = Head { session: self.session.as_ref().into(), sequence, captured_at, refused };
         let head = serde_json::to_vec(&head).unwrap_or_default();
         let length = u16::try_from(head.len()).unwrap_or_default();
         [&length.to_le_bytes(), head.as_slice(), picture].concat()
@@ -118,7 +125,8 @@ impl Entry {
         let what = match (head.refused, head.sequence, head.captured_at) {
             (Some((first, last)), ..) => What::Refused { first, last },
             (None, Some(sequence), Some(captured_at)) => {
-                What::Frame { sequence, captured_at, picture: picture.to_vec() }
+                let source = head.source.as_deref().and_then(SourceKind::parse);
+                What::Frame { sequence, captured_at, source, picture: picture.to_vec() }
             }
             _ => return None,
         };
@@ -131,13 +139,15 @@ fn taken(picture: &[u8]) -> u64 {
     (picture.len() + 160).max(4096).next_power_of_two() as u64
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 struct Head<'a> {
     session: std::borrow::Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sequence: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     captured_at: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<std::borrow::Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<(u64, u64)>,
 }
@@ -338,7 +348,8 @@ mod tests {
 
     fn frame(sequence: u64, bytes: usize) -> Entry {
         let picture = vec![sequence as u8; bytes];
-        Entry { session: "s-1".into(), what: What::Frame { sequence, captured_at: 7, picture } }
+        let source = Some(SourceKind::Recording);
+        Entry { session: "s-1".into(), what: What::Frame { sequence, captured_at: 7, source, picture } }
     }
 
     fn refusal(first: u64, last: u64) -> Entry {
@@ -366,6 +377,31 @@ mod tests {
         spool.change(&[3, 77], [(4, &more)]).expect("the disk takes it");
         assert_eq!(spool.read(0, 1).expect("they can be read"), [(4, more)]);
         assert_eq!(spool.held(), Held { entries: 3, frames: 2, bytes: 8192 });
+    }
+
+    #[test]
+    fn a_frame_that_an_older_agent_spooled_is_read() {
+        let head = br#"{"session":"s-1","sequence":3,"captured_at":7}"#;
+        let written = [&(head.len() as u16).to_le_bytes(), head.as_slice(), b"picture"].concat();
+        let (source, picture) = (None, b"picture".to_vec());
+        let what = What::Frame { sequence: 3, captured_at: 7, source, picture };
+        assert_eq!(Entry::decode(&written), Some(Entry { session: "s-1".into(), what }));
+        // And one of a newer agent, which knows more kinds of sources.
+        let newer = String::from_utf8_lossy(head).replace('}', r#","source":"drone","more":1}"#);
+        let written = [&(newer.len() as u16).to_le_bytes(), newer.as_bytes(), b"picture"].concat();
+        assert!(matches!(
+            Entry::decode(&written),
+            Some(Entry { what: What::Frame { sequence: 3, source: None, .. }, .. })
+        ));
+    }
+
+    #[test]
+    fn what_a_frame_was_read_from_is_kept() {
+        for source in [SourceKind::Live, SourceKind::Recording, SourceKind::Pictures] {
+            let what = What::Frame { sequence: 1, captured_at: 2, source: Some(source), picture: vec![3] };
+            let entry = Entry { session: "s-1".into(), what };
+            assert_eq!(Entry::decode(&entry.encode()), Some(entry));
+        }
     }
 
     #[test]

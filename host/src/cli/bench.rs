@@ -2,7 +2,7 @@
 
 use super::broker::{EmbeddedBroker, ShippedRules, write_config};
 use super::{DONE, FAILED};
-use crate::camera::{Agent, Destination, Source};
+use crate::camera::{Agent, Destination, Source, SourceAddress};
 use crate::config::Loaded;
 use crate::face::Embedding;
 use crate::gallery::{Sample, store};
@@ -140,7 +140,7 @@ fn measure(arguments: &Arguments) -> Result<(Figures, u64)> {
             spool_bytes: 1 << 30,
         };
         let agent = Agent { destination, rate: None, repeat: false };
-        let mut source = Source::open(&camera.to_string_lossy(), 90)?;
+        let mut source = Source::open(&SourceAddress::from(camera.as_path()), 90)?;
         // The topics are there.
         let tally = agent.run(&mut source, Box::new(|| Ok(())), &AtomicBool::new(false))?;
         sent += tally.acknowledged;

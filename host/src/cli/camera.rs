@@ -1,33 +1,46 @@
 //! `everyframe camera`
 
-use super::{Connection, DONE, FAILED};
-use crate::camera::{Agent, Destination, Source};
-use crate::config::Config;
+use super::{Connection, DONE, FAILED, WrongInput, logging};
+use crate::camera::{Agent, Destination, Source, SourceAddress};
+use crate::config::{Config, Property};
 use crate::kafka::ensure;
 use anyhow::Result;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     everyframe camera --id gate-1 rtsp://10.0.0.7/stream\n  \
     everyframe camera --id test --rate 10 --loop clip.mp4\n  \
-    everyframe camera --id door --brokers kafka-1:9092 --spool-bytes 20GB /dev/video0\n\n\
+    everyframe camera --id door --brokers kafka-1:9092 --spool-bytes 20GB /dev/video0\n  \
+    everyframe camera --id yard --source-file /etc/everyframe/yard.address\n\n\
+    Whoever is on this machine sees the arguments of its processes (`ps`). Give an address with a password by \
+    --source-env or --source-file; logs and errors never show it.\n\n\
+    A file of a folder, or a part of a video, that is no picture is skipped with a warning and counted.\n\n\
     While the broker is away, frames go to the spool, and from there to the broker when it is back, also after a crash. \
     When the spool is full, a file or folder without --rate waits; other sources go on, their frames are refused, and \
     the topic is told which.")]
+#[command(group(clap::ArgGroup::new("address").required(true).args(["source", "source_env", "source_file"])))]
 pub struct Arguments {
-    /// A video file, a folder of pictures, a device (`0`, `/dev/video0`), or an rtsp:// or http:// address.
-    source: String,
+    /// A video or picture file, a folder of pictures (sent in the order of their names, numbers by value), a device
+    /// (`0`, `/dev/video0`), or an rtsp:// or http:// address.
+    source: Option<String>,
+    /// Take the source from this environment variable.
+    #[arg(long, value_name = "NAME")]
+    source_env: Option<String>,
+    /// Take the source from this file; its line end does not count.
+    #[arg(long, value_name = "PATH")]
+    source_file: Option<PathBuf>,
     /// The camera's id: the key of its frames.
     #[arg(long)]
     id: String,
-    /// Frames per second; without it as fast as the source gives them.
+    /// Frames per second at which a recording or a folder is sent, and by which its frames' times are counted. Without
+    /// it they are sent as fast as they are taken, and a recording's frames have the times that it gives them.
     #[arg(long, value_name = "FPS", value_parser = rate)]
     rate: Option<f64>,
     /// Start over at the end of a file or folder.
     #[arg(long = "loop")]
     repeat: bool,
-    /// JPEG quality.
+    /// JPEG quality, for pictures that are not JPEG, PNG or WebP already.
     #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(i32).range(1..=100))]
     quality: i32,
     /// Folder for the frames that the broker has not taken yet, one file for each camera. By default `spool` in
@@ -41,9 +54,35 @@ pub struct Arguments {
     connection: Connection,
 }
 
+impl Arguments {
+    /// The source's address, from where it was said to be.
+    fn address(&self) -> Result<SourceAddress> {
+        let kept_elsewhere = match (&self.source, &self.source_env, &self.source_file) {
+            (Some(source), ..) => {
+                let address = SourceAddress::new(source);
+                if address.has_secret() {
+                    tracing::warn!(
+                        camera = self.id,
+                        "{address}: the password stands on the command line, where `ps` shows it to everybody on \
+                         this machine; give the address by --source-env or --source-file"
+                    );
+                }
+                return Ok(address);
+            }
+            (None, Some(name), _) => {
+                Property::from_environment(name).map_err(|error| format!("--source-env: {error}"))
+            }
+            (None, None, path) => Property::from_file(path.as_deref().unwrap_or(Path::new("")))
+                .map_err(|error| format!("--source-file: {error}")),
+        };
+        Ok(SourceAddress::new(kept_elsewhere.map_err(WrongInput)?.text()))
+    }
+}
+
 pub fn run(arguments: Arguments) -> Result<u8> {
     let config = arguments.connection.config()?;
-    let mut source = Source::open(&arguments.source, arguments.quality)?;
+    let address = arguments.address()?;
+    let mut source = Source::open(&address, arguments.quality)?;
     let runtime = super::runtime()?;
     let stop = super::stop_on_signal(runtime);
     let spool = match arguments.spool {
@@ -70,7 +109,8 @@ pub fn run(arguments: Arguments) -> Result<u8> {
     let tally = agent.run(&mut source, prepare, &stop)?;
     let camera = &agent.destination.camera;
     let mut line = format!("{camera}: {} frames read · {} acknowledged", tally.read, tally.acknowledged);
-    for (count, what) in [(tally.in_spool, "in the spool"), (tally.refused, "refused")] {
+    let others = [(tally.in_spool, "in the spool"), (tally.refused, "refused"), (tally.skipped, "skipped")];
+    for (count, what) in others {
         if count > 0 {
             line += &format!(" · {count} {what}");
         }
@@ -78,7 +118,10 @@ pub fn run(arguments: Arguments) -> Result<u8> {
     println!("{line}");
     if let (1.., Some(spool)) = (tally.in_spool, &tally.spool) {
         let count = tally.in_spool;
-        eprintln!("everyframe: {count} frames wait in {}; the next start sends them", spool.display());
+        logging::tell(&format!(
+            "everyframe: {count} frames wait in {}; the next start sends them",
+            spool.display()
+        ));
     }
     Ok(if tally.read == tally.acknowledged && tally.in_spool == 0 { DONE } else { FAILED })
 }

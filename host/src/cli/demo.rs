@@ -3,7 +3,7 @@
 use super::broker::{EmbeddedBroker, ShippedRules, write_config};
 use super::{DONE, FAILED};
 use crate::audit::audit;
-use crate::camera::Source;
+use crate::camera::{Source, SourceAddress};
 use crate::config::Loaded;
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
@@ -121,10 +121,10 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
 /// Takes some frames out of a clip, and enrols its man from them.
 fn enrol(folder: &Path, footage: &Path, config: &Path) -> Result<()> {
     let (person, clip, count) = ENROLLED;
-    let mut source = Source::open(&footage.join(clip).to_string_lossy(), 95)?;
+    let mut source = Source::open(&SourceAddress::from(footage.join(clip).as_path()), 95)?;
     let mut pictures = Vec::new();
     while let Some(picture) = source.next_picture()? {
-        pictures.push(picture);
+        pictures.push(picture.bytes);
     }
     let step = (pictures.len() / count).max(1);
     let mut words =

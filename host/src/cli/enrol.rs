@@ -1,6 +1,6 @@
 //! `everyframe enrol`
 
-use super::{Connection, DONE, FAILED};
+use super::{Connection, DONE, FAILED, logging};
 use crate::config::Config;
 use crate::gallery::{Sample, store};
 use crate::hexadecimal::hexadecimal;
@@ -42,7 +42,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         match enrol(arguments, picture, &config, &vision, &mut worker, &producer) {
             Ok(quality) => println!("{}: enrolled, quality {quality:.2}", picture.display()),
             Err(error) => {
-                eprintln!("everyframe: {}: refused: {error:#}", picture.display());
+                logging::tell(&format!("everyframe: {}: refused: {error:#}", picture.display()));
                 refused += 1;
             }
         }

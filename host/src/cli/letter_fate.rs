@@ -4,7 +4,7 @@ use super::letter_choice::{Choice, Parked, fates};
 use super::{DONE, FAILED, WRONG_INPUT};
 use crate::audit::{FATE, Fate, Fates, LETTER, Letter, Partial, Place};
 use crate::config::Config;
-use crate::intake::{CAPTURED_AT, REPLAY_OF, SEQUENCE, SESSION};
+use crate::intake::{CAPTURED_AT, REPLAY_OF, SEQUENCE, SESSION, SOURCE};
 use crate::kafka::{BrokerError, Observer, Producer, Reader, Record, delete_before, read_at, watermarks};
 use crate::publish::{OFFSET, PARTITION, TOPIC};
 use anyhow::{Result, bail};
@@ -248,7 +248,7 @@ fn bytes_of<'a>(config: &Config, letter: &'a Parked<'_>) -> Result<Result<Cow<'a
 /// The frame as it came: its bytes, its camera, its number, and which frame it is.
 fn put_through(config: &Config, producer: &Producer, letter: &Parked<'_>, bytes: &[u8], sent: &mut Sent) {
     let identity = format!("{}/{}", config.topics.frames, letter.frame);
-    let given = [SESSION, SEQUENCE, CAPTURED_AT]
+    let given = [SESSION, SEQUENCE, CAPTURED_AT, SOURCE]
         .into_iter()
         .filter_map(|name| Some((name, letter.record.header(name)?.as_bytes())));
     let headers: Vec<(&str, &[u8])> = given.chain([(REPLAY_OF, identity.as_bytes())]).collect();

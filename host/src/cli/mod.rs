@@ -14,20 +14,22 @@ mod hosts;
 mod lag;
 mod letter_choice;
 mod letter_fate;
+mod logging;
 mod narrate;
+mod native_lines;
 mod plan;
 mod replay;
 mod rule;
 mod run;
+mod stderr_capture;
 mod watch;
 mod when;
 
-use crate::config::{Config, ConfigError, Delivery, KafkaSettings, Loaded};
+use crate::config::{Config, ConfigError, Delivery, KafkaSettings, Loaded, user_in_brokers};
 use crate::kafka::property_problems;
 use crate::rules::CodeCache;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -108,6 +110,9 @@ impl Connection {
             None => Config::default(),
         };
         if let Some(brokers) = &self.brokers {
+            if let Some(problem) = user_in_brokers(brokers) {
+                return Err(WrongInput(format!("--brokers {problem}")).into());
+            }
             config.kafka = KafkaSettings { brokers: brokers.clone(), ..config.kafka };
         }
         Ok(config)
@@ -137,15 +142,24 @@ fn check_properties(loaded: Loaded, transactions: bool) -> Result<Loaded, Config
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // What runs for long tells what it does; of the others, only what is odd is news.
-    start_logging(
-        arguments.log_json,
-        match arguments.command {
-            Command::Run(_) => "info,librdkafka=warn",
-            // An outage is told once, not at each of librdkafka's attempts.
-            Command::Camera(_) => "info,librdkafka=off",
-            _ => "warn",
-        },
+    let filter = match arguments.command {
+        Command::Run(_) => "info,librdkafka=warn",
+        // An outage is told once, not at each of librdkafka's attempts.
+        Command::Camera(_) => "info,librdkafka=off",
+        _ => "warn",
+    };
+    // What decodes pictures or video uses libraries that write to standard error.
+    let has_libraries = matches!(
+        arguments.command,
+        Command::Run(_)
+            | Command::Camera(_)
+            | Command::Enrol(_)
+            | Command::Demo(_)
+            | Command::Plan(_)
+            | Command::Bench(_)
+            | Command::Replay(_)
     );
+    let _log = logging::start(arguments.log_json, filter, has_libraries);
     let result = match arguments.command {
         Command::Run(arguments) => run::run(arguments),
         Command::Camera(arguments) => camera::run(arguments),
@@ -163,7 +177,9 @@ pub fn main() -> ExitCode {
         Command::Config(arguments) => config::run(arguments),
     };
     ExitCode::from(result.unwrap_or_else(|error| {
-        eprintln!("everyframe: {}", said_once(&error));
+        // What the libraries wrote before comes before.
+        logging::finish();
+        logging::tell(&format!("everyframe: {}", said_once(&error)));
         if error.is::<ConfigError>() || error.is::<WrongInput>() { WRONG_INPUT } else { FAILED }
     }))
 }
@@ -175,17 +191,6 @@ fn said_once(error: &anyhow::Error) -> String {
         _ if said.contains(&cause) => said,
         _ => format!("{said}: {cause}"),
     })
-}
-
-fn start_logging(json: bool, default: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .with_ansi(std::io::stderr().is_terminal());
-    if json { log.json().init() } else { log.init() }
 }
 
 /// A runtime for what has to be asynchronous; frames are not.
@@ -216,7 +221,7 @@ fn stop_on_signal(runtime: &tokio::runtime::Runtime) -> Arc<AtomicBool> {
                 () = terminated => {}
             }
             if flag.swap(true, Ordering::Relaxed) {
-                std::process::exit(130);
+                logging::exit(130);
             }
         }
     });

@@ -2,6 +2,7 @@
 
 use super::broker::ShippedRules;
 use super::{DONE, bench, when};
+use crate::camera::{Source, SourceAddress};
 use crate::machine::cores;
 use crate::sizing::{self, Demand, Plan};
 use anyhow::{Context as _, Result};
@@ -122,10 +123,10 @@ fn footage() -> Result<tempfile::TempDir> {
         }
         let into = folder.path().join(clip.file_stem().unwrap_or_default());
         std::fs::create_dir(&into)?;
-        let mut source = crate::camera::Source::open(&clip.to_string_lossy(), 90)?;
+        let mut source = Source::open(&SourceAddress::from(clip.as_path()), 90)?;
         let mut number = 0;
         while let Some(picture) = source.next_picture()? {
-            std::fs::write(into.join(format!("{number:06}.jpg")), picture)?;
+            std::fs::write(into.join(format!("{number:06}.jpg")), picture.bytes)?;
             number += 1;
         }
     }

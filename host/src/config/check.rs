@@ -42,6 +42,14 @@ pub fn problems(config: &Config) -> Vec<(String, String)> {
     found.0
 }
 
+/// What is wrong with brokers that are given with a user, whose password every error about them would show.
+pub fn user_in_brokers(brokers: &str) -> Option<&'static str> {
+    brokers.contains('@').then_some(
+        "gives a user, which brokers have no place for; give host:port alone, and the user by sasl.username and \
+         sasl.password in [kafka.properties]",
+    )
+}
+
 struct Found(Vec<(String, String)>);
 
 impl Found {
@@ -60,6 +68,9 @@ impl Found {
 fn kafka(config: &Config, found: &mut Found) {
     if config.kafka.brokers.trim().is_empty() {
         found.add("kafka.brokers", "is empty; give host:port of at least one broker");
+    }
+    if let Some(problem) = user_in_brokers(&config.kafka.brokers) {
+        found.add("kafka.brokers", problem);
     }
     if config.kafka.group.trim().is_empty() {
         found.add("kafka.group", "is empty; hosts with the same group share the work");

@@ -190,6 +190,14 @@ mod tests {
     }
 
     #[test]
+    fn brokers_with_a_password_are_refused_without_showing_it() {
+        let problem = first_problem(&format!("[kafka]\nbrokers = \"a:9092,me:hunter2@b:9092\"\n{RULES}"));
+        assert_eq!((problem.line, problem.key.as_str()), (Some(2), "kafka.brokers"));
+        assert!(problem.message.contains("sasl.password"), "{problem}");
+        assert!(!problem.to_string().contains("hunter2"), "{problem}");
+    }
+
+    #[test]
     fn a_grant_of_what_is_not_there_is_named_with_its_line() {
         let first_problem = |text: &str| match parse(text).unwrap().find_grants() {
             Err(ConfigError::Invalid(problems)) => problems[0].clone(),

@@ -10,6 +10,7 @@ mod property;
 mod rules;
 mod settings;
 
+pub use check::user_in_brokers;
 pub use grants::Grants;
 pub use limits::Limits;
 pub use load::{ConfigError, Loaded, Problem};

@@ -39,6 +39,27 @@ impl From<&str> for Property {
 }
 
 impl Property {
+    /// The value of this environment variable, for an argument that must not stand on the command line.
+    ///
+    /// # Errors
+    /// What to do, for a person, without the value.
+    pub fn from_environment(name: &str) -> Result<Self, String> {
+        Self { text: String::new(), place: Place::Environment(name.to_owned()) }.found()
+    }
+
+    /// The content of this file, but for the line end after it.
+    ///
+    /// # Errors
+    /// What to do, for a person, without the value.
+    pub fn from_file(path: &Path) -> Result<Self, String> {
+        Self { text: String::new(), place: Place::File(path.to_owned()) }.found()
+    }
+
+    fn found(mut self) -> Result<Self, String> {
+        self.find_text(Path::new(""))?;
+        Ok(self)
+    }
+
     /// The value as librdkafka and the rules take it.
     pub fn text(&self) -> &str {
         &self.text
@@ -332,6 +353,20 @@ mod tests {
         std::fs::write(&ca, "").unwrap();
         assert_eq!(find("\"ca.pem\"").unwrap(), ca);
         assert_eq!(find("\"probe\"").unwrap(), "probe");
+    }
+
+    #[test]
+    fn an_argument_may_be_kept_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("address");
+        std::fs::write(&path, "rtsp://me:hunter2@cam/\n").unwrap();
+        let property = Property::from_file(&path).unwrap();
+        assert_eq!(property.text(), "rtsp://me:hunter2@cam/");
+        assert!(!format!("{property:?}").contains("hunter2"));
+        let path = std::env::var("PATH").unwrap();
+        assert_eq!(Property::from_environment("PATH").unwrap().text(), path);
+        assert!(Property::from_environment("EVERYFRAME_NO_SUCH").unwrap_err().contains("is not set"));
+        assert!(Property::from_file(folder.path()).unwrap_err().contains("cannot be read"));
     }
 
     #[test]

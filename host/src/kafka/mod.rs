@@ -19,7 +19,7 @@ pub use producer::{Delivery, Producer, Record};
 pub use properties::property_problems;
 pub use pulse::Pulse;
 pub use reader::{Reader, Received, committed, read_at, watermarks};
-pub(crate) use secrets::redacted;
+pub(crate) use secrets::{redacted, remember_secret};
 pub use topics::ensure;
 pub(crate) use topics::partitions;
 pub use transaction::{Member, Membership, OpeningError, TransactionError, Transactions, Unsent};

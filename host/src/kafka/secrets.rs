@@ -23,6 +23,11 @@ pub(super) fn keep(settings: &KafkaSettings) {
     SECRETS.write().unwrap_or_else(PoisonError::into_inner).extend(secret);
 }
 
+/// Takes a secret of something else than Kafka to the list: a camera's password.
+pub(crate) fn remember_secret(secret: String) {
+    SECRETS.write().unwrap_or_else(PoisonError::into_inner).insert(secret);
+}
+
 /// A text of librdkafka's or of a broker's without the secrets in it.
 pub(crate) fn redacted(text: &str) -> String {
     let secrets = SECRETS.read().unwrap_or_else(PoisonError::into_inner);

@@ -5,7 +5,7 @@ use super::{DELETED, MESSAGE, OFFSET, Outcome, PARTITION, Parked, REASON, STAGE,
 use crate::config::Topics;
 use crate::event;
 use crate::frame::Frame;
-use crate::intake::{CAPTURED_AT, SEQUENCE, SESSION};
+use crate::intake::{CAPTURED_AT, SEQUENCE, SESSION, SOURCE};
 use crate::judgement::StateChange;
 use crate::kafka::{Delivery, Producer, Record};
 use std::sync::Arc;
@@ -126,7 +126,10 @@ pub(super) fn dead_letter(frame: &Arc<Frame>, parked: &Parked) -> Outgoing {
             (SESSION, frame.session.to_string()),
             (SEQUENCE, frame.sequence.to_string()),
             (CAPTURED_AT, frame.captured_at.to_string()),
-        ],
+        ]
+        .into_iter()
+        .chain(frame.source.map(|source| (SOURCE, source.as_str().to_owned())))
+        .collect(),
         frame: Some(frame.clone()),
     }
 }

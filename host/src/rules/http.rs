@@ -1,6 +1,7 @@
 //! `wasi:http`, as far as a rule is granted it: so many requests to the hosts that are named, and no others.
 
 use crate::config::Grants;
+use crate::redact::redact_address;
 use http::uri::{Authority, Scheme};
 use http::{Method, Request, Response, Uri};
 use std::sync::Arc;
@@ -54,7 +55,7 @@ fn granted(entry: &str) -> Result<GrantedHost, String> {
     authority.as_ref().and_then(parse).ok_or_else(|| {
         format!(
             "`{}` is no host; name each as `hooks.example.org` or `127.0.0.1:8080`, without scheme, path or `*`",
-            super::limits::presentable(entry, 100)
+            super::limits::presentable(&redact_address(entry), 100)
         )
     })
 }
@@ -192,10 +193,22 @@ mod tests {
 
     #[test]
     fn what_is_no_host_is_refused() {
-        for entry in
-            ["", "https://a.example", "a.example/path", "*.example.org", "a@b", "a:b", "a:", "a:99999", "ä"]
-        {
-            assert!(hosts(&[entry]).unwrap_err().contains("is no host"), "{entry}");
+        for entry in [
+            "",
+            "https://a.example",
+            "a.example/path",
+            "*.example.org",
+            "a@b",
+            "a:b",
+            "a:",
+            "a:99999",
+            "ä",
+            "https://me:hunter2@a.example",
+            "me:hunter2@a.example",
+            "a.example/?token=hunter2",
+        ] {
+            let said = hosts(&[entry]).unwrap_err();
+            assert!(said.contains("is no host") && !said.contains("hunter2"), "{entry}: {said}");
         }
     }
 

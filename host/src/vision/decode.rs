@@ -79,6 +79,40 @@ impl PictureDecoder {
     }
 }
 
+/// Checks whether these bytes begin like a picture of a kind that the host reads, without decoding them.
+///
+/// # Errors
+///
+/// [`PictureError::Empty`], [`PictureError::NotAPicture`] or [`PictureError::Truncated`]. What else may be wrong with a
+/// picture is found out by the host, which parks it with its bytes.
+pub fn check_header(encoded: &[u8]) -> Result<(), PictureError> {
+    unless_unusable(inspect(encoded, u64::MAX).map(|_| ()))
+}
+
+/// Checks whether these bytes are a whole picture of a kind that the host reads. A JPEG is decoded for that, at the
+/// smallest size: only its coded data tell.
+///
+/// # Errors
+///
+/// As [`check_header`].
+pub fn check_whole(encoded: &[u8]) -> Result<(), PictureError> {
+    let settings = VisionSettings::default();
+    unless_unusable(inspect(encoded, settings.max_pixels).and_then(|header| match header.format {
+        Format::Jpeg => Decoder::new(&settings).decode(encoded, header, 8),
+        Format::Png | Format::Webp => Ok(()),
+    }))
+}
+
+/// Lets through what the host should see, though it may refuse it.
+fn unless_unusable(checked: Result<(), PictureError>) -> Result<(), PictureError> {
+    match checked {
+        Err(error @ (PictureError::Empty | PictureError::NotAPicture | PictureError::Truncated)) => {
+            Err(error)
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Decoder {
     /// A decoder that gives up a picture after `[vision] max_decode_ms`.
     pub fn new(settings: &VisionSettings) -> Self {

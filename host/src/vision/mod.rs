@@ -33,7 +33,7 @@ mod yunet;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use decode::{DecodedPicture, PictureDecoder};
+pub use decode::{DecodedPicture, PictureDecoder, check_header, check_whole};
 pub use error::{PictureError, VisionError};
 pub use models::{ModelInUse, Models};
 pub use providers::Measured;

@@ -1,0 +1,73 @@
+//! Whether a web address has a known length, as FFmpeg sees it: with its redirections, certificates and passwords.
+
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::ptr;
+use std::time::{Duration, Instant};
+
+/// How long a server may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// libavformat's input and output, which OpenCV's capture is built on; FFmpeg 2 and later have it, `avio.h` is its
+/// reference.
+mod sys {
+    use super::{c_char, c_int, c_void};
+
+    #[repr(C)]
+    pub struct Interrupt {
+        pub callback: Option<unsafe extern "C" fn(*mut c_void) -> c_int>,
+        pub opaque: *mut c_void,
+    }
+
+    #[link(name = "avformat")]
+    unsafe extern "C" {
+        pub fn avio_open2(
+            context: *mut *mut c_void,
+            url: *const c_char,
+            flags: c_int,
+            interrupt: *const Interrupt,
+            options: *mut *mut c_void,
+        ) -> c_int;
+        pub fn avio_size(context: *mut c_void) -> i64;
+        pub fn avio_closep(context: *mut *mut c_void) -> c_int;
+    }
+
+    /// `AVIO_FLAG_READ`
+    pub const READ: c_int = 1;
+}
+
+/// What a server says of the length of what it sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Length {
+    /// It states it: this is a file.
+    Stated,
+    /// It states none, as of a camera's stream.
+    Unstated,
+    /// It does not answer, or refuses.
+    Unknown,
+}
+
+/// FFmpeg asks it while it waits; 1 ends the waiting.
+unsafe extern "C" fn is_too_late(until: *mut c_void) -> c_int {
+    // SAFETY: `ask_length` gives the address of an instant that outlives the connection.
+    let until = unsafe { &*until.cast::<Instant>() };
+    c_int::from(Instant::now() >= *until)
+}
+
+/// Asks the server at this address how long it is, by a connection of its own. Takes at most [`TIMEOUT`].
+pub(super) fn ask_length(address: &str) -> Length {
+    let Ok(address) = CString::new(address) else { return Length::Unknown };
+    let mut until = Instant::now() + TIMEOUT;
+    let interrupt = sys::Interrupt { callback: Some(is_too_late), opaque: ptr::from_mut(&mut until).cast() };
+    let mut context = ptr::null_mut();
+    // SAFETY: the address is a C string, `interrupt` and what it points to live until the connection is closed below,
+    // and the context is used only if it was opened.
+    unsafe {
+        let interrupt = &raw const interrupt;
+        if sys::avio_open2(&raw mut context, address.as_ptr(), sys::READ, interrupt, ptr::null_mut()) < 0 {
+            return Length::Unknown;
+        }
+        let size = sys::avio_size(context);
+        sys::avio_closep(&raw mut context);
+        if size > 0 { Length::Stated } else { Length::Unstated }
+    }
+}

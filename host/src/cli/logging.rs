@@ -1,0 +1,120 @@
+//! The log, and what else is written to standard error.
+
+use super::stderr_capture::{StderrCapture, nowhere};
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::fs::File;
+use std::io::{IsTerminal as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::panic::PanicHookInfo;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+static LOG: OnceLock<Log> = OnceLock::new();
+
+struct Log {
+    /// Standard error as it was at the start.
+    stderr: Arc<File>,
+    is_json: bool,
+    /// While it takes what libraries write.
+    capture: Mutex<Option<StderrCapture>>,
+}
+
+/// Ends the log well when it is dropped, also by a panic.
+pub(super) struct LogGuard;
+
+impl Drop for LogGuard {
+    fn drop(&mut self) {
+        finish();
+    }
+}
+
+/// Starts the log: lines of JSON or for people, of what `RUST_LOG` says or else `filter`. With `has_libraries`, what
+/// libraries write to standard error comes by the log, too.
+pub(super) fn start(is_json: bool, filter: &str, has_libraries: bool) -> LogGuard {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(filter));
+    // A name of its own for the standard error that is there now.
+    let Ok(stderr) = std::io::stderr().as_fd().try_clone_to_owned() else { return LogGuard };
+    let stderr = Arc::new(File::from(stderr));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(stderr.clone())
+        .with_target(false)
+        .with_ansi(stderr.is_terminal())
+        // It would be written to file descriptor 2, and come back as a line of the log.
+        .log_internal_errors(false);
+    if is_json {
+        log.json().init()
+    } else {
+        log.init()
+    }
+    let log = LOG.get_or_init(|| Log { stderr, is_json, capture: Mutex::new(None) });
+    std::panic::set_hook(Box::new(tell_panic));
+    if has_libraries {
+        match StderrCapture::start() {
+            Ok(capture) => *log.capture.lock().unwrap_or_else(PoisonError::into_inner) = Some(capture),
+            Err(error) => tracing::warn!("what libraries write to standard error is not in the log: {error}"),
+        }
+    }
+    LogGuard
+}
+
+/// Writes to standard error what is for the user, whatever is logged.
+pub(super) fn tell(message: &str) {
+    let Some(log) = LOG.get() else { return eprintln!("{message}") };
+    let text = if log.is_json { json_line(message) } else { message.to_owned() };
+    // In one write, so that no line of the log comes between. Nobody is left to be told if it fails.
+    let _ = log.stderr.as_ref().write_all(format!("{text}\n").as_bytes());
+}
+
+/// A message as a line of the log in JSON.
+fn json_line(message: &str) -> String {
+    let text = serde_json::Value::from(message);
+    let now = jiff::Timestamp::now();
+    format!(r#"{{"timestamp":"{now:.6}","level":"ERROR","fields":{{"message":{text}}}}}"#)
+}
+
+/// Puts into the log what libraries wrote until now, and no longer what they write from now on.
+pub(super) fn finish() {
+    let Some(log) = LOG.get() else { return };
+    let Some(capture) = log.capture.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+    // What libraries say while the process ends is no JSON.
+    match nowhere() {
+        Ok(nowhere) if log.is_json => capture.end(nowhere),
+        _ => capture.end(log.stderr.as_fd()),
+    }
+}
+
+/// Ends the process at once, but for the log.
+pub(super) fn exit(status: i32) -> ! {
+    finish();
+    std::process::exit(status)
+}
+
+/// Rust's own hook would write to file descriptor 2.
+fn tell_panic(panic: &PanicHookInfo<'_>) {
+    let payload = panic.payload_as_str().unwrap_or("(no message)");
+    let thread = std::thread::current();
+    let name = thread.name().unwrap_or("(unnamed)");
+    let place = panic.location().map_or_else(String::new, |place| format!(" at {place}"));
+    let backtrace = Backtrace::capture();
+    let trace = match backtrace.status() {
+        BacktraceStatus::Captured => format!("\n{backtrace}"),
+        _ => String::new(),
+    };
+    tell(&format!("thread '{name}' panicked{place}: {payload}{trace}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::json_line;
+
+    #[test]
+    fn a_message_of_any_text_is_a_line_of_json() {
+        let message = "everyframe: \"a\"\n\u{1b}[31m\u{202a}";
+        let line = json_line(message);
+        assert_eq!(line.lines().count(), 1);
+        let parsed: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(parsed["fields"]["message"], message);
+        assert_eq!(parsed["timestamp"].as_str().map(str::len), Some("2026-11-28T06:01:28.507627Z".len()));
+    }
+}

@@ -1,0 +1,263 @@
+//! Takes user names, passwords and keys out of addresses, before a person or a log sees them.
+//!
+//! When in doubt, more is hidden: an address that shows too little costs a look into the configuration, one that shows
+//! too much costs the camera.
+
+/// What stands in the place of a secret.
+const HIDDEN: &str = "***";
+
+/// Parts of parameters' names whose values are secret: `password`, `loginpas`, `pwd`, `apikey`, `access_token` ...
+const SECRET_NAMES: [&str; 20] = [
+    "pas", "pwd", "pw", "psw", "secret", "token", "key", "auth", "sig", "cred", "user", "usr", "login",
+    "session", "sid", "uid", "pin", "jwt", "bearer", "hash",
+];
+
+/// A value of so many bytes is hidden whatever its name: it is more likely a key than a setting.
+const LONG_VALUE_BYTES: usize = 16;
+
+/// Shorter secrets are not looked for in other texts: they would be found in half of the words.
+const LEAST_SECRET_BYTES: usize = 4;
+
+/// An address in three parts.
+struct Parts<'a> {
+    /// `rtsp://`, or nothing.
+    scheme: &'a str,
+    /// `user:password`, without the `@` behind it.
+    user: Option<&'a str>,
+    /// Host, port, path and parameters.
+    rest: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    fn of(address: &'a str) -> Self {
+        let (scheme, rest) = address.split_at(address.find("://").map_or(0, |at| at + 3));
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        // A password may hold what it should have encoded (`/`, `?`, `#`, `@`), so the last `@` counts.
+        let user = rest.rfind('@').map(|at| (&rest[..at], &rest[at + 1..])).filter(|(user, _)| {
+            // Without a scheme, `me@home.mp4` is more likely a file than a user.
+            if scheme.is_empty() { user.contains(':') } else { authority.contains(['@', ':']) }
+        });
+        match user {
+            Some((user, rest)) => Self { scheme, user: Some(user), rest },
+            None => Self { scheme, user: None, rest },
+        }
+    }
+
+    /// What lies between the delimiters, each with the delimiter before it: `(Some('?'), "channel=1")`.
+    fn pieces(&self) -> impl Iterator<Item = (Option<char>, &'a str)> {
+        let mut rest = Some(self.rest);
+        let mut delimiter = None;
+        std::iter::from_fn(move || {
+            let text = rest?;
+            let before = delimiter;
+            match text.find(['/', '?', '#', '&', ';']) {
+                Some(at) => {
+                    // Each delimiter is one byte.
+                    delimiter = text[at..].chars().next();
+                    rest = Some(&text[at + 1..]);
+                    Some((before, &text[..at]))
+                }
+                None => {
+                    rest = None;
+                    Some((before, text))
+                }
+            }
+        })
+    }
+}
+
+/// The address without user, password and secret parameters: `rtsp://***@10.0.0.7/stream?channel=1&password=***`.
+pub(crate) fn redact_address(address: &str) -> String {
+    let parts = Parts::of(address);
+    let mut shown = parts.scheme.to_owned();
+    if parts.user.is_some() {
+        shown += HIDDEN;
+        shown.push('@');
+    }
+    let mut is_hiding = false;
+    for (delimiter, piece) in parts.pieces() {
+        let named = piece.split_once('=');
+        // What follows a secret without a name of its own is the rest of it: it held a delimiter.
+        if named.is_none() && is_hiding {
+            continue;
+        }
+        shown.extend(delimiter);
+        match named {
+            Some((name, value)) => {
+                is_hiding = is_secret(name, value);
+                shown += name;
+                shown.push('=');
+                shown += if is_hiding && !value.is_empty() { HIDDEN } else { value };
+            }
+            None => shown += piece,
+        }
+    }
+    shown
+}
+
+/// A text with each address in it redacted.
+pub(crate) fn redact_addresses(text: &str) -> String {
+    let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '<' | '>' | '(' | ')' | ',');
+    let mut shown = String::with_capacity(text.len());
+    for word in text.split_inclusive(ends) {
+        let (word, end) = match word.char_indices().next_back() {
+            Some((at, last)) if ends(last) => word.split_at(at),
+            _ => (word, ""),
+        };
+        if word.contains("://") {
+            shown += &redact_address(word)
+        } else {
+            shown += word
+        }
+        shown += end;
+    }
+    shown
+}
+
+/// The secrets in an address, as they are written and as they are meant (`%40` is `@`): for texts in which they may
+/// stand alone.
+pub(crate) fn secrets_of(address: &str) -> Vec<String> {
+    let parts = Parts::of(address);
+    let mut found: Vec<&str> = Vec::new();
+    if let Some(user) = parts.user {
+        found.push(user);
+        found.extend(user.split_once(':').map(|(_, password)| password));
+    }
+    let named = parts.pieces().filter_map(|(_, piece)| piece.split_once('='));
+    found.extend(named.filter(|(name, value)| is_secret(name, value)).map(|(_, value)| value));
+    let mut secrets: Vec<String> = found.iter().map(|secret| (*secret).to_owned()).collect();
+    secrets.extend(found.iter().map(|secret| percent_decoded(secret)));
+    secrets.retain(|secret| secret.len() >= LEAST_SECRET_BYTES);
+    secrets
+}
+
+fn is_secret(name: &str, value: &str) -> bool {
+    let name = percent_decoded(name).to_lowercase();
+    value.len() >= LONG_VALUE_BYTES || SECRET_NAMES.iter().any(|part| name.contains(part))
+}
+
+/// A text with each `%41` replaced by its byte; what is no text then is replaced by U+FFFD.
+pub(crate) fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let digit = |at: usize| after.get(at).and_then(|digit| char::from(*digit).to_digit(16));
+        match (first, digit(0), digit(1)) {
+            (b'%', Some(high), Some(low)) => {
+                bytes.push((high << 4 | low) as u8);
+                rest = &after[2..];
+            }
+            _ => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn user_and_password_are_hidden() {
+        for (address, shown) in [
+            ("rtsp://admin:hunter2@10.0.0.7:554/stream", "rtsp://***@10.0.0.7:554/stream"),
+            ("rtsp://admin@10.0.0.7/stream", "rtsp://***@10.0.0.7/stream"),
+            ("http://admin:hunt%40er%2f2@cam/v", "http://***@cam/v"),
+            ("http://admin:hunt@er2@cam/v", "http://***@cam/v"),
+            ("http://admin:hun/ter2@cam/v", "http://***@cam/v"),
+            ("http://admin:hun?ter#2@cam/v", "http://***@cam/v"),
+            ("rtsp://ad\u{fc}min:h\u{fc}nter2@cam/v", "rtsp://***@cam/v"),
+            // Mistyped: the scheme is missing or broken.
+            ("admin:hunter2@10.0.0.7/stream", "***@10.0.0.7/stream"),
+            ("rtsp:/admin:hunter2@10.0.0.7/stream", "***@10.0.0.7/stream"),
+        ] {
+            assert_eq!(redact_address(address), shown, "{address}");
+        }
+    }
+
+    #[test]
+    fn secret_parameters_are_hidden_and_others_shown() {
+        for (address, shown) in [
+            (
+                "http://cam/v?channel=1&password=hunter2&subtype=0",
+                "http://cam/v?channel=1&password=***&subtype=0",
+            ),
+            ("http://cam/v?pwd=hunter2", "http://cam/v?pwd=***"),
+            ("http://cam/v?TOKEN=hunter2#t=1", "http://cam/v?TOKEN=***#t=1"),
+            ("http://cam/v?loginuse=admin&loginpas=hunter2", "http://cam/v?loginuse=***&loginpas=***"),
+            ("http://cam/v?p%61ssword=hunter2", "http://cam/v?p%61ssword=***"),
+            ("http://cam/v?password=hun/ter2?x#y&channel=1", "http://cam/v?password=***&channel=1"),
+            ("http://cam/v?password=", "http://cam/v?password="),
+            ("http://cam/v?x=0123456789abcdef", "http://cam/v?x=***"),
+            (
+                "rtsp://cam:554/user=admin&password=hunter2&channel=1&stream=0.sdp?",
+                "rtsp://cam:554/user=***&password=***&channel=1&stream=0.sdp?",
+            ),
+            ("rtsp://cam/user=admin_password=hunter2_channel=1.sdp", "rtsp://cam/user=***"),
+        ] {
+            assert_eq!(redact_address(address), shown, "{address}");
+        }
+    }
+
+    #[test]
+    fn an_address_without_secrets_is_shown_as_it_is() {
+        for address in [
+            "rtsp://10.0.0.7/stream",
+            "http://[::1]:8080/v.mp4?channel=1",
+            "clip.mp4",
+            "/data/me@home.mp4",
+            "0",
+            "",
+        ] {
+            assert_eq!(redact_address(address), address);
+        }
+    }
+
+    #[test]
+    fn addresses_in_a_text_are_redacted() {
+        let text =
+            "[http @ 0x1] Opening 'http://a:hunter2@cam/v?token=x1' for reading, then rtsp://b:hunter2@cam";
+        let shown = "[http @ 0x1] Opening 'http://***@cam/v?token=***' for reading, then rtsp://***@cam";
+        assert_eq!(redact_addresses(text), shown);
+        assert_eq!(redact_addresses("no address: a@b, c=d"), "no address: a@b, c=d");
+    }
+
+    #[test]
+    fn secrets_are_found_as_written_and_as_meant() {
+        let secrets = secrets_of("http://admin:hunt%40er2@cam/v?token=abcd&channel=1");
+        assert_eq!(secrets, ["admin:hunt%40er2", "hunt%40er2", "abcd", "admin:hunt@er2", "hunt@er2", "abcd"]);
+        assert!(secrets_of("http://a:b@cam/v").is_empty(), "too short to be looked for");
+    }
+
+    proptest! {
+        #[test]
+        fn a_password_never_shows(
+            user in "[a-z]{1,8}",
+            password in "[^\\s]{0,12}",
+            host in "[a-z]{3,8}",
+            port in prop::option::of(1u16..),
+            path in "[a-z]{0,6}",
+        ) {
+            // A mark that nothing else of the address holds.
+            let password = format!("QQ7{password}QQ7");
+            let port = port.map_or(String::new(), |port| format!(":{port}"));
+            for address in [
+                format!("rtsp://{user}:{password}@{host}{port}/{path}"),
+                format!("{user}:{password}@{host}{port}/{path}"),
+                format!("http://{host}{port}/{path}?channel=1&password={}", password.replace(['&', ';', '=', '@'], "")),
+            ] {
+                let shown = redact_address(&address);
+                prop_assert!(!shown.contains("QQ7"), "{} shows as {}", address, shown);
+                prop_assert!(shown.contains(&host), "{}", shown);
+                if address.contains("://") && !address.contains(['"', '\'', '`', '<', '>', '(', ')', ',']) {
+                    let text = redact_addresses(&format!("see {address} there"));
+                    prop_assert!(!text.contains("QQ7"), "{}", text);
+                }
+            }
+        }
+    }
+}
