@@ -6,6 +6,7 @@ use super::{DONE, FAILED, WrongInput, said_once, when};
 use crate::config::{Config, ConfigError, Loaded};
 use crate::frame::Frame;
 use crate::judgement::{Decision, Judgement, Subject};
+use crate::premises::pattern;
 use crate::replay::stored::{self, Alerts};
 use crate::replay::{Account, Judge, Past, Report, Side, Window};
 use crate::rules::RuleFailure;
@@ -15,7 +16,6 @@ use anyhow::Result;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use wildmatch::WildMatch;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -88,7 +88,7 @@ fn report(arguments: &Arguments) -> Result<Report> {
     let judge = |config: &Config, rules| Judge::new(config, rules, people.clone());
     let now = judge(&loaded.config, rules);
     let before = baseline.map(|(loaded, rules)| judge(&loaded.config, rules));
-    let camera = arguments.camera.as_deref().map(WildMatch::new);
+    let camera = arguments.camera.as_deref().map(pattern);
     let window = Window { since: arguments.since, until: arguments.until, camera };
     let replay = Replay { before, now, account: Account::new(arguments.examples) };
     let report = match arguments.frames {
@@ -149,7 +149,9 @@ impl Replay {
             {
                 continue;
             }
-            let frame = Arc::new(intake::read(&topic, &record));
+            let mut frame = intake::read(&topic, &record);
+            retrace.set_time(&mut frame);
+            let frame = Arc::new(frame);
             let place = (frame.identity.partition, frame.identity.offset);
             let known = seen.entry(place.0).or_default();
             if !frame.is_frame() || known.contains(place.1.unsigned_abs()) {
