@@ -15,6 +15,9 @@ use unicode_normalization::{UnicodeNormalization as _, is_nfc};
 /// prefix into a key of rule state (256 bytes).
 pub const MAX_BYTES: usize = 128;
 
+/// The longest name to show, bytes.
+pub const MAX_NAME_BYTES: usize = 200;
+
 /// Stands for what was taken out of an id.
 const REPLACEMENT: char = '\u{fffd}';
 /// Bytes of the hash at the end of an id that was cut.
@@ -71,10 +74,7 @@ pub fn clean(text: &str) -> String {
         return text.into_owned();
     }
     let hash = hexadecimal(&Sha256::digest(text.as_bytes())[..HASH_BYTES]);
-    let mut end = MAX_BYTES - 1 - hash.len();
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
+    let end = text.floor_char_boundary(MAX_BYTES - 1 - hash.len());
     format!("{}~{hash}", &text[..end])
 }
 
@@ -84,7 +84,8 @@ pub fn clean(text: &str) -> String {
 ///
 /// It is empty, too long, or has a forbidden character: show it, and ask for another one.
 pub fn parse(text: &str, limit: usize) -> Result<String, InvalidId> {
-    let text = normalise(text.trim());
+    // Of white space only what is no control character: a line break is no slip of the hand.
+    let text = normalise(text.trim_matches(|c: char| c.is_whitespace() && !is_forbidden(c)));
     match text.chars().find(|c| is_forbidden(*c)) {
         Some(c) => Err(InvalidId::Forbidden(c.into())),
         None if text.is_empty() => Err(InvalidId::Empty),
@@ -98,11 +99,31 @@ pub fn clean_pattern(pattern: &str) -> String {
     if pattern.contains(['*', '?']) { normalise(pattern.trim()).into_owned() } else { clean(pattern) }
 }
 
-/// A name to show: normalised and trimmed. The joiners U+200C and U+200D stay, which Persian and Indic names need.
+/// A name to show: normalised, trimmed and printable, and cut to [`MAX_NAME_BYTES`].
 pub fn clean_name(name: &str) -> String {
-    let is_bad = |c| is_forbidden(c) && !matches!(c, '\u{200c}' | '\u{200d}');
-    let name: String = name.trim().chars().map(|c| if is_bad(c) { REPLACEMENT } else { c }).collect();
-    normalise(&name).into_owned()
+    let mut name = normalise(&printable(name.trim())).into_owned();
+    if name.len() > MAX_NAME_BYTES {
+        name.truncate(name.floor_char_boundary(MAX_NAME_BYTES - '…'.len_utf8()));
+        name.push('…');
+    }
+    name
+}
+
+/// The name to show that a person gave, normalised.
+///
+/// # Errors
+///
+/// It is empty, too long, or has a character that cannot be shown: ask for another one.
+pub fn parse_name(text: &str) -> Result<String, InvalidId> {
+    let name = normalise(text.trim());
+    match name.chars().find(|c| is_forbidden(*c) && !is_joiner(*c)) {
+        Some(c) => Err(InvalidId::Forbidden(c.into())),
+        None if name.is_empty() => Err(InvalidId::Empty),
+        None if name.len() > MAX_NAME_BYTES => {
+            Err(InvalidId::TooLong { bytes: name.len(), limit: MAX_NAME_BYTES })
+        }
+        None => Ok(name.into_owned()),
+    }
 }
 
 /// Text in normalisation form NFC: `é` is one character, however it was typed.
@@ -119,9 +140,28 @@ pub fn skeleton(id: &str) -> String {
     seen.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// True for the joiners that Persian and Indic words and some emoji need. No id has them, other text may.
+pub fn is_joiner(c: char) -> bool {
+    matches!(c, '\u{200c}' | '\u{200d}')
+}
+
 /// Text from records and people, fit to be shown: a terminal must not obey it, nor a line turn round.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if is_forbidden(c) && !matches!(c, '\u{200c}' | '\u{200d}') { REPLACEMENT } else { c }).collect()
+    text.chars().map(|c| if is_forbidden(c) && !is_joiner(c) { REPLACEMENT } else { c }).collect()
+}
+
+/// JSON from records, fit to be shown in one line and still the same JSON: what a terminal would obey is escaped.
+pub fn printable_json(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            // Between the values of JSON; inside a text it is escaped already.
+            '\n' | '\r' | '\t' => shown.push(' '),
+            c if is_forbidden(c) => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| shown += &format!("\\u{unit:04x}")),
+            c => shown.push(c),
+        }
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -147,7 +187,7 @@ mod tests {
 
     #[test]
     fn one_id_however_it_was_typed() {
-        for typed in ["Jos\u{e9}", "Jose\u{301}", " Jos\u{e9}\t", "\u{3000}Jose\u{301}\u{a0}\n"] {
+        for typed in ["Jos\u{e9}", "Jose\u{301}", " Jos\u{e9} ", "\u{3000}Jose\u{301}\u{a0}"] {
             assert_eq!(clean(typed), "Jos\u{e9}");
             assert_eq!(parse(typed, 100).as_deref(), Ok("Jos\u{e9}"));
             assert_eq!(clean_pattern(typed), "Jos\u{e9}");
@@ -165,7 +205,8 @@ mod tests {
         assert_eq!(long("e\u{301}"), long("\u{e9}"));
         assert_eq!(clean(&"x".repeat(MAX_BYTES)), "x".repeat(MAX_BYTES));
         assert_eq!(parse(&"x".repeat(9), 8), Err(InvalidId::TooLong { bytes: 9, limit: 8 }));
-        assert_eq!(parse(" \t", 8), Err(InvalidId::Empty));
+        assert_eq!(parse(" \u{3000}", 8), Err(InvalidId::Empty));
+        assert_eq!((parse("a\n", 8), clean("a\n").as_str()), (Err(InvalidId::Forbidden(10)), "a"));
     }
 
     #[test]
@@ -179,6 +220,10 @@ mod tests {
     #[test]
     fn a_terminal_is_not_made_to_obey() {
         assert_eq!(printable("a\x1b[2Jb\u{202e}c"), "a\u{fffd}[2Jb\u{fffd}c");
+        let json = serde_json::json!({ "a": "\u{9b}2J\u{202e}\u{e0001}é\n" });
+        let shown = printable_json(&serde_json::to_string_pretty(&json).unwrap());
+        assert!(!shown.contains(is_forbidden), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), json);
     }
 
     proptest! {

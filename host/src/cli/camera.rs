@@ -3,6 +3,7 @@
 use super::{Connection, DONE, FAILED};
 use crate::camera::{Agent, Destination, Source};
 use crate::config::Config;
+use crate::id;
 use crate::kafka::ensure;
 use anyhow::Result;
 use std::path::PathBuf;
@@ -18,8 +19,8 @@ use std::path::PathBuf;
 pub struct Arguments {
     /// A video file, a folder of pictures, a device (`0`, `/dev/video0`), or an rtsp:// or http:// address.
     source: String,
-    /// The camera's id: the key of its frames.
-    #[arg(long)]
+    /// The camera's id: the key of its frames. At most 128 bytes, without control and invisible characters.
+    #[arg(long, value_parser = camera_id)]
     id: String,
     /// Frames per second; without it as fast as the source gives them.
     #[arg(long, value_name = "FPS", value_parser = rate)]
@@ -81,6 +82,11 @@ pub fn run(arguments: Arguments) -> Result<u8> {
         eprintln!("everyframe: {count} frames wait in {}; the next start sends them", spool.display());
     }
     Ok(if tally.read == tally.acknowledged && tally.in_spool == 0 { DONE } else { FAILED })
+}
+
+/// A camera's id, normalised.
+fn camera_id(text: &str) -> Result<String, String> {
+    id::parse(text, id::MAX_BYTES).map_err(|fault| format!("it {fault}; give a short name, such as gate-1"))
 }
 
 /// A number of bytes, as people write it.

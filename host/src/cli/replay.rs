@@ -5,6 +5,7 @@ mod told;
 use super::{DONE, FAILED, WrongInput, said_once, when};
 use crate::config::{Config, ConfigError, Loaded};
 use crate::frame::Frame;
+use crate::id::printable_json;
 use crate::judgement::{Decision, Judgement, Subject};
 use crate::premises::pattern;
 use crate::replay::stored::{self, Alerts};
@@ -66,7 +67,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         false => WrongInput(said_once(&error)).into(),
     })?;
     match arguments.json {
-        true => println!("{}", serde_json::to_string(&report)?),
+        true => println!("{}", printable_json(&serde_json::to_string(&report)?)),
         false => print!("{}", told::told(&report, arguments.frames)),
     }
     Ok(if report.changed { FAILED } else { DONE })

@@ -3,6 +3,7 @@
 mod line;
 
 use crate::cli::{DONE, WrongInput};
+use crate::id::printable_json;
 use crate::premises::pattern;
 use anyhow::Result;
 use line::{Level, Line};
@@ -63,7 +64,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
             return Ok(());
         }
         match arguments.json {
-            true => writeln!(out, "{}", line.json()),
+            true => writeln!(out, "{}", printable_json(&line.json().to_string())),
             false => {
                 let (whose, rest) = line.shown();
                 width = width.max(whose.chars().count());
