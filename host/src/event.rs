@@ -58,6 +58,10 @@ pub struct ResultData {
     pub sequence: u64,
     /// When the frame was taken, Unix milliseconds.
     pub captured_at: i64,
+    /// When the frame claims to be taken, Unix milliseconds: only where that is not believed, for the camera's clock is
+    /// wrong.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub claimed_at: Option<i64>,
     /// Where the frame stands.
     pub position: EventPosition,
     /// Pixels.
@@ -149,6 +153,10 @@ pub struct AlertData {
     pub camera: String,
     /// When the frame was taken, Unix milliseconds.
     pub captured_at: i64,
+    /// When the frame claims to be taken, Unix milliseconds: only where that is not believed, for the camera's clock is
+    /// wrong.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub claimed_at: Option<i64>,
     /// Where the frame stands; the id of its result is made of it.
     pub position: EventPosition,
     /// What the rule raised.
@@ -186,6 +194,7 @@ pub fn result(
         session: frame.session.to_string(),
         sequence: frame.sequence,
         captured_at: frame.captured_at,
+        claimed_at: frame.claim_in_doubt(),
         position: (&frame.identity).into(),
         width,
         height,
@@ -204,6 +213,7 @@ pub fn alert(frame: &Frame, alert: &Alert, place: usize) -> CloudEvent<AlertData
     let data = AlertData {
         camera: frame.camera.to_string(),
         captured_at: frame.captured_at,
+        claimed_at: frame.claim_in_doubt(),
         position: (&frame.identity).into(),
         alert: alert.clone(),
     };

@@ -74,8 +74,12 @@ pub struct Frame {
     pub session: Arc<str>,
     /// The frame's number in its session; the offset for a record without the header.
     pub sequence: u64,
-    /// When it was taken, Unix milliseconds; the record's timestamp without the header.
+    /// When it was taken, Unix milliseconds: the time that is believed (see [`crate::intake::FrameClock`]).
     pub captured_at: i64,
+    /// When it claims to be taken, Unix milliseconds; the record's timestamp without the header.
+    pub claimed_at: i64,
+    /// The record's timestamp, Unix milliseconds.
+    pub recorded_at: i64,
     /// True if an agent numbered it: session and sequence are its own.
     pub is_numbered: bool,
     /// What the agent read it from; none without the header.
@@ -92,6 +96,11 @@ impl Frame {
     /// False for an agent's word that frames are missing: it goes the way of a frame, in its place, without a picture.
     pub fn is_frame(&self) -> bool {
         !matches!(self.absence, Some(Absence::Refused(_)))
+    }
+
+    /// The time that it claims, Unix milliseconds, if another one is believed.
+    pub fn claim_in_doubt(&self) -> Option<i64> {
+        Some(self.claimed_at).filter(|claimed| *claimed != self.captured_at)
     }
 
     /// True for a dead letter that is put through again.

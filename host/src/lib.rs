@@ -14,6 +14,7 @@ pub mod face;
 pub mod frame;
 pub mod gallery;
 mod hexadecimal;
+pub mod id;
 pub mod intake;
 pub mod judgement;
 pub mod kafka;

@@ -1,14 +1,14 @@
 //! From a rule to a component: the macros, and what they share.
 
-use crate::Rule;
 use crate::bindings::rule::{self, Description, Diagnostic};
 use crate::settings::{self, Severity};
+use crate::{Alert, Frame, Rule, sum_up, summary_text};
 
 /// Exports a [`MatchingPolicy`](crate::MatchingPolicy) as this crate's component.
 #[macro_export]
 macro_rules! export_matching_policy {
     ($rule:ty) => {
-        $crate::__export!($rule, matching, MatchingPolicy, decide(Probe) -> Verdict);
+        $crate::__export!($rule, matching, MatchingPolicy, decide(Probe) -> Verdict, keep);
     };
 }
 
@@ -16,7 +16,7 @@ macro_rules! export_matching_policy {
 #[macro_export]
 macro_rules! export_unknown_person_rule {
     ($rule:ty) => {
-        $crate::__export!($rule, strangers, UnknownPersonRule, observe(Face) -> Stranger);
+        $crate::__export!($rule, strangers, UnknownPersonRule, observe(Face) -> Stranger, keep);
     };
 }
 
@@ -24,14 +24,14 @@ macro_rules! export_unknown_person_rule {
 #[macro_export]
 macro_rules! export_alert_rule {
     ($rule:ty) => {
-        $crate::__export!($rule, alerts, AlertRule, judge(Subject) -> Alert);
+        $crate::__export!($rule, alerts, AlertRule, judge(Subject) -> Alert, limit);
     };
 }
 
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export {
-    ($rule:ty, $interface:ident, $kind:ident, $function:ident($item:ident) -> $answer:ident) => {
+    ($rule:ty, $interface:ident, $kind:ident, $function:ident($item:ident) -> $answer:ident, $finish:ident) => {
         const _: () = {
             struct Component;
 
@@ -61,9 +61,10 @@ macro_rules! __export {
                     frame: $crate::Frame,
                     items: ::std::vec::Vec<$crate::$item>,
                 ) -> ::std::vec::Vec<$crate::$answer> {
-                    RULE.with_borrow(|rule| {
+                    let answer = RULE.with_borrow(|rule| {
                         $crate::$kind::$function(rule, &frame, &items, &mut $crate::__private::Contract)
-                    })
+                    });
+                    $crate::__private::$finish(&frame, answer)
                 }
             }
 
@@ -71,6 +72,16 @@ macro_rules! __export {
     $crate::bindings::$interface::export!(Component with_types_in $crate::bindings::$interface);
         };
     };
+}
+
+/// The answer as it is.
+pub fn keep<T>(_: &Frame, answer: Vec<T>) -> Vec<T> {
+    answer
+}
+
+/// No more alerts than the host takes.
+pub fn limit(frame: &Frame, alerts: Vec<Alert>) -> Vec<Alert> {
+    sum_up(frame, alerts, summary_text)
 }
 
 /// What a rule says about itself.

@@ -49,6 +49,7 @@
 #[doc(hidden)]
 #[allow(missing_docs, reason = "the contract documents them")]
 pub mod bindings;
+mod crowd;
 mod explain;
 mod export;
 mod host;
@@ -63,6 +64,7 @@ pub use bindings::imports::types::{
     Alert, Candidate, Decision, Event, Face, Frame, Identity, Probe, Rect, Severity, Stranger, Subject,
     Timestamp, Verdict,
 };
+pub use crowd::{MAX_ALERTS, sum_up, summary_text};
 pub use host::Host;
 pub use settings::Problems;
 pub use types::{DAY, HOUR, MINUTE};
@@ -73,7 +75,7 @@ use serde::de::DeserializeOwned;
 #[doc(hidden)]
 pub mod __private {
     //! What the macros need.
-    pub use crate::export::{configure, describe};
+    pub use crate::export::{configure, describe, keep, limit};
     pub use crate::host::Contract;
 }
 
@@ -103,6 +105,7 @@ pub trait UnknownPersonRule: Rule {
 
 /// What somebody should hear of.
 pub trait AlertRule: Rule {
-    /// Sees the whole decided frame, also one without faces, and answers with at most 100 alerts.
+    /// Sees the whole decided frame, also one without faces. More than 100 alerts, of which the host would take none, are
+    /// summed up by kind ([`sum_up`]).
     fn judge(&self, frame: &Frame, subjects: &[Subject], host: &mut dyn Host) -> Vec<Alert>;
 }

@@ -92,12 +92,12 @@ pub fn audit(config: &Config, since: Option<i64>) -> std::result::Result<Report,
             ledger.forged(|| format!("refusal by camera {camera} at {partition}/{offset}"));
         }
         if let Some(numbers) = refused(&record) {
-            ledger.refusal(&camera, stamp.session.unwrap_or_default(), numbers);
+            ledger.refusal(&camera, stamp.session.as_deref().unwrap_or_default(), numbers);
         } else if let Some(original) = replay_of(&topics.frames, &record) {
             let (of, at) = (original.partition, original.offset.unsigned_abs());
             ledger.replay(of, at, &camera, committed(of), offset < committed(partition));
         } else {
-            ledger.frame(partition, offset, &camera, committed(partition), stamp.session.zip(stamp.sequence));
+            ledger.frame(partition, offset, &camera, committed(partition), stamp.session.as_deref().zip(stamp.sequence));
         }
     }
     drop(frames);

@@ -1,6 +1,6 @@
 //! `everyframe audit`
 
-use super::narrate::printable;
+use crate::id::{printable, printable_json};
 use super::{Connection, DONE, FAILED, when};
 use crate::audit::{CameraCount, Report, audit};
 use anyhow::Result;
@@ -39,7 +39,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<u8> {
     let report = audit(&arguments.connection.config()?, arguments.since)?;
     if arguments.json {
-        println!("{}", serde_json::to_string(&report)?);
+        println!("{}", printable_json(&serde_json::to_string(&report)?));
     } else {
         print!("{}", table(&report));
     }
@@ -64,7 +64,7 @@ pub fn table(report: &Report) -> String {
             .zip(COLUMNS)
             .map(|(cell, title)| format!("{cell:>width$}", width = title.len()))
             .collect();
-        format!("{name:<width$}  {}\n", cells.join("  "))
+        format!("{:<width$}  {}\n", printable(name), cells.join("  "))
     };
     let mut text = line("camera", COLUMNS.map(str::to_owned));
     for (camera, count) in &report.cameras {

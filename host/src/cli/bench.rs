@@ -133,7 +133,7 @@ fn measure(arguments: &Arguments) -> Result<(Figures, u64)> {
     for camera in cameras(&arguments.folder)? {
         let id = camera.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let destination = Destination {
-            camera: id,
+            camera: crate::id::clean(&id),
             topic: config.topics.frames.clone(),
             kafka: config.kafka.clone(),
             spool: folder.path().join("spool"),

@@ -3,6 +3,7 @@
 use super::{Connection, DONE, FAILED, WrongInput, logging};
 use crate::camera::{Agent, Destination, Source, SourceAddress};
 use crate::config::{Config, Property};
+use crate::id;
 use crate::kafka::ensure;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -30,8 +31,8 @@ pub struct Arguments {
     /// Take the source from this file; its line end does not count.
     #[arg(long, value_name = "PATH")]
     source_file: Option<PathBuf>,
-    /// The camera's id: the key of its frames.
-    #[arg(long)]
+    /// The camera's id: the key of its frames. At most 128 bytes, without control and invisible characters.
+    #[arg(long, value_parser = camera_id)]
     id: String,
     /// Frames per second at which a recording or a folder is sent, and by which its frames' times are counted. Without
     /// it they are sent as fast as they are taken, and a recording's frames have the times that it gives them.
@@ -124,6 +125,11 @@ pub fn run(arguments: Arguments) -> Result<u8> {
         ));
     }
     Ok(if tally.read == tally.acknowledged && tally.in_spool == 0 { DONE } else { FAILED })
+}
+
+/// A camera's id, normalised.
+fn camera_id(text: &str) -> Result<String, String> {
+    id::parse(text, id::MAX_BYTES).map_err(|fault| format!("it {fault}; give a short name, such as gate-1"))
 }
 
 /// A number of bytes, as people write it.

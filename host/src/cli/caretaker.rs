@@ -184,22 +184,22 @@ impl Caretaker<'_> {
 
     /// A rule that fails after it was changed is changed back.
     fn tell(&self, announcer: &mut Announcer, news: Condition) {
-        let Condition { rule, is_failing, message } = news;
+        let Condition { rule, camera, is_failing, message } = news;
         let (state, text) = match is_failing {
             true if self.host.fall_back(&rule) => {
                 self.host.metrics().reloaded("fell-back");
                 (
                     RuleState::FellBack,
                     format!(
-                        "rule {rule} failed again and again after it was changed, so that what was in force before is in force again: {message}"
+                        "rule {rule} failed again and again on frames of camera {camera} after it was changed, so that what was in force before is in force again: {message}"
                     ),
                 )
             }
             true => (
                 RuleState::Failing,
-                format!("rule {rule} fails again and again, and is asked only from time to time: {message}"),
+                format!("rule {rule} fails again and again on frames of camera {camera}, and is asked about them only from time to time: {message}"),
             ),
-            false => (RuleState::Answering, format!("rule {rule} answers again")),
+            false => (RuleState::Answering, format!("rule {rule} answers again about frames of camera {camera}")),
         };
         if is_failing {
             tracing::error!("{text}")
@@ -207,7 +207,7 @@ impl Caretaker<'_> {
             tracing::info!("{text}")
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64);
-        announcer.publish(&rule.clone(), &rule_event(RuleData { rule, state, text }, now));
+        announcer.publish(&rule.clone(), &rule_event(RuleData { rule, camera: Some(camera), state, text }, now));
     }
 }
 

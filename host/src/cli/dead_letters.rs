@@ -1,7 +1,7 @@
 //! `everyframe dead-letters`
 
 use super::letter_choice::{self as choice, Choice};
-use super::narrate::printable;
+use crate::id::{printable, printable_json};
 use super::{Connection, DONE, FAILED, letter_fate};
 use crate::audit::{Fates, Partial, Place};
 use crate::config::Config;
@@ -180,7 +180,7 @@ impl View<'_> {
                     letter.record.headers().map(|(name, value)| (name, value.into())).collect();
                 object["headers"] = headers.into();
             }
-            println!("{object}");
+            println!("{}", printable_json(&object.to_string()));
         } else {
             let camera = &letter.camera;
             let mut text = format!(

@@ -1,9 +1,12 @@
 //! `everyframe enrol`
 
+use super::ask::confirm;
 use super::{Connection, DONE, FAILED, logging};
 use crate::config::Config;
-use crate::gallery::{Sample, store};
+use crate::face::{Candidate, Embedding};
+use crate::gallery::{Index, NEARLY_THE_SAME, Sample, find_alike_id, parse_person, read, store};
 use crate::hexadecimal::hexadecimal;
+use crate::id::{parse_name, printable};
 use crate::kafka::{Producer, ensure};
 use crate::vision::{EnrolmentView, Vision, Worker, quality};
 use anyhow::{Result, anyhow, bail};
@@ -13,19 +16,24 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 #[derive(clap::Args)]
 #[command(after_help = "Example: everyframe enrol ann --name \"Ann Lee\" ann-1.jpg ann-2.jpg\n\
-    A picture must show one face, and show it well. Running hosts know the person within a second.")]
+    A picture must show one face, and show it well. A face that resembles somebody enrolled under another id is refused: \
+    one person under two ids is never recognised. Running hosts know the person within a second.")]
 pub struct Arguments {
-    /// The person's id, as it appears in results and alerts.
+    /// The person's id, as it appears in results and alerts: at most 128 bytes, without `/`.
+    #[arg(value_parser = parse_person)]
     person: String,
     /// Pictures of the person: JPEG, PNG or WebP.
     #[arg(required = true)]
     pictures: Vec<PathBuf>,
     /// The name to show; the id if not given.
-    #[arg(long)]
+    #[arg(long, value_parser = parse_name)]
     name: Option<String>,
     /// Refuse a face of lower quality, 0 to 1.
     #[arg(long, default_value_t = 0.4)]
     min_quality: f32,
+    /// Enrol the person although the face resembles, or the id looks like, that of somebody else.
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     connection: Connection,
 }
@@ -37,9 +45,19 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let vision = Vision::load(&config.vision, &super::cache_folder()?)?;
     let mut worker = vision.worker()?;
     let producer = Producer::new(&config.kafka)?;
+    let others = Others::read(&config, &arguments.person, &vision.models().embedder.sha256)?;
+    if let Some(other) = &others.alike_id
+        && !may_go_on(arguments, &format!("the id `{}` looks like `{other}`, who is enrolled", arguments.person))?
+    {
+        logging::tell(&format!(
+            "everyframe: the id `{}` looks like `{other}`, who is enrolled: give that id if it is the same person, or --force",
+            arguments.person
+        ));
+        return Ok(FAILED);
+    }
     let mut refused = 0;
     for picture in &arguments.pictures {
-        match enrol(arguments, picture, &config, &vision, &mut worker, &producer) {
+        match enrol(arguments, picture, &config, &vision, &mut worker, &producer, &others) {
             Ok(quality) => println!("{}: enrolled, quality {quality:.2}", picture.display()),
             Err(error) => {
                 logging::tell(&format!("everyframe: {}: refused: {error:#}", picture.display()));
@@ -59,6 +77,7 @@ fn enrol(
     vision: &Vision,
     worker: &mut Worker,
     producer: &Producer,
+    others: &Others,
 ) -> Result<f32> {
     let bytes = std::fs::read(picture)?;
     let EnrolmentView { seen, should_be_turned } = worker.detect_for_enrolment(&bytes)?;
@@ -78,11 +97,17 @@ fn enrol(
         );
     }
     let embedding = worker.embed(&bytes, &[], &seen, std::slice::from_ref(face))?.pop().flatten();
+    let embedding = embedding.ok_or_else(|| anyhow!("the face gives no embedding; use another picture"))?;
+    if let Some(resemblance) = others.find_resemblance(&embedding)
+        && !may_go_on(arguments, &format!("{}: {resemblance}", picture.display()))?
+    {
+        bail!("{resemblance}: enrol the picture under that id if it is the same person, or give --force if they are two");
+    }
     let sample = Sample {
         person: arguments.person.clone(),
         name: arguments.name.clone().unwrap_or_else(|| arguments.person.clone()),
         model: vision.models().embedder.sha256.clone(),
-        embedding: embedding.ok_or_else(|| anyhow!("the face gives no embedding; use another picture"))?,
+        embedding,
         quality,
         source: picture.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
         enrolled_at: SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as i64,
@@ -90,4 +115,38 @@ fn enrol(
     let id = hexadecimal(&Sha256::digest(&bytes)[..8]);
     store(producer, &config.topics.gallery, &id, &sample)?;
     Ok(quality)
+}
+
+/// The people who are enrolled under other ids.
+struct Others {
+    /// One whose id looks like that of the person to be enrolled.
+    alike_id: Option<String>,
+    index: Index,
+}
+
+impl Others {
+    fn read(config: &Config, person: &str, model: &str) -> Result<Self> {
+        let samples = read(config)?;
+        let alike_id = find_alike_id(samples.values(), person).map(printable);
+        let others = samples.values().filter(|sample| sample.person != person);
+        Ok(Self { alike_id, index: Index::new(others, model) })
+    }
+
+    /// Whom a face resembles, in words.
+    fn find_resemblance(&self, embedding: &Embedding) -> Option<String> {
+        let Candidate { person, similarity } = self.index.candidates(embedding, 1).pop()?;
+        let name = self.index.find(&person).filter(|known| known.name != person);
+        let name = name.map_or_else(String::new, |known| format!(" ({})", printable(&known.name)));
+        let resembles = format!("the face resembles `{}`{name}, who is enrolled, similarity {similarity:.2}", printable(&person));
+        (similarity >= NEARLY_THE_SAME).then_some(resembles)
+    }
+}
+
+/// Asks whether a person who may be enrolled already is to be enrolled all the same.
+fn may_go_on(arguments: &Arguments, why: &str) -> Result<bool> {
+    if arguments.force {
+        logging::tell(&format!("everyframe: warning: {why}; enrolled all the same"));
+        return Ok(true);
+    }
+    Ok(confirm(&format!("{why}. Enrol as `{}` all the same", arguments.person))?.unwrap_or(false))
 }

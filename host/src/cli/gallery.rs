@@ -1,7 +1,8 @@
 //! `everyframe gallery`
 
 use super::{Connection, DONE, FAILED};
-use crate::gallery::{Sample, read, remove};
+use crate::gallery::{Sample, find_alike_people, read, remove};
+use crate::id::{printable, printable_json};
 use crate::kafka::{Producer, ensure};
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -43,16 +44,17 @@ pub fn run(arguments: Arguments) -> Result<u8> {
             for (person, samples) in &people {
                 let name = samples.last().map_or(*person, |sample| &sample.name);
                 if json {
-                    println!(
-                        "{}",
-                        serde_json::json!({ "person": person, "name": name, "samples": samples.len() })
-                    );
+                    let line = serde_json::json!({ "person": person, "name": name, "samples": samples.len() });
+                    println!("{}", printable_json(&line.to_string()));
                 } else {
-                    println!("{person}  {name}  samples: {}", samples.len());
+                    println!("{}", printable(&format!("{person}  {name}  samples: {}", samples.len())));
                 }
             }
             if people.is_empty() && !json {
                 println!("nobody is enrolled; `everyframe enrol PERSON PICTURES…` does it");
+            }
+            for pair in find_alike_people(samples.values()) {
+                eprintln!("everyframe: warning: {}", printable(&pair.to_string()));
             }
             Ok(DONE)
         }
@@ -61,11 +63,12 @@ pub fn run(arguments: Arguments) -> Result<u8> {
             let removed = remove(&config, &Producer::new(&config.kafka)?, &person)?;
             if removed == 0 {
                 eprintln!(
-                    "everyframe: nobody with the id `{person}` is enrolled; `everyframe gallery list` shows who is"
+                    "everyframe: nobody with the id `{person}` is enrolled; `everyframe gallery list` shows who is",
+                    person = printable(&person)
                 );
                 return Ok(FAILED);
             }
-            println!("{person}: samples erased: {removed}");
+            println!("{}: samples erased: {removed}", printable(&person));
             Ok(DONE)
         }
     }

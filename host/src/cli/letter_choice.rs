@@ -3,6 +3,7 @@
 use super::when;
 use crate::audit::{Fates, Letter, Partial, Place};
 use crate::config::Config;
+use crate::id;
 use crate::kafka::{Reader, Received};
 use crate::publish::REASON;
 use anyhow::Result;
@@ -11,7 +12,7 @@ use anyhow::Result;
 #[derive(clap::Args, Clone, Default)]
 pub struct Choice {
     /// Only of this camera.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = camera_id)]
     camera: Option<String>,
     /// Only those parked for this reason: `truncated`, `rule-timed-out`, …
     #[arg(long)]
@@ -25,6 +26,11 @@ pub struct Choice {
     /// Only of the frame that stood here in the frames topic.
     #[arg(long, value_name = "PARTITION/OFFSET", value_parser = place)]
     at: Option<Place>,
+}
+
+/// A camera's id as it is given on the command line: made valid as a record's key is, so that it finds the camera.
+pub fn camera_id(text: &str) -> Result<String, String> {
+    Some(id::clean(text)).filter(|id| !id.is_empty()).ok_or_else(|| "give the id of a camera".into())
 }
 
 /// A place as it is given on the command line.

@@ -1,5 +1,6 @@
 //! Replays and drops dead letters, marks them, and deletes those that nobody needs.
 
+use super::ask::confirm;
 use super::letter_choice::{Choice, Parked, fates};
 use super::{DONE, FAILED, WRONG_INPUT};
 use crate::audit::{FATE, Fate, Fates, LETTER, Letter, Partial, Place};
@@ -10,7 +11,6 @@ use crate::publish::{OFFSET, PARTITION, TOPIC};
 use anyhow::{Result, bail};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
-use std::io::{IsTerminal as _, Write as _};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
@@ -37,15 +37,14 @@ impl Manner {
         if self.yes {
             return Ok(None);
         }
-        if !std::io::stdin().is_terminal() {
-            eprintln!("everyframe: {question}: nobody is there to ask; give --yes");
-            return Ok(Some(WRONG_INPUT));
+        match confirm(question)? {
+            Some(true) => Ok(None),
+            Some(false) => Ok(Some(FAILED)),
+            None => {
+                eprintln!("everyframe: {question}: nobody is there to ask; give --yes");
+                Ok(Some(WRONG_INPUT))
+            }
         }
-        eprint!("{question}? [y/N] ");
-        std::io::stderr().flush()?;
-        let mut answer = String::new();
-        std::io::stdin().read_line(&mut answer)?;
-        Ok(if matches!(answer.trim(), "y" | "Y" | "yes") { None } else { Some(FAILED) })
     }
 }
 

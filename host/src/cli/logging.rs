@@ -66,6 +66,14 @@ pub(super) fn tell(message: &str) {
     let _ = log.stderr.as_ref().write_all(format!("{text}\n").as_bytes());
 }
 
+/// Writes a question to standard error, without an end of line.
+pub(super) fn prompt(question: &str) {
+    match LOG.get() {
+        Some(log) => drop(log.stderr.as_ref().write_all(question.as_bytes())),
+        None => eprint!("{question}"),
+    }
+}
+
 /// A message as a line of the log in JSON.
 fn json_line(message: &str) -> String {
     let text = serde_json::Value::from(message);

@@ -1,5 +1,6 @@
 //! The command line: one file for each command.
 
+mod ask;
 mod audit;
 mod bench;
 mod broker;

@@ -1,12 +1,16 @@
 //! Turns events into lines for people: what is new, not every frame.
 
 use crate::event::{AlertData, CloudEvent, ResultData, rfc3339};
+use crate::id::printable;
 use crate::judgement::{Decision, Severity, StrangerEvent};
 use crate::observe::{RetentionData, RetentionState, RuleData, RuleState};
+use super::when::now;
 use std::collections::HashMap;
 
 /// How long somebody must be out of sight to be announced again, milliseconds of frame time.
-const AWAY: i64 = 3000;
+const AWAY: u64 = 3000;
+/// A day, milliseconds.
+const DAY: u64 = 86_400_000;
 
 /// Remembers what was said.
 #[derive(Debug, Default)]
@@ -42,7 +46,8 @@ impl Narrator {
                 (Decision::Known { person, confidence }, _) => {
                     let key = (result.camera.clone(), person.clone());
                     let last = self.seen.insert(key, result.captured_at);
-                    if last.is_none_or(|last| result.captured_at - last > AWAY) {
+                    // Either way round: times go back where an archive is sent again.
+                    if last.is_none_or(|last| result.captured_at.abs_diff(last) > AWAY) {
                         let likeness = face
                             .candidates
                             .iter()
@@ -98,7 +103,7 @@ impl Narrator {
 
     fn of_the_host(&self, time: &str, colour: &str, what: &str, text: &str) -> String {
         let time = time.split_once('T').and_then(|(_, time)| time.get(..10)).unwrap_or_default();
-        self.paint(colour, &format!("{time}  {:<12} {what}: {}", "", printable(text)))
+        self.paint(colour, &format!("{}  {:<12} {what}: {}", printable(time), "", printable(text)))
     }
 
     /// The line of an alert.
@@ -110,10 +115,10 @@ impl Narrator {
             Severity::Warning => ("1;33", "warning"),
             Severity::Critical => ("1;31", "CRITICAL"),
         };
-        let text = format!("ALERT {severity}: {} [{}]", printable(&alert.text), alert.rule);
+        let text = format!("ALERT {severity}: {} [{}]", printable(&alert.text), printable(&alert.rule));
         self.paint(
             colour,
-            &format!("{}  {:<12} {text}", clock(event.data.captured_at), printable(&event.data.camera)),
+            &format!("{}  {:<12} {text}", clock(event.data.captured_at, now()), printable(&event.data.camera)),
         )
     }
 
@@ -134,7 +139,7 @@ impl Narrator {
 
     fn line(&self, result: &ResultData, colour: &str, text: &str) -> String {
         let line =
-            format!("{}  {:<12} {}", clock(result.captured_at), printable(&result.camera), printable(text));
+            format!("{}  {:<12} {}", clock(result.captured_at, now()), printable(&result.camera), printable(text));
         self.paint(colour, &line)
     }
 
@@ -143,29 +148,55 @@ impl Narrator {
     }
 }
 
-/// The time of day in UTC, to a tenth of a second.
-fn clock(milliseconds: i64) -> String {
-    let text = rfc3339(milliseconds - milliseconds.rem_euclid(100) + 1);
-    text.split_once('T').and_then(|(_, time)| time.get(..10)).unwrap_or_default().to_owned()
-}
-
-/// Text from records may hold anything; a terminal must not obey it.
-pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+/// The time of day in UTC, to a tenth of a second; with its date if that is not today's or yesterday's. `now` in Unix
+/// milliseconds.
+fn clock(milliseconds: i64, now: i64) -> String {
+    let text = rfc3339(milliseconds);
+    let Some((date, time)) = text.trim_end_matches('Z').split_once('T') else { return text };
+    let (seconds, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    let time = format!("{seconds}.{}", fraction.get(..1).unwrap_or("0"));
+    if milliseconds.abs_diff(now) <= DAY { time } else { format!("{date} {time}") }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const NOW: i64 = 1_764_000_000_000;
+
     #[test]
     fn a_clock_shows_tenths() {
-        assert_eq!(clock(1_764_000_000_123), "16:00:00.1");
-        assert_eq!(clock(1_764_000_000_000), "16:00:00.0");
+        assert_eq!(clock(NOW + 123, NOW), "16:00:00.1");
+        assert_eq!(clock(NOW, NOW), "16:00:00.0");
+        assert_eq!(clock(NOW, NOW + 90_000_000), "2025-11-24 16:00:00.0");
     }
 
     #[test]
-    fn a_terminal_is_not_made_to_obey() {
-        assert_eq!(printable("a\x1b[2Jb"), "a\u{fffd}[2Jb");
+    fn any_number_is_shown_as_a_time() {
+        assert_eq!(clock(i64::MIN, NOW), "0001-01-01 00:00:00.0");
+        assert_eq!(clock(i64::MAX, NOW), "9999-01-01 00:00:00.0");
+        let mut narrator = Narrator::new(false);
+        for (captured_at, lines) in [(NOW, 1), (i64::MAX, 1), (NOW, 1), (NOW + 100, 0), (i64::MIN, 1), (NOW, 1)] {
+            assert_eq!(narrator.result(&seen_at(captured_at)).len(), lines, "{captured_at}");
+        }
+    }
+
+    fn seen_at(captured_at: i64) -> CloudEvent<ResultData> {
+        let face = serde_json::json!({
+            "index": 0, "bounds": { "x": 0.0, "y": 0.0, "width": 1.0, "height": 1.0 }, "score": 1.0, "quality": 1.0,
+            "track": "1", "trackStartedAt": captured_at, "decision": "known", "person": "ann", "confidence": 1.0,
+            "candidates": [],
+        });
+        let data = serde_json::json!({
+            "camera": "gate", "session": "s", "sequence": 0, "capturedAt": captured_at,
+            "position": { "topic": "frames", "partition": 0, "offset": 0 }, "width": 1, "height": 1, "faces": [face],
+            "alerts": [], "timings": { "decodeMs": 0.0, "detectMs": 0.0, "embedMs": 0.0, "rulesMs": 0.0 },
+            "judgedBy": { "models": [], "rules": [] },
+        });
+        let event = serde_json::json!({
+            "specversion": "1.0", "id": "frames/0/0", "source": "everyframe", "type": "everyframe.result.v1",
+            "subject": "gate", "time": "", "datacontenttype": "application/json", "data": data,
+        });
+        serde_json::from_value(event).unwrap()
     }
 }

@@ -5,7 +5,9 @@ mod told;
 use super::{DONE, FAILED, WrongInput, said_once, when};
 use crate::config::{Config, ConfigError, Loaded};
 use crate::frame::Frame;
+use crate::id::printable_json;
 use crate::judgement::{Decision, Judgement, Subject};
+use crate::premises::pattern;
 use crate::replay::stored::{self, Alerts};
 use crate::replay::{Account, Judge, Past, Report, Side, Window};
 use crate::rules::RuleFailure;
@@ -15,7 +17,6 @@ use anyhow::Result;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use wildmatch::WildMatch;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -66,7 +67,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         false => WrongInput(said_once(&error)).into(),
     })?;
     match arguments.json {
-        true => println!("{}", serde_json::to_string(&report)?),
+        true => println!("{}", printable_json(&serde_json::to_string(&report)?)),
         false => print!("{}", told::told(&report, arguments.frames)),
     }
     Ok(if report.changed { FAILED } else { DONE })
@@ -88,7 +89,7 @@ fn report(arguments: &Arguments) -> Result<Report> {
     let judge = |config: &Config, rules| Judge::new(config, rules, people.clone());
     let now = judge(&loaded.config, rules);
     let before = baseline.map(|(loaded, rules)| judge(&loaded.config, rules));
-    let camera = arguments.camera.as_deref().map(WildMatch::new);
+    let camera = arguments.camera.as_deref().map(pattern);
     let window = Window { since: arguments.since, until: arguments.until, camera };
     let replay = Replay { before, now, account: Account::new(arguments.examples) };
     let report = match arguments.frames {
@@ -149,7 +150,9 @@ impl Replay {
             {
                 continue;
             }
-            let frame = Arc::new(intake::read(&topic, &record));
+            let mut frame = intake::read(&topic, &record);
+            retrace.set_time(&mut frame);
+            let frame = Arc::new(frame);
             let place = (frame.identity.partition, frame.identity.offset);
             let known = seen.entry(place.0).or_default();
             if !frame.is_frame() || known.contains(place.1.unsigned_abs()) {

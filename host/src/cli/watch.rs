@@ -4,6 +4,7 @@ use super::narrate::Narrator;
 use super::{Connection, DONE};
 use crate::audit::Letter;
 use crate::config::Config;
+use crate::id::printable_json;
 use crate::kafka::{BrokerError, Reader};
 use crate::publish::{MESSAGE, REASON};
 use anyhow::Result;
@@ -54,7 +55,7 @@ pub fn watch(config: &Config, from_start: bool, json: bool, stop: &AtomicBool) -
             let Some(record) = results.follow(Duration::from_millis(20))? else { break };
             let value = record.value().unwrap_or_default();
             match json {
-                true => lines.push(String::from_utf8_lossy(value).into_owned()),
+                true => lines.push(printable_json(&String::from_utf8_lossy(value))),
                 false => lines.extend(
                     serde_json::from_slice(value).map(|event| narrator.result(&event)).unwrap_or_default(),
                 ),
@@ -64,7 +65,7 @@ pub fn watch(config: &Config, from_start: bool, json: bool, stop: &AtomicBool) -
         while let Some(record) = alerts.follow(Duration::from_millis(5))? {
             let value = record.value().unwrap_or_default();
             match json {
-                true => raised.push(String::from_utf8_lossy(value).into_owned()),
+                true => raised.push(printable_json(&String::from_utf8_lossy(value))),
                 false => raised.extend(narrator.raised(value)),
             }
         }

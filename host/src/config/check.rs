@@ -2,6 +2,7 @@
 
 use super::Config;
 use crate::absence::HOST;
+use crate::id;
 use crate::premises::{Window, time_zone};
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -111,8 +112,8 @@ fn kafka(config: &Config, found: &mut Found) {
 }
 
 fn premises(config: &Config, found: &mut Found) {
-    let is_name = |name: &str| !name.is_empty() && name.len() <= 64 && !name.chars().any(char::is_control);
-    const NAME: &str = "must be a name of 1 to 64 bytes";
+    let is_name = |name: &str| id::parse(name, 64).as_deref() == Ok(name);
+    const NAME: &str = "must be a name of 1 to 64 bytes without control and invisible characters";
     for (index, zone) in config.zones.iter().enumerate() {
         if !is_name(&zone.name) {
             found.add(format!("zones[{index}].name"), NAME);

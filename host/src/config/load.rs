@@ -1,6 +1,7 @@
 //! Reads a configuration file, and says where in it a problem is.
 
 use super::{Config, Places, check};
+use crate::id::normalise;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -83,6 +84,7 @@ impl Loaded {
     pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
         let places = Places::of(text);
         let mut config: Config = places.read(file).map_err(|problem| ConfigError::Invalid(vec![problem]))?;
+        normalise_names(&mut config);
         let folder = folder_of(file);
         let absolute = |path: &mut PathBuf| *path = folder.join(&*path);
         config.vision.onnxruntime.iter_mut().for_each(absolute);
@@ -107,6 +109,16 @@ impl Loaded {
     /// A problem with a key of this file, for checks that need more than the file: the rules' own.
     pub fn problem(&self, key: &str, message: String) -> Problem {
         Problem { file: self.file.clone(), line: self.places.line(key), key: key.to_owned(), message }
+    }
+}
+
+/// Zones and schedules are found by their names, however they were typed.
+fn normalise_names(config: &mut Config) {
+    let zones = config.zones.iter_mut().map(|zone| &mut zone.name);
+    let schedules = config.schedules.iter_mut().map(|schedule| &mut schedule.name);
+    let of_rules = config.rules.iter_mut().flat_map(|rule| rule.zones.iter_mut().chain(&mut rule.schedule));
+    for name in zones.chain(schedules).chain(of_rules) {
+        *name = normalise(name.trim()).into_owned();
     }
 }
 

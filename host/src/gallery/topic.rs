@@ -1,8 +1,9 @@
 //! The gallery's topic: key `person/sample`, value one template; a tombstone erases.
 
-use super::Index;
+use super::{Index, find_alike_people};
 use crate::config::Config;
 use crate::face::Embedding;
+use crate::id::{self, MAX_BYTES, clean, clean_name, printable};
 use crate::kafka::{BrokerError, Producer, Reader, Record};
 use arc_swap::ArcSwap;
 use base64::Engine as _;
@@ -22,9 +23,14 @@ pub enum GalleryError {
     /// The topic cannot be read or written.
     #[error(transparent)]
     Broker(#[from] BrokerError),
-    /// A name that cannot be part of a key.
-    #[error("`{0}` is no person's id; use 1 to 100 characters without `/` and control characters")]
-    BadId(String),
+    /// A text that cannot be a person's id.
+    #[error("`{id}` is no person's id: it {fault}; use 1 to {MAX_BYTES} bytes without `/`, control and invisible characters")]
+    BadId {
+        /// The text, fit to be shown.
+        id: String,
+        /// What is wrong.
+        fault: String,
+    },
     /// The thread that follows the topic cannot be started.
     #[error("cannot start the gallery's thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -67,7 +73,7 @@ struct Value {
 pub fn store(producer: &Producer, topic: &str, id: &str, sample: &Sample) -> Result<(), GalleryError> {
     let bytes: Vec<u8> = sample.embedding.values().iter().flat_map(|value| value.to_le_bytes()).collect();
     let value = Value {
-        person: sample.person.clone(),
+        person: parse_person(&sample.person)?,
         name: sample.name.clone(),
         model: sample.model.clone(),
         embedding: BASE64.encode(bytes),
@@ -81,10 +87,12 @@ pub fn store(producer: &Producer, topic: &str, id: &str, sample: &Sample) -> Res
     Ok(producer.send_and_wait(record, TIMEOUT)?)
 }
 
-/// Erases all samples of a person, and tells how many there were.
+/// Erases all samples of a person, and tells how many there were. Also those that were written under another form of the
+/// id: decomposed, or with a space at its end.
 pub fn remove(config: &Config, producer: &Producer, person: &str) -> Result<usize, GalleryError> {
     let topic = config.topics.gallery.as_str();
     let samples = read(config)?;
+    let person = clean(person);
     let keys = samples.iter().filter(|(_, sample)| sample.person == person).map(|(key, _)| key);
     let mut removed = 0;
     for key in keys {
@@ -134,6 +142,7 @@ impl Gallery {
         let follower = std::thread::Builder::new().name("gallery".into()).spawn({
             let (index, stop, model) = (index.clone(), stop.clone(), model.to_owned());
             move || {
+                warn_of_alike_people(&samples);
                 while !stop.load(Ordering::Relaxed) {
                     match reader.follow(Duration::from_millis(250)) {
                         Ok(Some(record)) => {
@@ -169,11 +178,39 @@ impl Drop for Gallery {
     }
 }
 
+/// So many samples are compared with each other when a host starts: it takes a second of one core.
+const MOST_COMPARED: usize = 5000;
+/// So many pairs are named.
+const NAMED: usize = 20;
+
+/// Warns of people whom no policy will tell apart.
+fn warn_of_alike_people(samples: &BTreeMap<String, Sample>) {
+    if samples.len() > MOST_COMPARED {
+        return tracing::info!("the gallery is large: `everyframe gallery list` says who of it look alike");
+    }
+    let alike = find_alike_people(samples.values());
+    alike.iter().take(NAMED).for_each(|pair| tracing::warn!("{pair}"));
+    if alike.len() > NAMED {
+        tracing::warn!("{} more pairs of people look alike: see `everyframe gallery list`", alike.len() - NAMED);
+    }
+}
+
+/// A person's id as somebody typed it, normalised.
+///
+/// # Errors
+///
+/// It cannot be one: give another.
+pub fn parse_person(text: &str) -> Result<String, GalleryError> {
+    let bad = |fault: String| GalleryError::BadId { id: printable(text), fault };
+    match id::parse(text, MAX_BYTES) {
+        Ok(id) if id.contains('/') => Err(bad("has a `/`".into())),
+        Ok(id) => Ok(id),
+        Err(fault) => Err(bad(fault.to_string())),
+    }
+}
+
 fn key(person: &str, id: &str) -> Result<String, GalleryError> {
-    let legal = !person.is_empty()
-        && person.chars().count() <= 100
-        && !person.contains(|c: char| c == '/' || c.is_control());
-    if legal { Ok(format!("{person}/{id}")) } else { Err(GalleryError::BadId(person.to_owned())) }
+    Ok(format!("{}/{id}", parse_person(person)?))
 }
 
 fn apply(samples: &mut BTreeMap<String, Sample>, key: Option<&[u8]>, value: Option<&[u8]>) {
@@ -183,7 +220,7 @@ fn apply(samples: &mut BTreeMap<String, Sample>, key: Option<&[u8]>, value: Opti
     match value.map(parse) {
         None => drop(samples.remove(key)),
         Some(Some(sample)) => drop(samples.insert(key.to_owned(), sample)),
-        Some(None) => tracing::warn!(key, "a gallery record that is no template is left out"),
+        Some(None) => tracing::warn!(key = printable(key), "a gallery record that is no template is left out"),
     }
 }
 
@@ -191,9 +228,11 @@ fn parse(value: &[u8]) -> Option<Sample> {
     let value: Value = serde_json::from_slice(value).ok()?;
     let bytes = BASE64.decode(value.embedding).ok()?;
     let numbers: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect();
+    let person = Some(clean(&value.person)).filter(|person| !person.is_empty())?;
+    let name = Some(clean_name(&value.name)).filter(|name| !name.is_empty()).unwrap_or_else(|| person.clone());
     Some(Sample {
-        person: value.person,
-        name: value.name,
+        person,
+        name,
         model: value.model,
         embedding: Embedding::from_raw(&numbers)?,
         quality: value.quality,
@@ -225,8 +264,28 @@ mod tests {
     }
 
     #[test]
+    fn ids_and_names_of_foreign_records_are_made_valid() {
+        let embedding = BASE64.encode([1.0f32, 0.0].map(f32::to_le_bytes).concat());
+        let sample = |person: &str, name: &str| {
+            let value = serde_json::json!({
+                "person": person, "name": name, "model": "m", "embedding": embedding, "quality": 1, "source": "",
+                "enrolledAt": 0,
+            });
+            parse(value.to_string().as_bytes()).map(|sample| (sample.person, sample.name))
+        };
+        let of = |person: &str, name: &str| Some((person.to_owned(), name.to_owned()));
+        assert_eq!(sample("Jose\u{301} ", " Jose\u{301}"), of("Jos\u{e9}", "Jos\u{e9}"));
+        assert_eq!(sample("a\x1b[2J", "\u{202e}b\n"), of("a\u{fffd}[2J", "\u{fffd}b"));
+        assert_eq!(sample("ann", " "), of("ann", "ann"));
+        assert_eq!(sample(" ", "Ann"), None);
+    }
+
+    #[test]
     fn an_id_that_would_break_keys_is_refused() {
-        assert!(key("ann", "1").is_ok());
-        assert!(key("a/b", "1").is_err() && key("", "1").is_err() && key("a\nb", "1").is_err());
+        assert_eq!(key("ann", "1").unwrap(), "ann/1");
+        assert_eq!(key(" Jose\u{301}", "1").unwrap(), "Jos\u{e9}/1");
+        for wrong in ["a/b", "", " ", "a\nb", "a\u{202e}", &"x".repeat(129)] {
+            assert!(key(wrong, "1").is_err(), "{wrong:?}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::absence::Absence;
 use crate::frame::{Frame, Position, SourceKind};
+use crate::id;
 use crate::kafka::Received;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -21,9 +22,6 @@ pub const SOURCE: &str = "everyframe-source";
 pub const REFUSED: &str = "everyframe-refused";
 /// Header of a dead letter that is put through again: `topic/partition/offset` of the frame as it first came.
 pub const REPLAY_OF: &str = "everyframe-replay-of";
-
-/// Longer ids are cut: they come from outside, and are repeated in every result.
-const MAX_ID_CHARACTERS: usize = 200;
 
 /// A record of the frames topic as far as it is read, wherever it comes from.
 pub trait Record {
@@ -74,18 +72,22 @@ pub fn read(topic: &Arc<str>, record: &impl Record) -> Frame {
     let (partition, offset) = (record.partition(), record.offset());
     let position = Position { topic: topic.clone(), partition, offset };
     let stamp = stamp(record);
+    let is_numbered = stamp.session.is_some() && stamp.sequence.is_some();
+    let claimed_at = number(record, CAPTURED_AT).unwrap_or_else(|| record.timestamp());
     Frame {
         identity: replay_of(topic, record).unwrap_or_else(|| position.clone()),
         position,
         camera: camera(record.key(), partition).into(),
         session: match stamp.session {
-            Some(session) => shortened(session).into(),
+            Some(session) => session.into(),
             None => format!("{topic}/{partition}").into(),
         },
         sequence: stamp.sequence.unwrap_or(offset.unsigned_abs()),
-        captured_at: number(record, CAPTURED_AT).unwrap_or_else(|| record.timestamp()),
+        captured_at: claimed_at,
+        claimed_at,
+        recorded_at: record.timestamp(),
         source: record.header(SOURCE).and_then(SourceKind::parse),
-        is_numbered: stamp.session.is_some() && stamp.sequence.is_some(),
+        is_numbered,
         taken_in_at: Instant::now(),
         absence: refused(record).map(Absence::Refused),
         picture: record.value().unwrap_or_default().to_vec(),
@@ -93,18 +95,18 @@ pub fn read(topic: &Arc<str>, record: &impl Record) -> Frame {
 }
 
 /// What the agent stamped on a frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp<'a> {
-    /// The agent's session.
-    pub session: Option<&'a str>,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp {
+    /// The agent's session, made a valid id.
+    pub session: Option<String>,
     /// The frame's number in it.
     pub sequence: Option<u64>,
 }
 
 /// What the agent stamped on the frame in a record.
-pub fn stamp(record: &impl Record) -> Stamp<'_> {
+pub fn stamp(record: &impl Record) -> Stamp {
     Stamp {
-        session: record.header(SESSION).filter(|session| !session.is_empty()),
+        session: record.header(SESSION).map(id::clean).filter(|session| !session.is_empty()),
         sequence: number(record, SEQUENCE).and_then(|number| u64::try_from(number).ok()),
     }
 }
@@ -135,16 +137,12 @@ fn number(record: &impl Record, name: &str) -> Option<i64> {
     record.header(name).and_then(|text| text.trim().parse().ok())
 }
 
-/// The camera's id: the key, as text.
+/// The camera's id: the key, made a valid id.
 pub fn camera(key: Option<&[u8]>, partition: i32) -> String {
-    match key.map(String::from_utf8_lossy).filter(|key| !key.is_empty()) {
-        Some(key) => shortened(&key),
+    match key.map(|key| id::clean(&String::from_utf8_lossy(key))).filter(|key| !key.is_empty()) {
+        Some(camera) => camera,
         None => format!("partition-{partition}"),
     }
-}
-
-fn shortened(text: &str) -> String {
-    text.chars().take(MAX_ID_CHARACTERS).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -206,12 +204,14 @@ mod tests {
     fn a_record_without_key_belongs_to_its_partition() {
         assert_eq!(camera(None, 3), "partition-3");
         assert_eq!(camera(Some(b""), 3), "partition-3");
+        assert_eq!(camera(Some(b" \t"), 3), "partition-3");
         assert_eq!(camera(Some(b"gate-1"), 3), "gate-1");
     }
 
     #[test]
     fn a_hostile_key_is_made_harmless() {
         assert_eq!(camera(Some(b"a\x1b[2J\xff"), 0), "a\u{fffd}[2J\u{fffd}");
-        assert_eq!(camera(Some(&[b'x'; 5000]), 0).len(), MAX_ID_CHARACTERS);
+        assert_eq!(camera(Some(&[b'x'; 5000]), 0).len(), id::MAX_BYTES);
+        assert_eq!(camera(Some("gate\u{202a}".as_bytes()), 0), "gate\u{fffd}");
     }
 }

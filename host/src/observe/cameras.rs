@@ -12,6 +12,7 @@ const NAMED: usize = 1000;
 const OTHER: &str = "other";
 
 type PerCamera = Family<[(&'static str, String); 1], Counter>;
+type PerCameraAndKind = Family<[(&'static str, String); 2], Counter>;
 
 /// The ledger's counters.
 #[derive(Debug, Default)]
@@ -21,6 +22,7 @@ pub struct Cameras {
     late: PerCamera,
     repeated: PerCamera,
     refused: PerCamera,
+    corrected: PerCameraAndKind,
 }
 
 /// What a frame of the ledger can be.
@@ -46,6 +48,11 @@ impl Cameras {
         ] {
             registry.register(format!("everyframe_ledger_{name}_frames"), help, family.clone());
         }
+        registry.register(
+            "everyframe_frame_times_corrected",
+            "Frames that claim a time which is not believed: ahead, behind, or absurd",
+            self.corrected.clone(),
+        );
     }
 
     pub fn count(&self, column: Column, camera: &str, frames: u64) {
@@ -58,6 +65,11 @@ impl Cameras {
         let counter = family.get_or_create(&[("camera", self.label(camera))]);
         // The numbers come from outside, and may be as great as there are.
         counter.inc_by(frames.min(u64::MAX - counter.get()));
+    }
+
+    /// A frame's time was not believed; `kind` is what is wrong with it.
+    pub fn count_corrected(&self, camera: &str, kind: &'static str) {
+        self.corrected.get_or_create(&[("camera", self.label(camera)), ("kind", kind.to_owned())]).inc();
     }
 
     fn label(&self, camera: &str) -> String {

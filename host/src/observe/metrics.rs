@@ -7,8 +7,9 @@ use super::rule_meter::{RuleMeter, RuleMeters};
 use super::throttle::Throttle;
 use crate::absence::Absence;
 use crate::audit::Noted;
-use crate::event::Timings;
+use crate::event::{Timings, rfc3339};
 use crate::frame::Frame;
+use crate::intake::Correction;
 use crate::judgement::{Judgement, Severity, Skipped};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -50,6 +51,7 @@ pub struct Metrics {
     rules: RuleMeters,
     partitions: Arc<Partitions>,
     gaps: Throttle,
+    wrong_clocks: Throttle,
 }
 
 /// One histogram for each stage.
@@ -179,6 +181,7 @@ impl Metrics {
             rules,
             partitions,
             gaps: Throttle::default(),
+            wrong_clocks: Throttle::default(),
         }
     }
 
@@ -247,6 +250,23 @@ impl Metrics {
                 count = absence.count(),
                 kept_back,
                 "{what}"
+            );
+        }
+    }
+
+    /// A frame claims a time that is not believed. A clock that is wrong for good is told of once.
+    pub fn time_corrected(&self, frame: &Frame, correction: Correction) {
+        let kind = correction.fault.as_str();
+        self.cameras.count_corrected(&frame.camera, kind);
+        if let Some(kept_back) = correction.is_new.then(|| self.wrong_clocks.may(Instant::now())).flatten() {
+            tracing::warn!(
+                camera = &*frame.camera,
+                session = &*frame.session,
+                claimed = rfc3339(frame.claimed_at),
+                believed = rfc3339(frame.captured_at),
+                kept_back,
+                "a frame claims a time that cannot be right ({kind}): set the clock of the camera or its agent by NTP, \
+                 and send milliseconds since 1970 as everyframe-captured-at"
             );
         }
     }

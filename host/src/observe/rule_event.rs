@@ -7,12 +7,16 @@ use serde::{Deserialize, Serialize};
 /// `type` of these events.
 pub const RULE: &str = "everyframe.rule.v1";
 
-/// A rule that failed so often in a row that it is not asked for a while; or one that answers again.
+/// A rule that failed so often in a row on a camera's frames that it is not asked about them for a while; or one that
+/// answers again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RuleData {
     /// The rule's name in the configuration.
     pub rule: String,
+    /// The camera on whose frames it fails, or answers again.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub camera: Option<String>,
     /// Failing, or answering again.
     pub state: RuleState,
     /// One sentence for a person.
@@ -36,7 +40,7 @@ pub fn rule_event(data: RuleData, now: i64) -> CloudEvent<RuleData> {
     CloudEvent {
         specversion: "1.0".into(),
         // Two hosts may have the same to say of the rule, each of itself.
-        id: format!("{}/{now}/{}", data.rule, std::process::id()),
+        id: format!("{}/{now}/{}/{}", data.rule, std::process::id(), data.camera.as_deref().unwrap_or_default()),
         source: "everyframe".into(),
         kind: RULE.into(),
         subject: data.rule.clone(),

@@ -21,6 +21,7 @@ pub(super) struct RuleMeters {
     state_refused: Family<ByRule, Counter>,
     http_refused: Family<ByRule, Counter>,
     failures: Family<[(&'static str, String); 2], Counter>,
+    paused: Family<ByRule, Gauge<u64, AtomicU64>>,
 }
 
 /// One rule's counters. The default counts where nobody looks.
@@ -36,6 +37,7 @@ pub struct RuleMeter {
     state_refused: Counter,
     http_refused: Counter,
     failures: Family<[(&'static str, String); 2], Counter>,
+    paused: Gauge<u64, AtomicU64>,
 }
 
 /// What one call took.
@@ -69,6 +71,7 @@ impl RuleMeters {
             state_refused: Family::default(),
             http_refused: Family::default(),
             failures: Family::default(),
+            paused: Family::default(),
         };
         registry.register("everyframe_rule_calls", "Calls of a rule", meters.calls.clone());
         registry.register(
@@ -107,6 +110,11 @@ impl RuleMeters {
             "Calls of a rule that failed: traps, timeouts and what else a dead letter's reason may be",
             meters.failures.clone(),
         );
+        registry.register(
+            "everyframe_rule_paused_cameras",
+            "Cameras about which a rule is not asked for a while, since it failed too often on their frames",
+            meters.paused.clone(),
+        );
         meters
     }
 
@@ -123,6 +131,7 @@ impl RuleMeters {
             state_refused: self.state_refused.get_or_create_owned(&label),
             http_refused: self.http_refused.get_or_create_owned(&label),
             failures: self.failures.clone(),
+            paused: self.paused.get_or_create_owned(&label),
         }
     }
 }
@@ -150,6 +159,14 @@ impl RuleMeter {
             if count > 0 {
                 counter.inc_by(count);
             }
+        }
+    }
+
+    /// About so many cameras it is not asked for a while.
+    pub fn paused(&self, cameras: usize) {
+        // Mostly as before: not to write what all lanes read.
+        if self.paused.get() != cameras as u64 {
+            self.paused.set(cameras as u64);
         }
     }
 

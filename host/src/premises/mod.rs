@@ -11,6 +11,7 @@ pub use schedule::{Day, TimeOfDay, Window};
 
 use crate::config::{Config, MaskSettings, ScheduleSettings, ZoneSettings};
 use crate::face::Rect;
+use crate::id::clean_pattern;
 use jiff::tz::TimeZone;
 use wildmatch::WildMatch;
 
@@ -24,7 +25,12 @@ pub struct Premises {
 
 /// Patterns of cameras as the configuration writes them: `*` for any characters, `?` for one.
 pub fn patterns(cameras: &[String]) -> Vec<WildMatch> {
-    cameras.iter().map(|pattern| WildMatch::new(pattern)).collect()
+    cameras.iter().map(|camera| pattern(camera)).collect()
+}
+
+/// One pattern of cameras, written as their ids are (see [`crate::id`]).
+pub fn pattern(camera: &str) -> WildMatch {
+    WildMatch::new(&clean_pattern(camera))
 }
 
 /// True if a camera is one of those meant.

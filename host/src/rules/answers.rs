@@ -3,15 +3,20 @@
 use super::People;
 use super::contract::Answer;
 use super::error::FailureKind;
-use super::limits::{is_control, presentable};
+use super::limits::presentable;
 use crate::face::Face;
+use crate::id::{self, InvalidId};
 use crate::judgement::{Alert, Decision, Stranger, StrangerEvent};
 use std::collections::HashSet;
 
-/// Ids, kinds, subjects and keys, bytes.
-const ID_BYTES: usize = 128;
-/// A subject or a deduplication key, bytes: they are put together from ids.
-const KEY_BYTES: usize = 512;
+/// An alert's kind, bytes.
+const KIND_BYTES: usize = id::MAX_BYTES;
+/// A stranger's id, bytes: a rule may make it of the camera's, a time and a number.
+const STRANGER_BYTES: usize = 200;
+/// An alert's subject, bytes.
+const SUBJECT_BYTES: usize = 512;
+/// An alert's deduplication key, bytes: it is put together from kind, camera and subject.
+const KEY_BYTES: usize = 1 << 10;
 /// An alert's sentence, or the reason of an undecided face, bytes.
 const TEXT_BYTES: usize = 1 << 10;
 /// Alerts that one rule may raise for one frame.
@@ -71,8 +76,10 @@ pub(super) fn check_verdicts(
                 if !(0.0..=1.0).contains(confidence) {
                     return Err(nonsense(format!("gave face {index} confidence {confidence}, not 0 to 1")));
                 }
+                // It may come from the rule's settings, where somebody typed it.
+                *person = id::normalise(person.trim()).into_owned();
                 if people.find(person).is_none() {
-                    let person = presentable(person, ID_BYTES);
+                    let person = presentable(person, id::MAX_BYTES);
                     return Err(nonsense(format!(
                         "took face {index} for \"{person}\", who is not in the gallery"
                     )));
@@ -92,18 +99,18 @@ pub(super) fn check_verdicts(
 
 /// Strangers by `face.index`: only unknown faces, each at most once.
 pub(super) fn check_strangers(
-    strangers: Vec<(u32, Stranger)>,
+    mut strangers: Vec<(u32, Stranger)>,
     asked: &[&Face],
 ) -> Result<Vec<(u32, Stranger)>, Fault> {
     let mut named = HashSet::new();
-    for (index, stranger) in &strangers {
+    for (index, stranger) in &mut strangers {
         if !asked.iter().any(|face| face.index == *index) {
             return Err(nonsense(format!("named face {index}, which is not one of the unknown faces")));
         }
-        if !named.insert(index) {
+        if !named.insert(*index) {
             return Err(nonsense(format!("named face {index} twice")));
         }
-        check_id("a stranger's id", &stranger.id, ID_BYTES)?;
+        stranger.id = checked_id("a stranger's id", &stranger.id, STRANGER_BYTES)?;
         if stranger.dwell > DWELL {
             return Err(nonsense(format!("says that face {index} is here for {} ms", stranger.dwell)));
         }
@@ -134,9 +141,9 @@ pub(super) fn check_alerts(
     }
     let mut checked = Vec::with_capacity(alerts.len());
     for mut alert in alerts {
-        check_id("an alert's kind", &alert.kind, ID_BYTES)?;
-        check_id("an alert's subject", &alert.subject, KEY_BYTES)?;
-        check_id("an alert's dedup-key", &alert.dedup_key, KEY_BYTES)?;
+        alert.kind = checked_id("an alert's kind", &alert.kind, KIND_BYTES)?;
+        alert.subject = checked_id("an alert's subject", &alert.subject, SUBJECT_BYTES)?;
+        alert.dedup_key = checked_id("an alert's dedup-key", &alert.dedup_key, KEY_BYTES)?;
         if let Some(index) = alert.face.filter(|index| !has(*index)) {
             return Err(nonsense(format!(
                 "raised an alert about face {index}, but the frame has {faces} faces"
@@ -149,14 +156,12 @@ pub(super) fn check_alerts(
     Ok(checked)
 }
 
-fn check_id(what: &str, id: &str, bytes: usize) -> Result<(), Fault> {
-    let fault = match id {
-        "" => "is empty".to_owned(),
-        id if id.len() > bytes => format!("has {} bytes; {bytes} are the most", id.len()),
-        id if id.contains(is_control) => format!("has control characters: {}", presentable(id, 64)),
-        _ => return Ok(()),
-    };
-    Err(nonsense(format!("{what} {fault}")))
+/// The id, normalised.
+fn checked_id(what: &str, text: &str, limit: usize) -> Result<String, Fault> {
+    id::parse(text, limit).map_err(|fault| match fault {
+        InvalidId::Forbidden(_) => nonsense(format!("{what} {fault}: {}", presentable(text, 64))),
+        fault => nonsense(format!("{what} {fault}")),
+    })
 }
 
 #[cfg(test)]
@@ -207,7 +212,7 @@ mod tests {
         assert!(fault(check(vec![(2, stranger("s"))])).contains("face 2"));
         assert!(fault(check(vec![(1, stranger("s")), (1, stranger("t"))])).contains("twice"));
         assert!(fault(check(vec![(1, stranger(""))])).contains("empty"));
-        assert!(fault(check(vec![(1, stranger(&"s".repeat(129)))])).contains("129 bytes"));
+        assert!(fault(check(vec![(1, stranger(&"s".repeat(201)))])).contains("201 bytes"));
         assert!(fault(check(vec![(1, stranger("a\nb"))])).contains("control"));
         assert!(fault(check(vec![(1, Stranger { dwell: (-1i64) as u64, ..stranger("s") })])).contains("ms"));
         assert!(fault(check(vec![(1, Stranger { visits: 0, ..stranger("s") })])).contains("0 visits"));
@@ -232,6 +237,40 @@ mod tests {
         assert!(fault(check(vec![Alert { face: Some(1), ..alert.clone() }])).contains("face 1"));
         assert!(fault(check(vec![Alert { kind: String::new(), ..alert.clone() }])).contains("kind"));
         assert!(fault(check(vec![alert; ALERTS + 1])).contains("101 alerts"));
+    }
+
+    #[test]
+    fn ids_are_normalised_as_they_are_where_they_come_in() {
+        let zero = face(0);
+        let verdicts = vec![(0, known("jose\u{301} ", 1.0))];
+        let decisions = check_verdicts(verdicts, &[&zero], &Enrolled(&["jos\u{e9}"])).unwrap();
+        assert_eq!(decisions, [known("jos\u{e9}", 1.0)]);
+        let stranger = Stranger { id: "e\u{301}".into(), event: None, first_seen_at: 0, dwell: 0, visits: 1 };
+        assert_eq!(check_strangers(vec![(0, stranger)], &[&zero]).unwrap()[0].1.id, "\u{e9}");
+    }
+
+    proptest::proptest! {
+        /// Whatever a camera is called, rules may answer with its id, and with what they make of it.
+        #[test]
+        fn no_camera_is_refused_in_an_answer(key in proptest::collection::vec(proptest::prelude::any::<char>(), 0..300)) {
+            let camera = crate::intake::camera(Some(key.iter().collect::<String>().as_bytes()), 0);
+            let zero = face(0);
+            let id = format!("{camera}-{}-{}", i64::MIN, u64::MAX);
+            for id in [&camera, &id] {
+                let stranger = Stranger { id: id.clone(), event: None, first_seen_at: 0, dwell: 0, visits: 1 };
+                proptest::prop_assert!(check_strangers(vec![(0, stranger)], &[&zero]).is_ok());
+                let alert = Alert {
+                    rule: String::new(),
+                    severity: Severity::Info,
+                    kind: camera.clone(),
+                    subject: id.clone(),
+                    dedup_key: format!("{camera}/{camera}/{id}"),
+                    text: camera.clone(),
+                    face: None,
+                };
+                proptest::prop_assert!(check_alerts(vec![alert], "rule", 1, |_| true).is_ok());
+            }
+        }
     }
 
     #[test]

@@ -1,78 +1,129 @@
-//! Keeps a rule that fails again and again from being asked: its time and its messages help nobody.
+//! Keeps a rule that fails again and again on a camera's frames from being asked about them: its time and its messages
+//! help nobody. Other cameras have breakers of their own, so that one camera's frames cost no other's.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The first pause after a breaker has opened. Each one after a trial that failed is twice as long.
 const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// One rule's breaker, shared by all lanes.
+/// So many cameras on which a rule fails are told apart. The others share one breaker: camera ids come from outside, and
+/// a producer that invents one for each frame must not fill the memory.
+const MAX_CAMERAS: usize = 1000;
+/// A camera on which the rule has not failed for so long is forgotten when there are too many.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
+/// The one that they share. No camera has this id.
+const OTHERS: &str = "";
+
+/// Of so many cameras of a rule an operator hears. If it fails on more of them, it is the rule.
+const TOLD: usize = 10;
+
+/// One rule's breakers, shared by all lanes.
 #[derive(Debug)]
-pub(super) struct Breaker {
-    /// So many failures in a row open it; 0: it never opens.
+pub(super) struct Breakers {
+    /// So many failures in a row open one; 0: it never opens.
     limit: u32,
-    in_a_row: AtomicU32,
+    /// Only cameras on which the rule failed last.
+    cameras: Mutex<HashMap<String, Breaker>>,
+    /// How many these are: of a rule in order every lane only reads this.
+    failing: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Breaker {
+    in_a_row: u32,
+    failed_at: Instant,
     /// Set while it is open: when the next trial is, and the pause after that.
-    open: Mutex<Option<(Instant, Duration)>>,
+    open: Option<(Instant, Duration)>,
+    /// True if an operator heard that it is open.
+    is_told: bool,
 }
 
 /// What a call changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
-    /// It failed so often, and is asked no more for a while.
+    /// The rule failed so often on this camera's frames that it is not asked about them for a while.
     Opened,
     /// It answers again.
     Closed,
 }
 
-impl Breaker {
+impl Breakers {
     pub(super) fn new(limit: u32) -> Self {
-        Self { limit, in_a_row: AtomicU32::new(0), open: Mutex::new(None) }
+        Self { limit, cameras: Mutex::default(), failing: AtomicUsize::new(0) }
     }
 
-    /// True if the rule is to be asked. While the breaker is open that is once after each pause: one frame is the trial.
-    pub(super) fn lets_ask(&self, now: Instant) -> bool {
-        if !self.is_open() {
+    /// True if the rule is to be asked about a frame of this camera. While the camera's breaker is open that is once
+    /// after each pause: one frame is the trial.
+    pub(super) fn lets_ask(&self, camera: &str, now: Instant) -> bool {
+        if self.limit == 0 || self.failing.load(Ordering::Relaxed) == 0 {
             return true;
         }
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((next, pause)) = *open else { return true };
-        if now < next {
+        let mut cameras = self.lock();
+        let name = name(&cameras, camera);
+        let Some((next, pause)) = cameras.get_mut(name).and_then(|breaker| breaker.open.as_mut()) else { return true };
+        if now < *next {
             return false;
         }
-        let longer = LONGEST_PAUSE.min(pause * 2);
-        *open = Some((now + longer, longer));
+        *pause = LONGEST_PAUSE.min(*pause * 2);
+        *next = now + *pause;
         true
     }
 
-    /// How the rule that was asked did.
-    pub(super) fn note(&self, is_well: bool, now: Instant) -> Option<Change> {
-        if is_well {
-            // Read first: of a rule in order every lane only reads.
-            if self.in_a_row.load(Ordering::Relaxed) == 0 {
-                return None;
-            }
-            self.in_a_row.store(0, Ordering::Relaxed);
-            let was_open = self.open.lock().unwrap_or_else(PoisonError::into_inner).take().is_some();
-            return was_open.then_some(Change::Closed);
-        }
-        let failures = self.in_a_row.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        if self.limit == 0 || failures < self.limit {
+    /// Notes how the rule did that was asked about a frame of this camera. Says what an operator should hear of.
+    pub(super) fn note(&self, camera: &str, is_well: bool, now: Instant) -> Option<Change> {
+        if self.limit == 0 || is_well && self.failing.load(Ordering::Relaxed) == 0 {
             return None;
         }
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.is_some() {
-            return None;
-        }
-        *open = Some((now + PAUSE, PAUSE));
-        Some(Change::Opened)
+        let mut cameras = self.lock();
+        let change = if is_well { close(&mut cameras, camera) } else { self.fail(&mut cameras, camera, now) };
+        self.failing.store(cameras.len(), Ordering::Relaxed);
+        change
     }
 
-    fn is_open(&self) -> bool {
-        self.limit > 0 && self.in_a_row.load(Ordering::Relaxed) >= self.limit
+    /// On how many cameras the rule is not asked now.
+    pub(super) fn count_open(&self) -> usize {
+        match self.failing.load(Ordering::Relaxed) {
+            0 => 0,
+            _ => self.lock().values().filter(|breaker| breaker.open.is_some()).count(),
+        }
     }
+
+    fn fail(&self, cameras: &mut HashMap<String, Breaker>, camera: &str, now: Instant) -> Option<Change> {
+        if cameras.len() >= MAX_CAMERAS && !cameras.contains_key(camera) {
+            cameras.retain(|_, breaker| now.saturating_duration_since(breaker.failed_at) < FORGOTTEN_AFTER);
+        }
+        let told = cameras.values().filter(|breaker| breaker.is_told).count();
+        let name = name(cameras, camera).to_owned();
+        let new = || Breaker { in_a_row: 0, failed_at: now, open: None, is_told: false };
+        let breaker = cameras.entry(name).or_insert_with(new);
+        breaker.in_a_row = breaker.in_a_row.saturating_add(1);
+        breaker.failed_at = now;
+        if breaker.in_a_row < self.limit || breaker.open.is_some() {
+            return None;
+        }
+        breaker.open = Some((now + PAUSE, PAUSE));
+        breaker.is_told = told < TOLD;
+        breaker.is_told.then_some(Change::Opened)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Breaker>> {
+        self.cameras.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn close(cameras: &mut HashMap<String, Breaker>, camera: &str) -> Option<Change> {
+    let name = name(cameras, camera);
+    let closed = cameras.remove(name)?;
+    closed.is_told.then_some(Change::Closed)
+}
+
+/// Under which name a camera's breaker is, or would be.
+fn name<'a>(cameras: &HashMap<String, Breaker>, camera: &'a str) -> &'a str {
+    if cameras.contains_key(camera) || cameras.len() < MAX_CAMERAS { camera } else { OTHERS }
 }
 
 #[cfg(test)]
@@ -81,50 +132,78 @@ mod tests {
 
     #[test]
     fn a_rule_that_fails_in_a_row_is_asked_no_more_and_tried_after_each_pause() {
-        let breaker = Breaker::new(3);
+        let breakers = Breakers::new(3);
         let now = Instant::now();
-        assert_eq!(breaker.note(false, now), None);
-        assert_eq!(breaker.note(false, now), None);
-        assert!(breaker.lets_ask(now));
-        assert_eq!(breaker.note(false, now), Some(Change::Opened));
-        assert!(!breaker.lets_ask(now));
+        assert_eq!(breakers.note("gate", false, now), None);
+        assert_eq!(breakers.note("gate", false, now), None);
+        assert!(breakers.lets_ask("gate", now));
+        assert_eq!(breakers.note("gate", false, now), Some(Change::Opened));
+        assert!(!breakers.lets_ask("gate", now));
+        assert_eq!(breakers.count_open(), 1);
 
         let later = now + PAUSE;
-        assert!(breaker.lets_ask(later), "the trial");
-        assert!(!breaker.lets_ask(later), "one frame only");
-        assert_eq!(breaker.note(false, later), None, "told once");
-        assert!(!breaker.lets_ask(later + PAUSE), "twice the pause");
-        assert!(breaker.lets_ask(later + 2 * PAUSE));
-        assert_eq!(breaker.note(true, later), Some(Change::Closed));
-        assert!(breaker.lets_ask(later));
-        assert_eq!(breaker.note(true, later), None);
+        assert!(breakers.lets_ask("gate", later), "the trial");
+        assert!(!breakers.lets_ask("gate", later), "one frame only");
+        assert_eq!(breakers.note("gate", false, later), None, "told once");
+        assert!(!breakers.lets_ask("gate", later + PAUSE), "twice the pause");
+        assert!(breakers.lets_ask("gate", later + 2 * PAUSE));
+        assert_eq!(breakers.note("gate", true, later), Some(Change::Closed));
+        assert!(breakers.lets_ask("gate", later));
+        assert_eq!(breakers.note("gate", true, later), None);
+        assert_eq!(breakers.count_open(), 0);
+    }
+
+    #[test]
+    fn one_cameras_frames_cost_no_others() {
+        let breakers = Breakers::new(2);
+        let now = Instant::now();
+        for _ in 0..20 {
+            breakers.note("gate", false, now);
+            assert!(breakers.lets_ask("door", now));
+            assert_eq!(breakers.note("door", true, now), None);
+        }
+        assert!(!breakers.lets_ask("gate", now), "another camera's answers do not close it");
     }
 
     #[test]
     fn failures_with_successes_between_them_do_not_open_it() {
-        let breaker = Breaker::new(2);
+        let breakers = Breakers::new(2);
         let now = Instant::now();
         for _ in 0..10 {
-            assert_eq!(breaker.note(false, now), None);
-            assert_eq!(breaker.note(true, now), None);
+            assert_eq!(breakers.note("gate", false, now), None);
+            assert_eq!(breakers.note("gate", true, now), None);
         }
     }
 
     #[test]
     fn without_a_limit_it_never_opens() {
-        let breaker = Breaker::new(0);
+        let breakers = Breakers::new(0);
         let now = Instant::now();
-        assert!((0..1000).all(|_| breaker.note(false, now).is_none() && breaker.lets_ask(now)));
+        assert!((0..1000).all(|_| breakers.note("gate", false, now).is_none() && breakers.lets_ask("gate", now)));
     }
 
     #[test]
     fn the_pauses_end_at_a_minute() {
-        let breaker = Breaker::new(1);
+        let breakers = Breakers::new(1);
         let mut now = Instant::now();
-        breaker.note(false, now);
+        breakers.note("gate", false, now);
         for _ in 0..20 {
             now += LONGEST_PAUSE;
-            assert!(breaker.lets_ask(now));
+            assert!(breakers.lets_ask("gate", now));
         }
+    }
+
+    #[test]
+    fn cameras_without_end_share_a_breaker_and_are_told_of_ten_times() {
+        let breakers = Breakers::new(1);
+        let now = Instant::now();
+        let told = (0..5000).filter(|number| breakers.note(&format!("camera-{number}"), false, now).is_some());
+        assert_eq!(told.count(), TOLD);
+        assert_eq!(breakers.lock().len(), MAX_CAMERAS + 1);
+        assert!(!breakers.lets_ask("camera-4999", now) && !breakers.lets_ask("another", now));
+        let later = now + FORGOTTEN_AFTER;
+        breakers.note("gate", false, later);
+        assert_eq!(breakers.lock().len(), 1);
+        assert!(breakers.lets_ask("another", later));
     }
 }

@@ -93,6 +93,8 @@ fn skip(rule: &RuleReady, failure: RuleFailure, judgement: &mut Judgement) {
 pub struct Condition {
     /// The rule's name.
     pub rule: String,
+    /// The camera about whose frames it is.
+    pub camera: String,
     /// True if it failed so often that it is not asked for a while; false if it answers again.
     pub is_failing: bool,
     /// Why it failed last; empty if it answers.
@@ -110,7 +112,7 @@ impl Rules {
         std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Asks a rule, unless it has failed too often.
+    /// Asks a rule, unless it has failed too often on the camera's frames.
     async fn ask(
         &self,
         rule: &RuleReady,
@@ -120,9 +122,9 @@ impl Rules {
         subjects: &[Subject],
     ) -> Result<Consulted, RuleFailure> {
         // A lane that stops has pauses of its own.
-        if rule.on_failure != OnFailure::Stop && !rule.breaker.lets_ask(Instant::now()) {
+        if rule.on_failure != OnFailure::Stop && !rule.breakers.lets_ask(frame.camera, Instant::now()) {
             rule.meter.failed(FailureKind::NotAsked.reason());
-            let message = "it failed too often in a row, and is not asked for a while".into();
+            let message = "it failed too often in a row on frames of this camera, and is not asked about them for a while".into();
             return Err(RuleFailure { rule: rule.name.clone(), kind: FailureKind::NotAsked, message });
         }
         let span = tracing::debug_span!(
@@ -139,11 +141,15 @@ impl Rules {
         }
         // What the host could not run says nothing of the rule.
         let failed = answer.as_ref().err().filter(|failure| failure.kind != FailureKind::NotRun);
-        if (answer.is_ok() || failed.is_some())
-            && let Some(change) = rule.breaker.note(answer.is_ok(), Instant::now())
-        {
+        let change = match answer.is_ok() || failed.is_some() {
+            true => rule.breakers.note(frame.camera, answer.is_ok(), Instant::now()),
+            false => None,
+        };
+        rule.meter.paused(rule.breakers.count_open());
+        if let Some(change) = change {
             self.news.lock().unwrap_or_else(PoisonError::into_inner).push(Condition {
                 rule: rule.name.clone(),
+                camera: frame.camera.to_owned(),
                 is_failing: change == Change::Opened,
                 message: failed.map(|failure| failure.message.clone()).unwrap_or_default(),
             });

@@ -1,6 +1,7 @@
 //! What one call may use: the limits that TOML does not name, and the guard over a guest's memory and tables.
 
 use crate::config::Limits;
+use crate::id::{is_forbidden, is_joiner};
 use std::time::Duration;
 use wasmtime::ResourceLimiter;
 
@@ -153,19 +154,14 @@ impl ResourceLimiter for Guard {
 /// rewrite a terminal or forge a log line).
 pub(super) fn presentable(text: &str, bytes: usize) -> String {
     let mut shown = String::with_capacity(text.len().min(bytes));
-    for c in text.trim_matches(|c: char| c.is_whitespace() || is_control(c)).chars() {
+    for c in text.trim_matches(|c: char| c.is_whitespace() || is_forbidden(c)).chars() {
         if shown.len() + c.len_utf8() > bytes {
             shown.push('…');
             break;
         }
-        shown.push(if is_control(c) { ' ' } else { c });
+        shown.push(if is_forbidden(c) && !is_joiner(c) { ' ' } else { c });
     }
     shown
-}
-
-/// Control characters, line and paragraph separators, and the marks that reverse the reading direction.
-pub(super) fn is_control(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

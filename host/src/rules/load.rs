@@ -1,7 +1,7 @@
 //! The rules of a configuration, made ready once.
 
 use super::FrameFacts;
-use super::breaker::Breaker;
+use super::breaker::Breakers;
 use super::call::{Call, Scene};
 use super::chain::{self, Condition};
 use super::compiled::CodeCache;
@@ -52,7 +52,7 @@ pub(super) struct RuleReady {
     /// A JSON object.
     pub(super) settings: String,
     pub(super) pre: Box<dyn RulePre>,
-    pub(super) breaker: Breaker,
+    pub(super) breakers: Breakers,
     pub(super) spares: Spares,
     pub(super) logs: Arc<LogRate>,
     pub(super) meter: RuleMeter,
@@ -77,7 +77,7 @@ impl RuleReady {
             granted,
             settings,
             pre,
-            breaker: Breaker::new(rule.breaker),
+            breakers: Breakers::new(rule.breaker),
             spares: Spares::new(rule.reuse),
             logs: Arc::new(LogRate::new(rule.limits.log_rate)),
             meter: RuleMeter::default(),

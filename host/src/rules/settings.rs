@@ -1,5 +1,6 @@
 //! A rule's settings, from TOML to the JSON that `configure` takes.
 
+use crate::id::normalise;
 use serde_json::{Map, Number, Value as Json};
 use toml::Value as Toml;
 
@@ -10,18 +11,19 @@ pub(super) struct NotJson {
     pub(super) value: f64,
 }
 
-/// The table as one JSON object; dates and times become strings as TOML writes them.
+/// The table as one JSON object; dates and times become strings as TOML writes them. Text is in normalisation form NFC, as
+/// the ids are that it may name.
 pub(super) fn to_json(table: &toml::Table) -> Result<String, NotJson> {
     Ok(Json::Object(object(table, "")?).to_string())
 }
 
 fn object(table: &toml::Table, prefix: &str) -> Result<Map<String, Json>, NotJson> {
-    table.iter().map(|(key, value)| Ok((key.clone(), json(value, format!("{prefix}{key}"))?))).collect()
+    table.iter().map(|(key, value)| Ok((normalise(key).into_owned(), json(value, format!("{prefix}{key}"))?))).collect()
 }
 
 fn json(value: &Toml, key: String) -> Result<Json, NotJson> {
     Ok(match value {
-        Toml::String(text) => Json::String(text.clone()),
+        Toml::String(text) => Json::String(normalise(text).into_owned()),
         Toml::Integer(number) => Json::Number((*number).into()),
         Toml::Float(number) => {
             Json::Number(Number::from_f64(*number).ok_or(NotJson { key, value: *number })?)
@@ -63,6 +65,12 @@ mod tests {
                 "deep": { "er": { "empty": {} } },
             })
         );
+    }
+
+    #[test]
+    fn people_are_named_as_the_gallery_names_them() {
+        let table = "deny = [\"Jose\u{301}\"]\n[people]\n\"Jose\u{301}\" = 1".parse().unwrap();
+        assert_eq!(to_json(&table).unwrap(), "{\"deny\":[\"Jos\u{e9}\"],\"people\":{\"Jos\u{e9}\":1}}");
     }
 
     #[test]

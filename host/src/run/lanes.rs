@@ -7,7 +7,7 @@ use super::tracking::Trackers;
 use super::{deleted, ledger, restore};
 use crate::audit::LiveLedger;
 use crate::frame::Frame;
-use crate::intake::{Downstream, Lane};
+use crate::intake::{Downstream, FrameClock, Lane};
 use crate::observe::LaneState;
 use crate::publish::{Outcome, Parked, Tenure};
 use crate::rules::Memory;
@@ -169,6 +169,7 @@ struct Passage {
     lane: Lane<Arc<Frame>, Sight, Ready>,
     trackers: Trackers,
     ledger: LiveLedger,
+    clock: FrameClock,
 }
 
 /// What judging remembers of one lane.
@@ -186,6 +187,9 @@ impl LaneCell {
             return;
         }
         ledger::note(&mut passage.ledger, &self.stages.metrics, &mut frame);
+        if let Some(correction) = passage.clock.set_time(&mut frame) {
+            self.stages.metrics.time_corrected(&frame, correction);
+        }
         if frame.is_frame() {
             self.stages.metrics.taken_in(bytes);
         }
@@ -350,22 +354,6 @@ impl LaneCell {
             let _ = self.jobs.see.send(Job::See { cell: self.clone(), frame });
         }
     }
-}
-
-/// Keys come from outside: a producer that invents a camera for each frame must not fill the memory.
-const MAX_CAMERAS: usize = 1000;
-
-/// Keeps the half that was seen last when there are too many; the others are returned.
-pub(super) fn forget_cameras<T>(
-    cameras: &mut HashMap<Arc<str>, T>,
-    last_seen: impl Fn(&T) -> i64,
-) -> Vec<Arc<str>> {
-    if cameras.len() <= MAX_CAMERAS {
-        return Vec::new();
-    }
-    let mut times: Vec<i64> = cameras.values().map(&last_seen).collect();
-    let middle = *times.select_nth_unstable(MAX_CAMERAS / 2).1;
-    cameras.extract_if(|_, camera| last_seen(camera) <= middle).map(|(camera, _)| camera).collect()
 }
 
 /// A panic while the lock was held is caught and parks its frame; what the lock guards is still in order.

@@ -2,13 +2,13 @@
 
 use super::RunError;
 use super::appearance::Appearances;
-use super::lanes::forget_cameras;
 use super::stages::{Ready, embed, see};
 use super::tracking::Trackers;
 use crate::config::Config;
 use crate::face::Face;
 use crate::frame::Frame;
 use crate::gallery::{self, Index};
+use crate::intake::{FrameClock, forget_cameras};
 use crate::premises::Premises;
 use crate::publish::Parked;
 use crate::vision::{Vision, Worker};
@@ -29,6 +29,7 @@ pub struct Retrace {
 struct Followed {
     trackers: Trackers,
     appearances: HashMap<Arc<str>, Appearances>,
+    clock: FrameClock,
 }
 
 /// A frame as rules see it.
@@ -55,6 +56,12 @@ impl Retrace {
             config: config.clone(),
             lanes: HashMap::new(),
         })
+    }
+
+    /// Puts the time that a host believes into the frame: to be called for every record of a partition, in order, before
+    /// [`Retrace::look`].
+    pub fn set_time(&mut self, frame: &mut Frame) {
+        self.lanes.entry(frame.position.partition).or_default().clock.set_time(frame);
     }
 
     /// Finds, follows and embeds a frame's faces, and searches the gallery for them.

@@ -2,13 +2,14 @@
 
 use super::appearance::Appearances;
 use super::in_force::InForce;
-use super::lanes::{Judging, forget_cameras};
+use super::lanes::Judging;
 use crate::absence;
 use crate::config::Config;
 use crate::event::Timings;
 use crate::face::{Detection, Embedding, Face, Person};
 use crate::frame::Frame;
 use crate::gallery::{Gallery, Index};
+use crate::intake::forget_cameras;
 use crate::laps::Laps;
 use crate::observe::Metrics;
 use crate::premises::{Polygon, Premises};

@@ -1,6 +1,6 @@
 //! The trackers of a lane's cameras, and when a camera's frames are one continuous view.
 
-use super::lanes::forget_cameras;
+use crate::intake::forget_cameras;
 use super::stages::{Prepared, guarded};
 use crate::config::VisionSettings;
 use crate::frame::{Frame, SourceKind};

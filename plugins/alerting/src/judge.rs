@@ -2,8 +2,12 @@
 
 use crate::settings::{self, Settings};
 use everyframe_rule::{
-    Alert, AlertRule, Decision, Event, Frame, Host, Severity, Stranger, Subject, Timestamp,
+    Alert, AlertRule, Decision, Event, Frame, Host, Severity, Stranger, Subject, Timestamp, sum_up,
 };
+use std::collections::BTreeSet;
+
+/// Of a crowd so many are named.
+const NAMED: usize = 3;
 
 impl AlertRule for Settings {
     fn judge(&self, frame: &Frame, subjects: &[Subject], host: &mut dyn Host) -> Vec<Alert> {
@@ -13,11 +17,12 @@ impl AlertRule for Settings {
 
 fn judge(settings: &Settings, frame: &Frame, subjects: &[Subject], host: &mut dyn Host) -> Vec<Alert> {
     let mut alerts: Vec<Alert> = Vec::new();
+    let mut told = BTreeSet::new();
     for subject in subjects {
         let Some(occasion) = Occasion::of(settings, frame, subject, host) else { continue };
         let alert = occasion.alert(frame, subject.face.index);
         // Two faces taken for one person are one event, also when there is no cool-down.
-        if alerts.iter().any(|other| other.dedup_key == alert.dedup_key) {
+        if !told.insert(alert.dedup_key.clone()) {
             continue;
         }
         if settings.cooldown_ms > 0 {
@@ -32,7 +37,24 @@ fn judge(settings: &Settings, frame: &Frame, subjects: &[Subject], host: &mut dy
         }
         alerts.push(alert);
     }
-    alerts
+    sum_up(frame, alerts, |alerts| at_once(frame, alerts, host))
+}
+
+/// What is said of more people at once than the host takes alerts: "153 strangers at once at gate".
+fn at_once(frame: &Frame, alerts: &[Alert], host: &dyn Host) -> String {
+    let (count, camera) = (alerts.len(), &frame.camera);
+    let kind = alerts.first().map_or("", |alert| &alert.kind);
+    let names = || {
+        let names: Vec<String> = alerts.iter().take(NAMED).map(|alert| host.name_of(&alert.subject)).collect();
+        format!("{} and {} more", names.join(", "), count.saturating_sub(NAMED))
+    };
+    match kind {
+        "first-seen" => format!("{count} strangers at once seen for the first time at {camera}"),
+        "returned" => format!("{count} strangers at once are back at {camera}"),
+        "loitering" => format!("{count} strangers at once have stayed too long at {camera}"),
+        "denied-person" => format!("{count} people at once who are on the deny list, seen at {camera}: {}", names()),
+        _ => format!("{count} people at once seen at {camera}: {}", names()),
+    }
 }
 
 /// Something worth an alert, unless there was one just now.

@@ -208,3 +208,50 @@ fn a_span_is_said_as_people_say_it() {
     let said: Vec<String> = [0, 999, 119_999, 120_000, 7_199_000, 7_200_000].into_iter().map(span).collect();
     assert_eq!(said, ["0 s", "0 s", "119 s", "2 min", "119 min", "2 h"]);
 }
+
+#[test]
+fn a_crowd_is_summed_up_and_not_told_of_again() {
+    for (count, alerts) in [(0, 0), (1, 1), (99, 99), (100, 100), (101, 1), (500, 1), (1000, 1)] {
+        let (settings, mut host) = (Settings::default(), host());
+        let crowd: Vec<Subject> =
+            (0..count).map(|n| stranger(&format!("stranger-{n}"), Some(Event::FirstSeen))).collect();
+        let heard = judge(&settings, &frame(NOON), &crowd, &mut host);
+        assert_eq!(heard.len(), alerts, "{count}");
+        if alerts == 1 && count > 1 {
+            assert_eq!(heard[0].text, format!("{count} strangers at once seen for the first time at gate-2"));
+        }
+        assert_eq!(judge(&settings, &frame(NOON + 1000), &crowd, &mut host), []);
+    }
+}
+
+#[test]
+fn the_denied_are_named_one_by_one_as_long_as_there_is_room() {
+    let names: Vec<String> = (0..400).map(|n| format!("person-{n:03}")).collect();
+    let mut crowd: Vec<Subject> = names.iter().map(|name| known(name)).collect();
+    crowd.push(known("p-17"));
+    let heard = alerts(r#"{"deny": ["p-17"]}"#, &crowd);
+    let texts: Vec<&str> = heard.iter().map(|alert| alert.text.as_str()).collect();
+    assert_eq!(
+        texts,
+        [
+            "Anna Blum, who is on the deny list, seen at gate-2",
+            "400 people at once seen at gate-2: person-000, person-001, person-002 and 397 more",
+        ]
+    );
+    let denied = format!(r#"{{"deny": {:?}}}"#, names);
+    assert!(alerts(&denied, &crowd).iter().any(|alert| alert.severity == Severity::Critical
+        && alert.text.starts_with("400 people at once who are on the deny list")));
+}
+
+#[test]
+fn one_wrong_time_does_not_silence_a_camera() {
+    for wrong in [NOON + 86_400_000, NOON - 86_400_000, i64::MAX, i64::MIN, NOON * 1000, NOON / 1000] {
+        let (settings, mut host) = (Settings::default(), host());
+        let mut heard = |at: i64, who: &str| judge(&settings, &frame(at), &[known(who)], &mut host).len();
+        assert_eq!(heard(NOON, "anna"), 1);
+        heard(wrong, "anna");
+        heard(wrong, "ben");
+        assert_eq!(heard(NOON + 1000, "ben"), 1, "{wrong}");
+        assert_eq!(heard(NOON + 62_000, "anna"), 1, "{wrong}");
+    }
+}

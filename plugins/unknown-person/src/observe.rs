@@ -4,7 +4,7 @@ use crate::settings::Settings;
 use crate::stranger::{Stranger, elapsed, id};
 use crate::views::Views;
 use everyframe_rule::{self as types, Event, Face, Frame, Host, Level, Timestamp, UnknownPersonRule};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How long a track without a sight is remembered. Trackers give up after seconds, but a face may be undecided
 /// for longer in the middle of its track.
@@ -17,12 +17,16 @@ impl UnknownPersonRule for Settings {
 }
 
 fn observe(settings: &Settings, frame: &Frame, faces: &[Face], host: &mut dyn Host) -> Vec<types::Stranger> {
-    let mut memory = Memory { settings, now: frame.captured_at, all: None };
-    let mut named = by_track(&memory, faces, host);
-    by_looks(&mut memory, faces, &mut named, host);
-    by_birth(&mut memory, frame, faces, &mut named, host);
+    let mut memory = Memory { settings, now: frame.captured_at, all: None, taken: BTreeSet::new(), born: 0, is_full: false };
+    let mut named = by_track(&mut memory, faces, host);
+    let postponed = by_looks(&mut memory, faces, &mut named, host);
+    by_birth(&mut memory, frame, faces, &mut named, &postponed, host);
     faces.iter().zip(named).filter_map(|(face, named)| Some(memory.record(face, named?, host))).collect()
 }
+
+/// How many remembered views the faces of one frame are compared with, at most: a crowd of a thousand must not take longer
+/// than a rule may. Who is not compared is not named, and is compared in a later frame.
+const MAX_COMPARISONS: usize = 40_000;
 
 /// A face's stranger.
 struct Named {
@@ -38,30 +42,47 @@ enum How {
     Birth,
 }
 
-fn by_track(memory: &Memory, faces: &[Face], host: &dyn Host) -> Vec<Option<Named>> {
+fn by_track(memory: &mut Memory, faces: &[Face], host: &dyn Host) -> Vec<Option<Named>> {
     let mut named: Vec<Option<Named>> = Vec::with_capacity(faces.len());
     for face in faces {
-        let found =
-            host.get_bytes(&track_key(face)).and_then(|id| String::from_utf8(id).ok()).and_then(|id| {
-                let stranger = memory.load(&id, host)?;
-                Some(Named { id, stranger, how: How::Track })
-            });
+        let id = host.get_bytes(&track_key(face)).and_then(|id| String::from_utf8(id).ok());
         // One person is in a frame once.
-        let found = found.filter(|found| !is_taken(&named, &found.id));
-        named.push(found);
+        let id = id.filter(|id| !memory.taken.contains(id));
+        named.push(id.and_then(|id| {
+            let stranger = memory.load(&id, host)?;
+            memory.taken.insert(id.clone());
+            Some(Named { id, stranger, how: How::Track })
+        }));
     }
     named
 }
 
-/// Gives the nameless faces to the strangers that they look like, the most alike first, each stranger once.
-fn by_looks(memory: &mut Memory, faces: &[Face], named: &mut [Option<Named>], host: &dyn Host) {
+/// Gives the nameless faces to the strangers that they look like, the most alike first, each stranger once. Tells which
+/// faces were not compared, since there are too many.
+fn by_looks(
+    memory: &mut Memory,
+    faces: &[Face],
+    named: &mut [Option<Named>],
+    host: &dyn Host,
+) -> BTreeSet<usize> {
     let same_person = memory.settings.same_person;
-    let mut pairs = Vec::new();
-    for (place, face) in faces.iter().enumerate() {
-        if named[place].is_some() {
+    let mut nameless: Vec<usize> = (0..faces.len()).filter(|place| named[*place].is_none()).collect();
+    if nameless.is_empty() {
+        return BTreeSet::new();
+    }
+    // The best faces first, equally good ones in their order, so that a replay does the same.
+    nameless.sort_by(|a, b| faces[*b].quality.total_cmp(&faces[*a].quality).then(a.cmp(b)));
+    let mut room = MAX_COMPARISONS;
+    let (mut pairs, mut postponed) = (Vec::new(), BTreeSet::new());
+    for place in nameless {
+        let Some(embedding) = memory.trusted_embedding(&faces[place], host) else { continue };
+        let views: usize = memory.everybody(host).values().map(|stranger| stranger.views.count()).sum();
+        // At least one face has its turn.
+        if views > room && room < MAX_COMPARISONS {
+            postponed.insert(place);
             continue;
         }
-        let Some(embedding) = memory.trusted_embedding(face, host) else { continue };
+        room = room.saturating_sub(views);
         for (id, stranger) in memory.everybody(host) {
             let likeness = stranger.views.likeness(&embedding);
             if likeness >= same_person {
@@ -72,11 +93,15 @@ fn by_looks(memory: &mut Memory, faces: &[Face], named: &mut [Option<Named>], ho
     // Equal likenesses in the order of faces and ids, so that a replay does the same.
     pairs.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| (a.1, &a.2).cmp(&(b.1, &b.2))));
     for (_, place, id) in pairs {
-        if named[place].is_none() && !is_taken(named, &id) {
+        if named[place].is_none() && !memory.taken.contains(&id) {
             let stranger = memory.load(&id, host);
-            named[place] = stranger.map(|stranger| Named { id, stranger, how: How::Looks });
+            named[place] = stranger.map(|stranger| {
+                memory.taken.insert(id.clone());
+                Named { id, stranger, how: How::Looks }
+            });
         }
     }
+    postponed
 }
 
 /// Makes strangers of the faces that are new, if they are good enough and no flicker.
@@ -85,33 +110,33 @@ fn by_birth(
     frame: &Frame,
     faces: &[Face],
     named: &mut [Option<Named>],
+    postponed: &BTreeSet<usize>,
     host: &mut dyn Host,
 ) {
     for (place, face) in faces.iter().enumerate() {
         let first_seen_at = face.track_started_at.min(memory.now);
-        if named[place].is_some() || elapsed(first_seen_at, memory.now) < memory.settings.confirm_after_ms {
+        let is_flicker = elapsed(first_seen_at, memory.now) < memory.settings.confirm_after_ms;
+        if named[place].is_some() || is_flicker || postponed.contains(&place) {
             continue;
         }
         let Some(embedding) = memory.trusted_embedding(face, host) else { continue };
         let Some(views) = Views::of(&embedding) else { continue };
         let id = id(&frame.camera, face.track, first_seen_at);
-        if is_taken(named, &id) {
+        if memory.taken.contains(&id) {
             continue;
         }
         // A track whose key ran out is still the stranger that it began.
         let (stranger, how) = match memory.load(&id, host) {
             Some(stranger) => (stranger, How::Track),
             None => {
-                memory.make_room(named, host);
+                memory.make_room(host);
+                memory.born += 1;
                 (Stranger::new(first_seen_at, memory.now, views), How::Birth)
             }
         };
+        memory.taken.insert(id.clone());
         named[place] = Some(Named { id, stranger, how });
     }
-}
-
-fn is_taken(named: &[Option<Named>], id: &str) -> bool {
-    named.iter().flatten().any(|named| named.id == id)
 }
 
 fn track_key(face: &Face) -> String {
@@ -129,6 +154,12 @@ struct Memory<'a> {
     settings: &'a Settings,
     now: Timestamp,
     all: Option<BTreeMap<String, Stranger>>,
+    /// The strangers who are in this frame.
+    taken: BTreeSet<String>,
+    /// How many of them are new.
+    born: usize,
+    /// True if somebody found no room; said once a frame.
+    is_full: bool,
 }
 
 impl Memory<'_> {
@@ -156,22 +187,24 @@ impl Memory<'_> {
     }
 
     /// Forgets whoever was away longest until one more stranger has room.
-    fn make_room(&mut self, named: &[Option<Named>], host: &mut dyn Host) {
+    fn make_room(&mut self, host: &mut dyn Host) {
         let limit = self.settings.max_strangers as usize;
-        let born = named.iter().flatten().filter(|named| named.how == How::Birth).count();
-        while self.everybody(host).len() + born + 1 > limit {
-            if !self.forget_oldest(|id| is_taken(named, id), host) {
+        while self.everybody(host).len() + self.born + 1 > limit {
+            if !self.forget_oldest(host) {
                 return;
             }
         }
     }
 
-    fn forget_oldest(&mut self, keep: impl Fn(&str) -> bool, host: &mut dyn Host) -> bool {
-        let candidates = self.everybody(host).iter().filter(|(id, _)| !keep(id));
+    /// Forgets whoever was away longest of those who are not in this frame, if there is one.
+    fn forget_oldest(&mut self, host: &mut dyn Host) -> bool {
+        self.everybody(host);
+        let (all, taken) = (self.all.get_or_insert_default(), &self.taken);
+        let candidates = all.iter().filter(|(id, _)| !taken.contains(*id));
         let oldest = candidates.min_by_key(|(_, stranger)| stranger.last_seen_at).map(|(id, _)| id.clone());
         let Some(oldest) = oldest else { return false };
         host.delete(&stranger_key(&oldest));
-        self.all.get_or_insert_default().remove(&oldest);
+        all.remove(&oldest);
         true
     }
 
@@ -179,18 +212,19 @@ impl Memory<'_> {
     fn record(&mut self, face: &Face, named: Named, host: &mut dyn Host) -> types::Stranger {
         let Named { id, mut stranger, how } = named;
         let is_due = how != How::Track || stranger.is_due(self.settings, self.now);
+        let doubts = stranger.doubts;
         let event = match how {
             How::Birth => Some(Event::FirstSeen),
             How::Track | How::Looks => stranger.is_seen(self.settings, face.track_started_at, self.now),
         };
         let has_learnt = stranger.views.wants_more()
             && self.trusted_embedding(face, host).is_some_and(|it| stranger.views.learn(&it));
-        if is_due || has_learnt || event.is_some() {
+        if is_due || has_learnt || event.is_some() || doubts != stranger.doubts {
             self.write(face, &id, &stranger, host);
         }
         types::Stranger {
             face: face.index,
-            dwell: stranger.dwell(self.now),
+            dwell: stranger.dwell(),
             id,
             event,
             first_seen_at: stranger.first_seen_at,
@@ -200,22 +234,33 @@ impl Memory<'_> {
 
     fn write(&mut self, face: &Face, id: &str, stranger: &Stranger, host: &mut dyn Host) {
         let (key, value) = (stranger_key(id), stranger.to_bytes());
-        while host.set_bytes(&key, &value, Some(self.settings.forget_after_ms)).is_err() {
+        let time_to_live = stranger.time_to_live(self.settings, self.now);
+        // By a clock that is off by more than a life nothing can be kept.
+        if i64::try_from(time_to_live).is_err() {
+            return;
+        }
+        while host.set_bytes(&key, &value, Some(time_to_live)).is_err() {
             // The state is full though `max_strangers` isn't reached: the operator allowed too few bytes.
-            if !self.forget_oldest(|other| other == id, host) {
-                host.log(
-                    Level::Warn,
-                    "no room to remember a stranger: allow this rule more state, or fewer strangers",
-                );
+            let is_first = !std::mem::replace(&mut self.is_full, true);
+            if !self.forget_oldest(host) {
+                if is_first {
+                    host.log(
+                        Level::Warn,
+                        "no room to remember a stranger: allow this rule more state, or fewer strangers",
+                    );
+                }
                 return;
             }
-            host.log(
-                Level::Warn,
-                "no room for all strangers: the one who was away longest is forgotten; allow more state",
-            );
+            if is_first {
+                host.log(
+                    Level::Warn,
+                    "no room for all strangers: the one who was away longest is forgotten; allow more state",
+                );
+            }
         }
         // Without it the stranger is known by looks, so there is nothing to do if it finds no room.
-        let _ = host.set_bytes(&track_key(face), id.as_bytes(), Some(TRACK_TTL_MS));
+        let time_to_live = TRACK_TTL_MS.saturating_add(elapsed(self.now, stranger.last_seen_at));
+        let _ = host.set_bytes(&track_key(face), id.as_bytes(), Some(time_to_live));
     }
 }
 

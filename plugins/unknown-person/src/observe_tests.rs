@@ -357,7 +357,7 @@ fn times_that_make_no_sense_do_no_harm() {
         scene.sees(at, 2, started, BEN.face());
     }
     let seen = scene.sees(500, 1, 0, ANNA.face());
-    assert!(seen.is_none_or(|seen| seen.dwell == 500));
+    assert_eq!(seen.map(|seen| (seen.dwell, seen.event)), Some((1000, None)), "as long as she was seen to be here");
 }
 
 #[test]
@@ -366,4 +366,88 @@ fn broken_state_is_like_none() {
     scene.sees(300, 1, 0, ANNA.face());
     scene.host.overwrite_all(&[0xff, 0xfe]);
     assert_eq!(scene.sees(400, 1, 0, ANNA.face()).unwrap().event, Some(Event::FirstSeen));
+}
+
+/// Times that a clock gone wrong shows instead of `at`, near enough for the host to have kept what the rule keeps.
+fn wrong_times(at: i64) -> [i64; 9] {
+    const HOUR: i64 = 3600 * SECOND;
+    [at - 20 * HOUR, at - HOUR, at - 61 * SECOND, at + 61 * SECOND, at + HOUR, at + 20 * HOUR, 0, i64::MIN, at / 1000]
+}
+
+/// A minute of a stranger at ten frames a second, with some other times in it; the events, with the seconds.
+fn minute_with(wrong: &dyn Fn(i64) -> i64) -> Vec<(Event, i64)> {
+    let mut scene = Scene::new("{}");
+    let begins = 30 * 24 * 3600 * SECOND;
+    let mut events = Vec::new();
+    for at in (begins..begins + 60 * SECOND).step_by(100) {
+        let seen = scene.sees(wrong(at), 1, begins, ANNA.face());
+        events.extend(seen.and_then(|seen| seen.event).map(|event| (event, (at - begins) / SECOND)));
+    }
+    let again = scene.sees(begins + 100 * SECOND, 2, begins + 100 * SECOND, ANNA.face());
+    events.extend(again.and_then(|seen| seen.event).map(|event| (event, 100)));
+    events
+}
+
+#[test]
+fn one_wrong_time_neither_forgets_nor_silences_a_stranger() {
+    let right = [(Event::FirstSeen, 0), (Event::Loitering, 20), (Event::Returned, 100)];
+    assert_eq!(minute_with(&|at| at), right);
+    let begins = 30 * 24 * 3600 * SECOND;
+    for place in 0..9 {
+        for wrong_at in [5, 19, 40] {
+            let wrong_at = begins + wrong_at * SECOND;
+            let one = |at| if at == wrong_at { wrong_times(at)[place] } else { at };
+            assert_eq!(minute_with(&one), right, "{} at {wrong_at}", wrong_times(wrong_at)[place]);
+            let five = |at| if (wrong_at..wrong_at + 500).contains(&at) { wrong_times(at)[place] } else { at };
+            assert_eq!(minute_with(&five), right, "five times {} at {wrong_at}", wrong_times(wrong_at)[place]);
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_was_put_right_goes_on_from_there() {
+    let begins = 30 * 24 * 3600 * SECOND;
+    for by in [-3600 * SECOND, -120 * SECOND, 120 * SECOND, 3600 * SECOND] {
+        let mut scene = Scene::new(r#"{"loiter_after_ms": 5000000}"#);
+        let id = scene.sees(begins + 300, 1, begins, ANNA.face()).unwrap().id;
+        for at in (begins + by..begins + by + 10 * SECOND).step_by(100) {
+            assert_eq!(scene.sees(at, 1, begins, ANNA.face()).unwrap().id, id);
+        }
+        let now = begins + by + 10 * SECOND;
+        assert_eq!(scene.sees(now + 5 * SECOND, 2, now + 5 * SECOND, ANNA.face()).unwrap().event, None, "{by}");
+        let away = now + 50 * SECOND;
+        assert_eq!(scene.sees(away, 3, away, ANNA.face()).unwrap().event, Some(Event::Returned), "{by}");
+    }
+}
+
+#[test]
+fn a_crowd_is_named_and_known_again() {
+    for count in [0, 1, 99, 100, 101, 500, 1000] {
+        let mut scene = Scene::new("{}");
+        // Nobody is like anybody else.
+        let looks = |n: usize| -> Vec<f32> {
+            let mut seed = n as u32 + 1;
+            (0..128)
+                .map(|_| {
+                    seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    (seed >> 16) as f32 / 32_768.0 - 1.0
+                })
+                .collect()
+        };
+        let crowd = |track: u64, at| -> Vec<Shown> {
+            (0..count).map(|n| Shown(track + n as u64, at, 0.9, Some(looks(n)))).collect()
+        };
+        let first = scene.frame(SECOND, crowd(0, 0));
+        assert_eq!(first.len(), count);
+        assert_eq!(scene.frame(1100, crowd(0, 0)).len(), count);
+        // All are behind a lorry for a moment. Who is not compared at once is compared soon.
+        let mut known = BTreeMap::new();
+        for frame in 0..60 {
+            let seen = scene.frame(3000 + 100 * frame, crowd(5000, 3000));
+            known.extend(seen.into_iter().map(|seen| (seen.face, seen.id)));
+        }
+        let again = first.iter().filter(|seen| known.get(&seen.face) == Some(&seen.id)).count();
+        assert!(again == count, "{again} of {count} are known again");
+        assert!(scene.host.logged.borrow().len() <= 300, "{}", scene.host.logged.borrow().len());
+    }
 }

@@ -6,8 +6,16 @@ use everyframe_rule::{Event, Timestamp};
 
 /// The first byte of a stored record; another one is another layout, and forgotten.
 const LAYOUT: u8 = 1;
-/// Layout, three times of 8 bytes, visits, loitering reported, number of views.
+/// Layout, three times of 8 bytes, visits, loitering reported (and the doubts above that bit), number of views.
 const HEADER: usize = 1 + 3 * 8 + 4 + 1 + 1;
+
+/// How far the time may jump, in ms, while somebody stays on the same track. A host gives up a track after seconds; only
+/// where nobody could say who it was may it take longer.
+const MAX_JUMP_MS: u64 = 60_000;
+/// After so many frames in a row a time that does not fit is believed: the clock was put right, or wrong for good.
+const MAX_DOUBTS: u8 = 5;
+/// Longer than any visit, in ms: a hundred years. The host takes a longer one for a mistake.
+const MAX_DWELL_MS: u64 = 100 * 365 * 24 * 60 * 60 * 1000;
 
 /// A stranger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +30,8 @@ pub struct Stranger {
     pub visits: u32,
     /// Whether the present visit was reported as loitering.
     pub loitered: bool,
+    /// Frames in a row whose time does not fit what is remembered; at most [`MAX_DOUBTS`].
+    pub doubts: u8,
     /// What the stranger looks like.
     pub views: Views,
 }
@@ -35,11 +45,13 @@ impl Stranger {
             visit_started_at: first_seen_at,
             visits: 1,
             loitered: false,
+            doubts: 0,
             views,
         }
     }
 
-    /// The stranger is seen, on a track that began at `track_started_at`: is that news?
+    /// The stranger is seen, on a track that began at `track_started_at`: is that news? A wrong clock is none: times that
+    /// do not fit change nothing, until too many in a row do not.
     pub fn is_seen(
         &mut self,
         settings: &Settings,
@@ -47,8 +59,16 @@ impl Stranger {
         now: Timestamp,
     ) -> Option<Event> {
         // Whoever is on the same track as before was here all the time, even if nobody could say who it was.
-        let was_away = track_started_at > self.last_seen_at
-            && elapsed(self.last_seen_at, track_started_at) > settings.return_after_ms;
+        let stays = track_started_at <= self.last_seen_at;
+        if stays && now.abs_diff(self.last_seen_at) > MAX_JUMP_MS {
+            if self.doubts < MAX_DOUBTS {
+                self.doubts += 1;
+                return None;
+            }
+            self.set_clock(now);
+        }
+        self.doubts = 0;
+        let was_away = !stays && elapsed(self.last_seen_at, track_started_at) > settings.return_after_ms;
         self.last_seen_at = self.last_seen_at.max(now);
         if was_away {
             self.visits = self.visits.saturating_add(1);
@@ -56,16 +76,31 @@ impl Stranger {
             self.loitered = false;
             return Some(Event::Returned);
         }
-        if !self.loitered && self.dwell(now) >= settings.loiter_after_ms {
+        if !self.loitered && self.dwell() >= settings.loiter_after_ms {
             self.loitered = true;
             return Some(Event::Loitering);
         }
         None
     }
 
-    /// Length of the present visit, ms.
-    pub fn dwell(&self, now: Timestamp) -> u64 {
-        elapsed(self.visit_started_at, now)
+    /// Goes by another clock from now on: what it has not come to yet was noted by a wrong one.
+    fn set_clock(&mut self, now: Timestamp) {
+        let visit = self.dwell();
+        if self.visit_started_at > now {
+            self.visit_started_at = now.saturating_sub_unsigned(visit);
+        }
+        self.first_seen_at = self.first_seen_at.min(self.visit_started_at);
+        self.last_seen_at = self.last_seen_at.min(now);
+    }
+
+    /// Length of the present visit up to the last sight, ms.
+    pub fn dwell(&self) -> u64 {
+        elapsed(self.visit_started_at, self.last_seen_at).min(MAX_DWELL_MS)
+    }
+
+    /// How long a record that is written now is to be kept, ms: as long as the settings say after the last sight.
+    pub fn time_to_live(&self, settings: &Settings, now: Timestamp) -> u64 {
+        settings.forget_after_ms.saturating_add(elapsed(now, self.last_seen_at))
     }
 
     /// Whether the stranger is to be written again although nothing changed but `last_seen_at`. Once a second
@@ -87,7 +122,7 @@ impl Stranger {
             bytes.extend(time.to_le_bytes());
         }
         bytes.extend(self.visits.to_le_bytes());
-        bytes.push(u8::from(self.loitered));
+        bytes.push(u8::from(self.loitered) | self.doubts << 1);
         bytes.push(self.views.count() as u8);
         bytes.extend(self.views.bytes());
         bytes
@@ -105,7 +140,8 @@ impl Stranger {
             last_seen_at: time(9)?,
             visit_started_at: time(17)?,
             visits: u32::from_le_bytes(header.get(25..29)?.try_into().ok()?),
-            loitered: header[29] != 0,
+            loitered: header[29] & 1 != 0,
+            doubts: header[29] >> 1,
             views: Views::from_bytes(usize::from(header[30]), views)?,
         })
     }
@@ -138,7 +174,7 @@ mod tests {
 
     fn stranger() -> Stranger {
         let mut stranger = Stranger::new(-5, 700, Views::of(&[0.5; 128]).unwrap());
-        (stranger.visits, stranger.loitered) = (7, true);
+        (stranger.visits, stranger.loitered, stranger.doubts) = (7, true, 3);
         stranger
     }
 
@@ -171,6 +207,7 @@ mod tests {
     fn a_clock_that_was_put_back_makes_nothing_negative() {
         assert_eq!(elapsed(10, 5), 0);
         assert_eq!(elapsed(i64::MIN, i64::MAX), u64::MAX);
-        assert_eq!(stranger().dwell(-1000), 0);
+        let stranger = Stranger { last_seen_at: -1000, ..stranger() };
+        assert_eq!(stranger.dwell(), 0);
     }
 }

@@ -32,6 +32,7 @@ mod shown;
 pub use host::FakeHost;
 pub use shown::{Shown, known, stranger, undecided, unknown};
 
+use crate::export::limit;
 use crate::settings::{self, Problem};
 use crate::{
     Alert, AlertRule, Face, Frame, MatchingPolicy, Probe, Rule, Stranger, Subject, Timestamp,
@@ -42,9 +43,6 @@ use std::marker::PhantomData;
 
 /// Monday 5 January 2026, 00:00 UTC: the day of every trial.
 pub const MONDAY: Timestamp = 1_767_571_200_000;
-
-/// The host takes no more of one frame.
-const MAX_ALERTS: usize = 100;
 
 /// A rule in front of a camera.
 ///
@@ -178,15 +176,14 @@ impl<R: AlertRule> Trial<R> {
     ///
     /// # Panics
     ///
-    /// When there are more than 100 alerts, or one is about no face of the frame: the host would refuse them all.
+    /// When one is about no face of the frame: the host would refuse them all.
     pub fn judge(&mut self, shown: impl IntoIterator<Item = Shown>) -> Vec<Alert> {
         let shown: Vec<Shown> = shown.into_iter().collect();
         let alerts = self.run(&shown, |rule, frame, faces, host| {
             let subjects: Vec<Subject> =
                 faces.into_iter().zip(&shown).map(|(face, shown)| shown.subject(face)).collect();
-            rule.judge(frame, &subjects, host)
+            limit(frame, rule.judge(frame, &subjects, host))
         });
-        assert!(alerts.len() <= MAX_ALERTS, "{} alerts for one frame", alerts.len());
         let is_face = |face: u32| (face as usize) < shown.len();
         assert!(alerts.iter().all(|alert| alert.face.is_none_or(is_face)), "about no face: {alerts:?}");
         alerts

@@ -1,6 +1,6 @@
 //! The account of a replay, for people.
 
-use crate::cli::narrate::printable;
+use crate::id::printable;
 use crate::event::rfc3339;
 use crate::replay::{AlertChange, Count, FaceCounts, Report};
 use std::collections::BTreeMap;

@@ -2,7 +2,7 @@
 
 use super::schema::{self, Setting};
 use super::{kinds, open, said, size, unconfigured, wants};
-use crate::cli::narrate::printable;
+use crate::id::printable;
 use crate::cli::{DONE, FAILED};
 use crate::rules::Anatomy;
 use anyhow::Result;

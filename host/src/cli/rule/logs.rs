@@ -3,6 +3,8 @@
 mod line;
 
 use crate::cli::{DONE, WrongInput};
+use crate::id::printable_json;
+use crate::premises::pattern;
 use anyhow::Result;
 use line::{Level, Line};
 use std::fs::File;
@@ -10,7 +12,6 @@ use std::io::{BufRead, BufReader, ErrorKind, IsTerminal as _, Read as _, Write};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use wildmatch::WildMatch;
 
 /// A host's lines are far shorter; what is longer is no log, and comes in pieces.
 const LINE_BYTES: u64 = 1 << 20;
@@ -48,7 +49,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<u8> {
-    let camera = arguments.camera.as_deref().map(WildMatch::new);
+    let camera = arguments.camera.as_deref().map(pattern);
     let is_meant = |line: &Line| {
         arguments.rule.as_ref().is_none_or(|rule| line.rule == *rule)
             && camera.as_ref().is_none_or(|pattern| pattern.matches(&line.camera))
@@ -63,7 +64,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
             return Ok(());
         }
         match arguments.json {
-            true => writeln!(out, "{}", line.json()),
+            true => writeln!(out, "{}", printable_json(&line.json().to_string())),
             false => {
                 let (whose, rest) = line.shown();
                 width = width.max(whose.chars().count());

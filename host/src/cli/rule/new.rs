@@ -28,7 +28,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<u8> {
     let Arguments { name, kind, lang } = arguments;
     if let Err(reason) = check_name(name) {
-        return Err(WrongInput(format!("`{}` {reason}", crate::cli::narrate::printable(name))).into());
+        return Err(WrongInput(format!("`{}` {reason}", crate::id::printable(name))).into());
     }
     let folder = Path::new(name);
     if let Some(reason) = taken(folder) {

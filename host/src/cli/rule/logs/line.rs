@@ -1,6 +1,6 @@
 //! A line of a host's log that is a rule's, out of text or JSON.
 
-use crate::cli::narrate::printable;
+use crate::id::printable;
 use serde_json::{Value, json};
 
 /// How grave a line is; the gravest first.

@@ -21,7 +21,9 @@ class Rule(Described):
 
 class Alerts:
     def judge(self, frame, subjects):
-        return [alert for subject in subjects if (alert := alert_about(subject))]
+        alerts = (alert for subject in subjects if (alert := alert_about(subject)))
+        # The host takes at most 100 alerts about one frame. The others are told of with the next.
+        return [alert for alert, _ in zip(alerts, range(100))]
 
 
 def alert_about(subject):

@@ -1,0 +1,241 @@
+//! Ids of cameras, sessions, people, zones and strangers: one notion of which ones are valid, for every place where an
+//! id comes in.
+//!
+//! An id is 1 to [`MAX_BYTES`] bytes of UTF-8 in normalisation form NFC, without white space at its ends and without
+//! [forbidden](is_forbidden) characters. What comes from a record is made valid by [`clean`], which never fails: a
+//! frame is not lost over its key. What a person types or a rule answers is normalised and checked by [`parse`], which
+//! says what is wrong.
+
+use crate::hexadecimal::hexadecimal;
+use sha2::{Digest as _, Sha256};
+use std::borrow::Cow;
+use unicode_normalization::{UnicodeNormalization as _, is_nfc};
+
+/// The longest id, bytes. Three of them and their separators fit into an alert's deduplication key, and one with a
+/// prefix into a key of rule state (256 bytes).
+pub const MAX_BYTES: usize = 128;
+
+/// The longest name to show, bytes.
+pub const MAX_NAME_BYTES: usize = 200;
+
+/// Stands for what was taken out of an id.
+const REPLACEMENT: char = '\u{fffd}';
+/// Bytes of the hash at the end of an id that was cut.
+const HASH_BYTES: usize = 6;
+
+/// Why a text is no id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidId {
+    /// Nothing is left without white space.
+    #[error("is empty")]
+    Empty,
+    /// It is too long.
+    #[error("has {bytes} bytes; {limit} are the most")]
+    TooLong {
+        /// Bytes of the id.
+        bytes: usize,
+        /// The most that it may have.
+        limit: usize,
+    },
+    /// It has a character that no id may have.
+    #[error("has the control or invisible character U+{0:04X}")]
+    Forbidden(u32),
+}
+
+/// True for a character that no id may have: one that controls a terminal or the direction of a line, is invisible, or
+/// is no character. By Unicode's categories these are Cc, Cf, Zl, Zp and Co, and the noncharacters.
+///
+/// Unassigned characters are allowed: the set must not change with the version of Unicode, or a camera's id would.
+pub fn is_forbidden(c: char) -> bool {
+    c.is_control() || is_format(c) || matches!(c, '\u{2028}' | '\u{2029}') || is_private(c)
+}
+
+/// Category Cf, of Unicode 17.
+fn is_format(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}' | '\u{8e2}'
+        | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}'
+        | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Private use, and noncharacters.
+fn is_private(c: char) -> bool {
+    matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{fdd0}'..='\u{fdef}' | '\u{f0000}'..) || u32::from(c) & 0xfffe == 0xfffe
+}
+
+/// Makes a text an id: normalised and trimmed, forbidden characters replaced by U+FFFD, and cut to [`MAX_BYTES`] if it
+/// is longer, with a hash of the whole at its end so that two long ones stay two. Empty only for white space. An id
+/// stays as it is.
+pub fn clean(text: &str) -> String {
+    let text: String = text.trim().chars().map(|c| if is_forbidden(c) { REPLACEMENT } else { c }).collect();
+    let text = normalise(&text);
+    if text.len() <= MAX_BYTES {
+        return text.into_owned();
+    }
+    let hash = hexadecimal(&Sha256::digest(text.as_bytes())[..HASH_BYTES]);
+    let end = text.floor_char_boundary(MAX_BYTES - 1 - hash.len());
+    format!("{}~{hash}", &text[..end])
+}
+
+/// The id that a person or a rule gave: normalised and trimmed, of at most `limit` bytes.
+///
+/// # Errors
+///
+/// It is empty, too long, or has a forbidden character: show it, and ask for another one.
+pub fn parse(text: &str, limit: usize) -> Result<String, InvalidId> {
+    // Of white space only what is no control character: a line break is no slip of the hand.
+    let text = normalise(text.trim_matches(|c: char| c.is_whitespace() && !is_forbidden(c)));
+    match text.chars().find(|c| is_forbidden(*c)) {
+        Some(c) => Err(InvalidId::Forbidden(c.into())),
+        None if text.is_empty() => Err(InvalidId::Empty),
+        None if text.len() > limit => Err(InvalidId::TooLong { bytes: text.len(), limit }),
+        None => Ok(text.into_owned()),
+    }
+}
+
+/// A pattern of ids (`*` for any characters, `?` for one), written as the ids are. One without wildcards is an id.
+pub fn clean_pattern(pattern: &str) -> String {
+    if pattern.contains(['*', '?']) { normalise(pattern.trim()).into_owned() } else { clean(pattern) }
+}
+
+/// A name to show: normalised, trimmed and printable, and cut to [`MAX_NAME_BYTES`].
+pub fn clean_name(name: &str) -> String {
+    let mut name = normalise(&printable(name.trim())).into_owned();
+    if name.len() > MAX_NAME_BYTES {
+        name.truncate(name.floor_char_boundary(MAX_NAME_BYTES - '…'.len_utf8()));
+        name.push('…');
+    }
+    name
+}
+
+/// The name to show that a person gave, normalised.
+///
+/// # Errors
+///
+/// It is empty, too long, or has a character that cannot be shown: ask for another one.
+pub fn parse_name(text: &str) -> Result<String, InvalidId> {
+    let name = normalise(text.trim());
+    match name.chars().find(|c| is_forbidden(*c) && !is_joiner(*c)) {
+        Some(c) => Err(InvalidId::Forbidden(c.into())),
+        None if name.is_empty() => Err(InvalidId::Empty),
+        None if name.len() > MAX_NAME_BYTES => {
+            Err(InvalidId::TooLong { bytes: name.len(), limit: MAX_NAME_BYTES })
+        }
+        None => Ok(name.into_owned()),
+    }
+}
+
+/// Text in normalisation form NFC: `é` is one character, however it was typed.
+pub fn normalise(text: &str) -> Cow<'_, str> {
+    if is_nfc(text) { Cow::Borrowed(text) } else { Cow::Owned(text.nfc().collect()) }
+}
+
+/// What two ids that look alike have in common: they differ only in case, in the width or style of letters, in kinds
+/// of white space, or in what is not seen.
+pub fn skeleton(id: &str) -> String {
+    let is_unseen = |c: &char| matches!(c, '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{e0100}'..='\u{e01ef}');
+    let seen: String = id.nfkc().filter(|c| !is_unseen(c) && !is_format(*c)).flat_map(char::to_lowercase).collect();
+    seen.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// True for the joiners that Persian and Indic words and some emoji need. No id has them, other text may.
+pub fn is_joiner(c: char) -> bool {
+    matches!(c, '\u{200c}' | '\u{200d}')
+}
+
+/// Text from records and people, fit to be shown: a terminal must not obey it, nor a line turn round.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if is_forbidden(c) && !is_joiner(c) { REPLACEMENT } else { c }).collect()
+}
+
+/// JSON from records, fit to be shown in one line and still the same JSON: what a terminal would obey is escaped.
+pub fn printable_json(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            // Between the values of JSON; inside a text it is escaped already.
+            '\n' | '\r' | '\t' => shown.push(' '),
+            c if is_forbidden(c) => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| shown += &format!("\\u{unit:04x}")),
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn forbidden_characters_are_replaced_or_refused() {
+        for c in [
+            '\0', '\x1b', '\u{7f}', '\u{85}', '\u{ad}', '\u{61c}', '\u{200b}', '\u{200d}', '\u{200e}', '\u{2028}',
+            '\u{2029}', '\u{202a}', '\u{202e}', '\u{2060}', '\u{2066}', '\u{2069}', '\u{e000}', '\u{fdd0}',
+            '\u{feff}', '\u{fffe}', '\u{ffff}', '\u{1fffe}', '\u{e0001}', '\u{f0000}', '\u{10ffff}',
+        ] {
+            assert_eq!(clean(&format!("a{c}b")), "a\u{fffd}b", "U+{:04X}", u32::from(c));
+            assert_eq!(parse(&format!("a{c}b"), 100), Err(InvalidId::Forbidden(c.into())));
+        }
+        for id in ["gate 1", "門-2", "Größe", "👍🏽", "a\u{fffd}b", "a/b", "\u{378}"] {
+            assert_eq!((clean(id).as_str(), parse(id, 100).as_deref()), (id, Ok(id)));
+        }
+    }
+
+    #[test]
+    fn one_id_however_it_was_typed() {
+        for typed in ["Jos\u{e9}", "Jose\u{301}", " Jos\u{e9} ", "\u{3000}Jose\u{301}\u{a0}"] {
+            assert_eq!(clean(typed), "Jos\u{e9}");
+            assert_eq!(parse(typed, 100).as_deref(), Ok("Jos\u{e9}"));
+            assert_eq!(clean_pattern(typed), "Jos\u{e9}");
+            assert_eq!(clean_name(typed), "Jos\u{e9}");
+        }
+        assert_eq!(clean_pattern("Jose\u{301}-*"), "Jos\u{e9}-*");
+    }
+
+    #[test]
+    fn long_ids_are_cut_and_stay_different() {
+        let long = |end: &str| clean(&("門".repeat(200) + end));
+        let ids: HashSet<String> = ["", "1", "2", "e\u{301}"].into_iter().map(long).collect();
+        assert_eq!(ids.len(), 4);
+        assert!(ids.iter().all(|id| id.len() <= MAX_BYTES && id.starts_with("門門門")), "{ids:?}");
+        assert_eq!(long("e\u{301}"), long("\u{e9}"));
+        assert_eq!(clean(&"x".repeat(MAX_BYTES)), "x".repeat(MAX_BYTES));
+        assert_eq!(parse(&"x".repeat(9), 8), Err(InvalidId::TooLong { bytes: 9, limit: 8 }));
+        assert_eq!(parse(" \u{3000}", 8), Err(InvalidId::Empty));
+        assert_eq!((parse("a\n", 8), clean("a\n").as_str()), (Err(InvalidId::Forbidden(10)), "a"));
+    }
+
+    #[test]
+    fn ids_that_look_alike_have_one_skeleton() {
+        for alike in ["Ann Lee", "ann lee", "ann\u{a0}lee", "ann  lee", "\u{ff21}nn lee", "ann\u{fe0f} lee"] {
+            assert_eq!(skeleton(alike), "ann lee");
+        }
+        assert_ne!(skeleton("ann"), skeleton("anna"));
+    }
+
+    #[test]
+    fn a_terminal_is_not_made_to_obey() {
+        assert_eq!(printable("a\x1b[2Jb\u{202e}c"), "a\u{fffd}[2Jb\u{fffd}c");
+        let json = serde_json::json!({ "a": "\u{9b}2J\u{202e}\u{e0001}é\n" });
+        let shown = printable_json(&serde_json::to_string_pretty(&json).unwrap());
+        assert!(!shown.contains(is_forbidden), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), json);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_was_cleaned_is_an_id(bytes in proptest::collection::vec(any::<u8>(), 0..600), text in "\\PC*|.*", odd in any::<Vec<char>>()) {
+            for text in [String::from_utf8_lossy(&bytes).into_owned(), text, odd.into_iter().collect()] {
+                let id = clean(&text);
+                prop_assert_eq!(&clean(&id), &id);
+                if !text.trim().is_empty() {
+                    prop_assert_eq!(parse(&id, MAX_BYTES), Ok(id));
+                }
+            }
+        }
+    }
+}
