@@ -1,6 +1,6 @@
 //! What libraries written in C and C++ write to standard error, as a limited number of lines.
 
-use super::narrate::printable;
+use crate::id::printable;
 use crate::kafka::redacted;
 use crate::redact::redact_addresses;
 use std::time::{Duration, Instant};
