@@ -101,6 +101,8 @@ pub struct Source {
     last_skipped: Option<SourceError>,
     /// True once a picture was read since it was opened or started over.
     has_given: bool,
+    /// The pictures of the folder are the frames of one recording.
+    is_recording: bool,
 }
 
 enum Input {
@@ -133,7 +135,13 @@ impl Source {
             skipped: 0,
             last_skipped: None,
             has_given: false,
+            is_recording: false,
         })
+    }
+
+    /// The same, its pictures taken for the frames of one recording: one frame follows closely on the other.
+    pub fn as_recording(self) -> Self {
+        Self { is_recording: true, ..self }
     }
 
     /// Frames per second, as the source itself says.
@@ -149,6 +157,7 @@ impl Source {
         match &self.input {
             Input::Video(video) if video.is_live() => SourceKind::Live,
             Input::Video(_) => SourceKind::Recording,
+            Input::Pictures(_) if self.is_recording => SourceKind::Recording,
             Input::Pictures(_) => SourceKind::Pictures,
         }
     }

@@ -140,7 +140,7 @@ fn measure(arguments: &Arguments) -> Result<(Figures, u64)> {
             spool_bytes: 1 << 30,
         };
         let agent = Agent { destination, rate: None, repeat: false };
-        let mut source = Source::open(&SourceAddress::from(camera.as_path()), 90)?;
+        let mut source = Source::open(&SourceAddress::from(camera.as_path()), 90)?.as_recording();
         // The topics are there.
         let tally = agent.run(&mut source, Box::new(|| Ok(())), &AtomicBool::new(false))?;
         sent += tally.acknowledged;

@@ -23,15 +23,18 @@ impl Thumbnail {
         if width < CELLS || height < CELLS {
             return None;
         }
+        // Where the cells of a row begin, and the last one ends.
+        let edges: [usize; CELLS + 1] = std::array::from_fn(|cell| 3 * (cell * width).div_ceil(CELLS));
         let mut sums = [0u32; CELLS * CELLS];
         let mut counts = [0u32; CELLS * CELLS];
         for (y, row) in bgr.chunks_exact(3 * width).enumerate().take(height).step_by(step) {
             let first = y * CELLS / height * CELLS;
-            for (x, pixel) in row.chunks_exact(3).enumerate().step_by(step) {
-                let cell = first + x * CELLS / width;
-                // Green counts twice, as it does, roughly, in what people see as brightness.
-                sums[cell] += u32::from(pixel[0]) + 2 * u32::from(pixel[1]) + u32::from(pixel[2]);
-                counts[cell] += 4;
+            for (across, edge) in edges.windows(2).enumerate() {
+                for pixel in row[edge[0]..edge[1]].chunks_exact(3).step_by(step) {
+                    // Green counts twice, as it does, roughly, in what people see as brightness.
+                    sums[first + across] += u32::from(pixel[0]) + 2 * u32::from(pixel[1]) + u32::from(pixel[2]);
+                    counts[first + across] += 4;
+                }
             }
         }
         let mut cells = [0f32; CELLS * CELLS];
