@@ -2,7 +2,7 @@
 //! host decides.
 
 use super::SourceError;
-use crate::vision::check_whole;
+use crate::vision::{PictureError, check_whole};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::io::Read as _;
@@ -98,6 +98,12 @@ impl Pictures {
 pub(super) fn is_picture_file(path: &Path) -> bool {
     if has_picture_extension(path) {
         return true;
+    }
+    let mut start = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(16).read_to_end(&mut start));
+    // Most videos are known by their first bytes.
+    if read.is_err() || matches!(check_whole(&start), Err(PictureError::Empty | PictureError::NotAPicture)) {
+        return false;
     }
     let Ok(bytes) = read_file(path, MAX_FILE_BYTES) else { return false };
     check_whole(&bytes).is_ok() && !bytes.windows(5).any(|bytes| bytes == b"\xff\xd9\xff\xd8\xff")

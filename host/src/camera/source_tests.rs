@@ -3,6 +3,7 @@
 use super::test_video::{file_response, matroska, picture, server, stream_response};
 use super::{Reading, Source, SourceAddress, SourceError};
 use crate::frame::SourceKind;
+use std::cell::RefCell;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -28,10 +29,17 @@ fn shades(count: u8) -> Vec<Vec<u8>> {
     (0..count).map(|number| picture(".jpg", 20 * number)).collect()
 }
 
-/// A file with this content in a folder of its own, which is kept.
+thread_local! {
+    /// The folders of a test's files, for as long as it runs: each test has a thread of its own.
+    static FOLDERS: RefCell<Vec<tempfile::TempDir>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A file with this content in a folder of its own.
 fn file(name: &str, content: &[u8]) -> String {
-    let path = tempfile::tempdir().unwrap().keep().join(name);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
     std::fs::write(&path, content).unwrap();
+    FOLDERS.with_borrow_mut(|folders| folders.push(folder));
     path.display().to_string()
 }
 

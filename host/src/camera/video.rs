@@ -114,8 +114,10 @@ impl Video {
     /// sequence of JPEG pictures is not asked: it is a camera, and many a camera has but one client.
     fn is_endless(&self, address: &SourceAddress) -> bool {
         let states_frames = self.capture.get(CAP_PROP_FRAME_COUNT).is_ok_and(|frames| frames > 0.0);
-        let may_ask = address.is_http() && !self.is_bare_jpeg();
-        !states_frames && !(may_ask && ask_length(address.text()) == Length::Stated)
+        if states_frames || !address.is_http() || self.is_bare_jpeg() {
+            return !states_frames;
+        }
+        ask_length(address.text()) != Length::Stated
     }
 
     /// True for a sequence of JPEG pictures without times of their own, as cameras send them. FFmpeg counts these at 25

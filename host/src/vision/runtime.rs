@@ -77,6 +77,8 @@ impl Runtime {
         let mut builder = Session::builder(&self.environment)?
             .with_log_level(LogLevel::Warning)?
             .with_optimization_level(GraphOptimizationLevel::Level3)?
+            // The plan of each size's memory is kept beside the memory: for pictures of 960 × 768, 24 MiB for nothing.
+            .with_memory_pattern(false)?
             .with_intra_threads(1)?
             .with_inter_threads(1)?
             .with_intra_op_spinning(false)?
