@@ -12,6 +12,8 @@ fn frame(bytes: usize) -> Arc<Frame> {
         session: "s".into(),
         sequence: 7,
         captured_at: 0,
+        claimed_at: 0,
+        recorded_at: 0,
         is_numbered: true,
         source: None,
         taken_in_at: Instant::now(),
