@@ -12,6 +12,6 @@ pub use forget::forget_cameras;
 pub use frame_clock::{ClockFault, Correction, FrameClock};
 pub use lane::{Lane, RUN};
 pub use record::{
-    CAPTURED_AT, REFUSED, REPLAY_OF, Record, SEQUENCE, SESSION, SOURCE, Stamp, camera, read, refused, replay_of,
-    stamp,
+    CAPTURED_AT, REFUSED, REPLAY_OF, Record, SEQUENCE, SESSION, SOURCE, Stamp, camera, read, refused,
+    replay_of, stamp,
 };
