@@ -178,13 +178,12 @@ fn no_cameras_id_costs_its_own_frames_or_another_cameras() {
     let man = pictures::man();
     let odd =
         ["gate\u{202a}", &"門".repeat(200), &("門".repeat(199) + "口"), "Jose\u{301} ", "\u{feff}x\u{2028}y"];
-    let frames: Vec<Frame> = (0..12)
-        .flat_map(|at| {
-            odd.iter()
-                .chain(&["yard"])
-                .flat_map(move |camera| Frame::stream(camera, &man[..12]).into_iter().nth(at))
-        })
-        .collect();
+    let mut frames = Vec::new();
+    for at in 0..12 {
+        for camera in odd.iter().chain(&["yard"]) {
+            frames.push(Frame::stream(camera, &man[..12])[at].clone());
+        }
+    }
     site.send(&frames);
     let (code, audit) = site.settled_audit();
     assert_eq!((code, &audit["total"]["results"]), (Some(0), &frames.len().into()), "{audit}");
