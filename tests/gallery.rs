@@ -126,3 +126,38 @@ fn a_host_reads_the_whole_gallery_before_its_first_frame() {
     }
     assert!(host.err().contains("gallery read people=1"), "{}", host.err());
 }
+
+#[test]
+fn one_face_under_two_ids_is_refused_unless_it_is_meant() {
+    let site = Site::start(1);
+    let man = pictures::man();
+    let (one, other) = (site.file("1.jpg", &man[0]), site.file("2.jpg", &man[40]));
+    enrol(&site, "Jose\u{301} ", &[&one]).well();
+    enrol(&site, "Jos\u{e9}", &[&other]).well();
+    assert_eq!(site.everyframe(&["gallery", "list"]).well(), "Jos\u{e9}  Jos\u{e9}  samples: 2\n");
+
+    let refused = enrol(&site, "viktor", &[&other]);
+    assert_eq!((refused.code, refused.out.as_str()), (Some(1), "viktor: enrolled 0, refused 1\n"));
+    assert!(
+        refused.err.contains("refused: the face resembles `Jos\u{e9}`, who is enrolled, similarity "),
+        "{}",
+        refused.err
+    );
+    assert!(refused.err.contains("--force"), "{}", refused.err);
+    let refused = enrol(&site, "JOS\u{c9}", &[&other]);
+    assert_eq!((refused.code, refused.out.as_str()), (Some(1), ""));
+    assert!(refused.err.contains("looks like `Jos\u{e9}`"), "{}", refused.err);
+    for wrong in ["a/b", "a\nb", "\u{202a}", ""] {
+        assert_eq!(enrol(&site, wrong, &[&one]).code, Some(2), "{wrong:?}");
+    }
+
+    site.everyframe(&["enrol", "viktor", "--force", &other.to_string_lossy()]).well();
+    let list = site.everyframe(&["gallery", "list"]);
+    assert!(
+        list.err.contains("`Jos\u{e9}` and `viktor` have nearly the same face (similarity "),
+        "{}",
+        list.err
+    );
+    let host = site.host();
+    wait_for("the host to say so", || host.err().contains("have nearly the same face").then_some(()));
+}

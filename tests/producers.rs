@@ -1,6 +1,6 @@
 //! Any Kafka client is a camera.
 
-use everyframe_tests::{Frame, Record, Site, Topic, pictures, places};
+use everyframe_tests::{Frame, Raw, Record, Site, Topic, pictures, places, wait_for};
 use serde_json::Value;
 use std::process::Command;
 
@@ -56,7 +56,11 @@ fn headers_that_cannot_be_read_count_as_missing() {
     let data = &results(&site, 1)[0];
     assert_eq!(data["camera"], "gate\u{fffd}\u{fffd}[2J", "no control character comes through");
     assert_eq!((&data["session"], &data["sequence"]), (&"frames/0".into(), &7.into()));
-    assert_eq!(data["capturedAt"], -5);
+    assert_eq!(data["claimedAt"], -5);
+    assert!(
+        data["capturedAt"].as_i64().is_some_and(|at| at > 1_700_000_000_000),
+        "the record's own time: {data}"
+    );
 }
 
 #[test]
@@ -96,4 +100,97 @@ fn the_python_example_puts_pictures_in_and_numbers_them() {
     let frames: Vec<Record> = site.read(Topic::Frames);
     let sent = frames.iter().map(|frame| frame.header("everyframe-captured-at").parse::<i64>().ok());
     assert!(sent.eq(results.iter().map(|data| data["capturedAt"].as_i64())));
+}
+
+/// The man at a camera, ten frames a second; what each claims, and when its record was written.
+fn claiming(camera: &str, claims: &[(i64, i64)]) -> Vec<Raw> {
+    let man = pictures::man();
+    let raw = |((claimed, recorded), number): (&(i64, i64), usize)| Raw {
+        key: camera.into(),
+        value: Some(man[number % man.len()].clone()),
+        headers: vec![
+            ("everyframe-session", "s".into()),
+            ("everyframe-sequence", number.to_string()),
+            ("everyframe-captured-at", claimed.to_string()),
+        ],
+        timestamp: Some(*recorded),
+        partition: 0,
+    };
+    claims.iter().zip(0..).map(raw).collect()
+}
+
+#[test]
+fn one_frame_with_a_wrong_time_changes_nothing_for_the_others() {
+    const BEGIN: i64 = 1_764_000_000_000;
+    let site = Site::start(1);
+    let host = site.host();
+    let right: Vec<i64> = (0..300).map(|n| BEGIN + n * 100).collect();
+    let mut claims: Vec<(i64, i64)> = right.iter().map(|at| (*at, at + 30)).collect();
+    let wrong = [
+        (20, (BEGIN + 2000) * 1000),
+        (50, BEGIN / 1000),
+        (80, 0),
+        (110, BEGIN + 86_400_000),
+        (140, BEGIN - 3_600_000),
+        (170, i64::MAX),
+        (190, -5),
+    ];
+    wrong.iter().for_each(|(place, claimed)| claims[*place].0 = *claimed);
+    site.send_raw(Topic::Frames, &claiming("gate", &claims));
+    let results = results(&site, 300);
+    for (data, (place, right)) in results.iter().zip(right.iter().enumerate()) {
+        let believed = data["capturedAt"].as_i64().expect("a time");
+        match wrong.iter().find(|(wrong, _)| *wrong == place) {
+            Some((_, claimed)) => {
+                assert_eq!(data["claimedAt"], *claimed);
+                assert!(believed.abs_diff(*right) <= 10_000, "{place}: {believed} for {right}");
+            }
+            None => assert_eq!((believed, &data["claimedAt"]), (*right, &Value::Null), "{place}"),
+        }
+    }
+    // Nobody is enrolled: the man is a stranger, who is new once and loiters once.
+    let events: Vec<(i64, String)> = results
+        .iter()
+        .filter_map(|data| {
+            let event = data["faces"][0]["stranger"]["event"].as_str()?;
+            Some((data["sequence"].as_i64()? / 10, event.to_owned()))
+        })
+        .collect();
+    assert_eq!(events, [(0, "first-seen".to_owned()), (20, "loitering".to_owned())]);
+    let alerts: Vec<String> = site
+        .wait_for_records(Topic::Alerts, 2)
+        .iter()
+        .map(|alert| alert.json()["data"]["kind"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(alerts, ["first-seen", "loitering"]);
+    wait_for("the operator to be told", || host.err().contains("by NTP").then_some(()));
+    assert!(
+        host.err().contains("camera=\"gate\"") && host.err().contains("1970-01-01T00:00:00Z"),
+        "{}",
+        host.err()
+    );
+}
+
+#[test]
+fn no_cameras_id_costs_its_own_frames_or_another_cameras() {
+    let site = Site::start(1);
+    let _host = site.host();
+    let man = pictures::man();
+    let odd =
+        ["gate\u{202a}", &"門".repeat(200), &("門".repeat(199) + "口"), "Jose\u{301} ", "\u{feff}x\u{2028}y"];
+    let mut frames = Vec::new();
+    for at in 0..12 {
+        for camera in odd.iter().chain(&["yard"]) {
+            frames.push(Frame::stream(camera, &man[..12])[at].clone());
+        }
+    }
+    site.send(&frames);
+    let (code, audit) = site.settled_audit();
+    assert_eq!((code, &audit["total"]["results"]), (Some(0), &frames.len().into()), "{audit}");
+    let cameras = audit["cameras"].as_object().expect("cameras");
+    assert_eq!(cameras.len(), 6, "none became another's: {audit}");
+    for camera in ["gate\u{fffd}", "Jos\u{e9}", "\u{fffd}x\u{fffd}y", "yard"] {
+        assert_eq!(cameras[camera]["results"], 12, "{camera}: {audit}");
+    }
+    assert!(site.count(Topic::Alerts) >= 6, "each has its alert");
 }

@@ -360,6 +360,13 @@ fn scripted_examples_answer(language: &str) {
 }
 
 #[test]
+fn wrong_times_neither_forget_nor_silence_a_stranger() {
+    let desk = Desk::new();
+    let scenario = places::repository("plugins/unknown-person/wrong-clock.toml");
+    desk.rule(&["test", &shown(&places::rule("unknown_person")), &shown(&scenario)]).well();
+}
+
+#[test]
 fn every_example_in_python_answers_as_its_scenario_says() {
     scripted_examples_answer("python");
 }

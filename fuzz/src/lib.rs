@@ -222,12 +222,12 @@ fn account(ledger: &mut Ledger, record: &impl Record, frame: &everyframe::frame:
     let stamp = stamp(record);
     let offset = record.offset().unsigned_abs();
     if let Some(Absence::Refused(numbers)) = &frame.absence {
-        ledger.refusal(&frame.camera, stamp.session.unwrap_or_default(), numbers.clone());
+        ledger.refusal(&frame.camera, stamp.session.as_deref().unwrap_or_default(), numbers.clone());
     } else if frame.is_replayed() {
         let (of, at) = (frame.identity.partition, frame.identity.offset.unsigned_abs());
         ledger.replay(of, at, &frame.camera, offset, true);
     } else {
-        ledger.frame(0, offset, &frame.camera, offset, stamp.session.zip(stamp.sequence));
+        ledger.frame(0, offset, &frame.camera, offset, stamp.session.as_deref().zip(stamp.sequence));
     }
 }
 

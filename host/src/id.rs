@@ -38,7 +38,7 @@ pub enum InvalidId {
         limit: usize,
     },
     /// It has a character that no id may have.
-    #[error("has the control or invisible character U+{0:04X}")]
+    #[error("has control characters, or some that are not seen: U+{0:04X}")]
     Forbidden(u32),
 }
 
@@ -61,7 +61,8 @@ fn is_format(c: char) -> bool {
 
 /// Private use, and noncharacters.
 fn is_private(c: char) -> bool {
-    matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{fdd0}'..='\u{fdef}' | '\u{f0000}'..) || u32::from(c) & 0xfffe == 0xfffe
+    matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{fdd0}'..='\u{fdef}' | '\u{f0000}'..)
+        || u32::from(c) & 0xfffe == 0xfffe
 }
 
 /// Makes a text an id: normalised and trimmed, forbidden characters replaced by U+FFFD, and cut to [`MAX_BYTES`] if it
@@ -134,9 +135,12 @@ pub fn normalise(text: &str) -> Cow<'_, str> {
 /// What two ids that look alike have in common: they differ only in case, in the width or style of letters, in kinds
 /// of white space, or in what is not seen.
 pub fn skeleton(id: &str) -> String {
-    let is_unseen = |c: &char| matches!(c, '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
-        | '\u{180b}'..='\u{180f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{e0100}'..='\u{e01ef}');
-    let seen: String = id.nfkc().filter(|c| !is_unseen(c) && !is_format(*c)).flat_map(char::to_lowercase).collect();
+    let is_unseen = |c: &char| {
+        matches!(c, '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{e0100}'..='\u{e01ef}')
+    };
+    let seen: String =
+        id.nfkc().filter(|c| !is_unseen(c) && !is_format(*c)).flat_map(char::to_lowercase).collect();
     seen.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -157,7 +161,9 @@ pub fn printable_json(json: &str) -> String {
         match c {
             // Between the values of JSON; inside a text it is escaped already.
             '\n' | '\r' | '\t' => shown.push(' '),
-            c if is_forbidden(c) => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| shown += &format!("\\u{unit:04x}")),
+            c if is_forbidden(c) => {
+                c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| shown += &format!("\\u{unit:04x}"))
+            }
             c => shown.push(c),
         }
     }
@@ -173,9 +179,31 @@ mod tests {
     #[test]
     fn forbidden_characters_are_replaced_or_refused() {
         for c in [
-            '\0', '\x1b', '\u{7f}', '\u{85}', '\u{ad}', '\u{61c}', '\u{200b}', '\u{200d}', '\u{200e}', '\u{2028}',
-            '\u{2029}', '\u{202a}', '\u{202e}', '\u{2060}', '\u{2066}', '\u{2069}', '\u{e000}', '\u{fdd0}',
-            '\u{feff}', '\u{fffe}', '\u{ffff}', '\u{1fffe}', '\u{e0001}', '\u{f0000}', '\u{10ffff}',
+            '\0',
+            '\x1b',
+            '\u{7f}',
+            '\u{85}',
+            '\u{ad}',
+            '\u{61c}',
+            '\u{200b}',
+            '\u{200d}',
+            '\u{200e}',
+            '\u{2028}',
+            '\u{2029}',
+            '\u{202a}',
+            '\u{202e}',
+            '\u{2060}',
+            '\u{2066}',
+            '\u{2069}',
+            '\u{e000}',
+            '\u{fdd0}',
+            '\u{feff}',
+            '\u{fffe}',
+            '\u{ffff}',
+            '\u{1fffe}',
+            '\u{e0001}',
+            '\u{f0000}',
+            '\u{10ffff}',
         ] {
             assert_eq!(clean(&format!("a{c}b")), "a\u{fffd}b", "U+{:04X}", u32::from(c));
             assert_eq!(parse(&format!("a{c}b"), 100), Err(InvalidId::Forbidden(c.into())));

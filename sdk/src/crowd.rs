@@ -79,7 +79,9 @@ mod tests {
     }
 
     fn alerts(kind: &str, severity: Severity, count: usize) -> Vec<Alert> {
-        (0..count).map(|n| frame().alert(severity, kind, &format!("{kind}-{n}"), format!("{n} is here"))).collect()
+        (0..count)
+            .map(|n| frame().alert(severity, kind, &format!("{kind}-{n}"), format!("{n} is here")))
+            .collect()
     }
 
     #[test]
@@ -99,14 +101,18 @@ mod tests {
         assert_eq!(summed[..40], all[70..]);
         let crowd = &summed[40];
         assert_eq!(crowd.text, "70 alerts of the kind seen at once; the first: 0 is here");
-        assert_eq!((crowd.subject.as_str(), crowd.dedup_key.as_str(), crowd.face), ("gate", "seen/gate/at-once", None));
+        assert_eq!(
+            (crowd.subject.as_str(), crowd.dedup_key.as_str(), crowd.face),
+            ("gate", "seen/gate/at-once", None)
+        );
         all.extend(alerts("denied", Severity::Critical, 1000));
         assert_eq!(sum_up(&frame(), all, summary_text).len(), 2);
     }
 
     #[test]
     fn kinds_without_end_leave_the_most_severe() {
-        let mut all: Vec<Alert> = (0..300).flat_map(|n| alerts(&format!("kind-{n}"), Severity::Info, 1)).collect();
+        let mut all: Vec<Alert> =
+            (0..300).flat_map(|n| alerts(&format!("kind-{n}"), Severity::Info, 1)).collect();
         all.extend(alerts("denied", Severity::Critical, 1));
         let summed = sum_up(&frame(), all, summary_text);
         assert_eq!((summed.len(), summed[0].kind.as_str()), (MAX_ALERTS, "denied"));

@@ -74,19 +74,31 @@ impl dyn Host + '_ {
     /// Kept ten times in `away_ms` and not with every frame, so an absence is measured to a tenth.
     pub fn visit(&mut self, frame: &Frame, key: &str, away_ms: u64) -> Timestamp {
         let now = frame.captured_at;
-        let (began, kept_at) = self.get(key).unwrap_or((now, Timestamp::MIN));
+        let (began, kept_at) = self.present_visit(frame, key, away_ms).unwrap_or((now, Timestamp::MIN));
         if now.abs_diff(kept_at) >= away_ms / 10 {
-            self.set(key, &(began, now), away_ms.saturating_add(away_ms / 10));
+            self.set(key, &(began, now), longest_pause(away_ms));
         }
         began
     }
 
     /// Whether a visit of somebody who is in this frame begins with it; see [`visit`](<dyn Host>::visit).
     pub fn begins_visit(&mut self, frame: &Frame, key: &str, away_ms: u64) -> bool {
-        let was_here = self.get_bytes(key).is_some();
+        let was_here = self.present_visit(frame, key, away_ms).is_some();
         self.visit(frame, key, away_ms);
         !was_here
     }
+
+    /// When a visit that is not over began, and when that was kept. What a frame with a wrong time kept is none, or nobody
+    /// would come again until that time.
+    fn present_visit(&self, frame: &Frame, key: &str, away_ms: u64) -> Option<(Timestamp, Timestamp)> {
+        let is_near = |at: Timestamp| frame.captured_at.abs_diff(at) <= longest_pause(away_ms);
+        self.get(key).filter(|(_, kept_at)| is_near(*kept_at))
+    }
+}
+
+/// How long after it was kept a visit may still go on, ms.
+fn longest_pause(away_ms: u64) -> u64 {
+    away_ms.saturating_add(away_ms / 10)
 }
 
 /// The host behind the contract.

@@ -97,7 +97,13 @@ pub fn audit(config: &Config, since: Option<i64>) -> std::result::Result<Report,
             let (of, at) = (original.partition, original.offset.unsigned_abs());
             ledger.replay(of, at, &camera, committed(of), offset < committed(partition));
         } else {
-            ledger.frame(partition, offset, &camera, committed(partition), stamp.session.as_deref().zip(stamp.sequence));
+            ledger.frame(
+                partition,
+                offset,
+                &camera,
+                committed(partition),
+                stamp.session.as_deref().zip(stamp.sequence),
+            );
         }
     }
     drop(frames);

@@ -1,8 +1,8 @@
 //! `everyframe audit`
 
-use crate::id::{printable, printable_json};
 use super::{Connection, DONE, FAILED, when};
 use crate::audit::{CameraCount, Report, audit};
+use crate::id::{printable, printable_json};
 use anyhow::Result;
 
 #[derive(clap::Args)]

@@ -197,9 +197,13 @@ impl Caretaker<'_> {
             }
             true => (
                 RuleState::Failing,
-                format!("rule {rule} fails again and again on frames of camera {camera}, and is asked about them only from time to time: {message}"),
+                format!(
+                    "rule {rule} fails again and again on frames of camera {camera}, and is asked about them only from time to time: {message}"
+                ),
             ),
-            false => (RuleState::Answering, format!("rule {rule} answers again about frames of camera {camera}")),
+            false => {
+                (RuleState::Answering, format!("rule {rule} answers again about frames of camera {camera}"))
+            }
         };
         if is_failing {
             tracing::error!("{text}")
@@ -207,7 +211,8 @@ impl Caretaker<'_> {
             tracing::info!("{text}")
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64);
-        announcer.publish(&rule.clone(), &rule_event(RuleData { rule, camera: Some(camera), state, text }, now));
+        announcer
+            .publish(&rule.clone(), &rule_event(RuleData { rule, camera: Some(camera), state, text }, now));
     }
 }
 

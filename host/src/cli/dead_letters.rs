@@ -1,11 +1,11 @@
 //! `everyframe dead-letters`
 
 use super::letter_choice::{self as choice, Choice};
-use crate::id::{printable, printable_json};
 use super::{Connection, DONE, FAILED, letter_fate};
 use crate::audit::{Fates, Partial, Place};
 use crate::config::Config;
 use crate::event::rfc3339;
+use crate::id::{printable, printable_json};
 use crate::publish::{MESSAGE, REASON, STAGE};
 use anyhow::{Context as _, Result};
 use clap::Subcommand;

@@ -47,7 +47,10 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let producer = Producer::new(&config.kafka)?;
     let others = Others::read(&config, &arguments.person, &vision.models().embedder.sha256)?;
     if let Some(other) = &others.alike_id
-        && !may_go_on(arguments, &format!("the id `{}` looks like `{other}`, who is enrolled", arguments.person))?
+        && !may_go_on(
+            arguments,
+            &format!("the id `{}` looks like `{other}`, who is enrolled", arguments.person),
+        )?
     {
         logging::tell(&format!(
             "everyframe: the id `{}` looks like `{other}`, who is enrolled: give that id if it is the same person, or --force",
@@ -101,7 +104,9 @@ fn enrol(
     if let Some(resemblance) = others.find_resemblance(&embedding)
         && !may_go_on(arguments, &format!("{}: {resemblance}", picture.display()))?
     {
-        bail!("{resemblance}: enrol the picture under that id if it is the same person, or give --force if they are two");
+        bail!(
+            "{resemblance}: enrol the picture under that id if it is the same person, or give --force if they are two"
+        );
     }
     let sample = Sample {
         person: arguments.person.clone(),
@@ -137,7 +142,10 @@ impl Others {
         let Candidate { person, similarity } = self.index.candidates(embedding, 1).pop()?;
         let name = self.index.find(&person).filter(|known| known.name != person);
         let name = name.map_or_else(String::new, |known| format!(" ({})", printable(&known.name)));
-        let resembles = format!("the face resembles `{}`{name}, who is enrolled, similarity {similarity:.2}", printable(&person));
+        let resembles = format!(
+            "the face resembles `{}`{name}, who is enrolled, similarity {similarity:.2}",
+            printable(&person)
+        );
         (similarity >= NEARLY_THE_SAME).then_some(resembles)
     }
 }

@@ -44,7 +44,8 @@ pub fn run(arguments: Arguments) -> Result<u8> {
             for (person, samples) in &people {
                 let name = samples.last().map_or(*person, |sample| &sample.name);
                 if json {
-                    let line = serde_json::json!({ "person": person, "name": name, "samples": samples.len() });
+                    let line =
+                        serde_json::json!({ "person": person, "name": name, "samples": samples.len() });
                     println!("{}", printable_json(&line.to_string()));
                 } else {
                     println!("{}", printable(&format!("{person}  {name}  samples: {}", samples.len())));

@@ -1,10 +1,10 @@
 //! Turns events into lines for people: what is new, not every frame.
 
+use super::when::now;
 use crate::event::{AlertData, CloudEvent, ResultData, rfc3339};
 use crate::id::printable;
 use crate::judgement::{Decision, Severity, StrangerEvent};
 use crate::observe::{RetentionData, RetentionState, RuleData, RuleState};
-use super::when::now;
 use std::collections::HashMap;
 
 /// How long somebody must be out of sight to be announced again, milliseconds of frame time.
@@ -118,7 +118,11 @@ impl Narrator {
         let text = format!("ALERT {severity}: {} [{}]", printable(&alert.text), printable(&alert.rule));
         self.paint(
             colour,
-            &format!("{}  {:<12} {text}", clock(event.data.captured_at, now()), printable(&event.data.camera)),
+            &format!(
+                "{}  {:<12} {text}",
+                clock(event.data.captured_at, now()),
+                printable(&event.data.camera)
+            ),
         )
     }
 
@@ -138,8 +142,12 @@ impl Narrator {
     }
 
     fn line(&self, result: &ResultData, colour: &str, text: &str) -> String {
-        let line =
-            format!("{}  {:<12} {}", clock(result.captured_at, now()), printable(&result.camera), printable(text));
+        let line = format!(
+            "{}  {:<12} {}",
+            clock(result.captured_at, now()),
+            printable(&result.camera),
+            printable(text)
+        );
         self.paint(colour, &line)
     }
 
@@ -176,7 +184,9 @@ mod tests {
         assert_eq!(clock(i64::MIN, NOW), "0001-01-01 00:00:00.0");
         assert_eq!(clock(i64::MAX, NOW), "9999-01-01 00:00:00.0");
         let mut narrator = Narrator::new(false);
-        for (captured_at, lines) in [(NOW, 1), (i64::MAX, 1), (NOW, 1), (NOW + 100, 0), (i64::MIN, 1), (NOW, 1)] {
+        for (captured_at, lines) in
+            [(NOW, 1), (i64::MAX, 1), (NOW, 1), (NOW + 100, 0), (i64::MIN, 1), (NOW, 1)]
+        {
             assert_eq!(narrator.result(&seen_at(captured_at)).len(), lines, "{captured_at}");
         }
     }

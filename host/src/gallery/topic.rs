@@ -24,7 +24,9 @@ pub enum GalleryError {
     #[error(transparent)]
     Broker(#[from] BrokerError),
     /// A text that cannot be a person's id.
-    #[error("`{id}` is no person's id: it {fault}; use 1 to {MAX_BYTES} bytes without `/`, control and invisible characters")]
+    #[error(
+        "`{id}` is no person's id: it {fault}; use 1 to {MAX_BYTES} bytes without `/`, control and invisible characters"
+    )]
     BadId {
         /// The text, fit to be shown.
         id: String,
@@ -191,7 +193,10 @@ fn warn_of_alike_people(samples: &BTreeMap<String, Sample>) {
     let alike = find_alike_people(samples.values());
     alike.iter().take(NAMED).for_each(|pair| tracing::warn!("{pair}"));
     if alike.len() > NAMED {
-        tracing::warn!("{} more pairs of people look alike: see `everyframe gallery list`", alike.len() - NAMED);
+        tracing::warn!(
+            "{} more pairs of people look alike: see `everyframe gallery list`",
+            alike.len() - NAMED
+        );
     }
 }
 
@@ -220,7 +225,9 @@ fn apply(samples: &mut BTreeMap<String, Sample>, key: Option<&[u8]>, value: Opti
     match value.map(parse) {
         None => drop(samples.remove(key)),
         Some(Some(sample)) => drop(samples.insert(key.to_owned(), sample)),
-        Some(None) => tracing::warn!(key = printable(key), "a gallery record that is no template is left out"),
+        Some(None) => {
+            tracing::warn!(key = printable(key), "a gallery record that is no template is left out")
+        }
     }
 }
 
@@ -229,7 +236,8 @@ fn parse(value: &[u8]) -> Option<Sample> {
     let bytes = BASE64.decode(value.embedding).ok()?;
     let numbers: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect();
     let person = Some(clean(&value.person)).filter(|person| !person.is_empty())?;
-    let name = Some(clean_name(&value.name)).filter(|name| !name.is_empty()).unwrap_or_else(|| person.clone());
+    let name =
+        Some(clean_name(&value.name)).filter(|name| !name.is_empty()).unwrap_or_else(|| person.clone());
     Some(Sample {
         person,
         name,

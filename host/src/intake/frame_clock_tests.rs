@@ -108,7 +108,8 @@ fn what_comes_after_an_outage_is_believed_at_once() {
     let mut sent = spooled(50);
     sent.extend((0..50).map(|n| NOON + SECOND + n * 100).map(|at| Sent(at, at + 40)));
     assert_eq!(believed(&sent, Some(SourceKind::Live)), claims(&sent));
-    let quiet = [Sent(NOON, NOON), Sent(NOON + 9 * HOUR, NOON + 9 * HOUR), Sent(NOON + 10 * HOUR, NOON + 10 * HOUR)];
+    let quiet =
+        [Sent(NOON, NOON), Sent(NOON + 9 * HOUR, NOON + 9 * HOUR), Sent(NOON + 10 * HOUR, NOON + 10 * HOUR)];
     assert_eq!(believed(&quiet, None), claims(&quiet), "a camera that sends when something moves");
 }
 
@@ -159,7 +160,11 @@ fn a_clock_that_is_wrong_from_now_on_goes_on_smoothly() {
             }
             let mut sent = live(200);
             sent[from..100].iter_mut().for_each(|sent| sent.0 += by);
-            assert_eq!(believed(&sent, Some(SourceKind::Live))[101..], claims(&live(200))[101..], "{by} from {from}");
+            assert_eq!(
+                believed(&sent, Some(SourceKind::Live))[101..],
+                claims(&live(200))[101..],
+                "{by} from {from}"
+            );
         }
     }
 }
@@ -170,7 +175,8 @@ const AHEAD_OF_RECORD: i64 = 300 * SECOND;
 #[test]
 fn garbage_in_every_frame_gives_the_time_of_the_records() {
     for claimed in [0, -1, 1_777_636_800, i64::MAX, i64::MIN] {
-        let sent: Vec<Sent> = live(3000).into_iter().map(|Sent(_, recorded)| Sent(claimed, recorded)).collect();
+        let sent: Vec<Sent> =
+            live(3000).into_iter().map(|Sent(_, recorded)| Sent(claimed, recorded)).collect();
         for (now, Sent(_, recorded)) in believed(&sent, None).into_iter().zip(sent) {
             assert!(now <= recorded && recorded - now <= TOLERANCE, "{claimed}: {now} for {recorded}");
         }
@@ -239,7 +245,13 @@ fn cameras_and_sessions_without_end_are_forgotten() {
 }
 
 fn wild_time() -> impl Strategy<Value = i64> {
-    prop_oneof![any::<i64>(), -DAY..NOON + 400 * DAY, Just(0), Just(i64::MAX), NOON - 2 * HOUR..NOON + 2 * HOUR]
+    prop_oneof![
+        any::<i64>(),
+        -DAY..NOON + 400 * DAY,
+        Just(0),
+        Just(i64::MAX),
+        NOON - 2 * HOUR..NOON + 2 * HOUR
+    ]
 }
 
 proptest! {

@@ -101,7 +101,8 @@ impl Line {
 
     /// True if the frames come as they are taken.
     fn is_live(&self) -> bool {
-        self.recorded.is_some_and(|recorded| self.believed.abs_diff(recorded) <= (NEAR + TOLERANCE).unsigned_abs())
+        self.recorded
+            .is_some_and(|recorded| self.believed.abs_diff(recorded) <= (NEAR + TOLERANCE).unsigned_abs())
     }
 }
 
@@ -118,13 +119,15 @@ impl Claim {
     /// True unless the frame claims to be taken after it was sent. A recording may run ahead of the clock.
     fn may_be_true(&self) -> bool {
         let is_past = |recorded| self.claimed.saturating_sub(recorded) <= TOLERANCE;
-        is_sane(self.claimed) && (self.source == Some(SourceKind::Recording) || self.recorded.is_none_or(is_past))
+        is_sane(self.claimed)
+            && (self.source == Some(SourceKind::Recording) || self.recorded.is_none_or(is_past))
     }
 
     /// True if the first frame of a session is believed. It may be old: agents send what waited, and people archives.
     fn is_credible_start(&self) -> bool {
         let is_past = |recorded| self.claimed.saturating_sub(recorded) <= AHEAD;
-        is_sane(self.claimed) && (self.source == Some(SourceKind::Recording) || self.recorded.is_none_or(is_past))
+        is_sane(self.claimed)
+            && (self.source == Some(SourceKind::Recording) || self.recorded.is_none_or(is_past))
     }
 }
 

@@ -40,7 +40,12 @@ pub fn rule_event(data: RuleData, now: i64) -> CloudEvent<RuleData> {
     CloudEvent {
         specversion: "1.0".into(),
         // Two hosts may have the same to say of the rule, each of itself.
-        id: format!("{}/{now}/{}/{}", data.rule, std::process::id(), data.camera.as_deref().unwrap_or_default()),
+        id: format!(
+            "{}/{now}/{}/{}",
+            data.rule,
+            std::process::id(),
+            data.camera.as_deref().unwrap_or_default()
+        ),
         source: "everyframe".into(),
         kind: RULE.into(),
         subject: data.rule.clone(),

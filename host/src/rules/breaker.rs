@@ -64,7 +64,9 @@ impl Breakers {
         }
         let mut cameras = self.lock();
         let name = name(&cameras, camera);
-        let Some((next, pause)) = cameras.get_mut(name).and_then(|breaker| breaker.open.as_mut()) else { return true };
+        let Some((next, pause)) = cameras.get_mut(name).and_then(|breaker| breaker.open.as_mut()) else {
+            return true;
+        };
         if now < *next {
             return false;
         }
@@ -179,7 +181,9 @@ mod tests {
     fn without_a_limit_it_never_opens() {
         let breakers = Breakers::new(0);
         let now = Instant::now();
-        assert!((0..1000).all(|_| breakers.note("gate", false, now).is_none() && breakers.lets_ask("gate", now)));
+        assert!(
+            (0..1000).all(|_| breakers.note("gate", false, now).is_none() && breakers.lets_ask("gate", now))
+        );
     }
 
     #[test]
@@ -197,7 +201,8 @@ mod tests {
     fn cameras_without_end_share_a_breaker_and_are_told_of_ten_times() {
         let breakers = Breakers::new(1);
         let now = Instant::now();
-        let told = (0..5000).filter(|number| breakers.note(&format!("camera-{number}"), false, now).is_some());
+        let told =
+            (0..5000).filter(|number| breakers.note(&format!("camera-{number}"), false, now).is_some());
         assert_eq!(told.count(), TOLD);
         assert_eq!(breakers.lock().len(), MAX_CAMERAS + 1);
         assert!(!breakers.lets_ask("camera-4999", now) && !breakers.lets_ask("another", now));

@@ -5,7 +5,8 @@
 //! frame went well, so a frame that is parked, or processed again, finds what the first try found. What was
 //! applied is told, to be published with the frame; what was published is restored where the lane begins anew.
 //!
-//! Time is the frame's: a value expires when a frame of its camera is as late as its expiry.
+//! Time is the frame's: a value expires when a frame of its camera is as late as its expiry. It is dropped only when two
+//! frames in a row are, so that one frame with a wrong time loses nothing.
 
 use crate::judgement::{StateChange, StateValue};
 use std::collections::{BTreeMap, HashMap};
@@ -23,6 +24,8 @@ const KEY_BYTES: usize = 256;
 #[derive(Debug, Default)]
 pub struct Memory {
     cameras: HashMap<String, HashMap<String, Arc<Scope>>>,
+    /// The time of the last frame, of the cameras about which something is remembered; Unix milliseconds.
+    times: HashMap<String, i64>,
 }
 
 /// One rule's values for one camera.
@@ -79,6 +82,7 @@ impl Memory {
 
     /// Forgets everything about a camera; tells what that was.
     pub fn forget(&mut self, camera: &str) -> Vec<StateChange> {
+        self.times.remove(camera);
         let rules = self.cameras.remove(camera).unwrap_or_default();
         let gone = rules.iter().flat_map(|(rule, scope)| {
             scope.values.keys().map(|key| StateChange {
@@ -114,12 +118,13 @@ impl Memory {
         Notebook { bytes: before.bytes, before, changes: BTreeMap::new(), limit, now, refused: 0 }
     }
 
-    /// Keeps what the calls of one frame changed, and drops what is over at `now`. Tells both.
+    /// Keeps what the calls of one frame changed, and drops what is over at `now`, and was at the frame before. Tells both.
     pub(super) fn apply(&mut self, camera: &str, frame: Vec<Changes>, now: i64) -> Vec<StateChange> {
         let mut made = Vec::new();
+        let settled = self.times.get(camera).map_or(now, |before| now.min(*before));
         for Changes { rule, values } in frame {
             let known = self.cameras.get(camera).and_then(|rules| rules.get(&rule));
-            let expiring = known.is_some_and(|scope| scope.first_expiry.is_some_and(|at| at <= now));
+            let expiring = known.is_some_and(|scope| scope.first_expiry.is_some_and(|at| at <= settled));
             if values.is_empty() && !expiring {
                 continue;
             }
@@ -133,8 +138,8 @@ impl Memory {
                     tell(key, value);
                 }
             }
-            if scope.first_expiry.is_some_and(|at| at <= now) {
-                scope.drop_expired(now).into_iter().for_each(|key| tell(key, None));
+            if scope.first_expiry.is_some_and(|at| at <= settled) {
+                scope.drop_expired(settled).into_iter().for_each(|key| tell(key, None));
             }
             if scope.values.is_empty() {
                 rules.remove(&rule);
@@ -142,6 +147,11 @@ impl Memory {
             if rules.is_empty() {
                 self.cameras.remove(camera);
             }
+        }
+        if self.cameras.contains_key(camera) {
+            self.times.insert(camera.to_owned(), now);
+        } else {
+            self.times.remove(camera);
         }
         made
     }
@@ -367,8 +377,23 @@ mod tests {
         call(&mut memory, "a", "door", 9999, |_| ());
         assert_eq!(call(&mut memory, "a", "gate", 1499, |n| n.keys("")), ["k"]);
         assert_eq!(call(&mut memory, "a", "gate", 1500, |n| (n.get("k"), n.keys(""))), (None, vec![]));
-        assert_eq!(memory.bytes(), 0);
+        call(&mut memory, "a", "gate", 1501, |_| ());
+        assert_eq!((memory.bytes(), memory.times.len()), (0, 0));
         assert!(memory.cameras.is_empty());
+    }
+
+    #[test]
+    fn one_frame_with_a_wrong_time_loses_nothing() {
+        for wrong in [5000, i64::MAX, -5000, i64::MIN] {
+            let mut memory = Memory::new();
+            call(&mut memory, "a", "gate", 1000, |n| set(n, "k", "v", Some(500))).unwrap();
+            call(&mut memory, "a", "gate", wrong, |_| ());
+            assert_eq!(call(&mut memory, "a", "gate", 1100, |n| n.keys("")), ["k"]);
+            call(&mut memory, "a", "gate", 1500, |_| ());
+            assert!(memory.bytes() > 0);
+            call(&mut memory, "a", "gate", 1600, |_| ());
+            assert_eq!(memory.bytes(), 0);
+        }
     }
 
     #[test]
@@ -388,6 +413,7 @@ mod tests {
         frame(&mut memory, 1, &|n| n.delete("deleted"));
         frame(&mut memory, 2, &|n| set(n, "stays", "v", None).unwrap());
         frame(&mut memory, 5, &|_| ());
+        frame(&mut memory, 6, &|_| ());
         let told: Vec<_> =
             published.iter().map(|change| (change.key.as_str(), change.value.is_some())).collect();
         let expected =
@@ -433,6 +459,7 @@ mod tests {
             n.delete("kept");
             assert!(n.changes.len() < 20, "{}", n.changes.len());
         });
+        call(&mut memory, "a", "gate", 2, |_| ());
         assert_eq!(memory.bytes(), 0);
     }
 

@@ -18,7 +18,10 @@ pub(super) fn to_json(table: &toml::Table) -> Result<String, NotJson> {
 }
 
 fn object(table: &toml::Table, prefix: &str) -> Result<Map<String, Json>, NotJson> {
-    table.iter().map(|(key, value)| Ok((normalise(key).into_owned(), json(value, format!("{prefix}{key}"))?))).collect()
+    table
+        .iter()
+        .map(|(key, value)| Ok((normalise(key).into_owned(), json(value, format!("{prefix}{key}"))?)))
+        .collect()
 }
 
 fn json(value: &Toml, key: String) -> Result<Json, NotJson> {

@@ -45,14 +45,17 @@ fn at_once(frame: &Frame, alerts: &[Alert], host: &dyn Host) -> String {
     let (count, camera) = (alerts.len(), &frame.camera);
     let kind = alerts.first().map_or("", |alert| &alert.kind);
     let names = || {
-        let names: Vec<String> = alerts.iter().take(NAMED).map(|alert| host.name_of(&alert.subject)).collect();
+        let names: Vec<String> =
+            alerts.iter().take(NAMED).map(|alert| host.name_of(&alert.subject)).collect();
         format!("{} and {} more", names.join(", "), count.saturating_sub(NAMED))
     };
     match kind {
         "first-seen" => format!("{count} strangers at once seen for the first time at {camera}"),
         "returned" => format!("{count} strangers at once are back at {camera}"),
         "loitering" => format!("{count} strangers at once have stayed too long at {camera}"),
-        "denied-person" => format!("{count} people at once who are on the deny list, seen at {camera}: {}", names()),
+        "denied-person" => {
+            format!("{count} people at once who are on the deny list, seen at {camera}: {}", names())
+        }
         _ => format!("{count} people at once seen at {camera}: {}", names()),
     }
 }

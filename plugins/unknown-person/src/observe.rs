@@ -17,7 +17,14 @@ impl UnknownPersonRule for Settings {
 }
 
 fn observe(settings: &Settings, frame: &Frame, faces: &[Face], host: &mut dyn Host) -> Vec<types::Stranger> {
-    let mut memory = Memory { settings, now: frame.captured_at, all: None, taken: BTreeSet::new(), born: 0, is_full: false };
+    let mut memory = Memory {
+        settings,
+        now: frame.captured_at,
+        all: None,
+        taken: BTreeSet::new(),
+        born: 0,
+        is_full: false,
+    };
     let mut named = by_track(&mut memory, faces, host);
     let postponed = by_looks(&mut memory, faces, &mut named, host);
     by_birth(&mut memory, frame, faces, &mut named, &postponed, host);
@@ -65,7 +72,7 @@ fn by_looks(
     named: &mut [Option<Named>],
     host: &dyn Host,
 ) -> BTreeSet<usize> {
-    let same_person = memory.settings.same_person;
+    let (same_person, now) = (memory.settings.same_person, memory.now);
     let mut nameless: Vec<usize> = (0..faces.len()).filter(|place| named[*place].is_none()).collect();
     if nameless.is_empty() {
         return BTreeSet::new();
@@ -86,13 +93,14 @@ fn by_looks(
         for (id, stranger) in memory.everybody(host) {
             let likeness = stranger.views.likeness(&embedding);
             if likeness >= same_person {
-                pairs.push((likeness, place, id.clone()));
+                pairs.push((stranger.is_ahead(now), likeness, place, id.clone()));
             }
         }
     }
     // Equal likenesses in the order of faces and ids, so that a replay does the same.
-    pairs.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| (a.1, &a.2).cmp(&(b.1, &b.2))));
-    for (_, place, id) in pairs {
+    // Who was last seen in the future was seen by a wrong clock, and comes last.
+    pairs.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)).then_with(|| (a.2, &a.3).cmp(&(b.2, &b.3))));
+    for (.., place, id) in pairs {
         if named[place].is_none() && !memory.taken.contains(&id) {
             let stranger = memory.load(&id, host);
             named[place] = stranger.map(|stranger| {
@@ -199,9 +207,11 @@ impl Memory<'_> {
     /// Forgets whoever was away longest of those who are not in this frame, if there is one.
     fn forget_oldest(&mut self, host: &mut dyn Host) -> bool {
         self.everybody(host);
+        let now = self.now;
         let (all, taken) = (self.all.get_or_insert_default(), &self.taken);
         let candidates = all.iter().filter(|(id, _)| !taken.contains(*id));
-        let oldest = candidates.min_by_key(|(_, stranger)| stranger.last_seen_at).map(|(id, _)| id.clone());
+        let age = |stranger: &Stranger| (!stranger.is_ahead(now), stranger.last_seen_at);
+        let oldest = candidates.min_by_key(|(_, stranger)| age(stranger)).map(|(id, _)| id.clone());
         let Some(oldest) = oldest else { return false };
         host.delete(&stranger_key(&oldest));
         all.remove(&oldest);

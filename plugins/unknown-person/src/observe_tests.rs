@@ -357,7 +357,11 @@ fn times_that_make_no_sense_do_no_harm() {
         scene.sees(at, 2, started, BEN.face());
     }
     let seen = scene.sees(500, 1, 0, ANNA.face());
-    assert_eq!(seen.map(|seen| (seen.dwell, seen.event)), Some((1000, None)), "as long as she was seen to be here");
+    assert_eq!(
+        seen.map(|seen| (seen.dwell, seen.event)),
+        Some((1000, None)),
+        "as long as she was seen to be here"
+    );
 }
 
 #[test]
@@ -371,7 +375,17 @@ fn broken_state_is_like_none() {
 /// Times that a clock gone wrong shows instead of `at`, near enough for the host to have kept what the rule keeps.
 fn wrong_times(at: i64) -> [i64; 9] {
     const HOUR: i64 = 3600 * SECOND;
-    [at - 20 * HOUR, at - HOUR, at - 61 * SECOND, at + 61 * SECOND, at + HOUR, at + 20 * HOUR, 0, i64::MIN, at / 1000]
+    [
+        at - 20 * HOUR,
+        at - HOUR,
+        at - 61 * SECOND,
+        at + 61 * SECOND,
+        at + HOUR,
+        at + 20 * HOUR,
+        0,
+        i64::MIN,
+        at / 1000,
+    ]
 }
 
 /// A minute of a stranger at ten frames a second, with some other times in it; the events, with the seconds.
@@ -398,8 +412,14 @@ fn one_wrong_time_neither_forgets_nor_silences_a_stranger() {
             let wrong_at = begins + wrong_at * SECOND;
             let one = |at| if at == wrong_at { wrong_times(at)[place] } else { at };
             assert_eq!(minute_with(&one), right, "{} at {wrong_at}", wrong_times(wrong_at)[place]);
-            let five = |at| if (wrong_at..wrong_at + 500).contains(&at) { wrong_times(at)[place] } else { at };
-            assert_eq!(minute_with(&five), right, "five times {} at {wrong_at}", wrong_times(wrong_at)[place]);
+            let five =
+                |at| if (wrong_at..wrong_at + 500).contains(&at) { wrong_times(at)[place] } else { at };
+            assert_eq!(
+                minute_with(&five),
+                right,
+                "five times {} at {wrong_at}",
+                wrong_times(wrong_at)[place]
+            );
         }
     }
 }
@@ -414,7 +434,11 @@ fn a_clock_that_was_put_right_goes_on_from_there() {
             assert_eq!(scene.sees(at, 1, begins, ANNA.face()).unwrap().id, id);
         }
         let now = begins + by + 10 * SECOND;
-        assert_eq!(scene.sees(now + 5 * SECOND, 2, now + 5 * SECOND, ANNA.face()).unwrap().event, None, "{by}");
+        assert_eq!(
+            scene.sees(now + 5 * SECOND, 2, now + 5 * SECOND, ANNA.face()).unwrap().event,
+            None,
+            "{by}"
+        );
         let away = now + 50 * SECOND;
         assert_eq!(scene.sees(away, 3, away, ANNA.face()).unwrap().event, Some(Event::Returned), "{by}");
     }

@@ -110,6 +110,11 @@ impl Stranger {
         elapsed(self.last_seen_at, now) >= 1000.min(settings.return_after_ms / 10)
     }
 
+    /// Whether the stranger was last seen in the future: by a wrong clock.
+    pub fn is_ahead(&self, now: Timestamp) -> bool {
+        elapsed(now, self.last_seen_at) > MAX_JUMP_MS
+    }
+
     /// Whether it is time to forget. The host's TTL says so as well, but by the settings of back then.
     pub fn is_forgotten(&self, settings: &Settings, now: Timestamp) -> bool {
         elapsed(self.last_seen_at, now) > settings.forget_after_ms

@@ -1,7 +1,7 @@
 //! The account of a replay, for people.
 
-use crate::id::printable;
 use crate::event::rfc3339;
+use crate::id::printable;
 use crate::replay::{AlertChange, Count, FaceCounts, Report};
 use std::collections::BTreeMap;
 

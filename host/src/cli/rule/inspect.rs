@@ -2,8 +2,8 @@
 
 use super::schema::{self, Setting};
 use super::{kinds, open, said, size, unconfigured, wants};
-use crate::id::printable;
 use crate::cli::{DONE, FAILED};
+use crate::id::printable;
 use crate::rules::Anatomy;
 use anyhow::Result;
 use serde_json::json;
