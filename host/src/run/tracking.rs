@@ -1,9 +1,9 @@
 //! The trackers of a lane's cameras, and when a camera's frames are one continuous view.
 
-use crate::intake::forget_cameras;
 use super::stages::{Prepared, guarded};
 use crate::config::VisionSettings;
 use crate::frame::{Frame, SourceKind};
+use crate::intake::forget_cameras;
 use crate::publish::Parked;
 use crate::vision::{Seen, Thumbnail, Tracker};
 use std::collections::HashMap;

@@ -32,7 +32,8 @@ impl Thumbnail {
             for (across, edge) in edges.windows(2).enumerate() {
                 for pixel in row[edge[0]..edge[1]].chunks_exact(3).step_by(step) {
                     // Green counts twice, as it does, roughly, in what people see as brightness.
-                    sums[first + across] += u32::from(pixel[0]) + 2 * u32::from(pixel[1]) + u32::from(pixel[2]);
+                    sums[first + across] +=
+                        u32::from(pixel[0]) + 2 * u32::from(pixel[1]) + u32::from(pixel[2]);
                     counts[first + across] += 4;
                 }
             }
