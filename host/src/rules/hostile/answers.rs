@@ -120,7 +120,7 @@ pub(super) fn other_answers() -> Vec<Attack> {
             stranger(
                 "(i32.store8 (i32.const 320) (i32.const 10)) (i32.store (i32.const 204) (i32.const 320)) (i32.store (i32.const 208) (i32.const 1))",
             ),
-            Fails(Nonsense, "control or invisible character"),
+            Fails(Nonsense, "control characters"),
         ),
         Attack::of("raises 101 alerts", alerts(101, ""), Fails(Nonsense, "101 alerts")),
         Attack::of(
