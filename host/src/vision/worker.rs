@@ -153,9 +153,9 @@ impl Worker {
         let seen = self.search(encoded, &[], Search::AllSizes)?;
         let best = best_score(&seen.detections);
         let header = header::inspect(encoded, self.max_pixels)?;
+        let decoded = self.decoder.decode_within(encoded, header, &[], self.max_side)?;
         let mut better = None;
         for turn in Turn::ALL {
-            let decoded = self.decoder.decode_within(encoded, header, &[], self.max_side)?;
             let mut turned = Mat::default();
             opencv::core::rotate(decoded.pixels, &mut turned, turn.opencv_code())
                 .map_err(|error| PictureError::Undecodable(error.message))?;
