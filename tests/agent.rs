@@ -260,7 +260,7 @@ fn a_part_of_a_stream_that_is_no_picture_costs_no_connection() {
     let site = Site::start(1);
     let man = pictures::man();
     let parts =
-        vec![man[0].clone(), b"no picture".to_vec(), Vec::new(), man[1].clone(), man[2][..900].to_vec()];
+        vec![man[0].clone(), b"no picture".to_vec(), Vec::new(), man[1].clone(), man[2][..100].to_vec()];
     let (address, clients) = stream_server(parts);
     let camera = site.start_everyframe("camera", &["camera", "--id", "gate", &address]);
     site.wait_for_records(Topic::Frames, 40);
