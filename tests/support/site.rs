@@ -178,7 +178,7 @@ impl Site {
         let text = format!(
             "[kafka]\nbrokers = \"{brokers}\"\ngroup = \"{group}\"\n\n{properties}\
              [kafka.consumer]\n\"session.timeout.ms\" = \"6000\"\n\"heartbeat.interval.ms\" = \"500\"\n\n\
-             [topics]\npartitions = {partitions}\n{names}\n{tables}\n{provider}\n{rules}"
+             [topics]\npartitions = {partitions}\n{names}\n{tables}\n{provider}{rules}"
         );
         std::fs::write(self.config(), text).expect("the configuration can be written");
     }

@@ -185,6 +185,8 @@ impl BrokerError {
                 match code {
                     Code::AllBrokersDown
                     | Code::BrokerTransportFailure
+                    // librdkafka lets go of a bootstrap address once it knows the node behind it: asked again, that answers.
+                    | Code::DestroyBroker
                     | Code::OperationTimedOut
                     | Code::Resolve => Self::Unreachable { brokers, reason },
                     Code::Authentication | Code::SaslAuthenticationFailed => {
