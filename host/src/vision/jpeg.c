@@ -233,20 +233,15 @@ int everyframe_decode_jpeg(const unsigned char *bytes, size_t size, unsigned wid
   decoder.errors.emit_message = on_message;
   decoder.errors.output_message = on_output;
   decoder.jpeg.client_data = &decoder;
-  if (setjmp(decoder.leave) == 0) {
-    jpeg_create_decompress(&decoder.jpeg);
-    decoder.progress.progress_monitor = on_progress;
-    decoder.jpeg.progress = &decoder.progress;
-    decoder.source.init_source = on_source;
-    decoder.source.fill_input_buffer = on_out_of_bytes;
-    decoder.source.skip_input_data = on_skip;
-    decoder.source.resync_to_restart = jpeg_resync_to_restart;
-    decoder.source.term_source = on_source;
-    decoder.source.next_input_byte = bytes;
-    decoder.source.bytes_in_buffer = size;
-    decoder.jpeg.src = &decoder.source;
-    decode(&decoder, width, height, reduction, pixels);
-  }
+  decoder.progress.progress_monitor = on_progress;
+  decoder.source.init_source = on_source;
+  decoder.source.fill_input_buffer = on_out_of_bytes;
+  decoder.source.skip_input_data = on_skip;
+  decoder.source.resync_to_restart = jpeg_resync_to_restart;
+  decoder.source.term_source = on_source;
+  decoder.source.next_input_byte = bytes;
+  decoder.source.bytes_in_buffer = size;
+  decode(&decoder, width, height, reduction, pixels);
   jpeg_destroy_decompress(&decoder.jpeg);
   return decoder.outcome;
 }
