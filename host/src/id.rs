@@ -1,5 +1,4 @@
-//! Ids of cameras, sessions, people, zones and strangers: one notion of which ones are valid, for every place where an
-//! id comes in.
+//! Ids of cameras, sessions, people, zones and strangers: one definition of a valid id, for every place where ids come in.
 //!
 //! An id is 1 to [`MAX_BYTES`] bytes of UTF-8 in normalisation form NFC, without white space at its ends and without
 //! [forbidden](is_forbidden) characters. What comes from a record is made valid by [`clean`], which never fails: a
@@ -18,7 +17,7 @@ pub const MAX_BYTES: usize = 128;
 /// The longest name to show, bytes.
 pub const MAX_NAME_BYTES: usize = 200;
 
-/// Stands for what was taken out of an id.
+/// Replaces a forbidden character.
 const REPLACEMENT: char = '\u{fffd}';
 /// Bytes of the hash at the end of an id that was cut.
 const HASH_BYTES: usize = 6;
@@ -30,7 +29,7 @@ pub enum InvalidId {
     #[error("is empty")]
     Empty,
     /// It is too long.
-    #[error("has {bytes} bytes; {limit} are the most")]
+    #[error("has {bytes} bytes; the limit is {limit}")]
     TooLong {
         /// Bytes of the id.
         bytes: usize,
@@ -38,7 +37,7 @@ pub enum InvalidId {
         limit: usize,
     },
     /// It has a character that no id may have.
-    #[error("has control characters, or some that are not seen: U+{0:04X}")]
+    #[error("has a control or invisible character: U+{0:04X}")]
     Forbidden(u32),
 }
 
@@ -132,8 +131,8 @@ pub fn normalise(text: &str) -> Cow<'_, str> {
     if is_nfc(text) { Cow::Borrowed(text) } else { Cow::Owned(text.nfc().collect()) }
 }
 
-/// What two ids that look alike have in common: they differ only in case, in the width or style of letters, in kinds
-/// of white space, or in what is not seen.
+/// Reduces an id to what people see. Two ids look alike if their skeletons are equal: they differ only in case, in the
+/// width or style of letters, in kinds of white space, or in invisible characters.
 pub fn skeleton(id: &str) -> String {
     let is_unseen = |c: &char| {
         matches!(c, '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
@@ -149,12 +148,12 @@ pub fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200c}' | '\u{200d}')
 }
 
-/// Text from records and people, fit to be shown: a terminal must not obey it, nor a line turn round.
+/// Makes text from records and people safe to show: it cannot control a terminal or reverse a line.
 pub fn printable(text: &str) -> String {
     text.chars().map(|c| if is_forbidden(c) && !is_joiner(c) { REPLACEMENT } else { c }).collect()
 }
 
-/// JSON from records, fit to be shown in one line and still the same JSON: what a terminal would obey is escaped.
+/// Makes JSON from records safe to show, in one line and with the same meaning: forbidden characters are escaped.
 pub fn printable_json(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
     for c in json.chars() {

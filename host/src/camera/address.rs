@@ -5,8 +5,8 @@ use crate::redact::{percent_decoded, redact_address, secrets_of};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// A video or picture file, a folder of pictures, a device, or a network address. Shown without user, password and
-/// secret parameters, by `Display` and `Debug` alike; the whole of it is for whoever opens it.
+/// A video or picture file, a folder of pictures, a device, or a network address. `Display` and `Debug` hide user,
+/// password and secret parameters; only code that opens the source gets the whole address.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SourceAddress {
     text: String,

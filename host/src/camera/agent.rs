@@ -46,7 +46,7 @@ pub struct Tally {
     pub acknowledged: u64,
     /// Of these, that could neither be sent nor spooled; the topic is told which.
     pub refused: u64,
-    /// Files of a folder, and parts of a video, that are no pictures. They were skipped, and are no frames.
+    /// Files of a folder, and parts of a video, that were skipped because they are not pictures. They do not count as read.
     pub skipped: u64,
     /// Frames in the spool, also of earlier runs: the next start sends them.
     pub in_spool: u64,

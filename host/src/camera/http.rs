@@ -1,4 +1,5 @@
-//! Whether a web address has a known length, as FFmpeg sees it: with its redirections, certificates and passwords.
+//! Asks a web server whether a file has a known length, through FFmpeg, which follows redirections and knows certificates
+//! and passwords.
 
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::ptr;
@@ -35,14 +36,14 @@ mod sys {
     pub const READ: c_int = 1;
 }
 
-/// What a server says of the length of what it sends.
+/// A server's answer about the length of its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Length {
-    /// It states it: this is a file.
+    /// The server states a length: this is a file.
     Stated,
-    /// It states none, as of a camera's stream.
+    /// The server states no length, as for a camera's stream.
     Unstated,
-    /// It does not answer, or refuses.
+    /// The server does not answer, or refuses.
     Unknown,
 }
 

@@ -1,5 +1,4 @@
-//! Picture files as a source: all of a folder, or a single one. They are sent as they are; what a picture is worth, the
-//! host decides.
+//! Picture files as a source: those of a folder, or a single one. They are sent unchanged; the host judges their content.
 
 use super::SourceError;
 use crate::vision::{PictureError, check_whole};
@@ -52,7 +51,7 @@ impl Pictures {
                 Ok(_) => {}
                 // The rest of the folder can still be there.
                 Err(error) => {
-                    tracing::warn!("{}: a part of this folder cannot be read: {error}", folder.display());
+                    tracing::warn!("{}: an entry of this folder cannot be read: {error}", folder.display());
                 }
             }
         }
@@ -82,7 +81,7 @@ impl Pictures {
         }
     }
 
-    /// The error of pictures of which not one could be read; `last` is the reason of the last one.
+    /// The error for a source of which no picture could be read; `last` is the reason of the last one.
     pub fn nothing_read(&self, last: Option<SourceError>) -> SourceError {
         match (&self.folder, last) {
             (None, Some(reason)) => reason,
@@ -129,7 +128,7 @@ fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
     // Opening a pipe would wait for somebody who writes into it.
     let metadata = std::fs::metadata(path).map_err(|error| format!("cannot be read: {error}"))?;
     if !metadata.is_file() {
-        return Err(if metadata.is_dir() { "is a folder" } else { "is no regular file" }.to_owned());
+        return Err(if metadata.is_dir() { "is a folder" } else { "is not a regular file" }.to_owned());
     }
     let mut bytes = Vec::new();
     std::fs::File::open(path)

@@ -28,12 +28,12 @@ pub enum SourceError {
         "{0}: opens, but not one picture can be read from it; is it whole, and can its server send parts of it?"
     )]
     NothingRead(SourceAddress),
-    /// A folder that the system does not show.
+    /// A folder that cannot be read.
     #[error("{}: this folder cannot be read: {reason}", path.display())]
     Unreadable {
         /// The folder.
         path: PathBuf,
-        /// The system's words.
+        /// The operating system's reason.
         reason: String,
     },
     /// A folder without pictures.
@@ -49,13 +49,13 @@ pub enum SourceError {
     },
     /// A folder of which no file can be sent.
     #[error(
-        "{}: none of the picture files in this folder ({files}) can be sent; the warnings before this say why",
+        "{}: none of the {files} picture files in this folder can be sent; the warnings above say why",
         folder.display()
     )]
     NoGoodPicture {
         /// The folder.
         folder: PathBuf,
-        /// How many files it has that are called like pictures.
+        /// How many files have the extension of a picture.
         files: usize,
     },
     /// OpenCV failed.
@@ -65,7 +65,7 @@ pub enum SourceError {
 
 impl From<opencv::Error> for SourceError {
     fn from(error: opencv::Error) -> Self {
-        // OpenCV's words may hold the address.
+        // OpenCV's message may contain the address.
         Self::OpenCv(redacted(&redact_addresses(&error.to_string())))
     }
 }
@@ -79,7 +79,7 @@ pub struct Picture {
     pub at: Option<Duration>,
 }
 
-/// What came of reading from a source.
+/// The result of one read from a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reading {
     /// A picture.
@@ -139,7 +139,7 @@ impl Source {
         })
     }
 
-    /// The same, its pictures taken for the frames of one recording: one frame follows closely on the other.
+    /// The same source, with the pictures of its folder treated as the frames of one recording.
     pub fn as_recording(self) -> Self {
         Self { is_recording: true, ..self }
     }
@@ -152,7 +152,7 @@ impl Source {
         }
     }
 
-    /// What it is: a frame's time and its nearness to the last one depend on it.
+    /// The kind of source: a frame's time, and whether frames follow each other closely, depend on it.
     pub fn kind(&self) -> SourceKind {
         match &self.input {
             Input::Video(video) if video.is_live() => SourceKind::Live,
@@ -162,7 +162,7 @@ impl Source {
         }
     }
 
-    /// Files, and parts of a video, that were no pictures and were skipped.
+    /// How many files, or parts of a video, were skipped because they are not pictures.
     pub fn skipped(&self) -> u64 {
         match &self.input {
             Input::Video(video) => video.skipped(),
@@ -173,7 +173,7 @@ impl Source {
     /// Goes back to the first picture, or connects again.
     ///
     /// # Errors
-    /// It cannot be opened any more, or it gave not one picture since the last time: it would be read for ever.
+    /// It cannot be opened any more, or it gave no picture since it was opened: reading it again would never end.
     pub fn rewind(&mut self) -> Result<(), SourceError> {
         if self.kind() != SourceKind::Live && !self.has_given {
             return Err(self.nothing_read());
@@ -227,7 +227,7 @@ impl Source {
         }
     }
 
-    /// The error of a source that gave not one picture.
+    /// The error for a source that gave no picture.
     pub fn nothing_read(&mut self) -> SourceError {
         match &self.input {
             Input::Video(_) => SourceError::NothingRead(self.address.clone()),

@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 
-/// A container's time beyond this is none: FFmpeg's "not known" comes out as a huge number. 30 years, milliseconds.
+/// A container's time beyond this counts as unknown: FFmpeg's "not known" comes out as a huge number. 30 years, milliseconds.
 const LONGEST_MS: f64 = 1e12;
 /// A container's time that goes back by more than this begins anew (a counter that wrapped, two recordings in one
 /// file); by less, it is out of order. Milliseconds.
 const NEW_START_MS: f64 = 1000.0;
-/// The step to a picture without a time is guessed from so many before it.
+/// The step to a picture without a time is guessed from this many steps before it.
 const STEPS: usize = 9;
 
 /// Turns a container's times into times that start at 0 and never go back, in milliseconds.

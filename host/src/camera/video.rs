@@ -21,7 +21,7 @@ const UNSTATED_RATE: f64 = 25.0;
 const ATTEMPTS: u32 = 1000;
 /// After so much time without a picture since the first failed attempt, a stream has broken off.
 pub(super) const WITHOUT_PICTURE: Duration = Duration::from_secs(10);
-/// How often it is told that pictures are skipped.
+/// How often a warning says that pictures are skipped.
 const TELL: Duration = Duration::from_secs(30);
 
 /// Where a video comes from.
@@ -31,7 +31,7 @@ enum Origin {
     Network(SourceAddress),
 }
 
-/// What came of an attempt to read.
+/// The result of one attempt to read.
 pub(super) enum Attempt {
     /// A picture, and when it was taken, milliseconds since the recording's first.
     Picture { bytes: Vec<u8>, at_ms: f64 },
@@ -59,17 +59,17 @@ pub(super) struct Video {
     is_live: bool,
     /// The stream's JPEG pictures are taken as they are.
     is_raw: bool,
-    /// The server said so.
+    /// The server stated no length.
     is_surely_endless: bool,
     timeline: Timeline,
-    /// What came since the last picture.
+    /// The failed attempts since the last picture.
     failed: Option<Failures>,
     skipped: u64,
     told: Option<(u64, Instant)>,
 }
 
 impl Video {
-    /// A video file. Whatever it says of its length, it has an end.
+    /// A video file. It has an end, whatever length it states.
     pub fn of_file(path: &Path, name: &SourceAddress) -> Result<Self, SourceError> {
         Self::open(Origin::File(path.to_owned()), name)
     }
@@ -111,7 +111,7 @@ impl Video {
     }
 
     /// True for an address that states no length: neither by its container, nor by its web server. The server of a bare
-    /// sequence of JPEG pictures is not asked: it is a camera, and many a camera has but one client.
+    /// sequence of JPEG pictures is not asked: it is a camera, and many cameras accept only one client.
     fn is_endless(&self, address: &SourceAddress) -> bool {
         let states_frames = self.capture.get(CAP_PROP_FRAME_COUNT).is_ok_and(|frames| frames > 0.0);
         if states_frames || !address.is_http() || self.is_bare_jpeg() {
@@ -140,7 +140,7 @@ impl Video {
 
     /// Goes back to the first picture, or connects again.
     pub fn start_over(&mut self, name: &SourceAddress) -> Result<(), SourceError> {
-        // First: a device, and many a camera, has but one client.
+        // Release it first: devices, and many cameras, accept only one client.
         self.capture.release()?;
         self.capture = self.origin.open()?;
         if !self.capture.is_opened()? {

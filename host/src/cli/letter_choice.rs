@@ -28,7 +28,7 @@ pub struct Choice {
     at: Option<Place>,
 }
 
-/// A camera's id as it is given on the command line: made valid as a record's key is, so that it finds the camera.
+/// A camera's id from the command line, made valid in the same way as a record's key, so that it finds the camera.
 pub fn camera_id(text: &str) -> Result<String, String> {
     Some(id::clean(text)).filter(|id| !id.is_empty()).ok_or_else(|| "give the id of a camera".into())
 }

@@ -117,7 +117,7 @@ pub enum BrokerError {
     /// A property that librdkafka does not know or accept.
     #[error("[kafka] properties: {0}")]
     Property(String),
-    /// A record was refused for what it is, mostly its size: sending it again would not help, others may pass.
+    /// A topic refused a record for its size or content: sending it again would not help, others may pass.
     #[error(
         "a record does not fit into topic `{topic}`: {reason}; the topic's max.message.bytes sets the limit"
     )]
@@ -127,7 +127,7 @@ pub enum BrokerError {
         /// The broker's words.
         reason: String,
     },
-    /// A record was refused for its topic, whatever it is: the topic is not there, or not for this user to write.
+    /// A topic takes no records at all: it does not exist, or this user may not write to it.
     #[error("topic `{topic}` takes no records: {reason}; does it exist, and may this user write to it?")]
     Refused {
         /// The topic.
@@ -145,7 +145,7 @@ pub enum BrokerError {
     },
     /// A topic takes only records that are too small to be of use.
     #[error(
-        "topic `{topic}` takes records of at most {limit} bytes, too few for any of ours; set max.message.bytes of the topic to {wanted} (kafka-configs --alter --topic {topic} --add-config max.message.bytes={wanted})"
+        "topic `{topic}` takes records of at most {limit} bytes, which is too few; set max.message.bytes of the topic to {wanted} (kafka-configs --alter --topic {topic} --add-config max.message.bytes={wanted})"
     )]
     TooSmall {
         /// The topic.
