@@ -37,7 +37,7 @@ pub enum InvalidId {
         limit: usize,
     },
     /// It has a character that no id may have.
-    #[error("has a control or invisible character: U+{0:04X}")]
+    #[error("has control characters or invisible ones: U+{0:04X}")]
     Forbidden(u32),
 }
 

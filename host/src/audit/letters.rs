@@ -137,7 +137,7 @@ fn deleted(record: &Received<'_>) -> Option<Letter> {
     (first <= last).then_some(Letter::Deleted { partition, first, last })
 }
 
-/// What a letter says that holds only the beginning of its frame's bytes, for all of them were too large for the topic.
+/// The headers of a partial letter: it holds only the beginning of a frame that was too large for the topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Partial {
     /// How many bytes the frame has.
@@ -149,7 +149,7 @@ pub struct Partial {
 }
 
 impl Partial {
-    /// Reads it off a letter; none for a letter that is whole.
+    /// Reads them from a letter; none for a letter that is whole.
     pub fn read(record: &Received<'_>) -> Option<Self> {
         Some(Self {
             bytes: record.header(ORIGINAL_BYTES)?.parse().ok()?,
@@ -158,7 +158,7 @@ impl Partial {
         })
     }
 
-    /// True for the bytes that are meant.
+    /// True if these are the bytes of the whole frame.
     pub fn is_of(&self, bytes: &[u8]) -> bool {
         bytes.len() as u64 == self.bytes && hexadecimal(&Sha256::digest(bytes)) == self.sha256
     }

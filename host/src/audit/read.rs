@@ -70,7 +70,7 @@ pub fn audit(config: &Config, since: Option<i64>) -> std::result::Result<Report,
         }
     }
     drop(dead_letters);
-    // A host that said so had found the oldest frame beyond them, and what is the oldest only goes on.
+    // A host reports a deletion only when the oldest frame is later, and the oldest frame only moves forward.
     let frames_kept = watermarks(settings, &topics.frames)?;
     for (partition, first, last) in deletions {
         match frames_kept.get(&partition) {
@@ -107,7 +107,7 @@ pub fn audit(config: &Config, since: Option<i64>) -> std::result::Result<Report,
         }
     }
     drop(frames);
-    // Asked only now, for frames come meanwhile, too.
+    // Asked last, because frames keep coming.
     let ends = watermarks(settings, &topics.frames)?;
     ledger.ends(ends.into_iter().map(|(partition, (_, next))| (partition, next)).collect());
     Ok(ledger.report())

@@ -50,7 +50,7 @@ impl Cameras {
         }
         registry.register(
             "everyframe_frame_times_corrected",
-            "Frames that claim a time which is not believed: ahead, behind, or absurd",
+            "Frames whose claimed time was not believed: ahead, behind, or absurd",
             self.corrected.clone(),
         );
     }

@@ -18,7 +18,7 @@ pub struct Health {
     stalled_after: Duration,
 }
 
-/// How the host gets on with the frames that it took in.
+/// How many frames wait, and since when none was acknowledged.
 #[derive(Debug)]
 struct Progress {
     /// Frames that are in the lanes.
@@ -53,7 +53,7 @@ impl Health {
         *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    /// So many frames are in the lanes, and so many were acknowledged since the start. To be told about once a second.
+    /// Records how many frames are in the lanes, and how many were acknowledged since the start. Call it about once a second.
     pub fn looked(&self, waiting: usize, acknowledged: u64) {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting == 0 || acknowledged != progress.acknowledged {

@@ -1,4 +1,4 @@
-//! Looks every so often whether Kafka is there, and whether frames are acknowledged.
+//! Checks once a second whether Kafka answers, and whether frames are acknowledged.
 
 use super::{ObserveError, Observed};
 use crate::config::Config;

@@ -112,7 +112,7 @@ impl RuleMeters {
         );
         registry.register(
             "everyframe_rule_paused_cameras",
-            "Cameras about which a rule is not asked for a while, since it failed too often on their frames",
+            "Cameras about which a rule is not asked for a while, because it failed too often on their frames",
             meters.paused.clone(),
         );
         meters
@@ -162,7 +162,7 @@ impl RuleMeter {
         }
     }
 
-    /// About so many cameras it is not asked for a while.
+    /// Sets the number of cameras whose breaker is open.
     pub fn paused(&self, cameras: usize) {
         // Mostly as before: not to write what all lanes read.
         if self.paused.get() != cameras as u64 {
