@@ -4,8 +4,8 @@
     python3 -m venv /tmp/pictures && /tmp/pictures/bin/pip install pillow==13.0.0
     /tmp/pictures/bin/python scripts/pictures.py
 
-What each picture must give is in `expected.toml` beside them, which this script writes too. The pictures are kept in the
-tree so that the tests need no encoders; the script is kept so that anybody can see what they are, and make more.
+The script also writes `expected.toml` beside them, with the expected answer of each picture. The pictures are in the tree so
+that the tests need no encoders; the script shows how they were made, and can make more.
 """
 
 import io
@@ -39,7 +39,7 @@ def encoded(image, kind, **options):
 
 
 def stored(image, orientation):
-    """The picture as a camera stores it that says how it was held."""
+    """The picture as a camera with this EXIF orientation stores it."""
     turn = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
     return image.transpose(turn[orientation])
 

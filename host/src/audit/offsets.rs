@@ -57,8 +57,8 @@ fn place(offset: u64) -> (usize, u64) {
 /// An offset that comes more often than this is counted in a number of its own.
 const LAYERS: usize = 4;
 
-/// How often each offset came: the set of offsets that came at least once, at least twice, and so on up to [`LAYERS`]; beyond
-/// that, a number for each offset.
+/// How often each offset came: the set of offsets that came at least once, at least twice, and so on, in `LAYERS` sets;
+/// beyond that, a number for each offset.
 #[derive(Debug, Clone, Default)]
 pub struct Times {
     layers: Vec<Offsets>,

@@ -93,7 +93,7 @@ fn skip(rule: &RuleReady, failure: RuleFailure, judgement: &mut Judgement) {
 pub struct Condition {
     /// The rule's name.
     pub rule: String,
-    /// The camera about whose frames it is.
+    /// The camera on whose frames it fails, or answers again.
     pub camera: String,
     /// True if it failed so often that it is not asked for a while; false if it answers again.
     pub is_failing: bool,

@@ -19,16 +19,16 @@ use crate::laps::Laps;
 
 /// The longer side of the reduced picture, pixels.
 const REDUCED_SIDE: i32 = 320;
-/// From this longer side of its box on, pixels, a face is taken from the reduced picture.
+/// Faces whose longer side has at least this many pixels are taken from the reduced picture.
 const LARGE: f32 = 350.0;
-/// A large box with at least this score, right or wrong, was there whenever a large face was.
+/// The first search found a large box with at least this score, right or wrong, whenever there was a large face.
 const HINT_SCORE: f32 = 0.3;
 /// A detection is a piece of a large face if at least this share of its box is within the face's box ...
 const PIECE_INSIDE: f32 = 0.5;
 /// ... and its box is not smaller than the face's by more than this factor.
 const PIECE_SMALLER: f32 = 4.0;
 
-/// In which sizes faces are looked for.
+/// The sizes in which faces are searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Search {
     /// In the reduced picture only if the first search hints at a large face.

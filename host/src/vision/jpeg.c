@@ -32,7 +32,7 @@ enum outcome {
  * there; more is a piece of the picture in the wrong place. */
 #define STRAY_BYTES 64
 
-/* How often the clock is asked, in calls of the progress monitor, which come once for each row. */
+/* The clock is read once in this many calls of the progress monitor, which come once for each row. */
 #define ROWS_A_LOOK 64
 
 struct decoder {
@@ -65,7 +65,7 @@ static void on_error(j_common_ptr jpeg) {
   leave(decoder, decoder->is_out_of_bytes ? TRUNCATED : UNREADABLE);
 }
 
-/* A warning after which the picture is worth nothing: libjpeg would fill the rest with grey. */
+/* A warning after which the picture is refused: libjpeg would fill the rest with grey. */
 static void refuse(j_common_ptr jpeg, enum outcome outcome) {
   (*jpeg->err->format_message)(jpeg, decoder_of(jpeg)->message);
   leave(decoder_of(jpeg), decoder_of(jpeg)->is_out_of_bytes ? TRUNCATED : outcome);
