@@ -1,9 +1,8 @@
 //! Ids of cameras, sessions, people, zones and strangers: one definition of a valid id, for every place where ids come in.
 //!
 //! An id is 1 to [`MAX_BYTES`] bytes of UTF-8 in normalisation form NFC, without white space at its ends and without
-//! [forbidden](is_forbidden) characters. What comes from a record is made valid by [`clean`], which never fails: a
-//! frame is not lost over its key. What a person types or a rule answers is normalised and checked by [`parse`], which
-//! says what is wrong.
+//! [forbidden](is_forbidden) characters. [`clean`] makes any text of a record valid and never fails: no frame is lost because
+//! of its key. [`parse`] normalises and checks the input of people and the answers of rules, and says what is wrong.
 
 use crate::hexadecimal::hexadecimal;
 use sha2::{Digest as _, Sha256};
@@ -84,7 +83,7 @@ pub fn clean(text: &str) -> String {
 ///
 /// It is empty, too long, or has a forbidden character: show it, and ask for another one.
 pub fn parse(text: &str, limit: usize) -> Result<String, InvalidId> {
-    // Of white space only what is no control character: a line break is no slip of the hand.
+    // Trims only white space that is not a control character: nobody types a line break by mistake.
     let text = normalise(text.trim_matches(|c: char| c.is_whitespace() && !is_forbidden(c)));
     match text.chars().find(|c| is_forbidden(*c)) {
         Some(c) => Err(InvalidId::Forbidden(c.into())),

@@ -5,7 +5,7 @@
 /// Replaces a secret.
 const HIDDEN: &str = "***";
 
-/// Parts of parameters' names whose values are secret: `password`, `loginpas`, `pwd`, `apikey`, `access_token` ...
+/// A parameter is secret if its name contains one of these parts, as in `password`, `loginpas`, `apikey` or `access_token`.
 const SECRET_NAMES: [&str; 20] = [
     "pas", "pwd", "pw", "psw", "secret", "token", "key", "auth", "sig", "cred", "user", "usr", "login",
     "session", "sid", "uid", "pin", "jwt", "bearer", "hash",
@@ -76,7 +76,7 @@ pub(crate) fn redact_address(address: &str) -> String {
     let mut is_hiding = false;
     for (delimiter, piece) in parts.pieces() {
         let named = piece.split_once('=');
-        // What follows a secret without a name of its own is the rest of it: it held a delimiter.
+        // A piece without a name after a secret is the rest of that secret, which contained a delimiter.
         if named.is_none() && is_hiding {
             continue;
         }

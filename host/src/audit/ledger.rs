@@ -382,7 +382,7 @@ fn entry<'a>(cameras: &'a mut HashMap<String, Camera>, name: &str) -> &'a mut Ca
     cameras.entry(name.to_owned()).or_default()
 }
 
-/// The name, kept once however often it comes.
+/// Returns the name as it is kept in `names`, once for all its uses.
 fn shared(names: &mut HashSet<Arc<str>>, name: &str) -> Arc<str> {
     if let Some(known) = names.get(name) {
         return known.clone();

@@ -144,7 +144,7 @@ pub struct Partial {
     pub bytes: u64,
     /// Their SHA-256, hexadecimal.
     pub sha256: String,
-    /// Where the whole frame stands, for as long as the frames topic keeps it.
+    /// The place of the whole frame, until retention deletes it.
     pub at: Position,
 }
 

@@ -54,7 +54,7 @@ fn place(offset: u64) -> (usize, u64) {
     ((offset % CHUNK / 64) as usize, 1 << (offset % 64))
 }
 
-/// An offset that comes more often than this is counted in a number of its own.
+/// Offsets that come more often than this are counted one by one.
 const LAYERS: usize = 4;
 
 /// How often each offset came: the set of offsets that came at least once, at least twice, and so on, in `LAYERS` sets;

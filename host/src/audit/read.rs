@@ -87,11 +87,12 @@ pub fn audit(config: &Config, since: Option<i64>) -> std::result::Result<Report,
         let (partition, offset) = (record.partition(), record.offset().unsigned_abs());
         let camera = camera(record.key(), partition);
         let stamp = stamp(&record);
+        let refused = refused(&record);
         let is_refusal = record.header(REFUSED).is_some() && record.value().unwrap_or_default().is_empty();
-        if is_refusal && refused(&record).is_none() {
+        if is_refusal && refused.is_none() {
             ledger.forged(|| format!("refusal by camera {camera} at {partition}/{offset}"));
         }
-        if let Some(numbers) = refused(&record) {
+        if let Some(numbers) = refused {
             ledger.refusal(&camera, stamp.session.as_deref().unwrap_or_default(), numbers);
         } else if let Some(original) = replay_of(&topics.frames, &record) {
             let (of, at) = (original.partition, original.offset.unsigned_abs());

@@ -75,7 +75,7 @@ impl From<opencv::Error> for SourceError {
 pub struct Picture {
     /// JPEG, PNG or WebP.
     pub bytes: Vec<u8>,
-    /// Of a recording: when it was taken, counted from the first picture; goes on when the recording starts over.
+    /// Only of a recording: when it was taken, counted from the first picture. It keeps growing when the recording starts over.
     pub at: Option<Duration>,
 }
 
@@ -99,7 +99,7 @@ pub struct Source {
     skipped: u64,
     /// Why the last of them was.
     last_skipped: Option<SourceError>,
-    /// True once a picture was read since it was opened or started over.
+    /// True if a picture was read since the source was opened or started over.
     has_given: bool,
     /// The pictures of the folder are the frames of one recording.
     is_recording: bool,
@@ -114,7 +114,7 @@ impl Source {
     /// Opens a source. `jpeg_quality`, 1 to 100, is for pictures that are not JPEG, PNG or WebP already.
     ///
     /// # Errors
-    /// See [`SourceError`]: each says what to give instead.
+    /// See [`SourceError`]. Each message says what to give instead.
     pub fn open(address: &SourceAddress, jpeg_quality: i32) -> Result<Self, SourceError> {
         let path = address.path();
         let device = address.text().strip_prefix("/dev/video").unwrap_or(address.text()).parse::<i32>();
@@ -185,7 +185,7 @@ impl Source {
         }
     }
 
-    /// Reads once. A file or part that is no picture is skipped, with a warning that names it.
+    /// Reads once. A file or part that is not a picture is skipped with a warning.
     ///
     /// # Errors
     /// OpenCV failed.

@@ -17,14 +17,14 @@ pub(super) struct Timeline {
     step: f64,
     /// Between the last pictures that had a time.
     steps: VecDeque<f64>,
-    /// What is taken off the container's times, and the last of these.
+    /// The offset that is subtracted from the container's times, and the last of these times; milliseconds.
     container: Option<(f64, f64)>,
     /// The time of the last picture.
     last: Option<f64>,
 }
 
 impl Timeline {
-    /// For a recording of so many frames per second.
+    /// Starts the times of a recording with `rate` frames per second.
     pub fn new(rate: f64) -> Self {
         Self { step: 1000.0 / rate, steps: VecDeque::new(), container: None, last: None }
     }
@@ -34,9 +34,9 @@ impl Timeline {
         self.container = None;
     }
 
-    /// The time of the next picture, of which the container says that it stands at `position`.
+    /// The time of the next picture, whose container time is `position`; both in milliseconds.
     pub fn advance(&mut self, position: f64) -> f64 {
-        // The decoder's last pictures come without a time, which OpenCV tells as 0.
+        // OpenCV reports 0 for the decoder's last pictures, which have no time.
         let guess = self.last.map_or(0.0, |last| last + self.usual_step());
         let is_known = position.is_finite() && position.abs() < LONGEST_MS;
         let time = match self.container {

@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 
 /// Frames per second of a video that states none.
 const UNSTATED_RATE: f64 = 25.0;
-/// After so many failed attempts in a row a video is at its end. At an end an attempt takes microseconds; a web page
-/// among the pictures of a stream is an attempt for each of its lines.
+/// A video ends after this many failed attempts in a row. At its end an attempt takes microseconds; a web page among the
+/// pictures of a stream costs an attempt for each of its lines.
 const ATTEMPTS: u32 = 1000;
-/// After so much time without a picture since the first failed attempt, a stream has broken off.
+/// A stream has broken off after this time without a picture since the first failed attempt.
 pub(super) const WITHOUT_PICTURE: Duration = Duration::from_secs(10);
 /// How often a warning says that pictures are skipped.
 const TELL: Duration = Duration::from_secs(30);
@@ -151,7 +151,7 @@ impl Video {
         self.take_raw()
     }
 
-    /// Frames per second, as the video itself says.
+    /// Frames per second, as the video states.
     pub fn rate(&self) -> f64 {
         rate_of(&self.capture)
     }

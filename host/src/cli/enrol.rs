@@ -121,7 +121,7 @@ fn enrol(
 
 /// The people who are enrolled under other ids.
 struct Others {
-    /// One whose id looks like that of the person to be enrolled.
+    /// An enrolled id that looks like the id of the person to be enrolled.
     alike_id: Option<String>,
     index: Index,
 }

@@ -197,7 +197,7 @@ impl Sent {
         producer.send(record, Box::new(move |result| std::mem::drop(sender.send((frame, result)))));
     }
 
-    /// Waits for the answers: the frames whose records were refused for what they are.
+    /// Waits for all answers. Returns the frames whose records the topic refused for their size or content.
     ///
     /// # Errors
     ///

@@ -62,7 +62,7 @@ pub(super) fn start(is_json: bool, filter: &str, has_libraries: bool) -> LogGuar
 pub(super) fn tell(message: &str) {
     let Some(log) = LOG.get() else { return eprintln!("{message}") };
     let text = if log.is_json { json_line(message) } else { message.to_owned() };
-    // In one write, so that no line of the log comes between. Nobody is left to be told if it fails.
+    // In one write, so that no line of the log comes between. If it fails, there is nowhere to report it.
     let _ = log.stderr.as_ref().write_all(format!("{text}\n").as_bytes());
 }
 
@@ -85,7 +85,7 @@ fn json_line(message: &str) -> String {
 pub(super) fn finish() {
     let Some(log) = LOG.get() else { return };
     let Some(capture) = log.capture.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
-    // What libraries say while the process ends is no JSON.
+    // Libraries may write while the process ends, and not in JSON.
     match nowhere() {
         Ok(nowhere) if log.is_json => capture.end(nowhere),
         _ => capture.end(log.stderr.as_fd()),

@@ -38,7 +38,7 @@ impl NativeLines {
         lines
     }
 
-    /// Says how many lines were suppressed, once their second is over.
+    /// Reports how many lines were suppressed, once their second is over.
     pub fn tick(&mut self, now: Instant) -> Vec<String> {
         if self.window.is_some_and(|begun| now.saturating_duration_since(begun) < WINDOW) {
             return Vec::new();

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 /// How long the end waits for lines that are still in the pipe.
 const LAST_WAIT: Duration = Duration::from_secs(1);
-/// What is read at once, bytes; as much as a pipe holds.
+/// The size of one read, bytes: as much as a pipe holds.
 const READ_BYTES: usize = 64 << 10;
 
 /// The pipe that replaces standard error.

@@ -260,7 +260,7 @@ mod tests {
         assert!(written("[1]").unwrap_err().contains("expected a text, a number"));
     }
 
-    /// What a place holds, and the value that it is.
+    /// The content of a place, and the value that it means.
     const VALUES: [(&str, &str); 8] = [
         ("word", "word"),
         ("word\n", "word"),

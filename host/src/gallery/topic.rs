@@ -200,11 +200,11 @@ fn warn_of_alike_people(samples: &BTreeMap<String, Sample>) {
     }
 }
 
-/// A person's id as somebody typed it, normalised.
+/// Normalises and checks a person's id that somebody typed.
 ///
 /// # Errors
 ///
-/// It cannot be one: give another.
+/// It cannot be an id: ask for another.
 pub fn parse_person(text: &str) -> Result<String, GalleryError> {
     let bad = |fault: String| GalleryError::BadId { id: printable(text), fault };
     match id::parse(text, MAX_BYTES) {

@@ -1,4 +1,4 @@
-//! Which time of a frame is believed: a pure state machine, without Kafka, threads or clocks of its own.
+//! Decides which time of a frame is believed. A pure state machine, without Kafka, threads or a clock of its own.
 //!
 //! A frame claims when it was taken. The claim is compared with the timestamp that its Kafka record got, and with the
 //! earlier frames of its session, so that a camera whose clock is wrong, for one frame or for good, neither makes rules
@@ -67,7 +67,7 @@ struct CameraClock {
     last_offset: i64,
 }
 
-/// What is known of one frame's time, Unix milliseconds.
+/// The information about one frame's time, Unix milliseconds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Claim {
     /// What the frame claims.
@@ -94,8 +94,8 @@ impl FrameClock {
         let believed = if frame.is_frame() && !frame.is_replayed() {
             self.believe(frame, claim)
         } else {
-            // A dead letter carries the time that was believed when it was parked; a refusal has none of its own. The
-            // session goes on as if they had not been there.
+            // A dead letter carries the time that was believed when it was parked; a refusal has no time of its own. Neither
+            // changes the session.
             let last = || self.cameras.get(&frame.camera).and_then(|camera| camera.believed);
             let claimed = Some(claim.claimed).filter(|time| is_sane(*time));
             let at = claimed.or(recorded).or_else(last).unwrap_or_else(|| clamped(claim.claimed));

@@ -88,7 +88,7 @@ impl Line {
         }
         self.believed = self.believed.saturating_add(step);
         if !self.is_true {
-            // A clock that is wrong and stands still must not stop the time.
+            // A wrong clock that stands still must not stop the believed time.
             let (began, recorded) = self.began;
             let least = began.saturating_add(waited(recorded, claim.recorded)).saturating_sub(TOLERANCE);
             self.believed = self.believed.max(least);
@@ -161,7 +161,7 @@ impl SessionClock {
     fn next(&mut self, claim: Claim) -> Believed {
         let continues = self.current.is_continued(claim, self.step);
         let goes_back = claim.claimed < self.current.believed.saturating_sub(TOLERANCE);
-        // The record's timestamp is the best witness, but a session that was right goes on by itself.
+        // The record's timestamp is the best evidence, but a session that was right keeps its own time.
         let may_jump = !self.current.is_true || !self.current.is_live() && !continues;
         if claim.is_near_record() && may_jump && !goes_back {
             return self.jump_to(Line::start(claim, claim.claimed));
@@ -180,7 +180,7 @@ impl SessionClock {
 
     /// A frame that does not continue the session: one with a wrong time, or the first of a new one.
     fn suspect(&mut self, claim: Claim) -> Believed {
-        // Of a live camera the record was the better witness.
+        // For a live camera the record was the better evidence.
         if !self.is_sure && claim.source != Some(SourceKind::Live) && claim.is_credible_start() {
             return self.jump_to(Line::start(claim, claim.claimed));
         }

@@ -22,8 +22,8 @@ const EVENT_BYTES: usize = 256 << 10;
 pub struct TopicLimits(BTreeMap<String, usize>);
 
 impl TopicLimits {
-    /// Asks the brokers. Needs the right to describe the topics' configuration; without it nothing is known, which is no
-    /// error. Not for calling from asynchronous code.
+    /// Asks the brokers. This needs the right to describe the topics' configuration; without it the limits are unknown, which
+    /// is not an error. Do not call it from asynchronous code.
     pub fn ask(config: &Config) -> Self {
         Self::describe(config).unwrap_or_else(|error| {
             tracing::debug!("the topics' limits are not known: {error}");
@@ -89,7 +89,7 @@ impl TopicLimits {
         Ok(warnings)
     }
 
-    /// How many bytes of records may be sent together: what the topics take, unless the operator set it.
+    /// The largest batch, bytes: the smallest limit of the topics, unless the operator set `batch.size`.
     pub fn batch_bytes(&self, settings: &KafkaSettings) -> usize {
         let given = settings.producer.get("batch.size").or(settings.properties.get("batch.size"));
         let given = given.and_then(|given| given.text().trim().parse().ok());

@@ -31,7 +31,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The largest frame, as a record with its headers, bytes. Above any sensible JPEG, below what one slip could do to memory.
+/// The largest frame, as a record with its headers, bytes: above any sensible JPEG, and small enough for memory.
 pub const MAX_FRAME_BYTES: usize = 16 << 20;
 
 /// How much larger a record may be that holds a frame and headers of ours, bytes: a dead letter has about 4,000.

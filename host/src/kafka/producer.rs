@@ -51,7 +51,8 @@ const SMALL_BATCH_BYTES: usize = 64 << 10;
 const POLL: Duration = Duration::from_millis(500);
 
 impl Producer {
-    /// Makes the client; the connection comes up in the background. Larger records, such as frames, are sent one by one.
+    /// Creates the client, which connects in the background. It sends records larger than its small batches, such as frames,
+    /// one by one.
     ///
     /// # Errors
     ///

@@ -24,7 +24,7 @@ pub fn property_problems(settings: &KafkaSettings, transactions: bool) -> Vec<(S
     if found.is_empty() { combined(settings, transactions) } else { found }
 }
 
-/// What is wrong with one property by itself.
+/// The problem of one property by itself.
 fn problem(name: &str, value: &Property) -> Option<String> {
     let mut config = ClientConfig::new();
     config.set(name, value.text());
@@ -44,7 +44,7 @@ fn problem(name: &str, value: &Property) -> Option<String> {
     }
 }
 
-/// What is wrong with the properties together: some must fit others, and certificates must be such.
+/// The problems of the properties together: some must fit others, and certificates must be valid.
 fn combined(settings: &KafkaSettings, transactions: bool) -> Vec<(String, String)> {
     let group =
         [("group.id", settings.group.as_str()), ("partition.assignment.strategy", "cooperative-sticky")];
@@ -83,7 +83,7 @@ fn refusal<C: FromClientConfig>(mut config: ClientConfig) -> Option<String> {
     })
 }
 
-/// The name that is most like a wrong one, if one is like it at all.
+/// The known name nearest to a wrong one, if any is near enough.
 fn nearest(name: &str) -> Option<&'static str> {
     let dotted = name.trim().to_lowercase().replace(['_', '-'], ".");
     let nearest = NAMES.lines().map(|other| (distance(&dotted, other), other)).min()?;

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 /// Told when everything that a frame causes is safe.
 pub(super) struct Done {
     tell: Box<dyn FnOnce(Option<Parked>) + Send>,
-    /// Set if the frame had to be parked because what it causes could not be written.
+    /// Set if the frame had to be parked because a topic refused a record of it.
     parked: Option<Parked>,
 }
 

@@ -186,7 +186,7 @@ impl Drop for Publisher {
     }
 }
 
-/// The text, cut to at most so many bytes.
+/// The text, cut to at most `bytes` bytes.
 fn shortened(text: &str, bytes: usize) -> String {
     const MARK: &str = "…";
     if text.len() <= bytes {

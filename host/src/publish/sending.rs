@@ -28,9 +28,9 @@ pub(super) struct Refusal {
 pub(super) struct Sending<'a> {
     pub producer: &'a Producer,
     pub topics: &'a Topics,
-    /// Each waits for the answer of the one before it, so that each goes to the brokers alone. Ends at the first refusal.
+    /// Sends each record alone, after the answer to the one before. Ends at the first refusal.
     pub one_by_one: bool,
-    /// One refusal costs them all.
+    /// One refusal aborts them all.
     pub in_transaction: bool,
     pub is_ended: Box<dyn Fn() -> bool + 'a>,
     /// Told for how long nothing was heard.

@@ -133,7 +133,7 @@ fn cut_letter(letter: &mut Outgoing, frame: &Arc<Frame>, refusal: &BrokerError) 
     true
 }
 
-/// So many bytes of a picture, or none if that is too few to be of use.
+/// The number of bytes, or 0 if that is too little of a picture to be of use.
 fn useful(bytes: usize) -> usize {
     if bytes < LEAST_BEGINNING { 0 } else { bytes }
 }

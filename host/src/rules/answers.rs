@@ -250,7 +250,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Whatever a camera is called, rules may answer with its id, and with what they make of it.
+        /// Rules may answer with any camera's id, and with ids built from it.
         #[test]
         fn no_camera_is_refused_in_an_answer(key in proptest::collection::vec(proptest::prelude::any::<char>(), 0..300)) {
             let camera = crate::intake::camera(Some(key.iter().collect::<String>().as_bytes()), 0);

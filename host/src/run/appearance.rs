@@ -110,7 +110,7 @@ mod tests {
         Followed { track: TRACK, embed: true, may_be_another: false, view: Some(view) }
     }
 
-    /// A face that the view before stands for.
+    /// A face that reuses the embedding of an earlier view.
     fn reused(view: u64) -> Followed {
         Followed { embed: false, ..embedded(view) }
     }

@@ -21,7 +21,7 @@ struct CameraTracker {
     last: LastFrame,
 }
 
-/// What is remembered of a camera's last frame.
+/// The camera's last frame, as far as the next one is compared with it.
 struct LastFrame {
     session: Arc<str>,
     sequence: u64,

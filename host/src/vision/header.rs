@@ -1,4 +1,4 @@
-//! What the bytes of a picture say about it before anything is decoded: format, size, orientation.
+//! Reads format, size and orientation of a picture before anything is decoded.
 //!
 //! The size bounds what a decoder will allocate, so it is read as strictly as the decoders read it. Chunks of PNG and
 //! WebP have lengths, so a missing end is noticed here. A JPEG's end is noticed by its decoder: only the coded data

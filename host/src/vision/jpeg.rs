@@ -32,8 +32,8 @@ unsafe extern "C" {
 }
 
 /// Decodes a JPEG at 1/`reduction` of its size, 1, 2, 4 or 8, as it is stored: no orientation is applied. `pixels`
-/// takes rows of BGR without gaps, each side divided by `reduction` and rounded up. What is in `pixels` after an error
-/// is not a picture.
+/// takes rows of BGR without gaps, each side divided by `reduction` and rounded up. After an error the content of `pixels`
+/// is undefined.
 ///
 /// # Errors
 ///
