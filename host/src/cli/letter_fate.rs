@@ -3,7 +3,7 @@
 use super::ask::confirm;
 use super::letter_choice::{Choice, Parked, fates};
 use super::{DONE, FAILED, WRONG_INPUT};
-use crate::audit::{FATE, Fate, Fates, LETTER, Letter, Partial, Place};
+use crate::audit::{FATE, Fate, Fates, LETTER, Letter, Place};
 use crate::config::Config;
 use crate::intake::{CAPTURED_AT, REPLAY_OF, SEQUENCE, SESSION, SOURCE};
 use crate::kafka::{BrokerError, Observer, Producer, Reader, Record, delete_before, read_at, watermarks};
@@ -216,9 +216,7 @@ impl Sent {
         let missing = count - safe - refused.len();
         if missing > 0 {
             let why = failed.map_or_else(|| "no answer".to_owned(), |error| error.to_string());
-            bail!(
-                "{missing} of {count} records were not acknowledged: {why}; run the command again"
-            );
+            bail!("{missing} of {count} records were not acknowledged: {why}; run the command again");
         }
         Ok(refused)
     }
@@ -230,19 +228,19 @@ impl Sent {
 ///
 /// The brokers do not answer.
 fn bytes_of<'a>(config: &Config, letter: &'a Parked<'_>) -> Result<Result<Cow<'a, [u8]>, String>> {
-    let Some(Partial { bytes, at, .. }) = &letter.partial else {
+    let Some(partial) = &letter.partial else {
         return Ok(Ok(letter.record.value().unwrap_or_default().into()));
     };
-    let found = match *at.topic == *config.topics.frames {
-        true => read_at(&config.kafka, &at.topic, at.partition, at.offset)?,
-        false => None,
-    };
-    let is_of = |bytes: &[u8]| letter.partial.as_ref().is_some_and(|partial| partial.is_of(bytes));
-    Ok(match found {
-        Some(found) if is_of(&found) => Ok(found.into()),
+    let at = &partial.at;
+    if *at.topic != *config.topics.frames {
+        return Ok(Err(format!("the whole frame is at {at}, and not in this configuration's frames topic")));
+    }
+    Ok(match read_at(&config.kafka, &at.topic, at.partition, at.offset)? {
+        Some(found) if partial.is_of(&found) => Ok(found.into()),
         Some(_) => Err(format!("the record at {at} is another one: its length or checksum differs")),
         None => Err(format!(
-            "its {bytes} bytes were too large for the dead letters, and retention has deleted the frame at {at}"
+            "its {} bytes were too large for the dead letters, and retention has deleted the frame at {at}",
+            partial.bytes
         )),
     })
 }
