@@ -135,7 +135,7 @@ fn a_state_record_that_is_too_large_parks_its_frame() {
 }
 
 #[test]
-fn a_result_that_is_too_large_parks_its_frame_and_keeps_its_alerts() {
+fn a_result_that_is_too_large_parks_its_frame() {
     let site = Site::on(Cluster::shared(), 1);
     // Each face is in all of these.
     let zone = |n: usize| {

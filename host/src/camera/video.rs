@@ -1,6 +1,6 @@
 //! Video as a source: a recording, a device, a stream.
 
-use super::http::{Length, ask_length};
+use super::stated_length::{Length, ask_length};
 use super::timeline::Timeline;
 use super::{SourceAddress, SourceError};
 use crate::vision::check_header;

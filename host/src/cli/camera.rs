@@ -129,7 +129,8 @@ pub fn run(arguments: Arguments) -> Result<u8> {
 
 /// A camera's id, normalised.
 fn camera_id(text: &str) -> Result<String, String> {
-    id::parse(text, id::MAX_BYTES).map_err(|fault| format!("the id {fault}; give a short name, such as gate-1"))
+    id::parse(text, id::MAX_BYTES)
+        .map_err(|fault| format!("the id {fault}; give a short name, such as gate-1"))
 }
 
 /// A number of bytes, as people write it.

@@ -52,7 +52,9 @@ pub(super) fn start(is_json: bool, filter: &str, has_libraries: bool) -> LogGuar
     if has_libraries {
         match StderrCapture::start() {
             Ok(capture) => *log.capture.lock().unwrap_or_else(PoisonError::into_inner) = Some(capture),
-            Err(error) => tracing::warn!("what libraries write to standard error cannot be captured, and is not in the log: {error}"),
+            Err(error) => tracing::warn!(
+                "what libraries write to standard error cannot be captured, and is not in the log: {error}"
+            ),
         }
     }
     LogGuard

@@ -188,7 +188,9 @@ const NAMED: usize = 20;
 /// Warns of people whom a matching policy cannot tell apart.
 fn warn_of_alike_people(samples: &BTreeMap<String, Sample>) {
     if samples.len() > MOST_COMPARED {
-        return tracing::info!("the gallery is too large to be compared at the start: `everyframe gallery list` names people who look alike");
+        return tracing::info!(
+            "the gallery is too large to be compared at the start: `everyframe gallery list` names people who look alike"
+        );
     }
     let alike = find_alike_people(samples.values());
     alike.iter().take(NAMED).for_each(|pair| tracing::warn!("{pair}"));

@@ -1,7 +1,6 @@
 //! Kafka, as the rest of the host wants it: the only folder, beside `intake`, that names `rdkafka`.
 
 mod complaint;
-mod limits;
 mod observer;
 mod producer;
 mod properties;
@@ -9,17 +8,18 @@ mod pulse;
 mod reach;
 mod reader;
 mod secrets;
+mod topic_limits;
 mod topics;
 mod transaction;
 
 pub use complaint::Complaint;
-pub use limits::TopicLimits;
 pub use observer::{First, Observer, delete_before};
 pub use producer::{Delivery, Producer, Record};
 pub use properties::property_problems;
 pub use pulse::Pulse;
 pub use reader::{Reader, Received, committed, read_at, watermarks};
 pub(crate) use secrets::{redacted, remember_secret};
+pub use topic_limits::TopicLimits;
 pub use topics::ensure;
 pub(crate) use topics::partitions;
 pub use transaction::{Member, Membership, OpeningError, TransactionError, Transactions, Unsent};

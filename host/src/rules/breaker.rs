@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn cameras_without_end_share_a_breaker_and_are_told_of_ten_times() {
+    fn many_cameras_share_a_breaker_and_ten_are_reported() {
         let breakers = Breakers::new(1);
         let now = Instant::now();
         let told =

@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_face_that_gives_no_embedding_is_not_answered_by_the_one_before() {
+    fn without_an_embedding_the_one_before_is_not_reused() {
         let mut seen = Appearances::default();
         seen.settle(&embedded(1), embedding(&[1.0, 0.0]), 0.8, 100, 98);
         assert_eq!(seen.settle(&embedded(2), None, 0.8, 200, 99).1, None);

@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_face_without_a_thumbnail_is_never_taken_for_the_one_before() {
+    fn a_face_without_a_thumbnail_may_be_another() {
         let mut tracker = tracker(|_| ());
         follow_one(&mut tracker, frame(0, 1), 1, 0.5);
         let detection = face(0.0, 0.0, 100.0);
