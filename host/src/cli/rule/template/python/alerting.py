@@ -23,7 +23,7 @@ class Alerts:
     def judge(self, frame, subjects):
         alerts = (alert for subject in subjects if (alert := alert_about(subject)))
         # The host accepts at most 100 alerts per frame. The next frame reports the other people.
-        return [alert for alert, _ in zip(alerts, range(100))]
+        return [alert for _, alert in zip(range(100), alerts)]
 
 
 def alert_about(subject):
