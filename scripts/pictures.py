@@ -118,7 +118,7 @@ def make_jpegs(image):
     keep("jpeg-progressive.jpg", progressive, FACE)
     keep("jpeg-progressive-first-scans-only.jpg", progressive[: scans[4]] + END_OF_IMAGE, refused="truncated")
 
-    # Of one colour, so that a scan has a few bytes. It costs a pass over all pixels all the same.
+    # Of one colour, so that a scan has only a few bytes. It still costs a pass over all pixels.
     grey = encoded(Image.new("RGB", SIZE, (90, 90, 90)), "JPEG", progressive=True)
     second = grey.index(START_OF_SCAN, grey.index(START_OF_SCAN) + 1)
     tables = grey.index(b"\xff\xc4", second)

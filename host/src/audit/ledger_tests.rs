@@ -270,7 +270,7 @@ mod whatever_comes {
                 prop_assert!(count.sent <= frames + replays, "{count:?}");
                 let states = [count.results, count.dead_letters, count.missing, count.waiting];
                 prop_assert_eq!(states.iter().sum::<u64>(), count.sent, "{:?}", count);
-                // Told of a frame more than once, its outcomes are beyond what is right each time.
+                // If a frame was added more than once, its outcomes count as repeats each time.
                 prop_assert!(count.repeated <= outcomes * (frames + replays), "{count:?}");
                 prop_assert!(count.late <= frames, "{count:?}");
             }

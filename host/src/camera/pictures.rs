@@ -63,7 +63,7 @@ impl Pictures {
         Ok(())
     }
 
-    /// The next file's bytes; none at the end. An error is the reason for which this file is to be skipped.
+    /// Reads the next file; none at the end. An error is the reason to skip this file.
     pub fn read_next(&mut self) -> Option<Result<Vec<u8>, SourceError>> {
         let path = self.files.get(self.next)?;
         self.next += 1;

@@ -57,7 +57,7 @@ pub(super) struct Video {
     origin: Origin,
     capture: VideoCapture,
     is_live: bool,
-    /// The stream's JPEG pictures are taken as they are.
+    /// The stream's JPEG pictures are sent unchanged.
     is_raw: bool,
     /// The server stated no length.
     is_surely_endless: bool,
@@ -129,8 +129,8 @@ impl Video {
         code.eq_ignore_ascii_case(b"mjpe") && (ticks_per_second - 25.0).abs() < 0.01
     }
 
-    /// Lets a camera's motion JPEG through as it is. FFmpeg's decoder would be lost for the rest of the connection
-    /// after one part that is not marked as a picture.
+    /// Sends a camera's motion JPEG unchanged. After one part that is not marked as a picture, FFmpeg's decoder would give no
+    /// picture for the rest of the connection.
     fn take_raw(&mut self) -> Result<(), SourceError> {
         let is_http = matches!(&self.origin, Origin::Network(address) if address.is_http());
         self.is_raw =
@@ -170,7 +170,7 @@ impl Video {
     pub fn read(&mut self, quality: i32, name: &SourceAddress) -> Result<Attempt, SourceError> {
         let begun = Instant::now();
         let mut pixels = Mat::default();
-        // Not `read`, to which an empty part is none.
+        // Not `read`, which treats an empty part as the end.
         let is_read = self.capture.grab()?;
         if is_read {
             self.capture.retrieve_def(&mut pixels)?;

@@ -53,7 +53,7 @@ pub(super) fn start(is_json: bool, filter: &str, has_libraries: bool) -> LogGuar
         match StderrCapture::start() {
             Ok(capture) => *log.capture.lock().unwrap_or_else(PoisonError::into_inner) = Some(capture),
             Err(error) => tracing::warn!(
-                "what libraries write to standard error cannot be captured, and is not in the log: {error}"
+                "the output of libraries on standard error cannot be captured, so the log lacks it: {error}"
             ),
         }
     }

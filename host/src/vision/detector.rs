@@ -1,9 +1,8 @@
 //! The detector: pixels in, detections out.
 //!
-//! YuNet finds faces up to about 500 pixels and breaks larger ones into pieces: of a face of 900 pixels it finds two of
-//! 560, both in the wrong place. So where large faces are possible, it looks once more at a reduced picture, in which
-//! faces from 350 to 1,400 pixels were all found once and in their place (34 faces of the footage and the stills, each
-//! in nine sizes).
+//! YuNet finds faces of up to about 500 pixels and breaks larger ones into pieces: for a face of 900 pixels it finds two of
+//! 560, both in the wrong place. So if there may be a large face, the detector also searches a reduced picture. There, faces of
+//! 350 to 1,400 pixels were all found once, in the right place (34 faces of the footage and the stills, in nine sizes each).
 
 use opencv::core::{Mat, MatTraitConst, MatTraitConstManual, Size};
 use opencv::imgproc;

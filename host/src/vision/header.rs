@@ -43,7 +43,7 @@ const JPEG: &[u8] = b"\xff\xd8\xff";
 ///
 /// # Errors
 ///
-/// The picture is to be parked, undecoded.
+/// Park the picture, undecoded.
 pub(super) fn inspect(bytes: &[u8], max_pixels: u64) -> Result<Header, PictureError> {
     if bytes.is_empty() {
         return Err(PictureError::Empty);

@@ -37,8 +37,8 @@ unsafe extern "C" {
 ///
 /// # Errors
 ///
-/// The picture is to be parked: its coded data are not all there or wrong, libjpeg cannot read it, or it costs more
-/// than `max_time` of this thread's processor time.
+/// Park the picture: its coded data are incomplete or wrong, libjpeg cannot read it, or it costs more than `max_time` of this
+/// thread's processor time.
 pub(super) fn decode(
     jpeg: &[u8],
     header: Header,
