@@ -28,7 +28,7 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    fn of(address: &'a str) -> Self {
+    fn parse(address: &'a str) -> Self {
         let (scheme, rest) = address.split_at(address.find("://").map_or(0, |at| at + 3));
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         // A password may hold what it should have encoded (`/`, `?`, `#`, `@`), so the last `@` counts.
@@ -67,7 +67,7 @@ impl<'a> Parts<'a> {
 
 /// The address without user, password and secret parameters: `rtsp://***@10.0.0.7/stream?channel=1&password=***`.
 pub(crate) fn redact_address(address: &str) -> String {
-    let parts = Parts::of(address);
+    let parts = Parts::parse(address);
     let mut shown = parts.scheme.to_owned();
     if parts.user.is_some() {
         shown += HIDDEN;
@@ -115,7 +115,7 @@ pub(crate) fn redact_addresses(text: &str) -> String {
 
 /// The secrets in an address, as written and percent-decoded, to be removed from texts in which they stand alone.
 pub(crate) fn secrets_of(address: &str) -> Vec<String> {
-    let parts = Parts::of(address);
+    let parts = Parts::parse(address);
     let mut found: Vec<&str> = Vec::new();
     if let Some(user) = parts.user {
         found.push(user);

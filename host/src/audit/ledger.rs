@@ -184,12 +184,12 @@ impl Ledger {
     }
 
     /// Counts a record with an impossible claim; `what` names it.
-    pub fn forged(&mut self, what: impl FnOnce() -> String) {
+    pub fn add_forged(&mut self, what: impl FnOnce() -> String) {
         self.forged.add(what);
     }
 
     /// The offset that the next frame of each partition gets: no replay can be of a later one.
-    pub fn ends(&mut self, ends: HashMap<i32, u64>) {
+    pub fn set_ends(&mut self, ends: HashMap<i32, u64>) {
         self.ends = Some(ends);
     }
 

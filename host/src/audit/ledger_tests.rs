@@ -161,7 +161,7 @@ fn a_replay_of_a_frame_that_never_was_is_forged() {
         let mut ledger = Ledger::default();
         ledger.result(partition, offset);
         ledger.replay(partition, offset, "gate", 9, true);
-        ledger.ends([(0, 5)].into());
+        ledger.set_ends([(0, 5)].into());
         let report = ledger.report();
         assert_eq!((report.forged_records, report.total.sent), (forged, 1 - forged), "{partition}/{offset}");
     }
@@ -262,7 +262,7 @@ mod whatever_comes {
                 }
             }
             if let Some(end) = ends {
-                ledger.ends([(0, end), (1, end)].into());
+                ledger.set_ends([(0, end), (1, end)].into());
             }
             let report = ledger.report();
             let counts = report.cameras.values().chain([&report.total]);

@@ -159,7 +159,7 @@ impl Partial {
     }
 
     /// True if these are the bytes of the whole frame.
-    pub fn is_of(&self, bytes: &[u8]) -> bool {
+    pub fn matches(&self, bytes: &[u8]) -> bool {
         bytes.len() as u64 == self.bytes && hexadecimal(&Sha256::digest(bytes)) == self.sha256
     }
 }
@@ -198,8 +198,8 @@ mod tests {
     fn bytes_are_known_by_length_and_checksum() {
         let at = Position::parse("frames/0/7").unwrap();
         let partial = Partial { bytes: 3, sha256: hexadecimal(&Sha256::digest(b"abc")), at };
-        assert!(partial.is_of(b"abc") && !partial.is_of(b"abd") && !partial.is_of(b"ab"));
-        assert!(!Partial { bytes: 4, ..partial }.is_of(b"abc"));
+        assert!(partial.matches(b"abc") && !partial.matches(b"abd") && !partial.matches(b"ab"));
+        assert!(!Partial { bytes: 4, ..partial }.matches(b"abc"));
     }
 
     #[test]

@@ -75,7 +75,7 @@ pub fn audit(config: &Config, since: Option<i64>) -> std::result::Result<Report,
     for (partition, first, last) in deletions {
         match frames_kept.get(&partition) {
             Some((oldest, _)) if last < *oldest => ledger.deleted(partition, first..last + 1),
-            _ => ledger.forged(|| format!("deletion of {partition}/{first}-{last}")),
+            _ => ledger.add_forged(|| format!("deletion of {partition}/{first}-{last}")),
         }
     }
 
@@ -90,7 +90,7 @@ pub fn audit(config: &Config, since: Option<i64>) -> std::result::Result<Report,
         let refused = refused(&record);
         let is_refusal = record.header(REFUSED).is_some() && record.value().unwrap_or_default().is_empty();
         if is_refusal && refused.is_none() {
-            ledger.forged(|| format!("refusal by camera {camera} at {partition}/{offset}"));
+            ledger.add_forged(|| format!("refusal by camera {camera} at {partition}/{offset}"));
         }
         if let Some(numbers) = refused {
             ledger.refusal(&camera, stamp.session.as_deref().unwrap_or_default(), numbers);
@@ -110,7 +110,7 @@ pub fn audit(config: &Config, since: Option<i64>) -> std::result::Result<Report,
     drop(frames);
     // Asked last, because frames keep coming.
     let ends = watermarks(settings, &topics.frames)?;
-    ledger.ends(ends.into_iter().map(|(partition, (_, next))| (partition, next)).collect());
+    ledger.set_ends(ends.into_iter().map(|(partition, (_, next))| (partition, next)).collect());
     Ok(ledger.report())
 }
 

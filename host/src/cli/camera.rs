@@ -32,7 +32,7 @@ pub struct Arguments {
     #[arg(long, value_name = "PATH")]
     source_file: Option<PathBuf>,
     /// The camera's id: the key of its frames. At most 128 bytes, without control and invisible characters.
-    #[arg(long, value_parser = camera_id)]
+    #[arg(long, value_parser = parse_camera_id)]
     id: String,
     /// Send a recording or a folder at this many frames per second, and compute the frames' times from it. Without it,
     /// frames are sent as fast as the broker takes them, and those of a recording have the recording's own times.
@@ -128,7 +128,7 @@ pub fn run(arguments: Arguments) -> Result<u8> {
 }
 
 /// A camera's id, normalised.
-fn camera_id(text: &str) -> Result<String, String> {
+fn parse_camera_id(text: &str) -> Result<String, String> {
     id::parse(text, id::MAX_BYTES)
         .map_err(|fault| format!("the id {fault}; give a short name, such as gate-1"))
 }

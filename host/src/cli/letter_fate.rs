@@ -80,7 +80,7 @@ pub fn replay(config: &Config, choice: &Choice, again: bool, manner: Manner) -> 
     chosen.each(|letter| {
         // A frame that was parked twice is put through once.
         if !frames.contains(&letter.frame) {
-            match bytes_of(config, letter)? {
+            match read_frame_bytes(config, letter)? {
                 Ok(bytes) => {
                     batch_bytes += bytes.len();
                     put_through(config, &producer, letter, &bytes, &mut sent);
@@ -227,7 +227,7 @@ impl Sent {
 /// # Errors
 ///
 /// The brokers do not answer.
-fn bytes_of<'a>(config: &Config, letter: &'a Parked<'_>) -> Result<Result<Cow<'a, [u8]>, String>> {
+fn read_frame_bytes<'a>(config: &Config, letter: &'a Parked<'_>) -> Result<Result<Cow<'a, [u8]>, String>> {
     let Some(partial) = &letter.partial else {
         return Ok(Ok(letter.record.value().unwrap_or_default().into()));
     };
@@ -236,7 +236,7 @@ fn bytes_of<'a>(config: &Config, letter: &'a Parked<'_>) -> Result<Result<Cow<'a
         return Ok(Err(format!("the whole frame is at {at}, and not in this configuration's frames topic")));
     }
     Ok(match read_at(&config.kafka, &at.topic, at.partition, at.offset)? {
-        Some(found) if partial.is_of(&found) => Ok(found.into()),
+        Some(found) if partial.matches(&found) => Ok(found.into()),
         Some(_) => Err(format!("the record at {at} is another one: its length or checksum differs")),
         None => Err(format!(
             "its {} bytes were too large for the dead letters, and retention has deleted the frame at {at}",

@@ -1,6 +1,6 @@
 //! The log, and all other output on standard error.
 
-use super::stderr_capture::{StderrCapture, nowhere};
+use super::stderr_capture::{StderrCapture, open_dev_null};
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fs::File;
 use std::io::{IsTerminal as _, Write as _};
@@ -88,8 +88,8 @@ pub(super) fn finish() {
     let Some(log) = LOG.get() else { return };
     let Some(capture) = log.capture.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
     // Libraries may write while the process ends, and not in JSON.
-    match nowhere() {
-        Ok(nowhere) if log.is_json => capture.end(nowhere),
+    match open_dev_null() {
+        Ok(null) if log.is_json => capture.end(null),
         _ => capture.end(log.stderr.as_fd()),
     }
 }

@@ -91,6 +91,6 @@ fn log(lines: Vec<String>) {
 }
 
 /// A file that discards everything.
-pub(super) fn nowhere() -> std::io::Result<File> {
+pub(super) fn open_dev_null() -> std::io::Result<File> {
     File::options().write(true).open("/dev/null")
 }

@@ -18,7 +18,7 @@ pub fn start(config: &Config, observed: Observed, stop: Arc<AtomicBool>) -> Resu
                 health.heard();
             }
             let waiting = metrics.partitions().lanes().iter().map(|lane| lane.frames).sum();
-            health.looked(waiting, metrics.acknowledged_in_all());
+            health.record_progress(waiting, metrics.acknowledged_in_all());
             std::thread::sleep(EVERY);
         }
     };

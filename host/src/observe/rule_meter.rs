@@ -163,7 +163,7 @@ impl RuleMeter {
     }
 
     /// Sets the number of cameras whose breaker is open.
-    pub fn paused(&self, cameras: usize) {
+    pub fn set_paused(&self, cameras: usize) {
         // Mostly unchanged: then nothing is written to memory that all lanes read.
         if self.paused.get() != cameras as u64 {
             self.paused.set(cameras as u64);

@@ -113,11 +113,11 @@ fn cut_letter(letter: &mut Outgoing, frame: &Arc<Frame>, refusal: &BrokerError) 
                 (ORIGINAL_SHA256, hexadecimal(&Sha256::digest(&frame.picture))),
                 (ORIGINAL_AT, frame.position.to_string()),
             ]);
-            letter.value = Content::StartOf(frame.clone(), BEGINNING.min(useful(whole / 2)));
+            letter.value = Content::StartOf(frame.clone(), BEGINNING.min(useful_length(whole / 2)));
         }
         Content::StartOf(_, 1..) => {
             let kept = letter.value.bytes().map_or(0, <[u8]>::len);
-            letter.value = Content::StartOf(frame.clone(), useful(kept / 2));
+            letter.value = Content::StartOf(frame.clone(), useful_length(kept / 2));
         }
         _ => {
             let long = |(name, value): &(&str, String)| {
@@ -134,7 +134,7 @@ fn cut_letter(letter: &mut Outgoing, frame: &Arc<Frame>, refusal: &BrokerError) 
 }
 
 /// The number of bytes, or 0 if that is too little of a picture to be of use.
-fn useful(bytes: usize) -> usize {
+fn useful_length(bytes: usize) -> usize {
     if bytes < LEAST_BEGINNING { 0 } else { bytes }
 }
 

@@ -145,7 +145,7 @@ impl Rules {
             true => rule.breakers.note(frame.camera, answer.is_ok(), Instant::now()),
             false => None,
         };
-        rule.meter.paused(rule.breakers.count_open());
+        rule.meter.set_paused(rule.breakers.count_open());
         if let Some(change) = change {
             self.news.lock().unwrap_or_else(PoisonError::into_inner).push(Condition {
                 rule: rule.name.clone(),
