@@ -49,7 +49,7 @@ impl Pictures {
             match entry {
                 Ok(entry) if has_picture_extension(&entry.path()) => files.push(entry.path()),
                 Ok(_) => {}
-                // The rest of the folder can still be there.
+                // The other entries may still be readable.
                 Err(error) => {
                     tracing::warn!("{}: an entry of this folder cannot be read: {error}", folder.display());
                 }

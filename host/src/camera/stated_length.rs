@@ -54,7 +54,7 @@ unsafe extern "C" fn is_too_late(until: *mut c_void) -> c_int {
     c_int::from(Instant::now() >= *until)
 }
 
-/// Asks the server at this address how long it is, by a connection of its own. Takes at most [`TIMEOUT`].
+/// Asks the server at this address for the length of its content, over a new connection. Takes at most [`TIMEOUT`].
 pub(super) fn ask_length(address: &str) -> Length {
     let Ok(address) = CString::new(address) else { return Length::Unknown };
     let mut until = Instant::now() + TIMEOUT;

@@ -161,7 +161,7 @@ impl Video {
         self.is_live
     }
 
-    /// Parts of the video that were no pictures, and were passed over.
+    /// How many parts of the video were skipped because they are not pictures.
     pub fn skipped(&self) -> u64 {
         self.skipped
     }

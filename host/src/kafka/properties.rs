@@ -74,7 +74,7 @@ fn combined(settings: &KafkaSettings, transactions: bool) -> Vec<(String, String
 
 /// Why no such client can be made; none if it can.
 fn refusal<C: FromClientConfig>(mut config: ClientConfig) -> Option<String> {
-    // Without brokers nothing is connected to.
+    // Without brokers the client makes no connection.
     config.remove("bootstrap.servers");
     let made: Result<C, KafkaError> = config.create();
     made.err().map(|error| match error {

@@ -245,7 +245,7 @@ impl Memory<'_> {
     fn write(&mut self, face: &Face, id: &str, stranger: &Stranger, host: &mut dyn Host) {
         let (key, value) = (stranger_key(id), stranger.to_bytes());
         let time_to_live = stranger.time_to_live(self.settings, self.now);
-        // The host takes no such time to live: the clock is wrong by ages.
+        // The host refuses such a long time to live: the clock is far off.
         if i64::try_from(time_to_live).is_err() {
             return;
         }
