@@ -7,7 +7,7 @@
 #   KAFKA_DATA=DIR    where the trial cluster has its data (default: kafka-data in the cache); KAFKA_PORT=N its first port
 #   ROUNDS=N          rounds of the bench (default 3)
 #   MINUTES=N         how long the soak or the fuzzing lasts (default 30, 60)
-#   PROVIDER=NAME     what runs the models in the tests: cpu, openvino or openvino-bf16 (default: what is fastest here)
+#   PROVIDER=NAME     runs the models in the tests: cpu, openvino or openvino-bf16 (default: the fastest on this machine)
 #   TARGET=NAME       what alone is fuzzed: a file of fuzz/targets
 
 SHELL := /bin/bash

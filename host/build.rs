@@ -1,4 +1,4 @@
-//! Compiles the one C file: see `src/vision/jpeg.c` for why it is C.
+//! Compiles the only C file. `src/vision/jpeg.c` explains why it is C.
 
 fn main() {
     const SOURCE: &str = "src/vision/jpeg.c";

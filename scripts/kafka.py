@@ -149,8 +149,8 @@ def prepare(folder, port, temporary):
 
 
 def cluster_id(random_bytes=os.urandom):
-    """Sixteen bytes as Kafka writes them (URL-safe Base64). Never with a hyphen in front, which one in 64 would have: on a
-    command line that is an option."""
+    """Sixteen bytes as Kafka writes them (URL-safe Base64). Skips ids that begin with a hyphen, one in 64: a command line would
+    take them for an option."""
     while True:
         identity = base64.urlsafe_b64encode(random_bytes(16)).decode().rstrip("=")
         if not identity.startswith("-"):

@@ -4,8 +4,8 @@
     python3 -m venv /tmp/pictures && /tmp/pictures/bin/pip install pillow==13.0.0
     /tmp/pictures/bin/python scripts/pictures.py
 
-What each picture must give is in `expected.toml` beside them, which this script writes too. The pictures are kept in the
-tree so that the tests need no encoders; the script is kept so that anybody can see what they are, and make more.
+The script also writes `expected.toml` beside them, with the expected answer of each picture. The pictures are in the tree so
+that the tests need no encoders; the script shows how they were made, and can make more.
 """
 
 import io
@@ -39,7 +39,7 @@ def encoded(image, kind, **options):
 
 
 def stored(image, orientation):
-    """The picture as a camera stores it that says how it was held."""
+    """The picture as a camera with this EXIF orientation stores it."""
     turn = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
     return image.transpose(turn[orientation])
 
@@ -118,7 +118,7 @@ def make_jpegs(image):
     keep("jpeg-progressive.jpg", progressive, FACE)
     keep("jpeg-progressive-first-scans-only.jpg", progressive[: scans[4]] + END_OF_IMAGE, refused="truncated")
 
-    # Of one colour, so that a scan has a few bytes. It costs a pass over all pixels all the same.
+    # Of one colour, so that a scan has only a few bytes. It still costs a pass over all pixels.
     grey = encoded(Image.new("RGB", SIZE, (90, 90, 90)), "JPEG", progressive=True)
     second = grey.index(START_OF_SCAN, grey.index(START_OF_SCAN) + 1)
     tables = grey.index(b"\xff\xc4", second)

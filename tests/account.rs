@@ -106,7 +106,7 @@ fn late_and_refused_numbers_are_told_from_gaps() {
 }
 
 #[test]
-fn headers_that_claim_what_cannot_be_are_named_and_count_for_nothing() {
+fn forged_headers_are_named_and_count_for_nothing() {
     let site = Site::start(1);
     site.create_topics(1, &[]);
     let replay_of = |key: &str, place: &str| Raw {

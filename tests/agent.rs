@@ -35,7 +35,7 @@ fn assert_stamped(records: &[Record], camera: &str, step_ms: i64) {
     }
 }
 
-/// What the frames say that they were read from.
+/// The kinds of sources in the frames' headers.
 fn sources(records: &[Record]) -> BTreeSet<String> {
     records.iter().map(|record| record.header("everyframe-source").to_owned()).collect()
 }

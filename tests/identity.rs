@@ -46,7 +46,7 @@ fn on_his_picture(hers: &Mat, his: &Mat) -> Mat {
     both
 }
 
-/// What a camera's results say of each frame: the people whose names they give.
+/// By camera, the names of the people in the result of each frame.
 fn names(site: &Site, count: usize) -> BTreeMap<String, Vec<Vec<String>>> {
     let mut names: BTreeMap<String, Vec<Vec<String>>> = BTreeMap::new();
     for record in site.wait_for_records(Topic::Results, count) {

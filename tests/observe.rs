@@ -150,7 +150,7 @@ fn a_host_is_ready_once_it_has_joined_and_not_while_kafka_is_away() {
 }
 
 #[test]
-fn a_host_whose_frames_stand_still_is_not_ready_until_they_go_on() {
+fn a_host_with_stalled_frames_is_not_ready() {
     let site = Site::start(1);
     let trap = rule("who", "matching-policy", &places::other_rule("hostile_rule"), "do = \"trap\"").replacen(
         "[rules.settings]",

@@ -1,9 +1,9 @@
-//! Records that a topic does not take, for they are too large: each is cut or its frame parked, and the others go on.
+//! Records that are too large for their topic: each is cut or its frame is parked, and the others go on.
 
 use everyframe_tests::{Cluster, Frame, Raw, Record, Site, Topic, pictures, places, rule, shipped_rules};
 use serde_json::json;
 
-/// What an administrator's topic takes, unless told otherwise, bytes.
+/// The largest record of a topic by Kafka's default, bytes.
 const MEGABYTE: usize = 1_000_000;
 
 /// Bytes that are no picture.
@@ -15,8 +15,8 @@ fn is_partial(letter: &Record) -> bool {
     !letter.header("everyframe-partial").is_empty()
 }
 
-/// A broken frame of 3 MB between good ones, where the dead letters take one: all others are processed, and what is left
-/// of it is told.
+/// A broken frame of 3 MB between good ones, and a dead-letters topic that takes 1 MB: all others are processed, and the dead
+/// letter names the whole frame.
 fn broken_among_good(delivery: &str) {
     let site = Site::on(Cluster::shared(), 1);
     site.configure(&format!("[publish]\ndelivery = \"{delivery}\"\n"), &shipped_rules(""));
@@ -135,7 +135,7 @@ fn a_state_record_that_is_too_large_parks_its_frame() {
 }
 
 #[test]
-fn a_result_that_is_too_large_parks_its_frame_and_keeps_its_alerts() {
+fn a_result_that_is_too_large_parks_its_frame() {
     let site = Site::on(Cluster::shared(), 1);
     // Each face is in all of these.
     let zone = |n: usize| {

@@ -176,7 +176,7 @@ pub fn headers(bytes: &[u8]) -> bool {
     numbered
 }
 
-/// A picture, decoded after another one: refused, or what a decoder that never saw another makes of it.
+/// Decodes a picture after another one. The result must equal that of a new decoder.
 pub fn picture(bytes: &[u8]) -> bool {
     // A larger one only takes longer.
     let settings = VisionSettings { max_pixels: 1 << 20, ..VisionSettings::default() };

@@ -58,8 +58,7 @@ pub struct ResultData {
     pub sequence: u64,
     /// When the frame was taken, Unix milliseconds.
     pub captured_at: i64,
-    /// When the frame claims to be taken, Unix milliseconds: only where that is not believed, for the camera's clock is
-    /// wrong.
+    /// The time that the frame claims, Unix milliseconds; present only if the host does not believe it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub claimed_at: Option<i64>,
     /// Where the frame stands.
@@ -153,8 +152,7 @@ pub struct AlertData {
     pub camera: String,
     /// When the frame was taken, Unix milliseconds.
     pub captured_at: i64,
-    /// When the frame claims to be taken, Unix milliseconds: only where that is not believed, for the camera's clock is
-    /// wrong.
+    /// The time that the frame claims, Unix milliseconds; present only if the host does not believe it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub claimed_at: Option<i64>,
     /// Where the frame stands; the id of its result is made of it.

@@ -76,7 +76,7 @@ pub struct Frame {
     pub sequence: u64,
     /// When it was taken, Unix milliseconds: the time that is believed (see [`crate::intake::FrameClock`]).
     pub captured_at: i64,
-    /// When it claims to be taken, Unix milliseconds; the record's timestamp without the header.
+    /// The time that the frame claims, Unix milliseconds; the record's timestamp without the header.
     pub claimed_at: i64,
     /// The record's timestamp, Unix milliseconds.
     pub recorded_at: i64,
@@ -98,7 +98,7 @@ impl Frame {
         !matches!(self.absence, Some(Absence::Refused(_)))
     }
 
-    /// The time that it claims, Unix milliseconds, if another one is believed.
+    /// The claimed time, Unix milliseconds, if the host believes another one.
     pub fn claim_in_doubt(&self) -> Option<i64> {
         Some(self.claimed_at).filter(|claimed| *claimed != self.captured_at)
     }

@@ -1,10 +1,8 @@
-//! Ids of cameras, sessions, people, zones and strangers: one notion of which ones are valid, for every place where an
-//! id comes in.
+//! Ids of cameras, sessions, people, zones and strangers: one definition of a valid id, for every place where ids come in.
 //!
 //! An id is 1 to [`MAX_BYTES`] bytes of UTF-8 in normalisation form NFC, without white space at its ends and without
-//! [forbidden](is_forbidden) characters. What comes from a record is made valid by [`clean`], which never fails: a
-//! frame is not lost over its key. What a person types or a rule answers is normalised and checked by [`parse`], which
-//! says what is wrong.
+//! [forbidden](is_forbidden) characters. [`clean`] makes any text of a record valid and never fails: no frame is lost because
+//! of its key. [`parse`] normalises and checks the input of people and the answers of rules, and says what is wrong.
 
 use crate::hexadecimal::hexadecimal;
 use sha2::{Digest as _, Sha256};
@@ -18,7 +16,7 @@ pub const MAX_BYTES: usize = 128;
 /// The longest name to show, bytes.
 pub const MAX_NAME_BYTES: usize = 200;
 
-/// Stands for what was taken out of an id.
+/// Replaces a forbidden character.
 const REPLACEMENT: char = '\u{fffd}';
 /// Bytes of the hash at the end of an id that was cut.
 const HASH_BYTES: usize = 6;
@@ -30,7 +28,7 @@ pub enum InvalidId {
     #[error("is empty")]
     Empty,
     /// It is too long.
-    #[error("has {bytes} bytes; {limit} are the most")]
+    #[error("has {bytes} bytes; the limit is {limit}")]
     TooLong {
         /// Bytes of the id.
         bytes: usize,
@@ -38,7 +36,7 @@ pub enum InvalidId {
         limit: usize,
     },
     /// It has a character that no id may have.
-    #[error("has control characters, or some that are not seen: U+{0:04X}")]
+    #[error("has control characters or invisible ones: U+{0:04X}")]
     Forbidden(u32),
 }
 
@@ -85,7 +83,7 @@ pub fn clean(text: &str) -> String {
 ///
 /// It is empty, too long, or has a forbidden character: show it, and ask for another one.
 pub fn parse(text: &str, limit: usize) -> Result<String, InvalidId> {
-    // Of white space only what is no control character: a line break is no slip of the hand.
+    // Trims only white space that is not a control character: nobody types a line break by mistake.
     let text = normalise(text.trim_matches(|c: char| c.is_whitespace() && !is_forbidden(c)));
     match text.chars().find(|c| is_forbidden(*c)) {
         Some(c) => Err(InvalidId::Forbidden(c.into())),
@@ -132,8 +130,8 @@ pub fn normalise(text: &str) -> Cow<'_, str> {
     if is_nfc(text) { Cow::Borrowed(text) } else { Cow::Owned(text.nfc().collect()) }
 }
 
-/// What two ids that look alike have in common: they differ only in case, in the width or style of letters, in kinds
-/// of white space, or in what is not seen.
+/// Reduces an id to what people see. Two ids look alike if their skeletons are equal: they differ only in case, in the
+/// width or style of letters, in kinds of white space, or in invisible characters.
 pub fn skeleton(id: &str) -> String {
     let is_unseen = |c: &char| {
         matches!(c, '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
@@ -149,12 +147,12 @@ pub fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200c}' | '\u{200d}')
 }
 
-/// Text from records and people, fit to be shown: a terminal must not obey it, nor a line turn round.
+/// Makes text from records and people safe to show: it cannot control a terminal or reverse a line.
 pub fn printable(text: &str) -> String {
     text.chars().map(|c| if is_forbidden(c) && !is_joiner(c) { REPLACEMENT } else { c }).collect()
 }
 
-/// JSON from records, fit to be shown in one line and still the same JSON: what a terminal would obey is escaped.
+/// Makes JSON from records safe to show, in one line and with the same meaning: forbidden characters are escaped.
 pub fn printable_json(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
     for c in json.chars() {

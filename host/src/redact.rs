@@ -1,21 +1,20 @@
 //! Takes user names, passwords and keys out of addresses, before a person or a log sees them.
 //!
-//! When in doubt, more is hidden: an address that shows too little costs a look into the configuration, one that shows
-//! too much costs the camera.
+//! In doubt it hides more: hiding too much costs a look into the configuration, showing too much costs the camera.
 
-/// What stands in the place of a secret.
+/// Replaces a secret.
 const HIDDEN: &str = "***";
 
-/// Parts of parameters' names whose values are secret: `password`, `loginpas`, `pwd`, `apikey`, `access_token` ...
+/// A parameter is secret if its name contains one of these parts, as in `password`, `loginpas`, `apikey` or `access_token`.
 const SECRET_NAMES: [&str; 20] = [
     "pas", "pwd", "pw", "psw", "secret", "token", "key", "auth", "sig", "cred", "user", "usr", "login",
     "session", "sid", "uid", "pin", "jwt", "bearer", "hash",
 ];
 
-/// A value of so many bytes is hidden whatever its name: it is more likely a key than a setting.
+/// A value of at least this many bytes is hidden whatever its name: it is more likely a key than a setting.
 const LONG_VALUE_BYTES: usize = 16;
 
-/// Shorter secrets are not looked for in other texts: they would be found in half of the words.
+/// Shorter secrets are not searched in other texts, bytes: half of all words would contain them.
 const LEAST_SECRET_BYTES: usize = 4;
 
 /// An address in three parts.
@@ -29,7 +28,7 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    fn of(address: &'a str) -> Self {
+    fn parse(address: &'a str) -> Self {
         let (scheme, rest) = address.split_at(address.find("://").map_or(0, |at| at + 3));
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         // A password may hold what it should have encoded (`/`, `?`, `#`, `@`), so the last `@` counts.
@@ -43,7 +42,7 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// What lies between the delimiters, each with the delimiter before it: `(Some('?'), "channel=1")`.
+    /// The pieces between the delimiters, each with the delimiter before it: `(Some('?'), "channel=1")`.
     fn pieces(&self) -> impl Iterator<Item = (Option<char>, &'a str)> {
         let mut rest = Some(self.rest);
         let mut delimiter = None;
@@ -68,7 +67,7 @@ impl<'a> Parts<'a> {
 
 /// The address without user, password and secret parameters: `rtsp://***@10.0.0.7/stream?channel=1&password=***`.
 pub(crate) fn redact_address(address: &str) -> String {
-    let parts = Parts::of(address);
+    let parts = Parts::parse(address);
     let mut shown = parts.scheme.to_owned();
     if parts.user.is_some() {
         shown += HIDDEN;
@@ -77,7 +76,7 @@ pub(crate) fn redact_address(address: &str) -> String {
     let mut is_hiding = false;
     for (delimiter, piece) in parts.pieces() {
         let named = piece.split_once('=');
-        // What follows a secret without a name of its own is the rest of it: it held a delimiter.
+        // A piece without a name after a secret is the rest of that secret, which contained a delimiter.
         if named.is_none() && is_hiding {
             continue;
         }
@@ -114,10 +113,9 @@ pub(crate) fn redact_addresses(text: &str) -> String {
     shown
 }
 
-/// The secrets in an address, as they are written and as they are meant (`%40` is `@`): for texts in which they may
-/// stand alone.
+/// The secrets in an address, as written and percent-decoded, to be removed from texts in which they stand alone.
 pub(crate) fn secrets_of(address: &str) -> Vec<String> {
-    let parts = Parts::of(address);
+    let parts = Parts::parse(address);
     let mut found: Vec<&str> = Vec::new();
     if let Some(user) = parts.user {
         found.push(user);
@@ -136,7 +134,7 @@ fn is_secret(name: &str, value: &str) -> bool {
     value.len() >= LONG_VALUE_BYTES || SECRET_NAMES.iter().any(|part| name.contains(part))
 }
 
-/// A text with each `%41` replaced by its byte; what is no text then is replaced by U+FFFD.
+/// Decodes percent-encoding (`%41`); invalid UTF-8 becomes U+FFFD.
 pub(crate) fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

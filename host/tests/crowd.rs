@@ -1,6 +1,6 @@
 //! The rules that come with Everyframe, and the examples, in front of a crowd: they keep to the host's limits.
 //!
-//! Only the limit of time is another one here, for machines that do much else meanwhile.
+//! Only the time limit is longer here, for busy machines.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use everyframe::config::{Limits, RuleKind, RuleSettings};
@@ -88,8 +88,8 @@ fn load(rules: &[RuleSettings]) -> Rules {
     Rules::load(rules, RUNTIME.handle().clone(), None).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The alerts by their kind, and how many strangers were named at once, over the frames of a crowd that stays, is hidden for a
-/// moment, and comes back on other tracks.
+/// The alerts by kind, and the most strangers named in one frame, for a crowd that stays, is hidden for a moment, and comes
+/// back on other tracks.
 fn judged(rules: &Rules, crowd: u32) -> (BTreeMap<String, Vec<Alert>>, u32) {
     let people: Arc<dyn People> = Arc::new(Everybody);
     let camera = camera(Some("門".repeat(200).as_bytes()), 0);

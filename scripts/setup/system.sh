@@ -9,6 +9,7 @@ choose() {
         build-essential pkg-config ca-certificates git python3 python3-venv
         libopencv-dev clang libclang-dev   # the opencv crate reads OpenCV's headers with libclang
         libjpeg62-turbo-dev                # decodes JPEG straight into BGR
+        libavformat-dev                    # asks a web server whether a recording has a stated length
         libssl-dev zlib1g-dev              # for librdkafka
       )
       ;;

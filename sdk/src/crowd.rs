@@ -3,12 +3,12 @@
 use crate::{Alert, Frame, Severity};
 use std::collections::BTreeMap;
 
-/// The host takes no more alerts of one rule about one frame; it refuses all of them if there are more.
+/// The most alerts of one rule about one frame. The host refuses all of them if there are more.
 pub const MAX_ALERTS: usize = 100;
 
-/// The alerts, summed up by kind if there are more than [`MAX_ALERTS`]: the least severe and most numerous kinds first,
-/// and no more kinds than needed. Every rule's alerts go through this; `text` says what a rule would rather say of alerts
-/// of one kind than [`summary_text`].
+/// Sums up alerts by kind if there are more than [`MAX_ALERTS`]: the least severe and most numerous kinds first, and no more
+/// kinds than needed. The export macro calls it for every rule with [`summary_text`]; a rule that wants another text for the
+/// alerts of one kind calls it with its own `text`.
 pub fn sum_up(frame: &Frame, alerts: Vec<Alert>, text: impl Fn(&[Alert]) -> String) -> Vec<Alert> {
     if alerts.len() <= MAX_ALERTS {
         return alerts;
@@ -35,7 +35,7 @@ pub fn sum_up(frame: &Frame, alerts: Vec<Alert>, text: impl Fn(&[Alert]) -> Stri
     kept
 }
 
-/// How many alerts there are of what kind, and what the first one says.
+/// The default text of a summary: how many alerts of a kind there are, and the text of the first one.
 pub fn summary_text(alerts: &[Alert]) -> String {
     let first = alerts.first();
     let (kind, text) = first.map_or(("", ""), |alert| (alert.kind.as_str(), alert.text.as_str()));

@@ -74,12 +74,12 @@ macro_rules! __export {
     };
 }
 
-/// The answer as it is.
+/// Returns the answer unchanged.
 pub fn keep<T>(_: &Frame, answer: Vec<T>) -> Vec<T> {
     answer
 }
 
-/// No more alerts than the host takes.
+/// Sums up alerts if the host would refuse that many.
 pub fn limit(frame: &Frame, alerts: Vec<Alert>) -> Vec<Alert> {
     sum_up(frame, alerts, summary_text)
 }

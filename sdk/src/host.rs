@@ -88,15 +88,15 @@ impl dyn Host + '_ {
         !was_here
     }
 
-    /// When a visit that is not over began, and when that was kept. What a frame with a wrong time kept is none, or nobody
-    /// would come again until that time.
+    /// When the present visit began, and when that was stored, Unix milliseconds. A visit stored by a frame with a wrong time is
+    /// ignored; otherwise no new visit could begin until that time.
     fn present_visit(&self, frame: &Frame, key: &str, away_ms: u64) -> Option<(Timestamp, Timestamp)> {
         let is_near = |at: Timestamp| frame.captured_at.abs_diff(at) <= longest_pause(away_ms);
         self.get(key).filter(|(_, kept_at)| is_near(*kept_at))
     }
 }
 
-/// How long after it was kept a visit may still go on, ms.
+/// The longest time after which a stored visit may still go on, ms.
 fn longest_pause(away_ms: u64) -> u64 {
     away_ms.saturating_add(away_ms / 10)
 }

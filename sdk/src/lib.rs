@@ -105,7 +105,7 @@ pub trait UnknownPersonRule: Rule {
 
 /// What somebody should hear of.
 pub trait AlertRule: Rule {
-    /// Sees the whole decided frame, also one without faces. More than 100 alerts, of which the host would take none, are
-    /// summed up by kind ([`sum_up`]).
+    /// Gets the whole decided frame, also one without faces. If it returns more than 100 alerts, which the host would refuse,
+    /// they are summed up by kind ([`sum_up`]).
     fn judge(&self, frame: &Frame, subjects: &[Subject], host: &mut dyn Host) -> Vec<Alert>;
 }

@@ -118,7 +118,7 @@ pub(crate) fn metadata(brokers: &str) -> Option<Metadata> {
     Some(Metadata { brokers: metadata.brokers().iter().map(|broker| broker.id()).collect(), partitions })
 }
 
-/// Creates the topic, for records of at most so many bytes.
+/// Creates the topic, for records of at most `max_bytes` bytes.
 pub(crate) fn create(brokers: &str, topic: &str, partitions: i32, max_bytes: usize) {
     let admin: AdminClient<DefaultClientContext> = client(brokers).create().expect("an admin client");
     let max_bytes = max_bytes.to_string();

@@ -1,4 +1,4 @@
-//! Ports of this machine for children that are told theirs.
+//! Free ports of this machine, for child processes that get theirs as an argument.
 
 use std::net::TcpListener;
 use std::ops::Range;
@@ -6,11 +6,11 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Above those of the trial cluster (`scripts/kafka.py`), and below those that Linux gives to outgoing connections (from
-/// 32768 on): a port that such a connection has for a moment is not there when the child listens, or comes back.
+/// Above the ports of the trial cluster (`scripts/kafka.py`), and below those of outgoing connections on Linux (from 32768 on),
+/// because such a connection may take a port just before the child listens on it.
 const RANGE: Range<u32> = 24_000..32_000;
 
-/// A port that nobody has, and that no other call in this process gives.
+/// A free port. No other call in this process returns it.
 pub fn free_port() -> u16 {
     // Each process begins somewhere else.
     static FIRST: OnceLock<u32> = OnceLock::new();

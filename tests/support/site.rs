@@ -247,7 +247,7 @@ impl Site {
         self.create_for(topic, 16 << 20);
     }
 
-    /// Creates a topic that takes records of at most so many bytes, as an administrator may have made it.
+    /// Creates a topic that takes records of at most `max_bytes` bytes, as an administrator may do.
     pub fn create_for(&self, topic: Topic, max_bytes: usize) {
         kafka::create(&self.address, &self.name(topic), self.partitions, max_bytes);
     }

@@ -10,16 +10,16 @@ use std::sync::Arc;
 
 /// What the topics say, as far as they were read: first results and dead letters, then the frames topic.
 ///
-/// For each frame it keeps a bit or less; besides, something for each camera, each of its last sessions, each frame that
-/// was parked, and each replay.
+/// It keeps at most a bit for each frame, and some memory for each camera, each of its last sessions, each parked frame,
+/// and each replay.
 ///
-/// Headers come from outside: whoever may write to a topic may write anything. What they claim and cannot be is counted as
-/// forged, named, and changes nothing else.
+/// Headers come from outside: every client with write access to a topic can write anything. Impossible claims are named,
+/// counted as forged, and change no other count.
 #[derive(Debug, Default)]
 pub struct Ledger {
     partitions: HashMap<i32, Partition>,
     cameras: HashMap<String, Camera>,
-    /// Frames with a letter, as they were counted when they were read: what a replay changes.
+    /// Frames with a letter, as they were counted when they were read. A replay changes these counts.
     parked: BTreeMap<(i32, u64), Parked>,
     replayed: BTreeMap<(i32, u64), Replayed>,
     /// The names in `parked` and `replayed`, each once.
@@ -30,7 +30,7 @@ pub struct Ledger {
     forged: Places,
     /// Since when frames are looked at, if not from the oldest on: what came before may be known only in part.
     in_part: bool,
-    /// By partition, where they end; none if that is not known.
+    /// By partition, the offset of the next frame; none if that is not known.
     ends: Option<HashMap<i32, u64>>,
     missing_ranges: Budget,
 }
@@ -98,7 +98,7 @@ struct Replayed {
     committed: u64,
 }
 
-/// What is named up to a bound, and counted.
+/// Places: the first ones by name, and how many there are.
 #[derive(Debug, Default)]
 struct Places {
     named: Vec<String>,
@@ -183,13 +183,13 @@ impl Ledger {
         self.partial.insert((partition, offset));
     }
 
-    /// A record claims what cannot be; `what` names it.
-    pub fn forged(&mut self, what: impl FnOnce() -> String) {
+    /// Counts a record with an impossible claim; `what` names it.
+    pub fn add_forged(&mut self, what: impl FnOnce() -> String) {
         self.forged.add(what);
     }
 
     /// The offset that the next frame of each partition gets: no replay can be of a later one.
-    pub fn ends(&mut self, ends: HashMap<i32, u64>) {
+    pub fn set_ends(&mut self, ends: HashMap<i32, u64>) {
         self.ends = Some(ends);
     }
 
@@ -248,7 +248,7 @@ impl Ledger {
         }
         let mut partial = Places::default();
         for (partition, offset) in self.partial {
-            // One that was replayed and has a result lacks nothing.
+            // A frame that was replayed and has a result is not partial any more.
             if self.partitions.get(&partition).is_none_or(|of| of.results.of(offset) == 0) {
                 partial.add(|| range(partition, offset, offset));
             }
@@ -298,7 +298,7 @@ impl Ledger {
         let parked = self.parked.remove(&(partition, offset));
         let owner = match &parked {
             Some(parked) => Some(parked.camera.clone()),
-            // It is there, and there is no letter to replay.
+            // The frame is there, and has no letter to replay.
             None if is_there => None,
             None => {
                 let can_be = self
@@ -382,7 +382,7 @@ fn entry<'a>(cameras: &'a mut HashMap<String, Camera>, name: &str) -> &'a mut Ca
     cameras.entry(name.to_owned()).or_default()
 }
 
-/// The name, kept once however often it comes.
+/// Returns the name as it is kept in `names`, once for all its uses.
 fn shared(names: &mut HashSet<Arc<str>>, name: &str) -> Arc<str> {
     if let Some(known) = names.get(name) {
         return known.clone();

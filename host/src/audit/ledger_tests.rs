@@ -161,7 +161,7 @@ fn a_replay_of_a_frame_that_never_was_is_forged() {
         let mut ledger = Ledger::default();
         ledger.result(partition, offset);
         ledger.replay(partition, offset, "gate", 9, true);
-        ledger.ends([(0, 5)].into());
+        ledger.set_ends([(0, 5)].into());
         let report = ledger.report();
         assert_eq!((report.forged_records, report.total.sent), (forged, 1 - forged), "{partition}/{offset}");
     }
@@ -262,7 +262,7 @@ mod whatever_comes {
                 }
             }
             if let Some(end) = ends {
-                ledger.ends([(0, end), (1, end)].into());
+                ledger.set_ends([(0, end), (1, end)].into());
             }
             let report = ledger.report();
             let counts = report.cameras.values().chain([&report.total]);
@@ -270,7 +270,7 @@ mod whatever_comes {
                 prop_assert!(count.sent <= frames + replays, "{count:?}");
                 let states = [count.results, count.dead_letters, count.missing, count.waiting];
                 prop_assert_eq!(states.iter().sum::<u64>(), count.sent, "{:?}", count);
-                // Told of a frame more than once, its outcomes are beyond what is right each time.
+                // If a frame was added more than once, its outcomes count as repeats each time.
                 prop_assert!(count.repeated <= outcomes * (frames + replays), "{count:?}");
                 prop_assert!(count.late <= frames, "{count:?}");
             }

@@ -137,19 +137,19 @@ fn deleted(record: &Received<'_>) -> Option<Letter> {
     (first <= last).then_some(Letter::Deleted { partition, first, last })
 }
 
-/// What a letter says that holds only the beginning of its frame's bytes, for all of them were too large for the topic.
+/// The headers of a partial letter: it holds only the beginning of a frame that was too large for the topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Partial {
     /// How many bytes the frame has.
     pub bytes: u64,
     /// Their SHA-256, hexadecimal.
     pub sha256: String,
-    /// Where the whole frame stands, for as long as the frames topic keeps it.
+    /// The place of the whole frame, until retention deletes it.
     pub at: Position,
 }
 
 impl Partial {
-    /// Reads it off a letter; none for a letter that is whole.
+    /// Reads them from a letter; none for a letter that is whole.
     pub fn read(record: &Received<'_>) -> Option<Self> {
         Some(Self {
             bytes: record.header(ORIGINAL_BYTES)?.parse().ok()?,
@@ -158,8 +158,8 @@ impl Partial {
         })
     }
 
-    /// True for the bytes that are meant.
-    pub fn is_of(&self, bytes: &[u8]) -> bool {
+    /// True if these are the bytes of the whole frame.
+    pub fn matches(&self, bytes: &[u8]) -> bool {
         bytes.len() as u64 == self.bytes && hexadecimal(&Sha256::digest(bytes)) == self.sha256
     }
 }
@@ -198,8 +198,8 @@ mod tests {
     fn bytes_are_known_by_length_and_checksum() {
         let at = Position::parse("frames/0/7").unwrap();
         let partial = Partial { bytes: 3, sha256: hexadecimal(&Sha256::digest(b"abc")), at };
-        assert!(partial.is_of(b"abc") && !partial.is_of(b"xyz") && !partial.is_of(b"ab"));
-        assert!(!Partial { bytes: 4, ..partial }.is_of(b"abc"));
+        assert!(partial.matches(b"abc") && !partial.matches(b"xyz") && !partial.matches(b"ab"));
+        assert!(!Partial { bytes: 4, ..partial }.matches(b"abc"));
     }
 
     #[test]

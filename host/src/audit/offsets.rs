@@ -54,11 +54,11 @@ fn place(offset: u64) -> (usize, u64) {
     ((offset % CHUNK / 64) as usize, 1 << (offset % 64))
 }
 
-/// So often an offset may come before it is counted in a number of its own.
+/// Offsets that come more often than this are counted one by one.
 const LAYERS: usize = 4;
 
-/// How often each offset came: the set of those that came at all, of those that came twice, and so on; and beyond that, how
-/// often more.
+/// How often each offset came: the set of offsets that came at least once, at least twice, and so on, in `LAYERS` sets;
+/// beyond that, a number for each offset.
 #[derive(Debug, Clone, Default)]
 pub struct Times {
     layers: Vec<Offsets>,

@@ -70,12 +70,12 @@ pub fn audit(config: &Config, since: Option<i64>) -> std::result::Result<Report,
         }
     }
     drop(dead_letters);
-    // A host that said so had found the oldest frame beyond them, and what is the oldest only goes on.
+    // A host reports a deletion only when the oldest frame is later, and the oldest frame only moves forward.
     let frames_kept = watermarks(settings, &topics.frames)?;
     for (partition, first, last) in deletions {
         match frames_kept.get(&partition) {
             Some((oldest, _)) if last < *oldest => ledger.deleted(partition, first..last + 1),
-            _ => ledger.forged(|| format!("deletion of {partition}/{first}-{last}")),
+            _ => ledger.add_forged(|| format!("deletion of {partition}/{first}-{last}")),
         }
     }
 
@@ -87,11 +87,12 @@ pub fn audit(config: &Config, since: Option<i64>) -> std::result::Result<Report,
         let (partition, offset) = (record.partition(), record.offset().unsigned_abs());
         let camera = camera(record.key(), partition);
         let stamp = stamp(&record);
+        let refused = refused(&record);
         let is_refusal = record.header(REFUSED).is_some() && record.value().unwrap_or_default().is_empty();
-        if is_refusal && refused(&record).is_none() {
-            ledger.forged(|| format!("refusal by camera {camera} at {partition}/{offset}"));
+        if is_refusal && refused.is_none() {
+            ledger.add_forged(|| format!("refusal by camera {camera} at {partition}/{offset}"));
         }
-        if let Some(numbers) = refused(&record) {
+        if let Some(numbers) = refused {
             ledger.refusal(&camera, stamp.session.as_deref().unwrap_or_default(), numbers);
         } else if let Some(original) = replay_of(&topics.frames, &record) {
             let (of, at) = (original.partition, original.offset.unsigned_abs());
@@ -107,9 +108,9 @@ pub fn audit(config: &Config, since: Option<i64>) -> std::result::Result<Report,
         }
     }
     drop(frames);
-    // Asked only now, for frames come meanwhile, too.
+    // Asked last, because frames keep coming.
     let ends = watermarks(settings, &topics.frames)?;
-    ledger.ends(ends.into_iter().map(|(partition, (_, next))| (partition, next)).collect());
+    ledger.set_ends(ends.into_iter().map(|(partition, (_, next))| (partition, next)).collect());
     Ok(ledger.report())
 }
 

@@ -66,13 +66,13 @@ pub struct Report {
     pub deleted: Vec<String>,
     /// How many offsets these are.
     pub deleted_frames: u64,
-    /// `partition/offset` of the frames without a result whose dead letters hold only the beginning of their bytes, for these
-    /// were too large for the topic: the first thousand. The whole frame stands there in the frames topic, for as long as that keeps it.
+    /// `partition/offset` of frames without a result whose dead letters hold only the beginning of their bytes, because they
+    /// were too large for the topic: the first thousand. The frames topic has the whole frame until retention deletes it.
     pub partial: Vec<String>,
     /// How many these are.
     pub partial_letters: u64,
-    /// Records whose headers claim what cannot be, and that count for nothing: a replay of a frame that never was, was not
-    /// parked, or is another camera's; a deletion of frames that are there; a refusal without end. The first thousand.
+    /// Records with forged headers, which change no other count: a replay of a frame that does not exist, was not parked, or is
+    /// another camera's; a deletion of frames that still exist; a refusal of too many numbers. The first thousand.
     pub forged: Vec<String>,
     /// How many these are.
     pub forged_records: u64,

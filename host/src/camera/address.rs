@@ -5,8 +5,8 @@ use crate::redact::{percent_decoded, redact_address, secrets_of};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// A video or picture file, a folder of pictures, a device, or a network address. Shown without user, password and
-/// secret parameters, by `Display` and `Debug` alike; the whole of it is for whoever opens it.
+/// A video or picture file, a folder of pictures, a device, or a network address. `Display` and `Debug` hide user,
+/// password and secret parameters; only code that opens the source gets the whole address.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SourceAddress {
     text: String,
@@ -16,11 +16,13 @@ pub struct SourceAddress {
 impl SourceAddress {
     /// Takes an address as its user wrote it.
     pub fn new(text: &str) -> Self {
-        // OpenCV and FFmpeg may print them; their lines come by the log.
+        // The name of a file is not secret, whatever it looks like.
+        if !text.contains("://") && Path::new(text).exists() {
+            return Self { text: text.to_owned(), shown: text.to_owned() };
+        }
+        // OpenCV and FFmpeg may print parts of the address, and their lines go to the log.
         secrets_of(text).into_iter().for_each(remember_secret);
-        // The name of a file is no secret, whatever it looks like.
-        let is_file = !text.contains("://") && Path::new(text).exists();
-        Self { text: text.to_owned(), shown: if is_file { text.to_owned() } else { redact_address(text) } }
+        Self { text: text.to_owned(), shown: redact_address(text) }
     }
 
     /// The whole address, secrets included.

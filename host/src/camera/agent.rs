@@ -30,8 +30,8 @@ pub enum AgentError {
 pub struct Agent {
     /// Where its frames go.
     pub destination: Destination,
-    /// Frames per second at which a recording or a folder is sent, and its frames are stamped; none: as fast as the
-    /// source gives and the broker takes them, and a recording's frames are stamped as it says.
+    /// Frames per second of a recording or a folder, for sending and for the frames' times. None: as fast as the broker takes
+    /// them, with a recording's own times.
     pub rate: Option<f64>,
     /// Start over at the end.
     pub repeat: bool,
@@ -46,7 +46,7 @@ pub struct Tally {
     pub acknowledged: u64,
     /// Of these, that could neither be sent nor spooled; the topic is told which.
     pub refused: u64,
-    /// Files of a folder, and parts of a video, that are no pictures. They were skipped, and are no frames.
+    /// Files of a folder, and parts of a video, that were skipped because they are not pictures. They do not count as read.
     pub skipped: u64,
     /// Frames in the spool, also of earlier runs: the next start sends them.
     pub in_spool: u64,
@@ -105,7 +105,7 @@ impl Agent {
                 Reading::Picture(picture) => picture,
                 Reading::Nothing => continue,
                 Reading::End => {
-                    // Only at its end may it turn out that a stream was a file.
+                    // A stream may turn out to be a file only at its end.
                     match (source.kind() == SourceKind::Live, self.repeat) {
                         (true, _) => self.reconnect(source, stop),
                         (false, true) => source.rewind()?,
@@ -118,7 +118,7 @@ impl Agent {
             if self.rate.is_some() && !live && !wait_until(begun + paced, stop) {
                 break;
             }
-            // A live picture's time is now, a recording's is where it is in the recording, unless the user gives a rate.
+            // A live picture gets the present time. One of a recording gets its position there, unless the user sets a rate.
             let captured_at = match picture.at {
                 _ if live => now(),
                 Some(at) if self.rate.is_none() => first_at + milliseconds(at),
@@ -150,7 +150,7 @@ impl Agent {
     }
 }
 
-/// The first picture of a source; none if it ends, or the agent is to end, before one comes.
+/// The first picture of a source; none if the source ends, or `stop` is set, before that.
 fn first_picture(source: &mut Source, stop: &AtomicBool) -> Result<Option<Picture>, SourceError> {
     while !stop.load(Ordering::Relaxed) {
         match source.read()? {
@@ -162,7 +162,7 @@ fn first_picture(source: &mut Source, stop: &AtomicBool) -> Result<Option<Pictur
     Ok(None)
 }
 
-/// Waits until then; false if the agent is to end.
+/// Waits until this time; false if `stop` is set before.
 fn wait_until(until: Instant, stop: &AtomicBool) -> bool {
     while !stop.load(Ordering::Relaxed) {
         let left = until.saturating_duration_since(Instant::now());

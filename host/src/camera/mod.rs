@@ -2,7 +2,6 @@
 
 mod address;
 mod agent;
-mod http;
 mod inbox;
 mod line;
 #[cfg(test)]
@@ -13,6 +12,7 @@ mod source;
 #[cfg(test)]
 mod source_tests;
 mod spool;
+mod stated_length;
 #[cfg(test)]
 mod test_video;
 mod timeline;

@@ -1,5 +1,4 @@
-//! Picture files as a source: all of a folder, or a single one. They are sent as they are; what a picture is worth, the
-//! host decides.
+//! Picture files as a source: those of a folder, or a single one. They are sent unchanged; the host judges their content.
 
 use super::SourceError;
 use crate::vision::{PictureError, check_whole};
@@ -8,10 +7,10 @@ use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-/// A larger file is not read. Far above what a Kafka record can hold, and little enough for memory. Bytes.
+/// The largest file that is read, bytes: far above the limit of a Kafka record, and small enough for memory.
 const MAX_FILE_BYTES: u64 = 64 << 20;
 
-/// The names that picture files end in, in small letters.
+/// The extensions of picture files, in lower case.
 const EXTENSIONS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
 
 /// Picture files, in the order in which they are sent.
@@ -19,7 +18,7 @@ pub(super) struct Pictures {
     folder: Option<PathBuf>,
     files: Vec<PathBuf>,
     next: usize,
-    /// Files that were skipped with a warning. A folder that is sent again and again warns once of each.
+    /// Files that were skipped with a warning. Each file is warned of once, even if the folder is sent again and again.
     warned: BTreeSet<PathBuf>,
 }
 
@@ -37,7 +36,7 @@ impl Pictures {
         Self { folder: None, files: vec![file.to_owned()], next: 0, warned: BTreeSet::new() }
     }
 
-    /// Goes back to the first picture, of those that are there now.
+    /// Reads the folder again, and goes back to its first picture.
     pub fn start_over(&mut self) -> Result<(), SourceError> {
         self.next = 0;
         let Some(folder) = &self.folder else { return Ok(()) };
@@ -50,9 +49,9 @@ impl Pictures {
             match entry {
                 Ok(entry) if has_picture_extension(&entry.path()) => files.push(entry.path()),
                 Ok(_) => {}
-                // The rest of the folder can still be there.
+                // The other entries may still be readable.
                 Err(error) => {
-                    tracing::warn!("{}: a part of this folder cannot be read: {error}", folder.display());
+                    tracing::warn!("{}: an entry of this folder cannot be read: {error}", folder.display());
                 }
             }
         }
@@ -64,7 +63,7 @@ impl Pictures {
         Ok(())
     }
 
-    /// The next file's bytes; none at the end. An error is the reason for which this file is to be skipped.
+    /// Reads the next file; none at the end. An error is the reason to skip this file.
     pub fn read_next(&mut self) -> Option<Result<Vec<u8>, SourceError>> {
         let path = self.files.get(self.next)?;
         self.next += 1;
@@ -73,8 +72,8 @@ impl Pictures {
         Some(read)
     }
 
-    /// Warns that the file just read is skipped, unless it was warned of before, or is the only one: then the reason
-    /// is the error with which the agent ends.
+    /// Warns that the last file is skipped, unless it was warned of before, or is a single picture: the agent then ends with
+    /// the reason as its error.
     pub fn warn_of_skipped(&mut self, reason: &SourceError) {
         let Some(path) = self.next.checked_sub(1).and_then(|last| self.files.get(last)) else { return };
         if self.folder.is_some() && self.warned.insert(path.clone()) {
@@ -82,7 +81,7 @@ impl Pictures {
         }
     }
 
-    /// The error of pictures of which not one could be read; `last` is the reason of the last one.
+    /// The error for a source of which no picture could be read; `last` is the reason of the last one.
     pub fn nothing_read(&self, last: Option<SourceError>) -> SourceError {
         match (&self.folder, last) {
             (None, Some(reason)) => reason,
@@ -126,10 +125,10 @@ fn read_picture(path: &Path) -> Result<Vec<u8>, String> {
 }
 
 fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
-    // Opening a pipe would wait for somebody who writes into it.
+    // Opening a pipe would block until another process writes to it.
     let metadata = std::fs::metadata(path).map_err(|error| format!("cannot be read: {error}"))?;
     if !metadata.is_file() {
-        return Err(if metadata.is_dir() { "is a folder" } else { "is no regular file" }.to_owned());
+        return Err(if metadata.is_dir() { "is a folder" } else { "is not a regular file" }.to_owned());
     }
     let mut bytes = Vec::new();
     std::fs::File::open(path)

@@ -28,12 +28,12 @@ pub enum SourceError {
         "{0}: opens, but not one picture can be read from it; is it whole, and can its server send parts of it?"
     )]
     NothingRead(SourceAddress),
-    /// A folder that the system does not show.
+    /// A folder that cannot be read.
     #[error("{}: this folder cannot be read: {reason}", path.display())]
     Unreadable {
         /// The folder.
         path: PathBuf,
-        /// The system's words.
+        /// The operating system's reason.
         reason: String,
     },
     /// A folder without pictures.
@@ -49,13 +49,13 @@ pub enum SourceError {
     },
     /// A folder of which no file can be sent.
     #[error(
-        "{}: none of the picture files in this folder ({files}) can be sent; the warnings before this say why",
+        "{}: none of the {files} picture files in this folder can be sent; the warnings above say why",
         folder.display()
     )]
     NoGoodPicture {
         /// The folder.
         folder: PathBuf,
-        /// How many files it has that are called like pictures.
+        /// How many files have the extension of a picture.
         files: usize,
     },
     /// OpenCV failed.
@@ -65,7 +65,7 @@ pub enum SourceError {
 
 impl From<opencv::Error> for SourceError {
     fn from(error: opencv::Error) -> Self {
-        // OpenCV's words may hold the address.
+        // OpenCV's message may contain the address.
         Self::OpenCv(redacted(&redact_addresses(&error.to_string())))
     }
 }
@@ -75,11 +75,11 @@ impl From<opencv::Error> for SourceError {
 pub struct Picture {
     /// JPEG, PNG or WebP.
     pub bytes: Vec<u8>,
-    /// Of a recording: when it was taken, counted from the first picture; goes on when the recording starts over.
+    /// Only of a recording: when it was taken, counted from the first picture. It keeps growing when the recording starts over.
     pub at: Option<Duration>,
 }
 
-/// What came of reading from a source.
+/// The result of one read from a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reading {
     /// A picture.
@@ -99,7 +99,7 @@ pub struct Source {
     skipped: u64,
     /// Why the last of them was.
     last_skipped: Option<SourceError>,
-    /// True once a picture was read since it was opened or started over.
+    /// True if a picture was read since the source was opened or started over.
     has_given: bool,
     /// The pictures of the folder are the frames of one recording.
     is_recording: bool,
@@ -114,7 +114,7 @@ impl Source {
     /// Opens a source. `jpeg_quality`, 1 to 100, is for pictures that are not JPEG, PNG or WebP already.
     ///
     /// # Errors
-    /// See [`SourceError`]: each says what to give instead.
+    /// See [`SourceError`]. Each message says what to give instead.
     pub fn open(address: &SourceAddress, jpeg_quality: i32) -> Result<Self, SourceError> {
         let path = address.path();
         let device = address.text().strip_prefix("/dev/video").unwrap_or(address.text()).parse::<i32>();
@@ -139,7 +139,7 @@ impl Source {
         })
     }
 
-    /// The same, its pictures taken for the frames of one recording: one frame follows closely on the other.
+    /// The same source, with the pictures of its folder treated as the frames of one recording.
     pub fn as_recording(self) -> Self {
         Self { is_recording: true, ..self }
     }
@@ -152,7 +152,7 @@ impl Source {
         }
     }
 
-    /// What it is: a frame's time and its nearness to the last one depend on it.
+    /// The kind of source: a frame's time, and whether frames follow each other closely, depend on it.
     pub fn kind(&self) -> SourceKind {
         match &self.input {
             Input::Video(video) if video.is_live() => SourceKind::Live,
@@ -162,7 +162,7 @@ impl Source {
         }
     }
 
-    /// Files, and parts of a video, that were no pictures and were skipped.
+    /// How many files, or parts of a video, were skipped because they are not pictures.
     pub fn skipped(&self) -> u64 {
         match &self.input {
             Input::Video(video) => video.skipped(),
@@ -173,7 +173,7 @@ impl Source {
     /// Goes back to the first picture, or connects again.
     ///
     /// # Errors
-    /// It cannot be opened any more, or it gave not one picture since the last time: it would be read for ever.
+    /// It cannot be opened any more, or it gave no picture since it was opened: reading it again would never end.
     pub fn rewind(&mut self) -> Result<(), SourceError> {
         if self.kind() != SourceKind::Live && !self.has_given {
             return Err(self.nothing_read());
@@ -185,7 +185,7 @@ impl Source {
         }
     }
 
-    /// Reads once. A file or part that is no picture is skipped, with a warning that names it.
+    /// Reads once. A file or part that is not a picture is skipped with a warning.
     ///
     /// # Errors
     /// OpenCV failed.
@@ -227,7 +227,7 @@ impl Source {
         }
     }
 
-    /// The error of a source that gave not one picture.
+    /// The error for a source that gave no picture.
     pub fn nothing_read(&mut self) -> SourceError {
         match &self.input {
             Input::Video(_) => SourceError::NothingRead(self.address.clone()),

@@ -1,4 +1,4 @@
-//! Sources of every kind: what they are taken for, what they give, what they skip, how they end.
+//! Sources of every kind: their kind, pictures, times, skipped parts and ends.
 
 use super::test_video::{file_response, matroska, picture, server, stream_response};
 use super::{Reading, Source, SourceAddress, SourceError};

@@ -62,7 +62,7 @@ pub enum What {
         sequence: u64,
         /// When it was taken, Unix milliseconds.
         captured_at: i64,
-        /// What it was read from; none if an older agent spooled it, which did not say.
+        /// The kind of source; none if an older agent spooled the frame.
         source: Option<SourceKind>,
         /// The encoded picture.
         picture: Vec<u8>,

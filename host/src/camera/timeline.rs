@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 
-/// A container's time beyond this is none: FFmpeg's "not known" comes out as a huge number. 30 years, milliseconds.
+/// A container's time beyond this counts as unknown: FFmpeg's "not known" comes out as a huge number. 30 years, milliseconds.
 const LONGEST_MS: f64 = 1e12;
 /// A container's time that goes back by more than this begins anew (a counter that wrapped, two recordings in one
 /// file); by less, it is out of order. Milliseconds.
 const NEW_START_MS: f64 = 1000.0;
-/// The step to a picture without a time is guessed from so many before it.
+/// The step to a picture without a time is guessed from this many steps before it.
 const STEPS: usize = 9;
 
 /// Turns a container's times into times that start at 0 and never go back, in milliseconds.
@@ -17,14 +17,14 @@ pub(super) struct Timeline {
     step: f64,
     /// Between the last pictures that had a time.
     steps: VecDeque<f64>,
-    /// What is taken off the container's times, and the last of these.
+    /// The offset that is subtracted from the container's times, and the last of these times; milliseconds.
     container: Option<(f64, f64)>,
     /// The time of the last picture.
     last: Option<f64>,
 }
 
 impl Timeline {
-    /// For a recording of so many frames per second.
+    /// Starts the times of a recording with `rate` frames per second.
     pub fn new(rate: f64) -> Self {
         Self { step: 1000.0 / rate, steps: VecDeque::new(), container: None, last: None }
     }
@@ -34,9 +34,9 @@ impl Timeline {
         self.container = None;
     }
 
-    /// The time of the next picture, of which the container says that it stands at `position`.
+    /// The time of the next picture, whose container time is `position`; both in milliseconds.
     pub fn advance(&mut self, position: f64) -> f64 {
-        // The decoder's last pictures come without a time, which OpenCV tells as 0.
+        // OpenCV reports 0 for the decoder's last pictures, which have no time.
         let guess = self.last.map_or(0.0, |last| last + self.usual_step());
         let is_known = position.is_finite() && position.abs() < LONGEST_MS;
         let time = match self.container {

@@ -1,6 +1,6 @@
 //! Video as a source: a recording, a device, a stream.
 
-use super::http::{Length, ask_length};
+use super::stated_length::{Length, ask_length};
 use super::timeline::Timeline;
 use super::{SourceAddress, SourceError};
 use crate::vision::check_header;
@@ -16,12 +16,12 @@ use std::time::{Duration, Instant};
 
 /// Frames per second of a video that states none.
 const UNSTATED_RATE: f64 = 25.0;
-/// After so many failed attempts in a row a video is at its end. At an end an attempt takes microseconds; a web page
-/// among the pictures of a stream is an attempt for each of its lines.
+/// A video ends after this many failed attempts in a row. At its end an attempt takes microseconds; a web page among the
+/// pictures of a stream costs an attempt for each of its lines.
 const ATTEMPTS: u32 = 1000;
-/// After so much time without a picture since the first failed attempt, a stream has broken off.
+/// A stream has broken off after this time without a picture since the first failed attempt.
 pub(super) const WITHOUT_PICTURE: Duration = Duration::from_secs(10);
-/// How often it is told that pictures are skipped.
+/// How often a warning says that pictures are skipped.
 const TELL: Duration = Duration::from_secs(30);
 
 /// Where a video comes from.
@@ -31,7 +31,7 @@ enum Origin {
     Network(SourceAddress),
 }
 
-/// What came of an attempt to read.
+/// The result of one attempt to read.
 pub(super) enum Attempt {
     /// A picture, and when it was taken, milliseconds since the recording's first.
     Picture { bytes: Vec<u8>, at_ms: f64 },
@@ -57,19 +57,19 @@ pub(super) struct Video {
     origin: Origin,
     capture: VideoCapture,
     is_live: bool,
-    /// The stream's JPEG pictures are taken as they are.
+    /// The stream's JPEG pictures are sent unchanged.
     is_raw: bool,
-    /// The server said so.
+    /// The server stated no length.
     is_surely_endless: bool,
     timeline: Timeline,
-    /// What came since the last picture.
+    /// The failed attempts since the last picture.
     failed: Option<Failures>,
     skipped: u64,
     told: Option<(u64, Instant)>,
 }
 
 impl Video {
-    /// A video file. Whatever it says of its length, it has an end.
+    /// A video file. It has an end, whatever length it states.
     pub fn of_file(path: &Path, name: &SourceAddress) -> Result<Self, SourceError> {
         Self::open(Origin::File(path.to_owned()), name)
     }
@@ -111,7 +111,7 @@ impl Video {
     }
 
     /// True for an address that states no length: neither by its container, nor by its web server. The server of a bare
-    /// sequence of JPEG pictures is not asked: it is a camera, and many a camera has but one client.
+    /// sequence of JPEG pictures is not asked: it is a camera, and many cameras accept only one client.
     fn is_endless(&self, address: &SourceAddress) -> bool {
         let states_frames = self.capture.get(CAP_PROP_FRAME_COUNT).is_ok_and(|frames| frames > 0.0);
         if states_frames || !address.is_http() || self.is_bare_jpeg() {
@@ -129,8 +129,8 @@ impl Video {
         code.eq_ignore_ascii_case(b"mjpe") && (ticks_per_second - 25.0).abs() < 0.01
     }
 
-    /// Lets a camera's motion JPEG through as it is. FFmpeg's decoder would be lost for the rest of the connection
-    /// after one part that is not marked as a picture.
+    /// Sends a camera's motion JPEG unchanged. After one part that is not marked as a picture, FFmpeg's decoder would give no
+    /// picture for the rest of the connection.
     fn take_raw(&mut self) -> Result<(), SourceError> {
         let is_http = matches!(&self.origin, Origin::Network(address) if address.is_http());
         self.is_raw =
@@ -140,7 +140,7 @@ impl Video {
 
     /// Goes back to the first picture, or connects again.
     pub fn start_over(&mut self, name: &SourceAddress) -> Result<(), SourceError> {
-        // First: a device, and many a camera, has but one client.
+        // Release it first: devices, and many cameras, accept only one client.
         self.capture.release()?;
         self.capture = self.origin.open()?;
         if !self.capture.is_opened()? {
@@ -151,7 +151,7 @@ impl Video {
         self.take_raw()
     }
 
-    /// Frames per second, as the video itself says.
+    /// Frames per second, as the video states.
     pub fn rate(&self) -> f64 {
         rate_of(&self.capture)
     }
@@ -161,7 +161,7 @@ impl Video {
         self.is_live
     }
 
-    /// Parts of the video that were no pictures, and were passed over.
+    /// How many parts of the video were skipped because they are not pictures.
     pub fn skipped(&self) -> u64 {
         self.skipped
     }
@@ -170,7 +170,7 @@ impl Video {
     pub fn read(&mut self, quality: i32, name: &SourceAddress) -> Result<Attempt, SourceError> {
         let begun = Instant::now();
         let mut pixels = Mat::default();
-        // Not `read`, to which an empty part is none.
+        // Not `read`, which treats an empty part as the end.
         let is_read = self.capture.grab()?;
         if is_read {
             self.capture.retrieve_def(&mut pixels)?;

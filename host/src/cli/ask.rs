@@ -1,9 +1,9 @@
-//! Questions to whoever sits at the terminal.
+//! Questions to the user at the terminal.
 
 use super::logging;
 use std::io::IsTerminal as _;
 
-/// Asks a question on the terminal; none if standard input is not one, and nobody can answer.
+/// Asks a yes-or-no question on the terminal. None if standard input is not a terminal, so that nobody can answer.
 ///
 /// # Errors
 ///

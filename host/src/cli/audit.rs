@@ -17,8 +17,8 @@ gaps          sequence numbers of the agent that never reached the topic
 late          sequence numbers that came after a higher one
 refused       sequence numbers that the agent refused, and said so: no gaps
 
-Below it stand the places of what is missing; frames whose bytes were too large for the dead letters topic; and records
-whose headers claim what cannot be (a replay of a frame that was never parked), which count for nothing.
+Below the table stand the places of missing frames, frames that were too large for the dead-letters topic, and records with
+forged headers (such as a replay of a frame that was never parked), which change no count.
 
 Exit status: 0 if every frame is accounted for, 1 if frames are missing or were deleted unread, 2 for wrong input.
 
@@ -88,7 +88,7 @@ pub fn table(report: &Report) -> String {
     }
     for (what, named, count) in [
         (
-            "parked without all of their bytes, which were too large to keep; they stand in the frames topic \
+            "parked with only the beginning of their bytes; the frames topic has the whole frames \
              (partition/offset)",
             &report.partial,
             report.partial_letters,

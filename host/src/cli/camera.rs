@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
     everyframe camera --id test --rate 10 --loop clip.mp4\n  \
     everyframe camera --id door --brokers kafka-1:9092 --spool-bytes 20GB /dev/video0\n  \
     everyframe camera --id yard --source-file /etc/everyframe/yard.address\n\n\
-    Whoever is on this machine sees the arguments of its processes (`ps`). Give an address with a password by \
+    Every user of this machine can see the arguments of its processes (`ps`). Give an address with a password by \
     --source-env or --source-file; logs and errors never show it.\n\n\
-    A file of a folder, or a part of a video, that is no picture is skipped with a warning and counted.\n\n\
+    Files of a folder, and parts of a video, that are not pictures are skipped with a warning and counted.\n\n\
     While the broker is away, frames go to the spool, and from there to the broker when it is back, also after a crash. \
     When the spool is full, a file or folder without --rate waits; other sources go on, their frames are refused, and \
     the topic is told which.")]
@@ -25,17 +25,17 @@ pub struct Arguments {
     /// A video or picture file, a folder of pictures (sent in the order of their names, numbers by value), a device
     /// (`0`, `/dev/video0`), or an rtsp:// or http:// address.
     source: Option<String>,
-    /// Take the source from this environment variable.
+    /// Read the source's address from this environment variable.
     #[arg(long, value_name = "NAME")]
     source_env: Option<String>,
-    /// Take the source from this file; its line end does not count.
+    /// Read the source's address from this file; a line end after it is ignored.
     #[arg(long, value_name = "PATH")]
     source_file: Option<PathBuf>,
     /// The camera's id: the key of its frames. At most 128 bytes, without control and invisible characters.
-    #[arg(long, value_parser = camera_id)]
+    #[arg(long, value_parser = parse_camera_id)]
     id: String,
-    /// Frames per second at which a recording or a folder is sent, and by which its frames' times are counted. Without
-    /// it they are sent as fast as they are taken, and a recording's frames have the times that it gives them.
+    /// Send a recording or a folder at this many frames per second, and compute the frames' times from it. Without it,
+    /// frames are sent as fast as the broker takes them, and those of a recording have the recording's own times.
     #[arg(long, value_name = "FPS", value_parser = rate)]
     rate: Option<f64>,
     /// Start over at the end of a file or folder.
@@ -56,7 +56,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// The source's address, from where it was said to be.
+    /// The source's address, from the argument, the variable or the file that the user chose.
     fn address(&self) -> Result<SourceAddress> {
         let kept_elsewhere = match (&self.source, &self.source_env, &self.source_file) {
             (Some(source), ..) => {
@@ -64,7 +64,7 @@ impl Arguments {
                 if address.has_secret() {
                     tracing::warn!(
                         camera = self.id,
-                        "{address}: the password stands on the command line, where `ps` shows it to everybody on \
+                        "{address}: the password is on the command line, where `ps` shows it to every user of \
                          this machine; give the address by --source-env or --source-file"
                     );
                 }
@@ -128,8 +128,9 @@ pub fn run(arguments: Arguments) -> Result<u8> {
 }
 
 /// A camera's id, normalised.
-fn camera_id(text: &str) -> Result<String, String> {
-    id::parse(text, id::MAX_BYTES).map_err(|fault| format!("it {fault}; give a short name, such as gate-1"))
+fn parse_camera_id(text: &str) -> Result<String, String> {
+    id::parse(text, id::MAX_BYTES)
+        .map_err(|fault| format!("the id {fault}; give a short name, such as gate-1"))
 }
 
 /// A number of bytes, as people write it.

@@ -191,14 +191,14 @@ impl Caretaker<'_> {
                 (
                     RuleState::FellBack,
                     format!(
-                        "rule {rule} failed again and again on frames of camera {camera} after it was changed, so that what was in force before is in force again: {message}"
+                        "rule {rule} kept failing on frames of camera {camera} after it was changed; the rules from before the change are in force again: {message}"
                     ),
                 )
             }
             true => (
                 RuleState::Failing,
                 format!(
-                    "rule {rule} fails again and again on frames of camera {camera}, and is asked about them only from time to time: {message}"
+                    "rule {rule} keeps failing on frames of camera {camera}, and is asked about them only from time to time: {message}"
                 ),
             ),
             false => {

@@ -31,7 +31,7 @@ pub struct Arguments {
     /// Refuse a face of lower quality, 0 to 1.
     #[arg(long, default_value_t = 0.4)]
     min_quality: f32,
-    /// Enrol the person although the face resembles, or the id looks like, that of somebody else.
+    /// Enrol the person even if the face resembles another person's, or the id looks like another one.
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -46,17 +46,14 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let mut worker = vision.worker()?;
     let producer = Producer::new(&config.kafka)?;
     let others = Others::read(&config, &arguments.person, &vision.models().embedder.sha256)?;
-    if let Some(other) = &others.alike_id
-        && !may_go_on(
-            arguments,
-            &format!("the id `{}` looks like `{other}`, who is enrolled", arguments.person),
-        )?
-    {
-        logging::tell(&format!(
-            "everyframe: the id `{}` looks like `{other}`, who is enrolled: give that id if it is the same person, or --force",
-            arguments.person
-        ));
-        return Ok(FAILED);
+    if let Some(other) = &others.alike_id {
+        let why = format!("the id `{}` looks like `{other}`, who is enrolled", arguments.person);
+        if !may_go_on(arguments, &why)? {
+            logging::tell(&format!(
+                "everyframe: {why}: give that id if it is the same person, or --force if they are two"
+            ));
+            return Ok(FAILED);
+        }
     }
     let mut refused = 0;
     for picture in &arguments.pictures {
@@ -124,7 +121,7 @@ fn enrol(
 
 /// The people who are enrolled under other ids.
 struct Others {
-    /// One whose id looks like that of the person to be enrolled.
+    /// An enrolled id that looks like the id of the person to be enrolled.
     alike_id: Option<String>,
     index: Index,
 }
@@ -150,11 +147,11 @@ impl Others {
     }
 }
 
-/// Asks whether a person who may be enrolled already is to be enrolled all the same.
+/// Asks whether to enrol a person who may be enrolled already; `why` says what points to that.
 fn may_go_on(arguments: &Arguments, why: &str) -> Result<bool> {
     if arguments.force {
-        logging::tell(&format!("everyframe: warning: {why}; enrolled all the same"));
+        logging::tell(&format!("everyframe: warning: {why}; enrolled because of --force"));
         return Ok(true);
     }
-    Ok(confirm(&format!("{why}. Enrol as `{}` all the same", arguments.person))?.unwrap_or(false))
+    Ok(confirm(&format!("{why}. Enrol as `{}` anyway", arguments.person))?.unwrap_or(false))
 }

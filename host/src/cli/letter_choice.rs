@@ -12,7 +12,7 @@ use anyhow::Result;
 #[derive(clap::Args, Clone, Default)]
 pub struct Choice {
     /// Only of this camera.
-    #[arg(long, value_name = "ID", value_parser = camera_id)]
+    #[arg(long, value_name = "ID", value_parser = clean_camera_id)]
     camera: Option<String>,
     /// Only those parked for this reason: `truncated`, `rule-timed-out`, …
     #[arg(long)]
@@ -28,8 +28,8 @@ pub struct Choice {
     at: Option<Place>,
 }
 
-/// A camera's id as it is given on the command line: made valid as a record's key is, so that it finds the camera.
-pub fn camera_id(text: &str) -> Result<String, String> {
+/// A camera's id from the command line, made valid in the same way as a record's key, so that it finds the camera.
+pub fn clean_camera_id(text: &str) -> Result<String, String> {
     Some(id::clean(text)).filter(|id| !id.is_empty()).ok_or_else(|| "give the id of a camera".into())
 }
 

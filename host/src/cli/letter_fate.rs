@@ -3,7 +3,7 @@
 use super::ask::confirm;
 use super::letter_choice::{Choice, Parked, fates};
 use super::{DONE, FAILED, WRONG_INPUT};
-use crate::audit::{FATE, Fate, Fates, LETTER, Letter, Partial, Place};
+use crate::audit::{FATE, Fate, Fates, LETTER, Letter, Place};
 use crate::config::Config;
 use crate::intake::{CAPTURED_AT, REPLAY_OF, SEQUENCE, SESSION, SOURCE};
 use crate::kafka::{BrokerError, Observer, Producer, Reader, Record, delete_before, read_at, watermarks};
@@ -41,7 +41,7 @@ impl Manner {
             Some(true) => Ok(None),
             Some(false) => Ok(Some(FAILED)),
             None => {
-                eprintln!("everyframe: {question}: nobody is there to ask; give --yes");
+                eprintln!("everyframe: {question}? Standard input is not a terminal; pass --yes to confirm");
                 Ok(Some(WRONG_INPUT))
             }
         }
@@ -67,7 +67,7 @@ pub fn replay(config: &Config, choice: &Choice, again: bool, manner: Manner) -> 
     let producer = Producer::new(&config.kafka)?;
     let mut marks = Marks::new(config, &producer, Fate::Replayed);
     let mut frames = HashSet::new();
-    // Frames that cannot be put through, and why: the others are all the same.
+    // Frames that cannot be replayed, and why. The others are replayed.
     let mut left: BTreeMap<Place, String> = BTreeMap::new();
     let mut batch_bytes = 0;
     let mut sent = Sent::default();
@@ -80,7 +80,7 @@ pub fn replay(config: &Config, choice: &Choice, again: bool, manner: Manner) -> 
     chosen.each(|letter| {
         // A frame that was parked twice is put through once.
         if !frames.contains(&letter.frame) {
-            match bytes_of(config, letter)? {
+            match read_frame_bytes(config, letter)? {
                 Ok(bytes) => {
                     batch_bytes += bytes.len();
                     put_through(config, &producer, letter, &bytes, &mut sent);
@@ -172,7 +172,7 @@ impl Chosen<'_> {
     }
 }
 
-/// What became of each record: the frame that it is about, and why it was refused, if it was.
+/// The frame that a record is about, and why the record was refused, if it was.
 type Answer = (Place, Result<(), BrokerError>);
 
 /// Records that were sent and not waited for.
@@ -197,11 +197,11 @@ impl Sent {
         producer.send(record, Box::new(move |result| std::mem::drop(sender.send((frame, result)))));
     }
 
-    /// Waits for the answers: the frames whose records were refused for what they are.
+    /// Waits for all answers. Returns the frames whose records the topic refused for their size or content.
     ///
     /// # Errors
     ///
-    /// One is not safe for another reason.
+    /// A record was not acknowledged for another reason: run the command again.
     fn wait(&mut self, producer: &Producer) -> Result<Vec<(Place, BrokerError)>> {
         producer.flush(ACKNOWLEDGED)?;
         let (count, mut refused, mut failed, mut safe) = (self.count, Vec::new(), None, 0);
@@ -216,30 +216,31 @@ impl Sent {
         let missing = count - safe - refused.len();
         if missing > 0 {
             let why = failed.map_or_else(|| "no answer".to_owned(), |error| error.to_string());
-            bail!(
-                "{missing} of {count} records were not taken: {why}; what was is marked, run the command again"
-            );
+            bail!("{missing} of {count} records were not acknowledged: {why}; run the command again");
         }
         Ok(refused)
     }
 }
 
-/// The bytes of a letter's frame, or why they are not to be had: of a letter that is not whole they are read from where
-/// the frame stands.
-fn bytes_of<'a>(config: &Config, letter: &'a Parked<'_>) -> Result<Result<Cow<'a, [u8]>, String>> {
-    let Some(Partial { bytes, at, .. }) = &letter.partial else {
+/// The bytes of a letter's frame, or why they cannot be read. Those of a partial letter come from the frames topic.
+///
+/// # Errors
+///
+/// The brokers do not answer.
+fn read_frame_bytes<'a>(config: &Config, letter: &'a Parked<'_>) -> Result<Result<Cow<'a, [u8]>, String>> {
+    let Some(partial) = &letter.partial else {
         return Ok(Ok(letter.record.value().unwrap_or_default().into()));
     };
-    let found = match *at.topic == *config.topics.frames {
-        true => read_at(&config.kafka, &at.topic, at.partition, at.offset)?,
-        false => None,
-    };
-    let is_of = |bytes: &[u8]| letter.partial.as_ref().is_some_and(|partial| partial.is_of(bytes));
-    Ok(match found {
-        Some(found) if is_of(&found) => Ok(found.into()),
-        Some(_) => Err(format!("another record than the frame stands at {at} now")),
+    let at = &partial.at;
+    if *at.topic != *config.topics.frames {
+        return Ok(Err(format!("the whole frame is at {at}, and not in this configuration's frames topic")));
+    }
+    Ok(match read_at(&config.kafka, &at.topic, at.partition, at.offset)? {
+        Some(found) if partial.matches(&found) => Ok(found.into()),
+        Some(_) => Err(format!("the record at {at} is another one: its length or checksum differs")),
         None => Err(format!(
-            "its {bytes} bytes were too large for the dead letters, and retention has deleted the frame at {at}"
+            "its {} bytes were too large for the dead letters, and retention has deleted the frame at {at}",
+            partial.bytes
         )),
     })
 }

@@ -1,6 +1,6 @@
-//! The log, and what else is written to standard error.
+//! The log, and all other output on standard error.
 
-use super::stderr_capture::{StderrCapture, nowhere};
+use super::stderr_capture::{StderrCapture, open_dev_null};
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fs::File;
 use std::io::{IsTerminal as _, Write as _};
@@ -14,11 +14,11 @@ struct Log {
     /// Standard error as it was at the start.
     stderr: Arc<File>,
     is_json: bool,
-    /// While it takes what libraries write.
+    /// Set while the output of libraries is captured.
     capture: Mutex<Option<StderrCapture>>,
 }
 
-/// Ends the log well when it is dropped, also by a panic.
+/// Writes out the last lines of libraries when it is dropped, also by a panic.
 pub(super) struct LogGuard;
 
 impl Drop for LogGuard {
@@ -27,12 +27,12 @@ impl Drop for LogGuard {
     }
 }
 
-/// Starts the log: lines of JSON or for people, of what `RUST_LOG` says or else `filter`. With `has_libraries`, what
-/// libraries write to standard error comes by the log, too.
+/// Starts the log, as JSON or as text, with the filter of `RUST_LOG` or else `filter`. With `has_libraries`, lines that
+/// libraries write to standard error go to the log, too.
 pub(super) fn start(is_json: bool, filter: &str, has_libraries: bool) -> LogGuard {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(filter));
-    // A name of its own for the standard error that is there now.
+    // A duplicate, because file descriptor 2 may become a pipe.
     let Ok(stderr) = std::io::stderr().as_fd().try_clone_to_owned() else { return LogGuard };
     let stderr = Arc::new(File::from(stderr));
     let log = tracing_subscriber::fmt()
@@ -40,7 +40,7 @@ pub(super) fn start(is_json: bool, filter: &str, has_libraries: bool) -> LogGuar
         .with_writer(stderr.clone())
         .with_target(false)
         .with_ansi(stderr.is_terminal())
-        // It would be written to file descriptor 2, and come back as a line of the log.
+        // They would go to file descriptor 2, and come back as lines of the log.
         .log_internal_errors(false);
     if is_json {
         log.json().init()
@@ -52,17 +52,19 @@ pub(super) fn start(is_json: bool, filter: &str, has_libraries: bool) -> LogGuar
     if has_libraries {
         match StderrCapture::start() {
             Ok(capture) => *log.capture.lock().unwrap_or_else(PoisonError::into_inner) = Some(capture),
-            Err(error) => tracing::warn!("what libraries write to standard error is not in the log: {error}"),
+            Err(error) => tracing::warn!(
+                "the output of libraries on standard error cannot be captured, so the log lacks it: {error}"
+            ),
         }
     }
     LogGuard
 }
 
-/// Writes to standard error what is for the user, whatever is logged.
+/// Writes a message for the user to standard error, whatever the filter of the log.
 pub(super) fn tell(message: &str) {
     let Some(log) = LOG.get() else { return eprintln!("{message}") };
     let text = if log.is_json { json_line(message) } else { message.to_owned() };
-    // In one write, so that no line of the log comes between. Nobody is left to be told if it fails.
+    // In one write, so that no line of the log comes between. If it fails, there is nowhere to report it.
     let _ = log.stderr.as_ref().write_all(format!("{text}\n").as_bytes());
 }
 
@@ -81,18 +83,18 @@ fn json_line(message: &str) -> String {
     format!(r#"{{"timestamp":"{now:.6}","level":"ERROR","fields":{{"message":{text}}}}}"#)
 }
 
-/// Puts into the log what libraries wrote until now, and no longer what they write from now on.
+/// Ends the capture: logs what libraries wrote until now, and nothing that they write later.
 pub(super) fn finish() {
     let Some(log) = LOG.get() else { return };
     let Some(capture) = log.capture.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
-    // What libraries say while the process ends is no JSON.
-    match nowhere() {
-        Ok(nowhere) if log.is_json => capture.end(nowhere),
+    // Libraries may write while the process ends, and not in JSON.
+    match open_dev_null() {
+        Ok(null) if log.is_json => capture.end(null),
         _ => capture.end(log.stderr.as_fd()),
     }
 }
 
-/// Ends the process at once, but for the log.
+/// Ends the process at once, after the last lines of the log.
 pub(super) fn exit(status: i32) -> ! {
     finish();
     std::process::exit(status)

@@ -120,13 +120,13 @@ impl Connection {
     }
 }
 
-/// Reads and checks a configuration file, all but its rules; librdkafka says which of its properties it takes.
+/// Reads and checks a configuration file, except its rules; librdkafka checks the Kafka properties.
 fn read_configuration(file: &Path) -> Result<Loaded, ConfigError> {
     let loaded = Loaded::read(file)?;
     check_properties(loaded, false)
 }
 
-/// The same for a host, which may want transactions.
+/// The same for a host, which may use transactions.
 fn read_configuration_of_host(file: &Path) -> Result<Loaded, ConfigError> {
     let loaded = Loaded::read(file)?;
     let transactions = loaded.config.publish.delivery != Delivery::AtLeastOnce;
@@ -149,7 +149,7 @@ pub fn main() -> ExitCode {
         Command::Camera(_) => "info,librdkafka=off",
         _ => "warn",
     };
-    // What decodes pictures or video uses libraries that write to standard error.
+    // Commands that decode pictures or video use libraries that write to standard error.
     let has_libraries = matches!(
         arguments.command,
         Command::Run(_)
@@ -178,7 +178,7 @@ pub fn main() -> ExitCode {
         Command::Config(arguments) => config::run(arguments),
     };
     ExitCode::from(result.unwrap_or_else(|error| {
-        // What the libraries wrote before comes before.
+        // The libraries' lines come first.
         logging::finish();
         logging::tell(&format!("everyframe: {}", said_once(&error)));
         if error.is::<ConfigError>() || error.is::<WrongInput>() { WRONG_INPUT } else { FAILED }

@@ -1,18 +1,18 @@
-//! What libraries written in C and C++ write to standard error, as a limited number of lines.
+//! Splits the output of C and C++ libraries on standard error into lines, and limits their number.
 
 use crate::id::printable;
 use crate::kafka::redacted;
 use crate::redact::redact_addresses;
 use std::time::{Duration, Instant};
 
-/// So many lines are let through in [`WINDOW`].
+/// The most lines let through in each [`WINDOW`].
 const LINES: u64 = 5;
 /// See [`LINES`].
 const WINDOW: Duration = Duration::from_secs(1);
-/// A longer line is cut into several, bytes.
+/// The longest line, bytes; a longer one is split.
 const LINE_BYTES: usize = 4096;
 
-/// Makes lines of bytes as they come, and counts what is too much.
+/// Puts lines together from pieces, and counts the lines beyond the limit.
 #[derive(Debug, Default)]
 pub(super) struct NativeLines {
     rest: Vec<u8>,
@@ -38,7 +38,7 @@ impl NativeLines {
         lines
     }
 
-    /// Says how many lines were suppressed, once their second is over.
+    /// Reports how many lines were suppressed, once their second is over.
     pub fn tick(&mut self, now: Instant) -> Vec<String> {
         if self.window.is_some_and(|begun| now.saturating_duration_since(begun) < WINDOW) {
             return Vec::new();
@@ -48,7 +48,7 @@ impl NativeLines {
         self.tell_suppressed()
     }
 
-    /// The last lines, also one without an end.
+    /// Returns the last lines, also one without a line end.
     pub fn finish(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
         self.end_line(&mut lines);

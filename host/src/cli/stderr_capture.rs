@@ -1,7 +1,7 @@
-//! Standard error, taken from the libraries that write to it themselves, and put into the log.
+//! Captures what libraries write to standard error, and puts it into the log.
 //!
-//! File descriptor 2 becomes a pipe, which a thread empties. The log, and what the command line says to its user, go to
-//! the standard error that was there before.
+//! File descriptor 2 becomes a pipe that a thread empties. The log, and the command line's own messages, go to the
+//! standard error that was there before.
 
 use super::native_lines::NativeLines;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -14,18 +14,18 @@ use std::time::{Duration, Instant};
 
 /// How long the end waits for lines that are still in the pipe.
 const LAST_WAIT: Duration = Duration::from_secs(1);
-/// What is read at once, bytes; as much as a pipe holds.
+/// The size of one read, bytes: as much as a pipe holds.
 const READ_BYTES: usize = 64 << 10;
 
-/// The pipe in the place of standard error.
+/// The pipe that replaces standard error.
 pub(super) struct StderrCapture {
-    /// Closed, it wakes the thread for its end: that cannot block, whatever the other pipe holds.
+    /// Closing it tells the thread to end. That cannot block, however full the other pipe is.
     wake: PipeWriter,
     ended: Receiver<()>,
 }
 
 impl StderrCapture {
-    /// Begins to give what is written to file descriptor 2 to the log.
+    /// Starts to log everything that is written to file descriptor 2.
     ///
     /// # Errors
     /// The system gives no pipe or no thread. Standard error is then as it was.
@@ -38,17 +38,17 @@ impl StderrCapture {
         Ok(Self { wake, ended })
     }
 
-    /// Gives file descriptor 2 another file, and waits until what was written before is in the log.
+    /// Points file descriptor 2 to another file, and waits until everything written before is in the log.
     pub fn end(self, then: impl AsFd) {
         if redirect(then).is_ok() {
             drop(self.wake);
-            // Not for ever: a child process may hold the pipe, or whoever reads the log may have stopped.
+            // Not for ever: a child process may hold the pipe, or the reader of the log may have stopped.
             let _ = self.ended.recv_timeout(LAST_WAIT);
         }
     }
 }
 
-/// Makes file descriptor 2 another name of this file.
+/// Points file descriptor 2 to this file.
 fn redirect(file: impl AsFd) -> std::io::Result<()> {
     // SAFETY: it is open (Rust's runtime sees to it at start), and `ManuallyDrop` never closes it.
     let mut stderr = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(2) });
@@ -90,7 +90,7 @@ fn log(lines: Vec<String>) {
     }
 }
 
-/// Where nothing is read.
-pub(super) fn nowhere() -> std::io::Result<File> {
+/// A file that discards everything.
+pub(super) fn open_dev_null() -> std::io::Result<File> {
     File::options().write(true).open("/dev/null")
 }

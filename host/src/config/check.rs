@@ -25,10 +25,10 @@ const OURS: [&str; 20] = [
     "transactional.id",
     "isolation.level",
     "partition.assignment.strategy",
-    // Ends of partitions and acknowledgements are waited for.
+    // The host waits for ends of partitions and for acknowledgements.
     "enable.partition.eof",
     "delivery.report.only.error",
-    // Offsets in a file, and brokers that are none.
+    // Offsets in a file, and brokers that do not exist.
     "offset.store.method",
     "test.mock.num.brokers",
     "test.mock.broker.rtt",
@@ -43,11 +43,11 @@ pub fn problems(config: &Config) -> Vec<(String, String)> {
     found.0
 }
 
-/// What is wrong with brokers that are given with a user, whose password every error about them would show.
+/// The problem of broker addresses that contain a user: every error about the broker would show the password.
 pub fn user_in_brokers(brokers: &str) -> Option<&'static str> {
     brokers.contains('@').then_some(
-        "gives a user, which brokers have no place for; give host:port alone, and the user by sasl.username and \
-         sasl.password in [kafka.properties]",
+        "contains a user; give only host:port here, and the user by sasl.username and sasl.password in \
+         [kafka.properties]",
     )
 }
 

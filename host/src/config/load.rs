@@ -112,7 +112,7 @@ impl Loaded {
     }
 }
 
-/// Zones and schedules are found by their names, however they were typed.
+/// Normalises the names of zones and schedules, so that rules find them however they were typed.
 fn normalise_names(config: &mut Config) {
     let zones = config.zones.iter_mut().map(|zone| &mut zone.name);
     let schedules = config.schedules.iter_mut().map(|schedule| &mut schedule.name);

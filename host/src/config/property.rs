@@ -26,7 +26,7 @@ pub struct Property {
 enum Place {
     /// In the configuration itself.
     Here,
-    /// In this variable, but for the line end after it.
+    /// In this variable, without the line end after it.
     Environment(String),
     /// In this file, but for the line end after it.
     File(PathBuf),
@@ -39,18 +39,18 @@ impl From<&str> for Property {
 }
 
 impl Property {
-    /// The value of this environment variable, for an argument that must not stand on the command line.
+    /// Reads the value of an environment variable, for an argument that must not be on the command line.
     ///
     /// # Errors
-    /// What to do, for a person, without the value.
+    /// Says what to do, in words for the user and without the value.
     pub fn from_environment(name: &str) -> Result<Self, String> {
         Self { text: String::new(), place: Place::Environment(name.to_owned()) }.found()
     }
 
-    /// The content of this file, but for the line end after it.
+    /// Reads the content of a file, without the line end after it.
     ///
     /// # Errors
-    /// What to do, for a person, without the value.
+    /// Says what to do, in words for the user and without the value.
     pub fn from_file(path: &Path) -> Result<Self, String> {
         Self { text: String::new(), place: Place::File(path.to_owned()) }.found()
     }
@@ -117,11 +117,11 @@ impl Property {
     }
 }
 
-/// The value that a place outside the configuration holds, without the one line end after it: whatever wrote it there may
-/// have added that. The error names the place and not the value.
+/// The value from a variable or a file, without one line end after it, which an editor or a shell may have added. The
+/// error names the place, never the value.
 fn value_of(bytes: Vec<u8>, place: &str) -> Result<String, String> {
     if bytes.len() as u64 > FILE_BYTES {
-        return Err(format!("{place} has more than {FILE_BYTES} bytes: that is no value"));
+        return Err(format!("{place} has more than {FILE_BYTES} bytes, too many for a value"));
     }
     let mut text = String::from_utf8(bytes).map_err(|_| format!("{place} is not text (UTF-8)"))?;
     if text.ends_with('\n') {
@@ -260,7 +260,7 @@ mod tests {
         assert!(written("[1]").unwrap_err().contains("expected a text, a number"));
     }
 
-    /// What a place holds, and the value that it is.
+    /// The content of a place, and the value that it means.
     const VALUES: [(&str, &str); 8] = [
         ("word", "word"),
         ("word\n", "word"),

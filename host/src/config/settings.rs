@@ -200,7 +200,7 @@ pub struct VisionSettings {
     pub models: Option<PathBuf>,
     /// Pictures with more pixels than this are parked undecoded.
     pub max_pixels: u64,
-    /// A picture whose decoding takes more than this of a core is given up and parked, milliseconds.
+    /// Pictures that take more processor time than this to decode are parked, milliseconds.
     pub max_decode_ms: u64,
     /// The face detector.
     pub detector: DetectorSettings,

@@ -1,5 +1,4 @@
-//! People of the gallery who will be taken for each other: matching policies leave a face undecided that is as much like
-//! one of them as like the other.
+//! Finds people of the gallery who look alike. Matching policies leave a face undecided if it resembles two people equally.
 
 use super::Sample;
 use super::index::dot;
@@ -61,7 +60,7 @@ pub fn find_alike_people<'a>(samples: impl Iterator<Item = &'a Sample>) -> Vec<A
     alike
 }
 
-/// The person, of others than `person`, whose id looks like theirs.
+/// Another person of the gallery whose id looks like `person`.
 pub fn find_alike_id<'a>(samples: impl Iterator<Item = &'a Sample>, person: &str) -> Option<&'a str> {
     let looks = skeleton(person);
     samples.map(|sample| sample.person.as_str()).find(|other| *other != person && skeleton(other) == looks)

@@ -25,7 +25,7 @@ pub enum GalleryError {
     Broker(#[from] BrokerError),
     /// A text that cannot be a person's id.
     #[error(
-        "`{id}` is no person's id: it {fault}; use 1 to {MAX_BYTES} bytes without `/`, control and invisible characters"
+        "`{id}` cannot be a person's id: it {fault}; use 1 to {MAX_BYTES} bytes without `/`, control and invisible characters"
     )]
     BadId {
         /// The text, fit to be shown.
@@ -89,8 +89,8 @@ pub fn store(producer: &Producer, topic: &str, id: &str, sample: &Sample) -> Res
     Ok(producer.send_and_wait(record, TIMEOUT)?)
 }
 
-/// Erases all samples of a person, and tells how many there were. Also those that were written under another form of the
-/// id: decomposed, or with a space at its end.
+/// Erases all samples of a person, and returns how many there were. This includes samples under another form of the id
+/// (decomposed, or with a space at its end).
 pub fn remove(config: &Config, producer: &Producer, person: &str) -> Result<usize, GalleryError> {
     let topic = config.topics.gallery.as_str();
     let samples = read(config)?;
@@ -180,15 +180,17 @@ impl Drop for Gallery {
     }
 }
 
-/// So many samples are compared with each other when a host starts: it takes a second of one core.
+/// The most samples that a host compares with each other when it starts. That takes a second of one core.
 const MOST_COMPARED: usize = 5000;
-/// So many pairs are named.
+/// The most pairs that are named.
 const NAMED: usize = 20;
 
-/// Warns of people whom no policy will tell apart.
+/// Warns of people whom a matching policy cannot tell apart.
 fn warn_of_alike_people(samples: &BTreeMap<String, Sample>) {
     if samples.len() > MOST_COMPARED {
-        return tracing::info!("the gallery is large: `everyframe gallery list` says who of it look alike");
+        return tracing::info!(
+            "the gallery is too large to be compared at the start: `everyframe gallery list` names people who look alike"
+        );
     }
     let alike = find_alike_people(samples.values());
     alike.iter().take(NAMED).for_each(|pair| tracing::warn!("{pair}"));
@@ -200,11 +202,11 @@ fn warn_of_alike_people(samples: &BTreeMap<String, Sample>) {
     }
 }
 
-/// A person's id as somebody typed it, normalised.
+/// Normalises and checks a person's id that somebody typed.
 ///
 /// # Errors
 ///
-/// It cannot be one: give another.
+/// It cannot be an id: ask for another.
 pub fn parse_person(text: &str) -> Result<String, GalleryError> {
     let bad = |fault: String| GalleryError::BadId { id: printable(text), fault };
     match id::parse(text, MAX_BYTES) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 /// Keys come from outside: a producer that invents a camera for each frame must not fill the memory.
 const MAX_CAMERAS: usize = 1000;
 
-/// Keeps the half that was seen last when there are too many; the others are returned.
+/// If there are too many cameras, removes those seen least recently, about half, and returns them.
 pub fn forget_cameras<T>(cameras: &mut HashMap<Arc<str>, T>, last_seen: impl Fn(&T) -> i64) -> Vec<Arc<str>> {
     if cameras.len() <= MAX_CAMERAS {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! Which time of a frame is believed: a pure state machine, without Kafka, threads or clocks of its own.
+//! Decides which time of a frame is believed. A pure state machine, without Kafka, threads or a clock of its own.
 //!
 //! A frame claims when it was taken. The claim is compared with the timestamp that its Kafka record got, and with the
 //! earlier frames of its session, so that a camera whose clock is wrong, for one frame or for good, neither makes rules
@@ -11,12 +11,12 @@ use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Times that a clock which works can show, Unix milliseconds: the years 2000 to 2099.
+/// Times that a working clock can show, Unix milliseconds: the years 2000 to 2099.
 const SANE: Range<i64> = 946_684_800_000..4_102_444_800_000;
-/// Sessions of a camera that are remembered. More than one, for two agents may send as the same camera.
+/// How many sessions of a camera are remembered: two agents may send as the same camera.
 const SESSIONS: usize = 4;
 
-/// True for a time that a clock which works can show, Unix milliseconds.
+/// True for a time that a working clock can show, Unix milliseconds.
 pub(super) fn is_sane(time: i64) -> bool {
     SANE.contains(&time)
 }
@@ -28,7 +28,7 @@ pub enum ClockFault {
     Ahead,
     /// Earlier than the time that is believed.
     Behind,
-    /// Before 2000 or after 2099: often microseconds or seconds in the place of milliseconds.
+    /// Before 2000 or after 2099: often microseconds or seconds instead of milliseconds.
     Absurd,
 }
 
@@ -43,12 +43,12 @@ impl ClockFault {
     }
 }
 
-/// A frame is believed to be of another time than it claims.
+/// The host believes another time than the frame claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Correction {
     /// What is wrong.
     pub fault: ClockFault,
-    /// False if the session's last frame was corrected by as much.
+    /// True if a correction begins with this frame, false if it continues.
     pub is_new: bool,
 }
 
@@ -60,14 +60,14 @@ pub struct FrameClock {
 
 #[derive(Debug, Default)]
 struct CameraClock {
-    /// The one used last comes last.
+    /// In the order of their last use.
     sessions: VecDeque<(Arc<str>, SessionClock)>,
     /// The time believed of the last frame, Unix milliseconds.
     believed: Option<i64>,
     last_offset: i64,
 }
 
-/// What is known of one frame's time, Unix milliseconds.
+/// The information about one frame's time, Unix milliseconds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Claim {
     /// What the frame claims.
@@ -87,15 +87,15 @@ pub(super) struct Believed {
 }
 
 impl FrameClock {
-    /// Puts the time that is believed into `captured_at`. Tells of it if that is not the time claimed.
+    /// Puts the believed time into `captured_at`. Returns a correction if that is not the claimed time.
     pub fn set_time(&mut self, frame: &mut Frame) -> Option<Correction> {
         let recorded = Some(frame.recorded_at).filter(|time| is_sane(*time));
         let claim = Claim { claimed: frame.claimed_at, recorded, source: frame.source };
         let believed = if frame.is_frame() && !frame.is_replayed() {
             self.believe(frame, claim)
         } else {
-            // A dead letter carries the time that was believed when it was parked; a refusal has none of its own. The
-            // session goes on as if they had not been there.
+            // A dead letter carries the time that was believed when it was parked; a refusal has no time of its own. Neither
+            // changes the session.
             let last = || self.cameras.get(&frame.camera).and_then(|camera| camera.believed);
             let claimed = Some(claim.claimed).filter(|time| is_sane(*time));
             let at = claimed.or(recorded).or_else(last).unwrap_or_else(|| clamped(claim.claimed));
@@ -135,7 +135,7 @@ impl FrameClock {
     }
 }
 
-/// The best that can be made of a claim when there is nothing to compare it with.
+/// The believed time of a claim that nothing can be compared with.
 fn clamped(claimed: i64) -> i64 {
     claimed.clamp(0, SANE.end)
 }

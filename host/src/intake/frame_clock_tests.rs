@@ -11,7 +11,7 @@ const NOON: i64 = 1_777_636_800_000;
 const SECOND: i64 = 1000;
 const HOUR: i64 = 3600 * SECOND;
 const DAY: i64 = 24 * HOUR;
-/// What the clock tolerates, and a step between two frames.
+/// The clock's tolerance plus a step between two frames.
 const TOLERANCE: i64 = 11 * SECOND;
 
 /// What a frame claims, and when its record was written.
@@ -53,7 +53,7 @@ fn live(frames: i64) -> Vec<Sent> {
     (0..frames).map(|n| NOON + n * 100).map(|at| Sent(at, at + 40)).collect()
 }
 
-/// What waited for an hour on its agent's disk, and comes fifty times as fast as it was taken.
+/// Frames that waited for an hour on the agent's disk, and come fifty times as fast as they were taken.
 fn spooled(frames: i64) -> Vec<Sent> {
     (0..frames).map(|n| Sent(NOON - HOUR + n * 100, NOON + n * 2)).collect()
 }
@@ -154,7 +154,7 @@ fn a_clock_that_is_wrong_from_now_on_goes_on_smoothly() {
             for (now, right) in now.iter().zip(right) {
                 assert!(now.abs_diff(right) <= 10_000, "{by} from {from}: {now} for {right}");
             }
-            // It is put right. Where it was believed, and ahead, the time goes on: it does not go back.
+            // Then the clock is set right. A believed clock that was ahead is left out: time does not go back.
             if from == 0 && (0..AHEAD_OF_RECORD).contains(&by) {
                 continue;
             }

@@ -111,11 +111,11 @@ pub fn stamp(record: &impl Record) -> Stamp {
     }
 }
 
-/// So many numbers an agent may refuse in one go: years of frames. More are no agent's word.
+/// The most numbers in one refusal: years of frames. An agent never refuses more at once.
 const MAX_REFUSED: u64 = 1 << 32;
 
-/// The sequence numbers that an agent refused, if the record tells of such. Ranges that no agent can mean are none: the
-/// record is then a frame without a picture.
+/// The sequence numbers that an agent refused, if the record is a refusal. For an impossible range the answer is none, and the
+/// record counts as a frame without a picture.
 pub fn refused(record: &impl Record) -> Option<RangeInclusive<u64>> {
     if record.value().is_some_and(|value| !value.is_empty()) {
         return None;

@@ -3,16 +3,16 @@
 use super::frame_clock::{Believed, Claim, is_sane};
 use crate::frame::SourceKind;
 
-/// A claim this near to its record's timestamp is right, milliseconds.
+/// A claim within this distance of its record's timestamp is right, milliseconds.
 const NEAR: i64 = 60_000;
-/// How far a claim may be from where its session goes on, milliseconds: clocks jitter, and records wait.
+/// How far a claim may be from the time that its session should have reached, milliseconds: clocks jitter, records wait.
 const TOLERANCE: i64 = 10_000;
 /// How far a session's first frame may be ahead of its record, milliseconds: the clocks of cameras and brokers differ.
 const AHEAD: i64 = 300_000;
-/// So many frames of another time in a row change nothing in a session that has gone on for longer.
+/// The most frames in a row with another time that change nothing in a longer session.
 const RUN: u32 = 5;
 
-/// Frames that follow each other, and what has to be added to their claims.
+/// Frames that follow each other, and the correction of their claims.
 #[derive(Debug, Clone, Copy)]
 struct Line {
     /// The last frame's claim, Unix milliseconds.
@@ -23,16 +23,16 @@ struct Line {
     believed: i64,
     /// False for claims that are not believed as they are: the line has a constant correction.
     is_true: bool,
-    /// What was believed of its first frame, and that one's record.
+    /// The believed time and the record's timestamp of its first frame, Unix milliseconds.
     began: (i64, Option<i64>),
     frames: u32,
-    /// The longest step from frame to frame that waiting does not explain, at most [`TOLERANCE`].
+    /// The longest step from frame to frame beyond the time between their records, at most [`TOLERANCE`]; milliseconds.
     stride: i64,
-    /// Frames since that were earlier, or not of this line.
+    /// Frames since the last one that were earlier, or that did not continue this line.
     missed: u32,
 }
 
-/// Frames that do not continue the session, and may turn out to be how it goes on.
+/// Frames that do not continue the session. They may turn out to be its new line.
 #[derive(Debug, Clone, Copy)]
 struct Suspect {
     line: Line,
@@ -43,12 +43,12 @@ struct Suspect {
 /// What is remembered of a session.
 #[derive(Debug)]
 pub(super) struct SessionClock {
-    /// How the session goes on.
+    /// The line that is believed.
     current: Line,
     suspect: Option<Suspect>,
-    /// What was current before a jump, until the jump is confirmed by more than [`RUN`] frames.
+    /// The line before a jump, until more than [`RUN`] frames confirm the jump.
     former: Option<Line>,
-    /// The longest step that the session was found to make by itself, milliseconds: of pictures taken once an hour.
+    /// The longest regular step of the session, milliseconds, for example of pictures taken once an hour.
     step: i64,
     /// The time believed of the last frame, Unix milliseconds.
     believed: i64,
@@ -68,7 +68,7 @@ impl Line {
         waited(self.recorded, recorded)
     }
 
-    /// True if the claim is where the line goes on.
+    /// True if the claim continues the line.
     fn is_continued(&self, claim: Claim, step: i64) -> bool {
         let missed = i64::from(self.missed);
         let stepped = if claim.may_be_true() { step.saturating_mul(2 + missed) } else { 0 };
@@ -77,18 +77,18 @@ impl Line {
         (-TOLERANCE..=most).contains(&claim.claimed.saturating_sub(self.claimed))
     }
 
-    /// Goes on with a frame that continues it.
+    /// Adds a frame that continues the line, and returns its believed time.
     fn advance(&mut self, claim: Claim) -> i64 {
         let step = claim.claimed.saturating_sub(self.claimed);
         self.frames = self.frames.saturating_add(1);
-        // One that is a little earlier leaves the line where it is, so that many of them do not lead it back.
+        // A frame that is a little earlier does not move the line, so that many of them cannot lead it back.
         if step < 0 && self.is_true {
             self.missed = self.missed.saturating_add(1);
             return claim.claimed;
         }
         self.believed = self.believed.saturating_add(step);
         if !self.is_true {
-            // A clock that is wrong and stands still must not stop the time.
+            // A wrong clock that stands still must not stop the believed time.
             let (began, recorded) = self.began;
             let least = began.saturating_add(waited(recorded, claim.recorded)).saturating_sub(TOLERANCE);
             self.believed = self.believed.max(least);
@@ -116,16 +116,19 @@ impl Claim {
         self.recorded.is_some_and(|recorded| self.claimed.abs_diff(recorded) <= NEAR.unsigned_abs())
     }
 
-    /// True unless the frame claims to be taken after it was sent. A recording may run ahead of the clock.
+    /// True unless the frame claims to be taken after it was sent.
     fn may_be_true(&self) -> bool {
-        let is_past = |recorded| self.claimed.saturating_sub(recorded) <= TOLERANCE;
-        is_sane(self.claimed)
-            && (self.source == Some(SourceKind::Recording) || self.recorded.is_none_or(is_past))
+        self.is_plausible(TOLERANCE)
     }
 
-    /// True if the first frame of a session is believed. It may be old: agents send what waited, and people archives.
+    /// True if the first frame of a session is believed. It may be old: agents send spooled frames, and people archives.
     fn is_credible_start(&self) -> bool {
-        let is_past = |recorded| self.claimed.saturating_sub(recorded) <= AHEAD;
+        self.is_plausible(AHEAD)
+    }
+
+    /// True for a sane claim that is at most `ahead` milliseconds later than its record. A recording may run ahead.
+    fn is_plausible(&self, ahead: i64) -> bool {
+        let is_past = |recorded| self.claimed.saturating_sub(recorded) <= ahead;
         is_sane(self.claimed)
             && (self.source == Some(SourceKind::Recording) || self.recorded.is_none_or(is_past))
     }
@@ -141,7 +144,7 @@ impl SessionClock {
         (clock, Believed { at: believed, is_new: true })
     }
 
-    /// The time to believe of the session's next frame.
+    /// The believed time of the session's next frame.
     pub fn believe(&mut self, claim: Claim) -> Believed {
         if let Some(former) = &mut self.former {
             former.missed += 1;
@@ -158,7 +161,7 @@ impl SessionClock {
     fn next(&mut self, claim: Claim) -> Believed {
         let continues = self.current.is_continued(claim, self.step);
         let goes_back = claim.claimed < self.current.believed.saturating_sub(TOLERANCE);
-        // The record's timestamp is the best witness, but a session that was right goes on by itself.
+        // The record's timestamp is the best evidence, but a session that was right keeps its own time.
         let may_jump = !self.current.is_true || !self.current.is_live() && !continues;
         if claim.is_near_record() && may_jump && !goes_back {
             return self.jump_to(Line::start(claim, claim.claimed));
@@ -177,7 +180,7 @@ impl SessionClock {
 
     /// A frame that does not continue the session: one with a wrong time, or the first of a new one.
     fn suspect(&mut self, claim: Claim) -> Believed {
-        // Of a live camera the record was the better witness.
+        // For a live camera the record was the better evidence.
         if !self.is_sure && claim.source != Some(SourceKind::Live) && claim.is_credible_start() {
             return self.jump_to(Line::start(claim, claim.claimed));
         }
@@ -195,7 +198,7 @@ impl SessionClock {
         } else {
             return self.suspect_anew(claim, substitute);
         };
-        // A session that is known to make steps needs no long confirmation of another one.
+        // A session that makes regular steps needs only a short confirmation of another one.
         let enough = if self.step > 0 { 1 } else { self.current.frames.min(RUN) };
         if suspect.line.frames <= enough {
             self.suspect = Some(suspect);
@@ -224,7 +227,7 @@ impl SessionClock {
         Believed { at: line.believed, is_new: true }
     }
 
-    /// The time of a frame whose claim is not believed, by how long after the last one that was it came.
+    /// The time of a frame whose claim is not believed: the last believed time plus the time between the records.
     fn substitute(&self, recorded: Option<i64>) -> i64 {
         let waited = self.current.waited(recorded);
         let waited = if self.current.is_live() { waited } else { waited.min(TOLERANCE) };

@@ -1,7 +1,6 @@
 //! Kafka, as the rest of the host wants it: the only folder, beside `intake`, that names `rdkafka`.
 
 mod complaint;
-mod limits;
 mod observer;
 mod producer;
 mod properties;
@@ -9,17 +8,18 @@ mod pulse;
 mod reach;
 mod reader;
 mod secrets;
+mod topic_limits;
 mod topics;
 mod transaction;
 
 pub use complaint::Complaint;
-pub use limits::TopicLimits;
 pub use observer::{First, Observer, delete_before};
 pub use producer::{Delivery, Producer, Record};
 pub use properties::property_problems;
 pub use pulse::Pulse;
 pub use reader::{Reader, Received, committed, read_at, watermarks};
 pub(crate) use secrets::{redacted, remember_secret};
+pub use topic_limits::TopicLimits;
 pub use topics::ensure;
 pub(crate) use topics::partitions;
 pub use transaction::{Member, Membership, OpeningError, TransactionError, Transactions, Unsent};
@@ -31,7 +31,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The largest frame, as a record with its headers, bytes. Above any sensible JPEG, below what one slip could do to memory.
+/// The largest frame, as a record with its headers, bytes: above any sensible JPEG, and small enough for memory.
 pub const MAX_FRAME_BYTES: usize = 16 << 20;
 
 /// How much larger a record may be that holds a frame and headers of ours, bytes: a dead letter has about 4,000.
@@ -117,7 +117,7 @@ pub enum BrokerError {
     /// A property that librdkafka does not know or accept.
     #[error("[kafka] properties: {0}")]
     Property(String),
-    /// A record was refused for what it is, mostly its size: sending it again would not help, others may pass.
+    /// A topic refused a record for its size or content: sending it again would not help, others may pass.
     #[error(
         "a record does not fit into topic `{topic}`: {reason}; the topic's max.message.bytes sets the limit"
     )]
@@ -127,7 +127,7 @@ pub enum BrokerError {
         /// The broker's words.
         reason: String,
     },
-    /// A record was refused for its topic, whatever it is: the topic is not there, or not for this user to write.
+    /// A topic takes no records at all: it does not exist, or this user may not write to it.
     #[error("topic `{topic}` takes no records: {reason}; does it exist, and may this user write to it?")]
     Refused {
         /// The topic.
@@ -145,7 +145,7 @@ pub enum BrokerError {
     },
     /// A topic takes only records that are too small to be of use.
     #[error(
-        "topic `{topic}` takes records of at most {limit} bytes, too few for any of ours; set max.message.bytes of the topic to {wanted} (kafka-configs --alter --topic {topic} --add-config max.message.bytes={wanted})"
+        "topic `{topic}` takes records of at most {limit} bytes, which is too few; set max.message.bytes of the topic to {wanted} (kafka-configs --alter --topic {topic} --add-config max.message.bytes={wanted})"
     )]
     TooSmall {
         /// The topic.

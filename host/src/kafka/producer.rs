@@ -41,10 +41,9 @@ pub struct Producer {
 /// The last thing that went wrong with the connection, in librdkafka's words.
 type Trouble = Arc<Mutex<Option<String>>>;
 
-/// How many bytes of records are sent together where the topics' limits are known, librdkafka's own default. A larger
-/// record goes alone.
+/// The largest batch where the topics' limits are known, bytes: librdkafka's default. A larger record is sent alone.
 pub const BATCH_BYTES: usize = 1_000_000;
-/// The same where they are not: a topic refuses what was sent together as a whole, also if each record would fit.
+/// The largest batch where the limits are not known, bytes. A topic refuses a batch as a whole, even if each record fits.
 const SMALL_BATCH_BYTES: usize = 64 << 10;
 
 /// How long one poll for acknowledgements waits. rdkafka spins through the last millisecond of each wait, which its own
@@ -52,7 +51,8 @@ const SMALL_BATCH_BYTES: usize = 64 << 10;
 const POLL: Duration = Duration::from_millis(500);
 
 impl Producer {
-    /// Makes the client; the connection comes up in the background. Larger records, such as frames, are sent one by one.
+    /// Creates the client, which connects in the background. It sends records larger than its small batches, such as frames,
+    /// one by one.
     ///
     /// # Errors
     ///
@@ -61,8 +61,8 @@ impl Producer {
         Self::batching(settings, SMALL_BATCH_BYTES)
     }
 
-    /// The same, sending records together up to `batch` bytes: no more than the smallest limit of the topics, for a
-    /// topic refuses a batch as a whole.
+    /// The same, with batches of up to `batch` bytes. Give at most the smallest limit of the topics, because a topic refuses a
+    /// batch as a whole.
     ///
     /// # Errors
     ///
@@ -161,7 +161,7 @@ impl Drop for Producer {
     }
 }
 
-/// What a producer for transactions has of its own, until the operator says otherwise.
+/// The defaults of a producer for transactions. The operator's properties override them.
 pub(super) fn transactional_defaults(id: &str) -> [(&str, &str); 5] {
     [
         ("transactional.id", id),
@@ -176,7 +176,7 @@ pub(super) fn transactional_defaults(id: &str) -> [(&str, &str); 5] {
     ]
 }
 
-/// What every producer that sends is made of.
+/// The configuration of every producer.
 pub(super) fn config(settings: &KafkaSettings, batch: usize, more: &[(&str, &str)]) -> ClientConfig {
     let (max, batch) = (MAX_RECORD_BYTES.to_string(), batch.to_string());
     let mut defaults = vec![
@@ -191,7 +191,7 @@ pub(super) fn config(settings: &KafkaSettings, batch: usize, more: &[(&str, &str
     producer(settings, &defaults)
 }
 
-/// Why a record was not taken: for what it is, for its topic, or for an outage.
+/// Why a record was not acknowledged: because of the record, because of its topic, or because of an outage.
 fn refused(error: &KafkaError, topic: &str) -> BrokerError {
     use RDKafkaErrorCode as Code;
     let (topic, reason) = (topic.to_owned(), error.to_string());
@@ -201,7 +201,7 @@ fn refused(error: &KafkaError, topic: &str) -> BrokerError {
             | Code::MessageBatchTooLarge
             | Code::InvalidMessageSize
             | Code::InvalidRecord
-            // It was sent together with one that was refused.
+            // It was in the same batch as a refused record.
             | Code::InvalidDifferentRecord
             | Code::PolicyViolation,
         ) => BrokerError::Unfit { topic, reason },

@@ -1,4 +1,4 @@
-//! The operator's own properties, checked before anything is started: librdkafka itself says which it takes.
+//! Checks the operator's own Kafka properties before anything starts, by asking librdkafka itself.
 
 use super::producer::{self, BATCH_BYTES};
 use super::{consumer, secrets};
@@ -10,11 +10,11 @@ use rdkafka::error::{IsError as _, KafkaError};
 use rdkafka::producer::BaseProducer;
 use rdkafka::types::RDKafkaConfRes;
 
-/// The names that librdkafka 2.12 knows and a file can set, one a line: what a wrong one is compared with.
+/// The names that librdkafka 2.12 knows and a file can set, one a line. A wrong name is compared with them.
 const NAMES: &str = include_str!("properties.txt");
 
-/// Every property that librdkafka does not know, or whose value it does not take, as dotted key and message; with
-/// `transactions`, also what a host that wants these cannot work with. Connects to nobody.
+/// Every property that librdkafka does not know, or whose value it does not take, as dotted key and message. With
+/// `transactions`, also properties with which transactions cannot work. Makes no connection.
 pub fn property_problems(settings: &KafkaSettings, transactions: bool) -> Vec<(String, String)> {
     secrets::keep(settings);
     let all = settings.tables().into_iter().flat_map(|(table, properties)| {
@@ -24,7 +24,7 @@ pub fn property_problems(settings: &KafkaSettings, transactions: bool) -> Vec<(S
     if found.is_empty() { combined(settings, transactions) } else { found }
 }
 
-/// What is wrong with one property by itself.
+/// The problem of one property by itself.
 fn problem(name: &str, value: &Property) -> Option<String> {
     let mut config = ClientConfig::new();
     config.set(name, value.text());
@@ -32,7 +32,7 @@ fn problem(name: &str, value: &Property) -> Option<String> {
         KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..) => {
             let instead = match nearest(name) {
                 Some(other) => format!("did you mean `{other}`?"),
-                None => "its CONFIGURATION.md lists those that there are".into(),
+                None => "its CONFIGURATION.md lists all properties".into(),
             };
             Some(format!("librdkafka knows no such property; {instead}"))
         }
@@ -44,7 +44,7 @@ fn problem(name: &str, value: &Property) -> Option<String> {
     }
 }
 
-/// What is wrong with the properties together: some must fit others, and certificates must be such.
+/// The problems of the properties together: some must fit others, and certificates must be valid.
 fn combined(settings: &KafkaSettings, transactions: bool) -> Vec<(String, String)> {
     let group =
         [("group.id", settings.group.as_str()), ("partition.assignment.strategy", "cooperative-sticky")];
@@ -64,7 +64,7 @@ fn combined(settings: &KafkaSettings, transactions: bool) -> Vec<(String, String
         let key =
             named.map_or_else(|| format!("kafka.{table}"), |(table, name)| format!("kafka.{table}.{name}"));
         let message = format!("librdkafka does not take these properties together: {reason}");
-        // Said of both kinds of client, it is one thing.
+        // Both kinds of client may report the same problem.
         if !problems.iter().any(|(_, other)| *other == message) {
             problems.push((key, message));
         }
@@ -74,7 +74,7 @@ fn combined(settings: &KafkaSettings, transactions: bool) -> Vec<(String, String
 
 /// Why no such client can be made; none if it can.
 fn refusal<C: FromClientConfig>(mut config: ClientConfig) -> Option<String> {
-    // Without brokers nothing is connected to.
+    // Without brokers the client makes no connection.
     config.remove("bootstrap.servers");
     let made: Result<C, KafkaError> = config.create();
     made.err().map(|error| match error {
@@ -83,14 +83,14 @@ fn refusal<C: FromClientConfig>(mut config: ClientConfig) -> Option<String> {
     })
 }
 
-/// The name that is most like a wrong one, if one is like it at all.
+/// The known name nearest to a wrong one, if any is near enough.
 fn nearest(name: &str) -> Option<&'static str> {
     let dotted = name.trim().to_lowercase().replace(['_', '-'], ".");
     let nearest = NAMES.lines().map(|other| (distance(&dotted, other), other)).min()?;
     (nearest.0 <= 2.max(dotted.len() / 4)).then_some(nearest.1)
 }
 
-/// How many characters have to be added, left out or changed (Levenshtein).
+/// The Levenshtein distance: how many characters must be added, removed or changed.
 fn distance(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().collect();
     let mut row: Vec<usize> = (0..=other.len()).collect();

@@ -160,11 +160,11 @@ impl Reader {
     }
 }
 
-/// The value of the record that stands at this place; none if retention has deleted it.
+/// Reads the value of the record at this place; none if retention has deleted it.
 ///
 /// # Errors
 ///
-/// The brokers do not answer, or not for this user.
+/// The brokers do not answer, or refuse this user.
 pub fn read_at(
     settings: &KafkaSettings,
     topic: &str,

@@ -23,7 +23,7 @@ pub(super) fn keep(settings: &KafkaSettings) {
     SECRETS.write().unwrap_or_else(PoisonError::into_inner).extend(secret);
 }
 
-/// Takes a secret of something else than Kafka to the list: a camera's password.
+/// Adds a secret that is not Kafka's to the list: a camera's password.
 pub(crate) fn remember_secret(secret: String) {
     SECRETS.write().unwrap_or_else(PoisonError::into_inner).insert(secret);
 }

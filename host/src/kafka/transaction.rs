@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Why not all records of a transaction were acknowledged.
 #[derive(Debug)]
 pub enum Unsent {
-    /// One was refused for what it is: the transaction is aborted at once.
+    /// A topic refused one for its size or content: the transaction is aborted at once.
     Unfit(String),
     /// Anything else: the reason of the first.
     Failed(String),

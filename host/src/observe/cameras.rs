@@ -50,7 +50,7 @@ impl Cameras {
         }
         registry.register(
             "everyframe_frame_times_corrected",
-            "Frames that claim a time which is not believed: ahead, behind, or absurd",
+            "Frames whose claimed time was not believed: ahead, behind, or absurd",
             self.corrected.clone(),
         );
     }
@@ -67,7 +67,7 @@ impl Cameras {
         counter.inc_by(frames.min(u64::MAX - counter.get()));
     }
 
-    /// A frame's time was not believed; `kind` is what is wrong with it.
+    /// Counts a frame whose claimed time was not believed; `kind` is `ahead`, `behind` or `absurd`.
     pub fn count_corrected(&self, camera: &str, kind: &'static str) {
         self.corrected.get_or_create(&[("camera", self.label(camera)), ("kind", kind.to_owned())]).inc();
     }

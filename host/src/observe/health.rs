@@ -18,7 +18,7 @@ pub struct Health {
     stalled_after: Duration,
 }
 
-/// How the host gets on with the frames that it took in.
+/// How many frames wait, and since when none was acknowledged.
 #[derive(Debug)]
 struct Progress {
     /// Frames that are in the lanes.
@@ -53,8 +53,8 @@ impl Health {
         *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    /// So many frames are in the lanes, and so many were acknowledged since the start. To be told about once a second.
-    pub fn looked(&self, waiting: usize, acknowledged: u64) {
+    /// Records how many frames are in the lanes, and how many were acknowledged since the start. Call it about once a second.
+    pub fn record_progress(&self, waiting: usize, acknowledged: u64) {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting == 0 || acknowledged != progress.acknowledged {
             progress.since = Instant::now();
@@ -104,14 +104,14 @@ mod tests {
     fn a_host_whose_frames_are_not_acknowledged_is_not_ready() {
         let health = Health::new(LONG, Duration::ZERO);
         health.joined();
-        health.looked(0, 0);
+        health.record_progress(0, 0);
         std::thread::sleep(Duration::from_millis(2));
         assert_eq!(health.trouble(), None, "nothing waits");
-        health.looked(3, 0);
+        health.record_progress(3, 0);
         std::thread::sleep(Duration::from_millis(2));
         let said = health.trouble().unwrap();
         assert!(said.starts_with("3 frames wait, and none was acknowledged for 0 s"), "{said}");
-        health.looked(0, 3);
+        health.record_progress(0, 3);
         assert_eq!(health.trouble(), None, "all is done");
     }
 
@@ -121,12 +121,12 @@ mod tests {
         health.joined();
         // As if it had been idle for longer than frames may wait.
         health.progress.lock().unwrap().since = Instant::now().checked_sub(2 * LONG).unwrap();
-        health.looked(0, 9);
-        health.looked(5, 9);
+        health.record_progress(0, 9);
+        health.record_progress(5, 9);
         assert_eq!(health.trouble(), None);
         health.progress.lock().unwrap().since = Instant::now().checked_sub(2 * LONG).unwrap();
         assert!(health.trouble().is_some());
-        health.looked(5, 10);
+        health.record_progress(5, 10);
         assert_eq!(health.trouble(), None, "one was acknowledged");
     }
 }

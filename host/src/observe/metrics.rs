@@ -254,7 +254,7 @@ impl Metrics {
         }
     }
 
-    /// A frame claims a time that is not believed. A clock that is wrong for good is told of once.
+    /// Counts a frame whose claimed time is not believed. A clock that stays wrong is logged once.
     pub fn time_corrected(&self, frame: &Frame, correction: Correction) {
         let kind = correction.fault.as_str();
         self.cameras.count_corrected(&frame.camera, kind);

@@ -1,4 +1,4 @@
-//! Looks every so often whether Kafka is there, and whether frames are acknowledged.
+//! Checks once a second whether Kafka answers, and whether frames are acknowledged.
 
 use super::{ObserveError, Observed};
 use crate::config::Config;
@@ -18,7 +18,7 @@ pub fn start(config: &Config, observed: Observed, stop: Arc<AtomicBool>) -> Resu
                 health.heard();
             }
             let waiting = metrics.partitions().lanes().iter().map(|lane| lane.frames).sum();
-            health.looked(waiting, metrics.acknowledged_in_all());
+            health.record_progress(waiting, metrics.acknowledged_in_all());
             std::thread::sleep(EVERY);
         }
     };

@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 /// `type` of these events.
 pub const RULE: &str = "everyframe.rule.v1";
 
-/// A rule that failed so often in a row on a camera's frames that it is not asked about them for a while; or one that
-/// answers again.
+/// A rule that keeps failing on a camera's frames and is not asked about them for a while, or that answers again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RuleData {

@@ -112,7 +112,7 @@ impl RuleMeters {
         );
         registry.register(
             "everyframe_rule_paused_cameras",
-            "Cameras about which a rule is not asked for a while, since it failed too often on their frames",
+            "Cameras about which a rule is not asked for a while, because it failed too often on their frames",
             meters.paused.clone(),
         );
         meters
@@ -162,9 +162,9 @@ impl RuleMeter {
         }
     }
 
-    /// About so many cameras it is not asked for a while.
-    pub fn paused(&self, cameras: usize) {
-        // Mostly as before: not to write what all lanes read.
+    /// Sets the number of cameras whose breaker is open.
+    pub fn set_paused(&self, cameras: usize) {
+        // Mostly unchanged: then nothing is written to memory that all lanes read.
         if self.paused.get() != cameras as u64 {
             self.paused.set(cameras as u64);
         }

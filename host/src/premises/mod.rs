@@ -28,7 +28,7 @@ pub fn patterns(cameras: &[String]) -> Vec<WildMatch> {
     cameras.iter().map(|camera| pattern(camera)).collect()
 }
 
-/// One pattern of cameras, written as their ids are (see [`crate::id`]).
+/// One pattern of cameras, normalised like their ids (see [`crate::id`]).
 pub fn pattern(camera: &str) -> WildMatch {
     WildMatch::new(&clean_pattern(camera))
 }

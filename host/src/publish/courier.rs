@@ -1,7 +1,7 @@
 //! Delivers batches, one after the other, on a thread of its own. While one is on its way the next one gathers.
 //!
-//! What does not reach the brokers is tried again for as long as it takes. A record that a topic refuses for what it is
-//! would be refused for ever: it is replaced by a smaller one (`unfit`), and the batch goes on.
+//! A batch that does not reach the brokers is tried again for as long as it takes. A record that a topic refuses for its size
+//! or content would be refused for ever: a smaller one replaces it (`unfit`), and the batch goes on.
 
 use super::Parked;
 use super::outbox::{Batch, Outbox, Parcel};
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 /// Told when everything that a frame causes is safe.
 pub(super) struct Done {
     tell: Box<dyn FnOnce(Option<Parked>) + Send>,
-    /// Set if the frame had to be parked because what it causes could not be written.
+    /// Set if the frame had to be parked because a topic refused a record of it.
     parked: Option<Parked>,
 }
 
@@ -119,7 +119,7 @@ pub(super) struct Courier {
 
 /// Why a batch is not delivered.
 enum Trouble {
-    /// Nothing of it counts, or what does was taken out of it: these records were refused for what they are.
+    /// Nothing of it counts, or what does was taken out of it: topics refused these records for their size or content.
     Unfit(Vec<Refusal>),
     /// Nothing of it counts, or what does was taken out of it: it may be tried again.
     Again(String),
@@ -169,7 +169,7 @@ impl Courier {
         }
     }
 
-    /// The same; two halves of it if one of its records was refused for what it is, and it is not clear which.
+    /// The same; returns two halves of the batch if a topic refused one of its records, and it is not clear which.
     fn deliver_or_split(&mut self, mut batch: Batch<Outgoing, Done>) -> Option<[Batch<Outgoing, Done>; 2]> {
         let began = Instant::now();
         let mut one_by_one = false;
@@ -215,10 +215,10 @@ impl Courier {
         }
     }
 
-    /// Puts something smaller in the place of records that were refused for what they are.
+    /// Replaces refused records with smaller ones.
     fn replace(&self, batch: &mut Batch<Outgoing, Done>, chosen: &[Refusal]) {
         let mut end = batch.parcels().iter().map(|parcel| parcel.records.len()).sum::<usize>();
-        // From the last one on: what is replaced may change how many come after it.
+        // Backwards, because a replacement may change the number of records after it.
         for parcel in batch.parcels_mut().iter_mut().rev() {
             let first = end - parcel.records.len();
             let of_parcel = chosen.iter().filter(|refusal| (first..end).contains(&refusal.number));
@@ -245,7 +245,7 @@ impl Courier {
                     }
                     Remedy::Nothing => self.complain(&format!("{what}: {}", refusal.error), PAUSE),
                 }
-                // The records have other numbers now: what else was refused is refused again.
+                // The records have other numbers now. The others of this parcel will be refused again.
                 break;
             }
             end = first;
@@ -355,7 +355,7 @@ impl Courier {
     }
 }
 
-/// Why the first of the records that failed did.
+/// The error of the first record that failed.
 fn first_reason(answers: &[Answer]) -> String {
     let failed = answers.iter().find_map(|answer| answer.as_ref()?.as_ref().err());
     failed.map_or_else(|| "no answer".into(), ToString::to_string)

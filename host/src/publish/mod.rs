@@ -37,7 +37,7 @@ pub const OFFSET: &str = "everyframe-offset";
 /// Header of a record without value: `FIRST-LAST`, offsets of frames that retention deleted before the group came to them.
 pub const DELETED: &str = "everyframe-deleted";
 
-/// Header of a dead letter that holds only the first bytes of its frame, or none: why the topic did not take them all.
+/// Header of a partial dead letter, which holds only the first bytes of its frame, or none: why the topic refused the rest.
 pub const PARTIAL: &str = "everyframe-partial";
 /// Of such a letter, how many bytes the frame has.
 pub const ORIGINAL_BYTES: &str = "everyframe-original-bytes";
@@ -46,7 +46,7 @@ pub const ORIGINAL_SHA256: &str = "everyframe-original-sha256";
 /// Of such a letter, where the whole frame stands: `topic/partition/offset`.
 pub const ORIGINAL_AT: &str = "everyframe-original-at";
 
-/// Header of an alert whose texts were cut, because the topic did not take it whole: how many bytes it had.
+/// Header of an alert whose texts were cut because the topic refused it: its original size, bytes.
 pub const CUT: &str = "everyframe-cut";
 
 /// What became of a frame.
@@ -96,7 +96,7 @@ impl Publisher {
     ///
     /// # Errors
     ///
-    /// The configuration cannot work with this broker: something has to be changed.
+    /// The configuration cannot work with this broker: the operator must change it, or a topic.
     pub fn start(config: &Config, metrics: Arc<Metrics>, stop: &AtomicBool) -> Result<Self, BrokerError> {
         let limits = TopicLimits::ask(config);
         limits.check(config)?.iter().for_each(|warning| tracing::warn!("{warning}"));
@@ -131,8 +131,9 @@ impl Publisher {
         self.desk.joined(membership);
     }
 
-    /// Hands an outcome over. `done` is called, from another thread, when everything that it causes is safe, with the reason
-    /// if the frame had to be parked because that could not be written; never, if the tenure ends before. Frames of one tenure come in order.
+    /// Hands an outcome over. Another thread calls `done` when everything that it causes is acknowledged; with `Some` if the frame
+    /// had to be parked, because a topic refused a record of it. It never calls `done` if the tenure ends before. Frames of one
+    /// tenure come in order.
     pub fn publish(
         &self,
         frame: &Arc<Frame>,
@@ -185,7 +186,7 @@ impl Drop for Publisher {
     }
 }
 
-/// The text, cut to at most so many bytes.
+/// The text, cut to at most `bytes` bytes.
 fn shortened(text: &str, bytes: usize) -> String {
     const MARK: &str = "…";
     if text.len() <= bytes {

@@ -105,11 +105,11 @@ impl<R, D> Batch<R, D> {
         &mut self.parcels
     }
 
-    /// The older and the younger half, to be delivered one after the other; a batch of one parcel comes back whole.
+    /// Splits the batch into its older and its younger half, to be delivered in this order.
     ///
     /// # Errors
     ///
-    /// It has one parcel, or none.
+    /// Returns the whole batch if it has only one parcel, or none.
     pub fn split(mut self) -> Result<[Self; 2], Self> {
         if self.parcels.len() < 2 {
             return Err(self);

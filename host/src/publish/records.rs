@@ -10,11 +10,11 @@ use crate::judgement::StateChange;
 use crate::kafka::{Delivery, Producer, Record};
 use std::sync::Arc;
 
-/// The longest message of a dead letter, bytes: a rule's own words have no end.
+/// The longest message of a dead letter, bytes: a rule's own message may have any length.
 const MESSAGE_BYTES: usize = 4 << 10;
 
-/// What a record is on the wire besides its key, value and headers, and what a header is besides its name and value,
-/// bytes, rounded up.
+/// The overhead of a record besides its key, value and headers, and of a header besides its name and value; bytes,
+/// rounded up.
 const FRAMING: usize = 100;
 
 /// One record, ready to be sent as often as it takes.
@@ -23,7 +23,7 @@ pub(super) struct Outgoing {
     pub(super) key: String,
     pub(super) value: Content,
     pub(super) headers: Vec<(&'static str, String)>,
-    /// The frame that causes it; none for the word that frames are gone.
+    /// The frame that causes it; none for the report that frames were deleted.
     pub(super) frame: Option<Arc<Frame>>,
 }
 

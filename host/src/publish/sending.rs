@@ -1,4 +1,4 @@
-//! Sends the records of a batch and gathers what the brokers say to each; and which of them are to blame.
+//! Sends the records of a batch, gathers the brokers' answers, and finds the records that caused a refusal.
 
 use super::records::{Destination, Outgoing};
 use crate::config::Topics;
@@ -6,16 +6,16 @@ use crate::kafka::{BrokerError, Producer};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-/// How long an answer is waited for before it is asked whether the host is ending.
+/// How long to wait for an answer before checking whether the host is ending.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How long answers are waited for in a transaction that is lost already: those of records that were sent come at
-/// once, the others never.
+/// How long to wait for answers in a transaction that is already lost: answers to records that were sent come at once, the
+/// others never.
 const AFTER_REFUSAL: Duration = Duration::from_millis(200);
 
-/// What became of a record: acknowledged, or why not; none if that is not known.
+/// The answer to a record: acknowledged, or why not; none if there was no answer.
 pub(super) type Answer = Option<Result<(), BrokerError>>;
 
-/// A record that was refused for what it is.
+/// A record that a topic refused for its size or content.
 #[derive(Debug, Clone)]
 pub(super) struct Refusal {
     /// Its place among the records of the batch.
@@ -28,9 +28,9 @@ pub(super) struct Refusal {
 pub(super) struct Sending<'a> {
     pub producer: &'a Producer,
     pub topics: &'a Topics,
-    /// Each waits for the answer of the one before it, so that each goes to the brokers alone. Ends at the first refusal.
+    /// Sends each record alone, after the answer to the one before. Ends at the first refusal.
     pub one_by_one: bool,
-    /// One refusal costs them all.
+    /// One refusal aborts them all.
     pub in_transaction: bool,
     pub is_ended: Box<dyn Fn() -> bool + 'a>,
     /// Told for how long nothing was heard.
@@ -83,7 +83,7 @@ impl Sending<'_> {
     }
 }
 
-/// The records that were refused for what they are.
+/// The records that topics refused for their size or content.
 pub(super) fn refusals(answers: &[Answer]) -> Vec<Refusal> {
     let all = answers.iter().enumerate().filter_map(|(number, answer)| match answer {
         Some(Err(error @ BrokerError::Unfit { .. })) => Some(Refusal { number, error: error.clone() }),
@@ -92,9 +92,9 @@ pub(super) fn refusals(answers: &[Answer]) -> Vec<Refusal> {
     all.collect()
 }
 
-/// Which records are to be replaced. A topic refuses what was sent together as a whole: to blame is for certain only a
-/// record that went alone, for its size or because there was no other for its topic. Where one was too large, others for
-/// the same topic that are no smaller would be, too. None if nobody is to blame for certain.
+/// The records to replace. A topic refuses a batch as a whole, so the cause is certain only for a record that was sent alone,
+/// for its size or because there was no other for its topic. If one was too large, so are all records for the same topic that
+/// are no smaller. Empty if no cause is certain.
 pub(super) fn to_replace<'r>(
     records: impl Iterator<Item = &'r Outgoing>,
     refusals: &[Refusal],

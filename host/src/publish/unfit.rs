@@ -1,4 +1,4 @@
-//! What is written in place of a record that its topic does not take, for it would never take it: pure, without Kafka.
+//! Replaces a record that its topic will never take by a smaller one. Pure functions, without Kafka.
 //!
 //! Each step makes the record smaller or parks its frame, until a topic takes it:
 //!
@@ -20,10 +20,10 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
-/// The stage of a frame that is parked because what it causes cannot be written.
+/// The stage of a frame that is parked because a topic refused a record of it.
 pub(super) const PUBLISH: &str = "publish";
 
-/// What is kept at first of a picture that is too large, bytes: enough for its header and its metadata.
+/// The first attempt keeps this much of a picture that is too large, bytes: enough for its header and its metadata.
 const BEGINNING: usize = 16 << 10;
 /// Less than this of a picture is of no use, bytes.
 const LEAST_BEGINNING: usize = 1 << 10;
@@ -32,20 +32,20 @@ const ALERT_TEXTS: [usize; 3] = [4 << 10, 512, 64];
 /// The longest header of a dead letter that has nothing else left to lose, bytes.
 const SHORT_HEADER: usize = 64;
 
-/// What is done about a record.
+/// What was done about a refused record.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Remedy {
     /// A smaller record has taken its place.
     Smaller,
     /// Its frame is parked in its place.
     Parked(Parked),
-    /// It is left out: its frame has a result already.
+    /// It is left out: its frame already has a result or a dead letter.
     LeftOut,
-    /// Nothing smaller is left: the topic is of no use.
+    /// There is nothing smaller: the topic is too small to be used.
     Nothing,
 }
 
-/// Puts something smaller in the place of the record number `place` of a frame's records.
+/// Replaces the record at index `place` of a frame's records by a smaller one.
 pub(super) fn replace(records: &mut Vec<Outgoing>, place: usize, refusal: &BrokerError) -> Remedy {
     let record = &mut records[place];
     let (to, frame) = (record.to, record.frame.clone());
@@ -81,7 +81,7 @@ pub(super) fn replace(records: &mut Vec<Outgoing>, place: usize, refusal: &Broke
             match records.iter().any(|record| record.to == Destination::Results) {
                 true => park(records, &frame, reason("rule-state"), message),
                 false => {
-                    tracing::error!(rule, key, "not kept: {message}");
+                    tracing::error!(rule, key, "a rule's state is not written: {message}");
                     Remedy::LeftOut
                 }
             }
@@ -89,11 +89,11 @@ pub(super) fn replace(records: &mut Vec<Outgoing>, place: usize, refusal: &Broke
     }
 }
 
-/// Puts the frame's dead letter in the place of its result. Its alerts and what its rules keep are published all the
-/// same: they are what somebody waits for, and what the next frames were judged by.
+/// Replaces the frame's result by its dead letter. Its alerts and rule state are still published: people wait for the alerts,
+/// and the next frames were already judged with the state.
 fn park(records: &mut Vec<Outgoing>, frame: &Arc<Frame>, reason: String, message: String) -> Remedy {
     if records.iter().any(|record| record.to == Destination::DeadLetters) {
-        tracing::error!(reason, "of a frame that is parked already: {message}");
+        tracing::error!(reason, "a record of a frame that is parked already is left out: {message}");
         return Remedy::LeftOut;
     }
     let parked = Parked { stage: PUBLISH, reason, message };
@@ -102,7 +102,7 @@ fn park(records: &mut Vec<Outgoing>, frame: &Arc<Frame>, reason: String, message
     Remedy::Parked(parked)
 }
 
-/// Keeps less of a letter's picture, or, if nothing is left of it, of its headers. False if there is nothing to leave out.
+/// Shortens a letter's picture or, if no picture is left, its headers. False if nothing can be shortened any more.
 fn cut_letter(letter: &mut Outgoing, frame: &Arc<Frame>, refusal: &BrokerError) -> bool {
     let whole = frame.picture.len();
     match letter.value {
@@ -113,11 +113,11 @@ fn cut_letter(letter: &mut Outgoing, frame: &Arc<Frame>, refusal: &BrokerError) 
                 (ORIGINAL_SHA256, hexadecimal(&Sha256::digest(&frame.picture))),
                 (ORIGINAL_AT, frame.position.to_string()),
             ]);
-            letter.value = Content::StartOf(frame.clone(), BEGINNING.min(useful(whole / 2)));
+            letter.value = Content::StartOf(frame.clone(), BEGINNING.min(useful_length(whole / 2)));
         }
         Content::StartOf(_, 1..) => {
             let kept = letter.value.bytes().map_or(0, <[u8]>::len);
-            letter.value = Content::StartOf(frame.clone(), useful(kept / 2));
+            letter.value = Content::StartOf(frame.clone(), useful_length(kept / 2));
         }
         _ => {
             let long = |(name, value): &(&str, String)| {
@@ -133,12 +133,12 @@ fn cut_letter(letter: &mut Outgoing, frame: &Arc<Frame>, refusal: &BrokerError) 
     true
 }
 
-/// So many bytes of a picture, or none if that is too few to be of use.
-fn useful(bytes: usize) -> usize {
+/// The number of bytes, or 0 if that is too little of a picture to be of use.
+fn useful_length(bytes: usize) -> usize {
     if bytes < LEAST_BEGINNING { 0 } else { bytes }
 }
 
-/// Cuts an alert's texts to the next length that makes it smaller. False if they are as short as they get.
+/// Cuts an alert's texts to the next length that makes it smaller. False if no length does.
 fn cut_alert(record: &mut Outgoing) -> bool {
     let Content::Bytes(json) = &record.value else { return false };
     let Ok(mut event) = serde_json::from_slice::<Value>(json) else { return false };
@@ -157,7 +157,7 @@ fn cut_alert(record: &mut Outgoing) -> bool {
     false
 }
 
-/// What an alert is about keeps a checksum of what is cut, so that two of them do not become one.
+/// Cuts the texts of an alert. Subject and dedup key get a checksum of the whole, so that different ones stay different.
 fn cut_texts(event: &mut Value, longest: usize) {
     let Some(data) = event.get_mut("data").and_then(Value::as_object_mut) else { return };
     for (name, value) in data {

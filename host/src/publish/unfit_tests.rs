@@ -45,7 +45,7 @@ fn length(record: &Outgoing) -> usize {
 }
 
 #[test]
-fn a_letter_that_is_too_large_keeps_its_beginning_and_says_what_is_gone() {
+fn a_letter_that_is_too_large_keeps_its_beginning() {
     let mut records = vec![letter(3_000_000)];
     assert!(length(&records[0]) == 3_000_000 && header(&records[0], MESSAGE).len() <= 4096);
     assert_eq!(replace(&mut records, 0, &refusal()), Remedy::Smaller);
@@ -79,7 +79,7 @@ fn a_letter_is_halved_until_nothing_of_it_is_left() {
 }
 
 #[test]
-fn a_result_that_is_too_large_parks_its_frame_and_keeps_its_alerts() {
+fn a_result_that_is_too_large_parks_its_frame() {
     let mut records = vec![
         record(Destination::Alerts, "gate", b"{}".to_vec()),
         record(Destination::Results, "gate", vec![0; 2000]),

@@ -9,13 +9,13 @@ use crate::id::{self, InvalidId};
 use crate::judgement::{Alert, Decision, Stranger, StrangerEvent};
 use std::collections::HashSet;
 
-/// An alert's kind, bytes.
+/// The longest kind of an alert, bytes.
 const KIND_BYTES: usize = id::MAX_BYTES;
-/// A stranger's id, bytes: a rule may make it of the camera's, a time and a number.
+/// The longest id of a stranger, bytes: a rule may build it from the camera's id, a time and a number.
 const STRANGER_BYTES: usize = 200;
-/// An alert's subject, bytes.
+/// The longest subject of an alert, bytes.
 const SUBJECT_BYTES: usize = 512;
-/// An alert's deduplication key, bytes: it is put together from kind, camera and subject.
+/// The longest deduplication key of an alert, bytes: rules build it from kind, camera and subject.
 const KEY_BYTES: usize = 1 << 10;
 /// An alert's sentence, or the reason of an undecided face, bytes.
 const TEXT_BYTES: usize = 1 << 10;
@@ -76,7 +76,7 @@ pub(super) fn check_verdicts(
                 if !(0.0..=1.0).contains(confidence) {
                     return Err(nonsense(format!("gave face {index} confidence {confidence}, not 0 to 1")));
                 }
-                // It may come from the rule's settings, where somebody typed it.
+                // The id may come from the rule's settings, where somebody typed it.
                 *person = id::normalise(person.trim()).into_owned();
                 if people.find(person).is_none() {
                     let person = presentable(person, id::MAX_BYTES);
@@ -250,7 +250,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Whatever a camera is called, rules may answer with its id, and with what they make of it.
+        /// Rules may answer with any camera's id, and with ids built from it.
         #[test]
         fn no_camera_is_refused_in_an_answer(key in proptest::collection::vec(proptest::prelude::any::<char>(), 0..300)) {
             let camera = crate::intake::camera(Some(key.iter().collect::<String>().as_bytes()), 0);

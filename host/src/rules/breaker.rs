@@ -1,5 +1,5 @@
-//! Keeps a rule that fails again and again on a camera's frames from being asked about them: its time and its messages
-//! help nobody. Other cameras have breakers of their own, so that one camera's frames cost no other's.
+//! Pauses a rule that keeps failing on a camera's frames: asking it would only cost time and messages. Each camera has its
+//! own breaker, so that one camera's frames do not affect those of others.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,25 +10,25 @@ use std::time::{Duration, Instant};
 const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// So many cameras on which a rule fails are told apart. The others share one breaker: camera ids come from outside, and
-/// a producer that invents one for each frame must not fill the memory.
+/// The most failing cameras with a breaker of their own. The others share one: camera ids come from outside, and a producer
+/// that invents one for each frame must not fill the memory.
 const MAX_CAMERAS: usize = 1000;
-/// A camera on which the rule has not failed for so long is forgotten when there are too many.
+/// When there are too many cameras, those on which the rule has not failed for this long are forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
-/// The one that they share. No camera has this id.
+/// The key of the shared breaker. No camera has this id.
 const OTHERS: &str = "";
 
-/// Of so many cameras of a rule an operator hears. If it fails on more of them, it is the rule.
+/// The most cameras of a rule that are reported to the operator at a time. If it fails on more, the rule itself is at fault.
 const TOLD: usize = 10;
 
 /// One rule's breakers, shared by all lanes.
 #[derive(Debug)]
 pub(super) struct Breakers {
-    /// So many failures in a row open one; 0: it never opens.
+    /// This many failures in a row open a breaker; 0: none ever opens.
     limit: u32,
-    /// Only cameras on which the rule failed last.
+    /// Only cameras whose last answer was a failure.
     cameras: Mutex<HashMap<String, Breaker>>,
-    /// How many these are: of a rule in order every lane only reads this.
+    /// How many these are. While no rule fails, lanes read only this number, and take no lock.
     failing: AtomicUsize,
 }
 
@@ -38,7 +38,7 @@ struct Breaker {
     failed_at: Instant,
     /// Set while it is open: when the next trial is, and the pause after that.
     open: Option<(Instant, Duration)>,
-    /// True if an operator heard that it is open.
+    /// True if it was reported to the operator.
     is_told: bool,
 }
 
@@ -75,7 +75,7 @@ impl Breakers {
         true
     }
 
-    /// Notes how the rule did that was asked about a frame of this camera. Says what an operator should hear of.
+    /// Records whether the rule answered or failed on a frame of this camera. Returns a change that the operator should know.
     pub(super) fn note(&self, camera: &str, is_well: bool, now: Instant) -> Option<Change> {
         if self.limit == 0 || is_well && self.failing.load(Ordering::Relaxed) == 0 {
             return None;
@@ -86,7 +86,7 @@ impl Breakers {
         change
     }
 
-    /// On how many cameras the rule is not asked now.
+    /// About how many cameras the rule is not asked now.
     pub(super) fn count_open(&self) -> usize {
         match self.failing.load(Ordering::Relaxed) {
             0 => 0,
@@ -123,7 +123,7 @@ fn close(cameras: &mut HashMap<String, Breaker>, camera: &str) -> Option<Change>
     closed.is_told.then_some(Change::Closed)
 }
 
-/// Under which name a camera's breaker is, or would be.
+/// The key of a camera's breaker.
 fn name<'a>(cameras: &HashMap<String, Breaker>, camera: &'a str) -> &'a str {
     if cameras.contains_key(camera) || cameras.len() < MAX_CAMERAS { camera } else { OTHERS }
 }
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn cameras_without_end_share_a_breaker_and_are_told_of_ten_times() {
+    fn many_cameras_share_a_breaker_and_ten_are_reported() {
         let breakers = Breakers::new(1);
         let now = Instant::now();
         let told =

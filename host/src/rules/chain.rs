@@ -93,7 +93,7 @@ fn skip(rule: &RuleReady, failure: RuleFailure, judgement: &mut Judgement) {
 pub struct Condition {
     /// The rule's name.
     pub rule: String,
-    /// The camera about whose frames it is.
+    /// The camera on whose frames it fails, or answers again.
     pub camera: String,
     /// True if it failed so often that it is not asked for a while; false if it answers again.
     pub is_failing: bool,
@@ -145,7 +145,7 @@ impl Rules {
             true => rule.breakers.note(frame.camera, answer.is_ok(), Instant::now()),
             false => None,
         };
-        rule.meter.paused(rule.breakers.count_open());
+        rule.meter.set_paused(rule.breakers.count_open());
         if let Some(change) = change {
             self.news.lock().unwrap_or_else(PoisonError::into_inner).push(Condition {
                 rule: rule.name.clone(),

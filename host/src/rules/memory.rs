@@ -24,7 +24,7 @@ const KEY_BYTES: usize = 256;
 #[derive(Debug, Default)]
 pub struct Memory {
     cameras: HashMap<String, HashMap<String, Arc<Scope>>>,
-    /// The time of the last frame, of the cameras about which something is remembered; Unix milliseconds.
+    /// By camera, the time of its last frame, Unix milliseconds; only of cameras with values.
     times: HashMap<String, i64>,
 }
 
@@ -118,7 +118,8 @@ impl Memory {
         Notebook { bytes: before.bytes, before, changes: BTreeMap::new(), limit, now, refused: 0 }
     }
 
-    /// Keeps what the calls of one frame changed, and drops what is over at `now`, and was at the frame before. Tells both.
+    /// Keeps what the calls of one frame changed, and drops values that have expired both now and at the frame before. Returns
+    /// both kinds of changes.
     pub(super) fn apply(&mut self, camera: &str, frame: Vec<Changes>, now: i64) -> Vec<StateChange> {
         let mut made = Vec::new();
         let settled = self.times.get(camera).map_or(now, |before| now.min(*before));

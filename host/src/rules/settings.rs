@@ -11,8 +11,8 @@ pub(super) struct NotJson {
     pub(super) value: f64,
 }
 
-/// The table as one JSON object; dates and times become strings as TOML writes them. Text is in normalisation form NFC, as
-/// the ids are that it may name.
+/// The table as one JSON object; dates and times become strings as TOML writes them. Text is normalised to NFC like the ids
+/// that it may name.
 pub(super) fn to_json(table: &toml::Table) -> Result<String, NotJson> {
     Ok(Json::Object(object(table, "")?).to_string())
 }

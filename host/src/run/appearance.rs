@@ -4,10 +4,10 @@ use crate::face::{Embedding, Track};
 use crate::vision::Followed;
 use std::collections::HashMap;
 
-/// Two views with at least this cosine are of one person: the threshold that SFace's authors give.
+/// Two views with at least this cosine, −1 to 1, show one person: the threshold of SFace's authors.
 const SAME_PERSON: f32 = 0.363;
-/// Two views below this cosine, both of fair quality, are of two people, although the tracker saw no change. Views of
-/// one person in the footage stay above 0.3; views of two people are about 0.05 on average.
+/// Two views below this cosine, both of fair quality, show two people, even if the tracker saw no change. Views of one person
+/// in the footage stay above 0.3; views of two people are about 0.05 on average.
 const JUMP: f32 = 0.15;
 /// A poorer view says little about who it is.
 const FAIR_QUALITY: f32 = 0.4;
@@ -25,7 +25,7 @@ pub struct Appearances {
 struct Appearance {
     track: Track,
     view: Option<View>,
-    /// The last embedded view that the kept one stands for.
+    /// The tracker's number of the last embedded view, for which the kept one is used.
     last_view: Option<u64>,
     seen_at: i64,
 }
@@ -53,8 +53,8 @@ impl Appearances {
         let appearance = self.tracks.entry(track.id).or_insert_with(|| new(track));
         appearance.seen_at = captured_at;
         let Some(fresh) = fresh else {
-            // The view that stands for this face is not here: its frame was parked, or this one has none. Whose face this is
-            // cannot be told, so it is nobody's that was here before.
+            // The view for this face is missing: its frame was parked, or this frame gave no embedding. Nobody can tell whose face
+            // this is, so the track does not keep the person from before.
             if followed.embed || followed.view != appearance.last_view {
                 if appearance.view.is_some() {
                     *appearance = new(Track { id: new_id, started_at: captured_at });
@@ -73,7 +73,7 @@ impl Appearances {
             if is_another {
                 appearance.track = Track { id: new_id, started_at: captured_at };
             }
-            // A poor view of a face that did not change says less than the good one before.
+            // A poor view of an unchanged face says less than the good one before.
             is_kept =
                 !followed.may_be_another && similarity >= SAME_PERSON && quality < kept.quality * POORER;
         }
@@ -110,7 +110,7 @@ mod tests {
         Followed { track: TRACK, embed: true, may_be_another: false, view: Some(view) }
     }
 
-    /// A face that the view before stands for.
+    /// A face that reuses the embedding of an earlier view.
     fn reused(view: u64) -> Followed {
         Followed { embed: false, ..embedded(view) }
     }
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_face_that_gives_no_embedding_is_not_answered_by_the_one_before() {
+    fn without_an_embedding_the_one_before_is_not_reused() {
         let mut seen = Appearances::default();
         seen.settle(&embedded(1), embedding(&[1.0, 0.0]), 0.8, 100, 98);
         assert_eq!(seen.settle(&embedded(2), None, 0.8, 200, 99).1, None);

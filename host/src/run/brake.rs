@@ -52,7 +52,7 @@ impl Brake {
         self.look()
     }
 
-    /// A frame that was noted as not parked had to be parked after all. How long the lane is to stop, if it is.
+    /// Counts a frame as parked that was first counted as processed. Returns how long the lane must stop, if it must.
     pub(super) fn note_parked_after_all(&mut self) -> Option<Duration> {
         if self.pause.is_some() {
             return None;

@@ -282,7 +282,7 @@ impl LaneCell {
         }
     }
 
-    /// Halts the lane for a pause that the brake asks for.
+    /// Halts the lane for the pause that the dead-letter limit asks for, if it does.
     fn stop_for_dead_letters(self: &Arc<Self>, pause: Option<Duration>) {
         if let Some(pause) = pause {
             locked(&self.passage).lane.halt();

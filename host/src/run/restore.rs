@@ -57,7 +57,7 @@ fn read(stages: &Stages, cells: &[Arc<LaneCell>]) -> Result<HashMap<i32, Memory>
         let Some((offset, change)) = changelog::read(&record) else {
             unreadable += 1;
             let place = (record.partition(), record.offset());
-            tracing::debug!("what stands at {}/{}/{} is no rule's state", topics.state, place.0, place.1);
+            tracing::debug!("the record at {}/{}/{} is not a rule's state", topics.state, place.0, place.1);
             continue;
         };
         let next = committed.get(&record.partition()).copied().unwrap_or(0);
@@ -69,7 +69,7 @@ fn read(stages: &Stages, cells: &[Arc<LaneCell>]) -> Result<HashMap<i32, Memory>
     if unreadable > 0 {
         tracing::warn!(
             unreadable,
-            "records of topic `{}` that are no rule's state are left out; RUST_LOG=debug names them",
+            "records of topic `{}` that are not a rule's state are ignored; RUST_LOG=debug names them",
             topics.state
         );
     }

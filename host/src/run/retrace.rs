@@ -58,7 +58,7 @@ impl Retrace {
         })
     }
 
-    /// Puts the time that a host believes into the frame: to be called for every record of a partition, in order, before
+    /// Puts the time that a host would believe into the frame. Call it for every record of a partition, in order, before
     /// [`Retrace::look`].
     pub fn set_time(&mut self, frame: &mut Frame) {
         self.lanes.entry(frame.position.partition).or_default().clock.set_time(frame);

@@ -60,8 +60,7 @@ pub(super) struct Ready {
 }
 
 impl Prepared {
-    /// Follows the faces of a frame. `is_continuous` is false if anything may have happened since the camera's frame
-    /// before.
+    /// Follows the faces of a frame. `is_continuous` is false if a person may have left unseen since the camera's last frame.
     pub fn follow(frame: &Frame, seen: Seen, tracker: &mut Tracker, is_continuous: bool) -> Self {
         let tracked: Vec<TrackedFace<'_>> = seen
             .detections

@@ -1,4 +1,4 @@
-//! The trackers of a lane's cameras, and when a camera's frames are one continuous view.
+//! The trackers of a lane's cameras, and the check that a camera's frames are one continuous view.
 
 use super::stages::{Prepared, guarded};
 use crate::config::VisionSettings;
@@ -9,7 +9,7 @@ use crate::vision::{Seen, Thumbnail, Tracker};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Two pictures in a row with less correlation than this have a cut between them.
+/// If the correlation of two successive pictures, −1 to 1, is below this, there is a cut between them.
 const SAME_SCENE: f32 = 0.85;
 
 /// The trackers of a lane's cameras.
@@ -21,7 +21,7 @@ struct CameraTracker {
     last: LastFrame,
 }
 
-/// What is remembered of a camera's last frame.
+/// The camera's last frame, as far as the next one is compared with it.
 struct LastFrame {
     session: Arc<str>,
     sequence: u64,
@@ -39,7 +39,7 @@ impl LastFrame {
         }
     }
 
-    /// True if nobody can have taken another's place unseen between this frame and `next`: the next number of the same
+    /// True if no person can have taken another's place unseen between this frame and `next`: the next number of the same
     /// session of a continuous source, within `max_gap_ms`, without a cut. Frames without numbers may have gaps.
     fn is_continued_by(&self, next: &Self, frame: &Frame, max_gap_ms: u64) -> bool {
         let gap = next.captured_at.checked_sub(self.captured_at).and_then(|gap| u64::try_from(gap).ok());

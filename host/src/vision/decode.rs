@@ -1,7 +1,7 @@
 //! From encoded bytes to pixels, no larger than somebody wants them.
 //!
-//! The orientation is applied here, at full and at reduced size alike, before anything is masked: all sizes and
-//! positions outside this file are those of the upright picture, as a viewer shows it.
+//! This file applies the orientation, at full and at reduced size, before anything is masked: all sizes and positions
+//! outside this file are those of the upright picture, as a viewer shows it.
 
 use opencv::core::{
     CV_8UC3, Mat, MatTrait, MatTraitConst, MatTraitConstManual, MatTraitManual, Point, Scalar, Size, Vector,
@@ -14,8 +14,8 @@ use crate::config::VisionSettings;
 use crate::premises::Polygon;
 use std::time::Duration;
 
-/// Decodes into its own buffers. Their memory is used again for the next picture, never what is in it: each decoder
-/// either writes every pixel, or fails and gives nothing.
+/// Decodes into its own buffers. It reuses their memory for the next picture, but never their content: a decoder writes every
+/// pixel, or fails and returns nothing.
 pub(super) struct Decoder {
     max_time: Duration,
     decoded: Mat,
@@ -37,7 +37,7 @@ pub(super) struct Decoded<'a> {
     pub scale: (f32, f32),
 }
 
-/// Checks and decodes pictures as a worker does, without a model.
+/// Checks and decodes pictures like a worker, without a model.
 pub struct PictureDecoder {
     decoder: Decoder,
     max_pixels: u64,
@@ -83,14 +83,14 @@ impl PictureDecoder {
 ///
 /// # Errors
 ///
-/// [`PictureError::Empty`], [`PictureError::NotAPicture`] or [`PictureError::Truncated`]. What else may be wrong with a
-/// picture is found out by the host, which parks it with its bytes.
+/// [`PictureError::Empty`], [`PictureError::NotAPicture`] or [`PictureError::Truncated`]: do not send the picture. The host finds
+/// all other faults, and parks the picture with its bytes.
 pub fn check_header(encoded: &[u8]) -> Result<(), PictureError> {
     unless_unusable(inspect(encoded, u64::MAX).map(|_| ()))
 }
 
-/// Checks whether these bytes are a whole picture of a kind that the host reads. A JPEG is decoded for that, at the
-/// smallest size: only its coded data tell.
+/// Checks whether these bytes are a whole picture of a kind that the host reads. This decodes a JPEG at the smallest size,
+/// because only its coded data show whether it is whole.
 ///
 /// # Errors
 ///
@@ -103,7 +103,7 @@ pub fn check_whole(encoded: &[u8]) -> Result<(), PictureError> {
     }))
 }
 
-/// Lets through what the host should see, though it may refuse it.
+/// Ignores faults that the host should find itself.
 fn unless_unusable(checked: Result<(), PictureError>) -> Result<(), PictureError> {
     match checked {
         Err(error @ (PictureError::Empty | PictureError::NotAPicture | PictureError::Truncated)) => {
@@ -200,7 +200,7 @@ impl Decoder {
     fn decode_by_opencv(&mut self, bytes: &[u8], header: Header) -> Result<(), PictureError> {
         let flags = imgcodecs::IMREAD_COLOR | imgcodecs::IMREAD_IGNORE_ORIENTATION;
         let input = Mat::from_slice(bytes).map_err(unreadable)?;
-        // Into a new Mat: one that is used again keeps the picture before, if OpenCV cannot read the header of this one.
+        // Into a new Mat: if OpenCV cannot read the header, a reused one would keep the picture before.
         let decoded = imgcodecs::imdecode(&input, flags).map_err(unreadable)?;
         let size = size_of(&decoded)?;
         if size.empty() {

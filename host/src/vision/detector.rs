@@ -1,9 +1,8 @@
 //! The detector: pixels in, detections out.
 //!
-//! YuNet finds faces up to about 500 pixels and breaks larger ones into pieces: of a face of 900 pixels it finds two of
-//! 560, both in the wrong place. So where large faces are possible, it looks once more at a reduced picture, in which
-//! faces from 350 to 1,400 pixels were all found once and in their place (34 faces of the footage and the stills, each
-//! in nine sizes).
+//! YuNet finds faces of up to about 500 pixels and breaks larger ones into pieces: for a face of 900 pixels it finds two of
+//! 560, both in the wrong place. So if there may be a large face, the detector also searches a reduced picture. There, faces of
+//! 350 to 1,400 pixels were all found once, in the right place (34 faces of the footage and the stills, in nine sizes each).
 
 use opencv::core::{Mat, MatTraitConst, MatTraitConstManual, Size};
 use opencv::imgproc;
@@ -19,16 +18,16 @@ use crate::laps::Laps;
 
 /// The longer side of the reduced picture, pixels.
 const REDUCED_SIDE: i32 = 320;
-/// From this longer side of its box on, pixels, a face is taken from the reduced picture.
+/// Faces whose longer side has at least this many pixels are taken from the reduced picture.
 const LARGE: f32 = 350.0;
-/// A large box with at least this score, right or wrong, was there whenever a large face was.
+/// The first search found a large box with at least this score, right or wrong, whenever there was a large face.
 const HINT_SCORE: f32 = 0.3;
 /// A detection is a piece of a large face if at least this share of its box is within the face's box ...
 const PIECE_INSIDE: f32 = 0.5;
 /// ... and its box is not smaller than the face's by more than this factor.
 const PIECE_SMALLER: f32 = 4.0;
 
-/// In which sizes faces are looked for.
+/// The sizes in which faces are searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Search {
     /// In the reduced picture only if the first search hints at a large face.

@@ -106,10 +106,10 @@ pub enum PictureError {
         /// `[vision] max_pixels`.
         limit: u64,
     },
-    /// Coded data within the picture are missing or wrong: a piece of it would be grey, or in the wrong place.
+    /// Coded data within the picture are missing or wrong: a part of it would be grey, or in the wrong place.
     #[error("the picture is damaged: {0}")]
     Damaged(String),
-    /// Each scan costs a pass over all pixels, whatever its few bytes hold.
+    /// A progressive JPEG has too many scans. Each costs a pass over all pixels, however few bytes it has.
     #[error("the picture has more than {limit} scans; send baseline JPEG, or progressive JPEG with fewer")]
     TooManyScans {
         /// The most scans.

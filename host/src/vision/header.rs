@@ -1,4 +1,4 @@
-//! What the bytes of a picture say about it before anything is decoded: format, size, orientation.
+//! Reads format, size and orientation of a picture before anything is decoded.
 //!
 //! The size bounds what a decoder will allocate, so it is read as strictly as the decoders read it. Chunks of PNG and
 //! WebP have lengths, so a missing end is noticed here. A JPEG's end is noticed by its decoder: only the coded data
@@ -43,7 +43,7 @@ const JPEG: &[u8] = b"\xff\xd8\xff";
 ///
 /// # Errors
 ///
-/// The picture is to be parked, undecoded.
+/// Park the picture, undecoded.
 pub(super) fn inspect(bytes: &[u8], max_pixels: u64) -> Result<Header, PictureError> {
     if bytes.is_empty() {
         return Err(PictureError::Empty);
@@ -72,13 +72,13 @@ pub(super) fn inspect(bytes: &[u8], max_pixels: u64) -> Result<Header, PictureEr
     Ok(Header { format, width, height, orientation: exif.map(Orientation::from_exif).unwrap_or_default() })
 }
 
-/// What is found by walking through a container.
+/// What a walk through a container found.
 struct Outline<'a> {
     /// Width and height as stored, pixels.
     size: (u32, u32),
     /// The EXIF data, if there are any.
     exif: Option<&'a [u8]>,
-    /// False if the container ends before its end.
+    /// False if the container's end is missing.
     is_whole: bool,
 }
 
@@ -110,7 +110,7 @@ fn jpeg(bytes: &[u8]) -> Result<Outline<'_>, PictureError> {
             0x01 | 0xd0..=0xd7 => at = body,
             0xd8 => return Err(undecodable("a second start of image")),
             0xd9 if size.is_none() => return Err(undecodable("it ends before a frame header")),
-            // The coded data begin, or there are none: the decoder says so.
+            // The coded data begin, or there are none, which the decoder reports.
             0xda | 0xd9 => break,
             _ => {
                 let Some(length) = big16(bytes, body) else { break };
@@ -149,7 +149,7 @@ fn unsupported_process(marker: u8) -> Option<&'static str> {
     match marker {
         0xc3 => Some("a lossless JPEG"),
         0xc5..=0xc7 => Some("a hierarchical JPEG"),
-        // Their decoder makes up what is missing, and says nothing.
+        // Their decoder invents missing data without a warning.
         0xc9..=0xcb | 0xcd..=0xcf => Some("a JPEG in arithmetic coding"),
         0xf7 => Some("a JPEG-LS picture"),
         _ => None,
@@ -175,7 +175,7 @@ struct PngChunk<'a> {
     whole: &'a [u8],
 }
 
-/// The chunks of a PNG one after the other, as long as they are there as a whole.
+/// The chunks of a PNG, one after the other, up to the first incomplete one.
 fn png_chunks(bytes: &[u8]) -> impl Iterator<Item = PngChunk<'_>> {
     let mut at = PNG.len();
     std::iter::from_fn(move || {
@@ -208,8 +208,8 @@ fn png(bytes: &[u8]) -> Result<Outline<'_>, PictureError> {
     Ok(Outline { size: (width, height), exif, is_whole })
 }
 
-/// A PNG without the chunks that have no part in its pixels. Texts and profiles are compressed, and libpng unpacks each
-/// of them before the first pixel: a thousand in a small file would take it half a minute.
+/// Removes the chunks that do not affect a PNG's pixels. Texts and profiles are compressed, and libpng unpacks each of them
+/// before the first pixel: a thousand in a small file would take half a minute.
 pub(super) fn png_without_extras(bytes: &[u8]) -> Vec<u8> {
     let mut kept = Vec::with_capacity(bytes.len());
     kept.extend(PNG);

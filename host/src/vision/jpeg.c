@@ -32,7 +32,7 @@ enum outcome {
  * there; more is a piece of the picture in the wrong place. */
 #define STRAY_BYTES 64
 
-/* How often the clock is asked, in calls of the progress monitor, which come once for each row. */
+/* The clock is read once in this many calls of the progress monitor, which come once for each row. */
 #define ROWS_A_LOOK 64
 
 struct decoder {
@@ -65,7 +65,7 @@ static void on_error(j_common_ptr jpeg) {
   leave(decoder, decoder->is_out_of_bytes ? TRUNCATED : UNREADABLE);
 }
 
-/* A warning after which the picture is worth nothing: libjpeg would fill the rest with grey. */
+/* A warning after which the picture is refused: libjpeg would fill the rest with grey. */
 static void refuse(j_common_ptr jpeg, enum outcome outcome) {
   (*jpeg->err->format_message)(jpeg, decoder_of(jpeg)->message);
   leave(decoder_of(jpeg), decoder_of(jpeg)->is_out_of_bytes ? TRUNCATED : outcome);
@@ -233,20 +233,15 @@ int everyframe_decode_jpeg(const unsigned char *bytes, size_t size, unsigned wid
   decoder.errors.emit_message = on_message;
   decoder.errors.output_message = on_output;
   decoder.jpeg.client_data = &decoder;
-  if (setjmp(decoder.leave) == 0) {
-    jpeg_create_decompress(&decoder.jpeg);
-    decoder.progress.progress_monitor = on_progress;
-    decoder.jpeg.progress = &decoder.progress;
-    decoder.source.init_source = on_source;
-    decoder.source.fill_input_buffer = on_out_of_bytes;
-    decoder.source.skip_input_data = on_skip;
-    decoder.source.resync_to_restart = jpeg_resync_to_restart;
-    decoder.source.term_source = on_source;
-    decoder.source.next_input_byte = bytes;
-    decoder.source.bytes_in_buffer = size;
-    decoder.jpeg.src = &decoder.source;
-    decode(&decoder, width, height, reduction, pixels);
-  }
+  decoder.progress.progress_monitor = on_progress;
+  decoder.source.init_source = on_source;
+  decoder.source.fill_input_buffer = on_out_of_bytes;
+  decoder.source.skip_input_data = on_skip;
+  decoder.source.resync_to_restart = jpeg_resync_to_restart;
+  decoder.source.term_source = on_source;
+  decoder.source.next_input_byte = bytes;
+  decoder.source.bytes_in_buffer = size;
+  decode(&decoder, width, height, reduction, pixels);
   jpeg_destroy_decompress(&decoder.jpeg);
   return decoder.outcome;
 }

@@ -32,13 +32,13 @@ unsafe extern "C" {
 }
 
 /// Decodes a JPEG at 1/`reduction` of its size, 1, 2, 4 or 8, as it is stored: no orientation is applied. `pixels`
-/// takes rows of BGR without gaps, each side divided by `reduction` and rounded up. What is in `pixels` after an error
-/// is not a picture.
+/// takes rows of BGR without gaps, each side divided by `reduction` and rounded up. After an error the content of `pixels`
+/// is undefined.
 ///
 /// # Errors
 ///
-/// The picture is to be parked: its coded data are not all there or wrong, libjpeg cannot read it, or it costs more
-/// than `max_time` of this thread's processor time.
+/// Park the picture: its coded data are incomplete or wrong, libjpeg cannot read it, or it costs more than `max_time` of this
+/// thread's processor time.
 pub(super) fn decode(
     jpeg: &[u8],
     header: Header,

@@ -1,9 +1,9 @@
-//! How a picture is to be turned before anybody looks at it, as its EXIF data say: one type for all containers.
+//! The orientation of a picture from its EXIF data, and the turn that makes it upright: one type for all containers.
 
 use exif::{In, Reader, Tag};
 use opencv::core::{self, Mat};
 
-/// What some writers put before the EXIF data, in JPEG always and in WebP by mistake.
+/// The prefix of EXIF data: in JPEG always, in WebP by mistake of some writers.
 const PREFIX: &[u8] = b"Exif\0\0";
 
 /// The value of EXIF's orientation tag (TIFF 6.0, page 36).

@@ -77,7 +77,7 @@ impl Runtime {
         let mut builder = Session::builder(&self.environment)?
             .with_log_level(LogLevel::Warning)?
             .with_optimization_level(GraphOptimizationLevel::Level3)?
-            // The plan of each size's memory is kept beside the memory: for pictures of 960 × 768, 24 MiB for nothing.
+            // The runtime would keep a memory plan for each size of picture: 24 MiB for 960 × 768, without any gain.
             .with_memory_pattern(false)?
             .with_intra_threads(1)?
             .with_inter_threads(1)?
@@ -101,7 +101,7 @@ impl Network for OnnxNetwork {
         let failed = |e: ort::Error| PictureError::Inference(e.to_string());
         let tensor = TensorRef::from_array_view((input.shape(), input.values())).map_err(failed)?;
         let outputs = self.session.run(ort::inputs![self.input.as_str() => tensor]).map_err(failed)?;
-        // No output may keep the numbers of the input before, whatever comes of this one.
+        // If reading an output fails, none may keep the values of the input before.
         self.tensors.iter_mut().for_each(|tensor| tensor.values.clear());
         for (tensor, output) in self.tensors.iter_mut().zip(outputs.values()) {
             let (_, values) = output.try_extract_tensor::<f32>().map_err(failed)?;

@@ -1,10 +1,10 @@
-//! Small grey pictures that are compared instead of large ones: they tell in microseconds whether two pictures show the same.
+//! Small grey pictures that are compared instead of large ones: a comparison takes microseconds.
 
 use super::align::{CROP_BYTES, SIDE};
 
 /// Cells across and down.
 const CELLS: usize = 16;
-/// Below this spread of the cells (standard deviation, 0 to 255), there is nothing to compare.
+/// If the cells vary less than this (standard deviation, 0 to 255), there is nothing to compare.
 const FLAT: f32 = 1.0;
 
 /// 16 × 16 cells of brightness, with mean 0 and length 1, so that neither light nor contrast matters.
@@ -12,13 +12,13 @@ const FLAT: f32 = 1.0;
 pub struct Thumbnail([f32; CELLS * CELLS]);
 
 impl Thumbnail {
-    /// Of an aligned face: 112 × 112 BGR. None if it is all of one brightness.
+    /// The thumbnail of an aligned face, 112 × 112 BGR. None if it is all of one brightness.
     pub(super) fn of_crop(crop: &[u8; CROP_BYTES]) -> Option<Self> {
         Self::of_picture(crop, SIDE, SIDE, 1)
     }
 
-    /// Of a picture of BGR rows without gaps. Looks at every `step`th pixel of every `step`th row. None if the picture
-    /// has fewer pixels than cells, or is all of one brightness.
+    /// The thumbnail of a picture of BGR rows without gaps, from every `step`th pixel of every `step`th row. None if the
+    /// picture has fewer pixels than cells, or is all of one brightness.
     pub(super) fn of_picture(bgr: &[u8], width: usize, height: usize, step: usize) -> Option<Self> {
         if width < CELLS || height < CELLS {
             return None;
@@ -52,7 +52,7 @@ impl Thumbnail {
         Some(Self(cells))
     }
 
-    /// How much two show the same: the correlation of their cells, −1 to 1.
+    /// The correlation of the cells of two thumbnails, −1 to 1.
     pub fn similarity(&self, other: &Self) -> f32 {
         self.0.iter().zip(&other.0).map(|(a, b)| a * b).sum()
     }

@@ -44,7 +44,7 @@ struct EmbeddedView {
     thumbnail: Option<Thumbnail>,
 }
 
-/// A frame, as far as the tracker asks about it.
+/// What the tracker needs to know of a frame.
 #[derive(Debug, Clone, Copy)]
 pub struct TrackedFrame {
     /// The frame's time, Unix milliseconds. It may stand still or go back: a track is followed as long as the step, either
@@ -52,19 +52,19 @@ pub struct TrackedFrame {
     pub captured_at: i64,
     /// New tracks are called `first_id`, `first_id` + 1 and so on.
     pub first_id: u64,
-    /// False if anything may have happened since the frame before: a cut, a gap, another session. Then nobody is taken
-    /// for whoever was in the same place before, unless the face is embedded again.
+    /// False after a cut, a gap, or in another session. Then a face keeps its track only if a new embedding shows the same
+    /// person.
     pub is_continuous: bool,
 }
 
-/// A detection, as far as the tracker asks about it.
+/// What the tracker needs to know of a detection.
 #[derive(Debug, Clone, Copy)]
 pub struct TrackedFace<'a> {
     /// Where it is.
     pub detection: &'a Detection,
-    /// How well it can be recognised, 0 to 1.
+    /// Quality, 0 to 1: how well the face can be recognised.
     pub quality: f32,
-    /// Its aligned crop in small; none if there is nothing to see in it.
+    /// The thumbnail of its aligned crop; none if that is all of one brightness.
     pub thumbnail: Option<&'a Thumbnail>,
 }
 
@@ -76,10 +76,10 @@ pub struct Followed {
     /// Embed this face now: it is the first good enough view of the track, it looks unlike the last embedded view, it is
     /// clearly better, the last one is old, or every face is to be embedded.
     pub embed: bool,
-    /// It looks unlike the view that was embedded before, or came after a break: unless its own embedding says
-    /// otherwise, it is another person.
+    /// It looks unlike the last embedded view, or came after a break: it counts as another person unless its own embedding
+    /// shows the same one.
     pub may_be_another: bool,
-    /// The view that stands for this face until the next one is embedded; this one, if it is to be embedded now.
+    /// The number of the embedded view that is used for this face: this one, if it is to be embedded now.
     pub view: Option<u64>,
 }
 
@@ -120,7 +120,7 @@ impl Tracker {
             let embed = self.is_due(&self.followed[at], captured_at, face.quality, may_be_another);
             let state = &mut self.followed[at];
             if may_be_another && !embed {
-                // Nobody can tell who this is, so it is not known to be who was here before.
+                // Nobody can tell who this is, so the face does not keep the track.
                 *state = new;
             }
             state.bounds = face.detection.bounds;
@@ -159,7 +159,7 @@ impl Tracker {
         continued
     }
 
-    /// True if nothing speaks against this being the person whose view was embedded; also if there is none.
+    /// True if the face looks like the last embedded view without a break between them, or if there is no such view.
     fn is_same_view(&self, state: &State, face: &TrackedFace<'_>, is_continuous: bool) -> bool {
         let Some(view) = &state.embedded else { return true };
         let similarity =
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_face_without_a_thumbnail_is_never_taken_for_the_one_before() {
+    fn a_face_without_a_thumbnail_may_be_another() {
         let mut tracker = tracker(|_| ());
         follow_one(&mut tracker, frame(0, 1), 1, 0.5);
         let detection = face(0.0, 0.0, 100.0);

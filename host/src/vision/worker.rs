@@ -81,7 +81,8 @@ impl std::ops::Add for Spent {
     }
 }
 
-/// The detector scores an upright face higher than the same face turned, by 0.03 at least (the footage and the stills).
+/// A turned picture must score higher by this to be called upright. The detector scores an upright face at least 0.03 higher
+/// than the same face turned (the footage and the stills).
 const CLEARLY: f32 = 0.01;
 
 /// Detects and embeds. Made by [`Vision::worker`](super::Vision::worker).
@@ -122,8 +123,7 @@ impl Worker {
         let decode = laps.lap();
         let (mut detections, took) = self.detector.detect(decoded.pixels, search)?;
         let mut detect = laps.lap();
-        // Aligned in the picture that is here: the same faces of a reduced picture are good enough to be compared, but
-        // not to be embedded.
+        // Crops of a reduced picture are good enough for thumbnails, but not for embeddings.
         let mut crops = cut(decoded.pixels, &detections)?;
         let thumbnails = crops.iter().map(Thumbnail::of_crop).collect();
         let scene = scene(decoded.pixels)?;
@@ -144,11 +144,11 @@ impl Worker {
         Ok(Seen { width, height, detections, times: Times { decode, detect }, crops, thumbnails, scene })
     }
 
-    /// Looks at a picture of a person to be enrolled: for faces of all sizes, and in all four positions.
+    /// Searches a picture of a person to be enrolled for faces of all sizes, in all four orientations.
     ///
     /// # Errors
     ///
-    /// As [`Worker::detect`].
+    /// See [`Worker::detect`].
     pub fn detect_for_enrolment(&mut self, encoded: &[u8]) -> Result<EnrolmentView, PictureError> {
         let seen = self.search(encoded, &[], Search::AllSizes)?;
         let best = best_score(&seen.detections);
@@ -214,12 +214,12 @@ fn best_score(detections: &[Detection]) -> f32 {
     detections.iter().map(|face| face.score).fold(0.0, f32::max)
 }
 
-/// What was seen of a person to be enrolled.
+/// The faces in a picture of a person to be enrolled, and its orientation.
 #[derive(Debug, Clone)]
 pub struct EnrolmentView {
     /// The faces, in the picture as it is.
     pub seen: Seen,
-    /// The face is upright only after this turn. As it is, it would be taken for a face that resembles nobody.
+    /// The turn that makes the face upright, if it is not. A turned face would match nobody.
     pub should_be_turned: Option<Turn>,
 }
 
@@ -256,9 +256,9 @@ impl std::fmt::Display for Turn {
     }
 }
 
-/// The whole picture in small, by which a cut is noticed.
+/// The thumbnail of the whole picture, which shows a cut.
 fn scene(picture: &Mat) -> Result<Option<Thumbnail>, PictureError> {
-    /// Of so many pixels across and down, one is looked at: that is still hundreds for each cell.
+    /// Only every fourth pixel, across and down, counts: still hundreds for each cell.
     const STEP: usize = 4;
     let pixels = picture.data_bytes().map_err(|error| PictureError::Undecodable(error.message))?;
     let (width, height) = (picture.cols().max(0) as usize, picture.rows().max(0) as usize);
@@ -275,12 +275,12 @@ fn cut(picture: &Mat, faces: &[Detection]) -> Result<Vec<[u8; CROP_BYTES]>, Pict
 }
 
 impl Seen {
-    /// The aligned face of each detection in small, in their order; none where there is nothing to see.
+    /// The thumbnails of the aligned faces, in the order of the detections; none for a face of one brightness.
     pub fn thumbnails(&self) -> &[Option<Thumbnail>] {
         &self.thumbnails
     }
 
-    /// The whole picture in small; none if it is all of one brightness.
+    /// The thumbnail of the whole picture; none if it is all of one brightness.
     pub fn scene(&self) -> Option<&Thumbnail> {
         self.scene.as_ref()
     }

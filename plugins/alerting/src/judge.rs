@@ -6,7 +6,7 @@ use everyframe_rule::{
 };
 use std::collections::BTreeSet;
 
-/// Of a crowd so many are named.
+/// How many people of a crowd are named.
 const NAMED: usize = 3;
 
 impl AlertRule for Settings {
@@ -40,7 +40,7 @@ fn judge(settings: &Settings, frame: &Frame, subjects: &[Subject], host: &mut dy
     sum_up(frame, alerts, |alerts| at_once(frame, alerts, host))
 }
 
-/// What is said of more people at once than the host takes alerts: "153 strangers at once at gate".
+/// The text that sums up more alerts of one kind than the host accepts: "153 strangers at once seen for the first time at gate".
 fn at_once(frame: &Frame, alerts: &[Alert], host: &dyn Host) -> String {
     let (count, camera) = (alerts.len(), &frame.camera);
     let kind = alerts.first().map_or("", |alert| &alert.kind);

@@ -31,8 +31,8 @@ fn observe(settings: &Settings, frame: &Frame, faces: &[Face], host: &mut dyn Ho
     faces.iter().zip(named).filter_map(|(face, named)| Some(memory.record(face, named?, host))).collect()
 }
 
-/// How many remembered views the faces of one frame are compared with, at most: a crowd of a thousand must not take longer
-/// than a rule may. Who is not compared is not named, and is compared in a later frame.
+/// The most comparisons with remembered views in one frame: a crowd of a thousand must not exceed the rule's time limit. A face
+/// beyond it gets no name yet, and is compared in a later frame.
 const MAX_COMPARISONS: usize = 40_000;
 
 /// A face's stranger.
@@ -64,8 +64,8 @@ fn by_track(memory: &mut Memory, faces: &[Face], host: &dyn Host) -> Vec<Option<
     named
 }
 
-/// Gives the nameless faces to the strangers that they look like, the most alike first, each stranger once. Tells which
-/// faces were not compared, since there are too many.
+/// Assigns the nameless faces to the strangers that they look like, the most alike first, each stranger once. Returns the
+/// faces that were not compared because there were too many.
 fn by_looks(
     memory: &mut Memory,
     faces: &[Face],
@@ -98,7 +98,7 @@ fn by_looks(
         }
     }
     // Equal likenesses in the order of faces and ids, so that a replay does the same.
-    // Who was last seen in the future was seen by a wrong clock, and comes last.
+    // A stranger last seen in the future was seen by a wrong clock, and comes last.
     pairs.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)).then_with(|| (a.2, &a.3).cmp(&(b.2, &b.3))));
     for (.., place, id) in pairs {
         if named[place].is_none() && !memory.taken.contains(&id) {
@@ -166,7 +166,7 @@ struct Memory<'a> {
     taken: BTreeSet<String>,
     /// How many of them are new.
     born: usize,
-    /// True if somebody found no room; said once a frame.
+    /// True if a stranger found no room; logged once a frame.
     is_full: bool,
 }
 
@@ -204,7 +204,7 @@ impl Memory<'_> {
         }
     }
 
-    /// Forgets whoever was away longest of those who are not in this frame, if there is one.
+    /// Forgets the stranger who was away longest and is not in this frame. False if there is none.
     fn forget_oldest(&mut self, host: &mut dyn Host) -> bool {
         self.everybody(host);
         let now = self.now;
@@ -245,7 +245,7 @@ impl Memory<'_> {
     fn write(&mut self, face: &Face, id: &str, stranger: &Stranger, host: &mut dyn Host) {
         let (key, value) = (stranger_key(id), stranger.to_bytes());
         let time_to_live = stranger.time_to_live(self.settings, self.now);
-        // By a clock that is off by more than a life nothing can be kept.
+        // The host refuses such a long time to live: the clock is far off.
         if i64::try_from(time_to_live).is_err() {
             return;
         }

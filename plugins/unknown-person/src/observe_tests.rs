@@ -372,7 +372,7 @@ fn broken_state_is_like_none() {
     assert_eq!(scene.sees(400, 1, 0, ANNA.face()).unwrap().event, Some(Event::FirstSeen));
 }
 
-/// Times that a clock gone wrong shows instead of `at`, near enough for the host to have kept what the rule keeps.
+/// Times that a wrong clock may show instead of `at`, near enough that the host still has the rule's state.
 fn wrong_times(at: i64) -> [i64; 9] {
     const HOUR: i64 = 3600 * SECOND;
     [

@@ -9,12 +9,12 @@ const LAYOUT: u8 = 1;
 /// Layout, three times of 8 bytes, visits, loitering reported (and the doubts above that bit), number of views.
 const HEADER: usize = 1 + 3 * 8 + 4 + 1 + 1;
 
-/// How far the time may jump, in ms, while somebody stays on the same track. A host gives up a track after seconds; only
-/// where nobody could say who it was may it take longer.
+/// How far the time may jump, in ms, while somebody stays on the same track. A host ends a track after seconds; a gap is longer
+/// only if the face stayed undecided.
 const MAX_JUMP_MS: u64 = 60_000;
-/// After so many frames in a row a time that does not fit is believed: the clock was put right, or wrong for good.
+/// After this many frames in a row, a time that does not fit is believed: the clock was set, and stays so.
 const MAX_DOUBTS: u8 = 5;
-/// Longer than any visit, in ms: a hundred years. The host takes a longer one for a mistake.
+/// The longest visit, in ms: a hundred years. The host refuses a longer one as nonsense.
 const MAX_DWELL_MS: u64 = 100 * 365 * 24 * 60 * 60 * 1000;
 
 /// A stranger.
@@ -50,8 +50,8 @@ impl Stranger {
         }
     }
 
-    /// The stranger is seen, on a track that began at `track_started_at`: is that news? A wrong clock is none: times that
-    /// do not fit change nothing, until too many in a row do not.
+    /// Records that the stranger is seen, on a track that began at `track_started_at`, and returns the event, if there is one. Times
+    /// that do not fit change nothing, until too many in a row do not fit.
     pub fn is_seen(
         &mut self,
         settings: &Settings,
@@ -83,7 +83,7 @@ impl Stranger {
         None
     }
 
-    /// Goes by another clock from now on: what it has not come to yet was noted by a wrong one.
+    /// Switches to another clock: times that are later than `now` came from a wrong one.
     fn set_clock(&mut self, now: Timestamp) {
         let visit = self.dwell();
         if self.visit_started_at > now {
@@ -98,7 +98,7 @@ impl Stranger {
         elapsed(self.visit_started_at, self.last_seen_at).min(MAX_DWELL_MS)
     }
 
-    /// How long a record that is written now is to be kept, ms: as long as the settings say after the last sight.
+    /// How long a record that is written now must be kept, ms: until `forget_after_ms` after the last sight.
     pub fn time_to_live(&self, settings: &Settings, now: Timestamp) -> u64 {
         settings.forget_after_ms.saturating_add(elapsed(now, self.last_seen_at))
     }

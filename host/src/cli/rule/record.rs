@@ -1,7 +1,7 @@
 //! `everyframe rule record`
 
 use super::{Kind, open, said};
-use crate::cli::letter_choice::camera_id;
+use crate::cli::letter_choice::clean_camera_id;
 use crate::cli::{DONE, WrongInput, when};
 use crate::config::{Config, ConfigError, RuleKind, RuleSettings};
 use crate::face::Person;
@@ -30,7 +30,7 @@ pub struct Arguments {
     #[arg(long)]
     kind: Option<Kind>,
     /// The camera's id.
-    #[arg(long, value_name = "ID", value_parser = camera_id)]
+    #[arg(long, value_name = "ID", value_parser = clean_camera_id)]
     camera: String,
     /// Only results that are not older: a duration back from now (10m, 2h) or an RFC 3339 time.
     #[arg(long, value_name = "TIME", value_parser = when::time)]

@@ -21,7 +21,7 @@ export const alerts = {
   judge: (frame, subjects) => {
     const alerts = [];
     for (const subject of subjects) {
-      // The host takes at most 100 alerts about one frame. The others are told of with the next.
+      // The host accepts at most 100 alerts per frame. The next frame reports the other people.
       if (alerts.length === 100) break;
       alerts.push(...alertsAbout(subject));
     }

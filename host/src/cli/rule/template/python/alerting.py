@@ -22,8 +22,8 @@ class Rule(Described):
 class Alerts:
     def judge(self, frame, subjects):
         alerts = (alert for subject in subjects if (alert := alert_about(subject)))
-        # The host takes at most 100 alerts about one frame. The others are told of with the next.
-        return [alert for alert, _ in zip(alerts, range(100))]
+        # The host accepts at most 100 alerts per frame. The next frame reports the other people.
+        return [alert for _, alert in zip(range(100), alerts)]
 
 
 def alert_about(subject):

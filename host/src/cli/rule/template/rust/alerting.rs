@@ -67,7 +67,7 @@ impl rule::Guest for Rule {
 
 impl alerts::Guest for Rule {
     fn judge(_frame: Frame, subjects: Vec<Subject>) -> Vec<Alert> {
-        // The host takes at most 100 alerts about one frame. The others are told of with the next.
+        // The host accepts at most 100 alerts per frame. The next frame reports the other people.
         subjects.iter().filter_map(alert).take(100).collect()
     }
 }

@@ -1,4 +1,5 @@
-//! Whether a web address has a known length, as FFmpeg sees it: with its redirections, certificates and passwords.
+//! Asks a web server whether a file has a known length, through FFmpeg, which follows redirections and knows certificates
+//! and passwords.
 
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::ptr;
@@ -35,14 +36,14 @@ mod sys {
     pub const READ: c_int = 1;
 }
 
-/// What a server says of the length of what it sends.
+/// A server's answer about the length of its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Length {
-    /// It states it: this is a file.
+    /// The server states a length: this is a file.
     Stated,
-    /// It states none, as of a camera's stream.
+    /// The server states no length, as for a camera's stream.
     Unstated,
-    /// It does not answer, or refuses.
+    /// The server does not answer, or refuses.
     Unknown,
 }
 
@@ -53,7 +54,7 @@ unsafe extern "C" fn is_too_late(until: *mut c_void) -> c_int {
     c_int::from(Instant::now() >= *until)
 }
 
-/// Asks the server at this address how long it is, by a connection of its own. Takes at most [`TIMEOUT`].
+/// Asks the server at this address for the length of its content, over a new connection. Takes at most [`TIMEOUT`].
 pub(super) fn ask_length(address: &str) -> Length {
     let Ok(address) = CString::new(address) else { return Length::Unknown };
     let mut until = Instant::now() + TIMEOUT;

@@ -1,5 +1,4 @@
-//! How large a record each topic takes, asked at the start: an administrator's topic takes a megabyte, unless told
-//! otherwise, and a frame may have sixteen.
+//! The largest record of each topic, asked at the start: Kafka's default is a megabyte, and a frame may have sixteen.
 
 use super::producer::BATCH_BYTES;
 use super::{BrokerError, HEADER_ROOM, MAX_FRAME_BYTES, producer};
@@ -9,22 +8,22 @@ use rdkafka::client::DefaultClientContext;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How long the brokers may take to tell. A host can do without.
+/// How long the brokers may take to answer. A host can work without the answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The smallest limit at which the least that a host has to write of a frame still fits, bytes.
+/// The smallest usable limit, bytes: a dead letter without its picture still fits.
 const LEAST_BYTES: usize = 16 << 10;
 
 /// The limit below which results and alerts of crowded frames may not fit, bytes.
 const EVENT_BYTES: usize = 256 << 10;
 
-/// By topic: its `max.message.bytes`. Without the topics of which the brokers don't tell.
+/// `max.message.bytes` by topic, as far as the brokers tell it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TopicLimits(BTreeMap<String, usize>);
 
 impl TopicLimits {
-    /// Asks the brokers. Needs the right to describe the topics' configuration; without it nothing is known, which is no
-    /// error. Not for calling from asynchronous code.
+    /// Asks the brokers. This needs the right to describe the topics' configuration; without it the limits are unknown, which
+    /// is not an error. Do not call it from asynchronous code.
     pub fn ask(config: &Config) -> Self {
         Self::describe(config).unwrap_or_else(|error| {
             tracing::debug!("the topics' limits are not known: {error}");
@@ -52,11 +51,11 @@ impl TopicLimits {
         Ok(Self(limits.collect()))
     }
 
-    /// What an operator should change, a sentence each.
+    /// Warnings for the operator: which topic's limit is too small, and how to change it.
     ///
     /// # Errors
     ///
-    /// A topic is of no use: not even a dead letter without its bytes would fit.
+    /// Not even a dead letter without its bytes would fit into a topic: its limit must be raised before the host starts.
     pub fn check(&self, config: &Config) -> Result<Vec<String>, BrokerError> {
         let topics = &config.topics;
         let frame = self.0.get(&topics.frames).copied().unwrap_or(MAX_FRAME_BYTES);
@@ -66,14 +65,14 @@ impl TopicLimits {
             (
                 &topics.results,
                 EVENT_BYTES,
-                "results of crowded frames may not fit, and such frames are parked",
+                "results of crowded frames may not fit, and their frames are then parked",
             ),
             (&topics.alerts, EVENT_BYTES, "long alerts are cut"),
-            (&topics.state, kept, "a rule that keeps more has its frame parked"),
+            (&topics.state, kept, "if a rule keeps a larger value, its frame is parked"),
             (
                 &topics.dead_letters,
                 letter,
-                "of a larger frame that cannot be processed only the beginning is kept",
+                "if a larger frame cannot be processed, only its beginning is kept",
             ),
         ];
         let mut warnings = Vec::new();
@@ -90,7 +89,7 @@ impl TopicLimits {
         Ok(warnings)
     }
 
-    /// How many bytes of records may be sent together: what the topics take, unless the operator set it.
+    /// The largest batch, bytes: the smallest limit of the topics, unless the operator set `batch.size`.
     pub fn batch_bytes(&self, settings: &KafkaSettings) -> usize {
         let given = settings.producer.get("batch.size").or(settings.properties.get("batch.size"));
         let given = given.and_then(|given| given.text().trim().parse().ok());
