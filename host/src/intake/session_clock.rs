@@ -7,8 +7,6 @@ use crate::frame::SourceKind;
 const NEAR: i64 = 60_000;
 /// How far a claim may be from the time that its session should have reached, milliseconds: clocks jitter, records wait.
 const TOLERANCE: i64 = 10_000;
-/// How far a session's first frame may be ahead of its record, milliseconds: the clocks of cameras and brokers differ.
-const AHEAD: i64 = 300_000;
 /// The most frames in a row with another time that change nothing in a longer session.
 const RUN: u32 = 5;
 
@@ -116,19 +114,10 @@ impl Claim {
         self.recorded.is_some_and(|recorded| self.claimed.abs_diff(recorded) <= NEAR.unsigned_abs())
     }
 
-    /// True unless the frame claims to be taken after it was sent.
+    /// True for a sane claim that is not later than its record. It may be earlier: agents send spooled frames, and people
+    /// archives. A recording may run ahead.
     fn may_be_true(&self) -> bool {
-        self.is_plausible(TOLERANCE)
-    }
-
-    /// True if the first frame of a session is believed. It may be old: agents send spooled frames, and people archives.
-    fn is_credible_start(&self) -> bool {
-        self.is_plausible(AHEAD)
-    }
-
-    /// True for a sane claim that is at most `ahead` milliseconds later than its record. A recording may run ahead.
-    fn is_plausible(&self, ahead: i64) -> bool {
-        let is_past = |recorded| self.claimed.saturating_sub(recorded) <= ahead;
+        let is_past = |recorded| self.claimed.saturating_sub(recorded) <= TOLERANCE;
         is_sane(self.claimed)
             && (self.source == Some(SourceKind::Recording) || self.recorded.is_none_or(is_past))
     }
@@ -137,7 +126,7 @@ impl Claim {
 impl SessionClock {
     /// Begins with a session's first frame; `otherwise` is believed if neither its claim nor its record can be.
     pub fn start(claim: Claim, otherwise: i64) -> (Self, Believed) {
-        let is_sure = claim.is_credible_start();
+        let is_sure = claim.may_be_true();
         let believed = if is_sure { claim.claimed } else { claim.recorded.unwrap_or(otherwise) };
         let current = Line::start(claim, believed);
         let clock = Self { current, suspect: None, former: None, step: 0, believed, is_sure };
@@ -181,7 +170,7 @@ impl SessionClock {
     /// A frame that does not continue the session: one with a wrong time, or the first of a new one.
     fn suspect(&mut self, claim: Claim) -> Believed {
         // For a live camera the record was the better evidence.
-        if !self.is_sure && claim.source != Some(SourceKind::Live) && claim.is_credible_start() {
+        if !self.is_sure && claim.source != Some(SourceKind::Live) && claim.may_be_true() {
             return self.jump_to(Line::start(claim, claim.claimed));
         }
         self.current.missed = self.current.missed.saturating_add(1);

@@ -195,7 +195,8 @@ impl Stages {
             Outcome::Judged { judgement, timings, .. } => self.metrics.judged(judgement, timings),
             Outcome::Parked(Parked { stage, reason, message }) => {
                 self.metrics.parked(stage, reason);
-                tracing::warn!(reason, stage, "frame parked: {message}");
+                let Frame { camera, identity, .. } = &*ready.frame;
+                tracing::warn!(%camera, frame = %identity, reason, stage, "frame parked: {message}");
             }
             Outcome::Noted => {}
         }
