@@ -257,26 +257,33 @@ pub fn committed(settings: &KafkaSettings, topic: &str) -> Result<BTreeMap<i32, 
     committed_by(&consumer, topic, &settings.brokers)
 }
 
-/// The oldest offset of a partition, and the next one. A leader that has just been chosen is not known everywhere yet.
-fn ends_of(consumer: &BaseConsumer<Quiet>, topic: &str, partition: i32) -> Result<(i64, i64), KafkaError> {
+/// Asks the brokers for something again, for as long as the one that knows it is being found.
+fn asked_again<T>(mut ask: impl FnMut() -> Result<T, KafkaError>) -> Result<T, KafkaError> {
     let deadline = Instant::now() + TIMEOUT;
     loop {
-        match consumer.fetch_watermarks(topic, partition, TIMEOUT) {
+        match ask() {
             Err(error) if is_moving(&error) && Instant::now() < deadline => {
                 std::thread::sleep(Duration::from_millis(200));
             }
-            ends => return ends,
+            answer => return answer,
         }
     }
 }
 
-/// True while a group's coordinator or a partition's leader is being found.
+/// The oldest offset of a partition, and the next one.
+fn ends_of(consumer: &BaseConsumer<Quiet>, topic: &str, partition: i32) -> Result<(i64, i64), KafkaError> {
+    asked_again(|| consumer.fetch_watermarks(topic, partition, TIMEOUT))
+}
+
+/// True while a group's coordinator or a partition's leader is being found: it has just been chosen or has moved, or
+/// librdkafka lets go of a bootstrap address, with all that was asked there, since it now knows the node behind it.
 fn is_moving(error: &KafkaError) -> bool {
     use rdkafka::error::RDKafkaErrorCode::{
-        CoordinatorLoadInProgress, CoordinatorNotAvailable, LeaderNotAvailable, NotCoordinator,
-        NotLeaderForPartition, UnknownTopicOrPartition, WaitingForCoordinator,
+        CoordinatorLoadInProgress, CoordinatorNotAvailable, DestroyBroker, LeaderNotAvailable,
+        NotCoordinator, NotLeaderForPartition, UnknownTopicOrPartition, WaitingForCoordinator,
     };
     let moving = [
+        DestroyBroker,
         CoordinatorLoadInProgress,
         CoordinatorNotAvailable,
         NotCoordinator,
@@ -299,16 +306,7 @@ pub(super) fn committed_by(
     for partition in partitions(consumer, topic, brokers)? {
         wanted.add_partition(topic, partition);
     }
-    // A coordinator that has just been made or has moved says so for a moment.
-    let deadline = Instant::now() + TIMEOUT;
-    let offsets = loop {
-        match consumer.committed_offsets(wanted.clone(), TIMEOUT) {
-            Err(error) if is_moving(&error) && Instant::now() < deadline => {
-                std::thread::sleep(Duration::from_millis(200));
-            }
-            offsets => break offsets.map_err(failed)?,
-        }
-    };
+    let offsets = asked_again(|| consumer.committed_offsets(wanted.clone(), TIMEOUT)).map_err(failed)?;
     let known = offsets.elements().into_iter().filter_map(|element| match element.offset() {
         Offset::Offset(offset) => Some((element.partition(), u64::try_from(offset).ok()?)),
         _ => None,
@@ -331,7 +329,8 @@ impl Reader {
             return Ok(reader);
         }
         let mut assignment = TopicPartitionList::new();
-        for found in reader.consumer.offsets_for_times(wanted, TIMEOUT).map_err(failed)?.elements() {
+        let found = asked_again(|| reader.consumer.offsets_for_times(wanted.clone(), TIMEOUT));
+        for found in found.map_err(failed)?.elements() {
             found.error().map_err(failed)?;
             let (partition, end) = (found.partition(), reader.open.get(&found.partition()).copied());
             match found.offset() {
