@@ -217,6 +217,8 @@ fn client(
     // Its log repeats, for each attempt and each broker, what comes as an error, too; RUST_LOG=librdkafka=debug shows it.
     if !matches!(config.log_level, RDKafkaLogLevel::Debug) {
         config.set_log_level(RDKafkaLogLevel::Critical);
+        // rdkafka sets the level after it has made the client, whose threads may have failed and logged by then.
+        config.set("log_level", (RDKafkaLogLevel::Critical as i32).to_string());
     }
     config.set("bootstrap.servers", &settings.brokers);
     config.set("client.id", "everyframe");
