@@ -3,16 +3,17 @@
 //! Each function takes any bytes, and tells whether they were taken for what they are meant to be. `fuzz/targets` has
 //! a program for each; `host/tests/fuzz.rs` includes this file and calls them with damaged samples.
 
-use everyframe::audit::{Ledger, LiveLedger, Noted};
-use everyframe::config::{Config, Limits, Loaded, RuleKind, RuleSettings, VisionSettings};
-use everyframe::event::rfc3339;
-use everyframe::face::Rect;
-use everyframe::frame::Position;
-use everyframe::intake::{CAPTURED_AT, REFUSED, REPLAY_OF, Record, SEQUENCE, SESSION, read, stamp};
-use everyframe::premises::Premises;
-use everyframe::rules::scenario::{Scenario, ScenarioFrame, ask, run, updated, written};
-use everyframe::rules::{Memory, Opened};
-use everyframe::vision::{DecodedPicture, PictureDecoder};
+use everyframe_account::audit::Ledger;
+use everyframe_pipeline::live_ledger::{LiveLedger, Noted};
+use everyframe_config::{Config, Limits, Loaded, RuleKind, RuleSettings, VisionSettings};
+use everyframe_types::event::rfc3339;
+use everyframe_types::face::Rect;
+use everyframe_types::frame::Position;
+use everyframe_types::record::{CAPTURED_AT, REFUSED, REPLAY_OF, Record, SEQUENCE, SESSION, read, stamp};
+use everyframe_config::Premises;
+use everyframe_rule_tools::scenario::{Scenario, ScenarioFrame, ask, run, updated, written};
+use everyframe_rules::{Memory, Opened};
+use everyframe_vision::{DecodedPicture, PictureDecoder};
 use std::path::{Path, PathBuf};
 use std::str::from_utf8;
 use std::sync::{Arc, LazyLock};
@@ -200,8 +201,8 @@ pub fn picture(bytes: &[u8]) -> bool {
 }
 
 /// As the lane's ledger does.
-fn note(live: &mut LiveLedger, frame: &everyframe::frame::Frame) {
-    use everyframe::absence::Absence;
+fn note(live: &mut LiveLedger, frame: &everyframe_types::frame::Frame) {
+    use everyframe_types::sequence_gap::Absence;
     let (camera, session) = (&frame.camera, &frame.session);
     if let Some(absence) = &frame.absence {
         let _ = (absence.count(), absence.numbers(), absence.alert(camera, session));
@@ -217,8 +218,8 @@ fn note(live: &mut LiveLedger, frame: &everyframe::frame::Frame) {
 }
 
 /// As the audit does.
-fn account(ledger: &mut Ledger, record: &impl Record, frame: &everyframe::frame::Frame) {
-    use everyframe::absence::Absence;
+fn account(ledger: &mut Ledger, record: &impl Record, frame: &everyframe_types::frame::Frame) {
+    use everyframe_types::sequence_gap::Absence;
     let stamp = stamp(record);
     let offset = record.offset().unsigned_abs();
     if let Some(Absence::Refused(numbers)) = &frame.absence {

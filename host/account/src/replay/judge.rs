@@ -1,0 +1,110 @@
+//! Rules of a configuration, and what they keep from frame to frame of the past.
+
+use super::Past;
+use everyframe_config::Config;
+use everyframe_types::face::{Face, Person};
+use everyframe_types::judgement::{Judgement, Subject};
+use everyframe_config::Premises;
+use everyframe_rules::{Before, FrameFacts, Memory, People, RuleFailure, Rules};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+/// Judges frames of the past, those of one partition in their order. Its rules begin with an empty memory.
+pub struct Judge {
+    rules: Rules,
+    premises: Premises,
+    enrolled: Arc<BTreeMap<String, Person>>,
+    memories: HashMap<i32, Memory>,
+    /// By camera: the unknown-person rules that want embeddings.
+    blind: HashMap<String, HashSet<String>>,
+}
+
+/// The gallery, and those who were in it when the frame was judged.
+struct Known {
+    enrolled: Arc<BTreeMap<String, Person>>,
+    then: Vec<String>,
+}
+
+impl People for Known {
+    fn find(&self, person: &str) -> Option<Person> {
+        let then = || self.then.iter().find(|id| *id == person);
+        let gone = |id: &String| Person { id: id.clone(), name: id.clone(), samples: 0 };
+        self.enrolled.get(person).cloned().or_else(|| then().map(gone))
+    }
+}
+
+impl Judge {
+    /// `enrolled`: the people of the gallery, by id.
+    pub fn new(config: &Config, rules: Rules, enrolled: Arc<BTreeMap<String, Person>>) -> Self {
+        let (memories, blind) = (HashMap::new(), HashMap::new());
+        Self { rules, premises: Premises::new(config), enrolled, memories, blind }
+    }
+
+    /// Judges a frame with the faces that its result names. Where a matching policy or an unknown-person rule asks for
+    /// embeddings, what was said then stands; `blind` names the rules that asked.
+    ///
+    /// # Errors
+    ///
+    /// A rule failed: the frame would be parked.
+    pub fn from_result(&mut self, past: &Past) -> Result<Judgement, RuleFailure> {
+        let schedules = self.premises.schedules_at(past.captured_at);
+        let facts = past.facts(&schedules);
+        let faces: Vec<Face> =
+            past.subjects.iter().map(|subject| self.placed(&facts, &subject.face)).collect();
+        let people = self.people(&faces);
+        if past.subjects.iter().any(|subject| subject.stranger.is_some())
+            && !self.blind.contains_key(&past.camera)
+        {
+            let blind = self.ask_for_blind(&facts, &past.subjects, &faces, &people);
+            self.blind.insert(past.camera.clone(), blind);
+        }
+        let blind = self.blind.get(&past.camera);
+        let none = HashSet::new();
+        let before = Before { subjects: &past.subjects, blind: blind.unwrap_or(&none) };
+        let memory = self.memories.entry(past.place.0).or_default();
+        self.rules.rejudge(&facts, faces, &people, memory, &before)
+    }
+
+    /// Judges a frame whose faces were found and embedded again.
+    ///
+    /// # Errors
+    ///
+    /// A rule failed: the frame would be parked.
+    pub fn from_frame(&mut self, past: &Past) -> Result<Judgement, RuleFailure> {
+        let schedules = self.premises.schedules_at(past.captured_at);
+        let facts = past.facts(&schedules);
+        let faces: Vec<Face> =
+            past.subjects.iter().map(|subject| self.placed(&facts, &subject.face)).collect();
+        let people = self.people(&faces);
+        self.rules.judge(&facts, faces, &people, self.memories.entry(past.place.0).or_default())
+    }
+
+    /// A face with the zones of this configuration.
+    fn placed(&self, frame: &FrameFacts<'_>, face: &Face) -> Face {
+        let size = (frame.width, frame.height);
+        let zones = self.premises.zones_of(frame.camera, size, &face.detection.bounds);
+        Face { zones, ..face.clone() }
+    }
+
+    fn people(&self, faces: &[Face]) -> Arc<dyn People> {
+        let candidates = faces.iter().flat_map(|face| &face.candidates);
+        let then = candidates.map(|candidate| candidate.person.clone()).collect();
+        Arc::new(Known { enrolled: self.enrolled.clone(), then })
+    }
+
+    /// An unknown-person rule asks for embeddings of good faces only, and knows the others by what it learnt of these:
+    /// that it asks has to be known before the first frame in which it does not.
+    fn ask_for_blind(
+        &self,
+        frame: &FrameFacts<'_>,
+        subjects: &[Subject],
+        faces: &[Face],
+        people: &Arc<dyn People>,
+    ) -> HashSet<String> {
+        let good = faces.iter().map(|face| Face { quality: 1.0, ..face.clone() }).collect();
+        let nobody = HashSet::new();
+        let before = Before { subjects, blind: &nobody };
+        let asked = self.rules.rejudge(frame, good, people, &mut Memory::new(), &before);
+        asked.map(|judgement| judgement.blind.into_iter().collect()).unwrap_or_default()
+    }
+}

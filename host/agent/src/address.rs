@@ -1,0 +1,123 @@
+//! The address of a source, which may hold a password.
+
+use everyframe_kafka::remember_secret;
+use everyframe_types::redact::{percent_decoded, redact_address, secrets_of};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// A video or picture file, a folder of pictures, a device, or a network address. `Display` and `Debug` hide user,
+/// password and secret parameters; only code that opens the source gets the whole address.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SourceAddress {
+    text: String,
+    shown: String,
+}
+
+impl SourceAddress {
+    /// Takes an address as its user wrote it.
+    pub fn new(text: &str) -> Self {
+        // The name of a file is not secret, whatever it looks like.
+        if !text.contains("://") && Path::new(text).exists() {
+            return Self { text: text.to_owned(), shown: text.to_owned() };
+        }
+        // OpenCV and FFmpeg may print parts of the address, and their lines go to the log.
+        secrets_of(text).into_iter().for_each(remember_secret);
+        Self { text: text.to_owned(), shown: redact_address(text) }
+    }
+
+    /// The whole address, secrets included.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// True if a part of it is not shown.
+    pub fn has_secret(&self) -> bool {
+        self.text != self.shown
+    }
+
+    /// The path, if this is one, or a `file:` address.
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        let Some(path) = self.text.strip_prefix("file:") else {
+            return (!self.text.contains("://")).then(|| PathBuf::from(&self.text));
+        };
+        let path = path
+            .strip_prefix("//localhost/")
+            .map_or_else(|| path.strip_prefix("//").unwrap_or(path).to_owned(), |path| format!("/{path}"));
+        // FFmpeg takes such an address literally, browsers and file managers encode it.
+        let decoded = PathBuf::from(percent_decoded(&path));
+        let written = PathBuf::from(path);
+        Some(if !written.exists() && decoded.exists() { decoded } else { written })
+    }
+
+    /// True for an `http:` or `https:` address.
+    pub(super) fn is_http(&self) -> bool {
+        let scheme = self.text.split_once("://").map_or("", |(scheme, _)| scheme);
+        scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
+    }
+}
+
+impl From<&Path> for SourceAddress {
+    fn from(path: &Path) -> Self {
+        Self::new(&path.to_string_lossy())
+    }
+}
+
+impl fmt::Display for SourceAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+impl fmt::Debug for SourceAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.shown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_shows_no_password() {
+        let address = SourceAddress::new("rtsp://admin:hunter2@cam/stream?token=abcdef");
+        for shown in [address.to_string(), format!("{address:?}"), format!("{:?}", Some(&address))] {
+            assert!(
+                !shown.contains("hunter2") && !shown.contains("abcdef") && !shown.contains("admin"),
+                "{shown}"
+            );
+            assert!(shown.contains("cam/stream"), "{shown}");
+        }
+        assert!(address.has_secret());
+        assert_eq!(address.text(), "rtsp://admin:hunter2@cam/stream?token=abcdef");
+    }
+
+    #[test]
+    fn a_file_is_shown_by_its_whole_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("12:30@gate?key=1.mp4");
+        std::fs::write(&path, b"").unwrap();
+        let address = SourceAddress::from(path.as_path());
+        assert_eq!(address.to_string(), path.display().to_string());
+        assert!(!address.has_secret());
+    }
+
+    #[test]
+    fn a_file_address_is_a_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a b.mp4");
+        std::fs::write(&path, b"").unwrap();
+        let plain = path.display().to_string();
+        let encoded = plain.replace(' ', "%20");
+        for address in [
+            plain.clone(),
+            format!("file:{plain}"),
+            format!("file://{plain}"),
+            format!("file://{encoded}"),
+            format!("file://localhost{encoded}"),
+        ] {
+            assert_eq!(SourceAddress::new(&address).path().as_deref(), Some(path.as_path()), "{address}");
+        }
+        assert_eq!(SourceAddress::new("rtsp://cam/a").path(), None);
+    }
+}

@@ -1,0 +1,209 @@
+//! `everyframe demo`: everything at work on this machine, each part a process of its own as in earnest.
+
+use super::broker::{EmbeddedBroker, ShippedRules, write_config};
+use super::{DONE, FAILED};
+use everyframe_account::audit::audit;
+use everyframe_agent::{Source, SourceAddress};
+use everyframe_config::Loaded;
+use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// The cameras, and the clip that each replays.
+const CAMERAS: [(&str, &str); 4] = [
+    ("lobby", "WolfgangLanger_Pexels.mp4"),
+    ("gate-1", "face_noface.mov"),
+    ("gate-2", "noface_face.mov"),
+    ("yard", "no_face.mp4"),
+];
+/// The clip that enrols its man, and how many of its frames do.
+const ENROLLED: (&str, &str, usize) = ("viktor", "single_face.mp4", 6);
+const RATE: &str = "10";
+
+#[derive(clap::Args)]
+#[command(after_help = "Needs what `make setup` installs; `make demo` does all of it.\n\
+    Ends by itself after the clips (about a minute), and with exit status 1 if a frame was lost.")]
+pub struct Arguments {
+    /// Let the cameras repeat their clips for so many seconds.
+    #[arg(long, value_name = "N", conflicts_with = "forever")]
+    seconds: Option<u64>,
+    /// Let the cameras repeat their clips until Ctrl-C.
+    #[arg(long)]
+    forever: bool,
+    /// The folder with the footage.
+    #[arg(long, value_name = "FOLDER")]
+    footage: Option<PathBuf>,
+    #[command(flatten)]
+    rules: ShippedRules,
+}
+
+pub fn run(arguments: &Arguments) -> Result<u8> {
+    let footage = match &arguments.footage {
+        Some(folder) => folder.clone(),
+        None => super::cache_folder()?.join("footage"),
+    };
+    let folder = tempfile::Builder::new().prefix("everyframe-demo-").tempdir()?;
+    let runtime = super::runtime()?;
+    let stop = super::stop_on_signal(runtime);
+    let broker = EmbeddedBroker::start(folder.path())?;
+    let file = write_config(folder.path(), &broker.address, &arguments.rules, "")?;
+    let config = Loaded::read(&file)?.config;
+    broker.create_topics(&config, runtime)?;
+    println!("broker    {} (embedded, data in {})", broker.address, folder.path().display());
+
+    enrol(folder.path(), &footage, &file)?;
+    let mut host = Part::start("host", folder.path(), &["run", "--config", &file.to_string_lossy()])?;
+    println!("host      {} with 3 rules", file.display());
+    let repeat = arguments.forever || arguments.seconds.is_some();
+    let mut cameras = CAMERAS
+        .iter()
+        .map(|(id, clip)| {
+            let clip_path = footage.join(clip);
+            println!("camera    {id:<12} {clip}, {RATE} frames/s");
+            let (file, clip_path) = (file.to_string_lossy(), clip_path.to_string_lossy());
+            let spool = folder.path().join("spool");
+            let spool = spool.to_string_lossy();
+            let mut words = vec!["camera", "--config", &file, "--spool", &spool];
+            words.extend(["--id", id, "--rate", RATE, &clip_path]);
+            if repeat {
+                words.push("--loop");
+            }
+            Part::start(id, folder.path(), &words)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    println!();
+
+    let quiet = Arc::new(AtomicBool::new(false));
+    let narration = std::thread::spawn({
+        let (config, quiet) = (config.clone(), quiet.clone());
+        move || super::watch::watch(&config, true, false, &quiet)
+    });
+    let until = arguments.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    while cameras.iter_mut().any(Part::is_running) {
+        if stop.load(Ordering::Relaxed) || until.is_some_and(|until| Instant::now() > until) {
+            cameras.iter_mut().for_each(Part::terminate);
+        }
+        host.check()?;
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    for camera in cameras {
+        camera.finish()?;
+    }
+    // The host is done when nothing waits: the audit itself says so.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut report = audit(&config, None)?;
+    while report.total.waiting > 0 && Instant::now() < deadline {
+        host.check()?;
+        std::thread::sleep(Duration::from_millis(500));
+        report = audit(&config, None)?;
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    quiet.store(true, Ordering::Relaxed);
+    let _ = narration.join();
+    host.terminate();
+    host.finish()?;
+
+    let total = &report.total;
+    let lost = total.missing + total.waiting + total.gaps;
+    println!("\n{}", super::audit::table(&report));
+    println!(
+        "frames {} · processed {} · lost {lost} · parked {} · repeated {}",
+        total.sent, total.results, total.dead_letters, total.repeated
+    );
+    Ok(if lost == 0 && total.sent > 0 { DONE } else { FAILED })
+}
+
+/// Takes some frames out of a clip, and enrols its man from them.
+fn enrol(folder: &Path, footage: &Path, config: &Path) -> Result<()> {
+    let (person, clip, count) = ENROLLED;
+    let mut source = Source::open(&SourceAddress::from(footage.join(clip).as_path()), 95)?;
+    let mut pictures = Vec::new();
+    while let Some(picture) = source.next_picture()? {
+        pictures.push(picture.bytes);
+    }
+    let step = (pictures.len() / count).max(1);
+    let mut words =
+        vec!["enrol".to_owned(), person.to_owned(), "--config".into(), config.display().to_string()];
+    for (number, picture) in pictures.iter().step_by(step).take(count).enumerate() {
+        let file = folder.join(format!("{person}-{number}.jpg"));
+        std::fs::write(&file, picture)?;
+        words.push(file.display().to_string());
+    }
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    Part::start("enrol", folder, &words)?.finish()?;
+    println!("enrolled  {person}, {count} pictures out of {clip}");
+    Ok(())
+}
+
+/// One of our own commands as a child process, with a log file.
+struct Part {
+    name: String,
+    child: Child,
+    log: PathBuf,
+    asked_to_end: bool,
+}
+
+impl Part {
+    fn start(name: &str, folder: &Path, words: &[&str]) -> Result<Self> {
+        let log = folder.join(format!("{name}.log"));
+        let file = std::fs::File::create(&log)?;
+        let mut command = Command::new(std::env::current_exe()?);
+        // Ctrl-C is for the demo, which asks its parts to end; and they end when it is killed.
+        command.process_group(0).args(words).stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+        // SAFETY: between fork and exec, only a system call is made.
+        unsafe {
+            command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::TERM))?));
+        }
+        let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
+        Ok(Self { name: name.to_owned(), child, log, asked_to_end: false })
+    }
+
+    fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Fails if it ended by itself.
+    fn check(&mut self) -> Result<()> {
+        if self.is_running() { Ok(()) } else { Err(self.failed("ended early")) }
+    }
+
+    /// Asks once: a second signal would end it at once, with what it has begun.
+    fn terminate(&mut self) {
+        if std::mem::replace(&mut self.asked_to_end, true) {
+            return;
+        }
+        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+    }
+
+    fn finish(mut self) -> Result<()> {
+        let status = self.child.wait()?;
+        if status.success() {
+            return Ok(());
+        }
+        bail!(self.failed(&format!("failed ({status})")))
+    }
+
+    fn failed(&self, what: &str) -> anyhow::Error {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        anyhow::anyhow!(
+            "{} {what}; its last lines:\n{}",
+            self.name,
+            lines[lines.len().saturating_sub(15)..].join("\n")
+        )
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

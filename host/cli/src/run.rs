@@ -1,0 +1,78 @@
+//! `everyframe run`
+
+use super::DONE;
+use super::caretaker::{Caretaker, Files};
+use everyframe_kafka::ensure;
+use everyframe_pipeline::observe::Snapshot;
+use everyframe_pipeline::run::Host;
+use anyhow::Result;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How often a host at work says what it has done.
+const REPORT: Duration = Duration::from_secs(30);
+
+#[derive(clap::Args)]
+#[command(after_help = "Example: everyframe run --config everyframe.toml\n\
+    Ends at Ctrl-C or SIGTERM: what was begun is finished and committed, the rest waits in Kafka.\n\
+    At SIGHUP, and when the file or a component changes, the rules are read again and put in force.")]
+pub struct Arguments {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", default_value = "everyframe.toml")]
+    config: PathBuf,
+}
+
+pub fn run(arguments: Arguments) -> Result<u8> {
+    let mut files = Files::of(&arguments.config);
+    let mut loaded = files.read()?;
+    let runtime = super::runtime()?;
+    let rules = super::config::load_rules(&mut loaded, runtime)?;
+    let stop = super::stop_on_signal(runtime);
+    let config = &loaded.config;
+    runtime.block_on(ensure(config))?;
+    let cache = super::cache_folder()?;
+    let host = Host::start(config, rules, &cache, stop.clone())?;
+    tracing::info!(
+        "{}",
+        if host.is_exactly_once() {
+            "exactly once: results, alerts, rule state and offsets are committed together"
+        } else {
+            "at least once: a frame cut short by a crash is done again, and its records are recognisable by their ids"
+        }
+    );
+    let ran = std::thread::scope(|scope| {
+        scope.spawn(|| report(&host, &stop));
+        let (host, cache) = (&host, &*cache);
+        let caretaker = Caretaker { host, runtime, config, cache };
+        let stop = &stop;
+        scope.spawn(move || caretaker.run(files, stop));
+        let ran = host.run();
+        stop.store(true, Ordering::Relaxed);
+        ran
+    });
+    let (totals, _) = host.end();
+    log(&totals, "ended");
+    ran?;
+    Ok(DONE)
+}
+
+/// Logs from time to time what was done so far, if anything was.
+fn report(host: &Host, stop: &AtomicBool) {
+    let (mut last, mut before) = (Instant::now(), 0);
+    while !stop.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(100));
+        if last.elapsed() >= REPORT {
+            last = Instant::now();
+            let totals = host.totals();
+            if std::mem::replace(&mut before, totals.taken_in) != totals.taken_in {
+                log(&totals, "so far");
+            }
+        }
+    }
+}
+
+fn log(totals: &Snapshot, what: &str) {
+    let Snapshot { taken_in, judged, parked, faces, alerts, .. } = *totals;
+    tracing::info!(taken_in, processed = judged, parked, faces, alerts, "{what}");
+}

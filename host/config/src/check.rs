@@ -1,0 +1,212 @@
+//! What a type cannot say: ranges, names that must differ, files that must be there.
+
+use super::Config;
+use everyframe_types::sequence_gap::HOST;
+use everyframe_types::id;
+use crate::{Window, time_zone};
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
+/// Properties of librdkafka on which "no frame is lost" rests, or that have a key of their own.
+const OURS: [&str; 20] = [
+    "bootstrap.servers",
+    "metadata.broker.list",
+    "group.id",
+    "group.instance.id",
+    "enable.auto.commit",
+    "auto.commit.enable",
+    "enable.auto.offset.store",
+    "auto.offset.reset",
+    "acks",
+    "request.required.acks",
+    "enable.idempotence",
+    "enable.gapless.guarantee",
+    "transactional.id",
+    "isolation.level",
+    "partition.assignment.strategy",
+    // The host waits for ends of partitions and for acknowledgements.
+    "enable.partition.eof",
+    "delivery.report.only.error",
+    // Offsets in a file, and brokers that do not exist.
+    "offset.store.method",
+    "test.mock.num.brokers",
+    "test.mock.broker.rtt",
+];
+
+/// Every problem outside the rules, which are checked when they are loaded, as dotted key and message.
+pub fn problems(config: &Config) -> Vec<(String, String)> {
+    let mut found = Found(Vec::new());
+    kafka(config, &mut found);
+    stages(config, &mut found);
+    premises(config, &mut found);
+    found.0
+}
+
+/// The problem of broker addresses that contain a user: every error about the broker would show the password.
+pub fn user_in_brokers(brokers: &str) -> Option<&'static str> {
+    brokers.contains('@').then_some(
+        "contains a user; give only host:port here, and the user by sasl.username and sasl.password in \
+         [kafka.properties]",
+    )
+}
+
+struct Found(Vec<(String, String)>);
+
+impl Found {
+    fn add(&mut self, key: impl Into<String>, message: impl Into<String>) {
+        self.0.push((key.into(), message.into()));
+    }
+
+    fn range<T: PartialOrd + Display>(&mut self, key: &str, value: T, range: RangeInclusive<T>) {
+        // A NaN is in no range.
+        if !range.contains(&value) {
+            self.add(key, format!("must be from {} to {}, is {value}", range.start(), range.end()));
+        }
+    }
+}
+
+fn kafka(config: &Config, found: &mut Found) {
+    if config.kafka.brokers.trim().is_empty() {
+        found.add("kafka.brokers", "is empty; give host:port of at least one broker");
+    }
+    if let Some(problem) = user_in_brokers(&config.kafka.brokers) {
+        found.add("kafka.brokers", problem);
+    }
+    if config.kafka.group.trim().is_empty() {
+        found.add("kafka.group", "is empty; hosts with the same group share the work");
+    }
+    if config.kafka.instance.as_ref().is_some_and(|instance| instance.trim().is_empty()) {
+        found.add(
+            "kafka.instance",
+            "is empty; leave it out, or give a name that no other host of the group has",
+        );
+    }
+    for (table, properties) in config.kafka.tables() {
+        for name in properties.keys().filter(|name| OURS.contains(&name.as_str())) {
+            let message = "cannot be set here: delivery rests on it, or it has a key of its own";
+            found.add(format!("kafka.{table}.{name}"), message);
+        }
+    }
+    let topics = &config.topics;
+    let mut seen = BTreeSet::new();
+    for (key, name) in [
+        ("topics.frames", &topics.frames),
+        ("topics.results", &topics.results),
+        ("topics.alerts", &topics.alerts),
+        ("topics.dead_letters", &topics.dead_letters),
+        ("topics.gallery", &topics.gallery),
+        ("topics.state", &topics.state),
+    ] {
+        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if name.is_empty() || name.len() > 249 || !name.chars().all(legal) || name == "." || name == ".." {
+            found.add(
+                key,
+                format!("`{name}` is no topic name; use letters, digits, `.`, `_`, `-`, at most 249"),
+            );
+        }
+        if !seen.insert(name) {
+            found.add(key, format!("`{name}` is the name of another topic too; each needs its own"));
+        }
+    }
+}
+
+fn premises(config: &Config, found: &mut Found) {
+    let is_name = |name: &str| id::parse(name, 64).as_deref() == Ok(name);
+    const NAME: &str = "must be a name of 1 to 64 bytes without control and invisible characters";
+    for (index, zone) in config.zones.iter().enumerate() {
+        if !is_name(&zone.name) {
+            found.add(format!("zones[{index}].name"), NAME);
+        }
+        if let Some(fault) = zone.polygon.fault() {
+            found.add(format!("zones[{index}].polygon"), fault);
+        }
+    }
+    for (index, mask) in config.masks.iter().enumerate() {
+        if let Some(fault) = mask.polygon.fault() {
+            found.add(format!("masks[{index}].polygon"), fault);
+        }
+    }
+    let mut schedules = BTreeSet::new();
+    for (index, schedule) in config.schedules.iter().enumerate() {
+        let key = |key: &str| format!("schedules[{index}].{key}");
+        if !is_name(&schedule.name) {
+            found.add(key("name"), NAME);
+        }
+        if !schedules.insert(&*schedule.name) {
+            found.add(key("name"), format!("`{}` is the name of another schedule too", schedule.name));
+        }
+        if time_zone(&schedule.time_zone).is_none() {
+            let name = &schedule.time_zone;
+            found.add(key("time_zone"), format!("`{name}` is no time zone; give one such as Europe/Berlin"));
+        }
+        if schedule.hours.is_empty() {
+            found.add(key("hours"), "has no hours; a rule without a schedule is always asked");
+        }
+        if let Some(fault) = schedule.hours.iter().find_map(Window::fault) {
+            found.add(key("hours"), fault);
+        }
+    }
+    let zones: BTreeSet<&str> = config.zones.iter().map(|zone| &*zone.name).collect();
+    for (index, rule) in config.rules.iter().enumerate() {
+        for zone in rule.zones.iter().filter(|zone| !zones.contains(&***zone)) {
+            let message = format!("there is no zone `{zone}`; {}", those("zones", &zones));
+            found.add(format!("rules[{index}].zones"), message);
+        }
+        for schedule in rule.schedule.iter().filter(|schedule| !schedules.contains(&***schedule)) {
+            let message = format!("there is no schedule `{schedule}`; {}", those("schedules", &schedules));
+            found.add(format!("rules[{index}].schedule"), message);
+        }
+    }
+}
+
+/// What there is instead.
+fn those(table: &str, names: &BTreeSet<&str>) -> String {
+    if names.is_empty() {
+        return format!("write it as a table of `[[{table}]]`");
+    }
+    format!("there are: {}", names.iter().copied().collect::<Vec<_>>().join(", "))
+}
+
+fn stages(config: &Config, found: &mut Found) {
+    found.range("topics.partitions", config.topics.partitions, 1..=10_000);
+    let intake = &config.intake;
+    found.range("intake.lane_bytes", intake.lane_bytes, 1 << 20..=16 << 30);
+    found.range("intake.workers", intake.workers, 0..=1024);
+    found.range("intake.commit_interval_ms", intake.commit_interval_ms, 10..=60_000);
+    found.range("intake.drain_timeout_ms", intake.drain_timeout_ms, 100..=240_000);
+    found.range("publish.interval_ms", config.publish.interval_ms, 0..=60_000);
+    found.range("publish.dead_letter_share", config.publish.dead_letter_share, 0.0..=1.0);
+    found.range("publish.batch_frames", config.publish.batch_frames, 1..=100_000);
+    let vision = &config.vision;
+    found.range("vision.max_pixels", vision.max_pixels, 1..=1 << 30);
+    found.range("vision.max_decode_ms", vision.max_decode_ms, 100..=600_000);
+    found.range("vision.detector.max_side", vision.detector.max_side, 64..=8192);
+    found.range("vision.detector.score", vision.detector.score, 0.0..=1.0);
+    found.range("vision.detector.overlap", vision.detector.overlap, 0.0..=1.0);
+    found.range("vision.embedder.refresh_ms", vision.embedder.refresh_ms, 0..=86_400_000);
+    found.range("vision.embedder.better_by", vision.embedder.better_by, 1.0..=100.0);
+    found.range("vision.embedder.min_quality", vision.embedder.min_quality, 0.0..=1.0);
+    found.range("vision.tracker.overlap", vision.tracker.overlap, 0.0..=1.0);
+    found.range("vision.tracker.lost_after_ms", vision.tracker.lost_after_ms, 1..=3_600_000);
+    found.range("gallery.candidates", config.gallery.candidates, 1..=100);
+    let observe = &config.observe;
+    let port =
+        observe.listen.rsplit_once(':').map(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    if !observe.listen.is_empty() && port != Some(true) {
+        let message = format!("`{}` is no address; give one such as 127.0.0.1:9464", observe.listen);
+        found.add("observe.listen", message);
+    }
+    found.range("observe.lag_interval_s", observe.lag_interval_s, 0..=86_400);
+    found.range("observe.retention_alarm_h", observe.retention_alarm_h, 0.0..=87_600.0);
+    found.range("observe.away_after_s", observe.away_after_s, 1..=3600);
+    for (index, _) in config.rules.iter().enumerate().filter(|(_, rule)| rule.name == HOST) {
+        let message = format!("`{HOST}` is what the host calls itself in alerts; give the rule another name");
+        found.add(format!("rules[{index}].name"), message);
+    }
+    for (key, path) in [("vision.onnxruntime", &vision.onnxruntime), ("vision.models", &vision.models)] {
+        if let Some(path) = path.as_ref().filter(|path| !path.exists()) {
+            found.add(key, format!("{} is not there", path.display()));
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Reads a configuration file, and says where in it a problem is.
+
+use super::{Config, Places, check};
+use everyframe_types::id::normalise;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{}: cannot be read: {reason}; give a configuration with --config FILE", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: std::io::Error,
+    },
+    /// The file says something that cannot be done. One problem a line.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Invalid(Vec<Problem>),
+}
+
+/// One thing that is wrong, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The file.
+    pub file: PathBuf,
+    /// Line in the file, from 1; none for a problem of the whole file.
+    pub line: Option<usize>,
+    /// The dotted key; empty for a problem of the whole file.
+    pub key: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        if !self.key.is_empty() {
+            write!(f, ": {}", self.key)?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+/// A checked configuration, and the file it came from.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// What the file says, with defaults filled in and paths made absolute.
+    pub config: Config,
+    file: PathBuf,
+    places: Places,
+}
+
+impl Loaded {
+    /// Reads and checks a file, all but the rules: these are checked when they are loaded. All problems found are
+    /// reported together.
+    pub fn read(file: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(file)
+            .map_err(|reason| ConfigError::Unreadable { path: file.to_owned(), reason })?;
+        Self::parse(&text, file)
+    }
+
+    /// Looks for what the rules are granted: for whoever runs them. It need not be there for anybody else.
+    pub fn find_grants(&mut self) -> Result<(), ConfigError> {
+        let folder = folder_of(&self.file);
+        let mut problems = Vec::new();
+        for (index, rule) in self.config.rules.iter_mut().enumerate() {
+            let found = rule.grants.find(&folder).into_iter();
+            problems.extend(found.map(|(key, message)| (format!("rules[{index}].grants.{key}"), message)));
+        }
+        self.without(problems)
+    }
+
+    /// Checks a configuration given as text; `file` names it in errors, and its folder is the base of paths.
+    ///
+    /// # Errors
+    ///
+    /// All problems found; of the rules, as with [`Loaded::read`], none but those of their tables' shape.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
+        let places = Places::of(text);
+        let mut config: Config = places.read(file).map_err(|problem| ConfigError::Invalid(vec![problem]))?;
+        normalise_names(&mut config);
+        let folder = folder_of(file);
+        let absolute = |path: &mut PathBuf| *path = folder.join(&*path);
+        config.vision.onnxruntime.iter_mut().for_each(absolute);
+        config.vision.models.iter_mut().for_each(absolute);
+        config.rules.iter_mut().map(|rule| &mut rule.component).for_each(absolute);
+        let mut problems = config.kafka.find_properties(&folder);
+        let loaded = Self { config, file: file.to_owned(), places };
+        problems.extend(check::problems(&loaded.config));
+        loaded.without(problems)?;
+        Ok(loaded)
+    }
+
+    /// An error if there are problems: keys and messages.
+    fn without(&self, problems: Vec<(String, String)>) -> Result<(), ConfigError> {
+        if problems.is_empty() {
+            return Ok(());
+        }
+        let problems = problems.into_iter().map(|(key, message)| self.problem(&key, message));
+        Err(ConfigError::Invalid(problems.collect()))
+    }
+
+    /// A problem with a key of this file, for checks that need more than the file: the rules' own.
+    pub fn problem(&self, key: &str, message: String) -> Problem {
+        Problem { file: self.file.clone(), line: self.places.line(key), key: key.to_owned(), message }
+    }
+}
+
+/// Normalises the names of zones and schedules, so that rules find them however they were typed.
+fn normalise_names(config: &mut Config) {
+    let zones = config.zones.iter_mut().map(|zone| &mut zone.name);
+    let schedules = config.schedules.iter_mut().map(|schedule| &mut schedule.name);
+    let of_rules = config.rules.iter_mut().flat_map(|rule| rule.zones.iter_mut().chain(&mut rule.schedule));
+    for name in zones.chain(schedules).chain(of_rules) {
+        *name = normalise(name.trim()).into_owned();
+    }
+}
+
+/// The base of a file's paths.
+fn folder_of(file: &Path) -> PathBuf {
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    file.parent().unwrap_or(Path::new("")).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: &str = "[[rules]]\nname = \"who\"\nkind = \"matching-policy\"\ncomponent = \"Cargo.toml\"\n";
+
+    fn parse(text: &str) -> Result<Loaded, ConfigError> {
+        Loaded::parse(text, &Path::new(env!("CARGO_MANIFEST_DIR")).join("everyframe.toml"))
+    }
+
+    fn first_problem(text: &str) -> Problem {
+        match parse(text) {
+            Err(ConfigError::Invalid(problems)) => problems[0].clone(),
+            other => panic!("expected problems, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn defaults_fill_what_is_not_written() {
+        let loaded = parse(RULES).unwrap();
+        assert_eq!(loaded.config.topics.frames, "frames");
+        assert!(loaded.config.rules[0].component.is_absolute());
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line() {
+        let problem = first_problem(&format!("[kafka]\n\nbroker = \"x\"\n{RULES}"));
+        assert_eq!((problem.line, problem.key.as_str()), (Some(3), "kafka.broker"));
+        assert!(problem.message.contains("unknown field `broker`") && problem.message.contains("`brokers`"));
+    }
+
+    #[test]
+    fn a_wrong_type_is_named_with_its_line() {
+        let problem = first_problem(&format!("[vision.detector]\nscore = \"high\"\n{RULES}"));
+        assert_eq!((problem.line, problem.key.as_str()), (Some(2), "vision.detector.score"));
+        assert_eq!(problem.message, "invalid type: string \"high\", expected a number");
+    }
+
+    #[test]
+    fn what_was_expected_is_said_without_rust() {
+        for (text, expected) in [
+            ("[intake]\nworkers = -1\n", "expected a whole number, 0 or more"),
+            ("[topics]\npartitions = true\n", "expected a whole number"),
+            ("[topics]\nframes = 1\n", "expected a text in quotation marks"),
+            ("[vision]\nmodels = 1\n", "expected a text in quotation marks"),
+            ("[vision.embedder]\nevery_face = 1\n", "expected true or false"),
+            ("rules = 1\n", "expected a list"),
+            ("kafka = 1\n", "expected a table"),
+            ("kafka.properties = 1\n", "expected a table"),
+        ] {
+            let message = first_problem(text).message;
+            assert!(message.ends_with(expected), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_value_out_of_range_is_named_with_its_line() {
+        let problem = first_problem(&format!("{RULES}\n[vision.detector]\nscore = 1.5\n"));
+        assert_eq!((problem.line, problem.key.as_str()), (Some(7), "vision.detector.score"));
+        assert!(problem.message.contains("from 0 to 1"), "{}", problem.message);
+    }
+
+    #[test]
+    fn a_value_that_is_not_where_it_is_said_to_be_is_named_with_its_line() {
+        let problem = first_problem(&format!(
+            "[kafka.properties]\n\"sasl.password\" = {{ env = \"EVERYFRAME_NO_SUCH\" }}\n{RULES}"
+        ));
+        assert_eq!((problem.line, problem.key.as_str()), (Some(2), "kafka.properties.sasl.password"));
+        let problem = first_problem(&format!("[kafka.consumer]\nsasl.password = \"word\"\n{RULES}"));
+        assert_eq!((problem.line, problem.key.as_str()), (Some(2), "kafka.consumer.sasl"));
+        assert!(problem.message.contains("in quotation marks"), "{}", problem.message);
+    }
+
+    #[test]
+    fn brokers_with_a_password_are_refused_without_showing_it() {
+        let problem = first_problem(&format!("[kafka]\nbrokers = \"a:9092,me:hunter2@b:9092\"\n{RULES}"));
+        assert_eq!((problem.line, problem.key.as_str()), (Some(2), "kafka.brokers"));
+        assert!(problem.message.contains("sasl.password"), "{problem}");
+        assert!(!problem.to_string().contains("hunter2"), "{problem}");
+    }
+
+    #[test]
+    fn a_grant_of_what_is_not_there_is_named_with_its_line() {
+        let first_problem = |text: &str| match parse(text).unwrap().find_grants() {
+            Err(ConfigError::Invalid(problems)) => problems[0].clone(),
+            other => panic!("expected problems, got {other:?}"),
+        };
+        let problem =
+            first_problem(&format!("{RULES}[rules.grants]\nhttp = [\"a.example\"]\nfolder = \"none\"\n"));
+        assert_eq!((problem.line, problem.key.as_str()), (Some(7), "rules[0].grants.folder"));
+        assert!(problem.message.contains("none is not there"), "{}", problem.message);
+        let problem = first_problem(&format!(
+            "{RULES}[rules.grants.environment]\nREGION = \"north\"\nTOKEN = {{ env = \"EVERYFRAME_NO_SUCH\" }}\n"
+        ));
+        assert_eq!((problem.line, problem.key.as_str()), (Some(7), "rules[0].grants.environment.TOKEN"));
+    }
+
+    #[test]
+    fn an_unknown_kind_of_rule_lists_the_kinds() {
+        let problem = first_problem(&RULES.replace("matching-policy", "matching"));
+        assert_eq!((problem.line, problem.key.as_str()), (Some(3), "rules[0].kind"));
+        assert!(problem.message.contains("unknown-person"), "{}", problem.message);
+    }
+
+    #[test]
+    fn what_is_wrong_with_zones_and_schedules_is_named_with_its_line() {
+        let half = "[[zones]]\nname = \"door\"\npolygon = [[0, 0], [640, 0], [1, 1]]\n";
+        for (text, line, key, message) in [
+            (format!("{RULES}zones = [\"door\"]\n"), 5, "rules[0].zones", "`[[zones]]`"),
+            (format!("{RULES}schedule = \"night\"\n"), 5, "rules[0].schedule", "`[[schedules]]`"),
+            (format!("{half}{RULES}"), 3, "zones[0].polygon", "[640, 0] is outside the picture"),
+            (
+                format!("{RULES}[[schedules]]\nname = \"night\"\ntime_zone = \"Berlin\"\nhours = [{{}}]\n"),
+                7,
+                "schedules[0].time_zone",
+                "`Berlin` is no time zone",
+            ),
+            (
+                format!("{RULES}[[schedules]]\nname = \"night\"\nhours = [{{ from = \"6pm\" }}]\n"),
+                7,
+                "schedules[0].hours",
+                "`6pm` is no time of day",
+            ),
+        ] {
+            let problem = first_problem(&text);
+            assert_eq!(problem.line, Some(line), "{problem}");
+            assert!(problem.key.starts_with(key) && problem.message.contains(message), "{problem}");
+        }
+    }
+
+    #[test]
+    fn broken_syntax_is_placed() {
+        assert_eq!(first_problem("[kafka\n").line, Some(1));
+    }
+}

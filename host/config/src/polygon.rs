@@ -1,0 +1,73 @@
+//! Parts of the picture.
+
+use everyframe_types::face::Rect;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Corners in order, each `[x, y]` in parts of the picture's width and height, 0 to 1 from its upper left corner: it is
+/// the same part whatever the resolution.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+pub struct Polygon(Vec<(f32, f32)>);
+
+impl Polygon {
+    /// What is wrong with its corners, if anything is.
+    pub fn fault(&self) -> Option<String> {
+        if self.0.len() < 3 {
+            return Some(format!("has {} corners; give three or more", self.0.len()));
+        }
+        let outside = self.0.iter().find(|(x, y)| !(0.0..=1.0).contains(x) || !(0.0..=1.0).contains(y));
+        let (x, y) = outside?;
+        Some(format!("[{x}, {y}] is outside the picture; corners are parts of its width and height, 0 to 1"))
+    }
+
+    /// Whether the middle of a box is in it; the picture's size in pixels. Each side that a line from there to the
+    /// right crosses changes between inside and outside.
+    pub fn contains(&self, bounds: &Rect, (width, height): (u32, u32)) -> bool {
+        let x = (bounds.x + bounds.width / 2.0) / width as f32;
+        let y = (bounds.y + bounds.height / 2.0) / height as f32;
+        let sides = self.0.iter().zip(self.0.iter().cycle().skip(1));
+        let crossed = sides.filter(|((ax, ay), (bx, by))| {
+            (*ay > y) != (*by > y) && x < (bx - ax) * (y - ay) / (by - ay) + ax
+        });
+        crossed.count() % 2 == 1
+    }
+
+    /// Its corners in a picture of this size, pixels, rounded.
+    pub fn corners(&self, (width, height): (i32, i32)) -> impl Iterator<Item = (i32, i32)> {
+        let pixel = move |part: f32, size: i32| (part * size as f32).round() as i32;
+        self.0.iter().map(move |(x, y)| (pixel(*x, width), pixel(*y, height)))
+    }
+}
+
+impl From<Vec<(f32, f32)>> for Polygon {
+    fn from(corners: Vec<(f32, f32)>) -> Self {
+        Self(corners)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(x: f32, y: f32) -> Rect {
+        Rect { x: x - 1.0, y: y - 1.0, width: 2.0, height: 2.0 }
+    }
+
+    #[test]
+    fn a_polygon_may_have_a_dent() {
+        let zone = Polygon(vec![(0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.25, 0.2), (0.0, 1.0)]);
+        let is_in = |x, y| zone.contains(&at(x, y), (200, 100));
+        assert!(is_in(10.0, 50.0) && is_in(90.0, 50.0));
+        assert!(!is_in(50.0, 50.0), "in the dent");
+        assert!(!is_in(110.0, 50.0) && !is_in(-10.0, 50.0));
+    }
+
+    #[test]
+    fn a_line_and_a_corner_outside_are_no_part_of_the_picture() {
+        let fault = |corners: &[(f32, f32)]| Polygon(corners.to_vec()).fault();
+        assert!(fault(&[(0.0, 0.0), (1.0, 1.0)]).unwrap().contains("2 corners"));
+        assert!(fault(&[(0.0, 0.0), (640.0, 0.0), (0.0, 1.0)]).unwrap().contains("[640, 0]"));
+        assert!(fault(&[(0.0, 0.0), (f32::NAN, 0.0), (0.0, 1.0)]).is_some());
+        assert_eq!(fault(&[(0.0, 0.0), (1.0, 0.0), (0.0, 1.0)]), None);
+    }
+}

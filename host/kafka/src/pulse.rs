@@ -1,0 +1,32 @@
+//! Whether Kafka is there.
+
+use super::reader::Quiet;
+use super::{BrokerError, consumer};
+use everyframe_config::KafkaSettings;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use std::time::Duration;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Asks for one topic's partitions, the least that every client may ask.
+pub struct Pulse {
+    consumer: BaseConsumer<Quiet>,
+    topic: String,
+}
+
+impl Pulse {
+    /// Connects in the background.
+    pub fn new(settings: &KafkaSettings, topic: &str) -> Result<Self, BrokerError> {
+        let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
+        // Brokers that come back are found soon.
+        let consumer = consumer(settings, &[("reconnect.backoff.max.ms", "1000")]);
+        let consumer = consumer.create_with_context(Quiet).map_err(failed)?;
+        Ok(Self { consumer, topic: topic.to_owned() })
+    }
+
+    /// True if a broker answers.
+    pub fn beats(&self) -> bool {
+        self.consumer.fetch_metadata(Some(&self.topic), PATIENCE).is_ok()
+    }
+}

@@ -1,0 +1,85 @@
+//! What no message may show.
+
+use everyframe_config::KafkaSettings;
+use std::collections::BTreeSet;
+use std::sync::{PoisonError, RwLock};
+
+/// The secrets of every client of this process. One list for all, because librdkafka's words reach us in places that
+/// know no settings.
+static SECRETS: RwLock<BTreeSet<String>> = RwLock::new(BTreeSet::new());
+
+/// Parts of names of properties whose values are secret, also where they are written into the configuration.
+const SECRET_NAMES: [&str; 4] = ["password", "secret", ".pem", "oauthbearer.config"];
+
+const HIDDEN: &str = "(not shown)";
+
+/// Takes the secrets of a configuration to the list.
+pub(super) fn keep(settings: &KafkaSettings) {
+    let all = settings.tables().into_iter().flat_map(|(_, properties)| properties);
+    let secret = all
+        .filter(|(name, value)| value.is_secret() || SECRET_NAMES.iter().any(|part| name.contains(part)))
+        .map(|(_, value)| value.text().to_owned())
+        .filter(|text| !text.is_empty());
+    SECRETS.write().unwrap_or_else(PoisonError::into_inner).extend(secret);
+}
+
+/// Adds a secret that is not Kafka's to the list: a camera's password.
+pub(crate) fn remember_secret(secret: String) {
+    SECRETS.write().unwrap_or_else(PoisonError::into_inner).insert(secret);
+}
+
+/// A text of librdkafka's or of a broker's without the secrets in it.
+pub(crate) fn redacted(text: &str) -> String {
+    let secrets = SECRETS.read().unwrap_or_else(PoisonError::into_inner);
+    // The longest first: one may be a part of another.
+    let mut found: Vec<&String> = secrets.iter().filter(|secret| text.contains(secret.as_str())).collect();
+    found.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    found.into_iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), HIDDEN))
+}
+
+/// What librdkafka says of a value that it does not take, without the value.
+pub(super) fn without_value(reason: &str, value: &str) -> String {
+    let quoted = |text: &str| format!("\"{text}\"");
+    redacted(&reason.replace(&quoted(value), &quoted("…")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BrokerError, consumer, producer};
+
+    fn settings(properties: &str) -> KafkaSettings {
+        let text = format!("[properties]\n{properties}\n");
+        toml::from_str(&text).unwrap()
+    }
+
+    fn refused(settings: &KafkaSettings) -> String {
+        let created = producer(settings, &[]).create::<rdkafka::producer::BaseProducer>();
+        let created = created.map_err(|error| BrokerError::from_rdkafka(error, &settings.brokers));
+        created.err().unwrap().to_string()
+    }
+
+    #[test]
+    fn a_value_that_librdkafka_does_not_take_is_not_shown() {
+        let said = refused(&settings("\"security.protocol\" = \"hunter2-protocol\""));
+        assert!(said.contains("security.protocol") && !said.contains("hunter2"), "{said}");
+        let said = refused(&settings("\"no.such.property\" = \"hunter2-nothing\""));
+        assert!(said.contains("no.such.property") && !said.contains("hunter2"), "{said}");
+    }
+
+    #[test]
+    fn what_librdkafka_says_when_a_client_is_made_shows_no_secret() {
+        // A private key that is none: OpenSSL's words.
+        let said = refused(&settings("\"security.protocol\" = \"SSL\"\n\"ssl.key.pem\" = \"hunter2-key\""));
+        assert!(said.contains("ssl.key.pem") && !said.contains("hunter2"), "{said}");
+    }
+
+    #[test]
+    fn a_secret_is_taken_out_of_any_text() {
+        drop(consumer(
+            &settings("\"sasl.password\" = \"hunter2\"\n\"ssl.key.password\" = \"hunter2-long\""),
+            &[],
+        ));
+        assert_eq!(redacted("no hunter2, no hunter2-long"), "no (not shown), no (not shown)");
+    }
+}

@@ -1,0 +1,163 @@
+//! The topics: named, described, created.
+
+use super::reach::{LastWords, metadata};
+use super::{BrokerError, MAX_FRAME_BYTES, MAX_RECORD_BYTES, TIMEOUT, consumer, producer};
+use everyframe_config::Config;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// How far one broker may be behind another that has created a topic: after that, the topic is not there.
+const NEWS: Duration = Duration::from_secs(5);
+/// How soon it is asked again.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// How long a topic's records stay.
+#[derive(Debug, Clone, Copy)]
+enum Kept {
+    /// For so many hours, and at most so many bytes for each partition.
+    For {
+        /// Hours.
+        hours: u64,
+        /// Bytes for each partition.
+        bytes: u64,
+    },
+    /// The last record of each key, for ever.
+    LastOfKey,
+}
+
+/// A topic to create.
+#[derive(Debug, Clone)]
+struct Topic {
+    /// Its name.
+    name: String,
+    /// How many partitions it gets.
+    partitions: i32,
+    /// How long its records stay.
+    kept: Kept,
+}
+
+/// The six topics of a configuration.
+fn topics(config: &Config) -> Vec<Topic> {
+    const GIB: u64 = 1 << 30;
+    let topic = |name: &String, partitions, kept| Topic { name: name.clone(), partitions, kept };
+    vec![
+        topic(&config.topics.frames, config.topics.partitions, Kept::For { hours: 24, bytes: 16 * GIB }),
+        topic(&config.topics.results, config.topics.partitions, Kept::For { hours: 7 * 24, bytes: 4 * GIB }),
+        topic(&config.topics.alerts, 1, Kept::For { hours: 30 * 24, bytes: GIB }),
+        topic(&config.topics.dead_letters, 1, Kept::For { hours: 30 * 24, bytes: 16 * GIB }),
+        topic(&config.topics.gallery, 1, Kept::LastOfKey),
+        topic(&config.topics.state, config.topics.partitions, Kept::LastOfKey),
+    ]
+}
+
+/// Creates those topics of a configuration that are not there yet, with the cluster's default replication.
+pub async fn ensure(config: &Config) -> Result<(), BrokerError> {
+    let settings = &config.kafka;
+    let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
+    let asking: BaseConsumer<LastWords> = consumer(settings, &[("group.id", "everyframe-reader")])
+        .create_with_context(LastWords::default())
+        .map_err(failed)?;
+    // Only what is missing is asked for: where everything is there, no right to create topics is needed. All topics are
+    // listed, because a broker may create one that is asked for by name.
+    let metadata = metadata(&asking, None, &settings.brokers)
+        .map_err(|error| asking.client().context().explain(error))?;
+    let there: BTreeMap<&str, usize> =
+        metadata.topics().iter().map(|topic| (topic.name(), topic.partitions().len())).collect();
+    let (frames, state) = (&config.topics.frames, &config.topics.state);
+    let mut topics = topics(config);
+    if let Some(count) = there.get(frames.as_str()).copied() {
+        // What rules keep about a partition's cameras goes into the partition of that number.
+        if let Some(found) = there.get(state.as_str()).copied().filter(|found| *found < count) {
+            return Err(BrokerError::TooFewPartitions { topic: state.clone(), found, frames: count });
+        }
+        let count = i32::try_from(count).unwrap_or(i32::MAX);
+        topics.iter_mut().filter(|topic| topic.name == *state).for_each(|topic| topic.partitions = count);
+    }
+    topics.retain(|topic| !there.contains_key(topic.name.as_str()));
+    if topics.is_empty() {
+        return Ok(());
+    }
+    let admin: AdminClient<DefaultClientContext> = producer(settings, &[]).create().map_err(failed)?;
+    // A dead letter is a frame with more headers: what fits as a frame must fit as a dead letter.
+    let (frame, record) = (MAX_FRAME_BYTES.to_string(), MAX_RECORD_BYTES.to_string());
+    let kept: Vec<Vec<(&str, String)>> = topics
+        .iter()
+        .map(|topic| match topic.kept {
+            Kept::For { hours, bytes } => {
+                vec![
+                    ("retention.ms", (hours * 3_600_000).to_string()),
+                    ("retention.bytes", bytes.to_string()),
+                ]
+            }
+            // What rules kept an hour ago is wanted where frames are done again: see `run::restore`.
+            Kept::LastOfKey => vec![
+                ("cleanup.policy", "compact".into()),
+                ("retention.ms", "-1".into()),
+                ("min.compaction.lag.ms", "3600000".into()),
+            ],
+        })
+        .collect();
+    let new: Vec<NewTopic<'_>> = topics
+        .iter()
+        .zip(&kept)
+        .map(|(topic, kept)| {
+            let mut new = NewTopic::new(&topic.name, topic.partitions, TopicReplication::Fixed(-1));
+            for (name, value) in kept {
+                new = new.set(name, value);
+            }
+            new.set("max.message.bytes", if topic.name == *frames { &frame } else { &record })
+        })
+        .collect();
+    let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
+    for result in admin.create_topics(&new, &options).await.map_err(failed)? {
+        match result {
+            Ok(topic) => tracing::info!(topic, "topic created"),
+            // Another process was quicker.
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((
+                topic,
+                RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed,
+            )) => {
+                return Err(not_allowed(
+                    &format!("creating topic `{topic}`, which is not there or not to be seen"),
+                    &settings.brokers,
+                ));
+            }
+            Err((topic, code)) => return Err(BrokerError::NotCreated { topic, reason: code.to_string() }),
+        }
+    }
+    Ok(())
+}
+
+/// The numbers of a topic's partitions. For a consumer that reads nothing yet.
+pub(crate) fn partitions<C: rdkafka::consumer::ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    brokers: &str,
+) -> Result<Vec<i32>, BrokerError> {
+    let refused = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    let deadline = Instant::now() + NEWS;
+    loop {
+        let metadata = metadata(consumer, Some(topic), brokers)?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        if found.is_some_and(|found| found.error() == Some(refused)) {
+            return Err(not_allowed(&format!("reading topic `{topic}`"), brokers));
+        }
+        let found = found.filter(|found| found.error().is_none() && !found.partitions().is_empty());
+        if let Some(found) = found {
+            return Ok(found.partitions().iter().map(|partition| partition.id()).collect());
+        }
+        if Instant::now() >= deadline {
+            return Err(BrokerError::NoTopic(topic.to_owned()));
+        }
+        std::thread::sleep(AGAIN);
+    }
+}
+
+fn not_allowed(what: &str, brokers: &str) -> BrokerError {
+    BrokerError::NotAllowed { brokers: brokers.to_owned(), reason: what.to_owned() }
+}

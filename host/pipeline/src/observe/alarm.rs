@@ -1,0 +1,327 @@
+//! The alarm before the loss, from a host at work: once when a partition comes into danger, once when it is out of it.
+
+use super::{Announcer, Metrics, ObserveError};
+use everyframe_config::Config;
+use everyframe_types::event::{CloudEvent, rfc3339};
+use everyframe_kafka::{BrokerError, Complaint};
+use crate::lag::{PartitionLag, Sampler, sentence};
+use everyframe_kafka::Retention;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// `type` of the alarm's events.
+pub const RETENTION: &str = "everyframe.retention.v1";
+
+/// How soon the thread sees that the host ends.
+const LOOK_UP: Duration = Duration::from_millis(100);
+
+/// A partition whose unread frames retention is about to delete, or has begun to; or one that is out of danger again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RetentionData {
+    /// The frames topic.
+    pub topic: String,
+    /// The consumer group that has not read the frames.
+    pub group: String,
+    /// The partition.
+    pub partition: i32,
+    /// In danger, or out of it.
+    pub state: RetentionState,
+    /// Since when it has been in danger, Unix milliseconds.
+    pub since: i64,
+    /// Frames that are there and unread.
+    pub lag: u64,
+    /// Frames that were deleted before the group came to them.
+    pub deleted_unread: u64,
+    /// Seconds until frames are deleted unread, if nothing changes; none if they never are.
+    pub seconds_left: Option<f64>,
+    /// One sentence for a person.
+    pub text: String,
+}
+
+/// Whether the alarm begins or is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RetentionState {
+    /// Frames will be deleted unread, or were.
+    Danger,
+    /// The group has caught up far enough.
+    Over,
+}
+
+/// Which partitions are in danger. Pure.
+#[derive(Debug, Default)]
+pub struct Alarms {
+    /// By partition: since when, Unix milliseconds.
+    open: BTreeMap<i32, i64>,
+}
+
+/// When a partition is in danger.
+#[derive(Debug, Clone, Copy)]
+pub struct Danger {
+    /// With so little time left; but where the topic keeps frames for less than twice that, with half of what it keeps:
+    /// there, any stop would give alarm.
+    pub left: Duration,
+    /// How long the topic keeps frames.
+    pub retention: Option<Retention>,
+    /// Frames younger than this say nothing: they came between two looks.
+    pub interval: Duration,
+}
+
+impl Danger {
+    /// The time left at which a partition comes into danger.
+    fn mark(&self, lag: &PartitionLag) -> Duration {
+        let by_time = self.retention.and_then(|kept| kept.time);
+        // What is kept by size is so many seconds of arrivals.
+        let rate = lag.arrival.zip(lag.bytes_per_record).map(|(arrival, bytes)| arrival * bytes);
+        let by_size = self.retention.and_then(|kept| kept.bytes).zip(rate);
+        let by_size = by_size.and_then(|(bytes, rate)| Duration::try_from_secs_f64(bytes as f64 / rate).ok());
+        [by_time, by_size].into_iter().flatten().fold(self.left, |mark, kept| mark.min(kept / 2))
+    }
+
+    /// None if it cannot be said.
+    fn threatens(&self, lag: &PartitionLag, is_open: bool) -> Option<bool> {
+        if lag.deleted_unread > 0 && lag.committed.is_some() {
+            return Some(true);
+        }
+        if lag.lag == 0 {
+            return Some(false);
+        }
+        let age = lag.age?;
+        lag.arrival?;
+        // Once it has begun, it is not over at the same mark: an estimate wavers.
+        let mark = self.mark(lag);
+        let mark = if is_open { mark.saturating_add(mark / 10) } else { mark };
+        Some(age > self.interval && lag.time_left.is_some_and(|left| left <= mark))
+    }
+}
+
+impl Alarms {
+    /// What is news, after a look at these partitions of this host; `now` in Unix milliseconds.
+    pub fn look<'a>(
+        &mut self,
+        lags: impl IntoIterator<Item = &'a PartitionLag>,
+        danger: Danger,
+        now: i64,
+    ) -> Vec<(&'a PartitionLag, RetentionState, i64)> {
+        let (mut news, mut open) = (Vec::new(), BTreeMap::new());
+        for lag in lags {
+            let since = self.open.get(&lag.partition).copied();
+            match (since, danger.threatens(lag, since.is_some())) {
+                (None, Some(true)) => {
+                    open.insert(lag.partition, now);
+                    news.push((lag, RetentionState::Danger, now));
+                }
+                (Some(since), Some(false)) => news.push((lag, RetentionState::Over, since)),
+                (since, _) => open.extend(since.map(|since| (lag.partition, since))),
+            }
+        }
+        // What is another host's by now is that one's to tell.
+        self.open = open;
+        news
+    }
+}
+
+/// Looks at the topic until `stop` is set.
+pub fn start(config: &Config, metrics: Arc<Metrics>, stop: Arc<AtomicBool>) -> Result<(), ObserveError> {
+    let watch = Watch::new(config, metrics)?;
+    let watch = move || watch.run(&stop);
+    std::thread::Builder::new().name("lag".into()).spawn(watch).map_err(ObserveError::Thread)?;
+    Ok(())
+}
+
+struct Watch {
+    config: Config,
+    sampler: Sampler,
+    announcer: Announcer,
+    metrics: Arc<Metrics>,
+    alarms: Alarms,
+    complaint: Complaint,
+}
+
+impl Watch {
+    fn new(config: &Config, metrics: Arc<Metrics>) -> Result<Self, BrokerError> {
+        Ok(Self {
+            config: config.clone(),
+            sampler: Sampler::new(config)?,
+            announcer: Announcer::new(config),
+            metrics,
+            alarms: Alarms::default(),
+            complaint: Complaint::default(),
+        })
+    }
+
+    fn run(mut self, stop: &AtomicBool) {
+        let interval = Duration::from_secs(self.config.observe.lag_interval_s);
+        let mut next = Instant::now();
+        while !stop.load(Ordering::Relaxed) {
+            std::thread::sleep(LOOK_UP);
+            if Instant::now() < next || self.metrics.partitions().lanes().is_empty() {
+                continue;
+            }
+            next = Instant::now() + interval;
+            match self.sampler.sample() {
+                Ok(lags) => {
+                    self.complaint.settle("what is unread is known again");
+                    self.tell(&lags, interval);
+                    self.metrics.partitions().looked(lags, self.sampler.retention().is_some());
+                }
+                Err(error) => {
+                    self.complaint.say(&format!("what is unread is not known: {error}; asking again"));
+                    self.metrics.partitions().looked(Vec::new(), false);
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, lags: &[PartitionLag], interval: Duration) {
+        let configured = Duration::try_from_secs_f64(self.config.observe.retention_alarm_h * 3600.0);
+        let left = configured.unwrap_or(Duration::MAX);
+        let danger = Danger { left, retention: self.sampler.retention(), interval };
+        let lanes = self.metrics.partitions().lanes();
+        let ours = lags.iter().filter(|lag| lanes.iter().any(|lane| lane.partition == lag.partition));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64);
+        for (lag, state, since) in self.alarms.look(ours, danger, now) {
+            let text = match state {
+                RetentionState::Danger => sentence(lag),
+                RetentionState::Over => {
+                    format!(
+                        "camera traffic on partition {} is no longer about to be deleted unread",
+                        lag.partition
+                    )
+                }
+            };
+            match state {
+                RetentionState::Danger => {
+                    tracing::warn!("{text}; start more hosts, or lengthen the topic's retention");
+                }
+                RetentionState::Over => tracing::info!("{text}"),
+            }
+            let event = event(&self.config, lag, state, since, now, text);
+            self.announcer.publish(&lag.partition.to_string(), &event);
+        }
+    }
+}
+
+fn event(
+    config: &Config,
+    lag: &PartitionLag,
+    state: RetentionState,
+    since: i64,
+    now: i64,
+    text: String,
+) -> CloudEvent<RetentionData> {
+    let (topic, partition) = (&config.topics.frames, lag.partition);
+    let suffix = match state {
+        RetentionState::Danger => "",
+        RetentionState::Over => "/over",
+    };
+    CloudEvent {
+        specversion: "1.0".into(),
+        id: format!("{topic}/{partition}/retention/{since}{suffix}"),
+        source: "everyframe".into(),
+        kind: RETENTION.into(),
+        subject: format!("{topic}/{partition}"),
+        time: rfc3339(now),
+        datacontenttype: "application/json".into(),
+        data: RetentionData {
+            topic: topic.clone(),
+            group: config.kafka.group.clone(),
+            partition,
+            state,
+            since,
+            lag: lag.lag,
+            deleted_unread: lag.deleted_unread,
+            seconds_left: lag.time_left.map(|left| left.as_secs_f64()),
+            text,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn lag(time_left: Option<Duration>) -> PartitionLag {
+        PartitionLag {
+            partition: 3,
+            oldest: 0,
+            next: 100,
+            committed: Some(10),
+            lag: 90,
+            deleted_unread: 0,
+            arrival: Some(1.0),
+            processing: Some(0.0),
+            age: Some(HOUR),
+            bytes_per_record: Some(1.0),
+            time_left,
+        }
+    }
+
+    fn danger(kept: Duration) -> Danger {
+        let retention = Some(Retention { time: Some(kept), bytes: None });
+        Danger { left: 24 * HOUR, retention, interval: MINUTE }
+    }
+
+    #[test]
+    fn danger_is_told_once_and_so_is_its_end() {
+        let mut alarms = Alarms::default();
+        let mut look = |of: PartitionLag, now| {
+            let news = alarms.look([&of], danger(100 * HOUR), now);
+            news.first().map(|(_, state, since)| (*state, *since))
+        };
+        assert_eq!(look(lag(Some(25 * HOUR)), 1), None);
+        assert_eq!(look(lag(Some(23 * HOUR)), 2), Some((RetentionState::Danger, 2)));
+        assert_eq!(look(lag(Some(22 * HOUR)), 3), None);
+        assert_eq!(look(lag(Some(25 * HOUR)), 4), None, "the estimate wavers");
+        assert_eq!(look(PartitionLag { age: None, ..lag(None) }, 5), None, "nothing is known");
+        assert_eq!(look(lag(None), 6), Some((RetentionState::Over, 2)));
+        assert_eq!(look(lag(Some(HOUR)), 7), Some((RetentionState::Danger, 7)));
+        assert_eq!(look(PartitionLag { lag: 0, age: None, ..lag(None) }, 8), Some((RetentionState::Over, 7)));
+    }
+
+    #[test]
+    fn a_short_stop_is_no_danger_where_frames_are_kept_for_a_day() {
+        let day = danger(24 * HOUR);
+        assert_eq!(day.threatens(&lag(Some(23 * HOUR)), false), Some(false));
+        assert_eq!(day.threatens(&lag(Some(12 * HOUR)), false), Some(true));
+        let young = PartitionLag { age: Some(MINUTE / 2), ..lag(Some(HOUR)) };
+        assert_eq!(day.threatens(&young, false), Some(false), "it came since the last look");
+    }
+
+    #[test]
+    fn nor_is_a_burst_where_few_bytes_are_kept() {
+        let retention = Some(Retention { time: Some(100 * HOUR), bytes: Some(72_000_000) });
+        let danger = Danger { left: 24 * HOUR, retention, interval: MINUTE };
+        // Two hours of what comes in a second are kept.
+        let of =
+            |left| PartitionLag { arrival: Some(100.0), bytes_per_record: Some(100.0), ..lag(Some(left)) };
+        assert_eq!(danger.threatens(&of(110 * MINUTE), false), Some(false));
+        assert_eq!(danger.threatens(&of(59 * MINUTE), false), Some(true));
+        let nothing_comes = PartitionLag { arrival: Some(0.0), ..of(23 * HOUR) };
+        assert_eq!(danger.threatens(&nothing_comes, false), Some(true), "they grow old all the same");
+    }
+
+    #[test]
+    fn frames_deleted_unread_are_danger_unless_the_group_never_read() {
+        let gone = PartitionLag { deleted_unread: 5, lag: 0, time_left: None, ..lag(None) };
+        assert_eq!(danger(24 * HOUR).threatens(&gone, false), Some(true));
+        let new = PartitionLag { committed: None, ..gone };
+        assert_eq!(danger(24 * HOUR).threatens(&new, false), Some(false));
+    }
+
+    #[test]
+    fn a_partition_that_went_to_another_host_is_that_ones_to_tell() {
+        let (mut alarms, danger) = (Alarms::default(), danger(100 * HOUR));
+        assert_eq!(alarms.look([&lag(Some(HOUR))], danger, 1).len(), 1);
+        assert!(alarms.look([], danger, 2).is_empty());
+        assert!(alarms.open.is_empty());
+    }
+}

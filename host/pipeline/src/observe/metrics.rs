@@ -1,0 +1,396 @@
+//! What a host has done since it started: counted here and nowhere else.
+
+use super::cameras::{Cameras, Column};
+use super::histogram::{DELAY, FRAMES, Histogram, STAGE};
+use super::partitions::{ByPartition, Partitions};
+use super::rule_meter::{RuleMeter, RuleMeters};
+use super::throttle::Throttle;
+use everyframe_types::sequence_gap::Absence;
+use crate::live_ledger::Noted;
+use everyframe_types::event::{Timings, rfc3339};
+use everyframe_types::frame::Frame;
+use crate::intake::Correction;
+use everyframe_types::judgement::{Judgement, Severity, Skipped};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Everything that is counted.
+pub struct Metrics {
+    registry: Mutex<Registry>,
+    taken_in: Counter,
+    bytes: Counter,
+    judged: Counter,
+    /// By stage and reason, names of ours.
+    parked: Family<[(&'static str, String); 2], Counter>,
+    skipped: Family<[(&'static str, String); 2], Counter>,
+    parked_in_all: AtomicU64,
+    acknowledged_in_all: AtomicU64,
+    faces: Counter,
+    /// By severity, in the order of [`SEVERITIES`].
+    alerts: [Counter; 3],
+    deleted: Counter,
+    state_changes: Counter,
+    /// In the order of [`STAGES`].
+    stages: [Histogram; 4],
+    publish_delay: Histogram,
+    batch_frames: Histogram,
+    batch_delivery: Histogram,
+    batches_aborted: Counter,
+    batches_given_up: Counter,
+    restored_records: Counter,
+    restoring: Histogram,
+    rebalances: Family<[(&'static str, &'static str); 1], Counter>,
+    reloads: Family<[(&'static str, &'static str); 1], Counter>,
+    cameras: Cameras,
+    rules: RuleMeters,
+    partitions: Arc<Partitions>,
+    gaps: Throttle,
+    wrong_clocks: Throttle,
+}
+
+/// One histogram for each stage.
+type Stages = Family<[(&'static str, &'static str); 1], Histogram, fn() -> Histogram>;
+
+const SEVERITIES: [(Severity, &str); 3] =
+    [(Severity::Info, "info"), (Severity::Warning, "warning"), (Severity::Critical, "critical")];
+const STAGES: [&str; 4] = ["decode", "detect", "embed", "rules"];
+
+/// The totals at one moment, for the closing line and for `everyframe bench`.
+#[derive(Debug, Default, Clone)]
+pub struct Snapshot {
+    /// Frames taken in.
+    pub taken_in: u64,
+    /// Frames judged.
+    pub judged: u64,
+    /// Frames parked.
+    pub parked: u64,
+    /// Faces in the frames judged.
+    pub faces: u64,
+    /// Alerts raised.
+    pub alerts: u64,
+    /// Milliseconds of all rules, added up over the frames judged.
+    pub rules_ms: f64,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Of a host that has done nothing yet.
+    pub fn new() -> Self {
+        let mut registry = Registry::default();
+        let mut counter = |name: &str, help: &str| {
+            let counter = Counter::default();
+            registry.register(format!("everyframe_{name}"), help, counter.clone());
+            counter
+        };
+        let taken_in = counter("frames_taken_in", "Frames taken in");
+        let bytes = counter("taken_in_bytes", "Bytes of the frames taken in");
+        let judged = counter("frames_processed", "Frames that were judged");
+        let faces = counter("faces", "Faces in the frames processed");
+        let deleted =
+            counter("frames_deleted_unread", "Frames that retention deleted before the group came to them");
+        let state_changes = counter("state_changes", "Changes of what rules remember, published with frames");
+        let batches_aborted =
+            counter("batches_aborted", "Attempts to deliver a batch of which nothing counts");
+        let batches_given_up = counter(
+            "batches_given_up",
+            "Batches given up with their partitions, since nobody knows if they count",
+        );
+        let restored_records =
+            counter("state_restored_records", "Records read to restore what rules remember");
+        let mut histogram = |name: &str, help: &str, scale| {
+            let histogram = Histogram::new(scale);
+            registry.register(format!("everyframe_{name}"), help, histogram.clone());
+            histogram
+        };
+        let publish_delay = histogram(
+            "publish_delay_seconds",
+            "From taking a frame in until everything that it causes is acknowledged",
+            DELAY,
+        );
+        let batch_frames = histogram("batch_frames", "Frames of a delivered batch", FRAMES);
+        let batch_delivery = histogram(
+            "batch_delivery_seconds",
+            "From the first attempt until a batch is acknowledged",
+            DELAY,
+        );
+        let restoring = histogram("state_restore_seconds", "Reading what rules remember", DELAY);
+        let stages = Stages::new_with_constructor(|| Histogram::new(STAGE));
+        registry.register(
+            "everyframe_stage_cpu_seconds",
+            "CPU time of a stage for one frame",
+            stages.clone(),
+        );
+        let alerts = Family::<[(&str, &str); 1], Counter>::default();
+        registry.register("everyframe_alerts", "Alerts raised", alerts.clone());
+        let parked = Family::default();
+        registry.register("everyframe_frames_parked", "Frames that could not be processed", parked.clone());
+        let skipped = Family::default();
+        registry.register(
+            "everyframe_rules_skipped",
+            "Failures of rules that were passed over",
+            skipped.clone(),
+        );
+        let rebalances = Family::default();
+        let help = "Partitions that came and went: assigned, revoked in good order, or lost";
+        registry.register("everyframe_rebalances", help, rebalances.clone());
+        let reloads = Family::default();
+        let help = "Times that rules were read again: in-force, refused, or fell-back to those before";
+        registry.register("everyframe_rules_reloads", help, reloads.clone());
+        let cameras = Cameras::default();
+        cameras.register(&mut registry);
+        let rules = RuleMeters::new(&mut registry);
+        let partitions = Arc::new(Partitions::default());
+        registry.register_collector(Box::new(ByPartition(partitions.clone())));
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("everyframe_build", "This program", build);
+        Self {
+            registry: Mutex::new(registry),
+            taken_in,
+            bytes,
+            judged,
+            parked,
+            skipped,
+            parked_in_all: AtomicU64::new(0),
+            acknowledged_in_all: AtomicU64::new(0),
+            faces,
+            alerts: SEVERITIES.map(|(_, name)| alerts.get_or_create_owned(&[("severity", name)])),
+            deleted,
+            state_changes,
+            stages: STAGES.map(|name| stages.get_or_create_owned(&[("stage", name)])),
+            publish_delay,
+            batch_frames,
+            batch_delivery,
+            batches_aborted,
+            batches_given_up,
+            restored_records,
+            restoring,
+            rebalances,
+            reloads,
+            cameras,
+            rules,
+            partitions,
+            gaps: Throttle::default(),
+            wrong_clocks: Throttle::default(),
+        }
+    }
+
+    /// Everything as OpenMetrics text.
+    pub fn text(&self) -> String {
+        let mut text = String::with_capacity(16 << 10);
+        // Writing into a string does not fail.
+        let _ = encode(&mut text, &locked(&self.registry));
+        text
+    }
+
+    /// The totals now.
+    pub fn now(&self) -> Snapshot {
+        let [.., rules] = &self.stages;
+        Snapshot {
+            taken_in: self.taken_in.get(),
+            judged: self.judged.get(),
+            parked: self.parked_in_all.load(Ordering::Relaxed),
+            faces: self.faces.get(),
+            alerts: self.alerts.iter().map(Counter::get).sum(),
+            rules_ms: rules.sum() * 1e3,
+        }
+    }
+
+    /// What the lanes and the topic are like.
+    pub fn partitions(&self) -> &Partitions {
+        &self.partitions
+    }
+
+    /// How results are delivered. To be told once.
+    pub fn delivers(&self, exactly_once: bool) {
+        let mode = if exactly_once { "exactly-once" } else { "at-least-once" };
+        let info = Info::new([("mode", mode)]);
+        locked(&self.registry).register("everyframe_delivery", "How results are delivered", info);
+    }
+
+    /// A frame was taken in.
+    pub fn taken_in(&self, bytes: usize) {
+        self.taken_in.inc();
+        self.bytes.inc_by(bytes as u64);
+    }
+
+    /// The ledger's word on a frame that was taken in.
+    pub fn noted(&self, camera: &str, noted: &Noted) {
+        match noted {
+            Noted::Late => self.cameras.count(Column::Late, camera, 1),
+            Noted::Repeated => self.cameras.count(Column::Repeated, camera, 1),
+            // What is missing is told of with the frame.
+            Noted::InOrder | Noted::After(_) => {}
+        }
+    }
+
+    /// This frame tells of others that are not there; of `count` of them it is news.
+    pub fn absent(&self, frame: &Frame, count: u64) {
+        let Some(absence) = &frame.absence else { return };
+        let (column, what) = match absence {
+            Absence::Missing(_) => (Column::Missing, "frames are missing"),
+            Absence::Refused(_) => (Column::Refused, "frames were refused by their agent, which had no room"),
+        };
+        self.cameras.count(column, &frame.camera, count);
+        if let Some(kept_back) = self.gaps.may(Instant::now()) {
+            tracing::warn!(
+                camera = &*frame.camera,
+                session = &*frame.session,
+                numbers = absence.numbers(),
+                count = absence.count(),
+                kept_back,
+                "{what}"
+            );
+        }
+    }
+
+    /// Counts a frame whose claimed time is not believed. A clock that stays wrong is logged once.
+    pub fn time_corrected(&self, frame: &Frame, correction: Correction) {
+        let kind = correction.fault.as_str();
+        self.cameras.count_corrected(&frame.camera, kind);
+        if let Some(kept_back) = correction.is_new.then(|| self.wrong_clocks.may(Instant::now())).flatten() {
+            tracing::warn!(
+                camera = &*frame.camera,
+                session = &*frame.session,
+                claimed = rfc3339(frame.claimed_at),
+                believed = rfc3339(frame.captured_at),
+                kept_back,
+                "a frame claims a time that cannot be right ({kind}): set the clock of the camera or its agent by NTP, \
+                 and send milliseconds since 1970 as everyframe-captured-at"
+            );
+        }
+    }
+
+    /// A frame was judged.
+    pub fn judged(&self, judgement: &Judgement, timings: &Timings) {
+        self.judged.inc();
+        self.faces.inc_by(judgement.subjects.len() as u64);
+        judgement.alerts.iter().for_each(|alert| self.alert(alert.severity));
+        for Skipped { rule, reason, .. } in &judgement.skipped {
+            self.skipped.get_or_create(&[("rule", rule.clone()), ("reason", reason.clone())]).inc();
+        }
+        self.state_changes.inc_by(judgement.state.len() as u64);
+        let times = [timings.decode_ms, timings.detect_ms, timings.embed_ms, timings.rules_ms];
+        for (stage, milliseconds) in self.stages.iter().zip(times) {
+            stage.observe_time(Duration::try_from_secs_f64(milliseconds / 1e3).unwrap_or_default());
+        }
+    }
+
+    /// A frame was parked.
+    pub fn parked(&self, stage: &'static str, reason: &str) {
+        self.parked_in_all.fetch_add(1, Ordering::Relaxed);
+        self.parked.get_or_create(&[("stage", stage.to_owned()), ("reason", reason.to_owned())]).inc();
+    }
+
+    /// An alert was raised.
+    pub fn alert(&self, severity: Severity) {
+        for ((of, _), counter) in SEVERITIES.iter().zip(&self.alerts) {
+            if *of == severity {
+                counter.inc();
+            }
+        }
+    }
+
+    /// Everything that a frame caused is acknowledged, so long after it was taken in.
+    pub fn acknowledged(&self, delay: Duration) {
+        self.publish_delay.observe_time(delay);
+        self.acknowledged_in_all.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many frames are done, with all that they cause acknowledged.
+    pub fn acknowledged_in_all(&self) -> u64 {
+        self.acknowledged_in_all.load(Ordering::Relaxed)
+    }
+
+    /// A batch was delivered.
+    pub fn delivered(&self, frames: usize, took: Duration) {
+        self.batch_frames.observe(frames as u64);
+        self.batch_delivery.observe_time(took);
+    }
+
+    /// An attempt to deliver a batch failed, and is made again.
+    pub fn aborted(&self) {
+        self.batches_aborted.inc();
+    }
+
+    /// A batch was given up with its partitions.
+    pub fn gave_up(&self) {
+        self.batches_given_up.inc();
+    }
+
+    /// It was found that retention deleted so many frames unread.
+    pub fn deleted(&self, frames: u64) {
+        self.deleted.inc_by(frames);
+    }
+
+    /// What the rules remember was read.
+    pub fn restored(&self, records: u64, took: Duration) {
+        self.restored_records.inc_by(records);
+        self.restoring.observe_time(took);
+    }
+
+    /// Where the calls of a rule are counted.
+    pub fn rule(&self, name: &str) -> RuleMeter {
+        self.rules.of(name)
+    }
+
+    /// Rules were read again: `in-force`, `refused`, `fell-back`.
+    pub fn reloaded(&self, outcome: &'static str) {
+        self.reloads.get_or_create(&[("outcome", outcome)]).inc();
+    }
+
+    /// Partitions came or went: `assigned`, `revoked`, `lost`.
+    pub fn rebalanced(&self, change: &'static str) {
+        self.rebalances.get_or_create(&[("change", change)]).inc();
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_has_what_was_counted() {
+        let metrics = Metrics::new();
+        metrics.taken_in(1000);
+        metrics.parked("vision", "truncated");
+        metrics.delivers(true);
+        metrics.acknowledged(Duration::from_millis(7));
+        metrics.noted("a\"b", &Noted::Late);
+        let timings = Timings { rules_ms: 3.0, ..Timings::default() };
+        metrics.judged(&Judgement::default(), &timings);
+        let text = metrics.text();
+        for line in [
+            "everyframe_frames_taken_in_total 1",
+            "everyframe_taken_in_bytes_total 1000",
+            "everyframe_frames_parked_total{stage=\"vision\",reason=\"truncated\"} 1",
+            "everyframe_delivery_info{mode=\"exactly-once\"} 1",
+            "everyframe_publish_delay_seconds_sum 0.007",
+            "everyframe_publish_delay_seconds_bucket{le=\"0.005\"} 0",
+            "everyframe_publish_delay_seconds_bucket{le=\"0.01\"} 1",
+            "everyframe_publish_delay_seconds_bucket{le=\"+Inf\"} 1",
+            "everyframe_stage_cpu_seconds_bucket{le=\"0.004\",stage=\"rules\"} 1",
+            "everyframe_ledger_late_frames_total{camera=\"a\\\"b\"} 1",
+            "everyframe_partitions_owned 0",
+            "# EOF",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
+        }
+        let now = metrics.now();
+        assert_eq!((now.taken_in, now.judged, now.parked, now.rules_ms), (1, 1, 1, 3.0));
+    }
+}

@@ -1,0 +1,227 @@
+//! Results, alerts, rule state and dead letters, into their topics; with transactions, the offsets too.
+
+pub mod changelog;
+mod courier;
+mod outbox;
+mod records;
+mod sending;
+mod unfit;
+
+pub use outbox::{Batch, Outbox, Parcel, Tenure};
+
+use everyframe_config::{Config, Delivery};
+use everyframe_types::event::{JudgedBy, Timings};
+use everyframe_types::frame::Frame;
+use everyframe_types::judgement::Judgement;
+use everyframe_kafka::{BrokerError, Complaint, Membership, OpeningError, Producer, TopicLimits, Transactions};
+use crate::observe::Metrics;
+use courier::{Carrier, Courier, Desk, Done, Pace};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Headers of a dead letter: why, where in the way of a frame, and where the frame stood.
+pub const REASON: &str = "everyframe-reason";
+/// The stage that could not go on: `vision`, `rules`, `publish` or `host`.
+pub const STAGE: &str = "everyframe-stage";
+/// A sentence for a person.
+pub const MESSAGE: &str = "everyframe-message";
+/// The frames topic.
+pub const TOPIC: &str = "everyframe-topic";
+/// The frame's partition.
+pub const PARTITION: &str = "everyframe-partition";
+/// The frame's offset.
+pub const OFFSET: &str = "everyframe-offset";
+
+/// Header of a record without value: `FIRST-LAST`, offsets of frames that retention deleted before the group came to them.
+pub const DELETED: &str = "everyframe-deleted";
+
+/// Header of a partial dead letter, which holds only the first bytes of its frame, or none: why the topic refused the rest.
+pub const PARTIAL: &str = "everyframe-partial";
+/// Of such a letter, how many bytes the frame has.
+pub const ORIGINAL_BYTES: &str = "everyframe-original-bytes";
+/// Of such a letter, the SHA-256 of the frame's bytes, hexadecimal.
+pub const ORIGINAL_SHA256: &str = "everyframe-original-sha256";
+/// Of such a letter, where the whole frame stands: `topic/partition/offset`.
+pub const ORIGINAL_AT: &str = "everyframe-original-at";
+
+/// Header of an alert whose texts were cut because the topic refused it: its original size, bytes.
+pub const CUT: &str = "everyframe-cut";
+
+/// What became of a frame.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It was processed.
+    Judged {
+        /// Width and height of the full-size frame, pixels.
+        size: (u32, u32),
+        /// What the rules made of it.
+        judgement: Judgement,
+        /// Where the time went.
+        timings: Timings,
+        /// Which models and rules made this.
+        judged_by: Arc<JudgedBy>,
+    },
+    /// It could not be processed: it is parked, with its bytes.
+    Parked(Parked),
+    /// It is an agent's word that frames are missing: all that it causes is the host's alert.
+    Noted,
+}
+
+/// Why a frame is parked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parked {
+    /// The stage that could not go on.
+    pub stage: &'static str,
+    /// A stable name: `truncated`, `rule-timed-out`.
+    pub reason: String,
+    /// A sentence for a person.
+    pub message: String,
+}
+
+/// Publishes outcomes.
+pub struct Publisher {
+    desk: Arc<Desk>,
+    courier: Option<JoinHandle<()>>,
+    exactly_once: bool,
+}
+
+/// After the broker could not say whether it has transactions.
+const PAUSE: Duration = Duration::from_millis(500);
+
+impl Publisher {
+    /// Finds out what the broker can do, waiting for it if need be, and begins. `stop` ends the
+    /// waiting.
+    ///
+    /// # Errors
+    ///
+    /// The configuration cannot work with this broker: the operator must change it, or a topic.
+    pub fn start(config: &Config, metrics: Arc<Metrics>, stop: &AtomicBool) -> Result<Self, BrokerError> {
+        let limits = TopicLimits::ask(config);
+        limits.check(config)?.iter().for_each(|warning| tracing::warn!("{warning}"));
+        let batch_bytes = limits.batch_bytes(&config.kafka);
+        let carrier = carrier(config, batch_bytes, stop)?;
+        let exactly_once = matches!(carrier, Carrier::Transactions(_));
+        metrics.delivers(exactly_once);
+        let desk = Arc::new(Desk::new());
+        let courier = Courier {
+            desk: desk.clone(),
+            carrier,
+            batch_bytes,
+            pace: Pace::new(config),
+            topics: config.topics.clone(),
+            metrics,
+            complaint: Complaint::default(),
+        };
+        let thread = std::thread::Builder::new().name("courier".into()).spawn(move || courier.run());
+        let courier =
+            Some(thread.map_err(|error| BrokerError::Other(format!("cannot start a thread: {error}")))?);
+        Ok(Self { desk, courier, exactly_once })
+    }
+
+    /// True if offsets are committed together with what their frames cause. Otherwise the caller commits them, when
+    /// all of it is safe.
+    pub fn is_exactly_once(&self) -> bool {
+        self.exactly_once
+    }
+
+    /// The host has joined its group; `membership` tells who it is there.
+    pub fn joined(&self, membership: Membership) {
+        self.desk.joined(membership);
+    }
+
+    /// Hands an outcome over. Another thread calls `done` when everything that it causes is acknowledged; with `Some` if the frame
+    /// had to be parked, because a topic refused a record of it. It never calls `done` if the tenure ends before. Frames of one
+    /// tenure come in order.
+    pub fn publish(
+        &self,
+        frame: &Arc<Frame>,
+        outcome: &Outcome,
+        tenure: &Arc<Tenure>,
+        done: impl FnOnce(Option<Parked>) + Send + 'static,
+    ) {
+        self.desk.post(Parcel {
+            tenure: tenure.clone(),
+            offset: frame.position.offset,
+            records: records::records(frame, outcome),
+            urgent: frame.absence.is_some()
+                || matches!(outcome, Outcome::Judged { judgement, .. } if !judgement.alerts.is_empty()),
+            done: Done::new(done),
+        });
+    }
+
+    /// Puts on record that retention deleted these frames unread, and passes over them.
+    pub fn publish_deleted(&self, frames: std::ops::Range<i64>, tenure: &Arc<Tenure>) {
+        self.desk.post(Parcel {
+            tenure: tenure.clone(),
+            offset: frames.end - 1,
+            records: vec![records::deleted(tenure.partition(), frames)],
+            urgent: true,
+            done: Done::new(|_| ()),
+        });
+    }
+
+    /// True, once, after partitions had to be given up: the group is to be joined anew.
+    pub fn take_gave_up(&self) -> bool {
+        self.desk.take_gave_up()
+    }
+
+    /// Ends. What was not delivered is not committed either.
+    pub fn end(&self) {
+        self.desk.end();
+    }
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        self.end();
+        // One that waits for a broker that is away looks up once a second.
+        let deadline = Instant::now() + Duration::from_secs(2);
+        if let Some(courier) = self.courier.take() {
+            while !courier.is_finished() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+    }
+}
+
+/// The text, cut to at most `bytes` bytes.
+fn shortened(text: &str, bytes: usize) -> String {
+    const MARK: &str = "…";
+    if text.len() <= bytes {
+        return text.to_owned();
+    }
+    format!("{}{MARK}", &text[..text.floor_char_boundary(bytes.saturating_sub(MARK.len()))])
+}
+
+/// With transactions where the broker has them.
+fn carrier(config: &Config, batch_bytes: usize, stop: &AtomicBool) -> Result<Carrier, BrokerError> {
+    let plain = || Ok(Carrier::Plain(Producer::batching(&config.kafka, batch_bytes)?));
+    if config.publish.delivery == Delivery::AtLeastOnce {
+        return plain();
+    }
+    let complaint = Complaint::default();
+    loop {
+        match Transactions::open(&config.kafka, &config.kafka.transactional_id(), batch_bytes) {
+            Ok(transactions) => return Ok(Carrier::Transactions(transactions)),
+            Err(error @ OpeningError::Unsupported(_)) if config.publish.delivery == Delivery::Auto => {
+                tracing::info!("{error}");
+                return plain();
+            }
+            Err(OpeningError::Configuration(error)) => return Err(error),
+            Err(error @ OpeningError::Unsupported(_)) => {
+                return Err(BrokerError::Other(format!(
+                    "{error}: set [publish] delivery to \"auto\" or \"at-least-once\""
+                )));
+            }
+            Err(OpeningError::NotYet(reason)) if stop.load(Ordering::Relaxed) => {
+                return Err(BrokerError::Other(reason));
+            }
+            Err(OpeningError::NotYet(reason)) => {
+                complaint.say(&format!("no transactions yet: {reason}; trying again"));
+                std::thread::sleep(PAUSE);
+            }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What an outcome is in records.
+
+use super::changelog::{self, EXPIRES_AT, FRAME_OFFSET};
+use super::{DELETED, MESSAGE, OFFSET, Outcome, PARTITION, Parked, REASON, STAGE, TOPIC, shortened};
+use everyframe_config::Topics;
+use everyframe_types::event;
+use everyframe_types::frame::Frame;
+use everyframe_types::record::{CAPTURED_AT, SEQUENCE, SESSION, SOURCE};
+use everyframe_types::judgement::StateChange;
+use everyframe_kafka::{Delivery, Producer, Record};
+use std::sync::Arc;
+
+/// The longest message of a dead letter, bytes: a rule's own message may have any length.
+const MESSAGE_BYTES: usize = 4 << 10;
+
+/// The overhead of a record besides its key, value and headers, and of a header besides its name and value; bytes,
+/// rounded up.
+const FRAMING: usize = 100;
+
+/// One record, ready to be sent as often as it takes.
+pub(super) struct Outgoing {
+    pub(super) to: Destination,
+    pub(super) key: String,
+    pub(super) value: Content,
+    pub(super) headers: Vec<(&'static str, String)>,
+    /// The frame that causes it; none for the report that frames were deleted.
+    pub(super) frame: Option<Arc<Frame>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Destination {
+    Results,
+    Alerts,
+    DeadLetters,
+    /// The partition that has the number of the frame's.
+    State(i32),
+}
+
+pub(super) enum Content {
+    Nothing,
+    Bytes(Vec<u8>),
+    PictureOf(Arc<Frame>),
+    /// The first bytes of a picture that is too large.
+    StartOf(Arc<Frame>, usize),
+}
+
+impl Content {
+    pub(super) fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Nothing => None,
+            Self::Bytes(bytes) => Some(bytes),
+            Self::PictureOf(frame) => Some(&frame.picture),
+            Self::StartOf(frame, count) => Some(&frame.picture[..frame.picture.len().min(*count)]),
+        }
+    }
+}
+
+impl Outgoing {
+    /// Queues it; `delivery` is told what became of it.
+    pub(super) fn send(&self, producer: &Producer, topics: &Topics, delivery: Delivery) {
+        let (topic, partition) = match self.to {
+            Destination::Results => (&topics.results, None),
+            Destination::Alerts => (&topics.alerts, None),
+            Destination::DeadLetters => (&topics.dead_letters, None),
+            Destination::State(partition) => (&topics.state, Some(partition)),
+        };
+        let headers: Vec<(&str, &[u8])> =
+            self.headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+        let (key, value) = (Some(self.key.as_bytes()), self.value.bytes());
+        producer.send(Record { topic, partition, key, value, headers: &headers }, delivery);
+    }
+
+    /// Bytes that it takes in a topic, at most.
+    pub(super) fn size(&self) -> usize {
+        let headers = self.headers.iter().map(|(name, value)| FRAMING + name.len() + value.len());
+        FRAMING + self.key.len() + self.value.bytes().map_or(0, <[u8]>::len) + headers.sum::<usize>()
+    }
+}
+
+/// All that a frame causes, in the order in which it is sent: alerts first, they are what somebody waits for.
+pub(super) fn records(frame: &Arc<Frame>, outcome: &Outcome) -> Vec<Outgoing> {
+    let event = |to, json: Vec<u8>| Outgoing {
+        to,
+        key: frame.camera.to_string(),
+        value: Content::Bytes(json),
+        headers: Vec::new(),
+        frame: Some(frame.clone()),
+    };
+    // What the host itself has to say; its place among the host's alerts is always the first.
+    let own = frame.absence.as_ref().map(|absence| absence.alert(&frame.camera, &frame.session));
+    let own = own.map(|alert| event::alert(frame, &alert, 0));
+    match outcome {
+        Outcome::Judged { size, judgement, timings, judged_by } => {
+            let raised = judgement.alerts.iter().enumerate();
+            let alerts: Vec<_> = raised.map(|(n, alert)| event::alert(frame, alert, n)).chain(own).collect();
+            let ids = alerts.iter().map(|alert| alert.id.clone()).collect();
+            let result = event::result(frame, *size, judgement, ids, *timings, judged_by);
+            let mut records: Vec<Outgoing> =
+                alerts.iter().map(|alert| event(Destination::Alerts, json(alert))).collect();
+            records.push(event(Destination::Results, json(&result)));
+            records.extend(judgement.state.iter().map(|change| state(frame, change)));
+            records
+        }
+        Outcome::Parked(parked) => {
+            let alert = own.map(|alert| event(Destination::Alerts, json(&alert)));
+            alert.into_iter().chain([dead_letter(frame, parked)]).collect()
+        }
+        Outcome::Noted => own.map(|alert| event(Destination::Alerts, json(&alert))).into_iter().collect(),
+    }
+}
+
+pub(super) fn dead_letter(frame: &Arc<Frame>, parked: &Parked) -> Outgoing {
+    let identity = &frame.identity;
+    Outgoing {
+        to: Destination::DeadLetters,
+        key: frame.camera.to_string(),
+        value: Content::PictureOf(frame.clone()),
+        headers: vec![
+            (REASON, parked.reason.clone()),
+            (STAGE, parked.stage.to_owned()),
+            (MESSAGE, shortened(&parked.message, MESSAGE_BYTES)),
+            (TOPIC, identity.topic.to_string()),
+            (PARTITION, identity.partition.to_string()),
+            (OFFSET, identity.offset.to_string()),
+            // With these it can be put through again as what it was.
+            (SESSION, frame.session.to_string()),
+            (SEQUENCE, frame.sequence.to_string()),
+            (CAPTURED_AT, frame.captured_at.to_string()),
+        ]
+        .into_iter()
+        .chain(frame.source.map(|source| (SOURCE, source.as_str().to_owned())))
+        .collect(),
+        frame: Some(frame.clone()),
+    }
+}
+
+/// The word that frames of a partition are gone, beside the dead letters of those that could be kept.
+pub(super) fn deleted(partition: i32, frames: std::ops::Range<i64>) -> Outgoing {
+    Outgoing {
+        to: Destination::DeadLetters,
+        key: format!("partition-{partition}"),
+        value: Content::Nothing,
+        headers: vec![
+            (PARTITION, partition.to_string()),
+            (DELETED, format!("{}-{}", frames.start, frames.end - 1)),
+        ],
+        frame: None,
+    }
+}
+
+fn state(frame: &Arc<Frame>, change: &StateChange) -> Outgoing {
+    let mut headers = vec![(FRAME_OFFSET, frame.position.offset.to_string())];
+    let expires_at = change.value.as_ref().and_then(|value| value.expires_at);
+    headers.extend(expires_at.map(|at| (EXPIRES_AT, at.to_string())));
+    Outgoing {
+        to: Destination::State(frame.position.partition),
+        key: changelog::key(change),
+        value: change.value.as_ref().map_or(Content::Nothing, |value| Content::Bytes(value.bytes.clone())),
+        headers,
+        frame: Some(frame.clone()),
+    }
+}
+
+/// Our events are plain structs with text keys and finite numbers (the rules' answers are checked for that), so
+/// that serialising cannot fail; were it to, the record would say so rather than be missing.
+fn json<T: serde::Serialize>(event: &T) -> Vec<u8> {
+    serde_json::to_vec(event).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}").into_bytes())
+}

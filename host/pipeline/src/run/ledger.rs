@@ -1,0 +1,28 @@
+//! What the ledger of a lane says of a frame as it is taken in, and who is told.
+
+use everyframe_types::sequence_gap::Absence;
+use crate::live_ledger::{LiveLedger, Noted};
+use everyframe_types::frame::Frame;
+use crate::observe::Metrics;
+
+/// Notes a frame, in the order of the offsets; the frame carries on what is missing before it.
+pub(super) fn note(ledger: &mut LiveLedger, metrics: &Metrics, frame: &mut Frame) {
+    // A frame that is put through again had its place in the session when it first came.
+    if frame.is_replayed() {
+        return;
+    }
+    let (camera, session) = (&frame.camera, &frame.session);
+    if let Some(Absence::Refused(numbers)) = &frame.absence {
+        let news = ledger.refused(camera, session, numbers.clone());
+        metrics.absent(frame, news);
+    } else if frame.is_numbered {
+        let noted = ledger.frame(camera, session, frame.sequence);
+        metrics.noted(camera, &noted);
+        if let Noted::After(missing) = noted {
+            let absence = Absence::Missing(missing);
+            let count = absence.count();
+            frame.absence = Some(absence);
+            metrics.absent(frame, count);
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Scenarios read, run in the sandbox, and updated.
+
+use super::*;
+use everyframe_config::RuleKind::{Alerting, MatchingPolicy, UnknownPerson};
+use everyframe_types::judgement::Decision;
+use everyframe_rules::fixtures::{Bench, Guest, runtime};
+use everyframe_rules::{Opened, Opinion, Solo};
+use std::path::Path;
+
+fn parse(kind: RuleKind, text: &str) -> Result<Scenario, String> {
+    Scenario::parse(text, Path::new("s.toml"), kind)
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+}
+
+fn refused(kind: RuleKind, text: &str) -> String {
+    parse(kind, text).err().unwrap_or_else(|| panic!("taken: {text}"))
+}
+
+/// Runs a scenario against a matching policy that calls every face unknown, or answers as told.
+fn with_policy<T>(guest: &Guest, f: impl FnOnce(&Solo<'_>) -> T) -> T {
+    let bench = Bench::new();
+    let rule = bench.rule("policy", MatchingPolicy, &guest.component());
+    let opened = Opened::read(&rule, runtime().handle().clone(), None).map_err(|(_, error)| error).unwrap();
+    f(&opened.ready(&rule).unwrap())
+}
+
+#[test]
+fn what_is_left_out_has_a_default() {
+    let text = "[[frames]]\nfaces = [{ known = \"a\" }, { unknown = true }]\n[[frames]]\ncamera = \"door\"\n[[frames]]\nat = \"12:00:00.5\"";
+    let frames = parse(Alerting, text).unwrap().frames;
+    let (first, second, third) = (&frames[0], &frames[1], &frames[2]);
+    assert_eq!((first.camera.as_str(), written(first.at).as_str()), ("gate", "10:00:00"));
+    assert_eq!((second.camera.as_str(), written(second.at).as_str()), ("door", "10:00:00.100"));
+    assert_eq!((third.camera.as_str(), written(third.at).as_str()), ("door", "12:00:00.500"));
+    assert_eq!((first.sequence, second.sequence, third.sequence), (1, 1, 2));
+    assert_eq!((first.width, first.height, first.expect.is_none()), (1280, 720, true));
+    let face = &first.subjects[1].face;
+    assert_eq!((face.index, face.track.id, face.track.started_at), (1, 2, first.at));
+    assert_eq!(face.detection.bounds.x, 300.0);
+    assert_eq!(first.subjects[0].decision, Decision::Known { person: "a".into(), confidence: 0.9 });
+}
+
+#[test]
+fn a_track_begins_where_its_faces_begin_to_follow_each_other() {
+    let frame = "[[frames]]\nfaces = [{ unknown = true }]\n";
+    let text = format!("{frame}{frame}[[frames]]\n{frame}");
+    let frames = parse(UnknownPerson, &text).unwrap().frames;
+    let started = |at: usize| frames[at].subjects[0].face.track.started_at - frames[0].at;
+    assert_eq!((started(0), started(1), started(3)), (0, 0, 300));
+}
+
+#[test]
+fn times_are_of_the_monday_or_have_a_date() {
+    assert_eq!(time("00:00:00"), Some(MONDAY));
+    assert_eq!(time("2026-01-05T10:00:00Z"), time("10:00:00"));
+    assert_eq!(time("2026-01-05T11:00:00.250+01:00"), time("10:00:00.250"));
+    assert_eq!(written(MONDAY - 1), "2026-01-04T23:59:59.999Z");
+    for wrong in ["", "10", "10:00", "25:00:00", "10:00:00Z", "tomorrow", "10:00:0x"] {
+        assert_eq!(time(wrong), None, "{wrong}");
+    }
+}
+
+#[test]
+fn problems_have_file_line_and_key() {
+    for (kind, text, expected) in [
+        (Alerting, "[[frames]]\nfcaes = []", "s.toml:2: frames[0].fcaes: unknown field `fcaes`"),
+        (Alerting, "abouts = 1\nframes = []", "s.toml:1: abouts: unknown field"),
+        (Alerting, "[[frames]]\nat = \"noon\"", "s.toml:2: frames[0].at: `noon` is no time"),
+        (
+            Alerting,
+            "[[frames]]\nat = 5",
+            "s.toml:2: frames[0].at: invalid type: integer `5`, expected a text",
+        ),
+        (Alerting, "frames = []", "s.toml:1: frames: there is none"),
+        (Alerting, "[[frames]]\nfaces = [{}]", "s.toml:2: frames[0].faces[0]: say one of"),
+        (Alerting, "[[frames]]\nfaces = [{ known = \"a\", unknown = true }]", "say one of"),
+        (
+            Alerting,
+            "[[frames]]\nexpect = [{ sevrity = \"info\" }]",
+            "s.toml:2: frames[0].expect[0].sevrity: unknown",
+        ),
+        (Alerting, "[[frames]]\nexpect = [{ severity = \"high\" }]", "`high` is none of"),
+        (
+            Alerting,
+            "[[frames]]\nfaces = [{ unknown = true, candidates = { a = 0.5 } }]",
+            "only a matching policy",
+        ),
+        (MatchingPolicy, "[[frames]]\nfaces = [{ known = \"a\" }]\n", "frames[0].faces[0].known: is not for"),
+        (MatchingPolicy, "[[frames]]\nfaces = [{}]\nexpect = []", "0 entries for 1 faces"),
+        (UnknownPerson, "[[frames]]\nexpect = [{ event = \"gone\" }]", "`gone` is none of"),
+        (Alerting, "[[frames]\n", "s.toml:1"),
+        (
+            Alerting,
+            "[[frames]]\nfaces = [{ unknown = true, track = 2 }, { unknown = true }]",
+            "is of track 2",
+        ),
+    ] {
+        let message = refused(kind, text);
+        assert!(message.contains(expected), "{text}: {message}");
+    }
+}
+
+#[test]
+fn answers_are_compared_by_the_fields_that_are_named() {
+    let text = "[[people]]\nid = \"anna\"\n[[frames]]\nfaces = [{}]\nexpect = [{ unknown = true }]\n\
+                [[frames]]\nfaces = [{}, {}]\nexpect = [{ unknown = true }, { known = \"anna\" }]\n[[frames]]\n";
+    let scenario = parse(MatchingPolicy, text).unwrap();
+    let ran = with_policy(&Guest::default(), |rule| run(&scenario, rule));
+    assert_eq!(ran.iter().map(Ran::is_as_expected).collect::<Vec<_>>(), [true, false, true]);
+    let [difference] = ran[1].differences.as_slice() else { panic!("{ran:?}") };
+    assert_eq!(difference.place, 2);
+    assert_eq!(difference.expected.as_ref().unwrap().to_string(), "known = \"anna\"");
+    assert_eq!(difference.got.as_ref().unwrap().to_string(), "unknown = true");
+}
+
+#[test]
+fn a_frame_on_which_the_rule_fails_is_not_as_expected() {
+    let scenario = parse(MatchingPolicy, "[[frames]]\n[[frames]]\n").unwrap();
+    let ran = with_policy(&Guest::answering("unreachable"), |rule| run(&scenario, rule));
+    assert!(ran.iter().all(|ran| ran.got.is_err() && !ran.is_as_expected()), "{ran:?}");
+}
+
+#[test]
+fn an_update_changes_the_answers_and_nothing_else() {
+    let text = "# Head.\nabout = 'x'\n\n[[frames]]  # one\nfaces = [{}]\n# Why.\nexpect = [{ known = \"anna\" }] # so\n\n\
+                # Two.\n[[frames]]\nfaces = [ {} ]\n\n[[frames]]\nexpect = []\n";
+    let scenario = parse(MatchingPolicy, text).unwrap();
+    let new = with_policy(&Guest::default(), |rule| {
+        let ran = run(&scenario, rule);
+        updated(text, &scenario.frames, &ran).unwrap().unwrap()
+    });
+    assert_eq!(
+        new,
+        "# Head.\nabout = 'x'\n\n[[frames]]  # one\nfaces = [{}]\n# Why.\nexpect = [{ unknown = true }] # so\n\n\
+         # Two.\n[[frames]]\nfaces = [ {} ]\nexpect = [{ unknown = true }]\n\n[[frames]]\nexpect = []\n"
+    );
+    let scenario = parse(MatchingPolicy, &new).unwrap();
+    with_policy(&Guest::default(), |rule| {
+        let ran = run(&scenario, rule);
+        assert!(ran.iter().all(Ran::is_as_expected));
+        assert_eq!(updated(&new, &scenario.frames, &ran), Ok(None));
+    });
+}
+
+#[test]
+fn a_recording_is_a_scenario_of_the_faces_that_the_rule_was_told_of() {
+    let people = "[[people]]\nid = \"ann\"\n";
+    let text = format!(
+        "{people}[[frames]]\ncamera = \"a \\\"b\\\"\"\nat = \"10:00:00.250\"\nschedules = [\"night\"]\nfaces = [\n\
+         {{ known = \"ann\", confidence = 0.1, track = 7, track_started_at = \"09:59:00\", zones = [\"door\"] }},\n\
+         {{ unknown = true, stranger = {{ id = \"s\", event = \"returned\", visits = 2 }}, quality = 0.3 }}]\n"
+    );
+    let told = parse(Alerting, &text).unwrap().frames;
+    let alert = |face| everyframe_types::judgement::Alert {
+        rule: "r".into(),
+        severity: everyframe_types::judgement::Severity::Info,
+        kind: "k".into(),
+        subject: "s".into(),
+        dedup_key: "d".into(),
+        text: "a\nb".into(),
+        face: Some(face),
+    };
+    let recorded = |kind, subjects: Vec<everyframe_types::judgement::Subject>, answer| Recording {
+        about: "what \"it\" was".into(),
+        kind,
+        settings: toml::from_str("a = 1\n[b.c]\nd = [\"x\"]").unwrap(),
+        people: vec![everyframe_types::face::Person { id: "ann".into(), name: "Ann".into(), samples: 3 }],
+        camera: told[0].camera.clone(),
+        frames: vec![Recorded {
+            at: told[0].at,
+            size: (1280, 720),
+            schedules: told[0].schedules.clone(),
+            subjects,
+            answer: Some(answer),
+            is_expected: true,
+        }],
+    };
+    let all = recorded(Alerting, told[0].subjects.clone(), Opinion::Alerts(vec![alert(1)]));
+    let again = parse(Alerting, &all.text().unwrap()).unwrap();
+    assert_eq!(format!("{:?}", again.frames[0].subjects), format!("{:?}", told[0].subjects));
+    assert_eq!((again.frames[0].at, &again.frames[0].schedules), (told[0].at, &told[0].schedules));
+    assert_eq!(again.settings, all.settings);
+    assert_eq!(again.people.find("ann").map(|person| person.samples), Some(3));
+
+    // Told of the second face only, the rule finds it in the first place.
+    let second = recorded(Alerting, told[0].subjects[1..].to_vec(), Opinion::Alerts(vec![alert(1)]));
+    let again = parse(Alerting, &second.text().unwrap()).unwrap();
+    assert!(again.frames[0].expect.as_ref().unwrap()[0].to_string().ends_with("face = 0"));
+
+    // Embeddings are not told; a stranger's stand-in is.
+    let stranger = told[0].subjects[1].stranger.clone().unwrap();
+    let strangers = Opinion::Strangers(vec![(1, stranger)]);
+    let text = recorded(UnknownPerson, told[0].subjects.clone(), strangers).text().unwrap();
+    let again = parse(UnknownPerson, &text).unwrap();
+    let embedding = |at: usize| again.frames[0].subjects[at].face.embedding.is_some();
+    assert!(!embedding(0) && embedding(1), "{text}");
+}

@@ -1,0 +1,284 @@
+//! Answers are checked before anything believes them.
+
+use super::People;
+use super::contract::Answer;
+use super::error::FailureKind;
+use super::limits::presentable;
+use everyframe_types::face::Face;
+use everyframe_types::id;
+use everyframe_types::id::InvalidId;
+use everyframe_types::judgement::{Alert, Decision, Stranger, StrangerEvent};
+use std::collections::HashSet;
+
+/// The longest kind of an alert, bytes.
+const KIND_BYTES: usize = id::MAX_BYTES;
+/// The longest id of a stranger, bytes: a rule may build it from the camera's id, a time and a number.
+const STRANGER_BYTES: usize = 200;
+/// The longest subject of an alert, bytes.
+const SUBJECT_BYTES: usize = 512;
+/// The longest deduplication key of an alert, bytes: rules build it from kind, camera and subject.
+const KEY_BYTES: usize = 1 << 10;
+/// An alert's sentence, or the reason of an undecided face, bytes.
+const TEXT_BYTES: usize = 1 << 10;
+/// Alerts that one rule may raise for one frame.
+const ALERTS: usize = 100;
+/// Longer than any visit, milliseconds: a hundred years. Catches a negative difference read as unsigned.
+const DWELL: u64 = 100 * 366 * 24 * 3600 * 1000;
+/// Room for an item's numbers in the size of an answer, bytes.
+const ITEM_BYTES: usize = 32;
+
+type Fault = (FailureKind, String);
+
+fn nonsense(message: String) -> Fault {
+    (FailureKind::Nonsense, message)
+}
+
+/// Refuses an answer that is larger than `limit`, in bytes.
+pub(super) fn check_size(answer: &Answer, limit: usize) -> Result<(), Fault> {
+    let bytes: usize = match answer {
+        Answer::Verdicts(verdicts) => verdicts
+            .iter()
+            .map(|(_, decision)| match decision {
+                Decision::Known { person, .. } => ITEM_BYTES + person.len(),
+                Decision::Unknown => ITEM_BYTES,
+                Decision::Undecided { reason } => ITEM_BYTES + reason.len(),
+            })
+            .sum(),
+        Answer::Strangers(strangers) => strangers.iter().map(|(_, it)| ITEM_BYTES + it.id.len()).sum(),
+        Answer::Alerts(alerts) => alerts
+            .iter()
+            .map(|it| ITEM_BYTES + it.kind.len() + it.subject.len() + it.dedup_key.len() + it.text.len())
+            .sum(),
+    };
+    if bytes > limit {
+        let message = format!("answered with {bytes} bytes; `limits.output_bytes` is {limit}");
+        return Err((FailureKind::OutputTooLarge, message));
+    }
+    Ok(())
+}
+
+/// The decisions in the order of the faces; exactly one for each.
+pub(super) fn check_verdicts(
+    verdicts: Vec<(u32, Decision)>,
+    faces: &[&Face],
+    people: &dyn People,
+) -> Result<Vec<Decision>, Fault> {
+    let mut decisions: Vec<Option<Decision>> = vec![None; faces.len()];
+    for (index, mut decision) in verdicts {
+        let place = faces.iter().position(|face| face.index == index);
+        let slot = place.and_then(|place| decisions.get_mut(place)).ok_or_else(|| {
+            nonsense(format!("gave a verdict for face {index}, but the frame has {} faces", faces.len()))
+        })?;
+        if slot.is_some() {
+            return Err(nonsense(format!("gave two verdicts for face {index}")));
+        }
+        match &mut decision {
+            Decision::Known { person, confidence } => {
+                if !(0.0..=1.0).contains(confidence) {
+                    return Err(nonsense(format!("gave face {index} confidence {confidence}, not 0 to 1")));
+                }
+                // The id may come from the rule's settings, where somebody typed it.
+                *person = id::normalise(person.trim()).into_owned();
+                if people.find(person).is_none() {
+                    let person = presentable(person, id::MAX_BYTES);
+                    return Err(nonsense(format!(
+                        "took face {index} for \"{person}\", who is not in the gallery"
+                    )));
+                }
+            }
+            Decision::Unknown => {}
+            Decision::Undecided { reason } => *reason = presentable(reason, TEXT_BYTES),
+        }
+        *slot = Some(decision);
+    }
+    let missing = faces.iter().zip(&decisions).find(|(_, decision)| decision.is_none());
+    if let Some((face, _)) = missing {
+        return Err(nonsense(format!("gave no verdict for face {}", face.index)));
+    }
+    Ok(decisions.into_iter().flatten().collect())
+}
+
+/// Strangers by `face.index`: only unknown faces, each at most once.
+pub(super) fn check_strangers(
+    mut strangers: Vec<(u32, Stranger)>,
+    asked: &[&Face],
+) -> Result<Vec<(u32, Stranger)>, Fault> {
+    let mut named = HashSet::new();
+    for (index, stranger) in &mut strangers {
+        if !asked.iter().any(|face| face.index == *index) {
+            return Err(nonsense(format!("named face {index}, which is not one of the unknown faces")));
+        }
+        if !named.insert(*index) {
+            return Err(nonsense(format!("named face {index} twice")));
+        }
+        stranger.id = checked_id("a stranger's id", &stranger.id, STRANGER_BYTES)?;
+        if stranger.dwell > DWELL {
+            return Err(nonsense(format!("says that face {index} is here for {} ms", stranger.dwell)));
+        }
+        let visits = match stranger.event {
+            Some(StrangerEvent::FirstSeen) => 1..=1,
+            Some(StrangerEvent::Returned) => 2..=u32::MAX,
+            Some(StrangerEvent::Loitering) | None => 1..=u32::MAX,
+        };
+        if !visits.contains(&stranger.visits) {
+            return Err(nonsense(format!(
+                "counts {} visits of face {index} with the event {:?}",
+                stranger.visits, stranger.event
+            )));
+        }
+    }
+    Ok(strangers)
+}
+
+/// Alerts, with the name of the rule that raised them.
+pub(super) fn check_alerts(
+    alerts: Vec<Alert>,
+    rule: &str,
+    faces: usize,
+    has: impl Fn(u32) -> bool,
+) -> Result<Vec<Alert>, Fault> {
+    if alerts.len() > ALERTS {
+        return Err(nonsense(format!("raised {} alerts for one frame; {ALERTS} are the most", alerts.len())));
+    }
+    let mut checked = Vec::with_capacity(alerts.len());
+    for mut alert in alerts {
+        alert.kind = checked_id("an alert's kind", &alert.kind, KIND_BYTES)?;
+        alert.subject = checked_id("an alert's subject", &alert.subject, SUBJECT_BYTES)?;
+        alert.dedup_key = checked_id("an alert's dedup-key", &alert.dedup_key, KEY_BYTES)?;
+        if let Some(index) = alert.face.filter(|index| !has(*index)) {
+            return Err(nonsense(format!(
+                "raised an alert about face {index}, but the frame has {faces} faces"
+            )));
+        }
+        alert.text = presentable(&alert.text, TEXT_BYTES);
+        alert.rule = rule.to_owned();
+        checked.push(alert);
+    }
+    Ok(checked)
+}
+
+/// The id, normalised.
+fn checked_id(what: &str, text: &str, limit: usize) -> Result<String, Fault> {
+    id::parse(text, limit).map_err(|fault| match fault {
+        InvalidId::Forbidden(_) => nonsense(format!("{what} {fault}: {}", presentable(text, 64))),
+        fault => nonsense(format!("{what} {fault}")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{Enrolled, face};
+    use super::*;
+    use everyframe_types::judgement::Severity;
+
+    fn known(person: &str, confidence: f32) -> Decision {
+        Decision::Known { person: person.into(), confidence }
+    }
+
+    fn fault<T: std::fmt::Debug>(result: Result<T, Fault>) -> String {
+        let (kind, message) = result.unwrap_err();
+        assert_eq!(kind, FailureKind::Nonsense);
+        message
+    }
+
+    #[test]
+    fn verdicts_are_put_into_the_order_of_the_faces() {
+        let (zero, one) = (face(0), face(1));
+        let verdicts = vec![(1, Decision::Unknown), (0, known("anna", 1.0))];
+        let decisions = check_verdicts(verdicts, &[&zero, &one], &Enrolled(&["anna"])).unwrap();
+        assert_eq!(decisions, [known("anna", 1.0), Decision::Unknown]);
+    }
+
+    #[test]
+    fn verdicts_that_do_not_fit_the_frame_are_nonsense() {
+        let (zero, one) = (face(0), face(1));
+        let check = |verdicts| fault(check_verdicts(verdicts, &[&zero, &one], &Enrolled(&["anna"])));
+        let unknown = |index| (index, Decision::Unknown);
+        assert!(check(vec![unknown(0)]).contains("no verdict for face 1"));
+        assert!(check(vec![unknown(0), unknown(0)]).contains("two verdicts"));
+        assert!(check(vec![unknown(0), unknown(1), unknown(7)]).contains("face 7"));
+        assert!(check(vec![unknown(0), (1, known("nobody", 0.5))]).contains("not in the gallery"));
+        for confidence in [f32::NAN, f32::INFINITY, -0.1, 1.1] {
+            assert!(check(vec![unknown(0), (1, known("anna", confidence))]).contains("confidence"));
+        }
+    }
+
+    #[test]
+    fn strangers_that_do_not_fit_the_frame_are_nonsense() {
+        let (zero, one) = (face(0), face(1));
+        let stranger =
+            |id: &str| Stranger { id: id.into(), event: None, first_seen_at: 0, dwell: 5, visits: 1 };
+        let check = |strangers| check_strangers(strangers, &[&zero, &one]);
+        assert!(check(vec![(1, stranger("s"))]).is_ok());
+        assert!(fault(check(vec![(2, stranger("s"))])).contains("face 2"));
+        assert!(fault(check(vec![(1, stranger("s")), (1, stranger("t"))])).contains("twice"));
+        assert!(fault(check(vec![(1, stranger(""))])).contains("empty"));
+        assert!(fault(check(vec![(1, stranger(&"s".repeat(201)))])).contains("201 bytes"));
+        assert!(fault(check(vec![(1, stranger("a\nb"))])).contains("control"));
+        assert!(fault(check(vec![(1, Stranger { dwell: (-1i64) as u64, ..stranger("s") })])).contains("ms"));
+        assert!(fault(check(vec![(1, Stranger { visits: 0, ..stranger("s") })])).contains("0 visits"));
+        let returned = Stranger { event: Some(StrangerEvent::Returned), ..stranger("s") };
+        assert!(fault(check(vec![(1, returned)])).contains("1 visits"));
+    }
+
+    #[test]
+    fn alerts_that_do_not_fit_the_frame_are_nonsense() {
+        let alert = Alert {
+            rule: String::new(),
+            severity: Severity::Info,
+            kind: "known-person".into(),
+            subject: "anna".into(),
+            dedup_key: "anna".into(),
+            text: "Anna\x1b[2J".into(),
+            face: Some(0),
+        };
+        let check = |alerts| check_alerts(alerts, "door", 1, |index| index == 0);
+        let checked = check(vec![alert.clone()]).unwrap();
+        assert_eq!((checked[0].rule.as_str(), checked[0].text.as_str()), ("door", "Anna [2J"));
+        assert!(fault(check(vec![Alert { face: Some(1), ..alert.clone() }])).contains("face 1"));
+        assert!(fault(check(vec![Alert { kind: String::new(), ..alert.clone() }])).contains("kind"));
+        assert!(fault(check(vec![alert; ALERTS + 1])).contains("101 alerts"));
+    }
+
+    #[test]
+    fn ids_are_normalised_as_they_are_where_they_come_in() {
+        let zero = face(0);
+        let verdicts = vec![(0, known("jose\u{301} ", 1.0))];
+        let decisions = check_verdicts(verdicts, &[&zero], &Enrolled(&["jos\u{e9}"])).unwrap();
+        assert_eq!(decisions, [known("jos\u{e9}", 1.0)]);
+        let stranger = Stranger { id: "e\u{301}".into(), event: None, first_seen_at: 0, dwell: 0, visits: 1 };
+        assert_eq!(check_strangers(vec![(0, stranger)], &[&zero]).unwrap()[0].1.id, "\u{e9}");
+    }
+
+    proptest::proptest! {
+        /// Rules may answer with any camera's id, and with ids built from it.
+        #[test]
+        fn no_camera_is_refused_in_an_answer(key in proptest::collection::vec(proptest::prelude::any::<char>(), 0..300)) {
+            let camera = everyframe_types::record::camera(Some(key.iter().collect::<String>().as_bytes()), 0);
+            let zero = face(0);
+            let id = format!("{camera}-{}-{}", i64::MIN, u64::MAX);
+            for id in [&camera, &id] {
+                let stranger = Stranger { id: id.clone(), event: None, first_seen_at: 0, dwell: 0, visits: 1 };
+                proptest::prop_assert!(check_strangers(vec![(0, stranger)], &[&zero]).is_ok());
+                let alert = Alert {
+                    rule: String::new(),
+                    severity: Severity::Info,
+                    kind: camera.clone(),
+                    subject: id.clone(),
+                    dedup_key: format!("{camera}/{camera}/{id}"),
+                    text: camera.clone(),
+                    face: None,
+                };
+                proptest::prop_assert!(check_alerts(vec![alert], "rule", 1, |_| true).is_ok());
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_is_weighed_by_its_words() {
+        let reason = Decision::Undecided { reason: "x".repeat(100) };
+        let answer = Answer::Verdicts(vec![(0, reason)]);
+        assert!(check_size(&answer, 132).is_ok());
+        assert_eq!(check_size(&answer, 131).unwrap_err().0, FailureKind::OutputTooLarge);
+    }
+}

@@ -1,0 +1,199 @@
+//! The contract: documented, released once, and spoken for ever.
+
+use super::contract::CONTRACTS;
+use super::fixtures::{Enrolled, face, facts, runtime};
+use super::{Memory, People, Rules};
+use everyframe_config::{RuleKind, RuleSettings};
+use everyframe_types::face::{Candidate, Face};
+use everyframe_types::hexadecimal::hexadecimal;
+use everyframe_types::judgement::Decision;
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use wit_parser::{Docs, Function, Interface, Resolve, Type, TypeDefKind, WorldItem};
+
+/// Of each released version, the checksum of its `rules.wit`. A version is added here when it is released; what is to
+/// change after that makes a new one.
+const RELEASED: [(&str, &str); 1] =
+    [("0.1.0", "b5d3f172e44767d3e3120931b003ba6677a4916cc402eeec0d6183a8faaee0d8")];
+
+fn repository(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+fn wit(version: &str) -> String {
+    std::fs::read_to_string(repository(&format!("wit/{version}/rules.wit"))).unwrap()
+}
+
+#[test]
+fn a_released_version_is_never_edited() {
+    for (version, checksum) in RELEASED {
+        let now = hexadecimal(&Sha256::digest(wit(version)));
+        assert_eq!(now, checksum, "wit/{version} is released: put what is to change into a new version");
+    }
+    let spoken: Vec<_> = CONTRACTS.iter().map(|contract| contract.version).collect();
+    assert_eq!(spoken, RELEASED.map(|(version, _)| version), "the host speaks every version ever released");
+}
+
+/// `tests/fixtures/contract/VERSION` has the shipped rules as they were built against that version.
+#[test]
+fn rules_of_every_released_version_load_and_judge() {
+    let rule = |version: &str, name: &str, kind, file: &str| {
+        let path = repository(&format!("tests/fixtures/contract/{version}/{file}.wasm"));
+        RuleSettings::new(name, kind, path.canonicalize().unwrap())
+    };
+    for (version, _) in RELEASED {
+        let settings = [
+            rule(version, "who", RuleKind::MatchingPolicy, "matching_policy"),
+            rule(version, "strangers", RuleKind::UnknownPerson, "unknown_person"),
+            rule(version, "alerts", RuleKind::Alerting, "alerting"),
+        ];
+        let rules = Rules::load(&settings, runtime().handle().clone(), None).unwrap();
+        assert!(rules.descriptions().iter().all(|rule| rule.contract == version));
+        let alike = |similarity| vec![Candidate { person: "anna".into(), similarity }];
+        let faces =
+            vec![Face { candidates: alike(0.9), ..face(0) }, Face { candidates: alike(0.1), ..face(1) }];
+        let people: Arc<dyn People> = Arc::new(Enrolled(&["anna"]));
+        let judgement = rules.judge(&facts(1), faces, &people, &mut Memory::new()).unwrap();
+        let [known, unknown] = &judgement.subjects[..] else { panic!("{judgement:?}") };
+        assert!(matches!(&known.decision, Decision::Known { person, .. } if person == "anna"), "{known:?}");
+        assert_eq!(unknown.decision, Decision::Unknown);
+        assert!(unknown.stranger.is_some());
+        assert_eq!(judgement.alerts.len(), 2, "{:?}", judgement.alerts);
+        assert!(!judgement.state.is_empty());
+    }
+}
+
+/// `docs/contract` is what the WIT says; `EVERYFRAME_UPDATE=1` writes it anew. What has no words there fails.
+#[test]
+fn every_item_is_documented() {
+    for (version, _) in RELEASED {
+        let mut resolve = Resolve::default();
+        let package = resolve.push_str("rules.wit", &wit(version)).unwrap();
+        let written = Contract { resolve: &resolve }.pages(package, version);
+        let path = repository(&format!("docs/contract/{version}.md"));
+        if std::env::var_os("EVERYFRAME_UPDATE").is_some() {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, &written).unwrap();
+        }
+        let published = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            published == written,
+            "{} is out of date; EVERYFRAME_UPDATE=1 writes it anew",
+            path.display()
+        );
+    }
+}
+
+/// The contract as a page.
+struct Contract<'a> {
+    resolve: &'a Resolve,
+}
+
+impl Contract<'_> {
+    fn pages(&self, package: wit_parser::PackageId, version: &str) -> String {
+        let package = &self.resolve.packages[package];
+        let mut page =
+            format!("# The contract everyframe:rules@{version}\n\nMade from `wit/{version}/rules.wit`.\n\n");
+        let _ = writeln!(
+            page,
+            "{}\n\n## Worlds\n\n| world | imports | exports |\n| --- | --- | --- |",
+            said(&package.docs, "the package")
+        );
+        for (name, id) in &package.worlds {
+            let world = &self.resolve.worlds[*id];
+            let about = said(&world.docs, name);
+            let names = |items: Vec<&WorldItem>| {
+                let names = items.into_iter().filter_map(|item| match item {
+                    WorldItem::Interface { id, .. } => self.resolve.interfaces[*id].name.clone(),
+                    _ => None,
+                });
+                names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+            };
+            let (imports, exports) =
+                (names(world.imports.values().collect()), names(world.exports.values().collect()));
+            let _ = writeln!(page, "| `{name}`: {about} | {imports} | {exports} |");
+        }
+        for (name, id) in &package.interfaces {
+            self.interface(&mut page, name, &self.resolve.interfaces[*id]);
+        }
+        page
+    }
+
+    fn interface(&self, page: &mut String, name: &str, interface: &Interface) {
+        let _ = writeln!(page, "\n## `{name}`\n\n{}", said(&interface.docs, name));
+        for function in interface.functions.values() {
+            let _ = writeln!(
+                page,
+                "\n### `{}`\n\n{}",
+                self.signature(function),
+                said(&function.docs, &function.name)
+            );
+        }
+        for (name, id) in &interface.types {
+            let ty = &self.resolve.types[*id];
+            // What is used from another interface is told of there.
+            if matches!(ty.kind, TypeDefKind::Type(Type::Id(_))) {
+                continue;
+            }
+            let _ = writeln!(page, "\n### {} `{name}`\n\n{}", ty.kind.as_str(), said(&ty.docs, name));
+            let items: Vec<(String, &Docs)> = match &ty.kind {
+                TypeDefKind::Record(record) => record
+                    .fields
+                    .iter()
+                    .map(|it| (format!("`{}`: {}", it.name, self.ty(&it.ty)), &it.docs))
+                    .collect(),
+                TypeDefKind::Variant(variant) => variant
+                    .cases
+                    .iter()
+                    .map(|it| match &it.ty {
+                        Some(ty) => (format!("`{}` ({})", it.name, self.ty(ty)), &it.docs),
+                        None => (format!("`{}`", it.name), &it.docs),
+                    })
+                    .collect(),
+                TypeDefKind::Enum(cases) => {
+                    cases.cases.iter().map(|it| (format!("`{}`", it.name), &it.docs)).collect()
+                }
+                _ => Vec::new(),
+            };
+            if !items.is_empty() {
+                let _ = writeln!(page, "\n| | |\n| --- | --- |");
+            }
+            for (item, docs) in items {
+                let _ = writeln!(page, "| {item} | {} |", said(docs, &format!("{name}.{item}")));
+            }
+        }
+    }
+
+    fn signature(&self, function: &Function) -> String {
+        let parameters: Vec<String> =
+            function.params.iter().map(|it| format!("{}: {}", it.name, self.ty(&it.ty))).collect();
+        let result = function.result.as_ref().map(|ty| format!(" -> {}", self.ty(ty))).unwrap_or_default();
+        format!("{}({}){result}", function.name, parameters.join(", "))
+    }
+
+    fn ty(&self, ty: &Type) -> String {
+        let Type::Id(id) = ty else { return format!("{ty:?}").to_lowercase() };
+        let ty = &self.resolve.types[*id];
+        if let Some(name) = &ty.name {
+            return name.clone();
+        }
+        let or_none = |ty: &Option<Type>| ty.as_ref().map_or("_".to_owned(), |ty| self.ty(ty));
+        match &ty.kind {
+            TypeDefKind::List(ty) => format!("list<{}>", self.ty(ty)),
+            TypeDefKind::Option(ty) => format!("option<{}>", self.ty(ty)),
+            TypeDefKind::Result(result) => {
+                format!("result<{}, {}>", or_none(&result.ok), or_none(&result.err))
+            }
+            kind => panic!("the page has no words for {kind:?}"),
+        }
+    }
+}
+
+/// The words of an item, on one line.
+fn said(docs: &Docs, item: &str) -> String {
+    let words = docs.contents.as_deref().unwrap_or_default();
+    assert!(!words.trim().is_empty(), "{item} has no documentation");
+    words.split_whitespace().collect::<Vec<_>>().join(" ")
+}

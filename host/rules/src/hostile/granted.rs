@@ -1,0 +1,327 @@
+//! What a rule is granted, and how far that goes.
+
+use super::{Bench, after};
+use everyframe_config::{Grants, Limits, RuleKind, RuleSettings};
+use everyframe_types::judgement::{Decision, Judgement};
+use crate::FailureKind::{NotRun, TimedOut, Trapped};
+use crate::fixtures::{Guest, judge, judge_at, runtime};
+use crate::{Memory, Opened, RuleFailure, Rules};
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+/// A host with the guest at camera `gate`, and a rule that behaves everywhere.
+fn host(guest: &Guest, grants: Grants) -> (Rules, Bench) {
+    let bench = Bench::new();
+    let rule = bench.rule("granted", RuleKind::MatchingPolicy, &guest.component());
+    let limits = Limits { time_ms: 500, ..rule.limits.clone() };
+    let rules = [
+        RuleSettings { grants, limits, cameras: vec!["gate".into()], ..rule },
+        bench.rule("good", RuleKind::MatchingPolicy, &Guest::default().component()),
+    ];
+    (bench.load(&rules).unwrap(), bench)
+}
+
+fn asked(guest: &Guest, grants: Grants) -> Result<Judgement, RuleFailure> {
+    let (rules, _bench) = host(guest, grants);
+    judge(&rules, &mut Memory::new(), 0, 1)
+}
+
+fn is_unknown(judged: Result<Judgement, RuleFailure>) -> bool {
+    judged.unwrap().subjects[0].decision == Decision::Unknown
+}
+
+#[test]
+fn a_rule_sees_the_variables_that_are_granted_and_no_others() {
+    // One variable, its name begins with "REGI", its value with "nort".
+    let guest = after(
+        "import wasi:cli/environment@0.2.6;",
+        r#"(import "wasi:cli/environment@0.2.6" "get-environment" (func $environment (param i32)))"#,
+        "(local $it i32) (call $environment (i32.const 400))
+         (if (i32.ne (i32.load (i32.const 404)) (i32.const 1)) (then unreachable))
+         (local.set $it (i32.load (i32.const 400)))
+         (if (i32.ne (i32.load (i32.load (local.get $it))) (i32.const 0x49474552)) (then unreachable))
+         (if (i32.ne (i32.load (i32.load offset=8 (local.get $it))) (i32.const 0x74726f6e)) (then unreachable))",
+    );
+    let environment = BTreeMap::from([("REGION".to_owned(), "north".into())]);
+    assert!(is_unknown(asked(&guest, Grants { environment, ..Grants::default() })));
+    assert_eq!(asked(&guest, Grants::default()).unwrap_err().kind, Trapped);
+}
+
+const FILES: &str = "import wasi:filesystem/preopens@0.2.6; import wasi:filesystem/types@0.2.6;";
+
+/// The rule's one folder is in `$folder`; 600: what is opened.
+fn with_folder(path: &str, deed: &str) -> Guest {
+    let imports = format!(
+        r#"(import "wasi:filesystem/preopens@0.2.6" "get-directories" (func $folders (param i32)))
+        (import "wasi:filesystem/types@0.2.6" "[method]descriptor.open-at" (func $open_at (param i32 i32 i32 i32 i32 i32 i32)))
+        (import "wasi:filesystem/types@0.2.6" "[method]descriptor.read" (func $read (param i32 i64 i64 i32)))
+        (import "wasi:filesystem/types@0.2.6" "[method]descriptor.unlink-file-at" (func $unlink (param i32 i32 i32 i32)))
+        (data (i32.const 600) "{path}")
+        (func $open (param $folder i32) (param $how i32) (param $rights i32)
+            (call $open_at (local.get $folder) (i32.const 1) (i32.const 600) (i32.const {}) (local.get $how) (local.get $rights) (i32.const 408)))"#,
+        path.len()
+    );
+    let deed = format!(
+        "(local $folder i32) (call $folders (i32.const 400))
+         (if (i32.ne (i32.load (i32.const 404)) (i32.const 1)) (then unreachable))
+         (local.set $folder (i32.load (i32.load (i32.const 400))))
+         {deed}"
+    );
+    after(FILES, &imports, &deed)
+}
+
+#[test]
+fn a_rule_reads_the_folder_that_is_granted_and_nothing_else() {
+    let site = tempfile::tempdir().unwrap();
+    let folder = site.path().join("lists");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("plates.txt"), "AB12").unwrap();
+    std::fs::write(site.path().join("secret"), "AB12").unwrap();
+    std::os::unix::fs::symlink("../secret", folder.join("link")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", folder.join("absolute")).unwrap();
+    let ask = |guest: &Guest| asked(guest, Grants { folder: Some(folder.clone()), ..Grants::default() });
+
+    // It can be opened for reading (1), and begins with "AB12".
+    let read = "(call $open (local.get $folder) (i32.const 0) (i32.const 1))
+        (if (i32.load8_u (i32.const 408)) (then unreachable))
+        (call $read (i32.load (i32.const 412)) (i64.const -1) (i64.const 0) (i32.const 420))
+        (if (i32.load8_u (i32.const 420)) (then unreachable))
+        (if (i32.ne (i32.load (i32.load (i32.const 424))) (i32.const 0x32314241)) (then unreachable))";
+    assert!(is_unknown(ask(&with_folder("plates.txt", read))));
+
+    // Nothing outside can be opened, nothing inside be made or written (create: 1, truncate: 8, write: 2).
+    for (path, how, rights) in [
+        ("../secret", 0, 1),
+        ("/etc/passwd", 0, 1),
+        ("link", 0, 1),
+        ("absolute", 0, 1),
+        ("plates.txt", 0, 2),
+        ("plates.txt", 0, 3),
+        ("plates.txt", 8, 1),
+        ("new", 1, 3),
+        ("new", 1, 1),
+    ] {
+        let deed = format!(
+            "(call $open (local.get $folder) (i32.const {how}) (i32.const {rights}))
+             (if (i32.eqz (i32.load8_u (i32.const 408))) (then unreachable))"
+        );
+        assert!(is_unknown(ask(&with_folder(path, &deed))), "{path}, {how}, {rights}");
+    }
+    let remove = "(call $unlink (local.get $folder) (i32.const 600) (i32.const 10) (i32.const 408))
+        (if (i32.eqz (i32.load8_u (i32.const 408))) (then unreachable))";
+    assert!(is_unknown(ask(&with_folder("plates.txt", remove))));
+    assert_eq!(std::fs::read_to_string(folder.join("plates.txt")).unwrap(), "AB12");
+    assert!(!folder.join("new").exists());
+
+    // While it runs the folder goes: the frame is parked, and not for the rule's fault.
+    let (rules, _bench) =
+        host(&with_folder("plates.txt", read), Grants { folder: Some(folder.clone()), ..Grants::default() });
+    assert!(is_unknown(judge(&rules, &mut Memory::new(), 0, 1)));
+    std::fs::remove_dir_all(&folder).unwrap();
+    let failure = judge(&rules, &mut Memory::new(), 1, 1).unwrap_err();
+    assert_eq!(failure.kind, NotRun);
+    assert!(failure.message.contains("cannot be opened"), "{failure}");
+}
+
+#[test]
+fn a_pipe_that_nobody_writes_to_costs_the_rules_frame_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    // As if it had been made later: a configuration with such a folder is refused.
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let open = "(call $open (local.get $folder) (i32.const 0) (i32.const 1))";
+    let grants = Grants { folder: Some(folder.path().to_owned()), ..Grants::default() };
+    let (rules, _bench) = host(&with_folder("pipe", open), grants);
+    let mut memory = Memory::new();
+    let failure = judge(&rules, &mut memory, 0, 1).unwrap_err();
+    assert_eq!(failure.kind, TimedOut, "{failure}");
+    assert!(judge_at("door", &rules, &mut memory, 1, 2).is_ok());
+    // Lets the thread go that waits in the system's call; nothing else could.
+    drop(std::fs::OpenOptions::new().write(true).open(pipe).unwrap());
+}
+
+/// A server of one answer; each connection, and each that ends, is told.
+struct Server {
+    authority: String,
+    calls: Receiver<()>,
+    ends: Receiver<()>,
+}
+
+impl Server {
+    /// Without an answer it lets callers wait.
+    fn of(answer: Option<&'static str>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let authority = listener.local_addr().unwrap().to_string();
+        let ((called, calls), (ended, ends)) = (channel(), channel());
+        std::thread::spawn(move || {
+            for connection in listener.incoming() {
+                let (Ok(mut connection), ended) = (connection, ended.clone()) else { return };
+                let _ = called.send(());
+                std::thread::spawn(move || {
+                    serve(&mut connection, answer);
+                    let _ = ended.send(());
+                });
+            }
+        });
+        Self { authority, calls, ends }
+    }
+
+    fn calls(&self) -> usize {
+        // A connection is accepted a moment after it is made.
+        std::thread::sleep(Duration::from_millis(100));
+        self.calls.try_iter().count()
+    }
+}
+
+fn serve(connection: &mut TcpStream, answer: Option<&str>) {
+    let mut bytes = [0; 4096];
+    let _ = connection.read(&mut bytes);
+    if let Some(answer) = answer {
+        let _ = connection.write_all(answer.as_bytes());
+    }
+    // Until the other side ends it.
+    while connection.read(&mut bytes).is_ok_and(|read| read > 0) {}
+}
+
+const HTTP: &str =
+    "import wasi:http/outgoing-handler@0.2.6; import wasi:http/types@0.2.6; import wasi:io/poll@0.2.6;";
+
+/// Makes requests to an authority: `$request` gives a handle in 600, and 592 is 0 if the host took it.
+fn calling(authority: &str, deed: &str) -> Guest {
+    let imports = format!(
+        r#"(import "wasi:http/types@0.2.6" "[constructor]fields" (func $fields (result i32)))
+        (import "wasi:http/types@0.2.6" "[constructor]outgoing-request" (func $new (param i32) (result i32)))
+        (import "wasi:http/types@0.2.6" "[method]outgoing-request.set-scheme" (func $scheme (param i32 i32 i32 i32 i32) (result i32)))
+        (import "wasi:http/types@0.2.6" "[method]outgoing-request.set-authority" (func $authority (param i32 i32 i32 i32) (result i32)))
+        (import "wasi:http/types@0.2.6" "[method]outgoing-request.set-path-with-query" (func $path (param i32 i32 i32 i32) (result i32)))
+        (import "wasi:http/types@0.2.6" "[method]future-incoming-response.subscribe" (func $subscribe (param i32) (result i32)))
+        (import "wasi:http/types@0.2.6" "[method]future-incoming-response.get" (func $get (param i32 i32)))
+        (import "wasi:http/types@0.2.6" "[method]incoming-response.status" (func $status (param i32) (result i32)))
+        (import "wasi:http/outgoing-handler@0.2.6" "handle" (func $handle (param i32 i32 i32 i32)))
+        (import "wasi:io/poll@0.2.6" "[method]pollable.block" (func $block (param i32)))
+        (data (i32.const 696) "/")
+        (data (i32.const 700) "{authority}")
+        (func $request (local $it i32)
+            (local.set $it (call $new (call $fields)))
+            (drop (call $scheme (local.get $it) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0)))
+            (if (call $authority (local.get $it) (i32.const 1) (i32.const 700) (i32.const {})) (then unreachable))
+            (drop (call $path (local.get $it) (i32.const 1) (i32.const 696) (i32.const 1)))
+            (call $handle (local.get $it) (i32.const 0) (i32.const 0) (i32.const 592)))
+        ;; The status; 0 if there is no response.
+        (func $response (result i32)
+            (if (i32.load8_u (i32.const 592)) (then (return (i32.const 0))))
+            (call $block (call $subscribe (i32.load (i32.const 600))))
+            (call $get (i32.load (i32.const 600)) (i32.const 608))
+            (if (i32.load8_u (i32.const 624)) (then (return (i32.const 0))))
+            (call $status (i32.load (i32.const 632))))"#,
+        authority.len()
+    );
+    after(HTTP, &imports, deed)
+}
+
+/// Calls once, and traps unless this is the status.
+fn expecting(authority: &str, status: u16) -> Guest {
+    let deed =
+        format!("(call $request) (if (i32.ne (call $response) (i32.const {status})) (then unreachable))");
+    calling(authority, &deed)
+}
+
+fn calls(hosts: &[&str]) -> Grants {
+    Grants { http: Some(hosts.iter().map(ToString::to_string).collect()), ..Grants::default() }
+}
+
+#[test]
+fn a_rule_calls_the_hosts_that_are_granted_and_no_others() {
+    let server = Server::of(Some("HTTP/1.1 204 No Content\r\n\r\n"));
+    let authority = server.authority.as_str();
+    assert!(is_unknown(asked(&expecting(authority, 204), calls(&["a.example", authority]))));
+    assert_eq!(server.calls(), 1);
+    // The same place, but not by the name that is granted; the guest gets an error and no response.
+    let port = authority.split(':').nth(1).unwrap();
+    for called in
+        [&format!("localhost:{port}"), &format!("127.0.0.1.:{port}"), &format!("granted@127.0.0.1:{port}")]
+    {
+        let guest = calling(
+            called,
+            "(call $request) (if (i32.ne (call $response) (i32.const 0)) (then unreachable))",
+        );
+        let judged = asked(&guest, calls(&[authority]));
+        // An authority that is none, it cannot even set.
+        assert!(
+            judged.as_ref().is_ok_and(|it| it.subjects[0].decision == Decision::Unknown)
+                || judged.is_err_and(|failure| failure.kind == Trapped),
+            "{called}"
+        );
+    }
+    let guest =
+        calling(authority, "(call $request) (if (i32.ne (call $response) (i32.const 0)) (then unreachable))");
+    assert!(is_unknown(asked(&guest, calls(&[]))));
+    assert_eq!(server.calls(), 0);
+}
+
+#[test]
+fn a_redirect_is_an_answer_and_leads_nowhere() {
+    let secret = Server::of(Some("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"));
+    let location =
+        format!("HTTP/1.1 302 Found\r\nlocation: http://{}/\r\ncontent-length: 0\r\n\r\n", secret.authority);
+    let server = Server::of(Some(location.leak()));
+    assert!(is_unknown(asked(&expecting(&server.authority, 302), calls(&[&server.authority]))));
+    assert_eq!((server.calls(), secret.calls()), (1, 0));
+}
+
+#[test]
+fn a_server_that_does_not_answer_costs_the_rules_frame_and_nothing_else() {
+    let server = Server::of(None);
+    let (rules, _bench) = host(&expecting(&server.authority, 204), calls(&[&server.authority]));
+    let mut memory = Memory::new();
+    let start = Instant::now();
+    let failure = judge(&rules, &mut memory, 0, 1).unwrap_err();
+    let took = start.elapsed();
+    assert_eq!(failure.kind, TimedOut, "{failure}");
+    assert!(failure.message.contains("waiting"), "{failure}");
+    assert!(took >= Duration::from_millis(500) && took < Duration::from_secs(5), "{took:?}");
+    assert!(judge_at("door", &rules, &mut memory, 1, 2).is_ok());
+    // What was begun for it is ended with it.
+    server.ends.recv_timeout(Duration::from_secs(5)).unwrap();
+}
+
+#[test]
+fn a_call_makes_so_many_requests_and_no_more() {
+    let server = Server::of(None);
+    let guest = calling(
+        &server.authority,
+        "(local $n i32) (local $first i32) (call $request) (local.set $first (i32.load (i32.const 600)))
+         (loop (call $request) (br_if 0 (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 40))))
+         (if (i32.ne (call $response) (i32.const 0)) (then unreachable))
+         (call $block (call $subscribe (local.get $first)))",
+    );
+    // The last is refused at once; the first is waited for, so that the others are made meanwhile.
+    assert_eq!(asked(&guest, calls(&[&server.authority])).unwrap_err().kind, TimedOut);
+    assert_eq!(server.calls(), Limits::default().http_requests);
+}
+
+#[test]
+fn what_a_component_wants_is_told_before_it_is_granted() {
+    let guest = calling("a.example", "(call $request)");
+    let bench = Bench::new();
+    let rule = bench.rule("policy", RuleKind::MatchingPolicy, &guest.component());
+    let opened = Opened::read(&rule, runtime().handle().clone(), None).unwrap();
+    let anatomy = opened.anatomy();
+    assert_eq!(anatomy.wants, ["grants.http"]);
+    assert_eq!(anatomy.problems(None, &calls(&[])).len(), 0);
+    let problems = anatomy.problems(None, &Grants::default());
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert!(problems[0].1.to_string().contains("`grants.http`"), "{problems:?}");
+}
+
+#[test]
+fn a_grant_of_no_host_is_refused_when_the_rule_is_loaded() {
+    let bench = Bench::new();
+    let rule = bench.rule("policy", RuleKind::MatchingPolicy, b"never read");
+    let rule = RuleSettings { grants: calls(&["https://a.example/"]), ..rule };
+    let message = bench.load(&[rule]).unwrap_err().to_string();
+    assert!(message.starts_with("rules.policy.grants.http: `https://a.example/` is no host"), "{message}");
+}

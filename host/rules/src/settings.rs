@@ -1,0 +1,84 @@
+//! A rule's settings, from TOML to the JSON that `configure` takes.
+
+use everyframe_types::id::normalise;
+use serde_json::{Map, Number, Value as Json};
+use toml::Value as Toml;
+
+/// A number that JSON has not: the key where it stands, and the number.
+#[derive(Debug, PartialEq)]
+pub(super) struct NotJson {
+    pub(super) key: String,
+    pub(super) value: f64,
+}
+
+/// The table as one JSON object; dates and times become strings as TOML writes them. Text is normalised to NFC like the ids
+/// that it may name.
+pub(super) fn to_json(table: &toml::Table) -> Result<String, NotJson> {
+    Ok(Json::Object(object(table, "")?).to_string())
+}
+
+fn object(table: &toml::Table, prefix: &str) -> Result<Map<String, Json>, NotJson> {
+    table
+        .iter()
+        .map(|(key, value)| Ok((normalise(key).into_owned(), json(value, format!("{prefix}{key}"))?)))
+        .collect()
+}
+
+fn json(value: &Toml, key: String) -> Result<Json, NotJson> {
+    Ok(match value {
+        Toml::String(text) => Json::String(normalise(text).into_owned()),
+        Toml::Integer(number) => Json::Number((*number).into()),
+        Toml::Float(number) => {
+            Json::Number(Number::from_f64(*number).ok_or(NotJson { key, value: *number })?)
+        }
+        Toml::Boolean(truth) => Json::Bool(*truth),
+        Toml::Datetime(time) => Json::String(time.to_string()),
+        Toml::Array(items) => {
+            let item = |(i, item)| json(item, format!("{key}.{i}"));
+            Json::Array(items.iter().enumerate().map(item).collect::<Result<_, _>>()?)
+        }
+        Toml::Table(table) => Json::Object(object(table, &format!("{key}."))?),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_value_has_its_json() {
+        let table = toml::toml! {
+            text = "a\"b"
+            count = -3
+            share = 0.5
+            on = true
+            from = 2026-11-24T07:00:00Z
+            at = 07:30:00
+            list = [1, "two", { three = 3.0 }]
+            [deep.er]
+            empty = {}
+        };
+        let json: Json = serde_json::from_str(&to_json(&table).unwrap()).unwrap();
+        assert_eq!(
+            json,
+            serde_json::json!({
+                "text": "a\"b", "count": -3, "share": 0.5, "on": true,
+                "from": "2026-11-24T07:00:00Z", "at": "07:30:00",
+                "list": [1, "two", { "three": 3.0 }],
+                "deep": { "er": { "empty": {} } },
+            })
+        );
+    }
+
+    #[test]
+    fn people_are_named_as_the_gallery_names_them() {
+        let table = "deny = [\"Jose\u{301}\"]\n[people]\n\"Jose\u{301}\" = 1".parse().unwrap();
+        assert_eq!(to_json(&table).unwrap(), "{\"deny\":[\"Jos\u{e9}\"],\"people\":{\"Jos\u{e9}\":1}}");
+    }
+
+    #[test]
+    fn a_number_that_json_has_not_is_named_by_its_key() {
+        let table = "a = [{ b = [0.0, inf] }]".parse().unwrap();
+        assert_eq!(to_json(&table), Err(NotJson { key: "a.0.b.1".into(), value: f64::INFINITY }));
+    }
+}

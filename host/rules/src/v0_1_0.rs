@@ -1,0 +1,326 @@
+//! Rules built against `everyframe:rules@0.1.0`.
+
+use super::FrameFacts;
+use super::call::Call;
+use super::contract::{Answer, Calling, Contract, Diagnostic, Instance, Introduction, Question, RulePre};
+use super::engine::Sandbox;
+use super::error::LoadError;
+use super::limits::presentable;
+use super::memory::Refused;
+use everyframe_config::RuleKind;
+use everyframe_types::face::Face;
+use everyframe_types::judgement::{Alert, Decision, Severity, Stranger, StrangerEvent, Subject};
+use policy::everyframe::rules::{embeddings, gallery, log, state, types};
+use wasmtime::Store;
+use wasmtime::component::{Component, HasSelf, Linker};
+
+pub(super) const CONTRACT: Contract = Contract { version: VERSION, link, bind };
+
+const VERSION: &str = "0.1.0";
+
+// The three worlds import the same interfaces: the first one's bindings serve the others too.
+#[allow(missing_docs)]
+mod policy {
+    wasmtime::component::bindgen!({
+        path: "../wit/0.1.0",
+        world: "matching-policy",
+        exports: { default: async },
+    });
+}
+#[allow(missing_docs)]
+mod unknown {
+    wasmtime::component::bindgen!({
+        path: "../wit/0.1.0",
+        world: "unknown-person",
+        exports: { default: async },
+        with: {
+            "everyframe:rules/types@0.1.0": super::policy::everyframe::rules::types,
+            "everyframe:rules/embeddings@0.1.0": super::policy::everyframe::rules::embeddings,
+            "everyframe:rules/gallery@0.1.0": super::policy::everyframe::rules::gallery,
+            "everyframe:rules/state@0.1.0": super::policy::everyframe::rules::state,
+            "everyframe:rules/log@0.1.0": super::policy::everyframe::rules::log,
+        },
+    });
+}
+#[allow(missing_docs)]
+mod alerting {
+    wasmtime::component::bindgen!({
+        path: "../wit/0.1.0",
+        world: "alerting",
+        exports: { default: async },
+        with: {
+            "everyframe:rules/types@0.1.0": super::policy::everyframe::rules::types,
+            "everyframe:rules/embeddings@0.1.0": super::policy::everyframe::rules::embeddings,
+            "everyframe:rules/gallery@0.1.0": super::policy::everyframe::rules::gallery,
+            "everyframe:rules/state@0.1.0": super::policy::everyframe::rules::state,
+            "everyframe:rules/log@0.1.0": super::policy::everyframe::rules::log,
+        },
+    });
+}
+
+fn link(linker: &mut Linker<Call>) -> wasmtime::Result<()> {
+    fn this(call: &mut Call) -> &mut Call {
+        call
+    }
+    embeddings::add_to_linker::<Call, HasSelf<Call>>(linker, this)?;
+    gallery::add_to_linker::<Call, HasSelf<Call>>(linker, this)?;
+    state::add_to_linker::<Call, HasSelf<Call>>(linker, this)?;
+    log::add_to_linker::<Call, HasSelf<Call>>(linker, this)
+}
+
+fn bind(sandbox: &Sandbox, component: &Component, kind: RuleKind) -> Result<Box<dyn RulePre>, LoadError> {
+    let misfit = |error: wasmtime::Error| LoadError::Misfit {
+        version: VERSION,
+        reason: presentable(&format!("{error:#}"), 1000),
+    };
+    let pre = sandbox.linker.instantiate_pre(component).map_err(misfit)?;
+    Ok(match kind {
+        RuleKind::MatchingPolicy => Box::new(policy::MatchingPolicyPre::new(pre).map_err(misfit)?),
+        RuleKind::UnknownPerson => Box::new(unknown::UnknownPersonPre::new(pre).map_err(misfit)?),
+        RuleKind::Alerting => Box::new(alerting::AlertingPre::new(pre).map_err(misfit)?),
+    })
+}
+
+impl embeddings::Host for Call {
+    fn get(&mut self, face: u32) -> Option<Vec<f32>> {
+        self.embedding(face).map(|embedding| embedding.values().to_vec())
+    }
+}
+
+impl gallery::Host for Call {
+    fn find(&mut self, person: String) -> Option<gallery::Person> {
+        let super::Person { id, name, samples } = self.scene.people().find(&person)?;
+        Some(gallery::Person { id, name, samples })
+    }
+}
+
+impl state::Host for Call {
+    fn get(&mut self, key: String) -> Option<Vec<u8>> {
+        self.state.get(&key)
+    }
+
+    fn set(&mut self, key: String, value: Vec<u8>, ttl: Option<u64>) -> Result<(), state::Error> {
+        let limit = self.state.limit() as u64;
+        self.state.set(key, value, ttl).map_err(|refused| match refused {
+            Refused::Full => state::Error::Full(limit),
+            Refused::BadKey => state::Error::BadKey,
+        })
+    }
+
+    fn delete(&mut self, key: String) {
+        self.state.delete(&key);
+    }
+
+    fn keys(&mut self, prefix: String) -> Vec<String> {
+        self.state.keys(&prefix)
+    }
+}
+
+impl log::Host for Call {
+    fn write(&mut self, level: log::Level, message: String) {
+        let level = match level {
+            log::Level::Debug => tracing::Level::DEBUG,
+            log::Level::Info => tracing::Level::INFO,
+            log::Level::Warn => tracing::Level::WARN,
+            log::Level::Error => tracing::Level::ERROR,
+        };
+        self.log.write(level, &message);
+    }
+}
+
+impl types::Host for Call {}
+
+/// Implements [`RulePre`] and [`Instance`] for one world. The worlds' bindings have the same shape but no common type, so
+/// what is the same is written once here: `$ask` is the world's own function.
+macro_rules! rule_pre {
+    ($world:ident, $pre:ident, $instance:ident, |$rule:ident, $store:ident, $frame:ident, $question:ident| $ask:expr) => {
+        impl RulePre for $world::$pre<Call> {
+            fn introduce<'a>(
+                &'a self,
+                store: &'a mut Store<Call>,
+                settings: &'a str,
+            ) -> Calling<'a, Introduction> {
+                Box::pin(async move {
+                    let rule = self.instantiate_async(&mut *store).await?;
+                    let rule = rule.everyframe_rules_rule();
+                    let described = rule.call_describe(&mut *store).await?;
+                    let diagnostics = rule.call_configure(&mut *store, settings).await?;
+                    Ok(Introduction {
+                        name: described.name,
+                        version: described.version,
+                        about: described.about,
+                        settings_schema: described.settings_schema,
+                        diagnostics: diagnostics.into_iter().map(|d| d.raise()).collect(),
+                    })
+                })
+            }
+
+            fn instantiate<'a>(
+                &'a self,
+                store: &'a mut Store<Call>,
+                settings: &'a str,
+            ) -> Calling<'a, Result<Box<dyn Instance>, Vec<Diagnostic>>> {
+                Box::pin(async move {
+                    let rule = self.instantiate_async(&mut *store).await?;
+                    let diagnostics =
+                        rule.everyframe_rules_rule().call_configure(&mut *store, settings).await?;
+                    let refusals: Vec<_> =
+                        diagnostics.into_iter().map(|d| d.raise()).filter(|d| d.refuses).collect();
+                    if !refusals.is_empty() {
+                        return Ok(Err(refusals));
+                    }
+                    let instance: Box<dyn Instance> = Box::new(rule);
+                    Ok(Ok(instance))
+                })
+            }
+        }
+
+        impl Instance for $world::$instance {
+            fn ask<'a>(
+                &'a self,
+                $store: &'a mut Store<Call>,
+                frame: &'a FrameFacts<'a>,
+                $question: Question<'a>,
+            ) -> Calling<'a, Answer> {
+                Box::pin(async move {
+                    let ($rule, $frame) = (self, &lower_frame(frame));
+                    $ask
+                })
+            }
+        }
+
+        impl $world::exports::everyframe::rules::rule::Diagnostic {
+            fn raise(self) -> Diagnostic {
+                Diagnostic {
+                    refuses: self.severity == $world::exports::everyframe::rules::rule::Severity::Error,
+                    key: self.key,
+                    message: self.message,
+                }
+            }
+        }
+    };
+}
+
+rule_pre!(policy, MatchingPolicyPre, MatchingPolicy, |rule, store, frame, question| {
+    let Question::Decide(faces) = question else { return Err(wrong_question()) };
+    let probes: Vec<types::Probe> = faces.into_iter().map(lower_probe).collect();
+    let verdicts = rule.everyframe_rules_matching().call_decide(store, frame, &probes).await?;
+    Ok(Answer::Verdicts(verdicts.into_iter().map(|v| (v.face, raise_decision(v.decision))).collect()))
+});
+rule_pre!(unknown, UnknownPersonPre, UnknownPerson, |rule, store, frame, question| {
+    let Question::Observe(faces) = question else { return Err(wrong_question()) };
+    let faces: Vec<types::Face> = faces.into_iter().map(lower_face).collect();
+    let strangers = rule.everyframe_rules_strangers().call_observe(store, frame, &faces).await?;
+    Ok(Answer::Strangers(strangers.into_iter().map(|s| (s.face, raise_stranger(s))).collect()))
+});
+rule_pre!(alerting, AlertingPre, Alerting, |rule, store, frame, question| {
+    let Question::Judge(subjects) = question else { return Err(wrong_question()) };
+    let subjects: Vec<types::Subject> = subjects.into_iter().map(lower_subject).collect();
+    let alerts = rule.everyframe_rules_alerts().call_judge(store, frame, &subjects).await?;
+    Ok(Answer::Alerts(alerts.into_iter().map(raise_alert).collect()))
+});
+
+/// The chain asks each rule the question of its kind; this is not reached.
+fn wrong_question() -> wasmtime::Error {
+    wasmtime::Error::msg("the host asked a rule the question of another kind; report this as a bug")
+}
+
+fn lower_frame(frame: &FrameFacts<'_>) -> types::Frame {
+    types::Frame {
+        camera: frame.camera.to_owned(),
+        session: frame.session.to_owned(),
+        sequence: frame.sequence,
+        captured_at: frame.captured_at,
+        width: frame.width,
+        height: frame.height,
+        schedules: frame.schedules.to_vec(),
+    }
+}
+
+fn lower_face(face: &Face) -> types::Face {
+    let bounds = face.detection.bounds;
+    types::Face {
+        index: face.index,
+        track: face.track.id,
+        track_started_at: face.track.started_at,
+        bounds: types::Rect { x: bounds.x, y: bounds.y, width: bounds.width, height: bounds.height },
+        score: face.detection.score,
+        quality: face.quality,
+        zones: face.zones.clone(),
+    }
+}
+
+fn lower_probe(face: &Face) -> types::Probe {
+    let candidates = face.candidates.iter();
+    types::Probe {
+        face: lower_face(face),
+        candidates: candidates
+            .map(|c| types::Candidate { person: c.person.to_string(), similarity: c.similarity })
+            .collect(),
+    }
+}
+
+fn lower_subject(subject: &Subject) -> types::Subject {
+    types::Subject {
+        face: lower_face(&subject.face),
+        decision: match subject.decision.clone() {
+            Decision::Known { person, confidence } => {
+                types::Decision::Known(types::Identity { person, confidence })
+            }
+            Decision::Unknown => types::Decision::Unknown,
+            Decision::Undecided { reason } => types::Decision::Undecided(reason),
+        },
+        stranger: subject.stranger.as_ref().map(|stranger| types::Stranger {
+            face: subject.face.index,
+            id: stranger.id.clone(),
+            event: stranger.event.map(|event| match event {
+                StrangerEvent::FirstSeen => types::Event::FirstSeen,
+                StrangerEvent::Returned => types::Event::Returned,
+                StrangerEvent::Loitering => types::Event::Loitering,
+            }),
+            first_seen_at: stranger.first_seen_at,
+            dwell: stranger.dwell,
+            visits: stranger.visits,
+        }),
+    }
+}
+
+fn raise_decision(decision: types::Decision) -> Decision {
+    match decision {
+        types::Decision::Known(types::Identity { person, confidence }) => {
+            Decision::Known { person, confidence }
+        }
+        types::Decision::Unknown => Decision::Unknown,
+        types::Decision::Undecided(reason) => Decision::Undecided { reason },
+    }
+}
+
+fn raise_stranger(stranger: types::Stranger) -> Stranger {
+    Stranger {
+        id: stranger.id,
+        event: stranger.event.map(|event| match event {
+            types::Event::FirstSeen => StrangerEvent::FirstSeen,
+            types::Event::Returned => StrangerEvent::Returned,
+            types::Event::Loitering => StrangerEvent::Loitering,
+        }),
+        first_seen_at: stranger.first_seen_at,
+        dwell: stranger.dwell,
+        visits: stranger.visits,
+    }
+}
+
+fn raise_alert(alert: types::Alert) -> Alert {
+    Alert {
+        rule: String::new(),
+        severity: match alert.severity {
+            types::Severity::Info => Severity::Info,
+            types::Severity::Warning => Severity::Warning,
+            types::Severity::Critical => Severity::Critical,
+        },
+        kind: alert.kind,
+        subject: alert.subject,
+        dedup_key: alert.dedup_key,
+        text: alert.text,
+        face: alert.face,
+    }
+}

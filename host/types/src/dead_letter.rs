@@ -1,0 +1,212 @@
+//! What became of the dead letters: an operator replays or drops them, and a mark in the same topic says so. A mark names
+//! its letter by place, so that a letter that has been deleted since still counts, and one that comes later is open.
+
+use crate::frame::Position;
+use crate::hexadecimal::hexadecimal;
+use everyframe_kafka::Received;
+use crate::dead_letter::{DELETED, OFFSET, ORIGINAL_AT, ORIGINAL_BYTES, ORIGINAL_SHA256, PARTITION};
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+
+/// Header of a mark: `replayed` or `dropped`. A record with it is no letter, and has no value.
+pub const FATE: &str = "everyframe-fate";
+/// Header of a mark: `partition/offset` of the letter in the dead-letters topic.
+pub const LETTER: &str = "everyframe-letter";
+
+/// Partition and offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: u64,
+}
+
+impl Place {
+    /// Where a record stands.
+    pub fn of(record: &Received<'_>) -> Self {
+        Self { partition: record.partition(), offset: record.offset().unsigned_abs() }
+    }
+
+    /// The place that `partition/offset` names.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (partition, offset) = text.split_once('/')?;
+        Self::new(partition.parse().ok()?, offset.parse().ok()?)
+    }
+
+    /// None for numbers that no record can have.
+    fn new(partition: i32, offset: u64) -> Option<Self> {
+        (partition >= 0 && i64::try_from(offset).is_ok()).then_some(Self { partition, offset })
+    }
+}
+
+impl From<&Position> for Place {
+    fn from(position: &Position) -> Self {
+        Self { partition: position.partition, offset: position.offset.unsigned_abs() }
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.partition, self.offset)
+    }
+}
+
+/// What an operator did with a letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Its frame was put through again.
+    Replayed,
+    /// Nobody wants it any more.
+    Dropped,
+}
+
+impl Fate {
+    /// As the mark's header has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Replayed => "replayed",
+            Self::Dropped => "dropped",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Replayed, Self::Dropped].into_iter().find(|fate| fate.name() == text)
+    }
+}
+
+/// A record of the dead-letters topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Letter {
+    /// A parked frame: where the frame stood in the frames topic.
+    Parked(Place),
+    /// An operator's mark.
+    Mark(Mark),
+    /// A host's word that retention deleted these frames before it came to them.
+    Deleted {
+        /// The partition of the frames topic.
+        partition: i32,
+        /// The first offset.
+        first: u64,
+        /// The last offset.
+        last: u64,
+    },
+    /// Nothing of ours.
+    Other,
+}
+
+/// An operator's mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// Where the letter stands, or stood.
+    pub letter: Place,
+    /// Where its frame stood.
+    pub frame: Place,
+    /// What was done.
+    pub fate: Fate,
+    /// When, Unix milliseconds.
+    pub at: i64,
+}
+
+impl Letter {
+    /// Reads a record of the dead-letters topic.
+    pub fn read(record: &Received<'_>) -> Self {
+        if let Some(deleted) = deleted(record) {
+            return deleted;
+        }
+        let frame = (record.header(PARTITION).and_then(|text| text.parse().ok()))
+            .zip(record.header(OFFSET).and_then(|text| text.parse().ok()))
+            .and_then(|(partition, offset)| Place::new(partition, offset));
+        match (frame, record.header(FATE)) {
+            (Some(frame), None) => Self::Parked(frame),
+            (Some(frame), Some(fate)) => {
+                let letter = record.header(LETTER).and_then(Place::parse);
+                letter.zip(Fate::parse(fate)).map_or(Self::Other, |(letter, fate)| {
+                    Self::Mark(Mark { letter, frame, fate, at: record.timestamp() })
+                })
+            }
+            (None, _) => Self::Other,
+        }
+    }
+}
+
+fn deleted(record: &Received<'_>) -> Option<Letter> {
+    let (first, last) = record.header(DELETED)?.split_once('-')?;
+    let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+    let partition = record.header(PARTITION)?.parse().ok()?;
+    (first <= last).then_some(Letter::Deleted { partition, first, last })
+}
+
+/// The headers of a partial letter: it holds only the beginning of a frame that was too large for the topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partial {
+    /// How many bytes the frame has.
+    pub bytes: u64,
+    /// Their SHA-256, hexadecimal.
+    pub sha256: String,
+    /// The place of the whole frame, until retention deletes it.
+    pub at: Position,
+}
+
+impl Partial {
+    /// Reads them from a letter; none for a letter that is whole.
+    pub fn read(record: &Received<'_>) -> Option<Self> {
+        Some(Self {
+            bytes: record.header(ORIGINAL_BYTES)?.parse().ok()?,
+            sha256: record.header(ORIGINAL_SHA256)?.to_owned(),
+            at: Position::parse(record.header(ORIGINAL_AT)?)?,
+        })
+    }
+
+    /// True if these are the bytes of the whole frame.
+    pub fn matches(&self, bytes: &[u8]) -> bool {
+        bytes.len() as u64 == self.bytes && hexadecimal(&Sha256::digest(bytes)) == self.sha256
+    }
+}
+
+/// The letters that are marked, and the last mark of each.
+#[derive(Debug, Default)]
+pub struct Fates(BTreeMap<Place, (Fate, i64)>);
+
+impl Fates {
+    /// Takes a mark in.
+    pub fn mark(&mut self, mark: &Mark) {
+        self.0.insert(mark.letter, (mark.fate, mark.at));
+    }
+
+    /// What was done with a letter, and when; none if it is open.
+    pub fn of(&self, letter: Place) -> Option<(Fate, i64)> {
+        self.0.get(&letter).copied()
+    }
+
+    /// How many letters are marked.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True if none is.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_known_by_length_and_checksum() {
+        let at = Position::parse("frames/0/7").unwrap();
+        let partial = Partial { bytes: 3, sha256: hexadecimal(&Sha256::digest(b"abc")), at };
+        assert!(partial.matches(b"abc") && !partial.matches(b"xyz") && !partial.matches(b"ab"));
+        assert!(!Partial { bytes: 4, ..partial }.matches(b"abc"));
+    }
+
+    #[test]
+    fn a_place_is_partition_and_offset() {
+        assert_eq!(Place::parse("3/42"), Some(Place { partition: 3, offset: 42 }));
+        for wrong in ["", "3", "3/", "-1/4", "a/4", "3/-4", "3/4/5", "3/18446744073709551615"] {
+            assert_eq!(Place::parse(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! From a Kafka record to a frame. Any producer will do: every header is optional.
+
+use crate::sequence_gap::Absence;
+use crate::frame::{Frame, Position, SourceKind};
+use crate::id;
+use everyframe_kafka::Received;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Header: one run of the camera's agent.
+pub const SESSION: &str = "everyframe-session";
+/// Header: the frame's number in its session.
+pub const SEQUENCE: &str = "everyframe-sequence";
+/// Header: when the frame was taken, Unix milliseconds.
+pub const CAPTURED_AT: &str = "everyframe-captured-at";
+/// Header: what the agent read the frame from: `live`, `recording` or `pictures`.
+pub const SOURCE: &str = "everyframe-source";
+
+/// Header of a record that is no frame but says which are not there: `FIRST-LAST`, sequence numbers of its session that
+/// the agent had to refuse because its spool was full. The record has no value.
+pub const REFUSED: &str = "everyframe-refused";
+/// Header of a dead letter that is put through again: `topic/partition/offset` of the frame as it first came.
+pub const REPLAY_OF: &str = "everyframe-replay-of";
+
+/// A record of the frames topic as far as it is read, wherever it comes from.
+pub trait Record {
+    /// The partition.
+    fn partition(&self) -> i32;
+    /// The offset.
+    fn offset(&self) -> i64;
+    /// The record's timestamp, Unix milliseconds.
+    fn timestamp(&self) -> i64;
+    /// The key.
+    fn key(&self) -> Option<&[u8]>;
+    /// The value.
+    fn value(&self) -> Option<&[u8]>;
+    /// The last header of that name, if it is text.
+    fn header(&self, name: &str) -> Option<&str>;
+}
+
+// What it has of its own is found first.
+impl Record for Received<'_> {
+    fn partition(&self) -> i32 {
+        self.partition()
+    }
+
+    fn offset(&self) -> i64 {
+        self.offset()
+    }
+
+    fn timestamp(&self) -> i64 {
+        self.timestamp()
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        self.key()
+    }
+
+    fn value(&self) -> Option<&[u8]> {
+        self.value()
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.header(name)
+    }
+}
+
+/// Reads a record of the frames topic: a frame, or an agent's word that it refused some. Headers that cannot be read
+/// count as missing.
+pub fn read(topic: &Arc<str>, record: &impl Record) -> Frame {
+    let (partition, offset) = (record.partition(), record.offset());
+    let position = Position { topic: topic.clone(), partition, offset };
+    let stamp = stamp(record);
+    let is_numbered = stamp.session.is_some() && stamp.sequence.is_some();
+    let claimed_at = number(record, CAPTURED_AT).unwrap_or_else(|| record.timestamp());
+    Frame {
+        identity: replay_of(topic, record).unwrap_or_else(|| position.clone()),
+        position,
+        camera: camera(record.key(), partition).into(),
+        session: match stamp.session {
+            Some(session) => session.into(),
+            None => format!("{topic}/{partition}").into(),
+        },
+        sequence: stamp.sequence.unwrap_or(offset.unsigned_abs()),
+        captured_at: claimed_at,
+        claimed_at,
+        recorded_at: record.timestamp(),
+        source: record.header(SOURCE).and_then(SourceKind::parse),
+        is_numbered,
+        taken_in_at: Instant::now(),
+        absence: refused(record).map(Absence::Refused),
+        picture: record.value().unwrap_or_default().to_vec(),
+    }
+}
+
+/// What the agent stamped on a frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp {
+    /// The agent's session, made a valid id.
+    pub session: Option<String>,
+    /// The frame's number in it.
+    pub sequence: Option<u64>,
+}
+
+/// What the agent stamped on the frame in a record.
+pub fn stamp(record: &impl Record) -> Stamp {
+    Stamp {
+        session: record.header(SESSION).map(id::clean).filter(|session| !session.is_empty()),
+        sequence: number(record, SEQUENCE).and_then(|number| u64::try_from(number).ok()),
+    }
+}
+
+/// The most numbers in one refusal: years of frames. An agent never refuses more at once.
+const MAX_REFUSED: u64 = 1 << 32;
+
+/// The sequence numbers that an agent refused, if the record is a refusal. For an impossible range the answer is none, and the
+/// record counts as a frame without a picture.
+pub fn refused(record: &impl Record) -> Option<RangeInclusive<u64>> {
+    if record.value().is_some_and(|value| !value.is_empty()) {
+        return None;
+    }
+    let (first, last) = record.header(REFUSED)?.split_once('-')?;
+    let (first, last) = (first.parse::<u64>().ok()?, last.parse::<u64>().ok()?);
+    let is_plausible =
+        i64::try_from(last).is_ok() && last.checked_sub(first).is_some_and(|more| more < MAX_REFUSED);
+    is_plausible.then_some(first..=last)
+}
+
+/// The identity of the frame that a record puts through again, if it is one of `topic`.
+pub fn replay_of(topic: &str, record: &impl Record) -> Option<Position> {
+    let position = record.header(REPLAY_OF).and_then(Position::parse)?;
+    (*position.topic == *topic && position.partition >= 0 && position.offset >= 0).then_some(position)
+}
+
+fn number(record: &impl Record, name: &str) -> Option<i64> {
+    record.header(name).and_then(|text| text.trim().parse().ok())
+}
+
+/// The camera's id: the key, made a valid id.
+pub fn camera(key: Option<&[u8]>, partition: i32) -> String {
+    match key.map(|key| id::clean(&String::from_utf8_lossy(key))).filter(|key| !key.is_empty()) {
+        Some(camera) => camera,
+        None => format!("partition-{partition}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A record without a value and with one header.
+    struct Header(&'static str, &'static str);
+
+    impl Record for Header {
+        fn partition(&self) -> i32 {
+            0
+        }
+
+        fn offset(&self) -> i64 {
+            9
+        }
+
+        fn timestamp(&self) -> i64 {
+            0
+        }
+
+        fn key(&self) -> Option<&[u8]> {
+            None
+        }
+
+        fn value(&self) -> Option<&[u8]> {
+            None
+        }
+
+        fn header(&self, name: &str) -> Option<&str> {
+            (name == self.0).then_some(self.1)
+        }
+    }
+
+    #[test]
+    fn a_refusal_that_no_agent_can_mean_is_none() {
+        assert_eq!(refused(&Header(REFUSED, "5-6")), Some(5..=6));
+        assert_eq!(refused(&Header(REFUSED, "7-7")), Some(7..=7));
+        for text in
+            ["0-18446744073709551615", "18446744073709551615-18446744073709551615", "6-5", "5", "-1-4", ""]
+        {
+            assert_eq!(refused(&Header(REFUSED, text)), None, "{text}");
+            assert!(read(&"frames".into(), &Header(REFUSED, text)).is_frame(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_replay_of_a_place_that_cannot_be_is_a_frame_of_its_own() {
+        let identity = |text| read(&"frames".into(), &Header(REPLAY_OF, text)).identity.to_string();
+        assert_eq!(identity("frames/3/4"), "frames/3/4");
+        for text in ["frames/0/-4", "frames/-1/4", "other/0/4", "frames/0/18446744073709551615", "frames", ""]
+        {
+            assert_eq!(identity(text), "frames/0/9", "{text}");
+        }
+    }
+
+    #[test]
+    fn a_record_without_key_belongs_to_its_partition() {
+        assert_eq!(camera(None, 3), "partition-3");
+        assert_eq!(camera(Some(b""), 3), "partition-3");
+        assert_eq!(camera(Some(b" \t"), 3), "partition-3");
+        assert_eq!(camera(Some(b"gate-1"), 3), "gate-1");
+    }
+
+    #[test]
+    fn a_hostile_key_is_made_harmless() {
+        assert_eq!(camera(Some(b"a\x1b[2J\xff"), 0), "a\u{fffd}[2J\u{fffd}");
+        assert_eq!(camera(Some(&[b'x'; 5000]), 0).len(), id::MAX_BYTES);
+        assert_eq!(camera(Some("gate\u{202a}".as_bytes()), 0), "gate\u{fffd}");
+    }
+}

@@ -1,0 +1,253 @@
+//! From encoded bytes to pixels, no larger than somebody wants them.
+//!
+//! This file applies the orientation, at full and at reduced size, before anything is masked: all sizes and positions
+//! outside this file are those of the upright picture, as a viewer shows it.
+
+use opencv::core::{
+    CV_8UC3, Mat, MatTrait, MatTraitConst, MatTraitConstManual, MatTraitManual, Point, Scalar, Size, Vector,
+};
+use opencv::{imgcodecs, imgproc};
+
+use super::header::{Format, Header, inspect, png_without_extras};
+use super::{PictureError, jpeg};
+use everyframe_config::VisionSettings;
+use everyframe_config::Polygon;
+use std::time::Duration;
+
+/// Decodes into its own buffers. It reuses their memory for the next picture, but never their content: a decoder writes every
+/// pixel, or fails and returns nothing.
+pub(super) struct Decoder {
+    max_time: Duration,
+    decoded: Mat,
+    turned: Mat,
+    scaled: Mat,
+}
+
+/// A decoded picture: 8-bit BGR, rows without gaps.
+pub(super) struct Decoded<'a> {
+    /// At most as large as was asked for.
+    pub pixels: &'a Mat,
+    /// The picture at full size, if that is what was decoded.
+    pub full: Option<&'a Mat>,
+    /// Width of the full-size upright picture, pixels.
+    pub width: u32,
+    /// Height of the full-size upright picture, pixels.
+    pub height: u32,
+    /// Pixels of the full-size picture for each pixel of this one, across and down.
+    pub scale: (f32, f32),
+}
+
+/// Checks and decodes pictures like a worker, without a model.
+pub struct PictureDecoder {
+    decoder: Decoder,
+    max_pixels: u64,
+    max_side: u32,
+}
+
+/// A decoded picture, upright.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecodedPicture {
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// As the detector gets it: rows of BGR, scaled down to `[vision.detector] max_side`.
+    pub scaled: Vec<u8>,
+    /// At full size: rows of BGR.
+    pub full: Vec<u8>,
+}
+
+impl PictureDecoder {
+    /// A decoder within the limits of `settings`.
+    pub fn new(settings: &VisionSettings) -> Self {
+        let decoder = Decoder::new(settings);
+        Self { decoder, max_pixels: settings.max_pixels, max_side: settings.detector.max_side }
+    }
+
+    /// Decodes a JPEG, PNG or WebP picture at both sizes.
+    ///
+    /// # Errors
+    ///
+    /// See [`PictureError`]: the picture is to be parked.
+    pub fn decode(&mut self, encoded: &[u8], masks: &[&Polygon]) -> Result<DecodedPicture, PictureError> {
+        let header = inspect(encoded, self.max_pixels)?;
+        let bytes = |pixels: &Mat| pixels.data_bytes().map(<[u8]>::to_vec).map_err(unreadable);
+        let decoded = self.decoder.decode_within(encoded, header, masks, self.max_side)?;
+        let (width, height, scaled) = (decoded.width, decoded.height, bytes(decoded.pixels)?);
+        let full = bytes(self.decoder.decode_full(encoded, header, masks)?)?;
+        Ok(DecodedPicture { width, height, scaled, full })
+    }
+}
+
+/// Checks whether these bytes begin like a picture of a kind that the host reads, without decoding them.
+///
+/// # Errors
+///
+/// [`PictureError::Empty`], [`PictureError::NotAPicture`] or [`PictureError::Truncated`]: do not send the picture. The host finds
+/// all other faults, and parks the picture with its bytes.
+pub fn check_header(encoded: &[u8]) -> Result<(), PictureError> {
+    unless_unusable(inspect(encoded, u64::MAX).map(|_| ()))
+}
+
+/// Checks whether these bytes are a whole picture of a kind that the host reads. This decodes a JPEG at the smallest size,
+/// because only its coded data show whether it is whole.
+///
+/// # Errors
+///
+/// As [`check_header`].
+pub fn check_whole(encoded: &[u8]) -> Result<(), PictureError> {
+    let settings = VisionSettings::default();
+    unless_unusable(inspect(encoded, settings.max_pixels).and_then(|header| match header.format {
+        Format::Jpeg => Decoder::new(&settings).decode(encoded, header, 8),
+        Format::Png | Format::Webp => Ok(()),
+    }))
+}
+
+/// Ignores faults that the host should find itself.
+fn unless_unusable(checked: Result<(), PictureError>) -> Result<(), PictureError> {
+    match checked {
+        Err(error @ (PictureError::Empty | PictureError::NotAPicture | PictureError::Truncated)) => {
+            Err(error)
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Decoder {
+    /// A decoder that gives up a picture after `[vision] max_decode_ms`.
+    pub fn new(settings: &VisionSettings) -> Self {
+        let max_time = Duration::from_millis(settings.max_decode_ms);
+        Self { max_time, decoded: Mat::default(), turned: Mat::default(), scaled: Mat::default() }
+    }
+
+    /// Decodes so that the longer side has at most `max_side` pixels.
+    pub fn decode_within(
+        &mut self,
+        bytes: &[u8],
+        header: Header,
+        masks: &[&Polygon],
+        max_side: u32,
+    ) -> Result<Decoded<'_>, PictureError> {
+        let reduction = reduction(header, max_side);
+        self.decode(bytes, header, reduction)?;
+        let (width, height) = header.upright_size();
+        self.mask(masks)?;
+        let reduced = size_of(&self.decoded)?;
+        let wanted = fit(reduced, max_side.max(1));
+        if wanted != reduced {
+            // Bilinear looks at 2 × 2 pixels, so beyond a factor of two it would skip some.
+            let twice = reduced.width <= 2 * wanted.width && reduced.height <= 2 * wanted.height;
+            let how = if twice { imgproc::INTER_LINEAR } else { imgproc::INTER_AREA };
+            imgproc::resize(&self.decoded, &mut self.scaled, wanted, 0.0, 0.0, how).map_err(unreadable)?;
+        }
+        let pixels = if wanted == reduced { &self.decoded } else { &self.scaled };
+        let full = (reduction == 1).then_some(&self.decoded);
+        let across = reduction as f32 * reduced.width as f32 / wanted.width as f32;
+        let down = reduction as f32 * reduced.height as f32 / wanted.height as f32;
+        Ok(Decoded { pixels, full, width, height, scale: (across, down) })
+    }
+
+    /// Decodes at full size.
+    pub fn decode_full(
+        &mut self,
+        bytes: &[u8],
+        header: Header,
+        masks: &[&Polygon],
+    ) -> Result<&Mat, PictureError> {
+        self.decode(bytes, header, 1)?;
+        self.mask(masks)?;
+        Ok(&self.decoded)
+    }
+
+    /// Paints over what nobody is to look at, in grey: black has sharper edges.
+    fn mask(&mut self, masks: &[&Polygon]) -> Result<(), PictureError> {
+        if masks.is_empty() {
+            return Ok(());
+        }
+        let size = size_of(&self.decoded)?;
+        for mask in masks {
+            let corners = mask.corners((size.width, size.height)).map(|(x, y)| Point::new(x, y));
+            let corners = Vector::<Point>::from_iter(corners);
+            let grey = Scalar::all(128.0);
+            imgproc::fill_poly(&mut self.decoded, &corners, grey, imgproc::LINE_8, 0, Point::default())
+                .map_err(unreadable)?;
+        }
+        Ok(())
+    }
+
+    /// Decodes at 1/`reduction` of full size into `decoded`, upright.
+    fn decode(&mut self, bytes: &[u8], header: Header, reduction: u32) -> Result<(), PictureError> {
+        match header.format {
+            Format::Jpeg => self.decode_jpeg(bytes, header, reduction)?,
+            Format::Png => self.decode_by_opencv(&png_without_extras(bytes), header)?,
+            Format::Webp => self.decode_by_opencv(bytes, header)?,
+        }
+        if header.orientation.turn(&self.decoded, &mut self.turned).map_err(unreadable)? {
+            std::mem::swap(&mut self.decoded, &mut self.turned);
+        }
+        Ok(())
+    }
+
+    fn decode_jpeg(&mut self, bytes: &[u8], header: Header, reduction: u32) -> Result<(), PictureError> {
+        let (width, height) = (header.width.div_ceil(reduction), header.height.div_ceil(reduction));
+        // SAFETY: the new pixels are not read before the decoder has written all of them, or failed.
+        unsafe { self.decoded.create_rows_cols(height as i32, width as i32, CV_8UC3) }.map_err(unreadable)?;
+        let pixels = self.decoded.data_bytes_mut().map_err(unreadable)?;
+        jpeg::decode(bytes, header, reduction, self.max_time, pixels)
+    }
+
+    /// PNG and WebP, at full size as it is stored.
+    fn decode_by_opencv(&mut self, bytes: &[u8], header: Header) -> Result<(), PictureError> {
+        let flags = imgcodecs::IMREAD_COLOR | imgcodecs::IMREAD_IGNORE_ORIENTATION;
+        let input = Mat::from_slice(bytes).map_err(unreadable)?;
+        // Into a new Mat: if OpenCV cannot read the header, a reused one would keep the picture before.
+        let decoded = imgcodecs::imdecode(&input, flags).map_err(unreadable)?;
+        let size = size_of(&decoded)?;
+        if size.empty() {
+            return Err(PictureError::Undecodable("the decoder gives nothing; the data is damaged".into()));
+        }
+        let Header { width, height, .. } = header;
+        if (size.width as u32, size.height as u32) != (width, height) {
+            return Err(PictureError::Undecodable(format!(
+                "its header says {width} × {height} pixels, but {} × {} came out",
+                size.width, size.height
+            )));
+        }
+        self.decoded = decoded;
+        Ok(())
+    }
+}
+
+/// The most that a JPEG decoder can leave out (its blocks of 8 × 8 give 1/2, 1/4 and 1/8 for less work), with a
+/// result that is not smaller than wanted.
+fn reduction(header: Header, max_side: u32) -> u32 {
+    let large_enough = |by: &u32| header.width.max(header.height).div_ceil(*by) >= max_side;
+    match header.format {
+        Format::Jpeg => [8, 4, 2].into_iter().find(large_enough).unwrap_or(1),
+        Format::Png | Format::Webp => 1,
+    }
+}
+
+/// `size` scaled down so that its longer side is at most `max_side`; never to nothing.
+fn fit(size: Size, max_side: u32) -> Size {
+    let longer = size.width.max(size.height);
+    let max_side = i32::try_from(max_side).unwrap_or(i32::MAX);
+    if longer <= max_side {
+        return size;
+    }
+    let scaled =
+        |side: i32| ((f64::from(side) * f64::from(max_side) / f64::from(longer)).round() as i32).max(1);
+    Size::new(scaled(size.width), scaled(size.height))
+}
+
+fn size_of(mat: &Mat) -> Result<Size, PictureError> {
+    mat.size().map_err(unreadable)
+}
+
+fn unreadable(error: opencv::Error) -> PictureError {
+    PictureError::Undecodable(error.message)
+}
+
+#[cfg(test)]
+#[path = "decode_tests.rs"]
+mod tests;

@@ -1,0 +1,143 @@
+//! The detector: pixels in, detections out.
+//!
+//! YuNet finds faces of up to about 500 pixels and breaks larger ones into pieces: for a face of 900 pixels it finds two of
+//! 560, both in the wrong place. So if there may be a large face, the detector also searches a reduced picture. There, faces of
+//! 350 to 1,400 pixels were all found once, in the right place (34 faces of the footage and the stills, in nine sizes each).
+
+use opencv::core::{Mat, MatTraitConst, MatTraitConstManual, Size};
+use opencv::imgproc;
+
+use super::PictureError;
+use super::manifest::{Channels, Manifest};
+use super::network::{Network, Tensor, Took};
+use super::planes::Planes;
+use super::yunet::{self, Maps, STRIDES};
+use everyframe_config::DetectorSettings;
+use everyframe_types::face::{Detection, Rect};
+use everyframe_telemetry::cpu_timer::Laps;
+
+/// The longer side of the reduced picture, pixels.
+const REDUCED_SIDE: i32 = 320;
+/// Faces whose longer side has at least this many pixels are taken from the reduced picture.
+const LARGE: f32 = 350.0;
+/// The first search found a large box with at least this score, right or wrong, whenever there was a large face.
+const HINT_SCORE: f32 = 0.3;
+/// A detection is a piece of a large face if at least this share of its box is within the face's box ...
+const PIECE_INSIDE: f32 = 0.5;
+/// ... and its box is not smaller than the face's by more than this factor.
+const PIECE_SMALLER: f32 = 4.0;
+
+/// The sizes in which faces are searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Search {
+    /// In the reduced picture only if the first search hints at a large face.
+    Usual,
+    /// In the reduced picture always.
+    AllSizes,
+}
+
+/// YuNet, for pictures of any size.
+pub(super) struct Detector {
+    network: Box<dyn Network>,
+    channels: Channels,
+    planes: Planes,
+    reduced: Mat,
+    score: f32,
+    overlap: f32,
+}
+
+impl Detector {
+    pub fn new(network: Box<dyn Network>, manifest: &Manifest, settings: &DetectorSettings) -> Self {
+        let DetectorSettings { score, overlap, .. } = *settings;
+        let (channels, planes, reduced) = (manifest.channels, Planes::default(), Mat::default());
+        Self { network, channels, planes, reduced, score, overlap }
+    }
+
+    /// The faces in a BGR picture, best first, in pixels of that picture.
+    pub fn detect(&mut self, picture: &Mat, search: Search) -> Result<(Vec<Detection>, Took), PictureError> {
+        let mut took = Took::default();
+        let mut found = self.search(picture, self.score.min(HINT_SCORE), &mut took)?;
+        let longer_side = picture.rows().max(picture.cols());
+        let hints_at_large = found.iter().any(|face| longer(&face.bounds) >= LARGE);
+        found.retain(|face| face.score >= self.score);
+        let mut found = yunet::suppress(found, self.overlap);
+        if longer_side > REDUCED_SIDE && (hints_at_large || search == Search::AllSizes) {
+            let large = self.search_reduced(picture, &mut took)?;
+            found.retain(|face| !large.iter().any(|large| is_piece(&face.bounds, &large.bounds)));
+            found.extend(large);
+            found.sort_by(|a, b| b.score.total_cmp(&a.score));
+        }
+        Ok((found, took))
+    }
+
+    /// The large faces, found in a reduced picture.
+    fn search_reduced(&mut self, picture: &Mat, took: &mut Took) -> Result<Vec<Detection>, PictureError> {
+        let mut laps = Laps::start();
+        let scale = f64::from(REDUCED_SIDE) / f64::from(picture.rows().max(picture.cols()));
+        let side = |full: i32| ((f64::from(full) * scale).round() as i32).max(1);
+        let size = Size::new(side(picture.cols()), side(picture.rows()));
+        let mut reduced = std::mem::take(&mut self.reduced);
+        imgproc::resize(picture, &mut reduced, size, 0.0, 0.0, imgproc::INTER_AREA)
+            .map_err(|error| PictureError::Undecodable(error.message))?;
+        took.prepare += laps.lap();
+        let found = self.search(&reduced, self.score, took);
+        self.reduced = reduced;
+        let mut found = yunet::suppress(found?, self.overlap);
+        let across = picture.cols() as f32 / size.width as f32;
+        let down = picture.rows() as f32 / size.height as f32;
+        found.iter_mut().for_each(|face| yunet::rescale(face, (across, down)));
+        found.retain(|face| longer(&face.bounds) >= LARGE);
+        Ok(found)
+    }
+
+    /// Everything that scores at least `score`; it overlaps.
+    fn search(&mut self, picture: &Mat, score: f32, took: &mut Took) -> Result<Vec<Detection>, PictureError> {
+        let mut laps = Laps::start();
+        let size = (picture.rows().max(0) as usize, picture.cols().max(0) as usize);
+        let pixels = picture.data_bytes().map_err(|e| PictureError::Undecodable(e.message))?;
+        let [_, _, widest] = STRIDES;
+        self.planes.reshape(1, size, widest);
+        self.planes.write(0, pixels, self.channels);
+        took.prepare += laps.lap();
+        let answer = self.network.run(&self.planes)?;
+        took.infer += laps.lap();
+        let [_, _, _, width] = self.planes.shape();
+        let found = located(answer, width, score)?;
+        took.read += laps.lap();
+        Ok(found)
+    }
+}
+
+fn longer(bounds: &Rect) -> f32 {
+    bounds.width.max(bounds.height)
+}
+
+/// True if `bounds` is a piece of the `large` face rather than a face of its own.
+fn is_piece(bounds: &Rect, large: &Rect) -> bool {
+    let width = (bounds.x + bounds.width).min(large.x + large.width) - bounds.x.max(large.x);
+    let height = (bounds.y + bounds.height).min(large.y + large.height) - bounds.y.max(large.y);
+    let inside = width.max(0.0) * height.max(0.0);
+    inside >= PIECE_INSIDE * bounds.width * bounds.height && longer(bounds) * PIECE_SMALLER >= longer(large)
+}
+
+/// Every cell that scores at least `score` in the answer to an input `width` pixels wide; they overlap.
+pub(super) fn located(answer: &[Tensor], width: usize, score: f32) -> Result<Vec<Detection>, PictureError> {
+    let map = |kind: &str, stride: usize| {
+        let name = format!("{kind}_{stride}");
+        answer.iter().find(|t| t.name == name).map(|t| t.values.as_slice()).ok_or_else(|| {
+            PictureError::Inference(format!("the detector has no output `{name}`; is it YuNet 2023mar?"))
+        })
+    };
+    let mut found = Vec::new();
+    for stride in STRIDES {
+        let maps = Maps {
+            stride,
+            class: map("cls", stride)?,
+            object: map("obj", stride)?,
+            boxes: map("bbox", stride)?,
+            landmarks: map("kps", stride)?,
+        };
+        yunet::locate(&maps, width, score, &mut found);
+    }
+    Ok(found)
+}

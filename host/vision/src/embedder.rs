@@ -1,0 +1,58 @@
+//! The embedder: aligned crops in, embeddings out.
+
+use super::PictureError;
+use super::align::{CROP_BYTES, SIDE};
+use super::manifest::{Channels, Manifest};
+use super::network::{Network, Took};
+use super::planes::Planes;
+use everyframe_types::face::Embedding;
+use everyframe_telemetry::cpu_timer::Laps;
+
+/// Crops that go through the network at once.
+const BATCH: usize = 8;
+
+/// SFace, or any network that takes 112 × 112 crops aligned to the same template.
+pub(super) struct Embedder {
+    network: Box<dyn Network>,
+    channels: Channels,
+    dimension: usize,
+    planes: Planes,
+}
+
+impl Embedder {
+    pub fn new(network: Box<dyn Network>, manifest: &Manifest) -> Self {
+        let dimension = manifest.dimension.unwrap_or_default();
+        Self { network, channels: manifest.channels, dimension, planes: Planes::default() }
+    }
+
+    /// One embedding for each crop (112 × 112 BGR), in their order; none where the answer has no direction.
+    pub fn embed(
+        &mut self,
+        crops: &[[u8; CROP_BYTES]],
+    ) -> Result<(Vec<Option<Embedding>>, Took), PictureError> {
+        let mut embeddings = Vec::with_capacity(crops.len());
+        let mut took = Took::default();
+        for batch in crops.chunks(BATCH) {
+            let mut laps = Laps::start();
+            self.planes.reshape(batch.len(), (SIDE, SIDE), 1);
+            for (index, crop) in batch.iter().enumerate() {
+                self.planes.write(index, crop, self.channels);
+            }
+            took.prepare += laps.lap();
+            let answer = self.network.run(&self.planes)?;
+            took.infer += laps.lap();
+            let values = answer.first().map(|tensor| tensor.values.as_slice()).unwrap_or_default();
+            if self.dimension == 0 || values.len() != batch.len() * self.dimension {
+                return Err(PictureError::Inference(format!(
+                    "the embedder answered {} numbers for {} faces; its manifest says {} each",
+                    values.len(),
+                    batch.len(),
+                    self.dimension
+                )));
+            }
+            embeddings.extend(values.chunks_exact(self.dimension).map(Embedding::from_raw));
+            took.read += laps.lap();
+        }
+        Ok((embeddings, took))
+    }
+}

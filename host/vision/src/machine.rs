@@ -1,0 +1,92 @@
+//! What a measurement holds for: the models, the runtime and the processor, as one key.
+
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use super::manifest::Model;
+use everyframe_types::hexadecimal::hexadecimal;
+use sha2::{Digest, Sha256};
+
+/// Raised when the way of measuring changes, so that what is remembered is measured again.
+const METHOD: u32 = 1;
+
+/// Readable to a person, and different when any of what decides about speed is.
+pub(super) fn key(model: &Model, library: &Path) -> String {
+    let sums: Vec<&str> =
+        model.manifest.variants.iter().map(|v| v.sha256.get(..12).unwrap_or(&v.sha256)).collect();
+    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    format!(
+        "{} {} | {} | {} | {METHOD}",
+        model.manifest.name,
+        sums.join("+"),
+        runtime(library),
+        processor(&cpuinfo)
+    )
+}
+
+/// The library's path, with sizes and times of all the parts beside it: a provider may come or go without a change
+/// of the library itself.
+fn runtime(library: &Path) -> String {
+    let folder = library.parent().unwrap_or(Path::new("."));
+    let mut parts: Vec<String> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !["libonnxruntime", "libopenvino", "libtbb"].iter().any(|part| name.starts_with(part)) {
+                return None;
+            }
+            let about = entry.path().metadata().ok()?;
+            let changed = about.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+            Some(format!("{name} {} {}", about.len(), changed.as_nanos()))
+        })
+        .collect();
+    parts.sort();
+    format!("{} {}", library.display(), short(&parts.join("\n")))
+}
+
+/// The model name alone does not do: virtual machines say `AMD EPYC` with and without AVX-512.
+fn processor(cpuinfo: &str) -> String {
+    let field = |names: &[&str]| {
+        let line = cpuinfo.lines().find(|line| names.iter().any(|name| line.starts_with(name)));
+        line.and_then(|line| line.split_once(':')).map_or("", |(_, value)| value.trim())
+    };
+    let name = field(&["model name", "CPU part"]);
+    format!(
+        "{} {}",
+        if name.is_empty() { std::env::consts::ARCH } else { name },
+        short(field(&["flags", "Features"]))
+    )
+}
+
+fn short(text: &str) -> String {
+    hexadecimal(&Sha256::digest(text)[..6])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_processor_is_its_name_and_its_abilities() {
+        let info = "processor\t: 0\nmodel name\t: AMD EPYC\nflags\t\t: fpu avx2\n";
+        let key = processor(info);
+        assert!(key.starts_with("AMD EPYC "));
+        assert_ne!(key, processor(&info.replace("avx2", "avx2 avx512f")));
+        assert_eq!(processor(info), processor(&info.replace(": 0", ": 1")));
+        assert!(processor("").starts_with(std::env::consts::ARCH));
+    }
+
+    #[test]
+    fn a_runtime_changes_with_the_parts_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let library = folder.path().join("libonnxruntime.so");
+        std::fs::write(&library, "x").unwrap();
+        let before = runtime(&library);
+        std::fs::write(folder.path().join("unrelated"), "x").unwrap();
+        assert_eq!(runtime(&library), before);
+        std::fs::write(folder.path().join("libopenvino.so.1"), "x").unwrap();
+        assert_ne!(runtime(&library), before);
+    }
+}

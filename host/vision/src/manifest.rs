@@ -1,0 +1,192 @@
+//! A model and what is to be known of it: a TOML manifest beside its ONNX files.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use super::VisionError;
+use everyframe_types::hexadecimal::hexadecimal;
+
+/// `NAME.toml` in the models' folder.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Manifest {
+    /// What the TOML of the host calls it.
+    pub name: String,
+    pub kind: Kind,
+    /// An SPDX expression. Shown, not acted upon.
+    pub licence: String,
+    /// Where it came from. Shown, not acted upon.
+    pub source: String,
+    /// The name of the input tensor: float32, `[n, 3, height, width]`, 0 to 255.
+    pub input: String,
+    /// The order of the planes.
+    pub channels: Channels,
+    /// Length of an embedding.
+    pub dimension: Option<usize>,
+    /// Exact rewrites of one network, the first being the reference.
+    pub variants: Vec<Variant>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Kind {
+    Detector,
+    Embedder,
+}
+
+/// The order of the three planes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Channels {
+    Rgb,
+    Bgr,
+}
+
+/// One file with the network.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Variant {
+    /// A file's name in the manifest's folder.
+    pub file: String,
+    /// Hexadecimal.
+    pub sha256: String,
+}
+
+/// A manifest with its files, each of which has the checksum that the manifest says.
+#[derive(Debug, Clone)]
+pub(super) struct Model {
+    pub manifest: Manifest,
+    /// The files' bytes, in the order of `manifest.variants`. Sessions are made from these, not from the files, so
+    /// what runs is what was verified.
+    pub bytes: Vec<Arc<[u8]>>,
+}
+
+impl Model {
+    /// Reads `name`.toml and its files from `folder`, and verifies them.
+    pub fn read(folder: &Path, name: &str, kind: Kind) -> Result<Self, VisionError> {
+        let path = folder.join(format!("{name}.toml"));
+        if !path.is_file() {
+            return Err(VisionError::NoModel { name: name.into(), known: known(folder), path });
+        }
+        let wrong = |reason: String| VisionError::Manifest { path: path.clone(), reason };
+        let text = std::fs::read_to_string(&path).map_err(|e| wrong(e.to_string()))?;
+        let manifest: Manifest = toml::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+        manifest.check(name, kind).map_err(wrong)?;
+        let bytes = manifest.variants.iter().map(|v| verified(folder, v)).collect::<Result<_, _>>()?;
+        Ok(Self { manifest, bytes })
+    }
+}
+
+impl Manifest {
+    fn check(&self, name: &str, kind: Kind) -> Result<(), String> {
+        if self.name != name {
+            return Err(format!("its name is `{}`; it must be that of its file, `{name}`", self.name));
+        }
+        if self.kind != kind {
+            return Err(format!("this model is of kind {:?}; name one of kind {kind:?}", self.kind));
+        }
+        if kind == Kind::Embedder && self.dimension.is_none_or(|d| d == 0) {
+            return Err("an embedder needs `dimension`, the length of its embedding".into());
+        }
+        if self.variants.is_empty() {
+            return Err("it needs at least one [[variants]] with `file` and `sha256`".into());
+        }
+        let plain = |file: &str| Path::new(file).file_name().is_some_and(|name| name == file);
+        match self.variants.iter().find(|v| !plain(&v.file)) {
+            Some(v) => Err(format!("`{}` must be a file's name in the manifest's own folder", v.file)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn verified(folder: &Path, variant: &Variant) -> Result<Arc<[u8]>, VisionError> {
+    let path = folder.join(&variant.file);
+    let bytes = std::fs::read(&path).map_err(|e| VisionError::Manifest {
+        path: path.clone(),
+        reason: format!("{e}; run `make setup`"),
+    })?;
+    let found = hexadecimal(&Sha256::digest(&bytes));
+    if !found.eq_ignore_ascii_case(&variant.sha256) {
+        return Err(VisionError::Checksum { path, expected: variant.sha256.clone(), found });
+    }
+    Ok(bytes.into())
+}
+
+fn known(folder: &Path) -> String {
+    let manifests = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_toml = |path: &PathBuf| path.extension().is_some_and(|e| e == "toml");
+    let mut names: Vec<String> = manifests
+        .map(|entry| entry.path())
+        .filter(is_toml)
+        .filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned()))
+        .collect();
+    names.sort();
+    if names.is_empty() { "none, the folder has no manifests".into() } else { names.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// sha256 of "abc", FIPS 180-2.
+    const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+    fn folder(manifest: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("m.toml"), manifest).unwrap();
+        std::fs::write(folder.path().join("m.onnx"), "abc").unwrap();
+        folder
+    }
+
+    fn manifest(file: &str, sha256: &str) -> String {
+        format!(
+            "name = 'm'\nkind = 'embedder'\nlicence = 'MIT'\nsource = 'here'\ninput = 'data'\n\
+             channels = 'rgb'\ndimension = 128\n[[variants]]\nfile = '{file}'\nsha256 = '{sha256}'\n"
+        )
+    }
+
+    fn read(folder: &tempfile::TempDir, name: &str, kind: Kind) -> Result<Model, VisionError> {
+        Model::read(folder.path(), name, kind)
+    }
+
+    #[test]
+    fn a_model_is_read_with_the_bytes_that_were_verified() {
+        let folder = folder(&manifest("m.onnx", &ABC.to_uppercase()));
+        let model = read(&folder, "m", Kind::Embedder).unwrap();
+        assert_eq!(model.manifest.channels, Channels::Rgb);
+        assert_eq!(&*model.bytes[0], b"abc");
+    }
+
+    #[test]
+    fn another_file_under_the_same_name_is_refused() {
+        let folder = folder(&manifest("m.onnx", &ABC.replace('b', "c")));
+        let error = read(&folder, "m", Kind::Embedder).unwrap_err();
+        assert!(matches!(&error, VisionError::Checksum { found, .. } if found == ABC), "{error}");
+    }
+
+    #[test]
+    fn a_missing_model_names_those_that_are_there() {
+        let folder = folder(&manifest("m.onnx", ABC));
+        let error = read(&folder, "n", Kind::Embedder).unwrap_err().to_string();
+        assert!(error.contains("no model `n`") && error.ends_with("choose one of: m"), "{error}");
+    }
+
+    #[test]
+    fn what_a_manifest_lacks_or_should_not_have_is_named() {
+        let good = manifest("m.onnx", ABC);
+        for (text, kind, expected) in [
+            (good.clone(), Kind::Detector, "name one of kind Detector"),
+            (good.replace("name = 'm'", "name = 'x'"), Kind::Embedder, "must be that of its file"),
+            (good.replace("dimension = 128\n", ""), Kind::Embedder, "needs `dimension`"),
+            (good.replace("licence", "license"), Kind::Embedder, "unknown field `license`"),
+            (manifest("../m.onnx", ABC), Kind::Embedder, "own folder"),
+            (manifest("absent.onnx", ABC), Kind::Embedder, "run `make setup`"),
+        ] {
+            let error = read(&folder(&text), "m", kind).unwrap_err().to_string();
+            assert!(error.contains(expected), "`{error}` does not say `{expected}`");
+        }
+    }
+}

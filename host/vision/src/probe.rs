@@ -1,0 +1,180 @@
+//! What the ways to run a model are measured with: one input, and how two answers to it are compared.
+//!
+//! The input is a drawn face. Noise would do for the clock, but not for the comparison: only where there is a face
+//! do a detector's boxes mean anything.
+
+use opencv::core::{Mat, MatTraitConstManual, Point, Scalar, Size};
+use opencv::imgproc::{self, FILLED, LINE_AA};
+
+use super::PictureError;
+use super::align::{SIDE, TEMPLATE};
+use super::detector::located;
+use super::manifest::{Kind, Manifest};
+use super::network::{Network, Tensor};
+use super::planes::Planes;
+use super::yunet::{STRIDES, suppress};
+use everyframe_types::face::{Detection, Embedding};
+
+/// Of the input of the detector, pixels: that of a 16:9 camera scaled down to 640.
+const DETECTOR_INPUT: (i32, i32) = (640, 384);
+/// Cosine, see FaceRecognizerSF: two pictures of one person are above 0.363. Two roundings of one are far nearer.
+const SAME_EMBEDDING: f32 = 0.999;
+/// Detections of one face: how far the score and the overlap may be apart.
+const SAME_SCORE: f32 = 0.03;
+const SAME_BOX: f32 = 0.9;
+/// Detections that score less are not compared.
+const SURE: f32 = 0.5;
+
+/// An input, and how to compare answers to it.
+pub(super) struct Probe {
+    input: Planes,
+    kind: Kind,
+}
+
+impl Probe {
+    /// The probe for a model of that kind.
+    pub fn new(manifest: &Manifest) -> opencv::Result<Self> {
+        let (width, height) = match manifest.kind {
+            Kind::Detector => DETECTOR_INPUT,
+            Kind::Embedder => (SIDE as i32, SIDE as i32),
+        };
+        let picture = draw(width, height)?;
+        let mut input = Planes::default();
+        let [_, _, widest] = STRIDES;
+        let multiple = if manifest.kind == Kind::Detector { widest } else { 1 };
+        input.reshape(1, (height as usize, width as usize), multiple);
+        input.write(0, picture.data_bytes()?, manifest.channels);
+        Ok(Self { input, kind: manifest.kind })
+    }
+
+    /// A network's answer.
+    pub fn ask(&self, network: &mut dyn Network) -> Result<Vec<Tensor>, PictureError> {
+        network.run(&self.input).map(<[Tensor]>::to_vec)
+    }
+
+    /// Whether an answer means the same as the reference's; if not, why.
+    pub fn agree(&self, reference: &[Tensor], answer: &[Tensor]) -> Result<(), String> {
+        match self.kind {
+            Kind::Embedder => same_embedding(reference, answer),
+            Kind::Detector => {
+                let [_, _, _, width] = self.input.shape();
+                let read = |answer| located(answer, width, SURE).map(|found| suppress(found, 0.3));
+                let (reference, answer) = (read(reference), read(answer));
+                same_detections(&reference.map_err(|e| e.to_string())?, &answer.map_err(|e| e.to_string())?)
+            }
+        }
+    }
+}
+
+fn same_embedding(reference: &[Tensor], answer: &[Tensor]) -> Result<(), String> {
+    let read = |answer: &[Tensor]| answer.first().and_then(|t| Embedding::from_raw(&t.values));
+    let (Some(reference), Some(answer)) = (read(reference), read(answer)) else {
+        return Err("the answer is no embedding".into());
+    };
+    let cosine = reference.similarity(&answer);
+    if cosine >= SAME_EMBEDDING {
+        Ok(())
+    } else {
+        Err(format!("its embedding differs: cosine {cosine:.5}, wanted {SAME_EMBEDDING}"))
+    }
+}
+
+fn same_detections(reference: &[Detection], answer: &[Detection]) -> Result<(), String> {
+    if reference.len() != answer.len() {
+        return Err(format!("it finds {} faces, the reference {}", answer.len(), reference.len()));
+    }
+    for (one, other) in reference.iter().zip(answer) {
+        let (apart, overlap) = ((one.score - other.score).abs(), one.bounds.iou(&other.bounds));
+        if apart > SAME_SCORE || overlap < SAME_BOX {
+            return Err(format!("its face differs: score by {apart:.3}, boxes overlap by {overlap:.3}"));
+        }
+    }
+    Ok(())
+}
+
+/// A drawn face, aligned as the embedder's template in the middle of a picture that is at least as large.
+pub(super) fn draw(width: i32, height: i32) -> opencv::Result<Mat> {
+    let scale = f64::from(height.min(width)) / SIDE as f64 * if width > 2 * SIDE as i32 { 0.5 } else { 1.0 };
+    let corner =
+        ((f64::from(width) - scale * SIDE as f64) / 2.0, (f64::from(height) - scale * SIDE as f64) / 2.0);
+    let point = |x: f64, y: f64| {
+        Point::new((corner.0 + scale * x).round() as i32, (corner.1 + scale * y).round() as i32)
+    };
+    let size = |x: f64, y: f64| Size::new((scale * x).round() as i32, (scale * y).round() as i32);
+    let ink = |b: f64, g: f64, r: f64| Scalar::new(b, g, r, 0.0);
+    let mut picture =
+        Mat::new_rows_cols_with_default(height, width, opencv::core::CV_8UC3, ink(150.0, 140.0, 120.0))?;
+    let mut ellipse = |centre: Point, axes: Size, from: f64, to: f64, colour: Scalar, thick: i32| {
+        imgproc::ellipse(&mut picture, centre, axes, 0.0, from, to, colour, thick, LINE_AA, 0)
+    };
+    let (skin, shade) = (ink(150.0, 180.0, 225.0), ink(110.0, 140.0, 190.0));
+    let (hair, lips) = (ink(30.0, 40.0, 60.0), ink(90.0, 90.0, 180.0));
+    let line = (1.5 * scale).ceil() as i32;
+    ellipse(point(56.0, 128.0), size(48.0, 30.0), 0.0, 360.0, ink(120.0, 60.0, 40.0), FILLED)?;
+    ellipse(point(56.0, 108.0), size(17.0, 25.0), 0.0, 360.0, shade, FILLED)?;
+    ellipse(point(56.0, 52.0), size(44.0, 54.0), 0.0, 360.0, hair, FILLED)?;
+    ellipse(point(56.0, 64.0), size(37.0, 50.0), 0.0, 360.0, skin, FILLED)?;
+    for eye in [TEMPLATE[0], TEMPLATE[1]] {
+        let (x, y) = (f64::from(eye.x), f64::from(eye.y));
+        ellipse(point(x, y + 1.0), size(10.0, 7.0), 0.0, 360.0, shade, FILLED)?;
+        ellipse(point(x, y), size(7.0, 3.6), 0.0, 360.0, ink(235.0, 235.0, 235.0), FILLED)?;
+        ellipse(point(x, y), size(3.4, 3.4), 0.0, 360.0, ink(40.0, 50.0, 60.0), FILLED)?;
+        ellipse(point(x, y - 7.0), size(10.0, 4.0), 190.0, 350.0, hair, 2 * line)?;
+    }
+    let nose = (f64::from(TEMPLATE[2].x), f64::from(TEMPLATE[2].y));
+    ellipse(point(nose.0, nose.1 - 10.0), size(4.0, 14.0), 0.0, 180.0, shade, line)?;
+    ellipse(point(nose.0, nose.1 + 3.0), size(7.0, 4.0), 0.0, 180.0, shade, FILLED)?;
+    let mouth = (56.0, f64::from(TEMPLATE[3].y));
+    ellipse(point(mouth.0, mouth.1), size(14.6, 5.0), 0.0, 360.0, lips, FILLED)?;
+    ellipse(point(mouth.0, mouth.1), size(14.6, 1.2), 0.0, 360.0, hair, FILLED)?;
+    let mut soft = Mat::default();
+    let border = opencv::core::BORDER_DEFAULT;
+    imgproc::gaussian_blur(&picture, &mut soft, Size::default(), 0.8 * scale, 0.0, border)?;
+    Ok(soft)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use everyframe_types::face::Rect;
+
+    fn embedding(values: &[f32]) -> Vec<Tensor> {
+        vec![Tensor { name: "fc1".into(), values: values.to_vec() }]
+    }
+
+    fn detection(x: f32, score: f32) -> Detection {
+        Detection {
+            bounds: Rect { x, y: 0.0, width: 100.0, height: 100.0 },
+            landmarks: Default::default(),
+            score,
+        }
+    }
+
+    #[test]
+    fn embeddings_agree_when_they_point_the_same_way() {
+        let reference = embedding(&[3.0, 4.0]);
+        assert_eq!(same_embedding(&reference, &embedding(&[6.0, 8.01])), Ok(()));
+        assert!(same_embedding(&reference, &embedding(&[3.0, 4.5])).unwrap_err().contains("cosine 0.99"));
+        assert!(same_embedding(&reference, &embedding(&[f32::NAN, 4.0])).is_err());
+        assert!(same_embedding(&reference, &[]).is_err());
+    }
+
+    #[test]
+    fn detections_agree_in_number_score_and_place() {
+        let reference = [detection(0.0, 0.9)];
+        assert_eq!(same_detections(&reference, &[detection(1.0, 0.91)]), Ok(()));
+        assert!(same_detections(&reference, &[]).is_err());
+        assert!(same_detections(&reference, &[detection(1.0, 0.8)]).is_err());
+        assert!(same_detections(&reference, &[detection(20.0, 0.9)]).is_err());
+    }
+
+    #[test]
+    fn the_drawn_face_fills_the_crop_and_stands_in_the_middle_of_a_picture() {
+        for (width, height) in [(112, 112), (640, 384)] {
+            let picture = draw(width, height).unwrap();
+            let bytes = picture.data_bytes().unwrap();
+            let at = |x: i32, y: i32| bytes[((y * width + x) * 3 + 2) as usize];
+            assert!(at(width / 2, height / 2) > 150, "skin in the middle of {width} × {height}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The pictures of `tests/fixtures/pictures`, good and broken.
+
+use crate::dice::Dice;
+use crate::worker;
+use everyframe_types::face::{Embedding, Rect};
+use everyframe_vision::Worker;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Expectations {
+    pictures: Vec<Expected>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Expected {
+    file: String,
+    /// The only face: left, top, width, height in pixels.
+    face: Option<[f32; 4]>,
+    /// The reason for which a frame of it is parked.
+    refused: Option<String>,
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/pictures")
+}
+
+fn pictures() -> Vec<(Expected, Vec<u8>)> {
+    let text = std::fs::read_to_string(folder().join("expected.toml")).unwrap();
+    let expectations: Expectations = toml::from_str(&text).unwrap();
+    let read = |picture: Expected| {
+        let bytes = std::fs::read(folder().join(&picture.file)).unwrap();
+        (picture, bytes)
+    };
+    expectations.pictures.into_iter().map(read).collect()
+}
+
+/// What a worker makes of a picture: its faces with their embeddings, or the reason for refusing it.
+#[derive(Debug, Clone, PartialEq)]
+struct Answer(Result<Vec<(Rect, Option<Embedding>)>, String>);
+
+fn answer(worker: &mut Worker, bytes: &[u8]) -> Answer {
+    let looked = worker.detect(bytes, &[]).and_then(|seen| {
+        let embeddings = worker.embed(bytes, &[], &seen, &seen.detections)?;
+        Ok(seen.detections.iter().map(|face| face.bounds).zip(embeddings).collect())
+    });
+    Answer(looked.map_err(|error| error.to_string()))
+}
+
+#[test]
+fn each_picture_gives_its_face_or_its_reason() {
+    let mut worker = worker();
+    let mut wrong = Vec::new();
+    for (expected, bytes) in pictures() {
+        match (worker.detect(&bytes, &[]), expected.face, &expected.refused) {
+            (Ok(seen), Some([x, y, width, height]), None) => {
+                let place = Rect { x, y, width, height };
+                let found: Vec<Rect> = seen.detections.iter().map(|face| face.bounds).collect();
+                if !matches!(&found[..], [face] if face.iou(&place) > 0.75) {
+                    wrong.push(format!("{}: {found:?} instead of {place:?}", expected.file));
+                }
+            }
+            (Err(error), None, Some(reason)) if error.reason() == reason => {}
+            (Err(error), ..) => wrong.push(format!("{}: {}: {error}", expected.file, error.reason())),
+            (Ok(seen), ..) => {
+                wrong.push(format!("{}: {} faces instead of a reason", expected.file, seen.detections.len()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_picture_gives_the_same_whatever_came_before() {
+    let dice = Dice::new();
+    let pictures = pictures();
+    let pick = || dice.below(pictures.len() as u64) as usize;
+    let mut used = worker();
+    // The first answer to each comes after nothing but refused pictures: no face that it shows can be another's.
+    let refused = pictures.iter().filter(|(expected, _)| expected.refused.is_some());
+    for (expected, bytes) in refused {
+        assert!(answer(&mut used, bytes).0.is_err(), "{}", expected.file);
+    }
+    let alone: Vec<Answer> = pictures.iter().map(|(_, bytes)| answer(&mut used, bytes)).collect();
+    for _ in 0..400 {
+        let (first, second) = (pick(), pick());
+        assert_eq!(answer(&mut used, &pictures[first].1), alone[first], "{}", pictures[first].0.file);
+        let after = answer(&mut used, &pictures[second].1);
+        let files = (&pictures[first].0.file, &pictures[second].0.file);
+        assert_eq!(after, alone[second], "{files:?}; EVERYFRAME_SEED={} does it again", dice.seed());
+    }
+}
