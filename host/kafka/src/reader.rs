@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 const TIMEOUT: Duration = Duration::from_secs(15);
+/// How long one question to a broker may take before it is asked again.
+const ATTEMPT: Duration = Duration::from_secs(3);
 /// Longer than a transaction of ours may take, and than a broker takes to notice that one was left open.
 const OPEN_TRANSACTION: Duration = Duration::from_secs(60);
 
@@ -257,11 +259,14 @@ pub fn committed(settings: &KafkaSettings, topic: &str) -> Result<BTreeMap<i32, 
     committed_by(&consumer, topic, &settings.brokers)
 }
 
-/// Asks the brokers for something again, for as long as the one that knows it is being found.
-fn asked_again<T>(mut ask: impl FnMut() -> Result<T, KafkaError>) -> Result<T, KafkaError> {
+/// Asks the brokers for something, each time with so much patience, for as long as the one that knows it is being found.
+///
+/// librdkafka forgets a question that waited for a bootstrap address when it learns which node is behind it, and tells by
+/// an error or not at all; asked again, the node answers.
+fn asked_again<T>(ask: impl Fn(Duration) -> Result<T, KafkaError>) -> Result<T, KafkaError> {
     let deadline = Instant::now() + TIMEOUT;
     loop {
-        match ask() {
+        match ask(ATTEMPT) {
             Err(error) if is_moving(&error) && Instant::now() < deadline => {
                 std::thread::sleep(Duration::from_millis(200));
             }
@@ -272,18 +277,20 @@ fn asked_again<T>(mut ask: impl FnMut() -> Result<T, KafkaError>) -> Result<T, K
 
 /// The oldest offset of a partition, and the next one.
 fn ends_of(consumer: &BaseConsumer<Quiet>, topic: &str, partition: i32) -> Result<(i64, i64), KafkaError> {
-    asked_again(|| consumer.fetch_watermarks(topic, partition, TIMEOUT))
+    asked_again(|patience| consumer.fetch_watermarks(topic, partition, patience))
 }
 
-/// True while a group's coordinator or a partition's leader is being found: it has just been chosen or has moved, or
-/// librdkafka lets go of a bootstrap address, with all that was asked there, since it now knows the node behind it.
+/// True while a group's coordinator or a partition's leader is being found: it has just been chosen, or has moved.
 fn is_moving(error: &KafkaError) -> bool {
     use rdkafka::error::RDKafkaErrorCode::{
-        CoordinatorLoadInProgress, CoordinatorNotAvailable, DestroyBroker, LeaderNotAvailable,
-        NotCoordinator, NotLeaderForPartition, UnknownTopicOrPartition, WaitingForCoordinator,
+        BrokerTransportFailure, CoordinatorLoadInProgress, CoordinatorNotAvailable, DestroyBroker,
+        LeaderNotAvailable, NotCoordinator, NotLeaderForPartition, OperationTimedOut,
+        UnknownTopicOrPartition, WaitingForCoordinator,
     };
     let moving = [
+        BrokerTransportFailure,
         DestroyBroker,
+        OperationTimedOut,
         CoordinatorLoadInProgress,
         CoordinatorNotAvailable,
         NotCoordinator,
@@ -306,7 +313,8 @@ pub(super) fn committed_by(
     for partition in partitions(consumer, topic, brokers)? {
         wanted.add_partition(topic, partition);
     }
-    let offsets = asked_again(|| consumer.committed_offsets(wanted.clone(), TIMEOUT)).map_err(failed)?;
+    let offsets =
+        asked_again(|patience| consumer.committed_offsets(wanted.clone(), patience)).map_err(failed)?;
     let known = offsets.elements().into_iter().filter_map(|element| match element.offset() {
         Offset::Offset(offset) => Some((element.partition(), u64::try_from(offset).ok()?)),
         _ => None,
@@ -329,7 +337,7 @@ impl Reader {
             return Ok(reader);
         }
         let mut assignment = TopicPartitionList::new();
-        let found = asked_again(|| reader.consumer.offsets_for_times(wanted.clone(), TIMEOUT));
+        let found = asked_again(|patience| reader.consumer.offsets_for_times(wanted.clone(), patience));
         for found in found.map_err(failed)?.elements() {
             found.error().map_err(failed)?;
             let (partition, end) = (found.partition(), reader.open.get(&found.partition()).copied());
