@@ -4,15 +4,17 @@
 //! a program for each; `host/tests/fuzz.rs` includes this file and calls them with damaged samples.
 
 use everyframe_account::audit::Ledger;
-use everyframe_pipeline::live_ledger::{LiveLedger, Noted};
+use everyframe_config::Premises;
 use everyframe_config::{Config, Limits, Loaded, RuleKind, RuleSettings, VisionSettings};
+use everyframe_pipeline::live_ledger::{LiveLedger, Noted};
+use everyframe_rule_tools::scenario::{Scenario, ScenarioFrame, ask, run, updated, written};
+use everyframe_rules::{Memory, Opened};
 use everyframe_types::event::rfc3339;
 use everyframe_types::face::Rect;
 use everyframe_types::frame::Position;
-use everyframe_types::record::{CAPTURED_AT, REFUSED, REPLAY_OF, Record, SEQUENCE, SESSION, read, stamp};
-use everyframe_config::Premises;
-use everyframe_rule_tools::scenario::{Scenario, ScenarioFrame, ask, run, updated, written};
-use everyframe_rules::{Memory, Opened};
+use everyframe_types::record::{
+    CAPTURED_AT, IncomingRecord, REFUSED, REPLAY_OF, SEQUENCE, SESSION, read, stamp,
+};
 use everyframe_vision::{DecodedPicture, PictureDecoder};
 use std::path::{Path, PathBuf};
 use std::str::from_utf8;
@@ -62,7 +64,11 @@ static MASKED: LazyLock<Premises> = LazyLock::new(|| {
 });
 
 fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+    // Built as a crate of its own, and as a part of the host's tests.
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root =
+        here.ancestors().find(|folder| folder.join("wit").is_dir()).expect("a folder of the repository");
+    root.join(path)
 }
 
 /// A rule that may use little: what it does with more is the same, and takes longer.
@@ -218,7 +224,7 @@ fn note(live: &mut LiveLedger, frame: &everyframe_types::frame::Frame) {
 }
 
 /// As the audit does.
-fn account(ledger: &mut Ledger, record: &impl Record, frame: &everyframe_types::frame::Frame) {
+fn account(ledger: &mut Ledger, record: &impl IncomingRecord, frame: &everyframe_types::frame::Frame) {
     use everyframe_types::sequence_gap::Absence;
     let stamp = stamp(record);
     let offset = record.offset().unsigned_abs();
@@ -245,7 +251,7 @@ impl Lines<'_> {
     }
 }
 
-impl Record for Lines<'_> {
+impl IncomingRecord for Lines<'_> {
     fn partition(&self) -> i32 {
         0
     }

@@ -1,4 +1,5 @@
 //! The agent: pictures of a source, into the frames topic, by way of a spool where the broker does not take them.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod address;
 mod agent;

@@ -3,8 +3,8 @@
 use super::SourceAddress;
 use super::pictures::{Pictures, is_picture_file};
 use super::video::{Attempt, Video};
-use everyframe_types::frame::SourceKind;
 use everyframe_kafka::redacted;
+use everyframe_types::frame::SourceKind;
 use everyframe_types::redact::redact_addresses;
 use std::path::PathBuf;
 use std::time::Duration;

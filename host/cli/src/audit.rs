@@ -1,9 +1,9 @@
 //! `everyframe audit`
 
 use super::{Connection, DONE, FAILED, when};
+use anyhow::Result;
 use everyframe_account::audit::{CameraCount, Report, audit};
 use everyframe_types::id::{printable, printable_json};
-use anyhow::Result;
 
 #[derive(clap::Args)]
 #[command(after_help = "\

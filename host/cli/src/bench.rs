@@ -2,17 +2,17 @@
 
 use super::broker::{EmbeddedBroker, ShippedRules, write_config};
 use super::{DONE, FAILED};
+use anyhow::{Result, bail};
 use everyframe_agent::{Agent, Destination, Source, SourceAddress};
 use everyframe_config::Loaded;
-use everyframe_types::face::Embedding;
 use everyframe_gallery::{Sample, store};
 use everyframe_kafka::Producer;
-use everyframe_telemetry::cpu_timer::process_time;
 use everyframe_pipeline::observe::Snapshot;
-use everyframe_rules::Rules;
 use everyframe_pipeline::run::Host;
+use everyframe_rules::Rules;
+use everyframe_telemetry::cpu_timer::process_time;
+use everyframe_types::face::Embedding;
 use everyframe_vision::Spent;
-use anyhow::{Result, bail};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! The embedded broker as a child process, for `demo` and `bench`.
 
+use anyhow::{Context as _, Result, bail};
 use everyframe_config::Config;
 use everyframe_kafka::ensure;
-use anyhow::{Context as _, Result, bail};
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};

@@ -1,11 +1,11 @@
 //! `everyframe camera`
 
 use super::{Connection, DONE, FAILED, WrongInput, logging};
+use anyhow::Result;
 use everyframe_agent::{Agent, Destination, Source, SourceAddress};
 use everyframe_config::{Config, Property};
-use everyframe_types::id;
 use everyframe_kafka::ensure;
-use anyhow::Result;
+use everyframe_types::id;
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]

@@ -3,11 +3,11 @@
 
 use super::config::load_rules;
 use super::hosts::{Entry, Said};
+use anyhow::Result;
 use everyframe_config::{Config, Loaded};
 use everyframe_pipeline::observe::{Announcer, RuleData, RuleState, rule_event};
-use everyframe_rules::{Condition, RuleDescription, Rules};
 use everyframe_pipeline::run::Host;
-use anyhow::Result;
+use everyframe_rules::{Condition, RuleDescription, Rules};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,12 +1,12 @@
 //! `everyframe config`
 
 use super::DONE;
-use everyframe_config::{Config, ConfigError, Loaded};
-use everyframe_types::event::{AlertData, CloudEvent, ResultData};
-use everyframe_pipeline::observe::{RetentionData, RuleData};
-use everyframe_account::replay::Report;
-use everyframe_rules::{RuleError, Rules};
 use anyhow::Result;
+use everyframe_account::replay::Report;
+use everyframe_config::{Config, ConfigError, Loaded};
+use everyframe_pipeline::observe::{RetentionData, RuleData};
+use everyframe_rules::{RuleError, Rules};
+use everyframe_types::event::{AlertData, CloudEvent, ResultData};
 use std::path::PathBuf;
 use tokio::runtime::Runtime;
 

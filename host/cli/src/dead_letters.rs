@@ -2,13 +2,13 @@
 
 use super::letter_choice::{self as choice, Choice};
 use super::{Connection, DONE, FAILED, letter_fate};
-use everyframe_types::dead_letter::{Fates, Partial, Place};
-use everyframe_config::Config;
-use everyframe_types::event::rfc3339;
-use everyframe_types::id::{printable, printable_json};
-use everyframe_types::dead_letter::{MESSAGE, REASON, STAGE};
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
+use everyframe_config::Config;
+use everyframe_types::dead_letter::{Fates, MESSAGE, Partial, Place, REASON, STAGE};
+use everyframe_types::event::rfc3339;
+use everyframe_types::id::{printable, printable_json};
+use everyframe_types::record::IncomingRecord as _;
 use std::path::PathBuf;
 
 #[derive(clap::Args)]

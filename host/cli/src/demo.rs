@@ -2,10 +2,10 @@
 
 use super::broker::{EmbeddedBroker, ShippedRules, write_config};
 use super::{DONE, FAILED};
+use anyhow::{Context as _, Result, bail};
 use everyframe_account::audit::audit;
 use everyframe_agent::{Source, SourceAddress};
 use everyframe_config::Loaded;
-use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};

@@ -2,14 +2,14 @@
 
 use super::ask::confirm;
 use super::{Connection, DONE, FAILED, logging};
+use anyhow::{Result, anyhow, bail};
 use everyframe_config::Config;
-use everyframe_types::face::{Candidate, Embedding};
 use everyframe_gallery::{Index, NEARLY_THE_SAME, Sample, find_alike_id, parse_person, read, store};
+use everyframe_kafka::{Producer, ensure};
+use everyframe_types::face::{Candidate, Embedding};
 use everyframe_types::hexadecimal::hexadecimal;
 use everyframe_types::id::{parse_name, printable};
-use everyframe_kafka::{Producer, ensure};
 use everyframe_vision::{EnrolmentView, Vision, Worker, quality};
-use anyhow::{Result, anyhow, bail};
 use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -1,10 +1,10 @@
 //! `everyframe gallery`
 
 use super::{Connection, DONE, FAILED};
-use everyframe_gallery::{Sample, find_alike_people, read, remove};
-use everyframe_types::id::{printable, printable_json};
-use everyframe_kafka::{Producer, ensure};
 use anyhow::Result;
+use everyframe_gallery::{Sample, find_alike_people, read, remove};
+use everyframe_kafka::{Producer, ensure};
+use everyframe_types::id::{printable, printable_json};
 use std::collections::BTreeMap;
 
 #[derive(clap::Args)]

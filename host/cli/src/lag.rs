@@ -1,9 +1,9 @@
 //! `everyframe lag`
 
 use super::{Connection, DONE, FAILED, when};
-use everyframe_pipeline::lag::{PartitionLag, Sampler, sentence};
-use everyframe_kafka::Retention;
 use anyhow::Result;
+use everyframe_kafka::Retention;
+use everyframe_pipeline::lag::{PartitionLag, Sampler, sentence};
 use serde::Serialize;
 use std::time::Duration;
 

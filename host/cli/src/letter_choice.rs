@@ -1,12 +1,12 @@
 //! Which dead letters a command is about.
 
 use super::when;
-use everyframe_types::dead_letter::{Fates, Letter, Partial, Place};
-use everyframe_config::Config;
-use everyframe_types::id;
-use everyframe_kafka::{Reader, Received};
-use everyframe_types::dead_letter::REASON;
 use anyhow::Result;
+use everyframe_config::Config;
+use everyframe_kafka::{Reader, Received};
+use everyframe_types::dead_letter::{Fates, Letter, Partial, Place, REASON};
+use everyframe_types::id;
+use everyframe_types::record::IncomingRecord as _;
 
 /// All of those given must hold; without any, all letters are meant.
 #[derive(clap::Args, Clone, Default)]

@@ -3,12 +3,11 @@
 use super::ask::confirm;
 use super::letter_choice::{Choice, Parked, fates};
 use super::{DONE, FAILED, WRONG_INPUT};
-use everyframe_types::dead_letter::{FATE, Fate, Fates, LETTER, Letter, Place};
-use everyframe_config::Config;
-use everyframe_types::record::{CAPTURED_AT, REPLAY_OF, SEQUENCE, SESSION, SOURCE};
-use everyframe_kafka::{BrokerError, Observer, Producer, Reader, Record, delete_before, read_at, watermarks};
-use everyframe_types::dead_letter::{OFFSET, PARTITION, TOPIC};
 use anyhow::{Result, bail};
+use everyframe_config::Config;
+use everyframe_kafka::{BrokerError, Observer, Producer, Reader, Record, delete_before, read_at, watermarks};
+use everyframe_types::dead_letter::{FATE, Fate, Fates, LETTER, Letter, OFFSET, PARTITION, Place, TOPIC};
+use everyframe_types::record::{CAPTURED_AT, IncomingRecord as _, REPLAY_OF, SEQUENCE, SESSION, SOURCE};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::mpsc::{Receiver, Sender, channel};

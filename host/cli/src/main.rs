@@ -1,5 +1,255 @@
-//! The `everyframe` command.
+//! The command line: one file for each command.
 
-fn main() -> std::process::ExitCode {
-    everyframe::cli::main()
+mod ask;
+mod audit;
+mod bench;
+mod broker;
+mod camera;
+mod caretaker;
+mod config;
+mod dead_letters;
+mod demo;
+mod enrol;
+mod gallery;
+mod hosts;
+mod lag;
+mod letter_choice;
+mod letter_fate;
+mod logging;
+mod narrate;
+mod native_lines;
+mod plan;
+mod replay;
+mod rule;
+mod run;
+mod stderr_capture;
+mod watch;
+mod when;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Parser, Subcommand};
+use everyframe_config::{Config, ConfigError, Delivery, KafkaSettings, Loaded, user_in_brokers};
+use everyframe_kafka::property_problems;
+use everyframe_rules::CodeCache;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Exit statuses: done; not done, or frames are missing; the command line or the configuration is wrong.
+const DONE: u8 = 0;
+const FAILED: u8 = 1;
+const WRONG_INPUT: u8 = 2;
+
+/// The command line names something that the command cannot work on.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct WrongInput(String);
+
+/// A recognition runtime that accounts for every frame.
+///
+/// Cameras put frames into Kafka; the host recognises faces and asks your WebAssembly rules what to make of them.
+#[derive(Parser)]
+#[command(name = "everyframe", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// Log as JSON, for machines. What is logged: RUST_LOG; by default `info` for `run` and `camera`, else `warn`.
+    #[arg(long, global = true)]
+    log_json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Process frames: the host.
+    Run(run::Arguments),
+    /// Put the frames of a camera, video or folder into the frames topic: the agent.
+    Camera(camera::Arguments),
+    /// Enrol a person from pictures.
+    Enrol(enrol::Arguments),
+    /// Show or remove enrolled people.
+    Gallery(gallery::Arguments),
+    /// Tell what happens, as it happens.
+    Watch(watch::Arguments),
+    /// Account for every frame, from the topics alone. Exit status 1 if any is missing.
+    Audit(audit::Arguments),
+    /// Show what is unread, and when retention will delete it. Exit status 1 if that is soon.
+    Lag(lag::Arguments),
+    /// List, show, replay or drop the frames that were parked.
+    DeadLetters(dead_letters::Arguments),
+    /// See it all at work: an embedded broker, four cameras with real footage, the three rules.
+    Demo(demo::Arguments),
+    /// Size a site: consumers, partitions, brokers, retention, disk; each formula with the numbers put in.
+    Plan(plan::Arguments),
+    /// Measure the whole pipeline on a folder of JPEG frames.
+    Bench(bench::Arguments),
+    /// Judge frames again with other rules, and tell what would have changed. Exit status 1 if anything would.
+    Replay(replay::Arguments),
+    /// Write a rule: make a project, and inspect, check, test and measure what comes of it.
+    Rule(rule::Arguments),
+    /// Check a configuration, or show an example or the schema.
+    Config(config::Arguments),
+}
+
+/// How a command that is no host reaches Kafka.
+#[derive(Args, Clone)]
+struct Connection {
+    /// Configuration file; without it `everyframe.toml` if that is there, else the defaults.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Bootstrap brokers; wins over the configuration.
+    #[arg(long, value_name = "HOST:PORT")]
+    brokers: Option<String>,
+}
+
+impl Connection {
+    fn config(&self) -> Result<Config> {
+        let default = Path::new("everyframe.toml");
+        let file = self.config.as_deref().or_else(|| default.is_file().then_some(default));
+        let mut config = match file {
+            Some(file) => read_configuration(file)?.config,
+            None => Config::default(),
+        };
+        if let Some(brokers) = &self.brokers {
+            if let Some(problem) = user_in_brokers(brokers) {
+                return Err(WrongInput(format!("--brokers {problem}")).into());
+            }
+            config.kafka = KafkaSettings { brokers: brokers.clone(), ..config.kafka };
+        }
+        Ok(config)
+    }
+}
+
+/// Reads and checks a configuration file, except its rules; librdkafka checks the Kafka properties.
+fn read_configuration(file: &Path) -> Result<Loaded, ConfigError> {
+    let loaded = Loaded::read(file)?;
+    check_properties(loaded, false)
+}
+
+/// The same for a host, which may use transactions.
+fn read_configuration_of_host(file: &Path) -> Result<Loaded, ConfigError> {
+    let loaded = Loaded::read(file)?;
+    let transactions = loaded.config.publish.delivery != Delivery::AtLeastOnce;
+    check_properties(loaded, transactions)
+}
+
+fn check_properties(loaded: Loaded, transactions: bool) -> Result<Loaded, ConfigError> {
+    let problems = property_problems(&loaded.config.kafka, transactions).into_iter();
+    let problems: Vec<_> = problems.map(|(key, message)| loaded.problem(&key, message)).collect();
+    if problems.is_empty() { Ok(loaded) } else { Err(ConfigError::Invalid(problems)) }
+}
+
+/// Runs the command that the arguments name.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // What runs for long tells what it does; of the others, only what is odd is news.
+    let filter = match arguments.command {
+        Command::Run(_) => "info,librdkafka=warn",
+        // An outage is told once, not at each of librdkafka's attempts.
+        Command::Camera(_) => "info,librdkafka=off",
+        _ => "warn",
+    };
+    // Commands that decode pictures or video use libraries that write to standard error.
+    let has_libraries = matches!(
+        arguments.command,
+        Command::Run(_)
+            | Command::Camera(_)
+            | Command::Enrol(_)
+            | Command::Demo(_)
+            | Command::Plan(_)
+            | Command::Bench(_)
+            | Command::Replay(_)
+    );
+    let _log = logging::start(arguments.log_json, filter, has_libraries);
+    let result = match arguments.command {
+        Command::Run(arguments) => run::run(arguments),
+        Command::Camera(arguments) => camera::run(arguments),
+        Command::Enrol(arguments) => enrol::run(&arguments),
+        Command::Gallery(arguments) => gallery::run(arguments),
+        Command::Watch(arguments) => watch::run(&arguments),
+        Command::Audit(arguments) => audit::run(&arguments),
+        Command::Lag(arguments) => lag::run(&arguments),
+        Command::DeadLetters(arguments) => dead_letters::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Plan(arguments) => plan::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
+        Command::Rule(arguments) => rule::run(&arguments),
+        Command::Config(arguments) => config::run(arguments),
+    };
+    ExitCode::from(result.unwrap_or_else(|error| {
+        // The libraries' lines come first.
+        logging::finish();
+        logging::tell(&format!("everyframe: {}", said_once(&error)));
+        if error.is::<ConfigError>() || error.is::<WrongInput>() { WRONG_INPUT } else { FAILED }
+    }))
+}
+
+/// The error and its causes; what a message already quotes of its cause is not said again.
+fn said_once(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
+        "" => cause,
+        _ if said.contains(&cause) => said,
+        _ => format!("{said}: {cause}"),
+    })
+}
+
+/// A runtime for what has to be asynchronous; frames are not.
+/// Lives as long as the process: dropped, it would wait for file calls of guests that the system does not end.
+fn runtime() -> Result<&'static tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .context("cannot start the asynchronous runtime")?;
+    Ok(Box::leak(Box::new(runtime)))
+}
+
+/// Set at the first Ctrl-C or SIGTERM; the second one ends the process at once.
+fn stop_on_signal(runtime: &tokio::runtime::Runtime) -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    runtime.spawn(async move {
+        loop {
+            let terminated = async {
+                match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+                    Ok(mut signal) => drop(signal.recv().await),
+                    Err(_) => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                () = terminated => {}
+            }
+            if flag.swap(true, Ordering::Relaxed) {
+                logging::exit(130);
+            }
+        }
+    });
+    stop
+}
+
+/// The folder for what can be made again: models, libraries, measurements.
+fn cache_folder() -> Result<PathBuf> {
+    named_folder("EVERYFRAME_CACHE")
+        .or_else(|| named_folder("XDG_CACHE_HOME").map(|base| base.join("everyframe")))
+        .or_else(|| named_folder("HOME").map(|home| home.join(".cache/everyframe")))
+        .context("no cache folder: set EVERYFRAME_CACHE")
+}
+
+/// Where compiled rules are kept.
+fn code_cache() -> Result<CodeCache> {
+    Ok(CodeCache::in_folder(&cache_folder()?))
+}
+
+/// The folder for what must outlive the process: spools.
+fn state_folder() -> Result<PathBuf> {
+    named_folder("EVERYFRAME_STATE")
+        .or_else(|| named_folder("XDG_STATE_HOME").map(|base| base.join("everyframe")))
+        .or_else(|| named_folder("HOME").map(|home| home.join(".local/state/everyframe")))
+        .context("no folder for the spool: give --spool, or set EVERYFRAME_STATE")
+}
+
+fn named_folder(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
 }

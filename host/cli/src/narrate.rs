@@ -1,10 +1,10 @@
 //! Turns events into lines for people: what is new, not every frame.
 
 use super::when::now;
+use everyframe_pipeline::observe::{RetentionData, RetentionState, RuleData, RuleState};
 use everyframe_types::event::{AlertData, CloudEvent, ResultData, rfc3339};
 use everyframe_types::id::printable;
 use everyframe_types::judgement::{Decision, Severity, StrangerEvent};
-use everyframe_pipeline::observe::{RetentionData, RetentionState, RuleData, RuleState};
 use std::collections::HashMap;
 
 /// How long somebody must be out of sight to be announced again, milliseconds of frame time.

@@ -1,7 +1,7 @@
 //! Splits the output of C and C++ libraries on standard error into lines, and limits their number.
 
-use everyframe_types::id::printable;
 use everyframe_kafka::redacted;
+use everyframe_types::id::printable;
 use everyframe_types::redact::redact_addresses;
 use std::time::{Duration, Instant};
 

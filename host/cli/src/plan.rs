@@ -2,11 +2,11 @@
 
 use super::broker::ShippedRules;
 use super::{DONE, bench, when};
-use everyframe_agent::{Source, SourceAddress};
-use everyframe_types::machine::cores;
+use anyhow::{Context as _, Result};
 use everyframe_account::sizing;
 use everyframe_account::sizing::{Demand, Plan};
-use anyhow::{Context as _, Result};
+use everyframe_agent::{Source, SourceAddress};
+use everyframe_types::machine::cores;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

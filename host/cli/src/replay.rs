@@ -3,19 +3,17 @@
 mod told;
 
 use super::{DONE, FAILED, WrongInput, said_once, when};
-use everyframe_config::{Config, ConfigError, Loaded};
+use anyhow::Result;
+use everyframe_account::audit;
+use everyframe_account::replay::stored::Alerts;
+use everyframe_account::replay::{Account, Judge, Past, Report, Side, Window, stored};
+use everyframe_config::{Config, ConfigError, Loaded, pattern};
+use everyframe_pipeline::run::Retrace;
+use everyframe_rules::RuleFailure;
 use everyframe_types::frame::Frame;
 use everyframe_types::id::printable_json;
 use everyframe_types::judgement::{Decision, Judgement, Subject};
-use everyframe_config::pattern;
-use everyframe_account::replay::stored;
-use everyframe_account::replay::stored::Alerts;
-use everyframe_account::replay::{Account, Judge, Past, Report, Side, Window};
-use everyframe_rules::RuleFailure;
-use everyframe_pipeline::run::Retrace;
-use everyframe_account::audit;
-use everyframe_pipeline::intake;
-use anyhow::Result;
+use everyframe_types::record::{self, IncomingRecord as _};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -148,11 +146,11 @@ impl Replay {
         let mut reader = window.open(&config.kafka, &topic)?;
         while let Some(record) = reader.next()? {
             if !window.holds(record.timestamp())
-                || !window.means(&intake::camera(record.key(), record.partition()))
+                || !window.means(&record::camera(record.key(), record.partition()))
             {
                 continue;
             }
-            let mut frame = intake::read(&topic, &record);
+            let mut frame = record::read(&topic, &record);
             retrace.set_time(&mut frame);
             let frame = Arc::new(frame);
             let place = (frame.identity.partition, frame.identity.offset);

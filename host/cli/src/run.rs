@@ -2,10 +2,10 @@
 
 use super::DONE;
 use super::caretaker::{Caretaker, Files};
+use anyhow::Result;
 use everyframe_kafka::ensure;
 use everyframe_pipeline::observe::Snapshot;
 use everyframe_pipeline::run::Host;
-use anyhow::Result;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

@@ -2,12 +2,12 @@
 
 use super::narrate::Narrator;
 use super::{Connection, DONE};
-use everyframe_types::dead_letter::Letter;
-use everyframe_config::Config;
-use everyframe_types::id::printable_json;
-use everyframe_kafka::{BrokerError, Reader};
-use everyframe_types::dead_letter::{MESSAGE, REASON};
 use anyhow::Result;
+use everyframe_config::Config;
+use everyframe_kafka::{BrokerError, Reader};
+use everyframe_types::dead_letter::{Letter, MESSAGE, REASON};
+use everyframe_types::id::printable_json;
+use everyframe_types::record::IncomingRecord as _;
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

@@ -7,10 +7,10 @@
 //!   EVERYFRAME_SEED=N          the same inputs again
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "../../fuzz/src/lib.rs"]
+#[path = "../../../fuzz/src/lib.rs"]
 mod targets;
 
-#[path = "../../tests/support/dice.rs"]
+#[path = "../../../tests/support/dice.rs"]
 #[allow(dead_code)]
 mod dice;
 
@@ -184,7 +184,7 @@ TOKEN = { env = "HOME" }
 "#;
 
 fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }
 
 /// The files of folders of the repository that end so.

@@ -1,9 +1,9 @@
 //! What a type cannot say: ranges, names that must differ, files that must be there.
 
-use super::Config;
-use everyframe_types::sequence_gap::HOST;
+use crate::schedule::{Window, time_zone};
+use crate::settings::Config;
 use everyframe_types::id;
-use crate::{Window, time_zone};
+use everyframe_types::sequence_gap::HOST;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::RangeInclusive;

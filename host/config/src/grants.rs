@@ -1,6 +1,6 @@
 //! What a rule may reach beyond the contract.
 
-use super::Property;
+use crate::property::Property;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 /// `[rules.limits]`: what one call of a rule may use.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -41,6 +42,44 @@ pub struct Limits {
     pub http_requests: usize,
     /// The component file, MiB. A Python rule is 18.
     pub component_mb: u64,
+}
+
+impl Limits {
+    /// Time of one call.
+    pub fn time(&self) -> Duration {
+        Duration::from_millis(self.time_ms)
+    }
+
+    /// Linear memory, bytes.
+    pub fn memory_bytes(&self) -> usize {
+        self.memory_mb.saturating_mul(1 << 20)
+    }
+
+    /// Bytes that the guest may hand to the host in one go (the arguments of a host call, or its answer).
+    /// If not set, twice what is allowed, so that a value or answer somewhat too large gets its proper error.
+    pub fn transfer(&self) -> usize {
+        let twice = || self.state_bytes.max(self.output_bytes).saturating_mul(2).saturating_add(64 << 10);
+        self.transfer_bytes.unwrap_or_else(twice)
+    }
+
+    /// The largest of each limit that shapes the pool, which all rules share.
+    pub fn largest<'a>(rules: impl IntoIterator<Item = &'a Limits>) -> Self {
+        let mut rules = rules.into_iter();
+        let first = rules.next().cloned().unwrap_or_default();
+        rules.fold(first, |largest, limits| Self {
+            memory_mb: largest.memory_mb.max(limits.memory_mb),
+            table_elements: largest.table_elements.max(limits.table_elements),
+            instances: largest.instances.max(limits.instances),
+            memories: largest.memories.max(limits.memories),
+            tables: largest.tables.max(limits.tables),
+            ..largest
+        })
+    }
+
+    /// A component file may not be larger, bytes.
+    pub fn component_bytes(&self) -> u64 {
+        self.component_mb.saturating_mul(1 << 20)
+    }
 }
 
 impl Default for Limits {

@@ -1,8 +1,10 @@
 //! Reads a configuration file, and says where in it a problem is.
 
-use super::{Config, Places, check};
+use crate::check;
+use crate::places::Places;
+use crate::problem::Problem;
+use crate::settings::Config;
 use everyframe_types::id::normalise;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Why a configuration cannot be used.
@@ -19,32 +21,6 @@ pub enum ConfigError {
     /// The file says something that cannot be done. One problem a line.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Invalid(Vec<Problem>),
-}
-
-/// One thing that is wrong, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// The file.
-    pub file: PathBuf,
-    /// Line in the file, from 1; none for a problem of the whole file.
-    pub line: Option<usize>,
-    /// The dotted key; empty for a problem of the whole file.
-    pub key: String,
-    /// What is wrong and what to do.
-    pub message: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file.display())?;
-        if let Some(line) = self.line {
-            write!(f, ":{line}")?;
-        }
-        if !self.key.is_empty() {
-            write!(f, ": {}", self.key)?;
-        }
-        write!(f, ": {}", self.message)
-    }
 }
 
 /// A checked configuration, and the file it came from.

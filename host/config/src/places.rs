@@ -1,6 +1,6 @@
 //! Where in a TOML text a key stands, and what is wrong with the text in words for who wrote it.
 
-use super::Problem;
+use crate::problem::Problem;
 use serde::de::DeserializeOwned;
 use std::ops::Range;
 use std::path::Path;

@@ -1,7 +1,8 @@
 //! One rule, as the TOML has it.
 
-use super::premises::every_camera;
-use super::{Grants, Limits};
+use crate::grants::Grants;
+use crate::limits::Limits;
+use crate::site_settings::every_camera;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::path::PathBuf;

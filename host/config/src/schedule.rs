@@ -107,6 +107,11 @@ pub fn is_open(windows: &[Window], at: i64, zone: &TimeZone) -> bool {
     windows.iter().any(|window| window.contains(today, now))
 }
 
+/// A time zone by its name; none if there is none of that name.
+pub fn time_zone(name: &str) -> Option<TimeZone> {
+    TimeZone::get(name).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,8 @@
 //! The TOML, field by field. Paths are relative to the folder of the configuration file.
 
-use super::{MaskSettings, Property, RuleSettings, ScheduleSettings, ZoneSettings};
+use crate::property::Property;
+use crate::rules::RuleSettings;
+use crate::site_settings::{MaskSettings, ScheduleSettings, ZoneSettings};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;

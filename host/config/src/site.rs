@@ -3,15 +3,12 @@
 //! [`Premises`] turns them into facts: of a frame, which schedules hold; of a face, in which zones it is; and of a
 //! camera, what nobody is to look at.
 
-mod polygon;
-mod schedule;
-
-pub use polygon::Polygon;
-pub use schedule::{Day, TimeOfDay, Window};
-
-use crate::{Config, MaskSettings, ScheduleSettings, ZoneSettings};
+use crate::camera_pattern::{is_meant, patterns};
+use crate::polygon::Polygon;
+use crate::schedule::{self, Window, time_zone};
+use crate::settings::Config;
+use crate::site_settings::{MaskSettings, ScheduleSettings, ZoneSettings};
 use everyframe_types::face::Rect;
-use everyframe_types::id::clean_pattern;
 use jiff::tz::TimeZone;
 use wildmatch::WildMatch;
 
@@ -21,26 +18,6 @@ pub struct Premises {
     zones: Vec<(String, Vec<WildMatch>, Polygon)>,
     masks: Vec<(Vec<WildMatch>, Polygon)>,
     schedules: Vec<(String, TimeZone, Vec<Window>)>,
-}
-
-/// Patterns of cameras as the configuration writes them: `*` for any characters, `?` for one.
-pub fn patterns(cameras: &[String]) -> Vec<WildMatch> {
-    cameras.iter().map(|camera| pattern(camera)).collect()
-}
-
-/// One pattern of cameras, normalised like their ids (see [`everyframe_types::id`]).
-pub fn pattern(camera: &str) -> WildMatch {
-    WildMatch::new(&clean_pattern(camera))
-}
-
-/// True if a camera is one of those meant.
-pub fn is_meant(patterns: &[WildMatch], camera: &str) -> bool {
-    patterns.iter().any(|pattern| pattern.matches(camera))
-}
-
-/// A time zone by its name; none if there is none of that name.
-pub fn time_zone(name: &str) -> Option<TimeZone> {
-    TimeZone::get(name).ok()
 }
 
 impl Premises {

@@ -1,6 +1,7 @@
 //! What the operator says of the place that the cameras watch, as the TOML has it.
 
-use crate::{Polygon, Window};
+use crate::polygon::Polygon;
+use crate::schedule::Window;
 use schemars::JsonSchema;
 use serde::Deserialize;
 

@@ -1,7 +1,7 @@
 //! The search: exact, by cosine, over all samples of one embedding model.
 
 use super::Sample;
-use everyframe_types::face::{Candidate, Embedding, Person};
+use everyframe_types::face::{Candidate, Embedding, People, Person};
 use std::collections::BTreeMap;
 
 /// The people and their embeddings at one moment; never changed, replaced as a whole.
@@ -94,6 +94,12 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
         }
     }
     sums.iter().sum::<f32>() + rest
+}
+
+impl People for Index {
+    fn find(&self, person: &str) -> Option<Person> {
+        self.find(person).cloned()
+    }
 }
 
 #[cfg(test)]

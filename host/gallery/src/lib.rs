@@ -1,4 +1,5 @@
 //! The enrolled people: the compacted topic, and the index made from it.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod alike;
 mod index;

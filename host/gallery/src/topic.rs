@@ -1,14 +1,15 @@
 //! The gallery's topic: key `person/sample`, value one template; a tombstone erases.
 
 use super::{Index, find_alike_people};
-use everyframe_config::Config;
-use everyframe_types::face::Embedding;
-use everyframe_types::id;
-use everyframe_types::id::{MAX_BYTES, clean, clean_name, printable};
-use everyframe_kafka::{BrokerError, Producer, Reader, Record};
 use arc_swap::ArcSwap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use everyframe_config::Config;
+use everyframe_kafka::{BrokerError, Producer, Reader, Record};
+use everyframe_types::face::Embedding;
+use everyframe_types::id;
+use everyframe_types::id::{MAX_BYTES, clean, clean_name, printable};
+use everyframe_types::record::IncomingRecord as _;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;

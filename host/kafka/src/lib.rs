@@ -1,24 +1,29 @@
-//! Kafka, as the rest of the host wants it: the only folder, beside `intake`, that names `rdkafka`.
+//! Kafka, as the rest of the host wants it: the only crate that names `rdkafka`.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod complaint;
+mod consumer;
 mod observer;
 mod producer;
 mod properties;
 mod pulse;
 mod reach;
 mod reader;
+mod retention;
 mod secrets;
 mod topic_limits;
 mod topics;
 mod transaction;
 
 pub use complaint::Complaint;
+pub use consumer::{Downstream, Ended, Intake};
 pub use observer::{First, Observer, delete_before};
 pub use producer::{Delivery, Producer, Record};
 pub use properties::property_problems;
 pub use pulse::Pulse;
 pub use reader::{Reader, Received, committed, read_at, watermarks};
-pub(crate) use secrets::{redacted, remember_secret};
+pub use retention::Retention;
+pub use secrets::{redacted, remember_secret};
 pub use topic_limits::TopicLimits;
 pub use topics::ensure;
 pub(crate) use topics::partitions;

@@ -2,8 +2,8 @@
 
 use super::reader::Quiet;
 use super::{BrokerError, consumer, producer};
-use everyframe_config::KafkaSettings;
 use crate::Retention;
+use everyframe_config::KafkaSettings;
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};

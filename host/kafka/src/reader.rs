@@ -2,6 +2,7 @@
 
 use super::{BrokerError, consumer, partitions};
 use everyframe_config::KafkaSettings;
+use everyframe_types::record::IncomingRecord;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers as _};
@@ -18,38 +19,34 @@ const OPEN_TRANSACTION: Duration = Duration::from_secs(60);
 /// One record as it was read.
 pub struct Received<'a>(pub(crate) BorrowedMessage<'a>);
 
-impl Received<'_> {
-    /// The partition.
-    pub fn partition(&self) -> i32 {
+impl IncomingRecord for Received<'_> {
+    fn partition(&self) -> i32 {
         self.0.partition()
     }
 
-    /// The offset.
-    pub fn offset(&self) -> i64 {
+    fn offset(&self) -> i64 {
         self.0.offset()
     }
 
-    /// The record's timestamp, Unix milliseconds; 0 if it has none.
-    pub fn timestamp(&self) -> i64 {
+    fn timestamp(&self) -> i64 {
         self.0.timestamp().to_millis().unwrap_or(0)
     }
 
-    /// The key.
-    pub fn key(&self) -> Option<&[u8]> {
+    fn key(&self) -> Option<&[u8]> {
         self.0.key()
     }
 
-    /// The value; none for a tombstone.
-    pub fn value(&self) -> Option<&[u8]> {
+    fn value(&self) -> Option<&[u8]> {
         self.0.payload()
     }
 
-    /// The last header of that name, if it is text.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    fn header(&self, name: &str) -> Option<&str> {
         let headers = self.0.headers()?;
         headers.iter().filter(|h| h.key == name).last().and_then(|h| std::str::from_utf8(h.value?).ok())
     }
+}
 
+impl Received<'_> {
     /// All headers, as text.
     pub fn headers(&self) -> impl Iterator<Item = (String, String)> + '_ {
         let text = |value: Option<&[u8]>| String::from_utf8_lossy(value.unwrap_or_default()).into_owned();

@@ -24,12 +24,12 @@ pub(super) fn keep(settings: &KafkaSettings) {
 }
 
 /// Adds a secret that is not Kafka's to the list: a camera's password.
-pub(crate) fn remember_secret(secret: String) {
+pub fn remember_secret(secret: String) {
     SECRETS.write().unwrap_or_else(PoisonError::into_inner).insert(secret);
 }
 
 /// A text of librdkafka's or of a broker's without the secrets in it.
-pub(crate) fn redacted(text: &str) -> String {
+pub fn redacted(text: &str) -> String {
     let secrets = SECRETS.read().unwrap_or_else(PoisonError::into_inner);
     // The longest first: one may be a part of another.
     let mut found: Vec<&String> = secrets.iter().filter(|secret| text.contains(secret.as_str())).collect();

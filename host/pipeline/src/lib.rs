@@ -1,32 +1,10 @@
-//! Everyframe: a recognition runtime that accounts for every frame.
-//!
-//! The modules are the way of a frame, in order: a frame is taken in by `intake`, seen by `vision`,
-//! searched for in the `gallery`, judged by `rules` and published by `publish`. `run` joins them.
+//! The way of a frame from Kafka to Kafka: `intake` reads it, `run` takes it through vision, gallery and rules,
+//! `publish` commits what came of it. `observe` shows all that to operators, `lag` how far behind the group is.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-pub mod absence;
-pub mod audit;
-pub mod camera;
-pub mod cli;
-pub mod config;
-pub mod event;
-pub mod face;
-pub mod frame;
-pub mod gallery;
-mod hexadecimal;
-pub mod id;
 pub mod intake;
-pub mod judgement;
-pub mod kafka;
 pub mod lag;
-mod laps;
-mod machine;
+pub mod live_ledger;
 pub mod observe;
-pub mod premises;
 pub mod publish;
-mod redact;
-pub mod replay;
-pub mod rules;
 pub mod run;
-pub mod sizing;
-pub mod vision;

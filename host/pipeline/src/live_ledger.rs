@@ -3,7 +3,7 @@
 //! It remembers a few kilobytes for each of the last cameras, and nothing over the end of a lane: what is missing where
 //! a partition changed hands is found by the account from the topics alone.
 
-use super::Ranges;
+use everyframe_types::ranges::Ranges;
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;

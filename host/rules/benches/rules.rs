@@ -6,8 +6,8 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use everyframe_config::{RuleKind, RuleSettings};
-use everyframe_types::face::{Candidate, Detection, Embedding, Face, Person, Point, Rect, Track};
-use everyframe_rules::{FrameFacts, Memory, People, Rules};
+use everyframe_rules::{FrameFacts, Memory, Rules};
+use everyframe_types::face::{Candidate, Detection, Embedding, Face, People, Person, Point, Rect, Track};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;

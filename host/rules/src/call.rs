@@ -1,13 +1,13 @@
 //! One call: all that an instance can reach, made for the call and thrown away after it.
 
+use super::FrameFacts;
 use super::http::{Caller, context};
 use super::limits::{Guard, STDERR_BYTES, presentable};
 use super::load::RuleReady;
 use super::log_rate::LogRate;
 use super::memory::{Changes, Memory, Notebook};
-use super::{FrameFacts, People};
 use everyframe_config::Limits;
-use everyframe_types::face::{Embedding, Face};
+use everyframe_types::face::{Embedding, Face, People};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -36,7 +36,7 @@ impl Scene {
     pub(super) fn empty() -> Self {
         struct Nobody;
         impl People for Nobody {
-            fn find(&self, _: &str) -> Option<super::Person> {
+            fn find(&self, _: &str) -> Option<everyframe_types::face::Person> {
                 None
             }
         }

@@ -3,6 +3,7 @@
 //! A policy is asked about the faces that those before it left undecided, an unknown-person rule about all that are
 //! unknown, an alert rule about everything. Each sees every frame of its cameras, also when there is no face for it.
 
+use super::FrameFacts;
 use super::breaker::Change;
 use super::call::Scene;
 use super::consult::{Consulted, Opinion, consult, is_undecided};
@@ -10,12 +11,10 @@ use super::error::{FailureKind, RuleFailure};
 use super::load::{RuleReady, Rules};
 use super::memory::{Changes, Memory};
 use super::rejudge::Before;
-use super::{FrameFacts, People};
-use everyframe_config::{OnFailure, RuleKind};
-use everyframe_types::face::Face;
-use everyframe_types::judgement::{Decision, Judgement, Skipped, Subject};
 use crate::RuleMeter;
-use everyframe_config::is_meant;
+use everyframe_config::{OnFailure, RuleKind, is_meant};
+use everyframe_types::face::{Face, People};
+use everyframe_types::judgement::{Decision, Judgement, Skipped, Subject};
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 use tracing::Instrument as _;

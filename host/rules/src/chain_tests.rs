@@ -1,10 +1,11 @@
 //! Several rules of a kind: who is asked, who wins, and who is passed over.
 
-use super::fixtures::{ALL_UNKNOWN, Bench, Enrolled, Guest, NOTHING, face, facts, judge};
-use super::{FailureKind, FrameFacts, Memory, People, Rules};
+use super::fixtures::{Bench, Enrolled, face, facts, judge};
+use super::{FailureKind, FrameFacts, Memory, Rules};
 use everyframe_config::OnFailure;
 use everyframe_config::RuleKind::{Alerting, MatchingPolicy, UnknownPerson};
-use everyframe_types::face::Face;
+use everyframe_test_guests::{ALL_UNKNOWN, Guest, NOTHING};
+use everyframe_types::face::{Face, People};
 use everyframe_types::judgement::Decision;
 use std::sync::Arc;
 

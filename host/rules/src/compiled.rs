@@ -111,9 +111,10 @@ fn kept(path: &Path, engine: &Engine) -> Option<Component> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures::{Bench, Guest};
+    use super::super::fixtures::Bench;
     use super::*;
     use everyframe_config::RuleKind::MatchingPolicy;
+    use everyframe_test_guests::Guest;
 
     fn file(bench: &Bench) -> ComponentFile {
         let rule = bench.rule("policy", MatchingPolicy, &Guest::default().component());

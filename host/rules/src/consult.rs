@@ -10,10 +10,10 @@ use super::limits::{MESSAGE_BYTES, presentable};
 use super::load::RuleReady;
 use super::memory::{Changes, Memory};
 use super::spares::Spare;
+use crate::CallCost;
 use everyframe_config::RuleKind;
 use everyframe_types::face::Face;
 use everyframe_types::judgement::{Alert, Decision, Stranger, Subject};
-use crate::CallCost;
 use std::time::Instant;
 use tokio::sync::SemaphorePermit;
 

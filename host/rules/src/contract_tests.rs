@@ -2,9 +2,9 @@
 
 use super::contract::CONTRACTS;
 use super::fixtures::{Enrolled, face, facts, runtime};
-use super::{Memory, People, Rules};
+use super::{Memory, Rules};
 use everyframe_config::{RuleKind, RuleSettings};
-use everyframe_types::face::{Candidate, Face};
+use everyframe_types::face::{Candidate, Face, People};
 use everyframe_types::hexadecimal::hexadecimal;
 use everyframe_types::judgement::Decision;
 use sha2::{Digest, Sha256};
@@ -19,7 +19,7 @@ const RELEASED: [(&str, &str); 1] =
     [("0.1.0", "b5d3f172e44767d3e3120931b003ba6677a4916cc402eeec0d6183a8faaee0d8")];
 
 fn repository(path: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }
 
 fn wit(version: &str) -> String {

@@ -8,6 +8,7 @@
 //! A rule is taken for hostile: it has no files, sockets, environment or arguments but what its grants name, its
 //! clock is the frame's, and its time, memory, output, log and state are limited. Whatever it does costs its own
 //! frame a [`RuleFailure`] and nothing else.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod anatomy;
 mod answers;
@@ -26,8 +27,8 @@ mod limits;
 mod load;
 mod log_rate;
 mod memory;
+mod meter;
 mod rejudge;
-pub mod scenario;
 mod settings;
 mod solo;
 mod spares;
@@ -44,14 +45,15 @@ mod hostile;
 #[cfg(test)]
 mod load_tests;
 
-use everyframe_types::face::Person;
 pub use anatomy::Anatomy;
 pub use chain::Condition;
 pub use compiled::CodeCache;
 pub use consult::Opinion;
 pub use error::{FailureKind, LoadError, Problem, RuleError, RuleFailure, kind_name};
+use everyframe_types::face::People;
 pub use load::{RuleDescription, Rules};
 pub use memory::Memory;
+pub use meter::{CallCost, RuleMeter, RuleMeters};
 pub use rejudge::Before;
 pub use solo::{Opened, Solo};
 
@@ -72,12 +74,4 @@ pub struct FrameFacts<'a> {
     pub height: u32,
     /// The schedules that hold at that time, by name.
     pub schedules: &'a [String],
-}
-
-/// The gallery, as far as rules may ask it.
-///
-/// A call goes from guest code through this: it must be quick and must not block.
-pub trait People: Send + Sync {
-    /// Looks a person up by id.
-    fn find(&self, person: &str) -> Option<Person>;
 }

@@ -30,44 +30,6 @@ pub(super) const WASM_STACK: usize = 512 << 10;
 /// The stack of a call, host functions included, bytes.
 pub(super) const CALL_STACK: usize = 1 << 20;
 
-impl Limits {
-    /// Time of one call.
-    pub(super) fn time(&self) -> Duration {
-        Duration::from_millis(self.time_ms)
-    }
-
-    /// Linear memory, bytes.
-    pub(super) fn memory_bytes(&self) -> usize {
-        self.memory_mb.saturating_mul(1 << 20)
-    }
-
-    /// Bytes that the guest may hand to the host in one go (the arguments of a host call, or its answer).
-    /// If not set, twice what is allowed, so that a value or answer somewhat too large gets its proper error.
-    pub(super) fn transfer(&self) -> usize {
-        let twice = || self.state_bytes.max(self.output_bytes).saturating_mul(2).saturating_add(64 << 10);
-        self.transfer_bytes.unwrap_or_else(twice)
-    }
-
-    /// The largest of each limit that shapes the pool, which all rules share.
-    pub(super) fn largest<'a>(rules: impl IntoIterator<Item = &'a Limits>) -> Self {
-        let mut rules = rules.into_iter();
-        let first = rules.next().cloned().unwrap_or_default();
-        rules.fold(first, |largest, limits| Self {
-            memory_mb: largest.memory_mb.max(limits.memory_mb),
-            table_elements: largest.table_elements.max(limits.table_elements),
-            instances: largest.instances.max(limits.instances),
-            memories: largest.memories.max(limits.memories),
-            tables: largest.tables.max(limits.tables),
-            ..largest
-        })
-    }
-
-    /// A component file may not be larger, bytes.
-    pub(super) fn component_bytes(&self) -> u64 {
-        self.component_mb.saturating_mul(1 << 20)
-    }
-}
-
 /// What a guest asked for and was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Denied {

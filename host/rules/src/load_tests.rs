@@ -1,9 +1,10 @@
 //! Components that are refused before any frame is judged, and what is said about them.
 
-use super::fixtures::{Bench, Guest};
+use super::fixtures::Bench;
 use super::*;
 use everyframe_config::RuleKind::{Alerting, MatchingPolicy, UnknownPerson};
 use everyframe_config::{Limits, RuleSettings};
+use everyframe_test_guests::Guest;
 
 fn problem(bench: &Bench, rule: RuleSettings) -> String {
     let problems = bench.load(&[rule]).unwrap_err().problems;

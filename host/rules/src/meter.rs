@@ -1,6 +1,6 @@
 //! What is counted of each rule.
 
-use super::histogram::{CALL, Histogram};
+use everyframe_telemetry::histogram::{CALL, Histogram};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -11,7 +11,7 @@ use std::time::Duration;
 type ByRule = [(&'static str, String); 1];
 
 /// All rules' counters.
-pub(super) struct RuleMeters {
+pub struct RuleMeters {
     calls: Family<ByRule, Counter>,
     seconds: Family<ByRule, Histogram, fn() -> Histogram>,
     fuel: Family<ByRule, Counter>,
@@ -60,6 +60,7 @@ pub struct CallCost {
 }
 
 impl RuleMeters {
+    /// Registers them.
     pub fn new(registry: &mut Registry) -> Self {
         let meters = Self {
             calls: Family::default(),
@@ -118,6 +119,7 @@ impl RuleMeters {
         meters
     }
 
+    /// The counters of the rule of this name.
     pub fn of(&self, rule: &str) -> RuleMeter {
         let label = [("rule", rule.to_owned())];
         RuleMeter {

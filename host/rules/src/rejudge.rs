@@ -1,11 +1,11 @@
 //! A frame is judged again from its result, which holds everything but embeddings.
 
+use super::FrameFacts;
 use super::consult::Opinion;
 use super::error::RuleFailure;
 use super::load::Rules;
 use super::memory::Memory;
-use super::{FrameFacts, People};
-use everyframe_types::face::Face;
+use everyframe_types::face::{Face, People};
 use everyframe_types::judgement::{Decision, Judgement, Subject};
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -22,7 +22,7 @@ const VERSION: &str = "0.1.0";
 #[allow(missing_docs)]
 mod policy {
     wasmtime::component::bindgen!({
-        path: "../wit/0.1.0",
+        path: "../../wit/0.1.0",
         world: "matching-policy",
         exports: { default: async },
     });
@@ -30,7 +30,7 @@ mod policy {
 #[allow(missing_docs)]
 mod unknown {
     wasmtime::component::bindgen!({
-        path: "../wit/0.1.0",
+        path: "../../wit/0.1.0",
         world: "unknown-person",
         exports: { default: async },
         with: {
@@ -45,7 +45,7 @@ mod unknown {
 #[allow(missing_docs)]
 mod alerting {
     wasmtime::component::bindgen!({
-        path: "../wit/0.1.0",
+        path: "../../wit/0.1.0",
         world: "alerting",
         exports: { default: async },
         with: {
@@ -89,7 +89,7 @@ impl embeddings::Host for Call {
 
 impl gallery::Host for Call {
     fn find(&mut self, person: String) -> Option<gallery::Person> {
-        let super::Person { id, name, samples } = self.scene.people().find(&person)?;
+        let everyframe_types::face::Person { id, name, samples } = self.scene.people().find(&person)?;
         Some(gallery::Person { id, name, samples })
     }
 }

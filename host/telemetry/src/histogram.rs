@@ -94,17 +94,20 @@ struct Inner {
 }
 
 impl Histogram {
+    /// An empty one.
     pub fn new(scale: Scale) -> Self {
         let counts = std::iter::repeat_with(AtomicU64::default).take(scale.bounds.len() + 1).collect();
         Self(Arc::new(Inner { scale, counts, sum: AtomicU64::default() }))
     }
 
+    /// Counts a value, in the scale's own unit.
     pub fn observe(&self, value: u64) {
         let bucket = self.0.scale.bounds.partition_point(|bound| *bound < value);
         self.0.counts[bucket].fetch_add(1, Ordering::Relaxed);
         self.0.sum.fetch_add(value, Ordering::Relaxed);
     }
 
+    /// Counts a duration, in nanoseconds.
     pub fn observe_time(&self, time: Duration) {
         self.observe(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     }

@@ -3,10 +3,34 @@
 
 use crate::frame::Position;
 use crate::hexadecimal::hexadecimal;
-use everyframe_kafka::Received;
-use crate::dead_letter::{DELETED, OFFSET, ORIGINAL_AT, ORIGINAL_BYTES, ORIGINAL_SHA256, PARTITION};
+use crate::record::IncomingRecord;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
+
+/// Headers of a dead letter: why, where in the way of a frame, and where the frame stood.
+pub const REASON: &str = "everyframe-reason";
+/// The stage that could not go on: `vision`, `rules`, `publish` or `host`.
+pub const STAGE: &str = "everyframe-stage";
+/// A sentence for a person.
+pub const MESSAGE: &str = "everyframe-message";
+/// The frames topic.
+pub const TOPIC: &str = "everyframe-topic";
+/// The frame's partition.
+pub const PARTITION: &str = "everyframe-partition";
+/// The frame's offset.
+pub const OFFSET: &str = "everyframe-offset";
+
+/// Header of a record without value: `FIRST-LAST`, offsets of frames that retention deleted before the group came to them.
+pub const DELETED: &str = "everyframe-deleted";
+
+/// Header of a partial dead letter, which holds only the first bytes of its frame, or none: why the topic refused the rest.
+pub const PARTIAL: &str = "everyframe-partial";
+/// Of such a letter, how many bytes the frame has.
+pub const ORIGINAL_BYTES: &str = "everyframe-original-bytes";
+/// Of such a letter, the SHA-256 of the frame's bytes, hexadecimal.
+pub const ORIGINAL_SHA256: &str = "everyframe-original-sha256";
+/// Of such a letter, where the whole frame stands: `topic/partition/offset`.
+pub const ORIGINAL_AT: &str = "everyframe-original-at";
 
 /// Header of a mark: `replayed` or `dropped`. A record with it is no letter, and has no value.
 pub const FATE: &str = "everyframe-fate";
@@ -24,7 +48,7 @@ pub struct Place {
 
 impl Place {
     /// Where a record stands.
-    pub fn of(record: &Received<'_>) -> Self {
+    pub fn of(record: &impl IncomingRecord) -> Self {
         Self { partition: record.partition(), offset: record.offset().unsigned_abs() }
     }
 
@@ -110,7 +134,7 @@ pub struct Mark {
 
 impl Letter {
     /// Reads a record of the dead-letters topic.
-    pub fn read(record: &Received<'_>) -> Self {
+    pub fn read(record: &impl IncomingRecord) -> Self {
         if let Some(deleted) = deleted(record) {
             return deleted;
         }
@@ -130,7 +154,7 @@ impl Letter {
     }
 }
 
-fn deleted(record: &Received<'_>) -> Option<Letter> {
+fn deleted(record: &impl IncomingRecord) -> Option<Letter> {
     let (first, last) = record.header(DELETED)?.split_once('-')?;
     let (first, last) = (first.parse().ok()?, last.parse().ok()?);
     let partition = record.header(PARTITION)?.parse().ok()?;
@@ -150,7 +174,7 @@ pub struct Partial {
 
 impl Partial {
     /// Reads them from a letter; none for a letter that is whole.
-    pub fn read(record: &Received<'_>) -> Option<Self> {
+    pub fn read(record: &impl IncomingRecord) -> Option<Self> {
         Some(Self {
             bytes: record.header(ORIGINAL_BYTES)?.parse().ok()?,
             sha256: record.header(ORIGINAL_SHA256)?.to_owned(),

@@ -232,7 +232,7 @@ fn envelope<T>(id: String, kind: &str, frame: &Frame, data: T) -> CloudEvent<T> 
 }
 
 /// The years that RFC 3339 can write, Unix milliseconds: from 0001-01-01 to 9999-01-01.
-pub(crate) const CALENDAR: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_370_764_800_000;
+pub const CALENDAR: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_370_764_800_000;
 
 /// Unix milliseconds as RFC 3339 in UTC; a time outside the calendar is moved to its end.
 pub fn rfc3339(milliseconds: i64) -> String {

@@ -121,6 +121,14 @@ pub struct Face {
     pub zones: Vec<String>,
 }
 
+/// The gallery, as far as rules may ask it.
+///
+/// A call goes from guest code through this: it must be quick and must not block.
+pub trait People: Send + Sync {
+    /// Looks a person up by id.
+    fn find(&self, person: &str) -> Option<Person>;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

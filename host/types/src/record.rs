@@ -1,9 +1,8 @@
 //! From a Kafka record to a frame. Any producer will do: every header is optional.
 
-use crate::sequence_gap::Absence;
 use crate::frame::{Frame, Position, SourceKind};
 use crate::id;
-use everyframe_kafka::Received;
+use crate::sequence_gap::Absence;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,52 +22,25 @@ pub const REFUSED: &str = "everyframe-refused";
 /// Header of a dead letter that is put through again: `topic/partition/offset` of the frame as it first came.
 pub const REPLAY_OF: &str = "everyframe-replay-of";
 
-/// A record of the frames topic as far as it is read, wherever it comes from.
-pub trait Record {
+/// A record as it was read, wherever it comes from.
+pub trait IncomingRecord {
     /// The partition.
     fn partition(&self) -> i32;
     /// The offset.
     fn offset(&self) -> i64;
-    /// The record's timestamp, Unix milliseconds.
+    /// The record's timestamp, Unix milliseconds; 0 if it has none.
     fn timestamp(&self) -> i64;
     /// The key.
     fn key(&self) -> Option<&[u8]>;
-    /// The value.
+    /// The value; none for a tombstone.
     fn value(&self) -> Option<&[u8]>;
     /// The last header of that name, if it is text.
     fn header(&self, name: &str) -> Option<&str>;
 }
 
-// What it has of its own is found first.
-impl Record for Received<'_> {
-    fn partition(&self) -> i32 {
-        self.partition()
-    }
-
-    fn offset(&self) -> i64 {
-        self.offset()
-    }
-
-    fn timestamp(&self) -> i64 {
-        self.timestamp()
-    }
-
-    fn key(&self) -> Option<&[u8]> {
-        self.key()
-    }
-
-    fn value(&self) -> Option<&[u8]> {
-        self.value()
-    }
-
-    fn header(&self, name: &str) -> Option<&str> {
-        self.header(name)
-    }
-}
-
 /// Reads a record of the frames topic: a frame, or an agent's word that it refused some. Headers that cannot be read
 /// count as missing.
-pub fn read(topic: &Arc<str>, record: &impl Record) -> Frame {
+pub fn read(topic: &Arc<str>, record: &impl IncomingRecord) -> Frame {
     let (partition, offset) = (record.partition(), record.offset());
     let position = Position { topic: topic.clone(), partition, offset };
     let stamp = stamp(record);
@@ -104,7 +76,7 @@ pub struct Stamp {
 }
 
 /// What the agent stamped on the frame in a record.
-pub fn stamp(record: &impl Record) -> Stamp {
+pub fn stamp(record: &impl IncomingRecord) -> Stamp {
     Stamp {
         session: record.header(SESSION).map(id::clean).filter(|session| !session.is_empty()),
         sequence: number(record, SEQUENCE).and_then(|number| u64::try_from(number).ok()),
@@ -116,7 +88,7 @@ const MAX_REFUSED: u64 = 1 << 32;
 
 /// The sequence numbers that an agent refused, if the record is a refusal. For an impossible range the answer is none, and the
 /// record counts as a frame without a picture.
-pub fn refused(record: &impl Record) -> Option<RangeInclusive<u64>> {
+pub fn refused(record: &impl IncomingRecord) -> Option<RangeInclusive<u64>> {
     if record.value().is_some_and(|value| !value.is_empty()) {
         return None;
     }
@@ -128,12 +100,12 @@ pub fn refused(record: &impl Record) -> Option<RangeInclusive<u64>> {
 }
 
 /// The identity of the frame that a record puts through again, if it is one of `topic`.
-pub fn replay_of(topic: &str, record: &impl Record) -> Option<Position> {
+pub fn replay_of(topic: &str, record: &impl IncomingRecord) -> Option<Position> {
     let position = record.header(REPLAY_OF).and_then(Position::parse)?;
     (*position.topic == *topic && position.partition >= 0 && position.offset >= 0).then_some(position)
 }
 
-fn number(record: &impl Record, name: &str) -> Option<i64> {
+fn number(record: &impl IncomingRecord, name: &str) -> Option<i64> {
     record.header(name).and_then(|text| text.trim().parse().ok())
 }
 
@@ -152,7 +124,7 @@ mod tests {
     /// A record without a value and with one header.
     struct Header(&'static str, &'static str);
 
-    impl Record for Header {
+    impl IncomingRecord for Header {
         fn partition(&self) -> i32 {
             0
         }

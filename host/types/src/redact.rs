@@ -66,7 +66,7 @@ impl<'a> Parts<'a> {
 }
 
 /// The address without user, password and secret parameters: `rtsp://***@10.0.0.7/stream?channel=1&password=***`.
-pub(crate) fn redact_address(address: &str) -> String {
+pub fn redact_address(address: &str) -> String {
     let parts = Parts::parse(address);
     let mut shown = parts.scheme.to_owned();
     if parts.user.is_some() {
@@ -95,7 +95,7 @@ pub(crate) fn redact_address(address: &str) -> String {
 }
 
 /// A text with each address in it redacted.
-pub(crate) fn redact_addresses(text: &str) -> String {
+pub fn redact_addresses(text: &str) -> String {
     let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '<' | '>' | '(' | ')' | ',');
     let mut shown = String::with_capacity(text.len());
     for word in text.split_inclusive(ends) {
@@ -114,7 +114,7 @@ pub(crate) fn redact_addresses(text: &str) -> String {
 }
 
 /// The secrets in an address, as written and percent-decoded, to be removed from texts in which they stand alone.
-pub(crate) fn secrets_of(address: &str) -> Vec<String> {
+pub fn secrets_of(address: &str) -> Vec<String> {
     let parts = Parts::parse(address);
     let mut found: Vec<&str> = Vec::new();
     if let Some(user) = parts.user {
@@ -135,7 +135,7 @@ fn is_secret(name: &str, value: &str) -> bool {
 }
 
 /// Decodes percent-encoding (`%41`); invalid UTF-8 becomes U+FFFD.
-pub(crate) fn percent_decoded(text: &str) -> String {
+pub fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {

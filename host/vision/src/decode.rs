@@ -10,8 +10,7 @@ use opencv::{imgcodecs, imgproc};
 
 use super::header::{Format, Header, inspect, png_without_extras};
 use super::{PictureError, jpeg};
-use everyframe_config::VisionSettings;
-use everyframe_config::Polygon;
+use everyframe_config::{Polygon, VisionSettings};
 use std::time::Duration;
 
 /// Decodes into its own buffers. It reuses their memory for the next picture, but never their content: a decoder writes every

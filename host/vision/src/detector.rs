@@ -13,8 +13,8 @@ use super::network::{Network, Tensor, Took};
 use super::planes::Planes;
 use super::yunet::{self, Maps, STRIDES};
 use everyframe_config::DetectorSettings;
-use everyframe_types::face::{Detection, Rect};
 use everyframe_telemetry::cpu_timer::Laps;
+use everyframe_types::face::{Detection, Rect};
 
 /// The longer side of the reduced picture, pixels.
 const REDUCED_SIDE: i32 = 320;

@@ -5,8 +5,8 @@ use super::align::{CROP_BYTES, SIDE};
 use super::manifest::{Channels, Manifest};
 use super::network::{Network, Took};
 use super::planes::Planes;
-use everyframe_types::face::Embedding;
 use everyframe_telemetry::cpu_timer::Laps;
+use everyframe_types::face::Embedding;
 
 /// Crops that go through the network at once.
 const BATCH: usize = 8;

@@ -5,6 +5,7 @@
 //! those faces that the tracker says are embedded, by any worker again.
 //!
 //! All positions and sizes are pixels of the full-size picture, turned upright if it has an EXIF orientation.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod align;
 mod decode;
@@ -42,9 +43,9 @@ pub use thumbnail::Thumbnail;
 pub use track::{Followed, TrackedFace, TrackedFrame, Tracker};
 pub use worker::{EnrolmentView, Seen, Spent, Times, Turn, Worker};
 
-use everyframe_config::VisionSettings;
 use detector::Detector;
 use embedder::Embedder;
+use everyframe_config::VisionSettings;
 use manifest::Kind;
 use models::Ready;
 use runtime::Runtime;

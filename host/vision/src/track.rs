@@ -1,8 +1,8 @@
 //! Following faces through the frames of one camera: pure, and by the frames' own time, so a replay agrees.
 
+use crate::Thumbnail;
 use everyframe_config::{EmbedderSettings, TrackerSettings};
 use everyframe_types::face::{Detection, Rect, Track};
-use crate::Thumbnail;
 
 /// A second chance for what moves fast: a face continues a track although their boxes hardly overlap, if their
 /// centres are no farther apart than this many face sides. A walking head moves less than its own width in the

@@ -11,10 +11,9 @@ use super::embedder::Embedder;
 use super::header;
 use super::thumbnail::Thumbnail;
 use super::{PictureError, yunet};
-use everyframe_config::VisionSettings;
-use everyframe_types::face::{Detection, Embedding};
+use everyframe_config::{Polygon, VisionSettings};
 use everyframe_telemetry::cpu_timer::Laps;
-use everyframe_config::Polygon;
+use everyframe_types::face::{Detection, Embedding};
 
 /// What the detector saw in one picture.
 #[derive(Debug, Clone, Default)]
@@ -294,12 +293,12 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use everyframe_config::DetectorSettings;
     use crate::align::{SIDE, TEMPLATE};
     use crate::drawn;
     use crate::manifest::{Channels, Kind, Manifest};
     use crate::network::{Fake, Network, Tensor};
     use crate::planes::Planes;
+    use everyframe_config::DetectorSettings;
 
     fn manifest(kind: Kind) -> Manifest {
         Manifest {

@@ -4,10 +4,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use everyframe_config::{Limits, RuleKind, RuleSettings};
-use everyframe_types::face::{Candidate, Detection, Embedding, Face, Person, Point, Rect, Track};
-use everyframe_types::record::camera;
+use everyframe_rules::{FrameFacts, Memory, Rules};
+use everyframe_types::face::{Candidate, Detection, Embedding, Face, People, Person, Point, Rect, Track};
 use everyframe_types::judgement::{Alert, Decision};
-use everyframe_rules::{FrameFacts, Memory, People, Rules};
+use everyframe_types::record::camera;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};

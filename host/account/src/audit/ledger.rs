@@ -1,9 +1,10 @@
 //! The ledger: for each camera, which frames there are and what became of them. Pure.
 
+use super::NAMED;
 use super::offsets::{Offsets, Times};
 use super::report::{CameraCount, Named, Report, range};
 use super::sequences::{Numbers, Sequences};
-use super::{NAMED, Ranges};
+use everyframe_types::ranges::Ranges;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;

@@ -1,11 +1,12 @@
 //! Reads the topics into the ledger.
 
 use super::offsets::Offsets;
-use super::{Ledger, Letter, Partial, Report};
+use super::{Ledger, Report};
 use everyframe_config::{Config, KafkaSettings};
-use everyframe_types::frame::Position;
-use everyframe_types::record::{REFUSED, camera, refused, replay_of, stamp};
 use everyframe_kafka::{BrokerError, Reader, committed, watermarks};
+use everyframe_types::dead_letter::{Letter, Partial};
+use everyframe_types::frame::Position;
+use everyframe_types::record::{IncomingRecord as _, REFUSED, camera, refused, replay_of, stamp};
 use serde::Deserialize;
 use std::collections::HashMap;
 

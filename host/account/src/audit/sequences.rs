@@ -1,6 +1,6 @@
 //! The numbers that agents gave to their frames: which are not there, and which the agent said it would not send.
 
-use super::Ranges;
+use everyframe_types::ranges::Ranges;
 use std::collections::HashMap;
 use std::ops::{Range, RangeInclusive};
 

@@ -1,8 +1,8 @@
 //! What is otherwise, counted, with a few examples of each kind.
 
 use super::faces::paired;
-use everyframe_types::judgement::{Alert, Decision, Judgement, Severity, Stranger, StrangerEvent, Subject};
 use everyframe_rules::RuleFailure;
+use everyframe_types::judgement::{Alert, Decision, Judgement, Severity, Stranger, StrangerEvent, Subject};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};

@@ -1,11 +1,10 @@
 //! Rules of a configuration, and what they keep from frame to frame of the past.
 
 use super::Past;
-use everyframe_config::Config;
-use everyframe_types::face::{Face, Person};
+use everyframe_config::{Config, Premises};
+use everyframe_rules::{Before, FrameFacts, Memory, RuleFailure, Rules};
+use everyframe_types::face::{Face, People, Person};
 use everyframe_types::judgement::{Judgement, Subject};
-use everyframe_config::Premises;
-use everyframe_rules::{Before, FrameFacts, Memory, People, RuleFailure, Rules};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 

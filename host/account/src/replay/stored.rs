@@ -1,14 +1,15 @@
 //! Reads a window of the results and alerts topics.
 
-use everyframe_types::sequence_gap;
 use crate::audit::{CLOCKS_APART, Offsets};
 use everyframe_config::{Config, KafkaSettings};
-use everyframe_types::event::{AlertData, CloudEvent, FaceResult, ResultData};
-use everyframe_types::face::{Detection, Face, Person, Point, Track};
 use everyframe_gallery::{GalleryError, Sample};
-use everyframe_types::judgement::{Alert, Subject};
 use everyframe_kafka::{BrokerError, Reader};
 use everyframe_rules::FrameFacts;
+use everyframe_types::event::{AlertData, CloudEvent, FaceResult, ResultData};
+use everyframe_types::face::{Detection, Face, Person, Point, Track};
+use everyframe_types::judgement::{Alert, Subject};
+use everyframe_types::record::IncomingRecord as _;
+use everyframe_types::sequence_gap;
 use std::collections::{BTreeMap, HashMap};
 use wildmatch::WildMatch;
 
@@ -161,7 +162,7 @@ pub fn alerts(config: &Config, window: &Window) -> Result<Alerts, BrokerError> {
         let Ok(event) = event else { continue };
         let place = event.id.rsplit('/').next().and_then(|place| place.parse().ok()).unwrap_or(0);
         let data = event.data;
-        if data.alert.rule != absence::HOST && window.means(&data.camera) {
+        if data.alert.rule != sequence_gap::HOST && window.means(&data.camera) {
             let frame = (data.position.partition, data.position.offset);
             by_frame.entry(frame).or_default().insert(place, data.alert);
         }

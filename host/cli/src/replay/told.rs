@@ -1,8 +1,8 @@
 //! The account of a replay, for people.
 
+use everyframe_account::replay::{AlertChange, Count, FaceCounts, Report};
 use everyframe_types::event::rfc3339;
 use everyframe_types::id::printable;
-use everyframe_account::replay::{AlertChange, Count, FaceCounts, Report};
 use std::collections::BTreeMap;
 
 /// The whole account; `frames` if the frames were looked at again.

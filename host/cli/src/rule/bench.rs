@@ -2,11 +2,10 @@
 
 use super::{open_rule, said, size, test};
 use crate::DONE;
-use everyframe_config::{RuleKind, RuleSettings};
-use everyframe_rules::CallCost;
-use everyframe_rule_tools::scenario::{Scenario, ask};
-use everyframe_rules::{Memory, Solo, kind_name};
 use anyhow::{Context as _, Result, anyhow, bail};
+use everyframe_config::{RuleKind, RuleSettings};
+use everyframe_rule_tools::scenario::{Scenario, ask};
+use everyframe_rules::{CallCost, Memory, Solo, kind_name};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 

@@ -2,9 +2,9 @@
 
 use super::{Kind, kinds, open, size, unconfigured, wants};
 use crate::{DONE, FAILED, WrongInput};
+use anyhow::Result;
 use everyframe_config::{ConfigError, Loaded, Places, Problem, RuleSettings};
 use everyframe_rules::{Problem as RuleProblem, RuleDescription, kind_name};
-use anyhow::Result;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 

@@ -3,9 +3,9 @@
 use super::schema::{self, Setting};
 use super::{kinds, open, said, size, unconfigured, wants};
 use crate::{DONE, FAILED};
-use everyframe_types::id::printable;
-use everyframe_rules::Anatomy;
 use anyhow::Result;
+use everyframe_rules::Anatomy;
+use everyframe_types::id::printable;
 use serde_json::json;
 use std::path::PathBuf;
 

@@ -3,9 +3,9 @@
 mod line;
 
 use crate::{DONE, WrongInput};
-use everyframe_types::id::printable_json;
-use everyframe_config::pattern;
 use anyhow::Result;
+use everyframe_config::pattern;
+use everyframe_types::id::printable_json;
 use line::{Level, Line};
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, IsTerminal as _, Read as _, Write};

@@ -12,9 +12,9 @@ mod template;
 mod test;
 
 use super::WrongInput;
+use anyhow::{Result, bail};
 use everyframe_config::{Grants, RuleKind, RuleSettings};
 use everyframe_rules::{Anatomy, LoadError, Opened, Problem, kind_name};
-use anyhow::{Result, bail};
 use std::path::Path;
 use tokio::runtime::Runtime;
 

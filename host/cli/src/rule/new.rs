@@ -2,8 +2,8 @@
 
 use super::{Kind, Language, template};
 use crate::{DONE, WrongInput};
-use everyframe_rules::kind_name;
 use anyhow::{Context as _, Result};
+use everyframe_rules::kind_name;
 use std::path::Path;
 
 /// Names that cargo would refuse for a library; the same in all languages, so that a rule can change hands.

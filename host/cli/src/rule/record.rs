@@ -3,16 +3,14 @@
 use super::{Kind, open, said};
 use crate::letter_choice::clean_camera_id;
 use crate::{DONE, WrongInput, when};
-use everyframe_config::{Config, ConfigError, RuleKind, RuleSettings};
-use everyframe_types::face::Person;
-use everyframe_types::judgement::{Alert, Subject};
-use everyframe_config::{Premises, is_meant, patterns};
-use everyframe_account::replay::Window;
-use everyframe_account::replay::stored;
+use anyhow::{Context as _, Result};
 use everyframe_account::replay::stored::{Alerts, Past};
+use everyframe_account::replay::{Window, stored};
+use everyframe_config::{Config, ConfigError, Premises, RuleKind, RuleSettings, is_meant, patterns};
 use everyframe_rule_tools::scenario::{Recorded, Recording, Scenario, run as run_scenario};
 use everyframe_rules::{Opinion, kind_name};
-use anyhow::{Context as _, Result};
+use everyframe_types::face::Person;
+use everyframe_types::judgement::{Alert, Subject};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 

@@ -2,10 +2,12 @@
 
 use super::{open_rule, said};
 use crate::{DONE, FAILED, WrongInput};
-use everyframe_config::{ConfigError, RuleKind, RuleSettings};
-use everyframe_rules::Opened;
-use everyframe_rule_tools::scenario::{Difference, Ran, Scenario, ScenarioFrame, run as run_scenario, updated, written};
 use anyhow::{Context as _, Result, anyhow};
+use everyframe_config::{ConfigError, RuleKind, RuleSettings};
+use everyframe_rule_tools::scenario::{
+    Difference, Ran, Scenario, ScenarioFrame, run as run_scenario, updated, written,
+};
+use everyframe_rules::Opened;
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]

@@ -1,8 +1,8 @@
 //! Cameras whose clocks are wrong: for one frame, for some, or for good.
 
 use super::*;
-use everyframe_types::sequence_gap::Absence;
 use everyframe_types::frame::Position;
+use everyframe_types::sequence_gap::Absence;
 use proptest::prelude::*;
 use std::time::Instant;
 

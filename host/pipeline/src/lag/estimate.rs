@@ -25,6 +25,7 @@
 //! has been read. Kafka deletes whole segments, and only when the last record of a segment is old enough (or the rest is
 //! still large enough without it): it comes later than this, never sooner.
 
+use everyframe_kafka::Retention;
 use std::time::Duration;
 
 /// What there is to read in a partition, and how quickly it changes.
@@ -42,15 +43,6 @@ pub struct Backlog {
     pub bytes_per_record: f64,
     /// The time over which the rates were measured.
     pub window: Duration,
-}
-
-/// How long a topic keeps its records; what is none has no end.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Retention {
-    /// `retention.ms`
-    pub time: Option<Duration>,
-    /// `retention.bytes`, of each partition.
-    pub bytes: Option<u64>,
 }
 
 /// The earliest time after which retention overtakes the group, if rates stay as they are; none if it never does.

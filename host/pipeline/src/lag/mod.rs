@@ -4,6 +4,6 @@ mod estimate;
 mod sampler;
 mod words;
 
-pub use estimate::{Backlog, Retention, time_left};
+pub use estimate::{Backlog, time_left};
 pub use sampler::{PartitionLag, Sampler};
 pub use words::{sentence, spoken};

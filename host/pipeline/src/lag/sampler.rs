@@ -1,8 +1,8 @@
 //! Looks at the frames topic every so often, and measures rates between two looks.
 
-use super::{Backlog, Retention, time_left};
+use super::{Backlog, time_left};
 use everyframe_config::Config;
-use everyframe_kafka::{BrokerError, Observer};
+use everyframe_kafka::{BrokerError, Observer, Retention};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

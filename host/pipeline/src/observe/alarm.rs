@@ -1,11 +1,10 @@
 //! The alarm before the loss, from a host at work: once when a partition comes into danger, once when it is out of it.
 
 use super::{Announcer, Metrics, ObserveError};
-use everyframe_config::Config;
-use everyframe_types::event::{CloudEvent, rfc3339};
-use everyframe_kafka::{BrokerError, Complaint};
 use crate::lag::{PartitionLag, Sampler, sentence};
-use everyframe_kafka::Retention;
+use everyframe_config::Config;
+use everyframe_kafka::{BrokerError, Complaint, Retention};
+use everyframe_types::event::{CloudEvent, rfc3339};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

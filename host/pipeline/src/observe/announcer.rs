@@ -1,8 +1,8 @@
 //! Events that no frame causes, into the alerts topic.
 
 use everyframe_config::{Config, KafkaSettings};
-use everyframe_types::event::CloudEvent;
 use everyframe_kafka::{BrokerError, Producer, Record};
+use everyframe_types::event::CloudEvent;
 use serde::Serialize;
 
 const NOT_PUBLISHED: &str = "an event for the alerts topic could not be published";

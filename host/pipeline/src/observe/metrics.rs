@@ -1,16 +1,16 @@
 //! What a host has done since it started: counted here and nowhere else.
 
 use super::cameras::{Cameras, Column};
-use super::histogram::{DELAY, FRAMES, Histogram, STAGE};
 use super::partitions::{ByPartition, Partitions};
-use super::rule_meter::{RuleMeter, RuleMeters};
-use super::throttle::Throttle;
-use everyframe_types::sequence_gap::Absence;
+use crate::intake::Correction;
 use crate::live_ledger::Noted;
+use everyframe_rules::{RuleMeter, RuleMeters};
+use everyframe_telemetry::histogram::{DELAY, FRAMES, Histogram, STAGE};
+use everyframe_telemetry::throttle::Throttle;
 use everyframe_types::event::{Timings, rfc3339};
 use everyframe_types::frame::Frame;
-use crate::intake::Correction;
 use everyframe_types::judgement::{Judgement, Severity, Skipped};
+use everyframe_types::sequence_gap::Absence;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;

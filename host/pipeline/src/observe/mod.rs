@@ -6,14 +6,11 @@ mod alarm;
 mod announcer;
 mod cameras;
 mod health;
-mod histogram;
 mod http;
 mod metrics;
 mod partitions;
 mod pulse;
 mod rule_event;
-mod rule_meter;
-mod throttle;
 
 pub use alarm::{Alarms, Danger, RetentionData, RetentionState};
 pub use announcer::Announcer;
@@ -21,8 +18,6 @@ pub use health::{Health, STALLED_AFTER};
 pub use metrics::{Metrics, Snapshot};
 pub use partitions::LaneState;
 pub use rule_event::{RULE, RuleData, RuleState, rule_event};
-pub use rule_meter::{CallCost, RuleMeter};
-pub use throttle::Throttle;
 
 use everyframe_config::Config;
 use everyframe_kafka::BrokerError;

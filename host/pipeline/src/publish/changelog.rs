@@ -2,8 +2,9 @@
 //!
 //! A frame's changes are published with its result, into the partition that has the number of the frame's.
 
-use everyframe_types::judgement::{StateChange, StateValue};
 use everyframe_kafka::Received;
+use everyframe_types::judgement::{StateChange, StateValue};
+use everyframe_types::record::IncomingRecord as _;
 
 /// Header: the offset of the frame that made the change.
 pub(super) const FRAME_OFFSET: &str = "everyframe-offset";

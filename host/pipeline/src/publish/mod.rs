@@ -9,42 +9,19 @@ mod unfit;
 
 pub use outbox::{Batch, Outbox, Parcel, Tenure};
 
+use crate::observe::Metrics;
+use courier::{Carrier, Courier, Desk, Done, Pace};
 use everyframe_config::{Config, Delivery};
+use everyframe_kafka::{
+    BrokerError, Complaint, Membership, OpeningError, Producer, TopicLimits, Transactions,
+};
 use everyframe_types::event::{JudgedBy, Timings};
 use everyframe_types::frame::Frame;
 use everyframe_types::judgement::Judgement;
-use everyframe_kafka::{BrokerError, Complaint, Membership, OpeningError, Producer, TopicLimits, Transactions};
-use crate::observe::Metrics;
-use courier::{Carrier, Courier, Desk, Done, Pace};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-
-/// Headers of a dead letter: why, where in the way of a frame, and where the frame stood.
-pub const REASON: &str = "everyframe-reason";
-/// The stage that could not go on: `vision`, `rules`, `publish` or `host`.
-pub const STAGE: &str = "everyframe-stage";
-/// A sentence for a person.
-pub const MESSAGE: &str = "everyframe-message";
-/// The frames topic.
-pub const TOPIC: &str = "everyframe-topic";
-/// The frame's partition.
-pub const PARTITION: &str = "everyframe-partition";
-/// The frame's offset.
-pub const OFFSET: &str = "everyframe-offset";
-
-/// Header of a record without value: `FIRST-LAST`, offsets of frames that retention deleted before the group came to them.
-pub const DELETED: &str = "everyframe-deleted";
-
-/// Header of a partial dead letter, which holds only the first bytes of its frame, or none: why the topic refused the rest.
-pub const PARTIAL: &str = "everyframe-partial";
-/// Of such a letter, how many bytes the frame has.
-pub const ORIGINAL_BYTES: &str = "everyframe-original-bytes";
-/// Of such a letter, the SHA-256 of the frame's bytes, hexadecimal.
-pub const ORIGINAL_SHA256: &str = "everyframe-original-sha256";
-/// Of such a letter, where the whole frame stands: `topic/partition/offset`.
-pub const ORIGINAL_AT: &str = "everyframe-original-at";
 
 /// Header of an alert whose texts were cut because the topic refused it: its original size, bytes.
 pub const CUT: &str = "everyframe-cut";

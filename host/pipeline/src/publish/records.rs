@@ -1,13 +1,14 @@
 //! What an outcome is in records.
 
 use super::changelog::{self, EXPIRES_AT, FRAME_OFFSET};
-use super::{DELETED, MESSAGE, OFFSET, Outcome, PARTITION, Parked, REASON, STAGE, TOPIC, shortened};
+use super::{Outcome, Parked, shortened};
 use everyframe_config::Topics;
+use everyframe_kafka::{Delivery, Producer, Record};
+use everyframe_types::dead_letter::{DELETED, MESSAGE, OFFSET, PARTITION, REASON, STAGE, TOPIC};
 use everyframe_types::event;
 use everyframe_types::frame::Frame;
-use everyframe_types::record::{CAPTURED_AT, SEQUENCE, SESSION, SOURCE};
 use everyframe_types::judgement::StateChange;
-use everyframe_kafka::{Delivery, Producer, Record};
+use everyframe_types::record::{CAPTURED_AT, SEQUENCE, SESSION, SOURCE};
 use std::sync::Arc;
 
 /// The longest message of a dead letter, bytes: a rule's own message may have any length.

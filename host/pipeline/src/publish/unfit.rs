@@ -10,12 +10,11 @@
 //! ```
 
 use super::records::{Content, Destination, Outgoing, dead_letter};
-use super::{
-    CUT, MESSAGE, ORIGINAL_AT, ORIGINAL_BYTES, ORIGINAL_SHA256, PARTIAL, Parked, changelog, shortened,
-};
+use super::{CUT, Parked, changelog, shortened};
+use everyframe_kafka::BrokerError;
+use everyframe_types::dead_letter::{MESSAGE, ORIGINAL_AT, ORIGINAL_BYTES, ORIGINAL_SHA256, PARTIAL};
 use everyframe_types::frame::Frame;
 use everyframe_types::hexadecimal::hexadecimal;
-use everyframe_kafka::BrokerError;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;

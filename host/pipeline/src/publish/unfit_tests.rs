@@ -1,6 +1,6 @@
 use super::*;
-use everyframe_types::frame::{Frame, Position};
 use everyframe_types::dead_letter::{MESSAGE, REASON, STAGE};
+use everyframe_types::frame::{Frame, Position};
 use std::time::Instant;
 
 fn frame(bytes: usize) -> Arc<Frame> {

@@ -2,8 +2,8 @@
 //! record, beside the dead letters, so that the account stays exact after the group has gone past them.
 
 use super::stages::Stages;
-use everyframe_kafka::{BrokerError, watermarks};
 use crate::publish::Tenure;
+use everyframe_kafka::{BrokerError, watermarks};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;

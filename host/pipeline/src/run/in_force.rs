@@ -1,9 +1,8 @@
 //! What is in force: the rules, and what the operator says of the premises. Changed as a whole, between two frames.
 
-use everyframe_config::Config;
-use everyframe_types::event::{JudgedBy, Part};
-use everyframe_config::Premises;
+use everyframe_config::{Config, Premises};
 use everyframe_rules::{RuleDescription, Rules};
+use everyframe_types::event::{JudgedBy, Part};
 use everyframe_vision::Models;
 use std::sync::Arc;
 

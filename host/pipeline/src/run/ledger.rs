@@ -1,9 +1,9 @@
 //! What the ledger of a lane says of a frame as it is taken in, and who is told.
 
-use everyframe_types::sequence_gap::Absence;
 use crate::live_ledger::{LiveLedger, Noted};
-use everyframe_types::frame::Frame;
 use crate::observe::Metrics;
+use everyframe_types::frame::Frame;
+use everyframe_types::sequence_gap::Absence;
 
 /// Notes a frame, in the order of the offsets; the frame carries on what is missing before it.
 pub(super) fn note(ledger: &mut LiveLedger, metrics: &Metrics, frame: &mut Frame) {

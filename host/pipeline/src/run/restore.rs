@@ -3,9 +3,10 @@
 use super::deleted;
 use super::lanes::LaneCell;
 use super::stages::Stages;
-use everyframe_kafka::{BrokerError, Complaint, Reader, committed, watermarks};
 use crate::publish::changelog;
+use everyframe_kafka::{BrokerError, Complaint, Reader, committed, watermarks};
 use everyframe_rules::Memory;
+use everyframe_types::record::IncomingRecord as _;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -4,14 +4,13 @@ use super::RunError;
 use super::appearance::Appearances;
 use super::stages::{Ready, embed, see};
 use super::tracking::Trackers;
-use everyframe_config::Config;
-use everyframe_types::face::Face;
-use everyframe_types::frame::Frame;
+use crate::intake::{FrameClock, forget_cameras};
+use crate::publish::Parked;
+use everyframe_config::{Config, Premises};
 use everyframe_gallery;
 use everyframe_gallery::Index;
-use crate::intake::{FrameClock, forget_cameras};
-use everyframe_config::Premises;
-use crate::publish::Parked;
+use everyframe_types::face::Face;
+use everyframe_types::frame::Frame;
 use everyframe_vision::{Vision, Worker};
 use std::collections::HashMap;
 use std::path::Path;
@@ -49,7 +48,7 @@ impl Retrace {
     /// As a host that cannot start.
     pub fn start(config: &Config, cache: &Path) -> Result<Self, RunError> {
         let vision = Vision::load(&config.vision, cache)?;
-        let samples = gallery::read(config)?;
+        let samples = everyframe_gallery::read(config)?;
         Ok(Self {
             worker: vision.worker()?,
             index: Index::new(samples.values(), &vision.models().embedder.sha256),

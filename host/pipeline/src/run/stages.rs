@@ -3,20 +3,19 @@
 use super::appearance::Appearances;
 use super::in_force::InForce;
 use super::lanes::Judging;
-use everyframe_types::sequence_gap;
-use everyframe_config::Config;
-use everyframe_types::event::Timings;
-use everyframe_types::face::{Detection, Embedding, Face, Person};
-use everyframe_types::frame::Frame;
-use everyframe_gallery::{Gallery, Index};
 use crate::intake::forget_cameras;
-use everyframe_telemetry::cpu_timer::Laps;
 use crate::observe::Metrics;
-use everyframe_config::{Polygon, Premises};
 use crate::publish::{Outcome, Parked, Publisher};
-use everyframe_rules::{FrameFacts, People, RuleFailure};
-use everyframe_vision::{Followed, PictureError, Seen, TrackedFace, TrackedFrame, Tracker, Worker, quality};
 use arc_swap::ArcSwap;
+use everyframe_config::{Config, Polygon, Premises};
+use everyframe_gallery::{Gallery, Index};
+use everyframe_rules::{FrameFacts, RuleFailure};
+use everyframe_telemetry::cpu_timer::Laps;
+use everyframe_types::event::Timings;
+use everyframe_types::face::{Detection, Embedding, Face, People};
+use everyframe_types::frame::Frame;
+use everyframe_types::sequence_gap;
+use everyframe_vision::{Followed, PictureError, Seen, TrackedFace, TrackedFrame, Tracker, Worker, quality};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -181,7 +180,7 @@ impl Stages {
     /// A rule failed for which frames wait: its words. The frame is to be judged again.
     pub fn judge(&self, ready: &Ready, judging: &mut Judging) -> Result<Outcome, RuleFailure> {
         if ready.frame.absence.is_some() {
-            self.metrics.alert(absence::SEVERITY);
+            self.metrics.alert(sequence_gap::SEVERITY);
         }
         if !ready.frame.is_frame() {
             return Ok(Outcome::Noted);
@@ -248,12 +247,6 @@ impl Stages {
             rules_ms: milliseconds(laps.lap()),
         };
         Ok(Outcome::Judged { size, judgement, timings, judged_by: judged_by.clone() })
-    }
-}
-
-impl People for Index {
-    fn find(&self, person: &str) -> Option<Person> {
-        self.find(person).cloned()
     }
 }
 

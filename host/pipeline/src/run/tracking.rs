@@ -1,10 +1,10 @@
 //! The trackers of a lane's cameras, and the check that a camera's frames are one continuous view.
 
 use super::stages::{Prepared, guarded};
-use everyframe_config::VisionSettings;
-use everyframe_types::frame::{Frame, SourceKind};
 use crate::intake::forget_cameras;
 use crate::publish::Parked;
+use everyframe_config::VisionSettings;
+use everyframe_types::frame::{Frame, SourceKind};
 use everyframe_vision::{Seen, Thumbnail, Tracker};
 use std::collections::HashMap;
 use std::sync::Arc;

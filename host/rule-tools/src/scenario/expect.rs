@@ -2,8 +2,8 @@
 
 use super::{time, written};
 use everyframe_config::RuleKind;
-use everyframe_types::judgement::{Decision, StrangerEvent};
 use everyframe_rules::Opinion;
+use everyframe_types::judgement::{Decision, StrangerEvent};
 use std::fmt;
 
 /// How far two numbers may be apart and still be called equal: they are written with three digits.

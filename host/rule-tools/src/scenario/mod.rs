@@ -19,9 +19,9 @@ pub use record::{Recorded, Recording};
 pub use run::{Difference, Ran, ask, run};
 pub use update::updated;
 
-use super::{FrameFacts, People};
 use everyframe_config::RuleKind;
-use everyframe_types::face::Person;
+use everyframe_rules::FrameFacts;
+use everyframe_types::face::{People, Person};
 use everyframe_types::judgement::Subject;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -3,9 +3,9 @@
 use super::update::list;
 use super::{Entry, written};
 use everyframe_config::RuleKind;
+use everyframe_rules::Opinion;
 use everyframe_types::face::{Face, Person};
 use everyframe_types::judgement::{Decision, StrangerEvent, Subject};
-use everyframe_rules::Opinion;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use toml_edit::{Array, InlineTable, Value};
 

@@ -1,8 +1,8 @@
 //! Frames are put to a rule one after another, as in a lane.
 
 use super::{Entry, Scenario, ScenarioFrame};
-use everyframe_rules::CallCost;
-use everyframe_rules::{Memory, Opinion, People, RuleFailure, Solo};
+use everyframe_rules::{CallCost, Memory, Opinion, RuleFailure, Solo};
+use everyframe_types::face::People;
 use std::sync::Arc;
 
 /// What became of one frame.

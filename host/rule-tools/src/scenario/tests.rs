@@ -2,9 +2,10 @@
 
 use super::*;
 use everyframe_config::RuleKind::{Alerting, MatchingPolicy, UnknownPerson};
-use everyframe_types::judgement::Decision;
-use everyframe_rules::fixtures::{Bench, Guest, runtime};
+use everyframe_config::{Limits, RuleSettings};
 use everyframe_rules::{Opened, Opinion, Solo};
+use everyframe_test_guests::Guest;
+use everyframe_types::judgement::Decision;
 use std::path::Path;
 
 fn parse(kind: RuleKind, text: &str) -> Result<Scenario, String> {
@@ -18,9 +19,14 @@ fn refused(kind: RuleKind, text: &str) -> String {
 
 /// Runs a scenario against a matching policy that calls every face unknown, or answers as told.
 fn with_policy<T>(guest: &Guest, f: impl FnOnce(&Solo<'_>) -> T) -> T {
-    let bench = Bench::new();
-    let rule = bench.rule("policy", MatchingPolicy, &guest.component());
-    let opened = Opened::read(&rule, runtime().handle().clone(), None).map_err(|(_, error)| error).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let component = folder.path().join("policy.wasm");
+    std::fs::write(&component, guest.component()).unwrap();
+    // Time for a busy machine.
+    let limits = Limits { time_ms: 2000, memory_mb: 8, ..Limits::default() };
+    let rule = RuleSettings { limits, breaker: 0, ..RuleSettings::new("policy", MatchingPolicy, component) };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let opened = Opened::read(&rule, runtime.handle().clone(), None).map_err(|(_, error)| error).unwrap();
     f(&opened.ready(&rule).unwrap())
 }
 

@@ -4,7 +4,7 @@ use super::Attack;
 use super::Outcome::Fails;
 use super::calls::{in_configure, wide};
 use crate::FailureKind::*;
-use crate::fixtures::{Guest, NOTHING};
+use everyframe_test_guests::{Guest, NOTHING};
 
 /// A policy with one verdict, at 300: face at 300, decision at 304, its payload from 308 on.
 pub(super) fn verdict(code: &str) -> Guest {

@@ -4,7 +4,7 @@ use super::Outcome::{Answers, Fails};
 use super::answers::{UNDECIDED, answers, list, other_answers, verdict};
 use super::{Attack, after};
 use crate::FailureKind::*;
-use crate::fixtures::{BUMP, Guest, NOTHING};
+use everyframe_test_guests::{BUMP, Guest, NOTHING};
 
 pub(super) fn all() -> Vec<Attack> {
     [time(), memory(), floods(), answers(), other_answers(), lies(), traps(), reaches()]

@@ -1,11 +1,12 @@
 //! What a rule is granted, and how far that goes.
 
 use super::{Bench, after};
-use everyframe_config::{Grants, Limits, RuleKind, RuleSettings};
-use everyframe_types::judgement::{Decision, Judgement};
 use crate::FailureKind::{NotRun, TimedOut, Trapped};
-use crate::fixtures::{Guest, judge, judge_at, runtime};
+use crate::fixtures::{judge, judge_at, runtime};
 use crate::{Memory, Opened, RuleFailure, Rules};
+use everyframe_config::{Grants, Limits, RuleKind, RuleSettings};
+use everyframe_test_guests::Guest;
+use everyframe_types::judgement::{Decision, Judgement};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

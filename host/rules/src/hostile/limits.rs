@@ -1,13 +1,13 @@
 //! Each limit where it is set lower than it is by default: it holds, and its key is in the message.
 
 use super::{Bench, after};
-use everyframe_config::{Limits, RuleKind, RuleSettings};
-use everyframe_types::face::Face;
-use everyframe_types::judgement::{Decision, Subject};
-use crate::FailureKind;
 use crate::FailureKind::*;
-use crate::fixtures::{Enrolled, Guest, face, facts, judge, runtime};
-use crate::{Memory, Opened, People, RuleFailure};
+use crate::fixtures::{Enrolled, face, facts, judge, runtime};
+use crate::{FailureKind, Memory, Opened, RuleFailure};
+use everyframe_config::{Limits, RuleKind, RuleSettings};
+use everyframe_test_guests::Guest;
+use everyframe_types::face::{Face, People};
+use everyframe_types::judgement::{Decision, Subject};
 use std::sync::Arc;
 
 /// What became of a frame with four faces.

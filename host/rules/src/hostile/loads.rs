@@ -1,9 +1,10 @@
 //! What a component tries before it is asked about any frame: it is not loaded, and the host says why.
 
 use super::Bench;
-use everyframe_config::{Limits, RuleKind, RuleSettings};
-use crate::fixtures::{Guest, NOTHING, runtime};
+use crate::fixtures::runtime;
 use crate::{Opened, Rules};
+use everyframe_config::{Limits, RuleKind, RuleSettings};
+use everyframe_test_guests::{Guest, NOTHING};
 use std::time::{Duration, Instant};
 
 struct Component {

@@ -11,9 +11,10 @@ mod limits;
 mod loads;
 mod neighbours;
 
-use super::fixtures::{ALL_UNKNOWN, Bench, Guest, judge_at};
+use super::fixtures::{Bench, judge_at};
 use super::{FailureKind, Memory, RuleFailure, Rules};
 use everyframe_config::{Limits, RuleKind, RuleSettings};
+use everyframe_test_guests::{ALL_UNKNOWN, Guest};
 use everyframe_types::judgement::{Decision, Judgement};
 use std::time::{Duration, Instant};
 

@@ -1,10 +1,11 @@
 //! What a rule leaves to the frames and rules after it.
 
-use everyframe_config::{RuleKind, RuleSettings};
-use everyframe_types::judgement::{Decision, StrangerEvent};
 use crate::FailureKind::*;
 use crate::Memory;
-use crate::fixtures::{Bench, Guest, judge};
+use crate::fixtures::{Bench, judge};
+use everyframe_config::{RuleKind, RuleSettings};
+use everyframe_test_guests::Guest;
+use everyframe_types::judgement::{Decision, StrangerEvent};
 
 const SET: &str =
     r#"(import "everyframe:rules/state@0.1.0" "set" (func $set (param i32 i32 i32 i32 i32 i64 i32)))"#;

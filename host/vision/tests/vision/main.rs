@@ -1,7 +1,7 @@
 //! The vision stage on real models and real footage. `make setup` fetches both.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "../../../tests/support/dice.rs"]
+#[path = "../../../../tests/support/dice.rs"]
 #[allow(dead_code)]
 mod dice;
 mod pictures;
@@ -9,9 +9,8 @@ mod pictures;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use everyframe_config::{Provider, VisionSettings};
+use everyframe_config::{Polygon, Provider, VisionSettings};
 use everyframe_types::face::Embedding;
-use everyframe_config::Polygon;
 use everyframe_vision::{Seen, TrackedFace, TrackedFrame, Tracker, Turn, Vision, Worker, quality};
 use opencv::core::{Mat, Size, Vector};
 use opencv::prelude::*;

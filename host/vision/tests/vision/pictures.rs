@@ -24,7 +24,7 @@ struct Expected {
 }
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/pictures")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/pictures")
 }
 
 fn pictures() -> Vec<(Expected, Vec<u8>)> {

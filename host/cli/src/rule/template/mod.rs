@@ -1,7 +1,7 @@
 //! The projects that `everyframe rule new` makes.
 
 use super::{Kind, Language};
-use crate::rules::kind_name;
+use everyframe_rules::kind_name;
 
 const CONTRACT: &str = include_str!("../../../../../wit/0.1.0/rules.wit");
 
@@ -188,7 +188,7 @@ mod tests {
     fn the_block_for_the_host_is_a_rule_of_its_configuration() {
         for (kind, files) in projects("only-at-night") {
             let (_, text) = files.iter().find(|(path, _)| *path == "rule.toml").unwrap();
-            let config: crate::config::Config = toml::from_str(text).unwrap();
+            let config: everyframe_config::Config = toml::from_str(text).unwrap();
             let rule = &config.rules[0];
             assert_eq!((rule.name.as_str(), rule.kind), ("only-at-night", kind.into()));
             assert!(rule.component.ends_with("only-at-night/only-at-night.wasm"));

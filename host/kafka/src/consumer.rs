@@ -1,9 +1,13 @@
 //! The group's consumer: one thread that only polls, so that no slow frame gets the host thrown out of its group.
 
-use super::record;
+use crate::complaint::Complaint;
+use crate::reader::Received;
+use crate::topics::partitions;
+use crate::transaction::{Member, Membership};
+use crate::{BrokerError, consumer};
 use everyframe_config::Config;
 use everyframe_types::frame::Frame;
-use everyframe_kafka::{BrokerError, Complaint, Member, Membership, Received, consumer};
+use everyframe_types::record;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
@@ -75,7 +79,7 @@ impl Intake {
         defaults.extend(config.kafka.instance.as_deref().map(|instance| ("group.instance.id", instance)));
         let consumer: BaseConsumer<Group> =
             consumer(&config.kafka, &defaults).create_with_context(group).map_err(failed)?;
-        everyframe_kafka::partitions(&consumer, &topic, &config.kafka.brokers)?;
+        partitions(&consumer, &topic, &config.kafka.brokers)?;
         consumer.subscribe(&[&topic]).map_err(failed)?;
         Ok(Self {
             consumer: Arc::new(consumer),

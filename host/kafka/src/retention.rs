@@ -1,0 +1,12 @@
+//! How long a topic keeps its records.
+
+use std::time::Duration;
+
+/// How long a topic keeps its records; what is none has no end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// `retention.ms`
+    pub time: Option<Duration>,
+    /// `retention.bytes`, of each partition.
+    pub bytes: Option<u64>,
+}

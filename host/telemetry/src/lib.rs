@@ -1,0 +1,6 @@
+//! What every stage measures and logs with: CPU timers, histograms, log throttles.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod cpu_timer;
+pub mod histogram;
+pub mod throttle;
