@@ -160,7 +160,7 @@ format: setup-lint ## lay out Rust and TOML as the linters want them
 	taplo fmt
 
 .PHONY: lint lint-text lint-rust
-lint: lint-text lint-rust ## formatting, clippy, spelling, licences of the dependencies
+lint: lint-text lint-rust ## formatting, spelling, module circles, clippy, licences of the dependencies
 
 lint-text: setup-lint
 	@echo "lint: formatting, spelling, scripts"
@@ -168,6 +168,7 @@ lint-text: setup-lint
 	typos
 	taplo fmt --check
 	shellcheck --external-sources .ci/run $$(git ls-files '*.sh')
+	python scripts/tidy.py
 
 lint-rust: setup-lint
 	@echo "lint: clippy, licences and sources of the dependencies"
