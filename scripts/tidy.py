@@ -9,6 +9,8 @@
 2. No Rust file over 600 lines.
 3. Each large library is used by one crate of host/ and hidden behind it (ONE_CRATE, OPENCV_CRATES). The crate tests/
    is outside host/: it checks from outside, with a Kafka client of its own.
+4. Paths (`host/src/main.rs`) and links that README.md and the other pages name exist. Decisions are left out: they say what
+   was. `TODO-PATH` is a path that somebody still has to fill in.
 
 Prints each problem with its place, one line or one circle each. Exit status 1 if there is any.
 """
@@ -28,6 +30,7 @@ ONE_CRATE = ("rdkafka", "wasmtime*", "ort")
 OPENCV_CRATES = {"vision", "agent"}
 SKIPPED_FOLDERS = {"target", "node_modules", "template"}
 ROOTS = ("lib.rs", "main.rs")
+PAGES = ("*.md", "docs/*.md", "examples/*/README.md", "plugins/README.md", "sdk/README.md")
 
 NOT_CODE = re.compile(
     r"""//[^\n]*
@@ -44,6 +47,8 @@ DECLARED = re.compile(r"\bmod\s+(\w+)\s*;")
 INLINE = re.compile(r"\bmod\s+(\w+)\s*\{")
 USE = re.compile(r"\buse\s+([^;]+);")
 PATH = re.compile(r"(?<![\w:])(crate|super|self|[a-z_]\w*)((?:\s*::\s*\w+)+)")
+NAMED_PATH = re.compile(r"`((?:host|plugins|sdk|wit|examples|tests|benches|fuzz|docs|scripts)/[\w./-]*)`|(TODO-PATH[^.;)]*)")
+LINK = re.compile(r"\]\((?!\w+:)([^)#\s]*)(?:#([\w-]*))?\)")
 DEFINED = re.compile(r"\b(?:fn|struct|enum|union|trait|type|const|static|macro_rules!)\s+(\w+)")
 
 
@@ -65,6 +70,9 @@ def check(root):
         if lines > MAX_LINES:
             yield f"{file.relative_to(root)}: {lines} lines; split it, {MAX_LINES} are the most"
     yield from shared_libraries(root, manifests)
+    for pattern in PAGES:
+        for page in sorted(root.glob(pattern)):
+            yield from dead_references(page, root)
 
 
 def find(root, pattern):
@@ -108,6 +116,30 @@ def dependencies(manifest):
         for kind in ("dependencies", "dev-dependencies", "build-dependencies"):
             for name, value in table.get(kind, {}).items():
                 yield value.get("package", name) if isinstance(value, dict) else name
+
+
+def dead_references(page, root):
+    """Yields the paths and links of a page that lead nowhere."""
+    text = page.read_text()
+    for match in NAMED_PATH.finditer(text):
+        if match[2] or not (root / match[1]).exists():
+            yield f"{place(page, text, match, root)}: there is no {match[1] or match[2]}"
+    for match in LINK.finditer(text):
+        target = page.parent / match[1] if match[1] else page
+        if not target.exists():
+            yield f"{place(page, text, match, root)}: the link to {match[1]} leads nowhere"
+        elif match[2] and target.suffix == ".md" and match[2] not in anchors(target):
+            yield f"{place(page, text, match, root)}: {match[1] or page.name} has no heading #{match[2]}"
+
+
+def place(page, text, match, root):
+    return f"{page.relative_to(root)}:{text.count(chr(10), 0, match.start()) + 1}"
+
+
+def anchors(page):
+    """The names that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 class Module:

@@ -139,6 +139,20 @@ class Tidy(unittest.TestCase):
         (found,) = self.problems(allowed | {"host/cli/Cargo.toml": opencv})
         self.assertIn("only agent and vision may use it", found)
 
+    def test_paths_and_links_of_a_page_lead_somewhere(self):
+        page = "# A page\n\n## The `one` part\n\n`host/x.rs`, `docs/*.md`, [a](docs/b.md), [c](https://e.org/), [d](#the-one-part)\n"
+        self.assertEqual(self.problems({"README.md": page, "host/x.rs": "", "docs/b.md": "# B\n"}), [])
+        wrong = "`host/y.rs`\n[a](c.md)\n[b](b.md#c)\nTODO-PATH: the sender\n"
+        self.assertEqual(
+            sorted(self.problems({"docs/b.md": wrong})),
+            [
+                "docs/b.md:1: there is no host/y.rs",
+                "docs/b.md:2: the link to c.md leads nowhere",
+                "docs/b.md:3: b.md has no heading #c",
+                "docs/b.md:4: there is no TODO-PATH: the sender\n",
+            ],
+        )
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -234,13 +234,16 @@ impl Courier {
                     }
                     Remedy::LeftOut => {}
                     Remedy::Parked(parked) => {
-                        self.metrics.parked(parked.stage, &parked.reason);
-                        tracing::warn!(
-                            reason = parked.reason,
-                            stage = parked.stage,
-                            "frame parked: {}",
-                            parked.message
-                        );
+                        self.metrics.parked(parked.stage.as_str(), &parked.reason);
+                        if let Some(kept_back) = self.metrics.may_log_parked() {
+                            tracing::warn!(
+                                reason = parked.reason,
+                                stage = parked.stage.as_str(),
+                                kept_back,
+                                "frame parked: {}",
+                                parked.message
+                            );
+                        }
                         parcel.done.parked = Some(parked);
                     }
                     Remedy::Nothing => self.complain(&format!("{what}: {}", refusal.error), PAUSE),

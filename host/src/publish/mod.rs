@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 /// Headers of a dead letter: why, where in the way of a frame, and where the frame stood.
 pub const REASON: &str = "everyframe-reason";
-/// The stage that could not go on: `vision`, `rules`, `publish` or `host`.
+/// The stage that could not go on, a [`Stage`].
 pub const STAGE: &str = "everyframe-stage";
 /// A sentence for a person.
 pub const MESSAGE: &str = "everyframe-message";
@@ -69,11 +69,39 @@ pub enum Outcome {
     Noted,
 }
 
+/// The stage at which a frame was parked; the `stage` label of the metric, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The picture cannot be decoded, or is too large.
+    Vision,
+    /// A rule failed.
+    Rules,
+    /// A topic refused a record of the frame.
+    Publish,
+    /// A defect of Everyframe.
+    Host,
+}
+
+impl Stage {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Vision, Self::Rules, Self::Publish, Self::Host];
+
+    /// Its name in headers and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Vision => "vision",
+            Self::Rules => "rules",
+            Self::Publish => "publish",
+            Self::Host => "host",
+        }
+    }
+}
+
 /// Why a frame is parked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parked {
     /// The stage that could not go on.
-    pub stage: &'static str,
+    pub stage: Stage,
     /// A stable name: `truncated`, `rule-timed-out`.
     pub reason: String,
     /// A sentence for a person.
@@ -223,5 +251,19 @@ fn carrier(config: &Config, batch_bytes: usize, stop: &AtomicBool) -> Result<Car
                 std::thread::sleep(PAUSE);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Stage;
+
+    #[test]
+    fn the_documentation_names_every_stage() {
+        let names = Stage::ALL.map(|stage| format!("`{}`", stage.as_str()));
+        let [others @ .., last] = &names;
+        let line = format!("| `everyframe-stage` | {} or {last} |", others.join(", "));
+        let page = include_str!("../../../docs/events.md");
+        assert!(page.lines().any(|found| found == line), "docs/events.md lacks this line: {line}");
     }
 }

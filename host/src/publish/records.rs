@@ -117,7 +117,7 @@ pub(super) fn dead_letter(frame: &Arc<Frame>, parked: &Parked) -> Outgoing {
         value: Content::PictureOf(frame.clone()),
         headers: vec![
             (REASON, parked.reason.clone()),
-            (STAGE, parked.stage.to_owned()),
+            (STAGE, parked.stage.as_str().to_owned()),
             (MESSAGE, shortened(&parked.message, MESSAGE_BYTES)),
             (TOPIC, identity.topic.to_string()),
             (PARTITION, identity.partition.to_string()),

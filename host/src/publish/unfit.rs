@@ -11,7 +11,7 @@
 
 use super::records::{Content, Destination, Outgoing, dead_letter};
 use super::{
-    CUT, MESSAGE, ORIGINAL_AT, ORIGINAL_BYTES, ORIGINAL_SHA256, PARTIAL, Parked, changelog, shortened,
+    CUT, MESSAGE, ORIGINAL_AT, ORIGINAL_BYTES, ORIGINAL_SHA256, PARTIAL, Parked, Stage, changelog, shortened,
 };
 use crate::frame::Frame;
 use crate::hexadecimal::hexadecimal;
@@ -19,9 +19,6 @@ use crate::kafka::BrokerError;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
-
-/// The stage of a frame that is parked because a topic refused a record of it.
-pub(super) const PUBLISH: &str = "publish";
 
 /// The first attempt keeps this much of a picture that is too large, bytes: enough for its header and its metadata.
 const BEGINNING: usize = 16 << 10;
@@ -96,7 +93,7 @@ fn park(records: &mut Vec<Outgoing>, frame: &Arc<Frame>, reason: String, message
         tracing::error!(reason, "a record of a frame that is parked already is left out: {message}");
         return Remedy::LeftOut;
     }
-    let parked = Parked { stage: PUBLISH, reason, message };
+    let parked = Parked { stage: Stage::Publish, reason, message };
     records.retain(|record| record.to != Destination::Results);
     records.push(dead_letter(frame, &parked));
     Remedy::Parked(parked)
