@@ -1,6 +1,6 @@
 //! What commands print, and to whom.
 
-use everyframe_tests::{Raw, Site, Topic, places, wait_for};
+use everyframe_tests::{Raw, Site, Topic, pictures, places, wait_for};
 use serde_json::json;
 use std::fs::File;
 use std::process::{Command, Output, Stdio};
@@ -18,7 +18,7 @@ fn a_closed_pipe_ends_no_command_with_an_error() {
     for words in [
         &["config", "schema"][..],
         &["config", "example"],
-        &["plan", "--cameras", "100", "--fps", "10"],
+        &["plan", "--cameras", "100", "--fps", "10", "--frame-kb", "80", "--seconds-per-frame", "0.02"],
         &["rule", "inspect", rule],
         &["rule", "check", rule],
         &["--help"],
@@ -63,7 +63,9 @@ fn result() -> Raw {
 #[test]
 fn watch_tells_a_file_at_once_and_counts_at_its_end() {
     let site = Site::start(1);
-    site.create_topics(1, &[]);
+    // An agent makes the topics.
+    let picture = site.file("a.jpg", &pictures::grey(64, 64));
+    site.everyframe(&["camera", "--id", "gate", picture.to_str().expect("a path of UTF-8")]).well();
     let mut quiet = site.start_everyframe("quiet", &["watch"]);
     let mut watch = site.start_everyframe("watch", &["watch", "--from-start"]);
     let mut json = site.start_everyframe("json", &["watch", "--from-start", "--json"]);
