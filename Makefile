@@ -51,6 +51,10 @@ quick_faults := topics:: agents:: frozen_node memory::on_a_cluster hosts::on_a_c
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+.PHONY: env
+env: ## print these settings for a shell: eval "$(make env)"
+	@for name in EVERYFRAME_CACHE CARGO_TARGET_DIR EVERYFRAME_PLUGINS PATH; do printf 'export %s=%q\n' $$name "$${!name}"; done
+
 .PHONY: setup setup-test setup-lint setup-bench setup-fuzz setup-kafka
 setup: ## install what the demo needs (each step only if it is missing)
 	@scripts/setup.sh system:demo rust:build python:demo onnxruntime models footage wasm
@@ -122,8 +126,8 @@ kafka-stop: ## end it; its data stays
 kafka-status: ## which of its nodes run
 	@scripts/kafka.py status $(kafka_data)
 
-.PHONY: test test-rules test-host test-python
-test: test-rules test-python test-host ## set up, build and run every test
+.PHONY: test test-rules test-python test-host test-end-to-end test-faults
+test: test-rules test-python test-host test-end-to-end test-faults ## set up, build and run every test
 
 test-rules: setup-test
 	@echo "test: the rules, natively"
@@ -136,14 +140,20 @@ test-python: setup-test
 	python -m unittest discover --start-directory scripts/tests
 	python scripts/models.py verify $(EVERYFRAME_CACHE)/models
 
-test-host: build build-rules-component build-test-rules
-	@echo "test: the host, and all of it end to end"
-	# One at a time: together, the tests' dependencies would switch on features that wasmtime would be compiled anew for.
-	$(cargo) test $(cargo_flags) $(host)
+test-host: build-rules build-rules-component build-test-rules
+	@echo "test: the host"
+	# Not together with the tests: their dependencies would switch on features that wasmtime would be compiled anew for.
+	$(cargo) test $(cargo_flags) --no-fail-fast $(host)
+
+test-end-to-end: build build-rules-component build-test-rules
+	@echo "test: all of it end to end"
 	# They wait more than they work.
 	export RUST_TEST_THREADS=$$((2 * $$(nproc)))
-	$(cargo) test $(cargo_flags) $(tests)
+	$(cargo) test $(cargo_flags) --no-fail-fast $(tests)
+
+test-faults: build build-test-rules
 	@echo "test: something of each kind dies; make soak kills the rest"
+	export RUST_TEST_THREADS=$$((2 * $$(nproc)))
 	$(cargo) test $(cargo_flags) $(tests) --test faults -- $(quick_faults)
 
 .PHONY: soak
@@ -160,7 +170,7 @@ format: setup-lint ## lay out Rust and TOML as the linters want them
 	taplo fmt
 
 .PHONY: lint lint-text lint-rust
-lint: lint-text lint-rust ## formatting, clippy, spelling, licences of the dependencies
+lint: lint-text lint-rust ## formatting, spelling, module circles, clippy, licences of the dependencies
 
 lint-text: setup-lint
 	@echo "lint: formatting, spelling, scripts"
@@ -168,6 +178,7 @@ lint-text: setup-lint
 	typos
 	taplo fmt --check
 	shellcheck --external-sources .ci/run $$(git ls-files '*.sh')
+	python scripts/tidy.py
 
 lint-rust: setup-lint
 	@echo "lint: clippy, licences and sources of the dependencies"
@@ -180,6 +191,13 @@ lint-rust: setup-lint
 		cargo fetch --quiet --locked --manifest-path $$manifest
 		cargo-deny --frozen --config deny.toml --manifest-path $$manifest check --allow license-exception-not-encountered bans licenses sources
 	done
+
+.PHONY: doc
+doc: setup ## the documentation of the host's and the SDK's code, private items too; a broken link fails
+	@echo "doc: the host, the SDK"
+	export RUSTDOCFLAGS="-D warnings -D rustdoc::broken_intra_doc_links"
+	$(cargo) doc $(cargo_flags) --no-deps --document-private-items $(host)
+	(cd plugins && CARGO_TARGET_DIR=$(plugins_target) $(cargo) doc $(cargo_flags) --no-deps --document-private-items -p everyframe-rule)
 
 .PHONY: bench
 bench: build setup-bench ## CPU a frame, beside what people use today

@@ -60,6 +60,29 @@ fn the_account_of_a_window_leaves_out_what_came_before() {
 }
 
 #[test]
+fn a_window_knows_frames_whose_clock_is_an_hour_ahead() {
+    let site = Site::start(1);
+    site.create_topics(1, &[]);
+    let at = |number: u64, minutes: i64| Raw {
+        timestamp: Some(now() + minutes * 60_000),
+        ..numbered("gate", number)
+    };
+    let result_at =
+        |offset: i64, minutes: i64| Raw { timestamp: Some(now() + minutes * 60_000), ..result(0, offset) };
+    // Taken an hour ago by a clock that is 50 minutes ahead, and judged at once.
+    site.send_raw(Topic::Frames, &[at(0, -10), at(1, -9), at(2, -8)]);
+    site.send_raw(Topic::Results, &[result_at(0, -60), result_at(1, -59)]);
+    site.commit(0, 2);
+    let (code, window) = audit(&site, &["--since", "30m"]);
+    let total = &window["total"];
+    assert_eq!((code, &total["sent"], &total["results"]), (Some(0), &json!(3), &json!(2)), "{window}");
+    // One that has no result anywhere is still missing.
+    site.commit(0, 3);
+    let (code, window) = audit(&site, &["--since", "30m"]);
+    assert_eq!((code, &window["missing"]["gate"]), (Some(1), &json!(["0/2"])), "{window}");
+}
+
+#[test]
 fn frames_deleted_before_the_group_came_to_them_are_named_and_fail_the_account() {
     let site = Site::start(2);
     site.create_topics(2, &[]);

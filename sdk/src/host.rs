@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 /// What a rule may ask of the host. In a test it is a [`FakeHost`](crate::testing::FakeHost).
 ///
 /// State is the rule's own for each camera, and its times are frame time. Values are kept as JSON by
-/// [`get`](<dyn Host>::get) and [`set`](<dyn Host>::set), as bytes by the methods named so.
+/// `get` and `set`, as bytes by the methods named so.
 pub trait Host {
     /// The unit vector of a face of this frame, by its index; none if it could not be embedded.
     fn embedding(&self, face: u32) -> Option<Vec<f32>>;
@@ -81,7 +81,7 @@ impl dyn Host + '_ {
         began
     }
 
-    /// Whether a visit of somebody who is in this frame begins with it; see [`visit`](<dyn Host>::visit).
+    /// Whether a visit of somebody who is in this frame begins with it; see `visit`.
     pub fn begins_visit(&mut self, frame: &Frame, key: &str, away_ms: u64) -> bool {
         let was_here = self.present_visit(frame, key, away_ms).is_some();
         self.visit(frame, key, away_ms);

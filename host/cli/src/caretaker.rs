@@ -157,9 +157,11 @@ impl Caretaker<'_> {
                     tracing::warn!("{warning}");
                 }
                 let (before, now) = (self.host.rules(), rules.descriptions().to_vec());
-                if differs_elsewhere(self.config, &config) {
+                let changed = changed_until_restart(self.config, &config);
+                if !changed.is_empty() {
                     tracing::warn!(
-                        "what changed beside rules, zones, masks and schedules applies from the next start"
+                        "changed, but applied only from the next start: {}; a reload applies rules, zones, masks and schedules",
+                        changed.join(", ")
                     );
                 }
                 self.host.put_in_force(&config, rules);
@@ -216,14 +218,34 @@ impl Caretaker<'_> {
     }
 }
 
-/// True if a configuration differs in more than a reload puts in force.
-fn differs_elsewhere(old: &Config, new: &Config) -> bool {
-    let rest = |config: &Config| {
-        let mut config = config.clone();
-        (config.rules, config.zones, config.masks, config.schedules) = Default::default();
-        format!("{config:?}")
-    };
-    rest(old) != rest(new)
+/// The tables that differ and that a reload does not apply. Compares values, which may be secrets, and names only tables.
+fn changed_until_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    // Every field is named, so that whoever adds a table decides here.
+    let Config {
+        kafka,
+        topics,
+        intake,
+        publish,
+        vision,
+        gallery,
+        observe,
+        reload,
+        zones: _,
+        masks: _,
+        schedules: _,
+        rules: _,
+    } = old;
+    let tables = [
+        ("[kafka]", *kafka != new.kafka),
+        ("[topics]", *topics != new.topics),
+        ("[intake]", *intake != new.intake),
+        ("[publish]", *publish != new.publish),
+        ("[vision]", *vision != new.vision),
+        ("[gallery]", *gallery != new.gallery),
+        ("[observe]", *observe != new.observe),
+        ("[reload]", *reload != new.reload),
+    ];
+    tables.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
 }
 
 fn name(rule: &RuleDescription) -> String {
@@ -303,10 +325,32 @@ mod tests {
     }
 
     #[test]
-    fn what_a_reload_does_not_change_is_noticed() {
+    fn tables_that_a_reload_does_not_apply_are_named() {
         let config = |text: &str| toml::from_str::<Config>(text).unwrap();
         let old = config("[topics]\nframes = \"a\"\n");
-        assert!(!differs_elsewhere(&old, &config("zones = []\n[topics]\nframes = \"a\"\n")));
-        assert!(differs_elsewhere(&old, &config("[topics]\nframes = \"b\"\n")));
+        let changed = |text: &str| changed_until_restart(&old, &config(text));
+        assert_eq!(changed("zones = []\n[topics]\nframes = \"a\"\n"), [""; 0]);
+        assert_eq!(changed("[topics]\nframes = \"b\"\n"), ["[topics]"]);
+        assert_eq!(changed("[intake]\nworkers = 3\n"), ["[topics]", "[intake]"]);
+    }
+
+    #[test]
+    fn a_changed_property_value_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let password = folder.path().join("password");
+        let config = |mechanism: &str, content: &str| {
+            std::fs::write(&password, content).unwrap();
+            let file = folder.path().join("host.toml");
+            let text = format!(
+                "[kafka.properties]\n\"sasl.mechanism\" = \"{mechanism}\"\n\"sasl.password\" = {{ file = \"password\" }}\n\
+                 [[rules]]\nname = \"a\"\nkind = \"matching-policy\"\ncomponent = \"a.wasm\"\n"
+            );
+            std::fs::write(&file, text).unwrap();
+            Loaded::read(&file).unwrap().config
+        };
+        let old = config("PLAIN", "secret");
+        assert_eq!(changed_until_restart(&old, &config("PLAIN", "secret")), [""; 0]);
+        assert_eq!(changed_until_restart(&old, &config("SCRAM-SHA-512", "secret")), ["[kafka]"]);
+        assert_eq!(changed_until_restart(&old, &config("PLAIN", "another")), ["[kafka]"]);
     }
 }

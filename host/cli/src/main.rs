@@ -1,5 +1,9 @@
 //! The command line: one file for each command.
 
+// First, because its macros are for all that follow.
+#[macro_use]
+mod output;
+
 mod ask;
 mod audit;
 mod bench;
@@ -9,6 +13,8 @@ mod caretaker;
 mod config;
 mod dead_letters;
 mod demo;
+#[cfg(test)]
+mod documentation_tests;
 mod enrol;
 mod gallery;
 mod hosts;
@@ -54,7 +60,8 @@ struct WrongInput(String);
 struct Arguments {
     #[command(subcommand)]
     command: Command,
-    /// Log as JSON, for machines. What is logged: RUST_LOG; by default `info` for `run` and `camera`, else `warn`.
+    /// Log as JSON, for machines. What is logged: RUST_LOG; by default `info` for `run`, `camera` and
+    /// `watch`, else `warn`.
     #[arg(long, global = true)]
     log_json: bool,
 }
@@ -144,7 +151,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // What runs for long tells what it does; of the others, only what is odd is news.
     let filter = match arguments.command {
-        Command::Run(_) => "info,librdkafka=warn",
+        Command::Run(_) | Command::Watch(_) => "info,librdkafka=warn",
         // An outage is told once, not at each of librdkafka's attempts.
         Command::Camera(_) => "info,librdkafka=off",
         _ => "warn",

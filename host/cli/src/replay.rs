@@ -34,7 +34,7 @@ Examples:
   everyframe replay --config new.toml --since 24h --until 12h --camera 'gate-*' --json
   everyframe replay --config new.toml --baseline old.toml --since 2h --frames")]
 pub struct Arguments {
-    /// The configuration to try; its [kafka] and [topics] say where the frames are.
+    /// The configuration to try; its `[kafka]` and `[topics]` say where the frames are.
     #[arg(long, value_name = "FILE", default_value = "everyframe.toml")]
     config: PathBuf,
     /// Compare with what this configuration says of the same frames, not with what was published.

@@ -8,14 +8,27 @@ use everyframe_kafka::{BrokerError, Reader};
 use everyframe_types::dead_letter::{Letter, MESSAGE, REASON};
 use everyframe_types::id::printable_json;
 use everyframe_types::record::IncomingRecord as _;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{IsTerminal as _, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// How often frames in which nothing new happened are summed up.
 const SUMMARY: Duration = Duration::from_secs(10);
+/// How long results are read before lines are written: otherwise a steady stream would keep them back.
+const TURN: Duration = Duration::from_millis(200);
+
+/// What was read.
+#[derive(Default)]
+struct Counts {
+    results: u64,
+    alerts: u64,
+    dead_letters: u64,
+}
 
 #[derive(clap::Args)]
+#[command(after_help = "\
+Standard output has what happens, a line each, written at once also into a file or a pipe; frames in which nothing new
+happened are summed up every ten seconds. Standard error has a line at the start and one at the end, with counts.")]
 pub struct Arguments {
     /// Every result and alert as one JSON line.
     #[arg(long)]
@@ -44,6 +57,16 @@ pub fn watch(config: &Config, from_start: bool, json: bool, stop: &AtomicBool) -
     let topics = &config.topics;
     let (results, alerts, parked) =
         (open(&topics.results)?, open(&topics.alerts)?, open(&topics.dead_letters)?);
+    tracing::info!(
+        "watching {}, {} and {} at {}, {}; Ctrl-C ends it",
+        topics.results,
+        topics.alerts,
+        topics.dead_letters,
+        config.kafka.brokers,
+        if from_start { "from the oldest record on" } else { "from now on" }
+    );
+    let began = Instant::now();
+    let mut counts = Counts::default();
     let mut narrator = Narrator::new(std::io::stdout().is_terminal());
     let mut out = std::io::stdout();
     // An alert reads better after what it is about: it waits for the results of one more turn.
@@ -51,8 +74,10 @@ pub fn watch(config: &Config, from_start: bool, json: bool, stop: &AtomicBool) -
     let mut last_summary = Instant::now();
     while !stop.load(Ordering::Relaxed) {
         let mut lines = Vec::new();
-        for _ in 0..1000 {
+        let turn = Instant::now();
+        while turn.elapsed() < TURN {
             let Some(record) = results.follow(Duration::from_millis(20))? else { break };
+            counts.results += 1;
             let value = record.value().unwrap_or_default();
             match json {
                 true => lines.push(printable_json(&String::from_utf8_lossy(value))),
@@ -63,6 +88,7 @@ pub fn watch(config: &Config, from_start: bool, json: bool, stop: &AtomicBool) -
         }
         lines.append(&mut raised);
         while let Some(record) = alerts.follow(Duration::from_millis(5))? {
+            counts.alerts += 1;
             let value = record.value().unwrap_or_default();
             match json {
                 true => raised.push(printable_json(&String::from_utf8_lossy(value))),
@@ -70,10 +96,12 @@ pub fn watch(config: &Config, from_start: bool, json: bool, stop: &AtomicBool) -
             }
         }
         while let Some(record) = parked.follow(Duration::from_millis(5))? {
+            let letter = Letter::read(&record);
+            counts.dead_letters += u64::from(matches!(letter, Letter::Parked(_)));
             if json {
                 continue;
             }
-            match Letter::read(&record) {
+            match letter {
                 Letter::Parked(_) => {
                     let camera = everyframe_types::record::camera(record.key(), record.partition());
                     let header = |name| record.header(name).unwrap_or("?");
@@ -91,9 +119,22 @@ pub fn watch(config: &Config, from_start: bool, json: bool, stop: &AtomicBool) -
             lines.extend(narrator.summary());
             last_summary = Instant::now();
         }
-        if lines.iter().try_for_each(|line| writeln!(out, "{line}")).and_then(|()| out.flush()).is_err() {
-            return Ok(());
+        if write_lines(&mut out, &lines).is_err() {
+            break;
         }
     }
+    // An alert may still wait for its results, and frames for their summary; if nobody reads them, that is all right.
+    raised.extend(narrator.summary().filter(|_| !json));
+    let _ = write_lines(&mut out, &raised);
+    let Counts { results, alerts, dead_letters } = counts;
+    let seconds = began.elapsed().as_secs();
+    tracing::info!(
+        "watched for {seconds} s: results {results} · alerts {alerts} · dead letters {dead_letters}"
+    );
     Ok(())
+}
+
+fn write_lines(out: &mut impl Write, lines: &[String]) -> std::io::Result<()> {
+    lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+    out.flush()
 }

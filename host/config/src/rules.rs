@@ -20,7 +20,7 @@ pub enum RuleKind {
 }
 
 /// `[[rules]]`
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RuleSettings {
     /// The rule's name: in results, alerts, logs and state. Letters, digits, `-` and `_`.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The whole configuration file.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// How to reach Kafka.
@@ -39,7 +39,7 @@ pub struct Config {
 }
 
 /// `[kafka]`
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct KafkaSettings {
     /// Bootstrap brokers: `host:port`, separated by commas.
@@ -105,7 +105,7 @@ impl KafkaSettings {
 }
 
 /// `[topics]`
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Topics {
     /// Where cameras put frames.
@@ -139,7 +139,7 @@ impl Default for Topics {
 }
 
 /// `[intake]`
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct IntakeSettings {
     /// Bytes of frames that one partition may hold in memory; beyond it, the partition is paused, unless it has fewer
@@ -173,7 +173,7 @@ pub enum Delivery {
 }
 
 /// `[publish]`
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PublishSettings {
     /// Exactly once or at least once.
@@ -193,7 +193,7 @@ impl Default for PublishSettings {
 }
 
 /// `[vision]`
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct VisionSettings {
     /// The ONNX Runtime library; without it: `ORT_DYLIB_PATH`, then what `make setup` put into the cache.
@@ -253,7 +253,7 @@ impl std::fmt::Display for Provider {
 }
 
 /// `[vision.detector]`
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DetectorSettings {
     /// The manifest's name in the models' folder.
@@ -288,7 +288,7 @@ impl Default for DetectorSettings {
 }
 
 /// `[vision.embedder]`
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EmbedderSettings {
     /// The manifest's name in the models' folder.
@@ -319,7 +319,7 @@ impl Default for EmbedderSettings {
 }
 
 /// `[vision.tracker]`
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrackerSettings {
     /// A face continues a track if their boxes overlap by at least this (intersection over union).
@@ -335,7 +335,7 @@ impl Default for TrackerSettings {
 }
 
 /// `[gallery]`
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GallerySettings {
     /// How many candidates the matching policy is given for each face.
@@ -349,7 +349,7 @@ impl Default for GallerySettings {
 }
 
 /// `[observe]`
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ObserveSettings {
     /// Where the host answers `/metrics`, `/health/live` and `/health/ready`: `127.0.0.1:9464`. Empty: nowhere. There is
@@ -371,7 +371,7 @@ impl Default for ObserveSettings {
 }
 
 /// `[reload]`
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReloadSettings {
     /// Whether rules, zones, masks and schedules are read again when the configuration file or a component has changed. At

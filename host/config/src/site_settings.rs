@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 /// `[[zones]]`: a face is told to be in a zone when the middle of its box is. A zone whose part of the picture is another
 /// one in another camera is written again, under the same name.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ZoneSettings {
     /// What rules call it.
@@ -20,7 +20,7 @@ pub struct ZoneSettings {
 }
 
 /// `[[masks]]`: what is in a mask is painted over before faces are looked for, and is in no embedding.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MaskSettings {
     /// The cameras that have it: their ids, `*` for any characters and `?` for one of them.
@@ -31,7 +31,7 @@ pub struct MaskSettings {
 }
 
 /// `[[schedules]]`
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScheduleSettings {
     /// What rules call it.

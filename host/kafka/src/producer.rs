@@ -102,7 +102,7 @@ impl Producer {
         Ok(Self { inner, brokers: settings.brokers.clone(), stop, trouble })
     }
 
-    /// What last went wrong with the connection of a [`Producer::quiet`] one.
+    /// The last error of a connection to the brokers; none if there never was one.
     pub fn trouble(&self) -> Option<String> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

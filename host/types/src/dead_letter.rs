@@ -32,6 +32,45 @@ pub const ORIGINAL_SHA256: &str = "everyframe-original-sha256";
 /// Of such a letter, where the whole frame stands: `topic/partition/offset`.
 pub const ORIGINAL_AT: &str = "everyframe-original-at";
 
+/// The stage at which a frame was parked; the `stage` label of the metric, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The picture cannot be decoded, or is too large.
+    Vision,
+    /// A rule failed.
+    Rules,
+    /// A topic refused a record of the frame.
+    Publish,
+    /// A defect of Everyframe.
+    Host,
+}
+
+impl Stage {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Vision, Self::Rules, Self::Publish, Self::Host];
+
+    /// Its name in headers and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Vision => "vision",
+            Self::Rules => "rules",
+            Self::Publish => "publish",
+            Self::Host => "host",
+        }
+    }
+}
+
+/// Why a frame is parked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parked {
+    /// The stage that could not go on.
+    pub stage: Stage,
+    /// A stable name: `truncated`, `rule-timed-out`.
+    pub reason: String,
+    /// A sentence for a person.
+    pub message: String,
+}
+
 /// Header of a mark: `replayed` or `dropped`. A record with it is no letter, and has no value.
 pub const FATE: &str = "everyframe-fate";
 /// Header of a mark: `partition/offset` of the letter in the dead-letters topic.

@@ -20,9 +20,25 @@ struct Result {
 pub(crate) const CLOCKS_APART: i64 = 10 * 60 * 1000;
 
 /// Accounts for every frame that the frames topic holds now, or those whose record is not older than `since` (Unix
-/// milliseconds). The order of reading matters: what the group had committed before the results were read must be among
-/// them, and what was deleted before it committed further was deleted unread.
+/// milliseconds).
+///
+/// # Errors
+///
+/// The brokers do not answer, or refuse this user.
 pub fn audit(config: &Config, since: Option<i64>) -> std::result::Result<Report, BrokerError> {
+    let report = account(config, since, CLOCKS_APART)?;
+    // A camera's clock may be ahead by more, and its results be older than they were looked for. Before a frame is called
+    // missing, all results and dead letters are read.
+    if since.is_some() && report.total.missing > 0 {
+        return account(config, since, i64::MAX);
+    }
+    Ok(report)
+}
+
+/// The same, with results and dead letters from `earlier` milliseconds before `since` on. The order of reading matters: what
+/// the group had committed before the results were read must be among them, and what was deleted before it committed further
+/// was deleted unread.
+fn account(config: &Config, since: Option<i64>, earlier: i64) -> std::result::Result<Report, BrokerError> {
     let settings = &frugal(&config.kafka);
     let topics = &config.topics;
     let open = |topic: &str, earlier: i64| match since {
@@ -37,7 +53,7 @@ pub fn audit(config: &Config, since: Option<i64>) -> std::result::Result<Report,
         ledger.deleted(partition, committed(partition)..oldest);
     }
 
-    let mut results = open(&topics.results, CLOCKS_APART)?;
+    let mut results = open(&topics.results, earlier)?;
     while let Some(record) = results.next()? {
         let result = record.value().and_then(|value| serde_json::from_slice::<Result>(value).ok());
         if let Some((partition, offset)) = result.and_then(|result| position(&result.id)) {
@@ -49,7 +65,7 @@ pub fn audit(config: &Config, since: Option<i64>) -> std::result::Result<Report,
     let letters_kept = watermarks(settings, &topics.dead_letters)?;
     let mut counted: HashMap<i32, Offsets> = HashMap::new();
     let mut deletions = Vec::new();
-    let mut dead_letters = open(&topics.dead_letters, CLOCKS_APART)?;
+    let mut dead_letters = open(&topics.dead_letters, earlier)?;
     while let Some(record) = dead_letters.next()? {
         match Letter::read(&record) {
             Letter::Parked(frame) => {
@@ -66,7 +82,12 @@ pub fn audit(config: &Config, since: Option<i64>) -> std::result::Result<Report,
                     ledger.dead_letter(mark.frame.partition, mark.frame.offset);
                 }
             }
-            Letter::Deleted { partition, first, last } => deletions.push((partition, first, last)),
+            Letter::Deleted { partition, first, last } => {
+                // What was deleted before the window is none of its matter, however far back is read.
+                if since.is_none_or(|since| record.timestamp() >= since.saturating_sub(CLOCKS_APART)) {
+                    deletions.push((partition, first, last));
+                }
+            }
             Letter::Other => {}
         }
     }

@@ -52,6 +52,7 @@ pub struct Metrics {
     partitions: Arc<Partitions>,
     gaps: Throttle,
     wrong_clocks: Throttle,
+    parked_lines: Throttle,
 }
 
 /// One histogram for each stage.
@@ -182,6 +183,7 @@ impl Metrics {
             partitions,
             gaps: Throttle::default(),
             wrong_clocks: Throttle::default(),
+            parked_lines: Throttle::default(),
         }
     }
 
@@ -290,6 +292,11 @@ impl Metrics {
     pub fn parked(&self, stage: &'static str, reason: &str) {
         self.parked_in_all.fetch_add(1, Ordering::Relaxed);
         self.parked.get_or_create(&[("stage", stage.to_owned()), ("reason", reason.to_owned())]).inc();
+    }
+
+    /// None if a parked frame is to be left out of the log, because there are too many; else how many were left out before it.
+    pub fn may_log_parked(&self) -> Option<u64> {
+        self.parked_lines.may(Instant::now())
     }
 
     /// An alert was raised.

@@ -3,7 +3,6 @@
 //! A batch that does not reach the brokers is tried again for as long as it takes. A record that a topic refuses for its size
 //! or content would be refused for ever: a smaller one replaces it (`unfit`), and the batch goes on.
 
-use super::Parked;
 use super::outbox::{Batch, Outbox, Parcel};
 use super::records::Outgoing;
 use super::sending::{Answer, Refusal, Sending, refusals, to_replace};
@@ -11,6 +10,7 @@ use super::unfit::{Remedy, replace};
 use crate::observe::Metrics;
 use everyframe_config::{Config, Topics};
 use everyframe_kafka::{Complaint, Membership, Producer, TransactionError, Transactions, Unsent};
+use everyframe_types::dead_letter::Parked;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -234,13 +234,16 @@ impl Courier {
                     }
                     Remedy::LeftOut => {}
                     Remedy::Parked(parked) => {
-                        self.metrics.parked(parked.stage, &parked.reason);
-                        tracing::warn!(
-                            reason = parked.reason,
-                            stage = parked.stage,
-                            "frame parked: {}",
-                            parked.message
-                        );
+                        self.metrics.parked(parked.stage.as_str(), &parked.reason);
+                        if let Some(kept_back) = self.metrics.may_log_parked() {
+                            tracing::warn!(
+                                reason = parked.reason,
+                                stage = parked.stage.as_str(),
+                                kept_back,
+                                "frame parked: {}",
+                                parked.message
+                            );
+                        }
                         parcel.done.parked = Some(parked);
                     }
                     Remedy::Nothing => self.complain(&format!("{what}: {}", refusal.error), PAUSE),

@@ -15,6 +15,7 @@ use everyframe_config::{Config, Delivery};
 use everyframe_kafka::{
     BrokerError, Complaint, Membership, OpeningError, Producer, TopicLimits, Transactions,
 };
+use everyframe_types::dead_letter::Parked;
 use everyframe_types::event::{JudgedBy, Timings};
 use everyframe_types::frame::Frame;
 use everyframe_types::judgement::Judgement;
@@ -44,17 +45,6 @@ pub enum Outcome {
     Parked(Parked),
     /// It is an agent's word that frames are missing: all that it causes is the host's alert.
     Noted,
-}
-
-/// Why a frame is parked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parked {
-    /// The stage that could not go on.
-    pub stage: &'static str,
-    /// A stable name: `truncated`, `rule-timed-out`.
-    pub reason: String,
-    /// A sentence for a person.
-    pub message: String,
 }
 
 /// Publishes outcomes.
@@ -200,5 +190,19 @@ fn carrier(config: &Config, batch_bytes: usize, stop: &AtomicBool) -> Result<Car
                 std::thread::sleep(PAUSE);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use everyframe_types::dead_letter::Stage;
+
+    #[test]
+    fn the_documentation_names_every_stage() {
+        let names = Stage::ALL.map(|stage| format!("`{}`", stage.as_str()));
+        let [others @ .., last] = &names;
+        let line = format!("| `everyframe-stage` | {} or {last} |", others.join(", "));
+        let page = include_str!("../../../docs/events.md");
+        assert!(page.lines().any(|found| found == line), "docs/events.md lacks this line: {line}");
     }
 }

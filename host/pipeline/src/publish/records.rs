@@ -1,10 +1,10 @@
 //! What an outcome is in records.
 
 use super::changelog::{self, EXPIRES_AT, FRAME_OFFSET};
-use super::{Outcome, Parked, shortened};
+use super::{Outcome, shortened};
 use everyframe_config::Topics;
 use everyframe_kafka::{Delivery, Producer, Record};
-use everyframe_types::dead_letter::{DELETED, MESSAGE, OFFSET, PARTITION, REASON, STAGE, TOPIC};
+use everyframe_types::dead_letter::{DELETED, MESSAGE, OFFSET, PARTITION, Parked, REASON, STAGE, TOPIC};
 use everyframe_types::event;
 use everyframe_types::frame::Frame;
 use everyframe_types::judgement::StateChange;
@@ -118,7 +118,7 @@ pub(super) fn dead_letter(frame: &Arc<Frame>, parked: &Parked) -> Outgoing {
         value: Content::PictureOf(frame.clone()),
         headers: vec![
             (REASON, parked.reason.clone()),
-            (STAGE, parked.stage.to_owned()),
+            (STAGE, parked.stage.as_str().to_owned()),
             (MESSAGE, shortened(&parked.message, MESSAGE_BYTES)),
             (TOPIC, identity.topic.to_string()),
             (PARTITION, identity.partition.to_string()),

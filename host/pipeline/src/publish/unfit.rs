@@ -10,17 +10,16 @@
 //! ```
 
 use super::records::{Content, Destination, Outgoing, dead_letter};
-use super::{CUT, Parked, changelog, shortened};
+use super::{CUT, changelog, shortened};
 use everyframe_kafka::BrokerError;
-use everyframe_types::dead_letter::{MESSAGE, ORIGINAL_AT, ORIGINAL_BYTES, ORIGINAL_SHA256, PARTIAL};
+use everyframe_types::dead_letter::{
+    MESSAGE, ORIGINAL_AT, ORIGINAL_BYTES, ORIGINAL_SHA256, PARTIAL, Parked, Stage,
+};
 use everyframe_types::frame::Frame;
 use everyframe_types::hexadecimal::hexadecimal;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
-
-/// The stage of a frame that is parked because a topic refused a record of it.
-pub(super) const PUBLISH: &str = "publish";
 
 /// The first attempt keeps this much of a picture that is too large, bytes: enough for its header and its metadata.
 const BEGINNING: usize = 16 << 10;
@@ -95,7 +94,7 @@ fn park(records: &mut Vec<Outgoing>, frame: &Arc<Frame>, reason: String, message
         tracing::error!(reason, "a record of a frame that is parked already is left out: {message}");
         return Remedy::LeftOut;
     }
-    let parked = Parked { stage: PUBLISH, reason, message };
+    let parked = Parked { stage: Stage::Publish, reason, message };
     records.retain(|record| record.to != Destination::Results);
     records.push(dead_letter(frame, &parked));
     Remedy::Parked(parked)

@@ -32,7 +32,7 @@ fn record(to: Destination, key: &str, bytes: Vec<u8>) -> Outgoing {
 }
 
 fn letter(bytes: usize) -> Outgoing {
-    let parked = Parked { stage: "vision", reason: "truncated".into(), message: "m".repeat(9000) };
+    let parked = Parked { stage: Stage::Vision, reason: "truncated".into(), message: "m".repeat(9000) };
     dead_letter(&frame(bytes), &parked)
 }
 
@@ -86,10 +86,10 @@ fn a_result_that_is_too_large_parks_its_frame() {
         record(Destination::State(1), "who/gate/k", vec![1]),
     ];
     let Remedy::Parked(parked) = replace(&mut records, 1, &refusal()) else { panic!("not parked") };
-    assert_eq!((parked.stage, parked.reason.as_str()), (PUBLISH, "result-too-large"));
+    assert_eq!((parked.stage, parked.reason.as_str()), (Stage::Publish, "result-too-large"));
     let to: Vec<Destination> = records.iter().map(|record| record.to).collect();
     assert_eq!(to, [Destination::Alerts, Destination::State(1), Destination::DeadLetters]);
-    assert_eq!((length(&records[2]), header(&records[2], STAGE)), (5000, PUBLISH));
+    assert_eq!((length(&records[2]), header(&records[2], STAGE)), (5000, "publish"));
 }
 
 #[test]

@@ -5,12 +5,13 @@ use super::in_force::InForce;
 use super::lanes::Judging;
 use crate::intake::forget_cameras;
 use crate::observe::Metrics;
-use crate::publish::{Outcome, Parked, Publisher};
+use crate::publish::{Outcome, Publisher};
 use arc_swap::ArcSwap;
 use everyframe_config::{Config, Polygon, Premises};
 use everyframe_gallery::{Gallery, Index};
 use everyframe_rules::{FrameFacts, RuleFailure};
 use everyframe_telemetry::cpu_timer::Laps;
+use everyframe_types::dead_letter::{Parked, Stage};
 use everyframe_types::event::Timings;
 use everyframe_types::face::{Detection, Embedding, Face, People};
 use everyframe_types::frame::Frame;
@@ -193,9 +194,11 @@ impl Stages {
         match &outcome {
             Outcome::Judged { judgement, timings, .. } => self.metrics.judged(judgement, timings),
             Outcome::Parked(Parked { stage, reason, message }) => {
-                self.metrics.parked(stage, reason);
-                let Frame { camera, identity, .. } = &*ready.frame;
-                tracing::warn!(%camera, frame = %identity, reason, stage, "frame parked: {message}");
+                self.metrics.parked(stage.as_str(), reason);
+                if let Some(kept_back) = self.metrics.may_log_parked() {
+                    let (Frame { camera, identity, .. }, stage) = (&*ready.frame, stage.as_str());
+                    tracing::warn!(%camera, frame = %identity, reason, stage, kept_back, "frame parked: {message}");
+                }
             }
             Outcome::Noted => {}
         }
@@ -233,7 +236,7 @@ impl Stages {
             Err(failure) if rules.stops_for(&failure.rule) => return Err(failure),
             Err(failure) => {
                 let (reason, message) = (failure.kind.reason().to_owned(), failure.to_string());
-                return Ok(Outcome::Parked(Parked { stage: "rules", reason, message }));
+                return Ok(Outcome::Parked(Parked { stage: Stage::Rules, reason, message }));
             }
         };
         for camera in forget_cameras(&mut judging.appearances, Appearances::last_seen) {
@@ -251,7 +254,7 @@ impl Stages {
 }
 
 fn parked(error: &PictureError) -> Parked {
-    Parked { stage: "vision", reason: error.reason().to_owned(), message: error.to_string() }
+    Parked { stage: Stage::Vision, reason: error.reason().to_owned(), message: error.to_string() }
 }
 
 /// A defect of ours on one frame parks that frame, with the rest unharmed.
@@ -260,6 +263,6 @@ pub(super) fn guarded<T>(stage: impl FnOnce() -> Result<T, Parked>) -> Result<T,
         let text =
             panic.downcast_ref::<&str>().map(ToString::to_string).or(panic.downcast_ref::<String>().cloned());
         let message = format!("a defect of Everyframe: {}", text.unwrap_or_default());
-        Err(Parked { stage: "host", reason: "internal-error".into(), message })
+        Err(Parked { stage: Stage::Host, reason: "internal-error".into(), message })
     })
 }

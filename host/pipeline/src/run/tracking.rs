@@ -2,8 +2,8 @@
 
 use super::stages::{Prepared, guarded};
 use crate::intake::forget_cameras;
-use crate::publish::Parked;
 use everyframe_config::VisionSettings;
+use everyframe_types::dead_letter::Parked;
 use everyframe_types::frame::{Frame, SourceKind};
 use everyframe_vision::{Seen, Thumbnail, Tracker};
 use std::collections::HashMap;

@@ -1,6 +1,6 @@
 //! Scenarios: a few frames told in TOML, and what a rule should answer to each.
 //!
-//! [`Scenario::parse`] reads one for a kind of rule, [`run`] puts its frames to the rule one after another, and
+//! [`Scenario::parse`] reads one for a kind of rule, [`run()`] puts its frames to the rule one after another, and
 //! [`updated`] writes the answers back as what is expected from now on. A [`Recording`] writes one of frames that a host
 //! judged. The format is described in `docs/rules.md`.
 

@@ -22,7 +22,7 @@ fn resident() -> usize {
 fn a_thousand_tries_of_each_attack_leave_the_process_as_it_was() {
     // Other tests would grow this process meanwhile.
     let child = Command::new(std::env::current_exe().unwrap())
-        .args(["rules::hostile::endurance::alone", "--exact", "--ignored", "--nocapture"])
+        .args(["hostile::endurance::alone", "--exact", "--ignored", "--nocapture"])
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&child.stdout);
