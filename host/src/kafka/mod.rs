@@ -1,6 +1,7 @@
 //! Kafka, as the rest of the host wants it: the only folder, beside `intake`, that names `rdkafka`.
 
 mod complaint;
+mod node;
 mod observer;
 mod producer;
 mod properties;
@@ -13,6 +14,7 @@ mod topics;
 mod transaction;
 
 pub use complaint::Complaint;
+pub use node::{Listen, Node, NodeError, NodeOptions, Software, train};
 pub use observer::{First, Observer, delete_before};
 pub use producer::{Delivery, Producer, Record};
 pub use properties::property_problems;
