@@ -17,14 +17,14 @@ const STEP: Duration = Duration::from_millis(50);
 const REMOVAL: Duration = Duration::from_secs(10);
 
 #[derive(clap::Args)]
-#[command(after_help = "Runs a single node of Apache Kafka, for one machine: transactions, and one copy of everything. Clients\n\
-    need no password, so it listens on this machine only unless --listen says otherwise. What a power cut can take is the\n\
-    last second. It needs Java 17 or newer and Kafka's jars; `make setup` fetches both. DIR/kafka.log has its warnings.")]
+#[command(after_help = "A single node of Apache Kafka, for one machine: with transactions, and one copy of everything.\n\
+    A power cut can take the last second. DIR/kafka.log has Kafka's own warnings.\n\
+    It needs Java 17 or newer and Kafka's jars; `make setup` fetches both.")]
 pub struct Arguments {
     /// The folder for the data; made if it is not there.
     #[arg(long, value_name = "DIR", required_unless_present = "train")]
     data: Option<PathBuf>,
-    /// Where clients reach it.
+    /// Where clients reach it. They need no password: an address other than this machine's own is open to its network.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9092")]
     listen: String,
     /// How long records stay, in topics that have no retention.ms of their own.
