@@ -258,7 +258,10 @@ fn a_parked_frame_is_put_through_again_after_its_rule_was_mended() {
     assert_eq!(counts, [5, 4, 1, 0, 0, 0].map(Some), "{report}");
     let ids: Vec<String> =
         site.read(Topic::Results).iter().map(|result| result.json()["id"].to_string()).collect();
-    assert_eq!(ids, (0..4).map(|offset| format!("\"{}/0/{offset}\"", site.name(Topic::Frames))).collect::<Vec<_>>());
+    assert_eq!(
+        ids,
+        (0..4).map(|offset| format!("\"{}/0/{offset}\"", site.name(Topic::Frames))).collect::<Vec<_>>()
+    );
     let data = site.read(Topic::Results)[2].json()["data"].clone();
     assert_eq!((&data["session"], &data["sequence"]), (&json!("session-1"), &json!(2)), "as it was");
     assert_eq!(data["capturedAt"], json!(1_764_000_000_200i64));

@@ -77,7 +77,8 @@ impl Place {
 
     /// The process of Kafka itself.
     fn node(&self) -> u32 {
-        let id = std::fs::read_to_string(self.path().join("data/node.pid")).expect("a node that runs has an id");
+        let id =
+            std::fs::read_to_string(self.path().join("data/node.pid")).expect("a node that runs has an id");
         id.trim().parse().expect("a number")
     }
 }
@@ -169,7 +170,8 @@ fn what_is_in_its_way_is_named_before_anything_starts() {
     let photos = place.path().join("photos");
     std::fs::create_dir(&photos).expect("a folder");
     std::fs::write(photos.join("a.jpg"), "").expect("a file");
-    let said = place.refusal(Command::new(places::binary("everyframe")).args(["broker", "--data"]).arg(&photos));
+    let said =
+        place.refusal(Command::new(places::binary("everyframe")).args(["broker", "--data"]).arg(&photos));
     assert!(said.contains("is not a folder of this node: it holds `a.jpg`"), "{said}");
 
     let data = place.path().join("data/data");

@@ -308,7 +308,10 @@ fn frames_about_to_be_deleted_unread_are_told_once_and_again_when_they_are_safe(
     let alerts = site.wait_for_records(Topic::Alerts, 1);
     let (alarm, frames) = (alerts[0].json(), site.name(Topic::Frames));
     assert_eq!(alerts[0].key.as_deref(), Some("0"));
-    assert_eq!((&alarm["type"], &alarm["subject"]), (&"everyframe.retention.v1".into(), &format!("{frames}/0").into()));
+    assert_eq!(
+        (&alarm["type"], &alarm["subject"]),
+        (&"everyframe.retention.v1".into(), &format!("{frames}/0").into())
+    );
     let data = &alarm["data"];
     assert_eq!((&data["state"], &data["partition"], &data["lag"]), (&"danger".into(), &0.into(), &2.into()));
     assert_eq!(alarm["id"], format!("{frames}/0/retention/{}", data["since"]));

@@ -71,9 +71,7 @@ impl Cluster {
     /// The cluster that the tests of this binary share, started when the first of them asks.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Cluster> = OnceLock::new();
-        SHARED.get_or_init(|| {
-            others().map_or_else(Self::start, |brokers| Self { brokers, own: None })
-        })
+        SHARED.get_or_init(|| others().map_or_else(Self::start, |brokers| Self { brokers, own: None }))
     }
 
     /// The shared cluster for a test that breaks its nodes: one such test at a time, and it is whole again when the
@@ -102,14 +100,10 @@ impl Cluster {
         let folder = tempfile::Builder::new().prefix("everyframe-kafka-").tempdir().expect("a folder");
         // The nodes themselves remove it: nothing here outlives the last test.
         let folder = folder.keep();
-        let prepared = Part::start(
-            "prepare",
-            &folder,
-            script().arg("prepare").arg(&folder).stdin(Stdio::null()),
-        );
+        let prepared =
+            Part::start("prepare", &folder, script().arg("prepare").arg(&folder).stdin(Stdio::null()));
         prepared.end().well();
-        let layout =
-            std::fs::read(folder.join("cluster.json")).expect("a prepared cluster has a layout");
+        let layout = std::fs::read(folder.join("cluster.json")).expect("a prepared cluster has a layout");
         let layout: Value = serde_json::from_slice(&layout).expect("the layout is JSON");
         let nodes = NODES.map(|_| Mutex::new(Node { part: None, paused: false, starts: 0 }));
         let brokers = addresses(&layout, Listener::Plain);

@@ -17,9 +17,11 @@ const STEP: Duration = Duration::from_millis(50);
 const REMOVAL: Duration = Duration::from_secs(10);
 
 #[derive(clap::Args)]
-#[command(after_help = "A single node of Apache Kafka, for one machine: with transactions, and one copy of everything.\n\
+#[command(
+    after_help = "A single node of Apache Kafka, for one machine: with transactions, and one copy of everything.\n\
     A power cut can take the last second. DIR/kafka.log has Kafka's own warnings.\n\
-    It needs Java 17 or newer and Kafka's jars; `make setup` fetches both.")]
+    It needs Java 17 or newer and Kafka's jars; `make setup` fetches both."
+)]
 pub struct Arguments {
     /// The folder for the data; made if it is not there.
     #[arg(long, value_name = "DIR", required_unless_present = "train")]

@@ -11,8 +11,13 @@ const OLDEST_WITH_CACHE: u32 = 25;
 /// From this one on, Java warns of what Kafka and its libraries do, unless it is told not to (JEP 472, JEP 498).
 const OLDEST_WITH_WARNINGS: u32 = 24;
 /// For one machine: small, quick to start, and no more compiler than starting pays for.
-const JVM: [&str; 5] =
-    ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError", "-Xlog:disable"];
+const JVM: [&str; 5] = [
+    "-Xmx256m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+ExitOnOutOfMemoryError",
+    "-Xlog:disable",
+];
 
 /// A Java and a Kafka that fit together.
 #[derive(Debug, Clone)]
@@ -184,7 +189,12 @@ mod tests {
     fn the_first_java_that_is_new_enough_is_taken() {
         let folder = tempfile::tempdir().unwrap();
         let missing = Candidate { name: "own".into(), java: Some(folder.path().join("none")) };
-        let all = [missing, java(folder.path(), "11.0.2"), java(folder.path(), "17.0.15"), java(folder.path(), "25")];
+        let all = [
+            missing,
+            java(folder.path(), "11.0.2"),
+            java(folder.path(), "17.0.15"),
+            java(folder.path(), "25"),
+        ];
         assert_eq!(find_java(&all).unwrap().1, "17.0.15");
     }
 

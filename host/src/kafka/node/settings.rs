@@ -30,10 +30,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("node.id", "1"),
     ("controller.listener.names", "CONTROLLER"),
     ("inter.broker.listener.name", "PLAINTEXT"),
-    (
-        "listener.security.protocol.map",
-        "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL",
-    ),
+    ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL"),
     ("auto.create.topics.enable", "false"),
     // One copy of everything, transactions included.
     ("default.replication.factor", "1"),
@@ -119,7 +116,8 @@ impl Listen {
             text.to_socket_addrs().map_err(|error| refused(error.to_string()))?.collect();
         if addresses.iter().any(|address| address.ip().is_unspecified()) {
             return Err(refused(
-                "clients come back to this address, so give one of the machine's own addresses or names".into(),
+                "clients come back to this address, so give one of the machine's own addresses or names"
+                    .into(),
             ));
         }
         Ok(Self { text: text.to_owned(), addresses })
@@ -195,7 +193,8 @@ impl Settings {
         let users = properties.remove("everyframe.users").unwrap_or_default();
         let users = users.split(',').map(str::trim).filter(|user| !user.is_empty()).map(str::to_owned);
         let users = users.collect();
-        let listen = if own_listener { options.listen.clone() } else { Listen::parse(plain_of(&properties)?)? };
+        let listen =
+            if own_listener { options.listen.clone() } else { Listen::parse(plain_of(&properties)?)? };
         Ok(Self { properties, cluster_id, users, listen, own_listener })
     }
 
@@ -236,7 +235,12 @@ impl Settings {
     }
 
     /// The same properties for a store that lies elsewhere.
-    pub(super) fn write_properties(&self, folder: &Path, data: &Path, name: &str) -> Result<PathBuf, NodeError> {
+    pub(super) fn write_properties(
+        &self,
+        folder: &Path,
+        data: &Path,
+        name: &str,
+    ) -> Result<PathBuf, NodeError> {
         let mut text = String::from("# Written by `everyframe broker` at each start; changes are lost.\n");
         for (key, value) in &self.properties {
             let _ = writeln!(text, "{key}={value}");

@@ -42,7 +42,8 @@ impl Store {
                 }
                 Err(TryLockError::WouldBlock) => {
                     let process = std::fs::read_to_string(folder.join("node.pid"));
-                    let process = process.map_or_else(|_| String::new(), |id| format!(" (process {})", id.trim()));
+                    let process =
+                        process.map_or_else(|_| String::new(), |id| format!(" (process {})", id.trim()));
                     return Err(NodeError::InUse { folder, process });
                 }
                 Err(TryLockError::Error(error)) => return Err(NodeError::io(&folder)(error)),
@@ -164,7 +165,8 @@ fn random_id() -> Result<String, NodeError> {
 pub(super) fn last_error(log: &Path) -> String {
     let text = std::fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
-    let is_error = |line: &&str| line.contains(" ERROR ") || line.contains(" FATAL ") || line.starts_with("Error");
+    let is_error =
+        |line: &&str| line.contains(" ERROR ") || line.contains(" FATAL ") || line.starts_with("Error");
     let lines = || text.lines().rev().take(200);
     let line = lines().find(is_error).or_else(|| lines().find(|line| !line.trim().is_empty()));
     line.unwrap_or("it said nothing").to_owned()
@@ -204,7 +206,9 @@ mod tests {
             let checked = store.check_identity(&settings(folder.path())).map_err(|error| error.to_string());
             match expected {
                 None => checked.unwrap(),
-                Some(words) => assert!(checked.as_ref().is_err_and(|said| said.contains(words)), "{checked:?}"),
+                Some(words) => {
+                    assert!(checked.as_ref().is_err_and(|said| said.contains(words)), "{checked:?}")
+                }
             }
         }
     }
