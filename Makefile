@@ -28,16 +28,15 @@ plugins_target := $(CARGO_TARGET_DIR)/plugins
 examples_target := $(CARGO_TARGET_DIR)/rules
 # Where rules in Python and JavaScript are built.
 guests := $(CARGO_TARGET_DIR)/guests
-# What the set-up installed comes first: cargo component, kcat, and a Python that has confluent-kafka.
+# What the set-up installed comes first: cargo component, and a Python that has confluent-kafka.
 export PATH := $(EVERYFRAME_CACHE)/tools/bin:$(EVERYFRAME_CACHE)/python/bin:$(PATH)
 rules := matching_policy unknown_person alerting
 other_rules := tests/fixtures/hostile-rule examples/rules
 workspaces := . plugins fuzz $(other_rules)
 
-# The broker has dependencies which declare a newer Rust than they need.
-host := -p everyframe
+cli := -p everyframe
+host := --workspace --exclude everyframe-tests
 tests := -p everyframe-tests
-broker := -p everyframe-broker --ignore-rust-version
 cargo := $(CURDIR)/scripts/cargo.sh
 cargo_flags := --release --locked
 
@@ -55,15 +54,12 @@ help: ## list the targets
 env: ## print these settings for a shell: eval "$(make env)"
 	@for name in EVERYFRAME_CACHE CARGO_TARGET_DIR EVERYFRAME_PLUGINS PATH; do printf 'export %s=%q\n' $$name "$${!name}"; done
 
-.PHONY: setup setup-test setup-lint setup-bench setup-fuzz setup-kafka
+.PHONY: setup setup-test setup-lint setup-bench setup-fuzz
 setup: ## install what the demo needs (each step only if it is missing)
-	@scripts/setup.sh system:demo rust:build python:demo onnxruntime models footage wasm
+	@scripts/setup.sh system:demo rust:build python:demo python:broker kafka onnxruntime models footage wasm
 
 setup-test: setup ## install what the tests need besides
-	@scripts/setup.sh system:test system:kafka system:rules python:test python:rules qjs kcat kafka tools:cargo-component
-
-setup-kafka:
-	@scripts/setup.sh system:demo system:kafka python:demo kafka
+	@scripts/setup.sh system:test system:rules python:test python:rules qjs tools:cargo-component
 
 setup-lint: setup
 	@scripts/setup.sh system:test rust:lint python:test tools:cargo-deny
@@ -74,8 +70,8 @@ setup-bench: setup
 setup-fuzz: setup
 	@scripts/setup.sh tools:cargo-fuzz
 
-.PHONY: build build-host build-broker build-rules build-rules-component build-test-rules
-build: build-rules build-host build-broker ## compile everything, as released
+.PHONY: build build-host build-rules build-rules-component build-test-rules
+build: build-rules build-host ## compile everything, as released
 
 build-rules: setup
 	@echo "build: the rules, as WebAssembly components"
@@ -99,16 +95,14 @@ build-test-rules: setup-test
 		install -m 644 $$target/wasm32-wasip2/release/*.wasm $(components)/
 	done
 	# Python takes seconds for each: only what changed since, not what only has another clone's times.
-	scripts/mirror.sh $(guests) examples/scripted-rules wit scripts/requirements host/src/cli/rule/template/javascript
+	scripts/mirror.sh $(guests) examples/scripted-rules wit scripts/requirements host/cli/src/rule/template/javascript
 	$(MAKE) --jobs=2 --silent -C $(guests)/examples/scripted-rules OUT=$(components)
 
 build-host: setup
 	@echo "build: the host"
-	$(cargo) build $(cargo_flags) $(host)
-
-build-broker: setup
-	@echo "build: the embedded broker"
-	$(cargo) build $(cargo_flags) $(broker)
+	$(cargo) build $(cargo_flags) $(cli)
+	# So that a broker starts in a second instead of three, once and for all.
+	$(CARGO_TARGET_DIR)/release/everyframe broker --train
 
 .PHONY: demo
 demo: build ## four cameras, a known man, a stranger, three rules: about a minute
@@ -117,7 +111,7 @@ demo: build ## four cameras, a known man, a stranger, three rules: about a minut
 kafka_data := $(or $(KAFKA_DATA),$(EVERYFRAME_CACHE)/kafka-data)
 
 .PHONY: kafka kafka-stop kafka-status
-kafka: setup-kafka ## a real Kafka of three nodes for trials, in the background; says how to reach it
+kafka: build-host ## a real Kafka of three nodes for trials, in the background; says how to reach it
 	@scripts/kafka.py start $(kafka_data) --port $(or $(KAFKA_PORT),19092)
 
 kafka-stop: ## end it; its data stays
@@ -182,7 +176,6 @@ lint-text: setup-lint
 
 lint-rust: setup-lint
 	@echo "lint: clippy, licences and sources of the dependencies"
-	# Not the broker: its one file is not worth checking 437 dependencies a second time.
 	$(cargo) clippy $(cargo_flags) $(host) --all-targets -- -D warnings
 	$(cargo) clippy $(cargo_flags) $(tests) --all-targets -- -D warnings
 	(cd plugins && CARGO_TARGET_DIR=$(plugins_target) $(cargo) clippy $(cargo_flags) --all-targets -- -D warnings)

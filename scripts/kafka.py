@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """A real Apache Kafka of three nodes on this machine, for tests and for trials.
 
-    kafka.py prepare FOLDER [--port PORT] [--temporary]
-    kafka.py node FOLDER NUMBER [--until-stdin-closes]
+    kafka.py prepare FOLDER [--port PORT]
     kafka.py start FOLDER [--port PORT]
     kafka.py stop FOLDER
     kafka.py status FOLDER
 
-`prepare` lays out a new cluster in FOLDER: ports, certificates, a user, settings and an empty store for each node.
-`node` becomes one of its nodes, 1 to 3, under this process's own id. `start` prepares the folder where it is new, starts
-all nodes in the background and says how to reach them; `stop` ends them and keeps the data.
+`prepare` lays out a new cluster in FOLDER: ports, certificates, a user, and settings for each node. A node is
+`everyframe broker --data FOLDER/node-N --settings FOLDER/node-N.properties`, which has its process's id in
+FOLDER/node-N/node.pid. `start` prepares the folder where it is new, starts all nodes in the background and says how to
+reach them; `stop` ends them and keeps the data.
 
 The nodes are brokers and controllers in one (KRaft), and listen on 127.0.0.1 only, on these ports each:
 PORT plain, + 1 controllers among themselves, + 2 SASL_SSL with SCRAM-SHA-512, + 3 SSL; the next node 10 higher.
@@ -22,7 +22,6 @@ import json
 import os
 import random
 import secrets
-import select
 import shutil
 import signal
 import socket
@@ -33,31 +32,18 @@ from pathlib import Path
 
 NODES = (1, 2, 3)
 USER, STRANGER = "everyframe", "stranger"
-# Small and quick to start: a cluster of a test must leave the machine to the test.
-JVM = ["-Xmx400m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 # What a node gets to end in good order; two that went first leave the third without a majority to say goodbye to.
-GOODBYE_SECONDS = 10
+GOODBYE_SECONDS = 15
 START_SECONDS = 60
 
-LOGGING = """\
-appender.console.type=Console
-appender.console.name=console
-appender.console.layout.type=PatternLayout
-appender.console.layout.pattern=%d{HH:mm:ss.SSS} %p %c{1}: %m%n
-rootLogger.level=warn
-rootLogger.appenderRef.console.ref=console
-"""
-
+# What a node of three has that a single one has not.
 SETTINGS = """\
-process.roles=broker,controller
+everyframe.cluster.id={identity}
+everyframe.users={user}={password},{stranger}={password}
 node.id={node}
-log.dirs={folder}/node-{node}
 controller.quorum.voters={voters}
-controller.listener.names=CONTROLLER
-inter.broker.listener.name=PLAINTEXT
 listeners=PLAINTEXT://127.0.0.1:{plain},CONTROLLER://127.0.0.1:{controller},SASL_SSL://127.0.0.1:{sasl_ssl},SSL://127.0.0.1:{ssl}
 advertised.listeners=PLAINTEXT://127.0.0.1:{plain},SASL_SSL://127.0.0.1:{sasl_ssl},SSL://127.0.0.1:{ssl}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL
 sasl.enabled.mechanisms=SCRAM-SHA-512
 listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
 ssl.keystore.type=PEM
@@ -65,45 +51,33 @@ ssl.keystore.location={folder}/keystore.pem
 # Who comes without a certificate or a password is anonymous, the nodes themselves among them.
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 super.users=User:ANONYMOUS;User:{user}
-auto.create.topics.enable=false
 default.replication.factor=3
 min.insync.replicas=2
 offsets.topic.replication.factor=3
-offsets.topic.num.partitions=6
 transaction.state.log.replication.factor=3
 transaction.state.log.min.isr=2
-transaction.state.log.num.partitions=6
 share.coordinator.state.topic.replication.factor=3
-# A fault is noticed, and a group formed, at once: otherwise each test would wait for it.
-group.initial.rebalance.delay.ms=0
+share.coordinator.state.topic.min.isr=2
+# A fault is noticed at once: otherwise each test would wait for it.
 broker.session.timeout.ms=4000
-transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
-# 128 MB of the heap otherwise.
-log.cleaner.dedupe.buffer.size=16777216
+# The other nodes have what a power cut takes from one.
+log.flush.interval.ms=9223372036854775807
+log.flush.scheduler.interval.ms=9223372036854775807
 """
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in ("prepare", "node", "start", "stop", "status"):
+    for command in ("prepare", "start", "stop", "status"):
         words = commands.add_parser(command)
         words.add_argument("folder", type=Path)
         if command in ("prepare", "start"):
             words.add_argument("--port", type=int, help="the first node's first port")
-        if command == "prepare":
-            words.add_argument(
-                "--temporary", action="store_true", help="a node whose standard input closes removes the folder"
-            )
-        if command == "node":
-            words.add_argument("number", type=int, choices=NODES)
-            words.add_argument("--until-stdin-closes", action="store_true", help="end when whoever started it is gone")
     given = parser.parse_args()
     folder = given.folder.absolute()
     if given.command == "prepare":
-        prepare(folder, given.port, given.temporary)
-    elif given.command == "node":
-        node(folder, given.number, given.until_stdin_closes)
+        prepare(folder, given.port)
     elif given.command == "start":
         start(folder, given.port)
     elif given.command == "stop":
@@ -112,7 +86,7 @@ def main():
         sys.exit(status(folder))
 
 
-def prepare(folder, port, temporary):
+def prepare(folder, port):
     """Lays out a new cluster."""
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / "cluster.json").exists():
@@ -122,29 +96,27 @@ def prepare(folder, port, temporary):
         "nodes": {str(node): {"plain": p, "controller": p + 1, "sasl_ssl": p + 2, "ssl": p + 3} for node, p in ports.items()},
         "user": USER,
         "stranger": STRANGER,
-        "temporary": temporary,
     }
     for listener in ("plain", "sasl_ssl", "ssl"):
         cluster[listener] = ",".join(f"127.0.0.1:{at[listener]}" for at in cluster["nodes"].values())
     certificates(folder)
-    (folder / "logging.properties").write_text(LOGGING)
     voters = ",".join(f"{node}@127.0.0.1:{at['controller']}" for node, at in cluster["nodes"].items())
     password = secrets.token_hex(18)
     write_secret(folder / "password", password + "\n")
     identity = cluster_id()
-    formatting = []
     for node, at in cluster["nodes"].items():
-        settings = folder / f"node-{node}.properties"
-        settings.write_text(SETTINGS.format(node=node, folder=folder, voters=voters, user=USER, **at))
-        command = ["kafka.tools.StorageTool", "format", "--cluster-id", identity, "--config", settings]
         # The stranger may come in and then nothing: for what a host without rights is told.
-        for user in (USER, STRANGER):
-            command += ["--add-scram", f"SCRAM-SHA-512=[name={user},password={password}]"]
-        formatting.append(subprocess.Popen(java(folder, *command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
-    for child in formatting:
-        said, _ = child.communicate()
-        if child.returncode != 0:
-            sys.exit(f"a node's store could not be made: {said.decode()}")
+        settings = SETTINGS.format(
+            node=node,
+            folder=folder,
+            voters=voters,
+            identity=identity,
+            user=USER,
+            stranger=STRANGER,
+            password=password,
+            **at,
+        )
+        write_secret(folder / f"node-{node}.properties", settings)
     (folder / "cluster.json").write_text(json.dumps(cluster, indent=1) + "\n")
 
 
@@ -214,55 +186,13 @@ def write_secret(path, text):
         file.write(text)
 
 
-def java(folder, *words):
-    jars = cache() / "kafka"
-    if not jars.is_dir() or shutil.which("java") is None:
-        sys.exit("no Kafka here; `make setup-test` (or scripts/setup.sh system:kafka kafka) installs it")
-    logging = f"-Dlog4j2.configurationFile={folder}/logging.properties"
-    return ["java", *JVM, logging, "-cp", f"{jars}/*", *map(str, words)]
-
-
-def cache():
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("EVERYFRAME_CACHE") or Path(base) / "everyframe").absolute()
-
-
-def node(folder, number, until_stdin_closes):
-    """Becomes the node: whoever started this process holds the node itself, to signal and to wait for."""
-    cluster = read(folder)
-    if running(folder, number):
-        sys.exit(f"node {number} of {folder} is running")
-    command = java(folder, "kafka.Kafka", folder / f"node-{number}.properties")
-    if until_stdin_closes:
-        watch(folder, cluster["temporary"])
-    (folder / f"node-{number}.pid").write_text(str(os.getpid()))
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.execvp(command[0], command)
-
-
-def watch(folder, temporary):
-    """A second process that ends this one when standard input closes, whichever way its writer went; and ends with it."""
-    node = os.pidfd_open(os.getpid())
-    if os.fork() != 0:
-        os.close(node)
-        return
-    # Not what Ctrl-C on the terminal ends.
-    os.setsid()
-    os.set_blocking(0, False)
-    while True:
-        ready, _, _ = select.select([0, node], [], [])
-        if node in ready:
-            os._exit(0)
-        if not os.read(0, 4096):
-            break
-    signal.pidfd_send_signal(node, signal.SIGKILL)
-    select.select([node], [], [])
-    # The other nodes may be writing for a moment yet.
-    deadline = time.monotonic() + 10
-    while temporary and folder.exists() and time.monotonic() < deadline:
-        shutil.rmtree(folder, ignore_errors=True)
-        time.sleep(0.05)
-    os._exit(0)
+def everyframe():
+    """The program: where EVERYFRAME_BIN says, or where `make build` puts it."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "everyframe"
+    target = os.environ.get("CARGO_TARGET_DIR") or Path(os.environ.get("EVERYFRAME_CACHE") or cache) / "target"
+    folder = Path(os.environ.get("EVERYFRAME_BIN") or Path(target) / "release")
+    program = shutil.which(folder / "everyframe") or shutil.which("everyframe")
+    return program or sys.exit(f"no everyframe in {folder}; `make build-host` builds it")
 
 
 def read(folder):
@@ -275,23 +205,30 @@ def read(folder):
 def running(folder, number):
     """The node's process, or None."""
     try:
-        process = int((folder / f"node-{number}.pid").read_text())
+        process = int((folder / f"node-{number}/node.pid").read_text())
         words = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
     except (OSError, ValueError):
         return None
     # The number may belong to another process by now.
-    return process if os.fsencode(folder / f"node-{number}.properties") in words else None
+    return process if os.fsencode(folder / f"node-{number}/server.properties") in words else None
 
 
 def start(folder, port):
     if not (folder / "cluster.json").exists():
-        prepare(folder, port, temporary=False)
+        prepare(folder, port)
     cluster = read(folder)
     for number in NODES:
         if not running(folder, number):
             with open(folder / f"node-{number}.log", "a") as log:
                 subprocess.Popen(
-                    [sys.executable, __file__, "node", folder, str(number)],
+                    [
+                        everyframe(),
+                        "broker",
+                        "--data",
+                        folder / f"node-{number}",
+                        "--settings",
+                        folder / f"node-{number}.properties",
+                    ],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -324,7 +261,7 @@ or encrypted, as a user with a password:
     "sasl.password" = {{ file = "{folder}/password" }}
 
 Encrypted without a user: "security.protocol" = "SSL" at {cluster["ssl"]}.
-It runs until `make kafka-stop`, which keeps the data; one node ends by `kill $(cat {folder}/node-1.pid)`
+It runs until `make kafka-stop`, which keeps the data; one node ends by `kill $(cat {folder}/node-1/node.pid)`
 and comes back by `make kafka`.""")
 
 

@@ -6,9 +6,8 @@
 # WebAssembly targets (which belong to the Rust toolchain) goes to the cache folder, EVERYFRAME_CACHE.
 #
 # Steps, in the order in which they need each other; NAME:PART is one part of a step:
-#   system:demo  system:test  system:kafka  system:rules  rust:build  rust:lint  python:demo  python:test  python:rules
-#   python:bench  onnxruntime  models  footage  wasm  qjs  kcat  kafka  tools:cargo-component  tools:cargo-deny
-#   tools:cargo-fuzz
+#   system:demo  system:test  system:rules  rust:build  rust:lint  python:demo  python:broker  python:test  python:rules
+#   python:bench  kafka  onnxruntime  models  footage  wasm  qjs  tools:cargo-component  tools:cargo-deny  tools:cargo-fuzz
 set -euo pipefail
 # shellcheck source=scripts/setup/common.sh
 source "$(dirname "$0")/setup/common.sh"
@@ -16,6 +15,18 @@ source "$(dirname "$0")/setup/common.sh"
 [ $# -gt 0 ] || { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0"; exit 2; }
 
 say() { printf 'set-up: %-44s %s\n' "$1" "$2"; }
+
+# How often a step that takes long says how far it is, seconds.
+interval=${EVERYFRAME_SETUP_INTERVAL:-15}
+# tell_progress TITLE LOG: says every few seconds how long a step has been at work, and the last line of its log.
+tell_progress() {
+  local began=$SECONDS line
+  # Nobody waits for a sleep that is left over.
+  while sleep "$interval" </dev/null >/dev/null 2>&1; do
+    line=$(tail -c 1000 "$2" | tr '\r' '\n' | grep -v '^[[:space:]]*$' | tail -n 1 | sed 's/^[[:space:]]*//' | cut -c 1-90)
+    say "$1" "$((SECONDS - began)) s: ${line:-at work}"
+  done
+}
 
 # One set-up at a time in one cache; the lock goes when this process does.
 mkdir -p "$cache" "$logs" "$downloads"
@@ -35,7 +46,12 @@ run_step() {
   local title; title=$("${step[@]}" title "$part")
   if "${step[@]}" check "$part" >"$log" 2>&1 9>&-; then say "$title" ready; return; fi
   say "$title" "being set up: $("${step[@]}" cost "$part")"
-  if "${step[@]}" make "$part" >"$log" 2>&1 9>&- && "${step[@]}" check "$part" >>"$log" 2>&1 9>&-; then
+  local made=yes progress
+  tell_progress "$title" "$log" 9>&- &
+  progress=$!
+  "${step[@]}" make "$part" >"$log" 2>&1 9>&- && "${step[@]}" check "$part" >>"$log" 2>&1 9>&- || made=no
+  kill "$progress" && wait "$progress" || true
+  if [ "$made" = yes ]; then
     say "$title" "ready after $((SECONDS - began)) s"
     return
   fi

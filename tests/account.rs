@@ -24,8 +24,9 @@ fn numbered(camera: &str, number: u64) -> Raw {
 }
 
 /// The result of a frame.
-fn result(partition: i32, offset: i64) -> Raw {
-    let event = json!({ "id": format!("frames/{partition}/{offset}"), "data": { "faces": [] } });
+fn result(site: &Site, partition: i32, offset: i64) -> Raw {
+    let id = format!("{}/{partition}/{offset}", site.name(Topic::Frames));
+    let event = json!({ "id": id, "data": { "faces": [] } });
     Raw { key: "gate".into(), value: Some(event.to_string().into_bytes()), ..Raw::default() }
 }
 
@@ -44,7 +45,7 @@ fn the_account_of_a_window_leaves_out_what_came_before() {
     };
     // The fourth came late out of a spool, with its old time.
     site.send_raw(Topic::Frames, &[at(0, 3), at(1, 3), at(2, 0), at(3, 3), at(4, 0)]);
-    site.send_raw(Topic::Results, &(0..4).map(|offset| result(0, offset)).collect::<Vec<_>>());
+    site.send_raw(Topic::Results, &(0..4).map(|offset| result(&site, 0, offset)).collect::<Vec<_>>());
     site.commit(0, 5);
     let (code, all) = audit(&site, &[]);
     assert_eq!((code, &all["total"]["sent"], &all["missing"]["gate"]), (Some(1), &json!(5), &json!(["0/4"])));
@@ -88,7 +89,7 @@ fn frames_deleted_before_the_group_came_to_them_are_named_and_fail_the_account()
     site.create_topics(2, &[]);
     let frames: Vec<Raw> = (0..20).map(|number| numbered("gate", number)).collect();
     site.send_raw(Topic::Frames, &frames);
-    site.send_raw(Topic::Results, &(0..5).map(|offset| result(0, offset)).collect::<Vec<_>>());
+    site.send_raw(Topic::Results, &(0..5).map(|offset| result(&site, 0, offset)).collect::<Vec<_>>());
     site.commit(0, 5);
     let (code, before) = audit(&site, &[]);
     assert_eq!((code, &before["total"]["waiting"]), (Some(0), &json!(15)));
@@ -135,7 +136,7 @@ fn forged_headers_are_named_and_count_for_nothing() {
     let replay_of = |key: &str, place: &str| Raw {
         key: key.into(),
         value: Some(b"frame".to_vec()),
-        headers: vec![("everyframe-replay-of", place.to_owned())],
+        headers: vec![("everyframe-replay-of", format!("{}/{place}", site.name(Topic::Frames)))],
         ..Raw::default()
     };
     let refusal = Raw {
@@ -162,14 +163,14 @@ fn forged_headers_are_named_and_count_for_nothing() {
             numbered("gate", 0),
             numbered("gate", 1),
             // Of another camera's frame, of one that was not parked, of one that never was, and of no place at all.
-            replay_of("yard", "frames/0/1"),
-            replay_of("gate", "frames/0/0"),
-            replay_of("gate", "frames/0/900"),
-            replay_of("gate", "frames/0/-1"),
+            replay_of("yard", "0/1"),
+            replay_of("gate", "0/0"),
+            replay_of("gate", "0/900"),
+            replay_of("gate", "0/-1"),
             refusal,
         ],
     );
-    let results: Vec<Raw> = [0, 1, 1, 0, 900, 5].map(|offset| result(0, offset)).into();
+    let results: Vec<Raw> = [0, 1, 1, 0, 900, 5].map(|offset| result(&site, 0, offset)).into();
     site.send_raw(Topic::Results, &results);
     site.send_raw(
         Topic::DeadLetters,
@@ -280,7 +281,10 @@ fn a_parked_frame_is_put_through_again_after_its_rule_was_mended() {
     assert_eq!(counts, [5, 4, 1, 0, 0, 0].map(Some), "{report}");
     let ids: Vec<String> =
         site.read(Topic::Results).iter().map(|result| result.json()["id"].to_string()).collect();
-    assert_eq!(ids, (0..4).map(|offset| format!("\"frames/0/{offset}\"")).collect::<Vec<_>>());
+    assert_eq!(
+        ids,
+        (0..4).map(|offset| format!("\"{}/0/{offset}\"", site.name(Topic::Frames))).collect::<Vec<_>>()
+    );
     let data = site.read(Topic::Results)[2].json()["data"].clone();
     assert_eq!((&data["session"], &data["sequence"]), (&json!("session-1"), &json!(2)), "as it was");
     assert_eq!(data["capturedAt"], json!(1_764_000_000_200i64));

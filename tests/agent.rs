@@ -412,7 +412,7 @@ fn closing(out: &str) -> (u64, u64, u64, u64) {
 
 #[test]
 fn while_the_broker_is_away_frames_wait_in_the_spool_and_get_in_in_order() {
-    let site = Site::start(1);
+    let site = Site::with_a_broker(1);
     let mut camera = endless(&site, "camera", &[]);
     site.wait_for_records(Topic::Frames, 20);
     site.stop_broker();
@@ -437,7 +437,7 @@ fn while_the_broker_is_away_frames_wait_in_the_spool_and_get_in_in_order() {
 
 #[test]
 fn an_agent_that_starts_without_a_broker_and_is_killed_has_its_frames_sent_by_the_next() {
-    let site = Site::start(1);
+    let site = Site::with_a_broker(1);
     site.stop_broker();
     let mut camera = endless(&site, "camera", &[]);
     wait_for_word(&mut camera, "broker away: frames go to the spool (");
@@ -461,7 +461,7 @@ fn an_agent_that_starts_without_a_broker_and_is_killed_has_its_frames_sent_by_th
 
 #[test]
 fn an_agent_killed_in_the_middle_of_an_outage_repeats_at_most_what_was_not_acknowledged() {
-    let site = Site::start(1);
+    let site = Site::with_a_broker(1);
     let mut camera = endless(&site, "camera", &[]);
     site.wait_for_records(Topic::Frames, 50);
     site.stop_broker();
@@ -482,7 +482,7 @@ fn an_agent_killed_in_the_middle_of_an_outage_repeats_at_most_what_was_not_ackno
 
 #[test]
 fn an_agent_that_is_asked_to_end_while_the_broker_is_away_leaves_its_frames_to_the_next() {
-    let site = Site::start(1);
+    let site = Site::with_a_broker(1);
     site.stop_broker();
     let ended = site.everyframe(&["camera", "--id", "gate", &clip("single_face.mp4")]);
     assert_eq!(ended.code, Some(1), "{}", ended.err);
@@ -501,7 +501,7 @@ fn an_agent_that_is_asked_to_end_while_the_broker_is_away_leaves_its_frames_to_t
 
 #[test]
 fn what_a_full_spool_refuses_is_told_to_the_topic() {
-    let site = Site::start(1);
+    let site = Site::with_a_broker(1);
     let mut camera = endless(&site, "camera", &["--spool-bytes", "2MB"]);
     site.wait_for_records(Topic::Frames, 20);
     site.stop_broker();
@@ -535,7 +535,7 @@ fn what_a_full_spool_refuses_is_told_to_the_topic() {
 /// A disk that takes no more looks to the agent like a limit on the size of its files.
 #[test]
 fn frames_that_a_full_disk_has_no_room_for_are_refused_and_told_to_the_topic() {
-    let site = Site::start(1);
+    let site = Site::with_a_broker(1);
     let agent = site.command(&["camera", "--id", "gate", "--loop", "--rate", "50", &clip("single_face.mp4")]);
     // Blocks of 1024 bytes; without the signal that a file's limit sends.
     let mut limited = Command::new("bash");
@@ -563,7 +563,7 @@ fn frames_that_a_full_disk_has_no_room_for_are_refused_and_told_to_the_topic() {
 
 #[test]
 fn a_file_waits_for_a_full_spool_to_empty() {
-    let site = Site::start(1);
+    let site = Site::with_a_broker(1);
     site.stop_broker();
     let clip = clip("WolfgangLanger_Pexels.mp4");
     let words = ["camera", "--id", "gate", "--spool-bytes", "2MB", &clip];
@@ -577,7 +577,7 @@ fn a_file_waits_for_a_full_spool_to_empty() {
 
 #[test]
 fn refusals_survive_a_killed_agent() {
-    let site = Site::start(1);
+    let site = Site::with_a_broker(1);
     site.stop_broker();
     let mut camera = endless(&site, "camera", &["--spool-bytes", "1MB"]);
     wait_for_word(&mut camera, "the spool is full (1 MB): frames are refused from number ");
@@ -609,7 +609,7 @@ fn two_agents_do_not_share_a_spool() {
 
 #[test]
 fn a_damaged_spool_is_named_and_left_as_it_is() {
-    let site = Site::start(1);
+    let site = Site::with_a_broker(1);
     site.stop_broker();
     let mut camera = endless(&site, "camera", &["--spool", "spool"]);
     wait_for_word(&mut camera, "broker away: frames go to the spool (");

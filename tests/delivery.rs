@@ -1,28 +1,28 @@
-//! No frame is lost, whatever dies; and the account says so. Each of it on the embedded broker and on a cluster.
+//! No frame is lost, whatever dies; and the account says so. Each of it with transactions and without.
 
-use everyframe_tests::{Cluster, Frame, Part, Record, Site, Topic, pictures, shipped_rules, wait_for};
+use everyframe_tests::{Frame, Part, Record, Site, Topic, pictures, shipped_rules, wait_for};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Each test twice, with a site of so many partitions.
-macro_rules! on_both {
+macro_rules! both_ways {
     ($($test:ident: $partitions:literal,)*) => {
-        mod on_the_embedded_broker {
+        mod at_least_once {
+            $(#[test]
+            fn $test() {
+                super::$test(super::Site::at_least_once($partitions));
+            })*
+        }
+
+        mod exactly_once {
             $(#[test]
             fn $test() {
                 super::$test(super::Site::start($partitions));
             })*
         }
-
-        mod on_a_cluster {
-            $(#[test]
-            fn $test() {
-                super::$test(super::Site::on(super::Cluster::shared(), $partitions));
-            })*
-        }
     };
 }
 
-on_both! {
+both_ways! {
     a_killed_host_redelivers_its_unfinished_frames: 4,
     a_host_asked_to_end_finishes_and_a_restart_repeats_nothing: 4,
     hosts_of_one_group_share_the_work_and_outlive_each_other: 4,

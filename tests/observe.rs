@@ -1,7 +1,7 @@
 //! A host at work can be watched: what it counts is what the account says, and what goes wrong is told.
 
 use everyframe_tests::{
-    Cluster, Frame, Part, Raw, Site, Topic, free_port, pictures, places, rule, shipped_rules, wait_for,
+    Frame, Part, Raw, Site, Topic, free_port, pictures, places, rule, shipped_rules, wait_for,
 };
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -113,7 +113,7 @@ fn what_a_host_counts_is_what_the_account_says() {
     }
     assert!(watched.of("everyframe_rule_state_peak_bytes{rule=\"alerts\"}") > Some(0.0), "its cool-downs");
     assert_eq!(watched.sum("everyframe_rule_failures_total"), None, "none failed");
-    assert_eq!(watched.of("everyframe_delivery_info{mode=\"at-least-once\"}"), Some(1.0));
+    assert_eq!(watched.of("everyframe_delivery_info{mode=\"exactly-once\"}"), Some(1.0));
     assert_eq!(watched.sum("everyframe_lane_frames"), Some(0.0), "nothing is held any more");
     assert_eq!(watched.sum("everyframe_rebalances_total").map(|count| count >= 1.0), Some(true));
     wait_for("the committed offsets", || {
@@ -126,7 +126,7 @@ fn what_a_host_counts_is_what_the_account_says() {
 
 #[test]
 fn a_host_is_ready_once_it_has_joined_and_not_while_kafka_is_away() {
-    let site = Site::start(1);
+    let site = Site::with_a_broker(1);
     let watched = Watched::configure(&site, "away_after_s = 2", &shipped_rules(""));
     let mut host = site.start_everyframe("host", &["run"]);
     let first = watched.ready();
@@ -202,12 +202,12 @@ fn refusal(numbers: &str) -> Raw {
 
 #[test]
 fn frames_that_are_missing_or_refused_are_told_as_they_are_noticed() {
-    misses_frames(&Site::start(1));
+    misses_frames(&Site::at_least_once(1));
 }
 
 #[test]
 fn frames_that_are_missing_or_refused_are_told_in_the_transaction_of_their_frame() {
-    misses_frames(&Site::on(Cluster::shared(), 1));
+    misses_frames(&Site::start(1));
 }
 
 /// A camera's numbers jump, come late, come again, and are refused.
@@ -306,12 +306,15 @@ fn frames_about_to_be_deleted_unread_are_told_once_and_again_when_they_are_safe(
     site.send_raw(Topic::Frames, &[0, 1].map(old));
     let mut host = site.host();
     let alerts = site.wait_for_records(Topic::Alerts, 1);
-    let alarm = alerts[0].json();
+    let (alarm, frames) = (alerts[0].json(), site.name(Topic::Frames));
     assert_eq!(alerts[0].key.as_deref(), Some("0"));
-    assert_eq!((&alarm["type"], &alarm["subject"]), (&"everyframe.retention.v1".into(), &"frames/0".into()));
+    assert_eq!(
+        (&alarm["type"], &alarm["subject"]),
+        (&"everyframe.retention.v1".into(), &format!("{frames}/0").into())
+    );
     let data = &alarm["data"];
     assert_eq!((&data["state"], &data["partition"], &data["lag"]), (&"danger".into(), &0.into(), &2.into()));
-    assert_eq!(alarm["id"], format!("frames/0/retention/{}", data["since"]));
+    assert_eq!(alarm["id"], format!("{frames}/0/retention/{}", data["since"]));
     let left = data["secondsLeft"].as_f64().expect("a time");
     assert!((1100.0..1200.0).contains(&left), "{left}");
     let said = data["text"].as_str().expect("a sentence");

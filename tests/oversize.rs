@@ -1,6 +1,6 @@
 //! Records that are too large for their topic: each is cut or its frame is parked, and the others go on.
 
-use everyframe_tests::{Cluster, Frame, Raw, Record, Site, Topic, pictures, places, rule, shipped_rules};
+use everyframe_tests::{Frame, Raw, Record, Site, Topic, pictures, places, rule, shipped_rules};
 use serde_json::json;
 
 /// The largest record of a topic by Kafka's default, bytes.
@@ -18,7 +18,7 @@ fn is_partial(letter: &Record) -> bool {
 /// A broken frame of 3 MB between good ones, and a dead-letters topic that takes 1 MB: all others are processed, and the dead
 /// letter names the whole frame.
 fn broken_among_good(delivery: &str) {
-    let site = Site::on(Cluster::shared(), 1);
+    let site = Site::start(1);
     site.configure(&format!("[publish]\ndelivery = \"{delivery}\"\n"), &shipped_rules(""));
     site.create_for(Topic::DeadLetters, MEGABYTE);
     let mut host = site.host();
@@ -89,7 +89,7 @@ fn a_frame_too_large_to_park_is_kept_in_part_at_least_once() {
 
 #[test]
 fn many_frames_too_large_to_park_are_each_kept_in_part() {
-    let site = Site::on(Cluster::shared(), 2);
+    let site = Site::start(2);
     site.create_for(Topic::DeadLetters, MEGABYTE);
     let _host = site.host();
     let (grey, broken) = (pictures::grey(64, 64), no_picture(1_500_000));
@@ -108,7 +108,7 @@ fn many_frames_too_large_to_park_are_each_kept_in_part() {
 
 #[test]
 fn a_state_record_that_is_too_large_parks_its_frame() {
-    let site = Site::on(Cluster::shared(), 1);
+    let site = Site::start(1);
     let settings = "do = \"as-the-camera-says\"";
     let hostile = rule("hostile", "matching-policy", &places::other_rule("hostile_rule"), settings);
     let limits = "[rules.limits]\nstate_bytes = 3000000\nmemory_mb = 512\ntime_ms = 60000\n";
@@ -136,7 +136,7 @@ fn a_state_record_that_is_too_large_parks_its_frame() {
 
 #[test]
 fn a_result_that_is_too_large_parks_its_frame() {
-    let site = Site::on(Cluster::shared(), 1);
+    let site = Site::start(1);
     // Each face is in all of these.
     let zone = |n: usize| {
         let name = format!("{n:064}");
@@ -167,7 +167,7 @@ fn a_result_that_is_too_large_parks_its_frame() {
 
 #[test]
 fn small_records_that_are_too_large_together_are_sent_apart() {
-    let site = Site::on(Cluster::shared(), 1);
+    let site = Site::start(1);
     // Larger batches than the topic takes, whatever the host finds out.
     site.configure("[kafka.producer]\n\"batch.size\" = 900000\n\"linger.ms\" = 50\n", &shipped_rules(""));
     site.create_for(Topic::Results, 20_000);
@@ -181,7 +181,7 @@ fn small_records_that_are_too_large_together_are_sent_apart() {
 
 #[test]
 fn frames_that_are_too_large_together_are_sent_apart() {
-    let site = Site::on(Cluster::shared(), 1);
+    let site = Site::start(1);
     site.create_for(Topic::Frames, 200_000);
     let noise = pictures::noise(300, 400);
     assert!((70_000..190_000).contains(&noise.len()), "{} bytes", noise.len());
@@ -206,7 +206,7 @@ fn batch_bytes(raw: &Raw) -> usize {
 
 #[test]
 fn a_frame_at_the_limit_with_long_headers_is_parked_whole() {
-    let site = Site::on(Cluster::shared(), 1);
+    let site = Site::start(1);
     let _host = site.host();
     let long = |c: char| c.to_string().repeat(200);
     let mut raw = Raw {

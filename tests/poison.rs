@@ -60,7 +60,7 @@ fn a_frame_that_is_no_picture_is_parked_and_those_around_it_are_processed() {
         assert_eq!(letter.header("everyframe-reason"), reason.unwrap_or_default(), "{name}");
         assert_eq!(letter.header("everyframe-stage"), "vision", "{name}");
         assert!(!letter.header("everyframe-message").is_empty(), "{name}");
-        assert_eq!(letter.header("everyframe-topic"), "frames", "{name}");
+        assert_eq!(letter.header("everyframe-topic"), site.name(Topic::Frames), "{name}");
         assert_eq!(letter.header("everyframe-partition"), "0", "{name}");
         assert_eq!(letter.header("everyframe-offset"), (FIRST + 1 + 2 * case).to_string(), "{name}");
         assert_eq!(letter.key.as_deref(), Some("gate"), "{name}");

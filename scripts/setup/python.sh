@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154  # the folders are set in common.sh
-# A Python environment of our own with pinned packages; parts: demo, test, rules, bench, each a list of
-# requirements.
+# A Python environment of our own with pinned packages; parts: demo, broker, test, rules, bench, each a list
+# of requirements.
 
 title() { echo "Python packages for $1"; }
 cost() { echo "about 50 MB from the package index"; }

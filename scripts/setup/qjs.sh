@@ -2,7 +2,7 @@
 # componentize-qjs, which makes components of rules in JavaScript: the same list of npm packages, by sha512, that a
 # project of `everyframe rule new --lang javascript` gets.
 
-lists=$scripts/../host/src/cli/rule/template/javascript
+lists=$scripts/../host/cli/src/rule/template/javascript
 installed=$cache/qjs
 tool=$cache/tools/bin/componentize-qjs
 

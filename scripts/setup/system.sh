@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154  # the folders are set in common.sh
-# Debian packages; parts: demo (what is compiled with and linked to), test (what only tests and linters run), kafka,
-# rules (what makes components of rules in JavaScript).
+# Debian packages; parts: demo (what is compiled with and linked to), test (what only tests and linters run), rules (what
+# makes components of rules in JavaScript).
 
 choose() {
   case $1 in
@@ -14,7 +14,6 @@ choose() {
       )
       ;;
     test) packages=(kcat shellcheck) ;;
-    kafka) packages=(openjdk-17-jre-headless maven openssl) ;;
     rules) packages=(nodejs npm) ;;
     *) die "no such part: $1" ;;
   esac
@@ -24,7 +23,6 @@ title() { echo "system packages for $1"; }
 cost() {
   case $1 in
     demo) echo "up to 400 MB from Debian, a minute or two" ;;
-    kafka) echo "up to 120 MB from Debian, a minute" ;;
     rules) echo "up to 200 MB from Debian, a minute or two" ;;
     *) echo "seconds" ;;
   esac

@@ -1,4 +1,4 @@
-"""The cluster's life and end, with a Java that only waits."""
+"""The cluster's layout, life and end, with an everyframe that only waits."""
 
 import importlib.util
 import json
@@ -7,16 +7,22 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 from pathlib import Path
 
 SCRIPT = Path(__file__).parents[1] / "kafka.py"
 
-JAVA = f"""#!{sys.executable}
-import sys, time
-if "kafka.Kafka" in sys.argv:
-    time.sleep(60)
+# Like `everyframe broker`: a process with the settings among its words, whose id is in the folder, and which listens.
+EVERYFRAME = f"""#!{sys.executable}
+import os, re, socket, sys, time
+if "node" not in sys.argv[1]:
+    data, settings = sys.argv[3], sys.argv[5]
+    os.makedirs(data, exist_ok=True)
+    open(data + "/node.pid", "w").write(str(os.getpid()))
+    port = re.search(r"PLAINTEXT://127.0.0.1:(\\d+)", open(settings).read())[1]
+    os.execv(sys.executable, [sys.executable, sys.argv[0], "node", data + "/server.properties", port])
+listener = socket.create_server(("127.0.0.1", int(sys.argv[3])))
+time.sleep(60)
 """
 
 
@@ -44,16 +50,11 @@ class Cluster(unittest.TestCase):
         folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name) / "cluster"
-        (Path(folder.name) / "cache/kafka").mkdir(parents=True)
-        java = Path(folder.name) / "bin/java"
-        java.parent.mkdir()
-        java.write_text(JAVA)
-        java.chmod(0o755)
-        self.environment = {
-            **os.environ,
-            "EVERYFRAME_CACHE": str(Path(folder.name) / "cache"),
-            "PATH": f"{java.parent}:{os.environ['PATH']}",
-        }
+        program = Path(folder.name) / "bin/everyframe"
+        program.parent.mkdir()
+        program.write_text(EVERYFRAME)
+        program.chmod(0o755)
+        self.environment = {**os.environ, "EVERYFRAME_BIN": str(program.parent)}
 
     def kafka(self, *words):
         return subprocess.run(
@@ -64,22 +65,6 @@ class Cluster(unittest.TestCase):
         prepared = self.kafka("prepare", self.folder, *words)
         self.assertEqual(prepared.returncode, 0, prepared.stderr)
         return json.loads((self.folder / "cluster.json").read_text())
-
-    def node(self, *words):
-        node = subprocess.Popen(
-            [sys.executable, SCRIPT, "node", self.folder, "1", *words], env=self.environment, stdin=subprocess.PIPE
-        )
-        self.addCleanup(node.stdin.close)
-        self.addCleanup(node.wait)
-        self.addCleanup(node.kill)
-        self.wait_for(lambda: "process" in self.kafka("status", self.folder).stdout)
-        return node
-
-    def wait_for(self, there):
-        deadline = time.monotonic() + 20
-        while not there():
-            self.assertLess(time.monotonic(), deadline, "waited 20 s")
-            time.sleep(0.02)
 
     def test_ports_are_those_asked_for_or_free_ones_that_no_connection_is_given(self):
         asked = self.prepare("--port", "21000")
@@ -93,7 +78,7 @@ class Cluster(unittest.TestCase):
 
     def test_what_is_secret_is_its_owners(self):
         self.prepare()
-        for name in ("password", "keystore.pem"):
+        for name in ("password", "keystore.pem", "node-1.properties"):
             self.assertEqual(stat.S_IMODE((self.folder / name).stat().st_mode), 0o600)
         self.assertEqual(list(self.folder.glob("*key.pem")), [])
 
@@ -101,34 +86,21 @@ class Cluster(unittest.TestCase):
         self.prepare()
         self.assertIn("holds a cluster already", self.kafka("prepare", self.folder).stderr)
 
-    def test_a_node_ends_and_leaves_nothing_when_who_started_it_is_gone(self):
-        self.prepare("--temporary")
-        node = self.node("--until-stdin-closes")
-        node.stdin.close()
-        node.wait(20)
-        self.wait_for(lambda: not self.folder.exists())
-
-    def test_a_node_that_is_killed_leaves_its_folder(self):
-        self.prepare("--temporary")
-        node = self.node("--until-stdin-closes")
-        node.kill()
-        node.wait(20)
-        self.assertIn("node 1  127.0.0.1:", self.kafka("status", self.folder).stdout)
-        self.node("--until-stdin-closes")
-
-    def test_a_node_is_started_once(self):
-        self.prepare()
-        self.node()
-        self.assertIn("is running", self.kafka("node", self.folder, "1").stderr)
-
-    def test_stop_ends_the_nodes_and_no_other_process(self):
-        self.prepare()
-        node = self.node()
+    def test_nodes_start_once_and_stop_without_other_processes(self):
+        self.addCleanup(self.kafka, "stop", self.folder)
+        started = self.kafka("start", self.folder)
+        self.assertIn("Kafka runs: three nodes", started.stdout, started.stderr)
+        process = (self.folder / "node-1/node.pid").read_text()
+        self.kafka("start", self.folder)
+        self.assertEqual((self.folder / "node-1/node.pid").read_text(), process)
+        self.assertEqual(self.kafka("status", self.folder).returncode, 0)
         # This very process, as if a number had been given anew.
-        (self.folder / "node-2.pid").write_text(str(os.getpid()))
+        second = int((self.folder / "node-2/node.pid").read_text())
+        (self.folder / "node-2/node.pid").write_text(str(os.getpid()))
         self.assertEqual(self.kafka("status", self.folder).returncode, 1)
+        self.assertIn("2 nodes ended", self.kafka("stop", self.folder).stdout)
+        (self.folder / "node-2/node.pid").write_text(str(second))
         self.assertIn("1 nodes ended", self.kafka("stop", self.folder).stdout)
-        self.assertEqual(node.wait(20), -15)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ class Steps(unittest.TestCase):
         (self.folder / "scripts/setup/trial.sh").write_text(STEP % make)
         return subprocess.run(
             [self.folder / "scripts/setup.sh", "trial"],
-            env={**os.environ, "EVERYFRAME_CACHE": str(self.cache)},
+            env={**os.environ, "EVERYFRAME_CACHE": str(self.cache), "EVERYFRAME_SETUP_INTERVAL": "0.2"},
             capture_output=True,
             text=True,
         )
@@ -54,6 +54,11 @@ class Steps(unittest.TestCase):
         left = {path.name for path in self.cache.iterdir()}
         self.assertEqual(left, {"downloads", "logs", "setup.lock"})
         self.assertEqual(list((self.cache / "downloads").iterdir()), [])
+
+    def test_a_step_that_takes_long_says_how_far_it_is(self):
+        slow = self.set_up('echo "   Compiling one v1"; sleep 1; touch "$cache/made"')
+        self.assertEqual(slow.returncode, 0, slow.stderr)
+        self.assertIn("s: Compiling one v1", slow.stdout)
 
     def test_a_command_that_fails_in_the_middle_fails_the_step(self):
         self.assertEqual(self.set_up('false; touch "$cache/made"').returncode, 1)

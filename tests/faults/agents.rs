@@ -72,7 +72,7 @@ fn while_the_whole_cluster_is_away_frames_wait_with_the_agent() {
 }
 
 #[test]
-fn while_the_embedded_broker_is_away_frames_wait_with_the_agent() {
-    let Some(trial) = Trial::on_the_embedded_broker("broker away") else { return };
+fn while_the_only_broker_is_away_frames_wait_with_the_agent() {
+    let Some(trial) = Trial::with_a_broker("broker away") else { return };
     broker_away(&trial, || trial.site.stop_broker(), || trial.site.start_broker());
 }

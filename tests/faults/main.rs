@@ -1,5 +1,5 @@
 //! Hosts, brokers and agents die, freeze and go away while frames flow. Every trial ends with the account: nothing is
-//! lost, nothing is there twice on a cluster, and elsewhere every repeat can be told.
+//! lost, nothing is there twice, and without transactions every repeat can be told.
 //!
 //! When is left to chance; each trial says its seed, and `EVERYFRAME_SEED` gives it again. With
 //! `EVERYFRAME_SOAK_MINUTES` the same trials are longer: more deaths, longer outages, for about that long all together.
@@ -14,13 +14,13 @@ mod memory;
 mod topics;
 mod trial;
 
-/// Each trial twice: on the embedded broker and on a cluster.
+/// Each trial twice: without transactions on a single node, and on a cluster.
 macro_rules! on_both {
     ($($test:ident: $fault:literal,)*) => {
-        mod on_the_embedded_broker {
+        mod at_least_once {
             $(#[test]
             fn $test() {
-                let trial = crate::trial::Trial::on_the_embedded_broker($fault);
+                let trial = crate::trial::Trial::at_least_once($fault);
                 trial.into_iter().for_each(|trial| super::$test(&trial));
             })*
         }

@@ -45,9 +45,14 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// On an embedded broker of its own.
-    pub fn on_the_embedded_broker(fault: &'static str) -> Option<Self> {
-        Self::begin(fault, || Some((Site::start(PARTITIONS), Hold::Nothing)))
+    /// On a single node, without transactions.
+    pub fn at_least_once(fault: &'static str) -> Option<Self> {
+        Self::begin(fault, || Some((Site::at_least_once(PARTITIONS), Hold::Nothing)))
+    }
+
+    /// On a single node of its own.
+    pub fn with_a_broker(fault: &'static str) -> Option<Self> {
+        Self::begin(fault, || Some((Site::with_a_broker(PARTITIONS), Hold::Nothing)))
     }
 
     /// On a cluster that stays whole.
@@ -109,7 +114,7 @@ impl Trial {
         Duration::from_secs(if self.until.is_some() { long } else { short })
     }
 
-    /// The end of every trial: each of `sent` frames has come out, on a cluster once, elsewhere with every repeat
+    /// The end of every trial: each of `sent` frames has come out: once, or at least once with every repeat
     /// told as one. Gives the account.
     pub fn account(&self, sent: usize) -> Value {
         let (code, audit) = self.site.settled_audit();
@@ -143,7 +148,10 @@ impl Trial {
     fn write_row(&self, sent: usize, audit: &Value) {
         let Some(path) = std::env::var_os("EVERYFRAME_SOAK_TABLE") else { return };
         let total = &audit["total"];
-        let place = if self.site.is_exactly_once() { "cluster" } else { "embedded" };
+        let place = match self.hold {
+            Hold::Nothing => "one node",
+            Hold::Whole(_) | Hold::ToBreak(..) => "cluster",
+        };
         let row = format!(
             "| {} | {place} | {} | {sent} | {} | {} | {} |\n",
             self.fault,

@@ -1,13 +1,14 @@
 //! A real Apache Kafka of three nodes, whose nodes can be killed, stopped, paused and brought back.
 //!
-//! The nodes are what `scripts/kafka.py` lays out: replication 3, two of which must be in sync; three listeners each.
+//! The nodes are what `scripts/kafka.py` lays out and `everyframe broker` runs: replication 3, two of which must be in
+//! sync; three listeners each.
 //! They end with this process, whatever becomes of it, and their folder goes with them.
 //!
 //! With `EVERYFRAME_TEST_BROKERS=host:port,...` the tests use that cluster instead. Nothing is broken there: what would
 //! be is skipped, and says so.
 
 use crate::kafka::{self, Metadata};
-use crate::part::Part;
+use crate::part::{self, Part};
 use crate::{places, wait_for};
 use serde_json::Value;
 use std::net::TcpStream;
@@ -16,7 +17,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
-use tempfile::TempDir;
 
 /// The numbers of the nodes.
 pub const NODES: [i32; 3] = [1, 2, 3];
@@ -50,10 +50,9 @@ pub struct Cluster {
 
 /// What a cluster of our own is, over and above its addresses.
 struct Own {
-    // Dropped in this order: the nodes before their folder.
     nodes: [Mutex<Node>; 3],
     layout: Value,
-    folder: TempDir,
+    folder: PathBuf,
 }
 
 /// One node: its process while it has one.
@@ -63,14 +62,16 @@ struct Node {
     starts: u32,
 }
 
+/// The bootstrap brokers of somebody else's cluster, if the tests are to use that.
+pub(crate) fn others() -> Option<String> {
+    std::env::var("EVERYFRAME_TEST_BROKERS").ok().filter(|brokers| !brokers.is_empty())
+}
+
 impl Cluster {
     /// The cluster that the tests of this binary share, started when the first of them asks.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Cluster> = OnceLock::new();
-        SHARED.get_or_init(|| {
-            let others = std::env::var("EVERYFRAME_TEST_BROKERS").unwrap_or_default();
-            if others.is_empty() { Self::start() } else { Self { brokers: others, own: None } }
-        })
+        SHARED.get_or_init(|| others().map_or_else(Self::start, |brokers| Self { brokers, own: None }))
     }
 
     /// The shared cluster for a test that breaks its nodes: one such test at a time, and it is whole again when the
@@ -97,14 +98,12 @@ impl Cluster {
     /// Another cluster, for a test that wants one to itself. Takes some eight seconds.
     pub fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("everyframe-kafka-").tempdir().expect("a folder");
-        let prepared = Part::start(
-            "prepare",
-            folder.path(),
-            script().arg("prepare").arg(folder.path()).arg("--temporary").stdin(Stdio::null()),
-        );
+        // The nodes themselves remove it: nothing here outlives the last test.
+        let folder = folder.keep();
+        let prepared =
+            Part::start("prepare", &folder, script().arg("prepare").arg(&folder).stdin(Stdio::null()));
         prepared.end().well();
-        let layout =
-            std::fs::read(folder.path().join("cluster.json")).expect("a prepared cluster has a layout");
+        let layout = std::fs::read(folder.join("cluster.json")).expect("a prepared cluster has a layout");
         let layout: Value = serde_json::from_slice(&layout).expect("the layout is JSON");
         let nodes = NODES.map(|_| Mutex::new(Node { part: None, paused: false, starts: 0 }));
         let brokers = addresses(&layout, Listener::Plain);
@@ -128,7 +127,7 @@ impl Cluster {
 
     /// The certificate of the authority that signed the nodes' own (PEM).
     pub fn ca(&self) -> PathBuf {
-        self.own().folder.path().join("ca.pem")
+        self.own().folder.join("ca.pem")
     }
 
     /// A user that may do anything.
@@ -143,7 +142,7 @@ impl Cluster {
 
     /// The file with the password, and a line end after it.
     pub fn password_file(&self) -> PathBuf {
-        self.own().folder.path().join("password")
+        self.own().folder.join("password")
     }
 
     /// Lines of `[kafka.properties]` for a user at the encrypted listener with passwords.
@@ -155,17 +154,20 @@ impl Cluster {
     pub fn rights(&self, change: &str, user: &str, name: &str) {
         let mut python = Command::new(places::cached("python/bin/python"));
         python.arg(places::repository("tests/fixtures/rights.py")).args([self.brokers(), change, user, name]);
-        crate::part::run(self.own().folder.path(), &mut python).well();
+        crate::part::run(&self.own().folder, &mut python).well();
     }
 
-    /// The process of a node that runs.
+    /// The process of a node that runs: Kafka itself.
     pub fn pid(&self, node: i32) -> u32 {
-        self.node(node).running(node).id()
+        self.node(node).running(node);
+        let path = self.own().folder.join(format!("node-{node}/node.pid"));
+        let text = std::fs::read_to_string(path).expect("a node that runs has an id");
+        text.trim().parse().expect("the id is a number")
     }
 
     /// The processor time that all nodes together have taken since they started.
     pub fn cpu_time(&self) -> Duration {
-        NODES.iter().map(|node| self.node(*node).running(*node).cpu_time()).sum()
+        NODES.iter().map(|node| part::cpu_time(self.pid(*node))).sum()
     }
 
     /// Ends a node at once (SIGKILL), as a crash would. It keeps its data.
@@ -204,16 +206,14 @@ impl Cluster {
 
     /// Stops a node's clock (SIGSTOP): it holds its connections, and says nothing.
     pub fn pause(&self, node: i32) {
-        let mut at = self.node(node);
-        at.running(node).signal("STOP");
-        at.paused = true;
+        part::signal(self.pid(node), "STOP");
+        self.node(node).paused = true;
     }
 
     /// Lets a paused node go on (SIGCONT).
     pub fn resume(&self, node: i32) {
-        let mut at = self.node(node);
-        at.running(node).signal("CONT");
-        at.paused = false;
+        part::signal(self.pid(node), "CONT");
+        self.node(node).paused = false;
     }
 
     /// The node that leads a partition, as soon as one does.
@@ -269,15 +269,18 @@ impl Cluster {
         let mut at = self.node(node);
         assert!(at.part.is_none(), "node {node} runs already");
         at.starts += 1;
-        let folder = self.own().folder.path();
+        let folder = &self.own().folder;
         // A log for each start: what the node said before it was killed stays readable.
         let name = format!("node-{node}-start-{}", at.starts);
-        let mut command = script();
+        let mut command = Command::new(places::binary("everyframe"));
         command
-            .arg("node")
-            .arg(folder)
-            .arg(node.to_string())
+            .args(["broker", "--data"])
+            .arg(folder.join(format!("node-{node}")))
+            .arg("--settings")
+            .arg(folder.join(format!("node-{node}.properties")))
             .arg("--until-stdin-closes")
+            .arg("--remove")
+            .arg(folder)
             .stdin(Stdio::piped());
         at.part = Some(Part::start(&name, folder, &mut command));
     }

@@ -1,9 +1,10 @@
-//! What the end-to-end tests stand on: a broker of their own or a cluster that they share, the product's commands as
+//! What the end-to-end tests stand on: a broker that they share, or a cluster, the product's commands as
 //! child processes, records in and out. A test sees what a user sees: commands, files, topics.
 //!
 //! Every wait has a deadline far above what the thing takes; a test that meets it fails and shows the ends of the
 //! children's logs. Children and folders go when what holds them is dropped.
 
+mod broker;
 pub mod cluster;
 mod dice;
 mod feed;

@@ -102,8 +102,7 @@ impl Part {
 
     /// Sends it a signal: `STOP`, `CONT`.
     pub fn signal(&self, signal: &str) {
-        let sent = Command::new("sh").args(["-c", &format!("kill -{signal} {}", self.id())]).status();
-        assert!(sent.is_ok_and(|status| status.success()), "{} cannot be sent a {signal}", self.name);
+        self::signal(self.id(), signal);
     }
 
     /// Ends it at once (SIGKILL), as a crash would.
@@ -127,11 +126,7 @@ impl Part {
 
     /// The processor time that it has taken, of all its threads.
     pub fn cpu_time(&self) -> Duration {
-        // Linux, proc(5): fields 14 and 15, after a name in brackets; a hundred ticks make a second.
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap_or_default();
-        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
-        let ticks: Option<u64> = fields.skip(11).take(2).map(|field| field.parse::<u64>().ok()).sum();
-        Duration::from_millis(10 * ticks.expect("/proc has the time of a running process"))
+        cpu_time(self.id())
     }
 
     fn memory(&self, name: &str) -> u64 {
@@ -164,4 +159,19 @@ pub(crate) fn run(folder: &Path, command: &mut Command) -> Ended {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let name = format!("command-{}", NEXT.fetch_add(1, Ordering::Relaxed));
     Part::start(&name, folder, command.stdin(Stdio::null())).end()
+}
+
+/// Sends a signal to a process: `STOP`, `CONT`.
+pub(crate) fn signal(process: u32, signal: &str) {
+    let sent = Command::new("sh").args(["-c", &format!("kill -{signal} {process}")]).status();
+    assert!(sent.is_ok_and(|status| status.success()), "process {process} cannot be sent a {signal}");
+}
+
+/// The processor time that a process has taken, of all its threads.
+pub(crate) fn cpu_time(process: u32) -> Duration {
+    // Linux, proc(5): fields 14 and 15, after a name in brackets; a hundred ticks make a second.
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
+    let ticks: Option<u64> = fields.skip(11).take(2).map(|field| field.parse::<u64>().ok()).sum();
+    Duration::from_millis(10 * ticks.expect("/proc has the time of a running process"))
 }

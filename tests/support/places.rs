@@ -17,7 +17,7 @@ fn there(path: PathBuf, who: &str) -> PathBuf {
     path
 }
 
-/// `everyframe` or `everyframe-broker`, as released: in the folder `EVERYFRAME_BIN`, or in the target directory.
+/// `everyframe`, as released: in the folder `EVERYFRAME_BIN`, or in the target directory.
 pub fn binary(name: &str) -> PathBuf {
     let folder = from_environment("EVERYFRAME_BIN").unwrap_or_else(|| target().join("release"));
     there(folder.join(name), "make build")

@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Above the ports of the trial cluster (`scripts/kafka.py`), and below those of outgoing connections on Linux (from 32768 on),
-/// because such a connection may take a port just before the child listens on it.
+/// Above the ports of the trial cluster (`scripts/kafka.py`), and below those that a broker takes for itself and those of
+/// outgoing connections on Linux (from 32768 on), because such a connection may take a port just before the child listens.
 const RANGE: Range<u32> = 24_000..32_000;
 
 /// A free port. No other call in this process returns it.

@@ -1,14 +1,13 @@
 //! A site: a broker, a configuration, and the commands run against them.
 
+use crate::broker::Broker;
 use crate::cluster::Cluster;
 use crate::kafka::{self, Follower, Frame, Record};
 use crate::part::{self, Ended, Part};
-use crate::ports::free_port;
 use crate::{places, wait_for};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -33,89 +32,95 @@ pub enum Topic {
 }
 
 impl Topic {
-    /// All of them. One that is not here keeps its usual name, which the sites on a cluster would then share.
+    /// All of them. One that is not here keeps its usual name, which the sites would then share.
     pub const ALL: [Self; 6] =
         [Self::Frames, Self::Results, Self::Alerts, Self::DeadLetters, Self::Gallery, Self::State];
 
-    /// Its key in `[topics]`, and its name where none is given.
-    fn key_and_name(self) -> (&'static str, &'static str) {
+    /// Its key in `[topics]`.
+    fn key(self) -> &'static str {
         match self {
-            Self::Frames => ("frames", "frames"),
-            Self::Results => ("results", "everyframe.results"),
-            Self::Alerts => ("alerts", "everyframe.alerts"),
-            Self::DeadLetters => ("dead_letters", "everyframe.dead-letters"),
-            Self::Gallery => ("gallery", "everyframe.gallery"),
-            Self::State => ("state", "everyframe.state"),
+            Self::Frames => "frames",
+            Self::Results => "results",
+            Self::Alerts => "alerts",
+            Self::DeadLetters => "dead_letters",
+            Self::Gallery => "gallery",
+            Self::State => "state",
         }
     }
 }
 
-const GROUP: &str = "everyframe";
-
 /// Longer than a killed host's partitions are without one.
 const STILL: Duration = Duration::from_secs(20);
 
-/// Brokers and a configuration that names them: an embedded broker of its own, which starts in a twentieth of a
-/// second, or topics and a group of its own on a cluster.
+/// Topics and a group of its own on brokers that others use, too, and a configuration that names them.
 pub struct Site {
     // Dropped in this order: the broker before its folder.
     followers: RefCell<BTreeMap<Topic, Follower>>,
-    broker: RefCell<Option<Part>>,
+    /// One that no other site has.
+    broker: RefCell<Option<Broker>>,
     address: String,
-    /// What the names of its group and topics begin with, where it shares the brokers with others.
-    prefix: Option<String>,
+    /// What the names of its group and topics begin with.
+    prefix: String,
     /// Where the product finds the brokers, and properties for it to go there.
     way: RefCell<(String, String)>,
+    exactly_once: bool,
     partitions: i32,
     folder: TempDir,
 }
 
 impl Site {
-    /// On an embedded broker, with the three rules as they come, and so many partitions.
+    /// On the broker that all tests share, with the three rules as they come, and so many partitions.
     pub fn start(partitions: i32) -> Self {
-        let folder = folder();
-        let address = format!("127.0.0.1:{}", free_port());
-        let site = Self::new(folder, address, None, partitions);
-        site.start_broker();
-        site
+        Self::new(folder(), Broker::shared().to_owned(), None, true, partitions)
     }
 
-    /// The same on a cluster, with names for its topics and its group that no other site has. The topics go with it.
+    /// The same without transactions, as on brokers that have none.
+    pub fn at_least_once(partitions: i32) -> Self {
+        Self::new(folder(), Broker::shared().to_owned(), None, false, partitions)
+    }
+
+    /// The same on a broker of its own, which can be stopped.
+    pub fn with_a_broker(partitions: i32) -> Self {
+        let folder = folder();
+        let place = folder.path().join("kafka");
+        std::fs::create_dir(&place).expect("a folder");
+        let mut broker = Broker::new(&place);
+        broker.start();
+        Self::new(folder, broker.address.clone(), Some(broker), true, partitions)
+    }
+
+    /// The same on a cluster.
     pub fn on(cluster: &Cluster, partitions: i32) -> Self {
+        Self::new(folder(), cluster.brokers().to_owned(), None, true, partitions)
+    }
+
+    fn new(
+        folder: TempDir,
+        address: String,
+        broker: Option<Broker>,
+        exactly_once: bool,
+        partitions: i32,
+    ) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         // Somebody's own cluster may have seen a process of this number before.
         let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let prefix =
             format!("test-{started}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        Self::new(folder(), cluster.brokers().to_owned(), Some(prefix), partitions)
-    }
-
-    fn new(folder: TempDir, address: String, prefix: Option<String>, partitions: i32) -> Self {
         let way = RefCell::new((address.clone(), String::new()));
-        let (followers, broker) = (RefCell::default(), RefCell::default());
-        let site = Self { followers, broker, address, prefix, way, partitions, folder };
+        let (followers, broker) = (RefCell::default(), RefCell::new(broker));
+        let site = Self { followers, broker, address, prefix, way, exactly_once, partitions, folder };
         site.configure("", &shipped_rules(""));
         site
     }
 
-    /// Starts the broker: at the same address and with the same data as before, if it was stopped.
+    /// Starts the broker of its own: at the same address and with the same data as before.
     pub fn start_broker(&self) {
-        // It ends with this process, whatever becomes of it: its standard input closes.
-        let broker = Part::start(
-            "broker",
-            self.folder(),
-            Command::new(places::binary("everyframe-broker"))
-                .args(["--listen", &self.address, "--until-stdin-closes", "--data"])
-                .arg(self.folder().join("broker"))
-                .stdin(Stdio::piped()),
-        );
-        wait_for("the broker", || TcpStream::connect(&self.address).ok());
-        self.broker.replace(Some(broker));
+        self.broker.borrow_mut().as_mut().expect("a site with a broker").start();
     }
 
-    /// Ends the broker at once, as a crash would.
+    /// Ends the broker of its own at once, as a crash would.
     pub fn stop_broker(&self) {
-        self.broker.take().expect("the broker runs").kill();
+        self.broker.borrow_mut().as_mut().expect("a site with a broker").kill();
     }
 
     /// Host and port of the broker, or of each of a cluster's.
@@ -125,18 +130,17 @@ impl Site {
 
     /// The name of a topic of this site.
     pub fn name(&self, topic: Topic) -> String {
-        let (key, name) = topic.key_and_name();
-        self.prefix.as_ref().map_or_else(|| name.to_owned(), |prefix| format!("{prefix}.{key}"))
+        format!("{}.{}", self.prefix, topic.key())
     }
 
-    /// True where the product delivers exactly once: on a cluster.
+    /// True where the product delivers exactly once.
     pub fn is_exactly_once(&self) -> bool {
-        self.prefix.is_some()
+        self.exactly_once
     }
 
     /// The group of its hosts.
     pub fn group(&self) -> &str {
-        self.prefix.as_deref().unwrap_or(GROUP)
+        &self.prefix
     }
 
     /// Has the product go to the brokers another way from the next [`Site::configure`] on; `properties` are lines of
@@ -164,21 +168,22 @@ impl Site {
             lines => format!("[kafka.properties]\n{lines}\n\n"),
         };
         let mut names = String::new();
-        if self.prefix.is_some() {
-            for topic in Topic::ALL {
-                names += &format!("{} = \"{}\"\n", topic.key_and_name().0, self.name(topic));
-            }
+        for topic in Topic::ALL {
+            names += &format!("{} = \"{}\"\n", topic.key(), self.name(topic));
         }
+        let delivery = if self.exactly_once { "" } else { "[publish]\ndelivery = \"at-least-once\"\n" };
         // `make test PROVIDER=cpu` and the like: one machine can test what others would choose.
         let provider = match std::env::var("EVERYFRAME_TEST_PROVIDER") {
             Ok(name) if !name.is_empty() && !tables.contains("[vision") => vision_by(&name),
             _ => String::new(),
         };
         // The partitions of a killed host come back after the session's time, so it is short.
+        // What each site has of its own comes last, so that the lines of the rest have the same numbers everywhere.
         let text = format!(
             "[kafka]\nbrokers = \"{brokers}\"\ngroup = \"{group}\"\n\n{properties}\
              [kafka.consumer]\n\"session.timeout.ms\" = \"6000\"\n\"heartbeat.interval.ms\" = \"500\"\n\n\
-             [topics]\npartitions = {partitions}\n{names}\n{tables}\n{provider}{rules}"
+             # The topics are at the end.\n\n\n{tables}\n{provider}{rules}\n\
+             {delivery}\n[topics]\npartitions = {partitions}\n{names}"
         );
         std::fs::write(self.config(), text).expect("the configuration can be written");
     }
@@ -257,10 +262,10 @@ impl Site {
         kafka::delete(&self.address, &[&self.name(topic)]);
     }
 
-    /// The topics that there are; of a cluster's, those that have the site's prefix.
+    /// The topics that there are of this site.
     pub fn topics(&self) -> Vec<String> {
         let mut topics = kafka::topics(&self.address);
-        topics.retain(|topic| self.prefix.as_ref().is_none_or(|prefix| topic.starts_with(prefix)));
+        topics.retain(|topic| topic.starts_with(&self.prefix));
         topics
     }
 
@@ -343,7 +348,7 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        if self.prefix.is_some() {
+        if self.broker.borrow().is_none() {
             let names = Topic::ALL.map(|topic| self.name(topic));
             kafka::delete(&self.address, &names.each_ref().map(String::as_str));
         }

@@ -1,6 +1,6 @@
 //! `everyframe bench`: the whole pipeline on a folder of frames, Kafka, rules and publishing included.
 
-use super::broker::{EmbeddedBroker, ShippedRules, write_config};
+use super::broker::{ShippedRules, create_topics, start_broker, write_config};
 use super::{DONE, FAILED};
 use anyhow::{Result, bail};
 use everyframe_agent::{Agent, Destination, Source, SourceAddress};
@@ -116,7 +116,7 @@ pub struct Cost {
 fn measure(arguments: &Arguments) -> Result<(Figures, u64)> {
     let folder = tempfile::Builder::new().prefix("everyframe-bench-").tempdir()?;
     let runtime = super::runtime()?;
-    let broker = EmbeddedBroker::start(folder.path())?;
+    let mut broker = start_broker(folder.path())?;
     let mut more = format!(
         "\n[observe]\nlag_interval_s = 0\n[intake]\nworkers = {}\n[vision.embedder]\nevery_face = {}\n",
         arguments.workers, !arguments.tracked
@@ -126,7 +126,7 @@ fn measure(arguments: &Arguments) -> Result<(Figures, u64)> {
     }
     let loaded = Loaded::read(&write_config(folder.path(), &broker.address, &arguments.rules, &more)?)?;
     let config = &loaded.config;
-    broker.create_topics(config, runtime)?;
+    create_topics(&mut broker, config, runtime)?;
 
     let producer = Producer::new(&config.kafka)?;
     let mut sent = 0;

@@ -1,63 +1,130 @@
-//! The embedded broker as a child process, for `demo` and `bench`.
+//! `everyframe broker`, and what `demo` and `bench` share: a broker of their own, and a configuration.
 
-use anyhow::{Context as _, Result, bail};
+use super::DONE;
+use anyhow::{Context as _, Result};
 use everyframe_config::Config;
-use everyframe_kafka::ensure;
-use std::net::TcpListener;
-use std::os::unix::process::CommandExt as _;
+use everyframe_kafka::{Listen, Node, NodeOptions, Software, ensure, train};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// A running broker; ended when dropped, and by itself when this process dies.
-pub struct EmbeddedBroker {
-    child: Child,
-    /// `127.0.0.1:port`
-    pub address: String,
+/// How long a node may take to answer: it formats its store in a second, and starts in one to three.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often the node is looked at.
+const STEP: Duration = Duration::from_millis(50);
+/// How long others may write in a folder that is to go.
+const REMOVAL: Duration = Duration::from_secs(10);
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "A single node of Apache Kafka, for one machine: with transactions, and one copy of everything.\n\
+    A power cut can take the last second. DIR/kafka.log has Kafka's own warnings.\n\
+    It needs Java 17 or newer and Kafka's jars; `make setup` fetches both."
+)]
+pub struct Arguments {
+    /// The folder for the data; made if it is not there.
+    #[arg(long, value_name = "DIR", required_unless_present = "train")]
+    data: Option<PathBuf>,
+    /// Where clients reach it. They need no password: an address other than this machine's own is open to its network.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9092")]
+    listen: String,
+    /// How long records stay, in topics that have no retention.ms of their own.
+    #[arg(long, value_name = "HOURS", default_value_t = NodeOptions::RETENTION_HOURS)]
+    retention_hours: u64,
+    /// How many bytes of each partition stay, in topics that have no retention.bytes of their own.
+    #[arg(long, value_name = "BYTES", default_value_t = NodeOptions::RETENTION_BYTES)]
+    retention_bytes: u64,
+    /// More of Kafka's own settings (server.properties); they win.
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+    /// End at once when standard input closes, and so with the process that started this one.
+    #[arg(long)]
+    until_stdin_closes: bool,
+    /// Remove this folder after such an end: for tests.
+    #[arg(long, value_name = "DIR", hide = true, requires = "until_stdin_closes")]
+    remove: Option<PathBuf>,
+    /// Make later starts quicker, and end: `make build` does this.
+    #[arg(long, hide = true)]
+    train: bool,
 }
 
-impl EmbeddedBroker {
-    /// Starts the broker that lies beside this binary, with its data in `folder`.
-    pub fn start(folder: &Path) -> Result<Self> {
-        let program = std::env::current_exe()?.with_file_name("everyframe-broker");
-        if !program.is_file() {
-            bail!("no {}; build it with `make build`", program.display());
-        }
-        // The system gives a free port; nothing else here is likely to take it in the next moment.
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let address = format!("127.0.0.1:{port}");
-        let log = std::fs::File::create(folder.join("broker.log"))?;
-        let child = Command::new(&program)
-            .args(["--listen", &address, "--until-stdin-closes", "--data"])
-            .arg(folder.join("broker"))
-            // Ctrl-C is for this process: the host still needs the broker to finish in good order.
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .with_context(|| format!("cannot start {}", program.display()))?;
-        Ok(Self { child, address })
+pub fn run(arguments: &Arguments) -> Result<u8> {
+    let software = software()?;
+    if arguments.train {
+        train(&software)?;
     }
-
-    /// Waits until the broker answers, and creates the topics.
-    pub fn create_topics(&self, config: &Config, runtime: &tokio::runtime::Runtime) -> Result<()> {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while std::net::TcpStream::connect(&self.address).is_err() {
-            if Instant::now() > deadline {
-                bail!("the embedded broker did not start within 20 s");
-            }
-            std::thread::sleep(Duration::from_millis(50));
+    let Some(data) = &arguments.data else { return Ok(DONE) };
+    let options = NodeOptions {
+        retention_hours: arguments.retention_hours,
+        retention_bytes: arguments.retention_bytes,
+        settings: arguments.settings.clone(),
+        ..NodeOptions::new(data.clone(), Listen::parse(&arguments.listen)?)
+    };
+    let stop = super::stop_on_signal(super::runtime()?);
+    let parent_is_gone = Arc::new(AtomicBool::new(false));
+    if arguments.until_stdin_closes {
+        let closed = parent_is_gone.clone();
+        std::thread::spawn(move || {
+            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            closed.store(true, Ordering::Relaxed);
+        });
+    }
+    let mut node = Node::start(&software, &options)?;
+    let mut has_answered = false;
+    loop {
+        if parent_is_gone.load(Ordering::Relaxed) {
+            drop(node);
+            arguments.remove.iter().for_each(|folder| remove(folder));
+            return Ok(DONE);
         }
-        Ok(runtime.block_on(ensure(config))?)
+        if stop.load(Ordering::Relaxed) {
+            node.end()?;
+            return Ok(DONE);
+        }
+        if let Some(status) = node.ended()? {
+            // `kill` of the process in node.pid is a way to end it, too.
+            let was_asked = has_answered && [Some(0), Some(143)].contains(&status.code());
+            return if was_asked { Ok(DONE) } else { Err(node.why_it_ended(status).into()) };
+        }
+        if !has_answered && node.answers()? {
+            has_answered = true;
+            tracing::info!(
+                "broker answers at {}, data in {}: {}",
+                node.address,
+                data.display(),
+                software.describe()
+            );
+        }
+        std::thread::sleep(STEP);
     }
 }
 
-impl Drop for EmbeddedBroker {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+/// Removes a folder in which others may be writing for a moment yet.
+fn remove(folder: &Path) {
+    let deadline = Instant::now() + REMOVAL;
+    while folder.exists() && Instant::now() < deadline {
+        let _ = std::fs::remove_dir_all(folder);
+        std::thread::sleep(STEP);
     }
+}
+
+/// The Java and the Kafka of this machine.
+fn software() -> Result<Software> {
+    let jars = super::named_folder("EVERYFRAME_KAFKA");
+    Ok(Software::find(&super::cache_folder()?, jars.as_deref())?)
+}
+
+/// Starts a broker with its data in `folder`, at a free port. It ends with this process.
+pub fn start_broker(folder: &Path) -> Result<Node> {
+    let options = NodeOptions::new(folder.join("broker"), Listen::on_a_free_port()?);
+    Ok(Node::start(&software()?, &options)?)
+}
+
+/// Waits until that broker answers, and creates the topics.
+pub fn create_topics(broker: &mut Node, config: &Config, runtime: &tokio::runtime::Runtime) -> Result<()> {
+    broker.wait_until_it_answers(PATIENCE)?;
+    Ok(runtime.block_on(ensure(config))?)
 }
 
 /// Where the components of the three shipped rules are.

@@ -1,6 +1,6 @@
 //! `everyframe demo`: everything at work on this machine, each part a process of its own as in earnest.
 
-use super::broker::{EmbeddedBroker, ShippedRules, write_config};
+use super::broker::{ShippedRules, create_topics, start_broker, write_config};
 use super::{DONE, FAILED};
 use anyhow::{Context as _, Result, bail};
 use everyframe_account::audit::audit;
@@ -50,13 +50,15 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let folder = tempfile::Builder::new().prefix("everyframe-demo-").tempdir()?;
     let runtime = super::runtime()?;
     let stop = super::stop_on_signal(runtime);
-    let broker = EmbeddedBroker::start(folder.path())?;
+    let mut broker = start_broker(folder.path())?;
     let file = write_config(folder.path(), &broker.address, &arguments.rules, "")?;
     let config = Loaded::read(&file)?.config;
-    broker.create_topics(&config, runtime)?;
-    println!("broker    {} (embedded, data in {})", broker.address, folder.path().display());
+    // Made while the broker starts.
+    let pictures = pictures(folder.path(), &footage)?;
+    create_topics(&mut broker, &config, runtime)?;
+    println!("broker    {} (a node of Apache Kafka, data in {})", broker.address, folder.path().display());
 
-    enrol(folder.path(), &footage, &file)?;
+    enrol(folder.path(), &file, &pictures)?;
     let mut host = Part::start("host", folder.path(), &["run", "--config", &file.to_string_lossy()])?;
     println!("host      {} with 3 rules", file.display());
     let repeat = arguments.forever || arguments.seconds.is_some();
@@ -118,8 +120,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     Ok(if lost == 0 && total.sent > 0 { DONE } else { FAILED })
 }
 
-/// Takes some frames out of a clip, and enrols its man from them.
-fn enrol(folder: &Path, footage: &Path, config: &Path) -> Result<()> {
+/// Takes some frames out of the clip of the man who is enrolled, as files.
+fn pictures(folder: &Path, footage: &Path) -> Result<Vec<PathBuf>> {
     let (person, clip, count) = ENROLLED;
     let mut source = Source::open(&SourceAddress::from(footage.join(clip).as_path()), 95)?;
     let mut pictures = Vec::new();
@@ -127,14 +129,22 @@ fn enrol(folder: &Path, footage: &Path, config: &Path) -> Result<()> {
         pictures.push(picture.bytes);
     }
     let step = (pictures.len() / count).max(1);
-    let mut words =
-        vec!["enrol".to_owned(), person.to_owned(), "--config".into(), config.display().to_string()];
+    let mut files = Vec::new();
     for (number, picture) in pictures.iter().step_by(step).take(count).enumerate() {
         let file = folder.join(format!("{person}-{number}.jpg"));
         std::fs::write(&file, picture)?;
-        words.push(file.display().to_string());
+        files.push(file);
     }
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    Ok(files)
+}
+
+/// Enrols the man.
+fn enrol(folder: &Path, config: &Path, pictures: &[PathBuf]) -> Result<()> {
+    let (person, clip, count) = ENROLLED;
+    let config = config.to_string_lossy();
+    let pictures: Vec<String> = pictures.iter().map(|file| file.display().to_string()).collect();
+    let mut words = vec!["enrol", person, "--config", &config];
+    words.extend(pictures.iter().map(String::as_str));
     Part::start("enrol", folder, &words)?.finish()?;
     println!("enrolled  {person}, {count} pictures out of {clip}");
     Ok(())

@@ -72,6 +72,8 @@ enum Command {
     Run(run::Arguments),
     /// Put the frames of a camera, video or folder into the frames topic: the agent.
     Camera(camera::Arguments),
+    /// Run a single node of Apache Kafka, for one machine.
+    Broker(broker::Arguments),
     /// Enrol a person from pictures.
     Enrol(enrol::Arguments),
     /// Show or remove enrolled people.
@@ -84,7 +86,7 @@ enum Command {
     Lag(lag::Arguments),
     /// List, show, replay or drop the frames that were parked.
     DeadLetters(dead_letters::Arguments),
-    /// See it all at work: an embedded broker, four cameras with real footage, the three rules.
+    /// See it all at work: a broker, four cameras with real footage, the three rules.
     Demo(demo::Arguments),
     /// Size a site: consumers, partitions, brokers, retention, disk; each formula with the numbers put in.
     Plan(plan::Arguments),
@@ -153,7 +155,7 @@ pub fn main() -> ExitCode {
     let filter = match arguments.command {
         Command::Run(_) | Command::Watch(_) => "info,librdkafka=warn",
         // An outage is told once, not at each of librdkafka's attempts.
-        Command::Camera(_) => "info,librdkafka=off",
+        Command::Camera(_) | Command::Broker(_) => "info,librdkafka=off",
         _ => "warn",
     };
     // Commands that decode pictures or video use libraries that write to standard error.
@@ -171,6 +173,7 @@ pub fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Run(arguments) => run::run(arguments),
         Command::Camera(arguments) => camera::run(arguments),
+        Command::Broker(arguments) => broker::run(&arguments),
         Command::Enrol(arguments) => enrol::run(&arguments),
         Command::Gallery(arguments) => gallery::run(arguments),
         Command::Watch(arguments) => watch::run(&arguments),

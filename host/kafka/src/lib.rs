@@ -3,6 +3,7 @@
 
 mod complaint;
 mod consumer;
+mod node;
 mod observer;
 mod producer;
 mod properties;
@@ -17,6 +18,7 @@ mod transaction;
 
 pub use complaint::Complaint;
 pub use consumer::{Downstream, Ended, Intake};
+pub use node::{Listen, Node, NodeError, NodeOptions, Software, train};
 pub use observer::{First, Observer, delete_before};
 pub use producer::{Delivery, Producer, Record};
 pub use properties::property_problems;

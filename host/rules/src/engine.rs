@@ -3,7 +3,6 @@
 use super::call::Call;
 use super::contract::CONTRACTS;
 use super::error::FailureKind;
-use super::http::choose_tls;
 use super::limits::{CALL_STACK, Denied, MESSAGE_BYTES, TICK, WASM_STACK, presentable};
 use everyframe_config::{Limits, RuleSettings};
 use everyframe_types::machine::cores;
@@ -29,7 +28,6 @@ pub(super) struct Sandbox {
 impl Sandbox {
     /// For these rules: the pool has room for the largest of each of their limits, and for the instances that stay.
     pub(super) fn new(rules: &[RuleSettings]) -> wasmtime::Result<Self> {
-        choose_tls();
         // A worker has one instance at a time. Twice the cores leaves room for guests that wait; more
         // callers than places queue up in `place`.
         let places = cores().saturating_mul(2).clamp(16, 1024);

@@ -101,12 +101,6 @@ pub(super) fn context() -> WasiHttpCtx {
     context
 }
 
-/// Says which of rustls' back ends is meant, for the whole process; once said, it stays.
-pub(super) fn choose_tls() {
-    // An error says that it is said already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-}
-
 type Working = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Sending = Box<dyn Future<Output = Result<(Response<WasiBody>, Working), Error>> + Send>;
 
