@@ -4,11 +4,11 @@
 //! a program for each; `host/tests/fuzz.rs` includes this file and calls them with damaged samples.
 
 use everyframe_account::audit::Ledger;
-use everyframe_config::Premises;
+use everyframe_config::Site;
 use everyframe_config::{Config, Limits, Loaded, RuleKind, RuleSettings, VisionSettings};
 use everyframe_pipeline::live_ledger::{LiveLedger, Noted};
 use everyframe_rule_tools::scenario::{Scenario, ScenarioFrame, ask, run, updated, written};
-use everyframe_rules::{Memory, Opened};
+use everyframe_rules::{LoadedComponent, RuleState};
 use everyframe_types::event::rfc3339;
 use everyframe_types::face::Rect;
 use everyframe_types::frame::Position;
@@ -38,10 +38,10 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
 });
 
-static SHIPPED: LazyLock<Vec<(RuleSettings, Opened)>> = LazyLock::new(|| {
+static SHIPPED: LazyLock<Vec<(RuleSettings, LoadedComponent)>> = LazyLock::new(|| {
     let opened = |(kind, file): (RuleKind, &str)| {
         let rule = rule(kind, repository(&format!("tests/fixtures/contract/0.1.0/{file}.wasm")));
-        let opened = Opened::read(&rule, RUNTIME.handle().clone(), None);
+        let opened = LoadedComponent::read(&rule, RUNTIME.handle().clone(), None);
         (rule, opened.unwrap_or_else(|(_, error)| panic!("{file}: {error}")))
     };
     KINDS.into_iter().map(opened).collect()
@@ -57,10 +57,10 @@ static KNOWN_PICTURE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     std::fs::read(repository("tests/fixtures/pictures/plain.jpg")).expect("a picture of the tests")
 });
 
-static MASKED: LazyLock<Premises> = LazyLock::new(|| {
+static MASKED: LazyLock<Site> = LazyLock::new(|| {
     let config: Config =
         toml::from_str("masks = [{ polygon = [[0, 0], [0.5, 0], [0.5, 1]] }]").expect("a configuration");
-    Premises::new(&config)
+    Site::new(&config)
 });
 
 fn repository(path: &str) -> PathBuf {
@@ -82,15 +82,15 @@ pub fn component(bytes: &[u8]) -> bool {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     std::fs::write(file.path(), bytes).expect("a temporary file");
     let mut rule = rule(RuleKind::MatchingPolicy, file.path().to_owned());
-    let opened = match Opened::read(&rule, RUNTIME.handle().clone(), None) {
+    let opened = match LoadedComponent::read(&rule, RUNTIME.handle().clone(), None) {
         Ok(opened) => opened,
         Err((_, error)) => return error.to_string().is_empty(),
     };
-    let anatomy = opened.anatomy();
-    let _ = (anatomy.packages(), anatomy.problems(None, &rule.grants));
-    rule.kind = anatomy.kinds.first().copied().unwrap_or(rule.kind);
+    let component_info = opened.component_info();
+    let _ = (component_info.packages(), component_info.problems(None, &rule.grants));
+    rule.kind = component_info.kinds.first().copied().unwrap_or(rule.kind);
     let _ = opened.describe(&rule);
-    let Ok(solo) = opened.ready(&rule) else { return false };
+    let Ok(rule_runner) = opened.ready(&rule) else { return false };
     let text = match rule.kind {
         RuleKind::MatchingPolicy => {
             "people = [{ id = \"anna\" }]\nframes = [{ faces = [{ candidates = { anna = 0.9 } }] }]"
@@ -98,7 +98,7 @@ pub fn component(bytes: &[u8]) -> bool {
         _ => "frames = [{ faces = [{ unknown = true }, { known = \"anna\" }] }]",
     };
     let scenario = Scenario::parse(text, Path::new("fuzz.toml"), rule.kind).expect("a scenario");
-    run(&scenario, &solo).iter().all(|ran| ran.got.is_ok())
+    run(&scenario, &rule_runner).iter().all(|ran| ran.got.is_ok())
 }
 
 /// A configuration, and the settings of a rule.
@@ -111,15 +111,15 @@ pub fn settings(bytes: &[u8]) -> bool {
     }
     match Loaded::parse(text, Path::new("/nowhere/everyframe.toml")) {
         Ok(loaded) => {
-            let premises = Premises::new(&loaded.config);
-            TIMES.iter().for_each(|at| drop(premises.schedules_at(*at)));
+            let site = Site::new(&loaded.config);
+            TIMES.iter().for_each(|at| drop(site.schedules_at(*at)));
             for edge in [0.0, -1.0, 1e30, f32::INFINITY, f32::NAN] {
                 let bounds = Rect { x: edge, y: edge, width: edge, height: edge };
                 for size in [(0, 0), (1280, 720), (u32::MAX, u32::MAX)] {
-                    premises.zones_of("gate", size, &bounds);
+                    site.zones_of("gate", size, &bounds);
                 }
             }
-            let masks = premises.masks_of("gate");
+            let masks = site.masks_of("gate");
             masks.iter().for_each(|mask| mask.corners((i32::MAX, i32::MAX)).for_each(drop));
             true
         }
@@ -140,8 +140,8 @@ pub fn scenario(bytes: &[u8]) -> bool {
         scenario.frames.iter().for_each(|frame| drop(written(frame.at)));
         let settings = RuleSettings { settings: scenario.settings.clone(), ..rule.clone() };
         // Without those that it does not take: the frames are of interest.
-        let Ok(solo) = opened.ready(&settings).or_else(|_| opened.ready(rule)) else { continue };
-        let ran = run(&scenario, &solo);
+        let Ok(rule_runner) = opened.ready(&settings).or_else(|_| opened.ready(rule)) else { continue };
+        let ran = run(&scenario, &rule_runner);
         for difference in ran.iter().flat_map(|ran| &ran.differences) {
             let _ = difference.expected.iter().chain(&difference.got).map(ToString::to_string).count();
         }
@@ -156,9 +156,9 @@ pub fn scenario(bytes: &[u8]) -> bool {
 /// those that are not there, there are none.
 pub fn headers(bytes: &[u8]) -> bool {
     let topic: Arc<str> = "frames".into();
-    let (mut live, mut ledger, mut memory) = (LiveLedger::default(), Ledger::new(false), Memory::new());
+    let (mut live, mut ledger, mut memory) = (LiveLedger::default(), Ledger::new(false), RuleState::new());
     let (rule, opened) = &SHIPPED[2];
-    let solo = opened.ready(rule).unwrap_or_else(|problems| panic!("{}", problems[0]));
+    let rule_runner = opened.ready(rule).unwrap_or_else(|problems| panic!("{}", problems[0]));
     let mut numbered = false;
     for record in bytes.split(|byte| *byte == 0).take(FRAMES) {
         let record = Lines(record.split(|byte| *byte == b'\n').collect());
@@ -176,7 +176,7 @@ pub fn headers(bytes: &[u8]) -> bool {
             at: frame.captured_at,
             ..STRANGER.frames[0].clone()
         };
-        let _ = ask(&told, &STRANGER.people, &solo, &mut memory);
+        let _ = ask(&told, &STRANGER.people, &rule_runner, &mut memory);
     }
     let report = ledger.report();
     assert!(report.missing.len() <= FRAMES);
@@ -208,27 +208,27 @@ pub fn picture(bytes: &[u8]) -> bool {
 
 /// As the lane's ledger does.
 fn note(live: &mut LiveLedger, frame: &everyframe_types::frame::Frame) {
-    use everyframe_types::sequence_gap::Absence;
+    use everyframe_types::sequence_gap::SequenceGap;
     let (camera, session) = (&frame.camera, &frame.session);
-    if let Some(absence) = &frame.absence {
-        let _ = (absence.count(), absence.numbers(), absence.alert(camera, session));
-        if let Absence::Refused(numbers) = absence {
+    if let Some(sequence_gap) = &frame.sequence_gap {
+        let _ = (sequence_gap.count(), sequence_gap.numbers(), sequence_gap.alert(camera, session));
+        if let SequenceGap::Refused(numbers) = sequence_gap {
             live.refused(camera, session, numbers.clone());
         }
     } else if frame.is_numbered
         && let Noted::After(missing) = live.frame(camera, session, frame.sequence)
     {
-        let absence = Absence::Missing(missing);
-        let _ = (absence.count(), absence.numbers());
+        let sequence_gap = SequenceGap::Missing(missing);
+        let _ = (sequence_gap.count(), sequence_gap.numbers());
     }
 }
 
 /// As the audit does.
 fn account(ledger: &mut Ledger, record: &impl IncomingRecord, frame: &everyframe_types::frame::Frame) {
-    use everyframe_types::sequence_gap::Absence;
+    use everyframe_types::sequence_gap::SequenceGap;
     let stamp = stamp(record);
     let offset = record.offset().unsigned_abs();
-    if let Some(Absence::Refused(numbers)) = &frame.absence {
+    if let Some(SequenceGap::Refused(numbers)) = &frame.sequence_gap {
         ledger.refusal(&frame.camera, stamp.session.as_deref().unwrap_or_default(), numbers.clone());
     } else if frame.is_replayed() {
         let (of, at) = (frame.identity.partition, frame.identity.offset.unsigned_abs());

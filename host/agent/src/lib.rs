@@ -4,11 +4,11 @@
 mod address;
 mod agent;
 mod inbox;
-mod line;
-#[cfg(test)]
-mod line_tests;
 mod outbox;
 mod pictures;
+mod send_queue;
+#[cfg(test)]
+mod send_queue_tests;
 mod source;
 #[cfg(test)]
 mod source_tests;

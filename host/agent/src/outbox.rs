@@ -1,7 +1,7 @@
 //! The line, at work: a thread that moves it, and the frames topic at its end.
 
 use super::inbox::{Offered, Shared};
-use super::line::{Broker, Ended, Line};
+use super::send_queue::{Broker, Ended, Line};
 use super::spool::{Entry, SpoolError, What};
 use everyframe_config::KafkaSettings;
 use everyframe_kafka::{BrokerError, Producer, Record};

@@ -68,7 +68,7 @@ struct Stages {
     decode: f64,
     prepare: f64,
     detect: f64,
-    locate: f64,
+    decode_outputs: f64,
     align: f64,
     embed: f64,
     rules: f64,
@@ -227,14 +227,14 @@ fn figures(totals: &Snapshot, spent: &Spent, (cpu, wall): (Duration, Duration), 
         decode: per_frame(spent.decode),
         prepare: per_frame(spent.prepare),
         detect: per_frame(spent.detect),
-        locate: per_frame(spent.locate),
+        decode_outputs: per_frame(spent.decode_outputs),
         align: per_frame(spent.align),
         embed: per_frame(spent.embed),
         rules: totals.rules_ms / frames.max(1) as f64,
         rest: 0.0,
     };
     let inference = stages.detect + stages.embed;
-    let vision = stages.decode + inference + stages.prepare + stages.locate + stages.align;
+    let vision = stages.decode + inference + stages.prepare + stages.decode_outputs + stages.align;
     let stages = Stages { rest: (cpu_ms - vision - stages.rules).max(0.0), ..stages };
     Figures {
         name: "everyframe",
@@ -263,7 +263,7 @@ fn print(figures: &Figures) {
         ("decode", stages.decode),
         ("prepare", stages.prepare),
         ("detect", stages.detect),
-        ("locate", stages.locate),
+        ("locate", stages.decode_outputs),
         ("align", stages.align),
         ("embed", stages.embed),
         ("rules", stages.rules),

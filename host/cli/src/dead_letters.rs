@@ -5,7 +5,7 @@ use super::{Connection, DONE, FAILED, letter_fate};
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
 use everyframe_config::Config;
-use everyframe_types::dead_letter::{Fates, MESSAGE, Partial, Place, REASON, STAGE};
+use everyframe_types::dead_letter::{LetterActions, MESSAGE, Partial, Place, REASON, STAGE};
 use everyframe_types::event::rfc3339;
 use everyframe_types::id::{printable, printable_json};
 use everyframe_types::record::IncomingRecord as _;
@@ -156,7 +156,7 @@ impl View<'_> {
         Ok(count)
     }
 
-    fn letter(&self, letter: &choice::Parked<'_>, fates: &Fates) -> Result<()> {
+    fn letter(&self, letter: &choice::Parked<'_>, fates: &LetterActions) -> Result<()> {
         let header = |name| letter.record.header(name).unwrap_or("?");
         let (frame, bytes) = (letter.frame, letter.record.value().unwrap_or_default());
         let parked_at = rfc3339(letter.record.timestamp());

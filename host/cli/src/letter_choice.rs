@@ -4,7 +4,7 @@ use super::when;
 use anyhow::Result;
 use everyframe_config::Config;
 use everyframe_kafka::{Reader, Received};
-use everyframe_types::dead_letter::{Fates, Letter, Partial, Place, REASON};
+use everyframe_types::dead_letter::{Letter, LetterActions, Partial, Place, REASON};
 use everyframe_types::id;
 use everyframe_types::record::IncomingRecord as _;
 
@@ -84,8 +84,8 @@ impl Choice {
 }
 
 /// All marks. They come after their letters, so that the topic is read for them first.
-pub fn fates(config: &Config) -> Result<Fates> {
-    let mut fates = Fates::default();
+pub fn fates(config: &Config) -> Result<LetterActions> {
+    let mut fates = LetterActions::default();
     let mut reader = Reader::from_start(&config.kafka, &config.topics.dead_letters)?;
     while let Some(record) = reader.next()? {
         if let Letter::Mark(mark) = Letter::read(&record) {

@@ -6,7 +6,9 @@ use super::{DONE, FAILED, WRONG_INPUT};
 use anyhow::{Result, bail};
 use everyframe_config::Config;
 use everyframe_kafka::{BrokerError, Observer, Producer, Reader, Record, delete_before, read_at, watermarks};
-use everyframe_types::dead_letter::{FATE, Fate, Fates, LETTER, Letter, OFFSET, PARTITION, Place, TOPIC};
+use everyframe_types::dead_letter::{
+    FATE, LETTER, Letter, LetterAction, LetterActions, OFFSET, PARTITION, Place, TOPIC,
+};
 use everyframe_types::record::{CAPTURED_AT, IncomingRecord as _, REPLAY_OF, SEQUENCE, SESSION, SOURCE};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
@@ -50,10 +52,10 @@ impl Manner {
 /// `replay`
 pub fn replay(config: &Config, choice: &Choice, again: bool, manner: Manner) -> Result<u8> {
     let fates = fates(config)?;
-    let is_meant = |fate: Option<Fate>| match fate {
+    let is_meant = |fate: Option<LetterAction>| match fate {
         None => true,
-        Some(Fate::Replayed) => again,
-        Some(Fate::Dropped) => false,
+        Some(LetterAction::Replayed) => again,
+        Some(LetterAction::Dropped) => false,
     };
     let chosen = Chosen { config, choice, fates: &fates, is_meant: &is_meant };
     let (letters, bytes) = chosen.count()?;
@@ -64,7 +66,7 @@ pub fn replay(config: &Config, choice: &Choice, again: bool, manner: Manner) -> 
         return Ok(code);
     }
     let producer = Producer::new(&config.kafka)?;
-    let mut marks = Marks::new(config, &producer, Fate::Replayed);
+    let mut marks = Marks::new(config, &producer, LetterAction::Replayed);
     let mut frames = HashSet::new();
     // Frames that cannot be replayed, and why. The others are replayed.
     let mut left: BTreeMap<Place, String> = BTreeMap::new();
@@ -121,7 +123,7 @@ pub fn drop(config: &Config, choice: &Choice, manner: Manner) -> Result<u8> {
         return Ok(code);
     }
     let producer = Producer::new(&config.kafka)?;
-    let mut marks = Marks::new(config, &producer, Fate::Dropped);
+    let mut marks = Marks::new(config, &producer, LetterAction::Dropped);
     let mut frames = HashSet::new();
     chosen.each(|letter| {
         frames.insert(letter.frame);
@@ -147,8 +149,8 @@ fn report(manner: Manner, done: &str, frames: u64, letters: u64, deleted: u64) {
 struct Chosen<'a> {
     config: &'a Config,
     choice: &'a Choice,
-    fates: &'a Fates,
-    is_meant: &'a dyn Fn(Option<Fate>) -> bool,
+    fates: &'a LetterActions,
+    is_meant: &'a dyn Fn(Option<LetterAction>) -> bool,
 }
 
 impl Chosen<'_> {
@@ -266,13 +268,13 @@ fn put_through(config: &Config, producer: &Producer, letter: &Parked<'_>, bytes:
 struct Marks<'a> {
     config: &'a Config,
     producer: &'a Producer,
-    fate: Fate,
+    fate: LetterAction,
     waiting: Vec<(String, Place, Place)>,
     marked: u64,
 }
 
 impl<'a> Marks<'a> {
-    fn new(config: &'a Config, producer: &'a Producer, fate: Fate) -> Self {
+    fn new(config: &'a Config, producer: &'a Producer, fate: LetterAction) -> Self {
         Self { config, producer, fate, waiting: Vec::new(), marked: 0 }
     }
 

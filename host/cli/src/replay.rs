@@ -8,7 +8,7 @@ use everyframe_account::audit;
 use everyframe_account::replay::stored::Alerts;
 use everyframe_account::replay::{Account, Judge, Past, Report, Side, Window, stored};
 use everyframe_config::{Config, ConfigError, Loaded, pattern};
-use everyframe_pipeline::run::Retrace;
+use everyframe_pipeline::run::Reprocessor;
 use everyframe_rules::RuleFailure;
 use everyframe_types::frame::Frame;
 use everyframe_types::id::printable_json;
@@ -140,7 +140,7 @@ impl Replay {
                     Ok(())
                 })?;
         }
-        let mut retrace = Retrace::start(config, cache)?;
+        let mut reprocess = Reprocessor::start(config, cache)?;
         let topic: Arc<str> = config.topics.frames.as_str().into();
         let mut seen: HashMap<i32, audit::Offsets> = HashMap::new();
         let mut reader = window.open(&config.kafka, &topic)?;
@@ -151,14 +151,14 @@ impl Replay {
                 continue;
             }
             let mut frame = record::read(&topic, &record);
-            retrace.set_time(&mut frame);
+            reprocess.set_time(&mut frame);
             let frame = Arc::new(frame);
             let place = (frame.identity.partition, frame.identity.offset);
             let known = seen.entry(place.0).or_default();
             if !frame.is_frame() || known.contains(place.1.unsigned_abs()) {
                 continue;
             }
-            let Ok(retraced) = retrace.look(frame.clone()) else {
+            let Ok(retraced) = reprocess.look(frame.clone()) else {
                 self.account.report().unseen += 1;
                 continue;
             };
@@ -206,7 +206,7 @@ struct Then<'a> {
     alerts: &'a Alerts,
 }
 
-fn looked_at(frame: &Frame, retraced: everyframe_pipeline::run::Retraced) -> Past {
+fn looked_at(frame: &Frame, retraced: everyframe_pipeline::run::ReprocessedFrame) -> Past {
     let undecided = || Decision::Undecided { reason: String::new() };
     let subjects =
         retraced.faces.into_iter().map(|face| Subject { face, decision: undecided(), stranger: None });

@@ -1,7 +1,7 @@
 //! `everyframe run`
 
 use super::DONE;
-use super::caretaker::{Caretaker, Files};
+use super::reloader::{Files, Reloader};
 use anyhow::Result;
 use everyframe_kafka::ensure;
 use everyframe_pipeline::observe::Snapshot;
@@ -44,9 +44,9 @@ pub fn run(arguments: Arguments) -> Result<u8> {
     let ran = std::thread::scope(|scope| {
         scope.spawn(|| report(&host, &stop));
         let (host, cache) = (&host, &*cache);
-        let caretaker = Caretaker { host, runtime, config, cache };
+        let reloader = Reloader { host, runtime, config, cache };
         let stop = &stop;
-        scope.spawn(move || caretaker.run(files, stop));
+        scope.spawn(move || reloader.run(files, stop));
         let ran = host.run();
         stop.store(true, Ordering::Relaxed);
         ran

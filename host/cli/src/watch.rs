@@ -1,6 +1,6 @@
 //! `everyframe watch`
 
-use super::narrate::Narrator;
+use super::event_text::EventText;
 use super::{Connection, DONE};
 use anyhow::Result;
 use everyframe_config::Config;
@@ -67,7 +67,7 @@ pub fn watch(config: &Config, from_start: bool, json: bool, stop: &AtomicBool) -
     );
     let began = Instant::now();
     let mut counts = Counts::default();
-    let mut narrator = Narrator::new(std::io::stdout().is_terminal());
+    let mut narrator = EventText::new(std::io::stdout().is_terminal());
     let mut out = std::io::stdout();
     // An alert reads better after what it is about: it waits for the results of one more turn.
     let mut raised = Vec::new();

@@ -39,7 +39,7 @@ pub fn problems(config: &Config) -> Vec<(String, String)> {
     let mut found = Found(Vec::new());
     kafka(config, &mut found);
     stages(config, &mut found);
-    premises(config, &mut found);
+    site(config, &mut found);
     found.0
 }
 
@@ -111,7 +111,7 @@ fn kafka(config: &Config, found: &mut Found) {
     }
 }
 
-fn premises(config: &Config, found: &mut Found) {
+fn site(config: &Config, found: &mut Found) {
     let is_name = |name: &str| id::parse(name, 64).as_deref() == Ok(name);
     const NAME: &str = "must be a name of 1 to 64 bytes without control and invisible characters";
     for (index, zone) in config.zones.iter().enumerate() {

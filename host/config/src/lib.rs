@@ -28,5 +28,5 @@ pub use property::Property;
 pub use rules::{OnFailure, RuleKind, RuleSettings};
 pub use schedule::{Day, TimeOfDay, Window, time_zone};
 pub use settings::*;
-pub use site::Premises;
+pub use site::Site;
 pub use site_settings::{MaskSettings, ScheduleSettings, ZoneSettings};

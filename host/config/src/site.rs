@@ -1,6 +1,6 @@
 //! What the operator says of the place that the cameras watch: zones and masks of their pictures, and hours.
 //!
-//! [`Premises`] turns them into facts: of a frame, which schedules hold; of a face, in which zones it is; and of a
+//! [`Site`] turns them into facts: of a frame, which schedules hold; of a face, in which zones it is; and of a
 //! camera, what nobody is to look at.
 
 use crate::camera_pattern::{is_meant, patterns};
@@ -14,13 +14,13 @@ use wildmatch::WildMatch;
 
 /// The zones, masks and schedules of a configuration, ready to be asked.
 #[derive(Debug, Default)]
-pub struct Premises {
+pub struct Site {
     zones: Vec<(String, Vec<WildMatch>, Polygon)>,
     masks: Vec<(Vec<WildMatch>, Polygon)>,
     schedules: Vec<(String, TimeZone, Vec<Window>)>,
 }
 
-impl Premises {
+impl Site {
     /// Of a checked configuration.
     pub fn new(config: &Config) -> Self {
         let zone = |it: &ZoneSettings| (it.name.clone(), patterns(&it.cameras), it.polygon.clone());
@@ -68,13 +68,13 @@ impl Premises {
 mod tests {
     use super::*;
 
-    fn premises(text: &str) -> Premises {
-        Premises::new(&toml::from_str(text).unwrap())
+    fn site(text: &str) -> Site {
+        Site::new(&toml::from_str(text).unwrap())
     }
 
     #[test]
     fn a_face_is_in_the_zones_of_its_own_camera() {
-        let premises = premises(
+        let site = site(
             r#"
             zones = [
                 { name = "door", cameras = ["gate*"], polygon = [[0, 0], [0.5, 0], [0.5, 1], [0, 1]] },
@@ -83,14 +83,14 @@ mod tests {
             ]"#,
         );
         let left = Rect { x: 10.0, y: 10.0, width: 20.0, height: 20.0 };
-        assert_eq!(premises.zones_of("gate-2", (200, 100), &left), ["door", "all"]);
-        assert_eq!(premises.zones_of("yard", (200, 100), &left), ["all"]);
-        assert_eq!(premises.zones_of("yard", (30, 100), &left), ["door", "all"], "by parts of the picture");
+        assert_eq!(site.zones_of("gate-2", (200, 100), &left), ["door", "all"]);
+        assert_eq!(site.zones_of("yard", (200, 100), &left), ["all"]);
+        assert_eq!(site.zones_of("yard", (30, 100), &left), ["door", "all"], "by parts of the picture");
     }
 
     #[test]
     fn schedules_hold_by_their_own_clocks() {
-        let premises = premises(
+        let site = site(
             r#"
             schedules = [
                 { name = "night", time_zone = "Europe/Berlin", hours = [{ from = "18:00", to = "07:00" }] },
@@ -98,13 +98,13 @@ mod tests {
             ]"#,
         );
         // Monday 23 November 2026, 17:30 UTC.
-        assert_eq!(premises.schedules_at(1_795_392_000_000 + 63_000_000), ["night"]);
-        assert_eq!(premises.schedules_at(1_795_392_000_000 - 3_600_000), ["night", "weekend"]);
+        assert_eq!(site.schedules_at(1_795_392_000_000 + 63_000_000), ["night"]);
+        assert_eq!(site.schedules_at(1_795_392_000_000 - 3_600_000), ["night", "weekend"]);
     }
 
     #[test]
     fn masks_are_of_their_cameras() {
-        let premises = premises(r#"masks = [{ cameras = ["gate"], polygon = [[0, 0], [1, 0], [1, 1]] }]"#);
-        assert_eq!((premises.masks_of("gate").len(), premises.masks_of("yard").len()), (1, 0));
+        let site = site(r#"masks = [{ cameras = ["gate"], polygon = [[0, 0], [1, 0], [1, 1]] }]"#);
+        assert_eq!((site.masks_of("gate").len(), site.masks_of("yard").len()), (1, 0));
     }
 }

@@ -1,14 +1,14 @@
 //! Kafka, as the rest of the host wants it: the only crate that names `rdkafka`.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-mod complaint;
-mod consumer;
+mod broker_probe;
+mod connect;
+mod group_consumer;
+mod log_once;
 mod node;
 mod observer;
 mod producer;
 mod properties;
-mod pulse;
-mod reach;
 mod reader;
 mod retention;
 mod secrets;
@@ -16,13 +16,13 @@ mod topic_limits;
 mod topics;
 mod transaction;
 
-pub use complaint::Complaint;
-pub use consumer::{Downstream, Ended, Intake};
+pub use broker_probe::BrokerProbe;
+pub use group_consumer::{Downstream, Ended, GroupConsumer};
+pub use log_once::LogOnce;
 pub use node::{Listen, Node, NodeError, NodeOptions, Software, train};
 pub use observer::{First, Observer, delete_before};
 pub use producer::{Delivery, Producer, Record};
 pub use properties::property_problems;
-pub use pulse::Pulse;
 pub use reader::{Reader, Received, committed, read_at, watermarks};
 pub use retention::Retention;
 pub use secrets::{redacted, remember_secret};

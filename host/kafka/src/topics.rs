@@ -1,6 +1,6 @@
 //! The topics: named, described, created.
 
-use super::reach::{LastWords, metadata};
+use super::connect::{LastWords, metadata};
 use super::{BrokerError, MAX_FRAME_BYTES, MAX_RECORD_BYTES, TIMEOUT, consumer, producer};
 use everyframe_config::Config;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};

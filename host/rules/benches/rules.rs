@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use everyframe_config::{RuleKind, RuleSettings};
-use everyframe_rules::{FrameFacts, Memory, Rules};
+use everyframe_rules::{FrameFacts, RuleState, Rules};
 use everyframe_types::face::{Candidate, Detection, Embedding, Face, People, Person, Point, Rect, Track};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -86,7 +86,7 @@ impl Inference {
 /// is one.
 fn judge(rules: &Rules, camera: &str, faces: u32, frames: u64, inference: Option<&Inference>) -> Vec<f64> {
     let people: Arc<dyn People> = Arc::new(Enrolled);
-    let mut memory = Memory::new();
+    let mut state = RuleState::new();
     let seen: Vec<Face> = (0..faces).map(face).collect();
     let warm_up = frames / 10 + 1;
     let mut took = Vec::new();
@@ -100,7 +100,7 @@ fn judge(rules: &Rules, camera: &str, faces: u32, frames: u64, inference: Option
             inference.run();
         }
         let start = Instant::now();
-        rules.judge(&frame, seen, &people, &mut memory).unwrap();
+        rules.judge(&frame, seen, &people, &mut state).unwrap();
         if sequence >= warm_up {
             took.push(start.elapsed().as_nanos() as f64 / 1e3);
         }

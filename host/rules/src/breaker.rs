@@ -46,7 +46,7 @@ struct Breaker {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
     /// The rule failed so often on this camera's frames that it is not asked about them for a while.
-    Opened,
+    LoadedComponent,
     /// It answers again.
     Closed,
 }
@@ -109,7 +109,7 @@ impl Breakers {
         }
         breaker.open = Some((now + PAUSE, PAUSE));
         breaker.is_told = told < TOLD;
-        breaker.is_told.then_some(Change::Opened)
+        breaker.is_told.then_some(Change::LoadedComponent)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Breaker>> {
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(breakers.note("gate", false, now), None);
         assert_eq!(breakers.note("gate", false, now), None);
         assert!(breakers.lets_ask("gate", now));
-        assert_eq!(breakers.note("gate", false, now), Some(Change::Opened));
+        assert_eq!(breakers.note("gate", false, now), Some(Change::LoadedComponent));
         assert!(!breakers.lets_ask("gate", now));
         assert_eq!(breakers.count_open(), 1);
 

@@ -5,7 +5,7 @@ use super::http::{Caller, context};
 use super::limits::{Guard, STDERR_BYTES, presentable};
 use super::load::RuleReady;
 use super::log_rate::LogRate;
-use super::memory::{Changes, Memory, Notebook};
+use super::rule_state::{Changes, RuleState, StateTransaction};
 use everyframe_config::Limits;
 use everyframe_types::face::{Embedding, Face, People};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -20,13 +20,13 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 /// What every rule of one frame is given; made once for the frame.
 #[derive(Clone)]
-pub(super) struct Scene {
+pub(super) struct FrameContext {
     /// By `face.index`.
     embeddings: Arc<[(u32, Option<Embedding>)]>,
     people: Arc<dyn People>,
 }
 
-impl Scene {
+impl FrameContext {
     pub(super) fn new(faces: &[Face], people: &Arc<dyn People>) -> Self {
         let embeddings = faces.iter().map(|face| (face.index, face.embedding.clone())).collect();
         Self { embeddings, people: Arc::clone(people) }
@@ -58,8 +58,8 @@ impl Scene {
 
 /// The data of a call's store.
 pub(super) struct Call {
-    pub(super) scene: Scene,
-    pub(super) state: Notebook,
+    pub(super) scene: FrameContext,
+    pub(super) state: StateTransaction,
     pub(super) log: Log,
     pub(super) guard: Guard,
     /// Faces whose embedding the guest asked for, and which have none.
@@ -80,8 +80,8 @@ impl Call {
     pub(super) fn new(
         rule: &RuleReady,
         frame: &FrameFacts<'_>,
-        scene: &Scene,
-        memory: &Memory,
+        scene: &FrameContext,
+        memory: &RuleState,
     ) -> Result<Self, String> {
         let (name, limits, granted) = (&rule.name, &rule.limits, &rule.granted);
         let stderr = Stderr::default();
@@ -125,13 +125,19 @@ impl Call {
     /// For an instance that stays: lets go of what was the last frame's.
     pub(super) fn rest(&mut self) {
         self.log.finish();
-        self.scene = Scene::empty();
+        self.scene = FrameContext::empty();
         self.stderr.forget();
         self.missed.clear();
     }
 
     /// For an instance that stayed: it is asked about another frame.
-    pub(super) fn renew(&mut self, rule: &RuleReady, frame: &FrameFacts<'_>, scene: &Scene, memory: &Memory) {
+    pub(super) fn renew(
+        &mut self,
+        rule: &RuleReady,
+        frame: &FrameFacts<'_>,
+        scene: &FrameContext,
+        memory: &RuleState,
+    ) {
         let limits = &rule.limits;
         self.scene = scene.clone();
         self.state = memory.open(&rule.name, frame.camera, limits.state_bytes, frame.captured_at);

@@ -5,12 +5,12 @@
 
 use super::FrameFacts;
 use super::breaker::Change;
-use super::call::Scene;
-use super::consult::{Consulted, Opinion, consult, is_undecided};
+use super::call::FrameContext;
 use super::error::{FailureKind, RuleFailure};
+use super::evaluate::{Consulted, RuleOutput, evaluate, is_undecided};
 use super::load::{RuleReady, Rules};
-use super::memory::{Changes, Memory};
 use super::rejudge::Before;
+use super::rule_state::{Changes, RuleState};
 use crate::RuleMeter;
 use everyframe_config::{OnFailure, RuleKind, is_meant};
 use everyframe_types::face::{Face, People};
@@ -54,7 +54,7 @@ impl Chain {
 /// What is said of a face when no matching policy is asked about its camera, at this time, or where it is.
 const NO_POLICY: &str = "no matching policy is asked about it";
 
-impl Opinion {
+impl RuleOutput {
     /// The first rule that decides about a face, or names a stranger, wins: it was asked earlier.
     fn enter(self, judgement: &mut Judgement) {
         match self {
@@ -116,8 +116,8 @@ impl Rules {
         &self,
         rule: &RuleReady,
         frame: &FrameFacts<'_>,
-        scene: &Scene,
-        memory: &Memory,
+        scene: &FrameContext,
+        state: &RuleState,
         subjects: &[Subject],
     ) -> Result<Consulted, RuleFailure> {
         // A lane that stops has pauses of its own.
@@ -133,7 +133,7 @@ impl Rules {
             camera = frame.camera,
             sequence = frame.sequence
         );
-        let answer = consult(rule, &self.sandbox, frame, scene, memory, subjects).instrument(span).await;
+        let answer = evaluate(rule, &self.sandbox, frame, scene, state, subjects).instrument(span).await;
         match &answer {
             Ok(consulted) => rule.meter.called(&consulted.cost),
             Err(failure) => rule.meter.failed(failure.kind.reason()),
@@ -149,7 +149,7 @@ impl Rules {
             self.news.lock().unwrap_or_else(PoisonError::into_inner).push(Condition {
                 rule: rule.name.clone(),
                 camera: frame.camera.to_owned(),
-                is_failing: change == Change::Opened,
+                is_failing: change == Change::LoadedComponent,
                 message: failed.map(|failure| failure.message.clone()).unwrap_or_default(),
             });
         }
@@ -168,9 +168,9 @@ impl Rules {
         frame: &FrameFacts<'_>,
         faces: Vec<Face>,
         people: &Arc<dyn People>,
-        memory: &mut Memory,
+        state: &mut RuleState,
     ) -> Result<Judgement, RuleFailure> {
-        self.judge_or_rejudge(frame, faces, people, memory, None)
+        self.judge_or_rejudge(frame, faces, people, state, None)
     }
 
     pub(super) fn judge_or_rejudge(
@@ -178,12 +178,12 @@ impl Rules {
         frame: &FrameFacts<'_>,
         faces: Vec<Face>,
         people: &Arc<dyn People>,
-        memory: &mut Memory,
+        state: &mut RuleState,
         before: Option<&Before<'_>>,
     ) -> Result<Judgement, RuleFailure> {
         let (mut judgement, changes) =
-            self.runtime.block_on(self.judge_frame(frame, faces, people, memory, before))?;
-        judgement.state = memory.apply(frame.camera, changes, frame.captured_at);
+            self.runtime.block_on(self.judge_frame(frame, faces, people, state, before))?;
+        judgement.state = state.apply(frame.camera, changes, frame.captured_at);
         Ok(judgement)
     }
 
@@ -192,16 +192,16 @@ impl Rules {
         frame: &FrameFacts<'_>,
         faces: Vec<Face>,
         people: &Arc<dyn People>,
-        memory: &Memory,
+        state: &RuleState,
         before: Option<&Before<'_>>,
     ) -> Result<(Judgement, Vec<Changes>), RuleFailure> {
-        let scene = Scene::new(&faces, people);
+        let scene = FrameContext::new(&faces, people);
         let mut changes = Vec::with_capacity(self.chain.0.len());
         let undecided = || Decision::Undecided { reason: NO_POLICY.into() };
         let subjects = faces.into_iter().map(|face| Subject { face, decision: undecided(), stranger: None });
         let mut judgement = Judgement { subjects: subjects.collect(), ..Judgement::default() };
         for rule in self.chain.of(frame) {
-            match self.ask(rule, frame, &scene, memory, &judgement.subjects).await {
+            match self.ask(rule, frame, &scene, state, &judgement.subjects).await {
                 Ok(Consulted { mut opinion, changes: kept, missed, .. }) => {
                     if !missed.is_empty() {
                         judgement.blind.push(rule.name.clone());

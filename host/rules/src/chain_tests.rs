@@ -1,7 +1,7 @@
 //! Several rules of a kind: who is asked, who wins, and who is passed over.
 
 use super::fixtures::{Bench, Enrolled, face, facts, judge};
-use super::{FailureKind, FrameFacts, Memory, Rules};
+use super::{FailureKind, FrameFacts, RuleState, Rules};
 use everyframe_config::OnFailure;
 use everyframe_config::RuleKind::{Alerting, MatchingPolicy, UnknownPerson};
 use everyframe_test_guests::{ALL_UNKNOWN, Guest, NOTHING};
@@ -45,18 +45,18 @@ fn a_face_that_one_policy_leaves_undecided_is_the_next_ones() {
     let bench = Bench::new();
     let policy = |name: &str, guest: &Guest| bench.rule(name, MatchingPolicy, &guest.component());
     let (first, second) = (policy("first", &undecided()), policy("second", &Guest::default()));
-    let mut memory = Memory::new();
+    let mut state = RuleState::new();
     let rules = bench.load(&[first.clone(), second]).unwrap();
-    let subjects = judge(&rules, &mut memory, 0, 2).unwrap().subjects;
+    let subjects = judge(&rules, &mut state, 0, 2).unwrap().subjects;
     assert!(subjects.iter().all(|subject| subject.decision == Decision::Unknown), "{subjects:?}");
 
     // The other way round nothing is left for it, and still it sees the frame.
     let rules = bench.load(&[policy("second", &Guest::default()), first.clone()]).unwrap();
-    let subjects = judge(&rules, &mut memory, 1, 2).unwrap().subjects;
+    let subjects = judge(&rules, &mut state, 1, 2).unwrap().subjects;
     assert!(subjects.iter().all(|subject| subject.decision == Decision::Unknown), "{subjects:?}");
 
     let rules = bench.load(&[first]).unwrap();
-    let subjects = judge(&rules, &mut memory, 2, 1).unwrap().subjects;
+    let subjects = judge(&rules, &mut state, 2, 1).unwrap().subjects;
     assert_eq!(subjects[0].decision, Decision::Undecided { reason: "test".into() });
 }
 
@@ -69,11 +69,11 @@ fn a_rule_is_asked_about_its_own_cameras() {
     {
         others.cameras = cameras.iter().map(ToString::to_string).collect();
         let rules = bench.load(&[policy.clone(), others.clone()]).unwrap();
-        assert_eq!(judge(&rules, &mut Memory::new(), 0, 1).is_err(), asked, "{cameras:?}");
+        assert_eq!(judge(&rules, &mut RuleState::new(), 0, 1).is_err(), asked, "{cameras:?}");
     }
     policy.cameras = vec!["door-*".into()];
     let rules = bench.load(&[policy]).unwrap();
-    let subjects = judge(&rules, &mut Memory::new(), 0, 1).unwrap().subjects;
+    let subjects = judge(&rules, &mut RuleState::new(), 0, 1).unwrap().subjects;
     let reason = "no matching policy is asked about it".into();
     assert_eq!(subjects[0].decision, Decision::Undecided { reason });
 }
@@ -98,7 +98,7 @@ fn an_instance_stays_where_that_is_wanted_until_it_fails() {
     let mut stays = fresh.clone();
     stays.reuse = true;
     let unknown = |rules: &Rules, frame: u64| {
-        let judgement = judge(rules, &mut Memory::new(), frame, 1).unwrap();
+        let judgement = judge(rules, &mut RuleState::new(), frame, 1).unwrap();
         judgement.subjects[0].decision == Decision::Unknown
     };
     let rules = bench.load(&[fresh]).unwrap();
@@ -107,7 +107,7 @@ fn an_instance_stays_where_that_is_wanted_until_it_fails() {
     let rules = bench.load(&[stays]).unwrap();
     let seen: Vec<bool> = (0..4).map(|frame| unknown(&rules, frame)).collect();
     assert_eq!(seen, [true, false, false, false]);
-    assert!(judge(&rules, &mut Memory::new(), 5, 1).is_err());
+    assert!(judge(&rules, &mut RuleState::new(), 5, 1).is_err());
     assert!(unknown(&rules, 6), "another instance");
     assert!(!unknown(&rules, 7));
 }
@@ -123,7 +123,7 @@ fn a_rule_is_asked_while_its_schedule_holds() {
     for (schedules, asked) in [(vec![], false), (vec!["day"], false), (vec!["day", "night"], true)] {
         let schedules: Vec<String> = schedules.into_iter().map(String::from).collect();
         let frame = FrameFacts { schedules: &schedules, ..facts(0) };
-        let judged = rules.judge(&frame, vec![face(0)], &people, &mut Memory::new());
+        let judged = rules.judge(&frame, vec![face(0)], &people, &mut RuleState::new());
         assert_eq!(judged.is_err(), asked, "{schedules:?}");
     }
 }
@@ -142,7 +142,7 @@ fn a_rule_is_told_of_the_faces_in_its_zones() {
     let faces = (0..)
         .zip(faces)
         .map(|(index, zones)| Face { zones: zones.into_iter().map(String::from).collect(), ..face(index) });
-    let judgement = rules.judge(&facts(0), faces.collect(), &people, &mut Memory::new()).unwrap();
+    let judgement = rules.judge(&facts(0), faces.collect(), &people, &mut RuleState::new()).unwrap();
     let decisions: Vec<_> = judgement.subjects.into_iter().map(|it| it.decision).collect();
     let reason = "no matching policy is asked about it".into();
     assert_eq!(decisions, [Decision::Unknown, Decision::Unknown, Decision::Undecided { reason }]);
@@ -164,8 +164,8 @@ fn a_rule_that_fails_is_passed_over_where_that_is_wanted() {
         bench.rule("others", Alerting, &Guest { world: "alerting", ..Guest::answering(NOTHING) }.component()),
     ];
     let loaded = bench.load(&rules).unwrap();
-    let mut memory = Memory::new();
-    let judgement = judge(&loaded, &mut memory, 0, 1).unwrap();
+    let mut state = RuleState::new();
+    let judgement = judge(&loaded, &mut state, 0, 1).unwrap();
     let names: Vec<_> = judgement.skipped.iter().map(|skipped| skipped.rule.as_str()).collect();
     assert_eq!(names, ["policy", "strangers", "alerts"]);
     assert!(judgement.skipped.iter().all(|skipped| skipped.reason == FailureKind::Trapped.reason()));
@@ -176,9 +176,9 @@ fn a_rule_that_fails_is_passed_over_where_that_is_wanted() {
     let [policy, ..] = rules;
     let next = bench.rule("next", MatchingPolicy, &Guest::default().component());
     let loaded = bench.load(&[policy.clone(), next]).unwrap();
-    assert_eq!(judge(&loaded, &mut memory, 1, 1).unwrap().subjects[0].decision, Decision::Unknown);
+    assert_eq!(judge(&loaded, &mut state, 1, 1).unwrap().subjects[0].decision, Decision::Unknown);
 
     let parked = everyframe_config::RuleSettings { on_failure: OnFailure::Park, ..policy };
     let loaded = bench.load(&[parked]).unwrap();
-    assert_eq!(judge(&loaded, &mut memory, 2, 1).unwrap_err().kind, FailureKind::Trapped);
+    assert_eq!(judge(&loaded, &mut state, 2, 1).unwrap_err().kind, FailureKind::Trapped);
 }

@@ -2,7 +2,7 @@
 
 use super::contract::CONTRACTS;
 use super::fixtures::{Enrolled, face, facts, runtime};
-use super::{Memory, Rules};
+use super::{RuleState, Rules};
 use everyframe_config::{RuleKind, RuleSettings};
 use everyframe_types::face::{Candidate, Face, People};
 use everyframe_types::hexadecimal::hexadecimal;
@@ -55,7 +55,7 @@ fn rules_of_every_released_version_load_and_judge() {
         let faces =
             vec![Face { candidates: alike(0.9), ..face(0) }, Face { candidates: alike(0.1), ..face(1) }];
         let people: Arc<dyn People> = Arc::new(Enrolled(&["anna"]));
-        let judgement = rules.judge(&facts(1), faces, &people, &mut Memory::new()).unwrap();
+        let judgement = rules.judge(&facts(1), faces, &people, &mut RuleState::new()).unwrap();
         let [known, unknown] = &judgement.subjects[..] else { panic!("{judgement:?}") };
         assert!(matches!(&known.decision, Decision::Known { person, .. } if person == "anna"), "{known:?}");
         assert_eq!(unknown.decision, Decision::Unknown);

@@ -1,6 +1,6 @@
 //! What the tests of this crate share: rules loaded from guests, frames and faces to ask them about.
 
-use super::{FrameFacts, Memory, RuleError, RuleFailure, Rules};
+use super::{FrameFacts, RuleError, RuleFailure, RuleState, Rules};
 use everyframe_config::{Limits, RuleKind, RuleSettings};
 use everyframe_test_guests::Guest;
 use everyframe_types::face::{Detection, Embedding, Face, People, Person, Point, Rect, Track};
@@ -85,22 +85,22 @@ pub(super) fn facts(sequence: u64) -> FrameFacts<'static> {
 /// Judges a frame of camera `gate` with this many faces; "anna" is enrolled.
 pub(super) fn judge(
     rules: &Rules,
-    memory: &mut Memory,
+    state: &mut RuleState,
     sequence: u64,
     faces: u32,
 ) -> Result<Judgement, RuleFailure> {
-    judge_at("gate", rules, memory, sequence, faces)
+    judge_at("gate", rules, state, sequence, faces)
 }
 
 /// The same, of another camera.
 pub(super) fn judge_at(
     camera: &str,
     rules: &Rules,
-    memory: &mut Memory,
+    state: &mut RuleState,
     sequence: u64,
     faces: u32,
 ) -> Result<Judgement, RuleFailure> {
     let people: Arc<dyn People> = Arc::new(Enrolled(&["anna"]));
     let frame = FrameFacts { camera, ..facts(sequence) };
-    rules.judge(&frame, (0..faces).map(face).collect(), &people, memory)
+    rules.judge(&frame, (0..faces).map(face).collect(), &people, state)
 }

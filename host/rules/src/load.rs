@@ -2,20 +2,20 @@
 
 use super::FrameFacts;
 use super::breaker::Breakers;
-use super::call::{Call, Scene};
+use super::call::{Call, FrameContext};
 use super::chain::{self, Condition};
 use super::compiled::CodeCache;
 use super::component::{ComponentFile, contract_of};
 use super::contract::{Diagnostic, Introduction, RulePre};
 use super::engine::Sandbox;
 use super::error::{FailureKind, LoadError, Problem, RuleError, RuleFailure};
-use super::granted::Granted;
 use super::http::Hosts;
+use super::instance_pool::InstancePool;
 use super::limits::{DIAGNOSTICS, LOAD_TIME, MESSAGE_BYTES, presentable};
 use super::log_rate::LogRate;
-use super::memory::Memory;
+use super::rule_state::RuleState;
 use super::settings::to_json;
-use super::spares::Spares;
+use super::wasi_grants::WasiGrants;
 use crate::RuleMeter;
 use everyframe_config::{Limits, OnFailure, RuleKind, RuleSettings, patterns};
 use std::collections::{HashMap, HashSet};
@@ -47,12 +47,12 @@ pub(super) struct RuleReady {
     pub(super) on_failure: OnFailure,
     pub(super) limits: Limits,
     /// What it may reach besides the contract.
-    pub(super) granted: Granted,
+    pub(super) granted: WasiGrants,
     /// A JSON object.
     pub(super) settings: String,
     pub(super) pre: Box<dyn RulePre>,
     pub(super) breakers: Breakers,
-    pub(super) spares: Spares,
+    pub(super) instance_pool: InstancePool,
     pub(super) logs: Arc<LogRate>,
     pub(super) meter: RuleMeter,
 }
@@ -61,7 +61,7 @@ impl RuleReady {
     /// `settings` is a JSON object.
     pub(super) fn new(
         rule: &RuleSettings,
-        granted: Granted,
+        granted: WasiGrants,
         settings: String,
         pre: Box<dyn RulePre>,
     ) -> Self {
@@ -77,7 +77,7 @@ impl RuleReady {
             settings,
             pre,
             breakers: Breakers::new(rule.breaker),
-            spares: Spares::new(rule.reuse),
+            instance_pool: InstancePool::new(rule.reuse),
             logs: Arc::new(LogRate::new(rule.limits.log_rate)),
             meter: RuleMeter::default(),
         }
@@ -313,7 +313,7 @@ pub(super) fn introduce(
 ) -> Result<Introduced, Vec<Keyed>> {
     let contract = contract_of(&sandbox.engine, component, rule).map_err(at)?;
     let granted =
-        Granted::new(&rule.grants).map_err(|message| at(("grants.http", LoadError::Setting(message))))?;
+        WasiGrants::new(&rule.grants).map_err(|message| at(("grants.http", LoadError::Setting(message))))?;
     let pre = (contract.bind)(sandbox, component, rule.kind).map_err(|error| at(("component", error)))?;
     let ready = RuleReady::new(rule, granted, settings, pre);
     let said = runtime
@@ -343,7 +343,7 @@ fn keyed(diagnostic: Diagnostic) -> Keyed {
 async fn ask_for_introduction(rule: &RuleReady, sandbox: &Sandbox) -> Result<Introduction, RuleFailure> {
     let frame = FrameFacts::default();
     let fail = |(kind, message)| RuleFailure { rule: rule.name.clone(), kind, message };
-    let call = Call::new(rule, &frame, &Scene::empty(), &Memory::new())
+    let call = Call::new(rule, &frame, &FrameContext::empty(), &RuleState::new())
         .map_err(|why| fail((FailureKind::NotRun, why)))?;
     let time = rule.limits.time().max(LOAD_TIME);
     let mut store = sandbox.store(call, &rule.limits, time);

@@ -1,10 +1,10 @@
 //! A frame is judged again from its result, which holds everything but embeddings.
 
 use super::FrameFacts;
-use super::consult::Opinion;
 use super::error::RuleFailure;
+use super::evaluate::RuleOutput;
 use super::load::Rules;
-use super::memory::Memory;
+use super::rule_state::RuleState;
 use everyframe_types::face::{Face, People};
 use everyframe_types::judgement::{Decision, Judgement, Subject};
 use std::collections::HashSet;
@@ -21,23 +21,29 @@ pub struct Before<'a> {
 
 impl Before<'_> {
     /// The opinion of a rule that did not get the embeddings of the faces `missed`; `now` is what has been decided.
-    pub(super) fn stand_in(&self, rule: &str, opinion: Opinion, missed: &[u32], now: &[Subject]) -> Opinion {
+    pub(super) fn stand_in(
+        &self,
+        rule: &str,
+        opinion: RuleOutput,
+        missed: &[u32],
+        now: &[Subject],
+    ) -> RuleOutput {
         let before = |index: u32| self.subjects.iter().find(|subject| subject.face.index == index);
         match opinion {
-            Opinion::Decisions(decisions) => {
+            RuleOutput::Decisions(decisions) => {
                 let stand_in = |(index, decision)| match before(index) {
                     Some(before) if missed.contains(&index) => (index, before.decision.clone()),
                     _ => (index, decision),
                 };
-                Opinion::Decisions(decisions.into_iter().map(stand_in).collect())
+                RuleOutput::Decisions(decisions.into_iter().map(stand_in).collect())
             }
-            Opinion::Strangers(_) if !missed.is_empty() || self.blind.contains(rule) => {
+            RuleOutput::Strangers(_) if !missed.is_empty() || self.blind.contains(rule) => {
                 let unknown = now.iter().filter(|subject| subject.decision == Decision::Unknown);
                 let named = unknown.filter_map(|subject| {
                     let index = subject.face.index;
                     Some((index, before(index)?.stranger.clone()?))
                 });
-                Opinion::Strangers(named.collect())
+                RuleOutput::Strangers(named.collect())
             }
             opinion => opinion,
         }
@@ -56,9 +62,9 @@ impl Rules {
         frame: &FrameFacts<'_>,
         faces: Vec<Face>,
         people: &Arc<dyn People>,
-        memory: &mut Memory,
+        state: &mut RuleState,
         before: &Before<'_>,
     ) -> Result<Judgement, RuleFailure> {
-        self.judge_or_rejudge(frame, faces, people, memory, Some(before))
+        self.judge_or_rejudge(frame, faces, people, state, Some(before))
     }
 }

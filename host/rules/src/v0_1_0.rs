@@ -6,7 +6,7 @@ use super::contract::{Answer, Calling, Contract, Diagnostic, Instance, Introduct
 use super::engine::Sandbox;
 use super::error::LoadError;
 use super::limits::presentable;
-use super::memory::Refused;
+use super::rule_state::Refused;
 use everyframe_config::RuleKind;
 use everyframe_types::face::Face;
 use everyframe_types::judgement::{Alert, Decision, Severity, Stranger, StrangerEvent, Subject};

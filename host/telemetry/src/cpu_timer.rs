@@ -5,9 +5,9 @@ use std::time::Duration;
 
 /// A clock for stages that follow each other on one thread. Models and rules run on the thread that calls them.
 #[derive(Debug)]
-pub struct Laps(Duration);
+pub struct CpuTimer(Duration);
 
-impl Laps {
+impl CpuTimer {
     /// Begins the first lap.
     pub fn start() -> Self {
         Self(cpu_time(ClockId::ThreadCPUTime))

@@ -117,14 +117,14 @@ impl std::fmt::Display for Place {
 
 /// What an operator did with a letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub enum LetterAction {
     /// Its frame was put through again.
     Replayed,
     /// Nobody wants it any more.
     Dropped,
 }
 
-impl Fate {
+impl LetterAction {
     /// As the mark's header has it.
     pub fn name(self) -> &'static str {
         match self {
@@ -166,7 +166,7 @@ pub struct Mark {
     /// Where its frame stood.
     pub frame: Place,
     /// What was done.
-    pub fate: Fate,
+    pub fate: LetterAction,
     /// When, Unix milliseconds.
     pub at: i64,
 }
@@ -184,7 +184,7 @@ impl Letter {
             (Some(frame), None) => Self::Parked(frame),
             (Some(frame), Some(fate)) => {
                 let letter = record.header(LETTER).and_then(Place::parse);
-                letter.zip(Fate::parse(fate)).map_or(Self::Other, |(letter, fate)| {
+                letter.zip(LetterAction::parse(fate)).map_or(Self::Other, |(letter, fate)| {
                     Self::Mark(Mark { letter, frame, fate, at: record.timestamp() })
                 })
             }
@@ -229,16 +229,16 @@ impl Partial {
 
 /// The letters that are marked, and the last mark of each.
 #[derive(Debug, Default)]
-pub struct Fates(BTreeMap<Place, (Fate, i64)>);
+pub struct LetterActions(BTreeMap<Place, (LetterAction, i64)>);
 
-impl Fates {
+impl LetterActions {
     /// Takes a mark in.
     pub fn mark(&mut self, mark: &Mark) {
         self.0.insert(mark.letter, (mark.fate, mark.at));
     }
 
     /// What was done with a letter, and when; none if it is open.
-    pub fn of(&self, letter: Place) -> Option<(Fate, i64)> {
+    pub fn of(&self, letter: Place) -> Option<(LetterAction, i64)> {
         self.0.get(&letter).copied()
     }
 

@@ -1,6 +1,6 @@
 //! A frame: one encoded picture of one camera, and where it stands in Kafka.
 
-use crate::sequence_gap::Absence;
+use crate::sequence_gap::SequenceGap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -87,7 +87,7 @@ pub struct Frame {
     /// When this host took it in.
     pub taken_in_at: Instant,
     /// What is not there, known at this place.
-    pub absence: Option<Absence>,
+    pub sequence_gap: Option<SequenceGap>,
     /// JPEG, PNG or WebP.
     pub picture: Vec<u8>,
 }
@@ -95,7 +95,7 @@ pub struct Frame {
 impl Frame {
     /// False for an agent's word that frames are missing: it goes the way of a frame, in its place, without a picture.
     pub fn is_frame(&self) -> bool {
-        !matches!(self.absence, Some(Absence::Refused(_)))
+        !matches!(self.sequence_gap, Some(SequenceGap::Refused(_)))
     }
 
     /// The claimed time, Unix milliseconds, if the host believes another one.

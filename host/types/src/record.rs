@@ -2,7 +2,7 @@
 
 use crate::frame::{Frame, Position, SourceKind};
 use crate::id;
-use crate::sequence_gap::Absence;
+use crate::sequence_gap::SequenceGap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Instant;
@@ -61,7 +61,7 @@ pub fn read(topic: &Arc<str>, record: &impl IncomingRecord) -> Frame {
         source: record.header(SOURCE).and_then(SourceKind::parse),
         is_numbered,
         taken_in_at: Instant::now(),
-        absence: refused(record).map(Absence::Refused),
+        sequence_gap: refused(record).map(SequenceGap::Refused),
         picture: record.value().unwrap_or_default().to_vec(),
     }
 }

@@ -14,14 +14,14 @@ const NAMED: usize = 10;
 
 /// Frames of a session that are not there, known at one place of the frames topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Absence {
+pub enum SequenceGap {
     /// The frame at this place came after a jump over these numbers, in order; nobody said why.
     Missing(Vec<RangeInclusive<u64>>),
     /// There is no frame at this place: it is the agent's word that it could not take these.
     Refused(RangeInclusive<u64>),
 }
 
-impl Absence {
+impl SequenceGap {
     /// How many frames are not there.
     pub fn count(&self) -> u64 {
         self.ranges().iter().map(length).fold(0, u64::saturating_add)
@@ -82,10 +82,10 @@ mod tests {
 
     #[test]
     fn an_alert_names_the_frames_that_are_missing() {
-        let alert = Absence::Missing(vec![12..=18]).alert("gate-1", "s-1");
+        let alert = SequenceGap::Missing(vec![12..=18]).alert("gate-1", "s-1");
         assert_eq!(alert.text, "7 frames of camera gate-1 are missing: 12-18 of session s-1");
         assert_eq!((alert.kind.as_str(), alert.dedup_key.as_str()), ("frames-missing", "gate-1/s-1"));
-        let one = Absence::Refused(4..=4).alert("gate-1", "s-1");
+        let one = SequenceGap::Refused(4..=4).alert("gate-1", "s-1");
         assert_eq!(
             one.text,
             "1 frame of camera gate-1 is missing, refused by its agent, which had no room: 4 of session s-1"
@@ -94,9 +94,9 @@ mod tests {
 
     #[test]
     fn an_alert_does_not_grow_with_what_is_missing() {
-        let many = Absence::Missing((0..1000).map(|n| 3 * n..=3 * n).collect());
+        let many = SequenceGap::Missing((0..1000).map(|n| 3 * n..=3 * n).collect());
         assert_eq!(many.count(), 1000);
         assert!(many.numbers().ends_with("27, …"), "{}", many.numbers());
-        assert_eq!(Absence::Refused(0..=u64::MAX).count(), u64::MAX);
+        assert_eq!(SequenceGap::Refused(0..=u64::MAX).count(), u64::MAX);
     }
 }

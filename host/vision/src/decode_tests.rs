@@ -1,8 +1,8 @@
 //! Pictures, whole and broken, through the decoder.
 
 use super::*;
-use crate::drawn;
 use crate::orientation::Orientation;
+use crate::test_images;
 use opencv::core::Vec3b;
 use proptest::prelude::*;
 
@@ -44,10 +44,10 @@ fn jpeg_pixels_are_those_of_opencv() {
         (4, imgcodecs::IMREAD_REDUCED_COLOR_4),
         (8, imgcodecs::IMREAD_REDUCED_COLOR_8),
     ];
-    let plain = drawn::encoded(".jpg", 333, 217);
+    let plain = test_images::encoded(".jpg", 333, 217);
     for (reduction, flags) in flags {
         for orientation in 0..=9 {
-            for bytes in [drawn::oriented(&plain, orientation), drawn::grey(".jpg")] {
+            for bytes in [test_images::oriented(&plain, orientation), test_images::grey(".jpg")] {
                 let input = Mat::from_slice(&bytes).unwrap();
                 let expected = imgcodecs::imdecode(&input, flags).unwrap();
                 let mut ours = decoder();
@@ -84,10 +84,10 @@ fn scans(jpeg: &[u8]) -> Vec<usize> {
 #[test]
 fn every_cut_of_a_picture_is_noticed() {
     let jpegs = [
-        drawn::encoded(".jpg", 64, 48),
-        drawn::progressive(64, 48),
-        drawn::with_restarts(64, 48, 2),
-        drawn::grey(".jpg"),
+        test_images::encoded(".jpg", 64, 48),
+        test_images::progressive(64, 48),
+        test_images::with_restarts(64, 48, 2),
+        test_images::grey(".jpg"),
     ];
     for bytes in &jpegs {
         for end in 1..bytes.len() - 2 {
@@ -99,7 +99,7 @@ fn every_cut_of_a_picture_is_noticed() {
         assert_eq!(reason(&[&bytes[..bytes.len() - 40], b"\xff\xd9"].concat()), "truncated");
     }
     for extension in [".png", ".webp"] {
-        let bytes = drawn::encoded(extension, 64, 48);
+        let bytes = test_images::encoded(extension, 64, 48);
         for end in 12..bytes.len() {
             assert_eq!(reason(&bytes[..end]), "truncated", "{extension} cut at {end}");
         }
@@ -108,8 +108,11 @@ fn every_cut_of_a_picture_is_noticed() {
 
 #[test]
 fn a_jpeg_that_lacks_only_its_end_marker_is_whole() {
-    for bytes in [drawn::encoded(".jpg", 64, 48), drawn::progressive(64, 48), drawn::with_restarts(64, 48, 2)]
-    {
+    for bytes in [
+        test_images::encoded(".jpg", 64, 48),
+        test_images::progressive(64, 48),
+        test_images::with_restarts(64, 48, 2),
+    ] {
         let whole = decoded(&bytes).unwrap();
         for end in [bytes.len() - 1, bytes.len() - 2] {
             assert!(decoded(&bytes[..end]).unwrap() == whole);
@@ -123,7 +126,7 @@ fn a_jpeg_that_lacks_only_its_end_marker_is_whole() {
 
 #[test]
 fn a_progressive_jpeg_without_its_last_scans_is_cut_off() {
-    let bytes = drawn::progressive(64, 48);
+    let bytes = test_images::progressive(64, 48);
     let scans = scans(&bytes);
     assert!(scans.len() > 5);
     for end in &scans[1..scans.len() - 1] {
@@ -133,7 +136,7 @@ fn a_progressive_jpeg_without_its_last_scans_is_cut_off() {
 
 #[test]
 fn a_piece_lost_in_the_middle_is_noticed() {
-    let plain = drawn::encoded(".jpg", 320, 240);
+    let plain = test_images::encoded(".jpg", 320, 240);
     let start = scans(&plain)[0] + 14;
     let lost = [&plain[..start + 300], &plain[start + 700..]].concat();
     assert!(matches!(reason(&lost), "truncated" | "damaged"), "{}", reason(&lost));
@@ -141,7 +144,7 @@ fn a_piece_lost_in_the_middle_is_noticed() {
     let stray = [&plain[..end], &plain[start + 300..start + 700], &plain[end..]].concat();
     assert_eq!(reason(&stray), "damaged");
 
-    let restarts = drawn::with_restarts(320, 240, 20);
+    let restarts = test_images::with_restarts(320, 240, 20);
     let marks: Vec<usize> = (0..restarts.len() - 1)
         .filter(|at| restarts[*at] == 0xff && (0xd0..=0xd7).contains(&restarts[at + 1]))
         .collect();
@@ -153,7 +156,7 @@ fn a_piece_lost_in_the_middle_is_noticed() {
 
 #[test]
 fn oddities_that_concern_no_pixel_are_allowed() {
-    let plain = drawn::encoded(".jpg", 64, 48);
+    let plain = test_images::encoded(".jpg", 64, 48);
     let whole = decoded(&plain).unwrap();
     let end = plain.len() - 2;
     let mut jfif = plain.clone();
@@ -164,7 +167,7 @@ fn oddities_that_concern_no_pixel_are_allowed() {
         [&plain[..end], &[0; 500], &plain[end..]].concat(),
         [&plain[..end], &[0x55; 20], &plain[end..]].concat(),
         [&plain[..], b"a trailer of the camera's maker"].concat(),
-        drawn::with_app1(&plain, &drawn::encoded(".jpg", 16, 16)),
+        test_images::with_app1(&plain, &test_images::encoded(".jpg", 16, 16)),
     ];
     for (n, bytes) in odd.iter().enumerate() {
         assert!(decoded(bytes).unwrap() == whole, "oddity {n}");
@@ -173,7 +176,7 @@ fn oddities_that_concern_no_pixel_are_allowed() {
 
 #[test]
 fn a_harmless_warning_does_not_hide_missing_data() {
-    let mut bytes = drawn::encoded(".jpg", 64, 48);
+    let mut bytes = test_images::encoded(".jpg", 64, 48);
     bytes[11] = 7;
     let cut = [&bytes[..bytes.len() - 40], b"\xff\xd9"].concat();
     assert_eq!(reason(&cut), "truncated");
@@ -181,13 +184,13 @@ fn a_harmless_warning_does_not_hide_missing_data() {
 
 #[test]
 fn scans_beyond_the_limit_are_refused_with_or_without_exif() {
-    let bytes = drawn::progressive(64, 48);
+    let bytes = test_images::progressive(64, 48);
     let scans = scans(&bytes);
     // Without the tables after it, which are the next one's.
     let tables = bytes[scans[1]..].windows(2).position(|w| w == [0xff, 0xc4]).unwrap();
     let (before, after) = bytes.split_at(scans[1] + tables);
     let many = [before, &before[scans[1]..].repeat(200)[..], after].concat();
-    for bytes in [many.clone(), drawn::oriented(&many, 6), drawn::oriented(&many, 1)] {
+    for bytes in [many.clone(), test_images::oriented(&many, 6), test_images::oriented(&many, 1)] {
         assert_eq!(reason(&bytes), "too-many-scans");
     }
 }
@@ -196,7 +199,7 @@ fn scans_beyond_the_limit_are_refused_with_or_without_exif() {
 fn a_picture_that_takes_too_long_is_given_up() {
     let mut decoder = decoder();
     decoder.max_time = Duration::ZERO;
-    for bytes in [drawn::encoded(".jpg", 1600, 1200), drawn::progressive(1600, 1200)] {
+    for bytes in [test_images::encoded(".jpg", 1600, 1200), test_images::progressive(1600, 1200)] {
         let error = decoder.decode_full(&bytes, header_of(&bytes), &[]).map(|_| ()).unwrap_err();
         assert_eq!(error.reason(), "too-slow");
     }
@@ -204,10 +207,12 @@ fn a_picture_that_takes_too_long_is_given_up() {
 
 #[test]
 fn texts_and_profiles_of_a_png_are_not_unpacked() {
-    let png = drawn::encoded(".png", 64, 48);
+    let png = test_images::encoded(".png", 64, 48);
     // A chunk that libpng would refuse, and with it the picture.
     for kind in [b"iCCP", b"zTXt", b"tEXt", b"gAMA"] {
-        assert!(decoded(&drawn::with_png_chunk(&png, kind, b"nonsense")).unwrap() == decoded(&png).unwrap());
+        assert!(
+            decoded(&test_images::with_png_chunk(&png, kind, b"nonsense")).unwrap() == decoded(&png).unwrap()
+        );
     }
 }
 
@@ -215,12 +220,12 @@ fn texts_and_profiles_of_a_png_are_not_unpacked() {
 fn turned_pictures_are_upright_in_every_container() {
     // A spot at (1200, 420) of 1600 × 900, in the quarter turn clockwise.
     let spots: Vec<_> =
-        [".jpg", ".png", ".webp"].map(|extension| drawn::spot(extension, 1600, 900, 1200, 420)).into();
+        [".jpg", ".png", ".webp"].map(|extension| test_images::spot(extension, 1600, 900, 1200, 420)).into();
     let turned = [
-        drawn::oriented(&spots[0], 6),
-        drawn::with_app1(&drawn::oriented(&spots[0], 6), b"http://ns.adobe.com/xap/1.0/\0"),
-        drawn::with_png_chunk(&spots[1], b"eXIf", &drawn::exif(6)),
-        drawn::webp_with_exif(&spots[2], 1600, 900, &drawn::exif(6)),
+        test_images::oriented(&spots[0], 6),
+        test_images::with_app1(&test_images::oriented(&spots[0], 6), b"http://ns.adobe.com/xap/1.0/\0"),
+        test_images::with_png_chunk(&spots[1], b"eXIf", &test_images::exif(6)),
+        test_images::webp_with_exif(&spots[2], 1600, 900, &test_images::exif(6)),
     ];
     // Everything but the place of the spot.
     let around = [
@@ -232,7 +237,7 @@ fn turned_pictures_are_upright_in_every_container() {
         let masks: Vec<&Polygon> = around.iter().collect();
         let seen = decoder.decode_within(bytes, header_of(bytes), &masks, 800).unwrap();
         assert_eq!((seen.width, seen.height), (900, 1600), "picture {n}");
-        let (x, y) = drawn::centre_of_white_above(seen.pixels, 200);
+        let (x, y) = test_images::centre_of_white_above(seen.pixels, 200);
         let (x, y) = (x * seen.scale.0, y * seen.scale.1);
         assert!((x - (900.0 - 420.0)).abs() < 4.0 && (y - 1200.0).abs() < 4.0, "picture {n}: {x}, {y}");
     }
@@ -242,7 +247,7 @@ fn turned_pictures_are_upright_in_every_container() {
 fn a_spot_is_found_in_the_same_place_at_every_size() {
     // A white square with its centre at (1200, 420) in 1600 × 900.
     for extension in [".jpg", ".png", ".webp"] {
-        let bytes = drawn::spot(extension, 1600, 900, 1200, 420);
+        let bytes = test_images::spot(extension, 1600, 900, 1200, 420);
         let header = header_of(&bytes);
         for max_side in [1600, 1000, 800, 500, 250] {
             let mut decoder = decoder();
@@ -250,7 +255,7 @@ fn a_spot_is_found_in_the_same_place_at_every_size() {
             assert_eq!((seen.width, seen.height), (1600, 900));
             let size = seen.pixels.size().unwrap();
             assert!(size.width as u32 <= max_side);
-            let (x, y) = drawn::centre_of_white(seen.pixels);
+            let (x, y) = test_images::centre_of_white(seen.pixels);
             let (x, y) = (x * seen.scale.0, y * seen.scale.1);
             assert!((x - 1200.0).abs() < 4.0 && (y - 420.0).abs() < 4.0, "{extension} {max_side}: {x}, {y}");
         }
@@ -260,14 +265,14 @@ fn a_spot_is_found_in_the_same_place_at_every_size() {
 #[test]
 fn an_exif_orientation_turns_the_reduced_and_the_full_picture_alike() {
     // Orientation 6: the camera was held turned; a viewer turns the picture clockwise by 90 degrees.
-    let bytes = drawn::oriented(&drawn::spot(".jpg", 1600, 900, 1200, 420), 6);
+    let bytes = test_images::oriented(&test_images::spot(".jpg", 1600, 900, 1200, 420), 6);
     let header = header_of(&bytes);
     assert_eq!((header.width, header.height), (1600, 900));
     for max_side in [1600, 800, 400] {
         let mut decoder = decoder();
         let seen = decoder.decode_within(&bytes, header, &[], max_side).unwrap();
         assert_eq!((seen.width, seen.height), (900, 1600), "{max_side}");
-        let (x, y) = drawn::centre_of_white(seen.pixels);
+        let (x, y) = test_images::centre_of_white(seen.pixels);
         let (x, y) = (x * seen.scale.0, y * seen.scale.1);
         assert!((x - (900.0 - 420.0)).abs() < 4.0 && (y - 1200.0).abs() < 4.0, "{max_side}: {x}, {y}");
     }
@@ -276,7 +281,7 @@ fn an_exif_orientation_turns_the_reduced_and_the_full_picture_alike() {
 #[test]
 fn a_single_pixel_is_a_picture() {
     for extension in [".jpg", ".png", ".webp"] {
-        let bytes = drawn::encoded(extension, 1, 1);
+        let bytes = test_images::encoded(extension, 1, 1);
         let mut decoder = decoder();
         let seen = decoder.decode_within(&bytes, header_of(&bytes), &[], 640).unwrap();
         assert_eq!(seen.pixels.data_bytes().unwrap().len(), 3);
@@ -285,9 +290,12 @@ fn a_single_pixel_is_a_picture() {
 
 #[test]
 fn grey_and_transparent_pictures_come_out_in_three_channels() {
-    for bytes in
-        [drawn::grey(".jpg"), drawn::grey(".png"), drawn::transparent(".png"), drawn::transparent(".webp")]
-    {
+    for bytes in [
+        test_images::grey(".jpg"),
+        test_images::grey(".png"),
+        test_images::transparent(".png"),
+        test_images::transparent(".webp"),
+    ] {
         let mut decoder = decoder();
         let seen = decoder.decode_within(&bytes, header_of(&bytes), &[], 640).unwrap();
         assert_eq!(seen.pixels.channels(), 3);
@@ -306,12 +314,12 @@ proptest! {
         cut in prop::option::of(any::<prop::sample::Index>()),
     ) {
         let picture = |which: usize| match which {
-            0 => drawn::encoded(".png", 150, 90),
-            1 => drawn::encoded(".webp", 150, 90),
-            2 => drawn::encoded(".jpg", 150, 90),
-            3 => drawn::progressive(150, 90),
-            4 => drawn::oriented(&drawn::spot(".jpg", 150, 90, 60, 40), 6),
-            _ => drawn::with_restarts(150, 90, 3),
+            0 => test_images::encoded(".png", 150, 90),
+            1 => test_images::encoded(".webp", 150, 90),
+            2 => test_images::encoded(".jpg", 150, 90),
+            3 => test_images::progressive(150, 90),
+            4 => test_images::oriented(&test_images::spot(".jpg", 150, 90, 60, 40), 6),
+            _ => test_images::with_restarts(150, 90, 3),
         };
         let mut bytes = picture(second);
         for (at, value) in changes {
@@ -340,7 +348,7 @@ proptest! {
         cut in prop::option::of(any::<prop::sample::Index>()),
         max_side in prop::sample::select(vec![1u32, 20, 64, 640]),
     ) {
-        let mut bytes = drawn::encoded([".jpg", ".png", ".webp"][which], 150, 90);
+        let mut bytes = test_images::encoded([".jpg", ".png", ".webp"][which], 150, 90);
         for (at, value) in changes {
             let at = at.index(bytes.len());
             bytes[at] = value;
@@ -374,7 +382,7 @@ proptest! {
 
 #[test]
 fn what_is_masked_is_grey_at_every_size() {
-    let bytes = drawn::spot(".jpg", 640, 480, 160, 240);
+    let bytes = test_images::spot(".jpg", 640, 480, 160, 240);
     let left = Polygon::from(vec![(0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)]);
     for max_side in [640, 320, 100] {
         let mut decoder = decoder();

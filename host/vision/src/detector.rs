@@ -10,10 +10,10 @@ use opencv::imgproc;
 use super::PictureError;
 use super::manifest::{Channels, Manifest};
 use super::network::{Network, Tensor, Took};
-use super::planes::Planes;
+use super::preprocess::Planes;
 use super::yunet::{self, Maps, STRIDES};
 use everyframe_config::DetectorSettings;
-use everyframe_telemetry::cpu_timer::Laps;
+use everyframe_telemetry::cpu_timer::CpuTimer;
 use everyframe_types::face::{Detection, Rect};
 
 /// The longer side of the reduced picture, pixels.
@@ -60,7 +60,7 @@ impl Detector {
         let longer_side = picture.rows().max(picture.cols());
         let hints_at_large = found.iter().any(|face| longer(&face.bounds) >= LARGE);
         found.retain(|face| face.score >= self.score);
-        let mut found = yunet::suppress(found, self.overlap);
+        let mut found = yunet::non_max_suppression(found, self.overlap);
         if longer_side > REDUCED_SIDE && (hints_at_large || search == Search::AllSizes) {
             let large = self.search_reduced(picture, &mut took)?;
             found.retain(|face| !large.iter().any(|large| is_piece(&face.bounds, &large.bounds)));
@@ -72,17 +72,17 @@ impl Detector {
 
     /// The large faces, found in a reduced picture.
     fn search_reduced(&mut self, picture: &Mat, took: &mut Took) -> Result<Vec<Detection>, PictureError> {
-        let mut laps = Laps::start();
+        let mut cpu_timer = CpuTimer::start();
         let scale = f64::from(REDUCED_SIDE) / f64::from(picture.rows().max(picture.cols()));
         let side = |full: i32| ((f64::from(full) * scale).round() as i32).max(1);
         let size = Size::new(side(picture.cols()), side(picture.rows()));
         let mut reduced = std::mem::take(&mut self.reduced);
         imgproc::resize(picture, &mut reduced, size, 0.0, 0.0, imgproc::INTER_AREA)
             .map_err(|error| PictureError::Undecodable(error.message))?;
-        took.prepare += laps.lap();
+        took.prepare += cpu_timer.lap();
         let found = self.search(&reduced, self.score, took);
         self.reduced = reduced;
-        let mut found = yunet::suppress(found?, self.overlap);
+        let mut found = yunet::non_max_suppression(found?, self.overlap);
         let across = picture.cols() as f32 / size.width as f32;
         let down = picture.rows() as f32 / size.height as f32;
         found.iter_mut().for_each(|face| yunet::rescale(face, (across, down)));
@@ -92,18 +92,18 @@ impl Detector {
 
     /// Everything that scores at least `score`; it overlaps.
     fn search(&mut self, picture: &Mat, score: f32, took: &mut Took) -> Result<Vec<Detection>, PictureError> {
-        let mut laps = Laps::start();
+        let mut cpu_timer = CpuTimer::start();
         let size = (picture.rows().max(0) as usize, picture.cols().max(0) as usize);
         let pixels = picture.data_bytes().map_err(|e| PictureError::Undecodable(e.message))?;
         let [_, _, widest] = STRIDES;
         self.planes.reshape(1, size, widest);
         self.planes.write(0, pixels, self.channels);
-        took.prepare += laps.lap();
+        took.prepare += cpu_timer.lap();
         let answer = self.network.run(&self.planes)?;
-        took.infer += laps.lap();
+        took.infer += cpu_timer.lap();
         let [_, _, _, width] = self.planes.shape();
         let found = located(answer, width, score)?;
-        took.read += laps.lap();
+        took.read += cpu_timer.lap();
         Ok(found)
     }
 }
@@ -137,7 +137,7 @@ pub(super) fn located(answer: &[Tensor], width: usize, score: f32) -> Result<Vec
             boxes: map("bbox", stride)?,
             landmarks: map("kps", stride)?,
         };
-        yunet::locate(&maps, width, score, &mut found);
+        yunet::decode_outputs(&maps, width, score, &mut found);
     }
     Ok(found)
 }

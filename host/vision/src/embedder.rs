@@ -4,8 +4,8 @@ use super::PictureError;
 use super::align::{CROP_BYTES, SIDE};
 use super::manifest::{Channels, Manifest};
 use super::network::{Network, Took};
-use super::planes::Planes;
-use everyframe_telemetry::cpu_timer::Laps;
+use super::preprocess::Planes;
+use everyframe_telemetry::cpu_timer::CpuTimer;
 use everyframe_types::face::Embedding;
 
 /// Crops that go through the network at once.
@@ -33,14 +33,14 @@ impl Embedder {
         let mut embeddings = Vec::with_capacity(crops.len());
         let mut took = Took::default();
         for batch in crops.chunks(BATCH) {
-            let mut laps = Laps::start();
+            let mut cpu_timer = CpuTimer::start();
             self.planes.reshape(batch.len(), (SIDE, SIDE), 1);
             for (index, crop) in batch.iter().enumerate() {
                 self.planes.write(index, crop, self.channels);
             }
-            took.prepare += laps.lap();
+            took.prepare += cpu_timer.lap();
             let answer = self.network.run(&self.planes)?;
-            took.infer += laps.lap();
+            took.infer += cpu_timer.lap();
             let values = answer.first().map(|tensor| tensor.values.as_slice()).unwrap_or_default();
             if self.dimension == 0 || values.len() != batch.len() * self.dimension {
                 return Err(PictureError::Inference(format!(
@@ -51,7 +51,7 @@ impl Embedder {
                 )));
             }
             embeddings.extend(values.chunks_exact(self.dimension).map(Embedding::from_raw));
-            took.read += laps.lap();
+            took.read += cpu_timer.lap();
         }
         Ok((embeddings, took))
     }

@@ -267,14 +267,14 @@ fn undecodable(what: &str) -> PictureError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::drawn;
+    use crate::test_images;
 
     const PIXELS: u64 = 1 << 20;
 
     #[test]
     fn each_format_tells_its_size_and_that_it_is_whole() {
         for (extension, format) in [(".jpg", Format::Jpeg), (".png", Format::Png), (".webp", Format::Webp)] {
-            let bytes = drawn::encoded(extension, 37, 21);
+            let bytes = test_images::encoded(extension, 37, 21);
             let header = Header { format, width: 37, height: 21, orientation: Orientation::Upright };
             assert_eq!(inspect(&bytes, PIXELS), Ok(header), "{extension}");
         }
@@ -284,7 +284,7 @@ mod tests {
     fn bytes_after_the_end_are_allowed() {
         for extension in [".jpg", ".png", ".webp"] {
             for tail in [&[0u8; 700][..], b"\xff\xff\r\n", b"a trailer of the camera's maker"] {
-                let bytes = [drawn::encoded(extension, 64, 48), tail.to_vec()].concat();
+                let bytes = [test_images::encoded(extension, 64, 48), tail.to_vec()].concat();
                 assert!(inspect(&bytes, PIXELS).is_ok(), "{extension} and {tail:?}");
             }
         }
@@ -292,10 +292,10 @@ mod tests {
 
     #[test]
     fn a_huge_header_is_refused_before_anything_is_decoded() {
-        let mut jpeg = drawn::encoded(".jpg", 64, 48);
+        let mut jpeg = test_images::encoded(".jpg", 64, 48);
         let frame = jpeg.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
         jpeg[frame + 5..frame + 9].copy_from_slice(&[0x4e, 0x20, 0x4e, 0x20]);
-        let mut png = drawn::encoded(".png", 64, 48);
+        let mut png = test_images::encoded(".png", 64, 48);
         png[16..24].copy_from_slice(&[0, 0, 0x4e, 0x20, 0, 0, 0x4e, 0x20]);
         for bytes in [jpeg, png] {
             let refused = PictureError::TooLarge { width: 20_000, height: 20_000, limit: PIXELS };
@@ -305,19 +305,22 @@ mod tests {
 
     #[test]
     fn the_orientation_is_read_in_every_container() {
-        let exif = |orientation| drawn::exif(orientation);
+        let exif = |orientation| test_images::exif(orientation);
         let prefixed = |orientation| [b"Exif\0\0", &exif(orientation)[..]].concat();
-        let (jpeg, png, webp) =
-            (drawn::encoded(".jpg", 64, 48), drawn::encoded(".png", 64, 48), drawn::encoded(".webp", 64, 48));
+        let (jpeg, png, webp) = (
+            test_images::encoded(".jpg", 64, 48),
+            test_images::encoded(".png", 64, 48),
+            test_images::encoded(".webp", 64, 48),
+        );
         let xmp = b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta/>";
         for orientation in 1..=8 {
             let pictures = [
-                drawn::oriented(&jpeg, orientation),
-                drawn::with_app1(&drawn::oriented(&jpeg, orientation), xmp),
-                drawn::with_app1(&drawn::with_app1(&jpeg, xmp), &prefixed(orientation)),
-                drawn::with_png_chunk(&png, b"eXIf", &exif(orientation)),
-                drawn::webp_with_exif(&webp, 64, 48, &exif(orientation)),
-                drawn::webp_with_exif(&webp, 64, 48, &prefixed(orientation)),
+                test_images::oriented(&jpeg, orientation),
+                test_images::with_app1(&test_images::oriented(&jpeg, orientation), xmp),
+                test_images::with_app1(&test_images::with_app1(&jpeg, xmp), &prefixed(orientation)),
+                test_images::with_png_chunk(&png, b"eXIf", &exif(orientation)),
+                test_images::webp_with_exif(&webp, 64, 48, &exif(orientation)),
+                test_images::webp_with_exif(&webp, 64, 48, &prefixed(orientation)),
             ];
             for (n, bytes) in pictures.iter().enumerate() {
                 let header = inspect(bytes, PIXELS).unwrap();
@@ -330,31 +333,31 @@ mod tests {
 
     #[test]
     fn exif_that_cannot_be_read_turns_nothing() {
-        let jpeg = drawn::encoded(".jpg", 64, 48);
+        let jpeg = test_images::encoded(".jpg", 64, 48);
         for exif in [
             &b""[..],
             b"MM",
             b"rubbish",
-            &drawn::exif(0),
-            &drawn::exif(9),
-            &drawn::exif(255),
-            &drawn::exif(6)[..15],
+            &test_images::exif(0),
+            &test_images::exif(9),
+            &test_images::exif(255),
+            &test_images::exif(6)[..15],
         ] {
-            let bytes = drawn::with_app1(&jpeg, &[b"Exif\0\0", exif].concat());
+            let bytes = test_images::with_app1(&jpeg, &[b"Exif\0\0", exif].concat());
             assert_eq!(inspect(&bytes, PIXELS).map(|header| header.orientation), Ok(Orientation::Upright));
         }
     }
 
     #[test]
     fn kinds_of_pictures_that_are_not_read_are_named() {
-        let jpeg = drawn::encoded(".jpg", 64, 48);
+        let jpeg = test_images::encoded(".jpg", 64, 48);
         let frame = jpeg.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
         let with = |at: usize, value: u8| {
             let mut bytes = jpeg.clone();
             bytes[at] = value;
             bytes
         };
-        let mut animated = drawn::webp_with_exif(&drawn::encoded(".webp", 64, 48), 64, 48, b"");
+        let mut animated = test_images::webp_with_exif(&test_images::encoded(".webp", 64, 48), 64, 48, b"");
         animated[20] |= 0x02;
         for (bytes, words) in [
             (with(frame + 1, 0xc3), "a lossless JPEG"),

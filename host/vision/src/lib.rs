@@ -10,8 +10,6 @@
 mod align;
 mod decode;
 mod detector;
-#[cfg(test)]
-mod drawn;
 mod embedder;
 mod error;
 mod header;
@@ -21,11 +19,13 @@ mod manifest;
 mod models;
 mod network;
 mod orientation;
-mod planes;
+mod preprocess;
 mod probe;
 mod providers;
 mod quality;
 mod runtime;
+#[cfg(test)]
+mod test_images;
 mod thumbnail;
 mod track;
 mod worker;
@@ -41,7 +41,7 @@ pub use providers::Measured;
 pub use quality::quality;
 pub use thumbnail::Thumbnail;
 pub use track::{Followed, TrackedFace, TrackedFrame, Tracker};
-pub use worker::{EnrolmentView, Seen, Spent, Times, Turn, Worker};
+pub use worker::{Detections, EnrolmentView, Spent, Times, Turn, Worker};
 
 use detector::Detector;
 use embedder::Embedder;
@@ -110,7 +110,7 @@ mod tests {
         fn shared<T: Send + Sync>() {}
         fn moved<T: Send>() {}
         shared::<Vision>();
-        shared::<Seen>();
+        shared::<Detections>();
         moved::<Worker>();
         moved::<Tracker>();
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::PictureError;
-use super::planes::Planes;
+use super::preprocess::Planes;
 
 /// A loaded model. One thread at a time.
 pub(super) trait Network: Send {

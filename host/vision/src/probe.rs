@@ -11,8 +11,8 @@ use super::align::{SIDE, TEMPLATE};
 use super::detector::located;
 use super::manifest::{Kind, Manifest};
 use super::network::{Network, Tensor};
-use super::planes::Planes;
-use super::yunet::{STRIDES, suppress};
+use super::preprocess::Planes;
+use super::yunet::{STRIDES, non_max_suppression};
 use everyframe_types::face::{Detection, Embedding};
 
 /// Of the input of the detector, pixels: that of a 16:9 camera scaled down to 640.
@@ -58,7 +58,7 @@ impl Probe {
             Kind::Embedder => same_embedding(reference, answer),
             Kind::Detector => {
                 let [_, _, _, width] = self.input.shape();
-                let read = |answer| located(answer, width, SURE).map(|found| suppress(found, 0.3));
+                let read = |answer| located(answer, width, SURE).map(|found| non_max_suppression(found, 0.3));
                 let (reference, answer) = (read(reference), read(answer));
                 same_detections(&reference.map_err(|e| e.to_string())?, &answer.map_err(|e| e.to_string())?)
             }

@@ -10,7 +10,7 @@ use ort::session::builder::GraphOptimizationLevel;
 use ort::value::TensorRef;
 
 use super::network::{Network, Tensor};
-use super::planes::Planes;
+use super::preprocess::Planes;
 use super::{PictureError, VisionError};
 use everyframe_config::{Provider, VisionSettings};
 

@@ -12,12 +12,12 @@ use super::header;
 use super::thumbnail::Thumbnail;
 use super::{PictureError, yunet};
 use everyframe_config::{Polygon, VisionSettings};
-use everyframe_telemetry::cpu_timer::Laps;
+use everyframe_telemetry::cpu_timer::CpuTimer;
 use everyframe_types::face::{Detection, Embedding};
 
 /// What the detector saw in one picture.
 #[derive(Debug, Clone, Default)]
-pub struct Seen {
+pub struct Detections {
     /// Of the full-size picture, upright, pixels.
     pub width: u32,
     /// Of the full-size picture, upright, pixels.
@@ -52,7 +52,7 @@ pub struct Spent {
     /// The detector's inference.
     pub detect: Duration,
     /// From the detector's output to detections.
-    pub locate: Duration,
+    pub decode_outputs: Duration,
     /// Cutting out aligned faces.
     pub align: Duration,
     /// The embedder's inference.
@@ -71,7 +71,7 @@ impl std::ops::Add for Spent {
             decode: self.decode + other.decode,
             prepare: self.prepare + other.prepare,
             detect: self.detect + other.detect,
-            locate: self.locate + other.locate,
+            decode_outputs: self.decode_outputs + other.decode_outputs,
             align: self.align + other.align,
             embed: self.embed + other.embed,
             decoded: self.decoded + other.decoded,
@@ -111,36 +111,49 @@ impl Worker {
     /// # Errors
     ///
     /// See [`PictureError`]: all but one say that the picture is to be parked.
-    pub fn detect(&mut self, encoded: &[u8], masks: &[&Polygon]) -> Result<Seen, PictureError> {
+    pub fn detect(&mut self, encoded: &[u8], masks: &[&Polygon]) -> Result<Detections, PictureError> {
         self.search(encoded, masks, Search::Usual)
     }
 
-    fn search(&mut self, encoded: &[u8], masks: &[&Polygon], search: Search) -> Result<Seen, PictureError> {
-        let mut laps = Laps::start();
+    fn search(
+        &mut self,
+        encoded: &[u8],
+        masks: &[&Polygon],
+        search: Search,
+    ) -> Result<Detections, PictureError> {
+        let mut cpu_timer = CpuTimer::start();
         let header = header::inspect(encoded, self.max_pixels)?;
         let decoded = self.decoder.decode_within(encoded, header, masks, self.max_side)?;
-        let decode = laps.lap();
+        let decode = cpu_timer.lap();
         let (mut detections, took) = self.detector.detect(decoded.pixels, search)?;
-        let mut detect = laps.lap();
+        let mut detect = cpu_timer.lap();
         // Crops of a reduced picture are good enough for thumbnails, but not for embeddings.
         let mut crops = cut(decoded.pixels, &detections)?;
         let thumbnails = crops.iter().map(Thumbnail::of_crop).collect();
         let scene = scene(decoded.pixels)?;
-        self.spent.align += laps.lap();
+        self.spent.align += cpu_timer.lap();
         for detection in &mut detections {
             yunet::rescale(detection, decoded.scale);
         }
         if decoded.full.is_none() {
             crops.clear();
         }
-        detect += laps.lap();
+        detect += cpu_timer.lap();
         self.spent.decode += decode;
         self.spent.decoded += 1;
         self.spent.prepare += took.prepare;
         self.spent.detect += took.infer;
-        self.spent.locate += took.read;
+        self.spent.decode_outputs += took.read;
         let (width, height) = (decoded.width, decoded.height);
-        Ok(Seen { width, height, detections, times: Times { decode, detect }, crops, thumbnails, scene })
+        Ok(Detections {
+            width,
+            height,
+            detections,
+            times: Times { decode, detect },
+            crops,
+            thumbnails,
+            scene,
+        })
     }
 
     /// Searches a picture of a person to be enrolled for faces of all sizes, in all four orientations.
@@ -176,25 +189,25 @@ impl Worker {
         &mut self,
         encoded: &[u8],
         masks: &[&Polygon],
-        seen: &Seen,
+        seen: &Detections,
         faces: &[Detection],
     ) -> Result<Vec<Option<Embedding>>, PictureError> {
         if faces.is_empty() {
             return Ok(Vec::new());
         }
-        let mut laps = Laps::start();
+        let mut cpu_timer = CpuTimer::start();
         let at_hand: Option<Vec<_>> = faces.iter().map(|face| seen.crop(face).copied()).collect();
         let crops = match at_hand {
             Some(crops) => crops,
             None => {
                 let header = header::inspect(encoded, self.max_pixels)?;
                 let picture = self.decoder.decode_full(encoded, header, masks)?;
-                self.spent.decode += laps.lap();
+                self.spent.decode += cpu_timer.lap();
                 self.spent.decoded += 1;
                 cut(picture, faces)?
             }
         };
-        self.spent.align += laps.lap();
+        self.spent.align += cpu_timer.lap();
         let (embeddings, took) = self.embedder.embed(&crops)?;
         self.spent.prepare += took.prepare;
         self.spent.embed += took.infer;
@@ -217,7 +230,7 @@ fn best_score(detections: &[Detection]) -> f32 {
 #[derive(Debug, Clone)]
 pub struct EnrolmentView {
     /// The faces, in the picture as it is.
-    pub seen: Seen,
+    pub seen: Detections,
     /// The turn that makes the face upright, if it is not. A turned face would match nobody.
     pub should_be_turned: Option<Turn>,
 }
@@ -273,7 +286,7 @@ fn cut(picture: &Mat, faces: &[Detection]) -> Result<Vec<[u8; CROP_BYTES]>, Pict
     Ok(crops)
 }
 
-impl Seen {
+impl Detections {
     /// The thumbnails of the aligned faces, in the order of the detections; none for a face of one brightness.
     pub fn thumbnails(&self) -> &[Option<Thumbnail>] {
         &self.thumbnails
@@ -294,10 +307,10 @@ impl Seen {
 mod tests {
     use super::*;
     use crate::align::{SIDE, TEMPLATE};
-    use crate::drawn;
     use crate::manifest::{Channels, Kind, Manifest};
     use crate::network::{Fake, Network, Tensor};
-    use crate::planes::Planes;
+    use crate::preprocess::Planes;
+    use crate::test_images;
     use everyframe_config::DetectorSettings;
 
     fn manifest(kind: Kind) -> Manifest {
@@ -364,7 +377,7 @@ mod tests {
     #[test]
     fn positions_are_those_of_the_full_size_picture() {
         for extension in [".jpg", ".png", ".webp"] {
-            let bytes = drawn::spot(extension, 1600, 900, 1200, 420);
+            let bytes = test_images::spot(extension, 1600, 900, 1200, 420);
             for max_side in [1600, 800, 400] {
                 let seen = worker(max_side, Fake::boxed(mean_colour)).detect(&bytes, &[]).unwrap();
                 assert_eq!((seen.width, seen.height), (1600, 900));
@@ -379,7 +392,7 @@ mod tests {
 
     #[test]
     fn a_picture_is_decoded_again_only_if_it_was_reduced() {
-        let bytes = drawn::spot(".jpg", 1600, 900, 1200, 420);
+        let bytes = test_images::spot(".jpg", 1600, 900, 1200, 420);
         let mut direct = worker(1600, Fake::boxed(mean_colour));
         let seen = direct.detect(&bytes, &[]).unwrap();
         let embedded = direct.embed(&bytes, &[], &seen, &seen.detections).unwrap();
@@ -400,7 +413,7 @@ mod tests {
 
     #[test]
     fn faces_keep_their_order_and_one_without_direction_has_no_embedding() {
-        let bytes = drawn::spot(".png", 640, 480, 320, 240);
+        let bytes = test_images::spot(".png", 640, 480, 320, 240);
         let mut worker = worker(640, Fake::boxed(mean_colour));
         let seen = worker.detect(&bytes, &[]).unwrap();
         let bright = seen.detections[0].clone();
@@ -415,7 +428,7 @@ mod tests {
 
     #[test]
     fn an_answer_of_the_wrong_length_is_the_hosts_fault_not_the_pictures() {
-        let bytes = drawn::spot(".png", 640, 480, 320, 240);
+        let bytes = test_images::spot(".png", 640, 480, 320, 240);
         let mut worker =
             worker(640, Fake::boxed(|_| vec![Tensor { name: "fc1".into(), values: vec![1.0; 2] }]));
         let seen = worker.detect(&bytes, &[]).unwrap();
@@ -426,7 +439,7 @@ mod tests {
     #[test]
     fn what_is_no_picture_is_refused_with_a_name_for_the_reason() {
         let mut worker = worker(640, Fake::boxed(mean_colour));
-        let jpeg = drawn::encoded(".jpg", 64, 48);
+        let jpeg = test_images::encoded(".jpg", 64, 48);
         for (bytes, reason) in
             [(&b""[..], "empty"), (b"hello", "not-a-picture"), (&jpeg[..jpeg.len() / 2], "truncated")]
         {

@@ -25,7 +25,7 @@ pub(super) struct Maps<'a> {
 
 /// All cells of `maps` that score at least `score`, in pixels of the input, which is `width` pixels wide.
 /// What is not finite is left out.
-pub(super) fn locate(maps: &Maps<'_>, width: usize, score: f32, found: &mut Vec<Detection>) {
+pub(super) fn decode_outputs(maps: &Maps<'_>, width: usize, score: f32, found: &mut Vec<Detection>) {
     let columns = (width / maps.stride).max(1);
     let stride = maps.stride as f32;
     let cells = maps
@@ -65,7 +65,7 @@ fn is_finite(detection: &Detection) -> bool {
 }
 
 /// Non-maximum suppression: of two that overlap by more than `overlap`, the better stays. Best first.
-pub(super) fn suppress(mut found: Vec<Detection>, overlap: f32) -> Vec<Detection> {
+pub(super) fn non_max_suppression(mut found: Vec<Detection>, overlap: f32) -> Vec<Detection> {
     found.sort_by(|a, b| b.score.total_cmp(&a.score));
     let mut kept: Vec<Detection> = Vec::new();
     for detection in found {
@@ -120,7 +120,7 @@ mod tests {
 
         fn located(&self, score: f32) -> Vec<Detection> {
             let mut found = Vec::new();
-            locate(&self.maps(), 4 * self.stride, score, &mut found);
+            decode_outputs(&self.maps(), 4 * self.stride, score, &mut found);
             found
         }
     }
@@ -176,7 +176,8 @@ mod tests {
             landmarks: Default::default(),
             score,
         };
-        let kept = suppress(vec![face(1.0, 0.7), face(0.0, 0.9), face(30.0, 0.8), face(9.0, 0.6)], 0.3);
+        let kept =
+            non_max_suppression(vec![face(1.0, 0.7), face(0.0, 0.9), face(30.0, 0.8), face(9.0, 0.6)], 0.3);
         assert_eq!(kept.iter().map(|d| d.score).collect::<Vec<_>>(), [0.9, 0.8, 0.6]);
     }
 

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use everyframe_config::{Limits, RuleKind, RuleSettings};
-use everyframe_rules::{FrameFacts, Memory, Rules};
+use everyframe_rules::{FrameFacts, RuleState, Rules};
 use everyframe_types::face::{Candidate, Detection, Embedding, Face, People, Person, Point, Rect, Track};
 use everyframe_types::judgement::{Alert, Decision};
 use everyframe_types::record::camera;
@@ -93,7 +93,7 @@ fn load(rules: &[RuleSettings]) -> Rules {
 fn judged(rules: &Rules, crowd: u32) -> (BTreeMap<String, Vec<Alert>>, u32) {
     let people: Arc<dyn People> = Arc::new(Everybody);
     let camera = camera(Some("門".repeat(200).as_bytes()), 0);
-    let mut memory = Memory::new();
+    let mut memory = RuleState::new();
     let (mut alerts, mut named) = (BTreeMap::<String, Vec<Alert>>::new(), 0);
     for (at, since) in [(0, 0), (400, 0), (500, 0), (900, 900), (1400, 900), (2000, 900)] {
         let facts = FrameFacts {

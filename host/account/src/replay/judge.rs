@@ -1,8 +1,8 @@
 //! Rules of a configuration, and what they keep from frame to frame of the past.
 
 use super::Past;
-use everyframe_config::{Config, Premises};
-use everyframe_rules::{Before, FrameFacts, Memory, RuleFailure, Rules};
+use everyframe_config::{Config, Site};
+use everyframe_rules::{Before, FrameFacts, RuleFailure, RuleState, Rules};
 use everyframe_types::face::{Face, People, Person};
 use everyframe_types::judgement::{Judgement, Subject};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -11,9 +11,9 @@ use std::sync::Arc;
 /// Judges frames of the past, those of one partition in their order. Its rules begin with an empty memory.
 pub struct Judge {
     rules: Rules,
-    premises: Premises,
+    site: Site,
     enrolled: Arc<BTreeMap<String, Person>>,
-    memories: HashMap<i32, Memory>,
+    states: HashMap<i32, RuleState>,
     /// By camera: the unknown-person rules that want embeddings.
     blind: HashMap<String, HashSet<String>>,
 }
@@ -35,8 +35,8 @@ impl People for Known {
 impl Judge {
     /// `enrolled`: the people of the gallery, by id.
     pub fn new(config: &Config, rules: Rules, enrolled: Arc<BTreeMap<String, Person>>) -> Self {
-        let (memories, blind) = (HashMap::new(), HashMap::new());
-        Self { rules, premises: Premises::new(config), enrolled, memories, blind }
+        let (states, blind) = (HashMap::new(), HashMap::new());
+        Self { rules, site: Site::new(config), enrolled, states, blind }
     }
 
     /// Judges a frame with the faces that its result names. Where a matching policy or an unknown-person rule asks for
@@ -46,7 +46,7 @@ impl Judge {
     ///
     /// A rule failed: the frame would be parked.
     pub fn from_result(&mut self, past: &Past) -> Result<Judgement, RuleFailure> {
-        let schedules = self.premises.schedules_at(past.captured_at);
+        let schedules = self.site.schedules_at(past.captured_at);
         let facts = past.facts(&schedules);
         let faces: Vec<Face> =
             past.subjects.iter().map(|subject| self.placed(&facts, &subject.face)).collect();
@@ -60,8 +60,8 @@ impl Judge {
         let blind = self.blind.get(&past.camera);
         let none = HashSet::new();
         let before = Before { subjects: &past.subjects, blind: blind.unwrap_or(&none) };
-        let memory = self.memories.entry(past.place.0).or_default();
-        self.rules.rejudge(&facts, faces, &people, memory, &before)
+        let state = self.states.entry(past.place.0).or_default();
+        self.rules.rejudge(&facts, faces, &people, state, &before)
     }
 
     /// Judges a frame whose faces were found and embedded again.
@@ -70,18 +70,18 @@ impl Judge {
     ///
     /// A rule failed: the frame would be parked.
     pub fn from_frame(&mut self, past: &Past) -> Result<Judgement, RuleFailure> {
-        let schedules = self.premises.schedules_at(past.captured_at);
+        let schedules = self.site.schedules_at(past.captured_at);
         let facts = past.facts(&schedules);
         let faces: Vec<Face> =
             past.subjects.iter().map(|subject| self.placed(&facts, &subject.face)).collect();
         let people = self.people(&faces);
-        self.rules.judge(&facts, faces, &people, self.memories.entry(past.place.0).or_default())
+        self.rules.judge(&facts, faces, &people, self.states.entry(past.place.0).or_default())
     }
 
     /// A face with the zones of this configuration.
     fn placed(&self, frame: &FrameFacts<'_>, face: &Face) -> Face {
         let size = (frame.width, frame.height);
-        let zones = self.premises.zones_of(frame.camera, size, &face.detection.bounds);
+        let zones = self.site.zones_of(frame.camera, size, &face.detection.bounds);
         Face { zones, ..face.clone() }
     }
 
@@ -103,7 +103,7 @@ impl Judge {
         let good = faces.iter().map(|face| Face { quality: 1.0, ..face.clone() }).collect();
         let nobody = HashSet::new();
         let before = Before { subjects, blind: &nobody };
-        let asked = self.rules.rejudge(frame, good, people, &mut Memory::new(), &before);
+        let asked = self.rules.rejudge(frame, good, people, &mut RuleState::new(), &before);
         asked.map(|judgement| judgement.blind.into_iter().collect()).unwrap_or_default()
     }
 }

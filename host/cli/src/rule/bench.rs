@@ -5,7 +5,7 @@ use crate::DONE;
 use anyhow::{Context as _, Result, anyhow, bail};
 use everyframe_config::{RuleKind, RuleSettings};
 use everyframe_rule_tools::scenario::{Scenario, ask};
-use everyframe_rules::{CallCost, Memory, Solo, kind_name};
+use everyframe_rules::{CallCost, RuleRunner, RuleState, kind_name};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -99,13 +99,13 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
 }
 
 /// Puts the frames to the rule until there were so many calls; what it remembers begins anew with each round.
-fn measure(what: &str, scenario: &Scenario, rule: &Solo<'_>, calls: usize) -> Result<Figures> {
+fn measure(what: &str, scenario: &Scenario, rule: &RuleRunner<'_>, calls: usize) -> Result<Figures> {
     let mut costs: Vec<CallCost> = Vec::with_capacity(calls);
-    let mut memory = Memory::new();
+    let mut memory = RuleState::new();
     for (number, frame) in scenario.frames.iter().cycle().take(WARM_UP + calls).enumerate() {
         let at = number % scenario.frames.len();
         if at == 0 {
-            memory = Memory::new();
+            memory = RuleState::new();
         }
         match ask(frame, &scenario.people, rule, &mut memory) {
             Ok((_, cost)) if number >= WARM_UP => costs.push(cost),

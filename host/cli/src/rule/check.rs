@@ -64,21 +64,22 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     // A checksum that is not the configuration's is one problem among others.
     let pinned = rule.sha256.take();
     let opened = open(&rule, runtime)?;
-    let anatomy = opened.anatomy();
+    let component_info = opened.component_info();
     let mut problems: Vec<Problem> = Vec::new();
-    if let Some(pinned) = pinned.filter(|pinned| !pinned.eq_ignore_ascii_case(&anatomy.sha256)) {
-        let actual = &anatomy.sha256;
+    if let Some(pinned) = pinned.filter(|pinned| !pinned.eq_ignore_ascii_case(&component_info.sha256)) {
+        let actual = &component_info.sha256;
         let message =
             format!("is {pinned}, but the file has {actual}; if it is meant, write `sha256 = \"{actual}\"`");
         problems.push(source.place("sha256", message));
     }
-    let of_the_component = anatomy.problems(asked, &rule.grants);
+    let of_the_component = component_info.problems(asked, &rule.grants);
     let is_fit = of_the_component.iter().all(|(key, _)| *key == "kind");
     problems.extend(of_the_component.into_iter().map(|(key, error)| source.place(key, error.to_string())));
     let mut description = None;
     let mut warnings = Vec::new();
     // Of another kind than asked, it may have problems with its settings besides.
-    let kind = asked.filter(|kind| anatomy.kinds.contains(kind)).or(anatomy.kinds.first().copied());
+    let kind =
+        asked.filter(|kind| component_info.kinds.contains(kind)).or(component_info.kinds.first().copied());
     if let (true, Some(kind)) = (is_fit, kind) {
         rule.kind = kind;
         let placed = |it: &RuleProblem| source.place(&it.key, it.error.to_string());
@@ -100,15 +101,15 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
             json!({
                 "file": arguments.component,
                 "ok": problems.is_empty(),
-                "kind": anatomy.kinds.first(),
-                "contract": anatomy.contract,
+                "kind": component_info.kinds.first(),
+                "contract": component_info.contract,
                 "name": description.as_ref().map(|it| &it.title),
                 "version": description.as_ref().map(|it| &it.version),
-                "contractImports": anatomy.contract_imports,
-                "otherImports": anatomy.other_imports,
-                "wants": anatomy.wants,
-                "bytes": anatomy.bytes,
-                "sha256": anatomy.sha256,
+                "contractImports": component_info.contract_imports,
+                "otherImports": component_info.other_imports,
+                "wants": component_info.wants,
+                "bytes": component_info.bytes,
+                "sha256": component_info.sha256,
                 "problems": places(&problems),
                 "warnings": places(&warnings),
             })
@@ -117,12 +118,15 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         if let Some(RuleDescription { title, version, contract, kind, .. }) = &description {
             println!("{title} {version}: {}, everyframe:rules@{contract}", kind_name(*kind));
         } else {
-            println!("kind: {}", kinds(&anatomy.kinds));
+            println!("kind: {}", kinds(&component_info.kinds));
         }
-        println!("size {}, sha256 {}", size(anatomy.bytes), anatomy.sha256);
-        println!("imports {}", [anatomy.contract_imports.clone(), anatomy.packages()].concat().join(", "));
-        if !anatomy.wants.is_empty() {
-            println!("wants {}", wants(anatomy));
+        println!("size {}, sha256 {}", size(component_info.bytes), component_info.sha256);
+        println!(
+            "imports {}",
+            [component_info.contract_imports.clone(), component_info.packages()].concat().join(", ")
+        );
+        if !component_info.wants.is_empty() {
+            println!("wants {}", wants(component_info));
         }
         warnings.iter().for_each(|warning| println!("warning  {}", shown(warning)));
         problems.iter().for_each(|problem| println!("problem  {}", shown(problem)));

@@ -4,7 +4,7 @@ use super::schema::{self, Setting};
 use super::{kinds, open, said, size, unconfigured, wants};
 use crate::{DONE, FAILED};
 use anyhow::Result;
-use everyframe_rules::Anatomy;
+use everyframe_rules::ComponentInfo;
 use everyframe_types::id::printable;
 use serde_json::json;
 use std::path::PathBuf;
@@ -25,11 +25,11 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let runtime = crate::runtime()?;
     let mut rule = unconfigured(&arguments.component);
     let opened = open(&rule, runtime)?;
-    let anatomy = opened.anatomy();
+    let component_info = opened.component_info();
     let mut problems: Vec<String> =
-        anatomy.problems(None, &rule.grants).into_iter().map(|(_, error)| error.to_string()).collect();
+        component_info.problems(None, &rule.grants).into_iter().map(|(_, error)| error.to_string()).collect();
     let mut description = None;
-    if let ([], Some(kind)) = (problems.as_slice(), anatomy.kinds.first()) {
+    if let ([], Some(kind)) = (problems.as_slice(), component_info.kinds.first()) {
         rule.kind = *kind;
         match opened.describe(&rule) {
             Ok(described) => description = Some(described),
@@ -44,18 +44,18 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
             "{}",
             json!({
                 "file": arguments.component,
-                "kind": anatomy.kinds.first(),
-                "contract": anatomy.contract,
+                "kind": component_info.kinds.first(),
+                "contract": component_info.contract,
                 "name": said(|it| &it.title),
                 "version": said(|it| &it.version),
                 "about": said(|it| &it.about),
                 "settings": settings.as_ref().and_then(|it| it.as_ref().ok()),
                 "settingsSchema": schema.and_then(|it| serde_json::from_str::<serde_json::Value>(it).ok()),
-                "contractImports": anatomy.contract_imports,
-                "otherImports": anatomy.other_imports,
-                "wants": anatomy.wants,
-                "bytes": anatomy.bytes,
-                "sha256": anatomy.sha256,
+                "contractImports": component_info.contract_imports,
+                "otherImports": component_info.other_imports,
+                "wants": component_info.wants,
+                "bytes": component_info.bytes,
+                "sha256": component_info.sha256,
                 "problems": problems,
             })
         );
@@ -63,7 +63,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         if let Some(it) = &description {
             println!("{} {}\n{}\n", it.title, it.version, it.about);
         }
-        print_anatomy(arguments, anatomy);
+        print_anatomy(arguments, component_info);
         match &settings {
             Some(Ok(settings)) => print_settings(settings),
             Some(Err(reason)) => println!("\nsettings: {reason}"),
@@ -74,17 +74,17 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     Ok(if problems.is_empty() { DONE } else { FAILED })
 }
 
-fn print_anatomy(arguments: &Arguments, anatomy: &Anatomy) {
+fn print_anatomy(arguments: &Arguments, component_info: &ComponentInfo) {
     let none_or = |names: String| if names.is_empty() { "nothing".to_owned() } else { names };
-    println!("kind      {}", kinds(&anatomy.kinds));
-    if let Some(version) = &anatomy.contract {
+    println!("kind      {}", kinds(&component_info.kinds));
+    if let Some(version) = &component_info.contract {
         println!("contract  everyframe:rules@{version}");
     }
-    println!("imports   {}", none_or(anatomy.contract_imports.join(", ")));
-    println!("besides   {}", none_or(anatomy.packages().join(", ")));
-    println!("wants     {}", wants(anatomy));
-    println!("file      {}, {}", arguments.component.display(), size(anatomy.bytes));
-    println!("sha256    {}", anatomy.sha256);
+    println!("imports   {}", none_or(component_info.contract_imports.join(", ")));
+    println!("besides   {}", none_or(component_info.packages().join(", ")));
+    println!("wants     {}", wants(component_info));
+    println!("file      {}, {}", arguments.component.display(), size(component_info.bytes));
+    println!("sha256    {}", component_info.sha256);
 }
 
 fn print_settings(settings: &[Setting]) {

@@ -14,7 +14,7 @@ mod test;
 use super::WrongInput;
 use anyhow::{Result, bail};
 use everyframe_config::{Grants, RuleKind, RuleSettings};
-use everyframe_rules::{Anatomy, LoadError, Opened, Problem, kind_name};
+use everyframe_rules::{ComponentInfo, LoadError, LoadedComponent, Problem, kind_name};
 use std::path::Path;
 use tokio::runtime::Runtime;
 
@@ -108,29 +108,29 @@ fn unconfigured(component: &Path) -> RuleSettings {
 }
 
 /// The grants that a component wants, as keys of its rule's table.
-fn wants(anatomy: &Anatomy) -> String {
-    if anatomy.wants.is_empty() { "nothing".to_owned() } else { anatomy.wants.join(", ") }
+fn wants(component_info: &ComponentInfo) -> String {
+    if component_info.wants.is_empty() { "nothing".to_owned() } else { component_info.wants.join(", ") }
 }
 
 /// Reads and compiles a rule's component.
-fn open(rule: &RuleSettings, runtime: &Runtime) -> Result<Opened> {
+fn open(rule: &RuleSettings, runtime: &Runtime) -> Result<LoadedComponent> {
     let cache = super::code_cache()?;
-    Opened::read(rule, runtime.handle().clone(), Some(&cache)).map_err(|(_, error)| match error {
+    LoadedComponent::read(rule, runtime.handle().clone(), Some(&cache)).map_err(|(_, error)| match error {
         error if error.is_about_the_file() => WrongInput(error.to_string()).into(),
         error => anyhow::Error::msg(error.to_string()),
     })
 }
 
 /// Opens a component of which one kind can be told, for the commands that call it.
-fn open_rule(component: &Path, runtime: &Runtime) -> Result<(Opened, RuleSettings)> {
+fn open_rule(component: &Path, runtime: &Runtime) -> Result<(LoadedComponent, RuleSettings)> {
     let mut rule = unconfigured(component);
     let opened = open(&rule, runtime)?;
-    let problems = opened.anatomy().problems(None, &rule.grants);
+    let problems = opened.component_info().problems(None, &rule.grants);
     if !problems.is_empty() {
         let errors: Vec<&LoadError> = problems.iter().map(|(_, error)| error).collect();
         bail!("{}: {}", component.display(), lines(&errors));
     }
-    rule.kind = opened.anatomy().kinds.first().copied().unwrap_or(rule.kind);
+    rule.kind = opened.component_info().kinds.first().copied().unwrap_or(rule.kind);
     Ok((opened, rule))
 }
 

@@ -6,9 +6,9 @@ use crate::{DONE, WrongInput, when};
 use anyhow::{Context as _, Result};
 use everyframe_account::replay::stored::{Alerts, Past};
 use everyframe_account::replay::{Window, stored};
-use everyframe_config::{Config, ConfigError, Premises, RuleKind, RuleSettings, is_meant, patterns};
+use everyframe_config::{Config, ConfigError, RuleKind, RuleSettings, Site, is_meant, patterns};
 use everyframe_rule_tools::scenario::{Recorded, Recording, Scenario, run as run_scenario};
-use everyframe_rules::{Opinion, kind_name};
+use everyframe_rules::{RuleOutput, kind_name};
 use everyframe_types::face::Person;
 use everyframe_types::judgement::{Alert, Subject};
 use std::collections::{BTreeMap, VecDeque};
@@ -139,12 +139,12 @@ fn recorded(
     pasts: &VecDeque<Past>,
     alerts: &Alerts,
 ) -> Result<Recording> {
-    let premises = Premises::new(config);
+    let site = Site::new(config);
     let is_told = |subject: &&Subject| {
         rule.zones.is_empty() || subject.face.zones.iter().any(|zone| rule.zones.contains(zone))
     };
     let frames = pasts.iter().filter_map(|past| {
-        let schedules = premises.schedules_at(past.captured_at);
+        let schedules = site.schedules_at(past.captured_at);
         let is_asked = rule.schedule.as_ref().is_none_or(|schedule| schedules.contains(schedule));
         let subjects: Vec<Subject> = past.subjects.iter().filter(is_told).cloned().collect();
         let raised = alerts.get(&past.place).into_iter().flatten().filter(|alert| alert.rule == rule.name);
@@ -172,16 +172,16 @@ fn recorded(
     })
 }
 
-fn answer(kind: RuleKind, subjects: &[Subject], raised: Vec<Alert>) -> Opinion {
+fn answer(kind: RuleKind, subjects: &[Subject], raised: Vec<Alert>) -> RuleOutput {
     match kind {
         RuleKind::MatchingPolicy => {
-            Opinion::Decisions(subjects.iter().map(|it| (it.face.index, it.decision.clone())).collect())
+            RuleOutput::Decisions(subjects.iter().map(|it| (it.face.index, it.decision.clone())).collect())
         }
         RuleKind::UnknownPerson => {
             let named = subjects.iter().filter_map(|it| Some((it.face.index, it.stranger.clone()?)));
-            Opinion::Strangers(named.collect())
+            RuleOutput::Strangers(named.collect())
         }
-        RuleKind::Alerting => Opinion::Alerts(raised),
+        RuleKind::Alerting => RuleOutput::Alerts(raised),
     }
 }
 

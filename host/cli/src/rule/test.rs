@@ -7,7 +7,7 @@ use everyframe_config::{ConfigError, RuleKind, RuleSettings};
 use everyframe_rule_tools::scenario::{
     Difference, Ran, Scenario, ScenarioFrame, run as run_scenario, updated, written,
 };
-use everyframe_rules::Opened;
+use everyframe_rules::LoadedComponent;
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
@@ -70,7 +70,7 @@ struct Report {
 }
 
 fn put(
-    opened: &Opened,
+    opened: &LoadedComponent,
     rule: &RuleSettings,
     file: &Path,
     text: &str,

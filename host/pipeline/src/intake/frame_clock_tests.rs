@@ -2,7 +2,7 @@
 
 use super::*;
 use everyframe_types::frame::Position;
-use everyframe_types::sequence_gap::Absence;
+use everyframe_types::sequence_gap::SequenceGap;
 use proptest::prelude::*;
 use std::time::Instant;
 
@@ -32,7 +32,7 @@ fn frame(offset: i64, Sent(claimed_at, recorded_at): Sent, source: Option<Source
         source,
         is_numbered: true,
         taken_in_at: Instant::now(),
-        absence: None,
+        sequence_gap: None,
         picture: Vec::new(),
     }
 }
@@ -218,7 +218,8 @@ fn dead_letters_and_refusals_leave_the_clock_alone() {
     let mut absurd = frame(2, Sent(5, NOON), None);
     absurd.identity.offset = 7;
     assert_eq!(set_time(absurd), NOON);
-    let refusal = Frame { absence: Some(Absence::Refused(1..=3)), ..frame(3, Sent(NOON, NOON), None) };
+    let refusal =
+        Frame { sequence_gap: Some(SequenceGap::Refused(1..=3)), ..frame(3, Sent(NOON, NOON), None) };
     assert_eq!(set_time(refusal), NOON);
     assert_eq!(set_time(frame(4, Sent(NOON - HOUR + 100, NOON), None)), NOON - HOUR + 100);
 }

@@ -46,7 +46,7 @@ struct Slot<F, S, R> {
 enum Step<F, S, R> {
     Waiting(F),
     Seeing,
-    Seen(S),
+    Detections(S),
     Embedding,
     Ready(R),
     Judging,
@@ -95,7 +95,7 @@ impl<F, S, R> Lane<F, S, R> {
     }
 
     /// The offsets between the last record and this one, if there are any: their records are gone, or never were.
-    pub fn hole_before(&self, offset: i64) -> Option<std::ops::Range<i64>> {
+    pub fn offset_gap(&self, offset: i64) -> Option<std::ops::Range<i64>> {
         let expected = self.admitted? + 1;
         (expected < offset).then_some(expected..offset)
     }
@@ -132,20 +132,20 @@ impl<F, S, R> Lane<F, S, R> {
 
     /// A dispatched frame was seen.
     pub fn seen(&mut self, offset: i64, seen: S) {
-        self.set(offset, Step::Seen(seen));
+        self.set(offset, Step::Detections(seen));
     }
 
     /// The next frame in order, to be followed; all before it were.
     pub fn follow(&mut self) -> Option<(i64, S)> {
         let followed =
-            |step: &Step<F, S, R>| !matches!(step, Step::Waiting(_) | Step::Seeing | Step::Seen(_));
+            |step: &Step<F, S, R>| !matches!(step, Step::Waiting(_) | Step::Seeing | Step::Detections(_));
         self.take_first(
             usize::MAX,
-            |step| matches!(step, Step::Seen(_)),
+            |step| matches!(step, Step::Detections(_)),
             followed,
             Step::Embedding,
             |step| match step {
-                Step::Seen(seen) => Some(seen),
+                Step::Detections(seen) => Some(seen),
                 _ => None,
             },
         )
@@ -256,7 +256,7 @@ impl<F, S, R> Lane<F, S, R> {
     fn next_run(&self) -> usize {
         let mut ahead = self.slots.iter().map(|slot| &slot.step).skip_while(|step| step.is_judged());
         let ready = ahead.clone().take_while(|step| matches!(step, Step::Ready(_))).count();
-        let comes = matches!(ahead.nth(ready), Some(Step::Seeing | Step::Seen(_) | Step::Embedding));
+        let comes = matches!(ahead.nth(ready), Some(Step::Seeing | Step::Detections(_) | Step::Embedding));
         let waits = self.slots.back().is_some_and(|slot| matches!(slot.step, Step::Waiting(_)));
         if ready < RUN && comes && waits { 0 } else { ready }
     }
@@ -442,8 +442,8 @@ mod tests {
     #[test]
     fn a_hole_between_two_records_is_noticed() {
         let lane = with(&[3, 4]);
-        assert_eq!((lane.hole_before(5), lane.hole_before(8)), (None, Some(5..8)));
-        assert_eq!(with(&[]).hole_before(8), None, "where a lane begins is the group's to say");
+        assert_eq!((lane.offset_gap(5), lane.offset_gap(8)), (None, Some(5..8)));
+        assert_eq!(with(&[]).offset_gap(8), None, "where a lane begins is the group's to say");
     }
 
     #[test]

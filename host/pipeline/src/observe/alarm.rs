@@ -3,7 +3,7 @@
 use super::{Announcer, Metrics, ObserveError};
 use crate::lag::{PartitionLag, Sampler, sentence};
 use everyframe_config::Config;
-use everyframe_kafka::{BrokerError, Complaint, Retention};
+use everyframe_kafka::{BrokerError, LogOnce, Retention};
 use everyframe_types::event::{CloudEvent, rfc3339};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -139,7 +139,7 @@ struct Watch {
     announcer: Announcer,
     metrics: Arc<Metrics>,
     alarms: Alarms,
-    complaint: Complaint,
+    log_once: LogOnce,
 }
 
 impl Watch {
@@ -150,7 +150,7 @@ impl Watch {
             announcer: Announcer::new(config),
             metrics,
             alarms: Alarms::default(),
-            complaint: Complaint::default(),
+            log_once: LogOnce::default(),
         })
     }
 
@@ -165,12 +165,12 @@ impl Watch {
             next = Instant::now() + interval;
             match self.sampler.sample() {
                 Ok(lags) => {
-                    self.complaint.settle("what is unread is known again");
+                    self.log_once.settle("what is unread is known again");
                     self.tell(&lags, interval);
                     self.metrics.partitions().looked(lags, self.sampler.retention().is_some());
                 }
                 Err(error) => {
-                    self.complaint.say(&format!("what is unread is not known: {error}; asking again"));
+                    self.log_once.say(&format!("what is unread is not known: {error}; asking again"));
                     self.metrics.partitions().looked(Vec::new(), false);
                 }
             }

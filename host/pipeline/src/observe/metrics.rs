@@ -10,7 +10,7 @@ use everyframe_telemetry::throttle::Throttle;
 use everyframe_types::event::{Timings, rfc3339};
 use everyframe_types::frame::Frame;
 use everyframe_types::judgement::{Judgement, Severity, Skipped};
-use everyframe_types::sequence_gap::Absence;
+use everyframe_types::sequence_gap::SequenceGap;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -238,18 +238,20 @@ impl Metrics {
 
     /// This frame tells of others that are not there; of `count` of them it is news.
     pub fn absent(&self, frame: &Frame, count: u64) {
-        let Some(absence) = &frame.absence else { return };
-        let (column, what) = match absence {
-            Absence::Missing(_) => (Column::Missing, "frames are missing"),
-            Absence::Refused(_) => (Column::Refused, "frames were refused by their agent, which had no room"),
+        let Some(sequence_gap) = &frame.sequence_gap else { return };
+        let (column, what) = match sequence_gap {
+            SequenceGap::Missing(_) => (Column::Missing, "frames are missing"),
+            SequenceGap::Refused(_) => {
+                (Column::Refused, "frames were refused by their agent, which had no room")
+            }
         };
         self.cameras.count(column, &frame.camera, count);
         if let Some(kept_back) = self.gaps.may(Instant::now()) {
             tracing::warn!(
                 camera = &*frame.camera,
                 session = &*frame.session,
-                numbers = absence.numbers(),
-                count = absence.count(),
+                numbers = sequence_gap.numbers(),
+                count = sequence_gap.count(),
                 kept_back,
                 "{what}"
             );

@@ -6,10 +6,10 @@ mod alarm;
 mod announcer;
 mod cameras;
 mod health;
+mod health_check;
 mod http;
 mod metrics;
 mod partitions;
-mod pulse;
 mod rule_event;
 
 pub use alarm::{Alarms, Danger, RetentionData, RetentionState};
@@ -17,7 +17,7 @@ pub use announcer::Announcer;
 pub use health::{Health, STALLED_AFTER};
 pub use metrics::{Metrics, Snapshot};
 pub use partitions::LaneState;
-pub use rule_event::{RULE, RuleData, RuleState, rule_event};
+pub use rule_event::{RULE, RuleData, RuleStatus, rule_event};
 
 use everyframe_config::Config;
 use everyframe_kafka::BrokerError;
@@ -67,7 +67,7 @@ impl Observed {
     pub fn start(&self, config: &Config, stop: &Arc<AtomicBool>) -> Result<(), ObserveError> {
         if !config.observe.listen.is_empty() {
             http::start(&config.observe.listen, self.clone())?;
-            pulse::start(config, self.clone(), stop.clone())?;
+            health_check::start(config, self.clone(), stop.clone())?;
         }
         if config.observe.lag_interval_s > 0 {
             alarm::start(config, self.metrics.clone(), stop.clone())?;

@@ -17,7 +17,7 @@ pub struct RuleData {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub camera: Option<String>,
     /// Failing, or answering again.
-    pub state: RuleState,
+    pub state: RuleStatus,
     /// One sentence for a person.
     pub text: String,
 }
@@ -25,7 +25,7 @@ pub struct RuleData {
 /// How a rule does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum RuleState {
+pub enum RuleStatus {
     /// It fails, and is asked only from time to time.
     Failing,
     /// It failed after it was changed: what was in force before is in force again.

@@ -1,20 +1,18 @@
 //! Results, alerts, rule state and dead letters, into their topics; with transactions, the offsets too.
 
+mod batch_sender;
 pub mod changelog;
-mod courier;
 mod outbox;
 mod records;
 mod sending;
 mod unfit;
 
-pub use outbox::{Batch, Outbox, Parcel, Tenure};
+pub use outbox::{Assignment, Batch, FrameOutput, Outbox};
 
 use crate::observe::Metrics;
-use courier::{Carrier, Courier, Desk, Done, Pace};
+use batch_sender::{BatchSender, Done, Pace, SenderState, Transport};
 use everyframe_config::{Config, Delivery};
-use everyframe_kafka::{
-    BrokerError, Complaint, Membership, OpeningError, Producer, TopicLimits, Transactions,
-};
+use everyframe_kafka::{BrokerError, LogOnce, Membership, OpeningError, Producer, TopicLimits, Transactions};
 use everyframe_types::dead_letter::Parked;
 use everyframe_types::event::{JudgedBy, Timings};
 use everyframe_types::frame::Frame;
@@ -49,8 +47,8 @@ pub enum Outcome {
 
 /// Publishes outcomes.
 pub struct Publisher {
-    desk: Arc<Desk>,
-    courier: Option<JoinHandle<()>>,
+    desk: Arc<SenderState>,
+    batch_sender: Option<JoinHandle<()>>,
     exactly_once: bool,
 }
 
@@ -68,23 +66,23 @@ impl Publisher {
         let limits = TopicLimits::ask(config);
         limits.check(config)?.iter().for_each(|warning| tracing::warn!("{warning}"));
         let batch_bytes = limits.batch_bytes(&config.kafka);
-        let carrier = carrier(config, batch_bytes, stop)?;
-        let exactly_once = matches!(carrier, Carrier::Transactions(_));
+        let transport = transport(config, batch_bytes, stop)?;
+        let exactly_once = matches!(transport, Transport::Transactions(_));
         metrics.delivers(exactly_once);
-        let desk = Arc::new(Desk::new());
-        let courier = Courier {
+        let desk = Arc::new(SenderState::new());
+        let batch_sender = BatchSender {
             desk: desk.clone(),
-            carrier,
+            transport,
             batch_bytes,
             pace: Pace::new(config),
             topics: config.topics.clone(),
             metrics,
-            complaint: Complaint::default(),
+            log_once: LogOnce::default(),
         };
-        let thread = std::thread::Builder::new().name("courier".into()).spawn(move || courier.run());
-        let courier =
+        let thread = std::thread::Builder::new().name("courier".into()).spawn(move || batch_sender.run());
+        let batch_sender =
             Some(thread.map_err(|error| BrokerError::Other(format!("cannot start a thread: {error}")))?);
-        Ok(Self { desk, courier, exactly_once })
+        Ok(Self { desk, batch_sender, exactly_once })
     }
 
     /// True if offsets are committed together with what their frames cause. Otherwise the caller commits them, when
@@ -105,25 +103,25 @@ impl Publisher {
         &self,
         frame: &Arc<Frame>,
         outcome: &Outcome,
-        tenure: &Arc<Tenure>,
+        assignment: &Arc<Assignment>,
         done: impl FnOnce(Option<Parked>) + Send + 'static,
     ) {
-        self.desk.post(Parcel {
-            tenure: tenure.clone(),
+        self.desk.post(FrameOutput {
+            assignment: assignment.clone(),
             offset: frame.position.offset,
             records: records::records(frame, outcome),
-            urgent: frame.absence.is_some()
+            urgent: frame.sequence_gap.is_some()
                 || matches!(outcome, Outcome::Judged { judgement, .. } if !judgement.alerts.is_empty()),
             done: Done::new(done),
         });
     }
 
     /// Puts on record that retention deleted these frames unread, and passes over them.
-    pub fn publish_deleted(&self, frames: std::ops::Range<i64>, tenure: &Arc<Tenure>) {
-        self.desk.post(Parcel {
-            tenure: tenure.clone(),
+    pub fn publish_deleted(&self, frames: std::ops::Range<i64>, assignment: &Arc<Assignment>) {
+        self.desk.post(FrameOutput {
+            assignment: assignment.clone(),
             offset: frames.end - 1,
-            records: vec![records::deleted(tenure.partition(), frames)],
+            records: vec![records::deleted(assignment.partition(), frames)],
             urgent: true,
             done: Done::new(|_| ()),
         });
@@ -145,8 +143,8 @@ impl Drop for Publisher {
         self.end();
         // One that waits for a broker that is away looks up once a second.
         let deadline = Instant::now() + Duration::from_secs(2);
-        if let Some(courier) = self.courier.take() {
-            while !courier.is_finished() && Instant::now() < deadline {
+        if let Some(batch_sender) = self.batch_sender.take() {
+            while !batch_sender.is_finished() && Instant::now() < deadline {
                 std::thread::sleep(Duration::from_millis(5));
             }
         }
@@ -163,15 +161,15 @@ fn shortened(text: &str, bytes: usize) -> String {
 }
 
 /// With transactions where the broker has them.
-fn carrier(config: &Config, batch_bytes: usize, stop: &AtomicBool) -> Result<Carrier, BrokerError> {
-    let plain = || Ok(Carrier::Plain(Producer::batching(&config.kafka, batch_bytes)?));
+fn transport(config: &Config, batch_bytes: usize, stop: &AtomicBool) -> Result<Transport, BrokerError> {
+    let plain = || Ok(Transport::Plain(Producer::batching(&config.kafka, batch_bytes)?));
     if config.publish.delivery == Delivery::AtLeastOnce {
         return plain();
     }
-    let complaint = Complaint::default();
+    let log_once = LogOnce::default();
     loop {
         match Transactions::open(&config.kafka, &config.kafka.transactional_id(), batch_bytes) {
-            Ok(transactions) => return Ok(Carrier::Transactions(transactions)),
+            Ok(transactions) => return Ok(Transport::Transactions(transactions)),
             Err(error @ OpeningError::Unsupported(_)) if config.publish.delivery == Delivery::Auto => {
                 tracing::info!("{error}");
                 return plain();
@@ -186,7 +184,7 @@ fn carrier(config: &Config, batch_bytes: usize, stop: &AtomicBool) -> Result<Car
                 return Err(BrokerError::Other(reason));
             }
             Err(OpeningError::NotYet(reason)) => {
-                complaint.say(&format!("no transactions yet: {reason}; trying again"));
+                log_once.say(&format!("no transactions yet: {reason}; trying again"));
                 std::thread::sleep(PAUSE);
             }
         }

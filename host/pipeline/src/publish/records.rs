@@ -88,7 +88,8 @@ pub(super) fn records(frame: &Arc<Frame>, outcome: &Outcome) -> Vec<Outgoing> {
         frame: Some(frame.clone()),
     };
     // What the host itself has to say; its place among the host's alerts is always the first.
-    let own = frame.absence.as_ref().map(|absence| absence.alert(&frame.camera, &frame.session));
+    let own =
+        frame.sequence_gap.as_ref().map(|sequence_gap| sequence_gap.alert(&frame.camera, &frame.session));
     let own = own.map(|alert| event::alert(frame, &alert, 0));
     match outcome {
         Outcome::Judged { size, judgement, timings, judged_by } => {

@@ -17,7 +17,7 @@ fn frame(bytes: usize) -> Arc<Frame> {
         is_numbered: true,
         source: None,
         taken_in_at: Instant::now(),
-        absence: None,
+        sequence_gap: None,
         picture: (0..bytes).map(|n| n as u8).collect(),
     })
 }

@@ -2,7 +2,7 @@
 //! record, beside the dead letters, so that the account stays exact after the group has gone past them.
 
 use super::stages::Stages;
-use crate::publish::Tenure;
+use crate::publish::Assignment;
 use everyframe_kafka::{BrokerError, watermarks};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -11,24 +11,24 @@ use std::sync::Arc;
 /// Records what is deleted between the group's offset, at which a lane begins, and the oldest record that there is.
 pub(super) fn at_the_beginning(
     stages: &Stages,
-    tenure: &Arc<Tenure>,
+    assignment: &Arc<Assignment>,
     committed: &BTreeMap<i32, u64>,
     kept: &BTreeMap<i32, (u64, u64)>,
 ) {
-    let partition = tenure.partition();
+    let partition = assignment.partition();
     if let (Some(committed), Some((oldest, _))) = (committed.get(&partition), kept.get(&partition)) {
-        record(stages, tenure, offset(*committed)..offset(*oldest));
+        record(stages, assignment, offset(*committed)..offset(*oldest));
     }
 }
 
 /// Looks into a hole between two records that came one after the other. The records of a transactional producer have
 /// such holes, too: it is a loss only if the oldest record that there is lies beyond it.
-pub(super) fn look_into(stages: Arc<Stages>, tenure: Arc<Tenure>, hole: Range<i64>) {
+pub(super) fn investigate_gap(stages: Arc<Stages>, assignment: Arc<Assignment>, hole: Range<i64>) {
     let look = move || -> Result<(), BrokerError> {
         let config = &stages.config;
         let kept = watermarks(&config.kafka, &config.topics.frames)?;
-        let oldest = kept.get(&tenure.partition()).map_or(0, |(oldest, _)| offset(*oldest));
-        record(&stages, &tenure, hole.start..hole.end.min(oldest));
+        let oldest = kept.get(&assignment.partition()).map_or(0, |(oldest, _)| offset(*oldest));
+        record(&stages, &assignment, hole.start..hole.end.min(oldest));
         Ok(())
     };
     let work = move || {
@@ -41,17 +41,17 @@ pub(super) fn look_into(stages: Arc<Stages>, tenure: Arc<Tenure>, hole: Range<i6
     }
 }
 
-fn record(stages: &Stages, tenure: &Arc<Tenure>, frames: Range<i64>) {
+fn record(stages: &Stages, assignment: &Arc<Assignment>, frames: Range<i64>) {
     if !frames.is_empty() {
         stages.metrics.deleted((frames.end - frames.start).unsigned_abs());
         tracing::error!(
-            partition = tenure.partition(),
+            partition = assignment.partition(),
             first = frames.start,
             last = frames.end - 1,
             "{} frames were deleted unread: retention overtook this group",
             frames.end - frames.start
         );
-        stages.publisher.publish_deleted(frames, tenure);
+        stages.publisher.publish_deleted(frames, assignment);
     }
 }
 

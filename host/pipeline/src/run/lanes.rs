@@ -1,16 +1,16 @@
 //! The lanes at work: what moves each frame to its next stage, on whichever thread has just finished one.
 
 use super::appearance::Appearances;
-use super::brake::Brake;
-use super::stages::{Prepared, Ready, Sight, Stages};
+use super::dead_letter_limiter::DeadLetterLimiter;
+use super::stages::{DetectedFrame, Prepared, Ready, Stages};
 use super::tracking::Trackers;
 use super::{deleted, ledger, restore};
 use crate::intake::{FrameClock, Lane};
 use crate::live_ledger::LiveLedger;
 use crate::observe::LaneState;
-use crate::publish::{Outcome, Tenure};
+use crate::publish::{Assignment, Outcome};
 use everyframe_kafka::Downstream;
-use everyframe_rules::Memory;
+use everyframe_rules::RuleState;
 use everyframe_types::dead_letter::Parked;
 use everyframe_types::frame::Frame;
 use std::collections::HashMap;
@@ -81,9 +81,11 @@ impl Downstream for Lanes {
             .iter()
             .map(|partition| {
                 Arc::new(LaneCell {
-                    brake: Mutex::new(Brake::new(self.stages.config.publish.dead_letter_share)),
+                    dead_letter_limiter: Mutex::new(DeadLetterLimiter::new(
+                        self.stages.config.publish.dead_letter_share,
+                    )),
                     partition: *partition,
-                    tenure: Tenure::new(*partition),
+                    assignment: Assignment::new(*partition),
                     stages: self.stages.clone(),
                     jobs: self.jobs.clone(),
                     window: self.window,
@@ -109,7 +111,7 @@ impl Downstream for Lanes {
     fn abandon(&self, partitions: &[i32]) {
         self.rebalanced("lost", partitions);
         for cell in self.remove(partitions) {
-            cell.tenure.end();
+            cell.assignment.end();
             locked(&cell.passage).lane.abandon();
         }
     }
@@ -154,7 +156,7 @@ impl Downstream for Lanes {
 /// One partition's lane, with what its stages remember from frame to frame.
 pub(super) struct LaneCell {
     pub partition: i32,
-    pub tenure: Arc<Tenure>,
+    pub assignment: Arc<Assignment>,
     stages: Arc<Stages>,
     jobs: Arc<Jobs>,
     window: usize,
@@ -163,12 +165,12 @@ pub(super) struct LaneCell {
     /// Held by whoever judges; the lane lets one do so at a time.
     judging: Mutex<Judging>,
     is_paused: AtomicBool,
-    brake: Mutex<Brake>,
+    dead_letter_limiter: Mutex<DeadLetterLimiter>,
 }
 
 #[derive(Default)]
 struct Passage {
-    lane: Lane<Arc<Frame>, Sight, Ready>,
+    lane: Lane<Arc<Frame>, DetectedFrame, Ready>,
     trackers: Trackers,
     ledger: LiveLedger,
     clock: FrameClock,
@@ -178,7 +180,7 @@ struct Passage {
 #[derive(Default)]
 pub(super) struct Judging {
     pub appearances: HashMap<Arc<str>, Appearances>,
-    pub memory: Memory,
+    pub state: RuleState,
 }
 
 impl LaneCell {
@@ -195,11 +197,11 @@ impl LaneCell {
         if frame.is_frame() {
             self.stages.metrics.taken_in(bytes);
         }
-        let hole = passage.lane.hole_before(offset);
+        let hole = passage.lane.offset_gap(offset);
         passage.lane.admit(offset, bytes + FRAME_BYTES, Arc::new(frame));
         drop(passage);
         if let Some(hole) = hole {
-            deleted::look_into(self.stages.clone(), self.tenure.clone(), hole);
+            deleted::investigate_gap(self.stages.clone(), self.assignment.clone(), hole);
         }
         self.dispatch();
     }
@@ -215,8 +217,8 @@ impl LaneCell {
     }
 
     /// What the rules remember is there: the frames that were seen meanwhile may be judged.
-    pub fn restored(self: &Arc<Self>, memory: Memory) {
-        locked(&self.judging).memory = memory;
+    pub fn restored(self: &Arc<Self>, state: RuleState) {
+        locked(&self.judging).state = state;
         locked(&self.passage).lane.restored();
         self.advance();
     }
@@ -225,11 +227,11 @@ impl LaneCell {
     fn finish(&self, deadline: Instant) -> Option<i64> {
         let mut passage = locked(&self.passage);
         // What was given up is never done, and there is nothing to wait for.
-        while !passage.lane.is_empty() && Instant::now() < deadline && !self.tenure.is_over() {
+        while !passage.lane.is_empty() && Instant::now() < deadline && !self.assignment.is_over() {
             let wait = self.emptied.wait_timeout(passage, LOOK_AGAIN);
             passage = wait.unwrap_or_else(PoisonError::into_inner).0;
         }
-        self.tenure.end();
+        self.assignment.end();
         if !passage.lane.is_empty() {
             tracing::warn!(
                 partition = self.partition,
@@ -242,7 +244,7 @@ impl LaneCell {
     }
 
     /// A frame was decoded and searched for faces, or could not be.
-    pub fn seen(self: &Arc<Self>, offset: i64, sight: Sight) {
+    pub fn seen(self: &Arc<Self>, offset: i64, sight: DetectedFrame) {
         locked(&self.passage).lane.seen(offset, sight);
         self.advance();
     }
@@ -268,7 +270,7 @@ impl LaneCell {
                     passage.lane.put_back(offset, ready);
                     passage.lane.halt();
                     drop(passage);
-                    let pause = locked(&self.brake).failed();
+                    let pause = locked(&self.dead_letter_limiter).failed();
                     self.wait(pause, &format!("{failure}; frames wait for this rule, and it is asked again"));
                     break;
                 }
@@ -276,7 +278,7 @@ impl LaneCell {
             locked(&self.passage).lane.publishing(offset);
             self.publish(&frame, &outcome);
             if !matches!(outcome, Outcome::Noted) {
-                let pause = locked(&self.brake).note(matches!(outcome, Outcome::Parked(_)));
+                let pause = locked(&self.dead_letter_limiter).note(matches!(outcome, Outcome::Parked(_)));
                 self.stop_for_dead_letters(pause);
             }
             locked(&self.passage).lane.sent();
@@ -301,9 +303,9 @@ impl LaneCell {
         tracing::error!(partition = self.partition, "stopped: {why} in {} s", pause.as_secs());
         let cell = self.clone();
         let wait = move || {
-            let (until, rules) = (Instant::now() + pause, cell.stages.in_force.load_full());
-            let is_same = || Arc::ptr_eq(&rules, &cell.stages.in_force.load());
-            while Instant::now() < until && !cell.tenure.is_over() && is_same() {
+            let (until, rules) = (Instant::now() + pause, cell.stages.active_rules.load_full());
+            let is_same = || Arc::ptr_eq(&rules, &cell.stages.active_rules.load());
+            while Instant::now() < until && !cell.assignment.is_over() && is_same() {
                 std::thread::sleep(LOOK_AGAIN);
             }
             locked(&cell.passage).lane.resume();
@@ -317,7 +319,7 @@ impl LaneCell {
 
     /// Tracking, in order. A frame without a face to embed is ready at once.
     fn follow(self: &Arc<Self>, passage: &mut Passage) {
-        while let Some((offset, Sight { frame, seen })) = passage.lane.follow() {
+        while let Some((offset, DetectedFrame { frame, seen })) = passage.lane.follow() {
             let vision = &self.stages.config.vision;
             let prepared = seen.and_then(|seen| passage.trackers.follow(&frame, seen, vision));
             match prepared {
@@ -342,11 +344,11 @@ impl LaneCell {
             }
             drop(passage);
             if parked.is_some() {
-                let pause = locked(&cell.brake).note_parked_after_all();
+                let pause = locked(&cell.dead_letter_limiter).note_parked_after_all();
                 cell.stop_for_dead_letters(pause);
             }
         };
-        self.stages.publisher.publish(frame, outcome, &self.tenure, done);
+        self.stages.publisher.publish(frame, outcome, &self.assignment, done);
     }
 
     /// Hands frames to the workers, as many as the window lets.

@@ -1,29 +1,29 @@
 //! The one place that joins the stages.
 
+mod active_rules;
 mod appearance;
-mod brake;
+mod dead_letter_limiter;
 mod deleted;
-mod in_force;
 mod lanes;
 mod ledger;
+mod reprocess;
 mod restore;
-mod retrace;
 mod stages;
 mod tracking;
 
 use crate::intake::RUN;
 use crate::observe::{Health, Metrics, ObserveError, Observed, Snapshot};
 use crate::publish::Publisher;
+use active_rules::ActiveRules;
 use arc_swap::ArcSwap;
 use everyframe_config::Config;
 use everyframe_gallery::{Gallery, GalleryError};
-use everyframe_kafka::{BrokerError, Ended, Intake};
+use everyframe_kafka::{BrokerError, Ended, GroupConsumer};
 use everyframe_rules::{Condition, RuleDescription, Rules};
 use everyframe_types::machine::cores;
 use everyframe_vision::{Models, Spent, Vision, VisionError, Worker};
-use in_force::InForce;
 use lanes::{Job, Jobs, Lanes};
-pub use retrace::{Retrace, Retraced};
+pub use reprocess::{ReprocessedFrame, Reprocessor};
 use stages::Stages;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -61,7 +61,7 @@ pub struct Host {
     health: Arc<Health>,
     models: Models,
     /// What was in force before the last change.
-    before: Mutex<Option<Arc<InForce>>>,
+    before: Mutex<Option<Arc<ActiveRules>>>,
 }
 
 impl Host {
@@ -84,8 +84,8 @@ impl Host {
         let publisher = Publisher::start(&config, metrics.clone(), &stop)?;
         let count = worker_count(&config);
         rules.measure(|name| metrics.rule(name));
-        let in_force = ArcSwap::from_pointee(InForce::new(&config, rules, vision.models()));
-        let stages = Arc::new(Stages { gallery, in_force, publisher, metrics, stop, config });
+        let active_rules = ArcSwap::from_pointee(ActiveRules::new(&config, rules, vision.models()));
+        let stages = Arc::new(Stages { gallery, active_rules, publisher, metrics, stop, config });
         let (see, see_jobs) = crossbeam_channel::unbounded();
         let (embed, embed_jobs) = crossbeam_channel::unbounded();
         let ended = Arc::new(AtomicBool::new(false));
@@ -118,20 +118,20 @@ impl Host {
     /// old or by the new ones from beginning to end. What the rules keep stays theirs by their names.
     pub fn put_in_force(&self, config: &Config, mut rules: Rules) {
         rules.measure(|name| self.stages.metrics.rule(name));
-        let new = InForce::new(config, rules, &self.models);
-        let old = self.stages.in_force.swap(Arc::new(new));
+        let new = ActiveRules::new(config, rules, &self.models);
+        let old = self.stages.active_rules.swap(Arc::new(new));
         *self.before.lock().unwrap_or_else(PoisonError::into_inner) = Some(old);
     }
 
     /// Puts in force again what was before the last change, if that changed this rule. True if it did; once.
     pub fn fall_back(&self, rule: &str) -> bool {
         let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.stages.in_force.load();
+        let now = self.stages.active_rules.load();
         let Some(old) = before.take_if(|old| old.rules.configured(rule) != now.rules.configured(rule)) else {
             return false;
         };
         drop(now);
-        self.stages.in_force.store(old);
+        self.stages.active_rules.store(old);
         true
     }
 
@@ -142,12 +142,12 @@ impl Host {
 
     /// The rules that are in force.
     pub fn rules(&self) -> Vec<RuleDescription> {
-        self.stages.in_force.load().rules.descriptions().to_vec()
+        self.stages.active_rules.load().rules.descriptions().to_vec()
     }
 
     /// What became of the rules since the last call.
     pub fn take_news(&self) -> Vec<Condition> {
-        self.stages.in_force.load().rules.take_news()
+        self.stages.active_rules.load().rules.take_news()
     }
 
     /// True if a result is there exactly once; otherwise at least once.
@@ -160,7 +160,7 @@ impl Host {
     pub fn run(&self) -> Result<(), RunError> {
         let (stop, publisher) = (&self.stages.stop, &self.stages.publisher);
         loop {
-            let intake = Intake::join(&self.stages.config, self.lanes.clone())?;
+            let intake = GroupConsumer::join(&self.stages.config, self.lanes.clone())?;
             publisher.joined(intake.membership());
             self.health.joined();
             match intake.run(stop, &|| publisher.take_gave_up())? {
@@ -212,12 +212,12 @@ fn work(
         };
         match job {
             Ok(Job::See { cell, frame }) => {
-                let sight = stages::see(&mut worker, &stages.in_force.load().premises, frame.clone());
+                let sight = stages::see(&mut worker, &stages.active_rules.load().site, frame.clone());
                 cell.seen(frame.position.offset, sight);
             }
             Ok(Job::Embed { cell, frame, prepared }) => {
                 let ready =
-                    stages::embed(&mut worker, &stages.in_force.load().premises, frame.clone(), *prepared);
+                    stages::embed(&mut worker, &stages.active_rules.load().site, frame.clone(), *prepared);
                 cell.embedded(frame.position.offset, ready);
             }
             Err(crossbeam_channel::RecvError) => return worker.spent(),

@@ -4,8 +4,8 @@ use super::deleted;
 use super::lanes::LaneCell;
 use super::stages::Stages;
 use crate::publish::changelog;
-use everyframe_kafka::{BrokerError, Complaint, Reader, committed, watermarks};
-use everyframe_rules::Memory;
+use everyframe_kafka::{BrokerError, LogOnce, Reader, committed, watermarks};
+use everyframe_rules::RuleState;
 use everyframe_types::record::IncomingRecord as _;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,18 +25,18 @@ pub(super) fn begin(stages: Arc<Stages>, cells: Vec<Arc<LaneCell>>) {
 
 /// Tries until it is done, or the partitions are another's.
 fn run(stages: &Stages, cells: &[Arc<LaneCell>]) {
-    let complaint = Complaint::default();
-    while cells.iter().any(|cell| !cell.tenure.is_over()) && !stages.stop.load(Ordering::Relaxed) {
+    let log_once = LogOnce::default();
+    while cells.iter().any(|cell| !cell.assignment.is_over()) && !stages.stop.load(Ordering::Relaxed) {
         match read(stages, cells) {
-            Ok(mut memories) => {
-                complaint.settle("what rules remember is restored");
+            Ok(mut states) => {
+                log_once.settle("what rules remember is restored");
                 for cell in cells {
-                    cell.restored(memories.remove(&cell.partition).unwrap_or_default());
+                    cell.restored(states.remove(&cell.partition).unwrap_or_default());
                 }
                 return;
             }
             Err(error) => {
-                complaint.say(&format!("what rules remember cannot be restored: {error}; trying again"))
+                log_once.say(&format!("what rules remember cannot be restored: {error}; trying again"))
             }
         }
         std::thread::sleep(PAUSE);
@@ -45,14 +45,14 @@ fn run(stages: &Stages, cells: &[Arc<LaneCell>]) {
 
 /// For each partition what was remembered when its offset was committed. What a frame beyond it changed is left out:
 /// that frame will come, or come again.
-fn read(stages: &Stages, cells: &[Arc<LaneCell>]) -> Result<HashMap<i32, Memory>, BrokerError> {
+fn read(stages: &Stages, cells: &[Arc<LaneCell>]) -> Result<HashMap<i32, RuleState>, BrokerError> {
     let (settings, topics) = (&stages.config.kafka, &stages.config.topics);
     let began = Instant::now();
     let committed = committed(settings, &topics.frames)?;
     let kept = watermarks(settings, &topics.frames)?;
     let partitions: Vec<i32> = cells.iter().map(|cell| cell.partition).collect();
     let mut reader = Reader::of_partitions(settings, &topics.state, &partitions)?;
-    let mut memories: HashMap<i32, Memory> = HashMap::new();
+    let mut states: HashMap<i32, RuleState> = HashMap::new();
     let (mut count, mut unreadable) = (0u64, 0u64);
     while let Some(record) = reader.next()? {
         let Some((offset, change)) = changelog::read(&record) else {
@@ -62,8 +62,9 @@ fn read(stages: &Stages, cells: &[Arc<LaneCell>]) -> Result<HashMap<i32, Memory>
             continue;
         };
         let next = committed.get(&record.partition()).copied().unwrap_or(0);
-        if offset.unsigned_abs() < next && stages.in_force.load().rules.describes(&change.rule).is_some() {
-            memories.entry(record.partition()).or_default().restore(change);
+        if offset.unsigned_abs() < next && stages.active_rules.load().rules.describes(&change.rule).is_some()
+        {
+            states.entry(record.partition()).or_default().restore(change);
             count += 1;
         }
     }
@@ -76,8 +77,8 @@ fn read(stages: &Stages, cells: &[Arc<LaneCell>]) -> Result<HashMap<i32, Memory>
     }
     stages.metrics.restored(count, began.elapsed());
     // Only now, for what failed before this is tried again.
-    cells.iter().for_each(|cell| deleted::at_the_beginning(stages, &cell.tenure, &committed, &kept));
+    cells.iter().for_each(|cell| deleted::at_the_beginning(stages, &cell.assignment, &committed, &kept));
     let milliseconds = began.elapsed().as_millis();
     tracing::info!(?partitions, changes = count, milliseconds, "what rules remember was read");
-    Ok(memories)
+    Ok(states)
 }

@@ -1,22 +1,24 @@
 //! What one frame goes through, as plain functions of the stages; where and in which order is the lanes' matter.
 
+use super::active_rules::ActiveRules;
 use super::appearance::Appearances;
-use super::in_force::InForce;
 use super::lanes::Judging;
 use crate::intake::forget_cameras;
 use crate::observe::Metrics;
 use crate::publish::{Outcome, Publisher};
 use arc_swap::ArcSwap;
-use everyframe_config::{Config, Polygon, Premises};
+use everyframe_config::{Config, Polygon, Site};
 use everyframe_gallery::{Gallery, Index};
 use everyframe_rules::{FrameFacts, RuleFailure};
-use everyframe_telemetry::cpu_timer::Laps;
+use everyframe_telemetry::cpu_timer::CpuTimer;
 use everyframe_types::dead_letter::{Parked, Stage};
 use everyframe_types::event::Timings;
 use everyframe_types::face::{Detection, Embedding, Face, People};
 use everyframe_types::frame::Frame;
 use everyframe_types::sequence_gap;
-use everyframe_vision::{Followed, PictureError, Seen, TrackedFace, TrackedFrame, Tracker, Worker, quality};
+use everyframe_vision::{
+    Detections, Followed, PictureError, TrackedFace, TrackedFrame, Tracker, Worker, quality,
+};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -26,7 +28,7 @@ use std::time::Duration;
 pub(super) struct Stages {
     pub config: Config,
     pub gallery: Gallery,
-    pub in_force: ArcSwap<InForce>,
+    pub active_rules: ArcSwap<ActiveRules>,
     pub publisher: Publisher,
     pub metrics: Arc<Metrics>,
     /// Set when frames are no longer taken in.
@@ -34,14 +36,14 @@ pub(super) struct Stages {
 }
 
 /// A frame after decoding and detection.
-pub(super) struct Sight {
+pub(super) struct DetectedFrame {
     pub frame: Arc<Frame>,
-    pub seen: Result<Seen, Parked>,
+    pub seen: Result<Detections, Parked>,
 }
 
 /// A frame whose faces are followed, and embedded where that was wanted.
 pub(super) struct Prepared {
-    seen: Seen,
+    seen: Detections,
     faces: Vec<FollowedFace>,
     embed_time: Duration,
 }
@@ -61,7 +63,7 @@ pub(super) struct Ready {
 
 impl Prepared {
     /// Follows the faces of a frame. `is_continuous` is false if a person may have left unseen since the camera's last frame.
-    pub fn follow(frame: &Frame, seen: Seen, tracker: &mut Tracker, is_continuous: bool) -> Self {
+    pub fn follow(frame: &Frame, seen: Detections, tracker: &mut Tracker, is_continuous: bool) -> Self {
         let tracked: Vec<TrackedFace<'_>> = seen
             .detections
             .iter()
@@ -93,13 +95,13 @@ impl Prepared {
     }
 
     fn embed(&mut self, worker: &mut Worker, frame: &Frame, masks: &[&Polygon]) -> Result<(), PictureError> {
-        let mut laps = Laps::start();
+        let mut cpu_timer = CpuTimer::start();
         let mut wanted: Vec<&mut FollowedFace> =
             self.faces.iter_mut().filter(|face| face.followed.embed).collect();
         let detections: Vec<Detection> = wanted.iter().map(|face| face.detection.clone()).collect();
         let embeddings = worker.embed(&frame.picture, masks, &self.seen, &detections)?;
         wanted.iter_mut().zip(embeddings).for_each(|(face, embedding)| face.embedding = embedding);
-        self.embed_time = laps.lap();
+        self.embed_time = cpu_timer.lap();
         Ok(())
     }
 
@@ -115,7 +117,7 @@ impl Prepared {
         appearances: &mut Appearances,
         index: &Index,
         count: usize,
-        premises: &Premises,
+        site: &Site,
     ) -> Vec<Face> {
         let settled = self.faces.iter().zip(0u32..).map(|(face, index_in_frame)| {
             let new_id = first_track_id(frame) + JUMPED + u64::from(index_in_frame);
@@ -135,7 +137,7 @@ impl Prepared {
                     .as_ref()
                     .map(|embedding| index.candidates(embedding, count))
                     .unwrap_or_default(),
-                zones: premises.zones_of(&frame.camera, self.size(), &face.detection.bounds),
+                zones: site.zones_of(&frame.camera, self.size(), &face.detection.bounds),
                 embedding,
             }
         });
@@ -152,20 +154,15 @@ fn first_track_id(frame: &Frame) -> u64 {
 const JUMPED: u64 = 1 << 15;
 
 /// Decodes and detects; what is no frame only goes the way of one, to be published in its place.
-pub(super) fn see(worker: &mut Worker, premises: &Premises, frame: Arc<Frame>) -> Sight {
-    let masks = premises.masks_of(&frame.camera);
+pub(super) fn see(worker: &mut Worker, site: &Site, frame: Arc<Frame>) -> DetectedFrame {
+    let masks = site.masks_of(&frame.camera);
     let seen = guarded(|| worker.detect(&frame.picture, &masks).map_err(|error| parked(&error)));
-    Sight { frame, seen }
+    DetectedFrame { frame, seen }
 }
 
 /// Embeds the faces that the tracker asked for.
-pub(super) fn embed(
-    worker: &mut Worker,
-    premises: &Premises,
-    frame: Arc<Frame>,
-    mut prepared: Prepared,
-) -> Ready {
-    let masks = premises.masks_of(&frame.camera);
+pub(super) fn embed(worker: &mut Worker, site: &Site, frame: Arc<Frame>, mut prepared: Prepared) -> Ready {
+    let masks = site.masks_of(&frame.camera);
     let prepared = guarded(|| match prepared.embed(worker, &frame, &masks) {
         Ok(()) => Ok(prepared),
         Err(error) => Err(parked(&error)),
@@ -180,7 +177,7 @@ impl Stages {
     ///
     /// A rule failed for which frames wait: its words. The frame is to be judged again.
     pub fn judge(&self, ready: &Ready, judging: &mut Judging) -> Result<Outcome, RuleFailure> {
-        if ready.frame.absence.is_some() {
+        if ready.frame.sequence_gap.is_some() {
             self.metrics.alert(sequence_gap::SEVERITY);
         }
         if !ready.frame.is_frame() {
@@ -211,12 +208,12 @@ impl Stages {
         prepared: &Prepared,
         judging: &mut Judging,
     ) -> Result<Outcome, RuleFailure> {
-        let (index, in_force) = (self.gallery.now(), self.in_force.load());
-        let InForce { rules, premises, judged_by } = &**in_force;
+        let (index, active_rules) = (self.gallery.now(), self.active_rules.load());
+        let ActiveRules { rules, site, judged_by } = &**active_rules;
         let appearances = judging.appearances.entry(frame.camera.clone()).or_default();
         let times = prepared.seen.times;
         let count = self.config.gallery.candidates;
-        let faces = prepared.settle(frame, appearances, &index, count, premises);
+        let faces = prepared.settle(frame, appearances, &index, count, site);
         appearances
             .forget(frame.captured_at.saturating_sub_unsigned(self.config.vision.tracker.lost_after_ms));
         let size = prepared.size();
@@ -227,11 +224,11 @@ impl Stages {
             captured_at: frame.captured_at,
             width: size.0,
             height: size.1,
-            schedules: &premises.schedules_at(frame.captured_at),
+            schedules: &site.schedules_at(frame.captured_at),
         };
-        let mut laps = Laps::start();
+        let mut cpu_timer = CpuTimer::start();
         let people: Arc<dyn People> = index;
-        let mut judgement = match rules.judge(&facts, faces, &people, &mut judging.memory) {
+        let mut judgement = match rules.judge(&facts, faces, &people, &mut judging.state) {
             Ok(judgement) => judgement,
             Err(failure) if rules.stops_for(&failure.rule) => return Err(failure),
             Err(failure) => {
@@ -240,14 +237,14 @@ impl Stages {
             }
         };
         for camera in forget_cameras(&mut judging.appearances, Appearances::last_seen) {
-            judgement.state.extend(judging.memory.forget(&camera));
+            judgement.state.extend(judging.state.forget(&camera));
         }
         let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
         let timings = Timings {
             decode_ms: milliseconds(times.decode),
             detect_ms: milliseconds(times.detect),
             embed_ms: milliseconds(prepared.embed_time),
-            rules_ms: milliseconds(laps.lap()),
+            rules_ms: milliseconds(cpu_timer.lap()),
         };
         Ok(Outcome::Judged { size, judgement, timings, judged_by: judged_by.clone() })
     }

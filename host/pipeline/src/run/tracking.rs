@@ -5,7 +5,7 @@ use crate::intake::forget_cameras;
 use everyframe_config::VisionSettings;
 use everyframe_types::dead_letter::Parked;
 use everyframe_types::frame::{Frame, SourceKind};
-use everyframe_vision::{Seen, Thumbnail, Tracker};
+use everyframe_vision::{Detections, Thumbnail, Tracker};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ struct LastFrame {
 }
 
 impl LastFrame {
-    fn of(frame: &Frame, seen: &Seen) -> Self {
+    fn of(frame: &Frame, seen: &Detections) -> Self {
         Self {
             session: frame.session.clone(),
             sequence: frame.sequence,
@@ -58,7 +58,12 @@ impl LastFrame {
 
 impl Trackers {
     /// Follows the faces of a frame; frames of one camera come in order.
-    pub fn follow(&mut self, frame: &Frame, seen: Seen, vision: &VisionSettings) -> Result<Prepared, Parked> {
+    pub fn follow(
+        &mut self,
+        frame: &Frame,
+        seen: Detections,
+        vision: &VisionSettings,
+    ) -> Result<Prepared, Parked> {
         guarded(|| {
             let next = LastFrame::of(frame, &seen);
             let (tracker, is_continuous) = match self.0.get_mut(&frame.camera) {

@@ -3,15 +3,15 @@
 use super::kafka::{Host as Id, Kafka, Record};
 use super::{Omission, Random};
 use everyframe_pipeline::intake::Lane;
-use everyframe_pipeline::publish::{Batch, Outbox, Parcel, Tenure};
+use everyframe_pipeline::publish::{Assignment, Batch, FrameOutput, Outbox};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-type Parcels = Batch<Record, (Arc<Tenure>, i64)>;
+type Parcels = Batch<Record, (Arc<Assignment>, i64)>;
 
 struct Partition {
     lane: Lane<(), (), ()>,
-    tenure: Arc<Tenure>,
+    assignment: Arc<Assignment>,
     /// The next frame to fetch; none until the group tells where to begin.
     position: Option<i64>,
     /// The log's end as it was when restoring began.
@@ -23,7 +23,7 @@ struct Partition {
 }
 
 /// How far the courier has come with a batch.
-enum Courier {
+enum BatchSender {
     Idle,
     Again(Parcels),
     Sent(Parcels, usize),
@@ -40,8 +40,8 @@ pub struct Host {
     omission: Option<Omission>,
     generation: u32,
     partitions: BTreeMap<usize, Partition>,
-    outbox: Outbox<Record, (Arc<Tenure>, i64)>,
-    courier: Courier,
+    outbox: Outbox<Record, (Arc<Assignment>, i64)>,
+    batch_sender: BatchSender,
     gave_up: bool,
     pub is_frozen: bool,
 }
@@ -70,7 +70,7 @@ impl Host {
             generation: 0,
             partitions: BTreeMap::new(),
             outbox: Outbox::default(),
-            courier: Courier::Idle,
+            batch_sender: BatchSender::Idle,
             gave_up: false,
             is_frozen: false,
         }
@@ -108,7 +108,7 @@ impl Host {
         if self.gave_up || !kafka.members.contains(&self.id) {
             // Lost, or given up: everything of ours ends, and we come anew.
             for partition in self.partitions.values_mut() {
-                partition.tenure.end();
+                partition.assignment.end();
                 partition.lane.abandon();
             }
             self.partitions.clear();
@@ -122,7 +122,7 @@ impl Host {
         if let Some((number, partition)) = self.any(random).filter(|(_, partition)| partition.is_closing) {
             // Drained, or out of time.
             if partition.lane.is_empty() || random.one_in(4) {
-                partition.tenure.end();
+                partition.assignment.end();
                 let done = partition.lane.committable().map(|offset| (number as i32, offset));
                 partition.lane.abandon();
                 self.partitions.remove(&number);
@@ -144,7 +144,7 @@ impl Host {
             kafka.owners[number] = Some(self.id);
             let partition = Partition {
                 lane: Lane::default(),
-                tenure: Tenure::new(number as i32),
+                assignment: Assignment::new(number as i32),
                 position: None,
                 restoring: None,
                 memory: 0,
@@ -210,11 +210,11 @@ impl Host {
         partition.memory = next_state(partition.memory, offset);
         partition.lane.publishing(offset);
         let record = Record { partition: number, offset, state: partition.memory };
-        let tenure = partition.tenure.clone();
-        let done = (tenure.clone(), offset);
-        let parcel = Parcel { tenure, offset, records: vec![record], urgent: false, done };
+        let assignment = partition.assignment.clone();
+        let done = (assignment.clone(), offset);
+        let output = FrameOutput { assignment, offset, records: vec![record], urgent: false, done };
         partition.lane.sent();
-        self.outbox.push(parcel);
+        self.outbox.push(output);
     }
 
     /// Without transactions: intake commits what is acknowledged.
@@ -236,56 +236,56 @@ impl Host {
         let (id, producer, epoch) = (self.id, self.producer, self.epoch);
         let careless = self.omits(Omission::OwnershipCheck);
         let refused = random.one_in(12);
-        self.courier = match std::mem::replace(&mut self.courier, Courier::Idle) {
-            Courier::Idle if self.outbox.is_empty() => Courier::Idle,
-            Courier::Idle => Courier::Again(self.outbox.take(1 + random.below(4))),
-            Courier::Again(mut batch) => {
+        self.batch_sender = match std::mem::replace(&mut self.batch_sender, BatchSender::Idle) {
+            BatchSender::Idle if self.outbox.is_empty() => BatchSender::Idle,
+            BatchSender::Idle => BatchSender::Again(self.outbox.take(1 + random.below(4))),
+            BatchSender::Again(mut batch) => {
                 if !careless {
                     batch.leave_out_others();
                 }
-                if batch.parcels().is_empty() {
-                    Courier::Idle
+                if batch.outputs().is_empty() {
+                    BatchSender::Idle
                 } else if !self.transactional {
                     self.send_plainly(batch, kafka, random)
                 } else if kafka.is_fenced(producer, epoch) {
                     self.give_up(batch, kafka)
                 } else {
                     let transaction = kafka.begin(producer);
-                    for record in batch.parcels().iter().flat_map(|parcel| &parcel.records) {
+                    for record in batch.outputs().iter().flat_map(|output| &output.records) {
                         kafka.append(Some(transaction), *record);
                     }
-                    Courier::Sent(batch, transaction)
+                    BatchSender::Sent(batch, transaction)
                 }
             }
-            Courier::Sent(batch, _)
-            | Courier::Member(batch, ..)
-            | Courier::Checked(batch, ..)
-            | Courier::Offered(batch, _)
+            BatchSender::Sent(batch, _)
+            | BatchSender::Member(batch, ..)
+            | BatchSender::Checked(batch, ..)
+            | BatchSender::Offered(batch, _)
                 if kafka.is_fenced(producer, epoch) =>
             {
                 self.give_up(batch, kafka)
             }
-            Courier::Sent(batch, transaction) if refused => {
+            BatchSender::Sent(batch, transaction) if refused => {
                 kafka.abort(transaction);
-                Courier::Again(batch)
+                BatchSender::Again(batch)
             }
-            Courier::Sent(batch, transaction) => Courier::Member(batch, transaction, self.generation),
-            Courier::Member(batch, transaction, generation) if careless || batch.is_ours() => {
-                Courier::Checked(batch, transaction, generation)
+            BatchSender::Sent(batch, transaction) => BatchSender::Member(batch, transaction, self.generation),
+            BatchSender::Member(batch, transaction, generation) if careless || batch.is_ours() => {
+                BatchSender::Checked(batch, transaction, generation)
             }
-            Courier::Member(batch, transaction, _) => {
+            BatchSender::Member(batch, transaction, _) => {
                 kafka.abort(transaction);
-                Courier::Again(batch)
+                BatchSender::Again(batch)
             }
-            Courier::Checked(batch, transaction, generation) => {
+            BatchSender::Checked(batch, transaction, generation) => {
                 if kafka.offer(transaction, id, generation, &batch.offsets()) {
-                    Courier::Offered(batch, transaction)
+                    BatchSender::Offered(batch, transaction)
                 } else {
                     kafka.abort(transaction);
-                    Courier::Again(batch)
+                    BatchSender::Again(batch)
                 }
             }
-            Courier::Offered(batch, transaction) => {
+            BatchSender::Offered(batch, transaction) => {
                 // The request or its answer may get lost.
                 if !refused || random.one_in(2) {
                     kafka.commit_transaction(transaction);
@@ -293,22 +293,22 @@ impl Host {
                 match (refused, self.omits(Omission::GivingUp)) {
                     (true, true) => {
                         self.epoch = kafka.register(producer);
-                        Courier::Again(batch)
+                        BatchSender::Again(batch)
                     }
                     (true, false) => self.give_up(batch, kafka),
                     (false, _) => {
                         self.acknowledge(batch.delivered());
-                        Courier::Idle
+                        BatchSender::Idle
                     }
                 }
             }
         };
     }
 
-    fn send_plainly(&mut self, mut batch: Parcels, kafka: &mut Kafka, random: &mut Random) -> Courier {
+    fn send_plainly(&mut self, mut batch: Parcels, kafka: &mut Kafka, random: &mut Random) -> BatchSender {
         let mut is_refused = false;
-        for parcel in batch.parcels_mut() {
-            parcel.records.retain(|record| {
+        for output in batch.parcels_mut() {
+            output.records.retain(|record| {
                 let refused = random.one_in(12);
                 if !refused {
                     kafka.append(None, *record);
@@ -318,25 +318,25 @@ impl Host {
             });
         }
         if is_refused {
-            return Courier::Again(batch);
+            return BatchSender::Again(batch);
         }
         self.acknowledge(batch.delivered());
-        Courier::Idle
+        BatchSender::Idle
     }
 
-    fn give_up(&mut self, batch: Parcels, kafka: &mut Kafka) -> Courier {
+    fn give_up(&mut self, batch: Parcels, kafka: &mut Kafka) -> BatchSender {
         batch.give_up();
         self.gave_up = true;
         self.epoch = kafka.register(self.producer);
-        Courier::Idle
+        BatchSender::Idle
     }
 
-    fn acknowledge(&mut self, done: impl Iterator<Item = (Arc<Tenure>, i64)>) {
-        for (tenure, offset) in done {
+    fn acknowledge(&mut self, done: impl Iterator<Item = (Arc<Assignment>, i64)>) {
+        for (assignment, offset) in done {
             // A lane that was abandoned knows the offset no more.
             let lanes = self.partitions.values_mut();
             if let Some(partition) =
-                lanes.into_iter().find(|partition| Arc::ptr_eq(&partition.tenure, &tenure))
+                lanes.into_iter().find(|partition| Arc::ptr_eq(&partition.assignment, &assignment))
             {
                 partition.lane.acknowledged(offset);
             }

@@ -2,7 +2,7 @@
 
 use super::{time, written};
 use everyframe_config::RuleKind;
-use everyframe_rules::Opinion;
+use everyframe_rules::RuleOutput;
 use everyframe_types::judgement::{Decision, StrangerEvent};
 use std::fmt;
 
@@ -121,12 +121,12 @@ impl Entry {
     }
 
     /// The entries of an answer, with every field that there is.
-    pub(super) fn of(opinion: &Opinion) -> Vec<Self> {
+    pub(super) fn of(opinion: &RuleOutput) -> Vec<Self> {
         match opinion {
-            Opinion::Decisions(decisions) => {
+            RuleOutput::Decisions(decisions) => {
                 decisions.iter().map(|(_, decision)| of_decision(decision)).collect()
             }
-            Opinion::Strangers(strangers) => {
+            RuleOutput::Strangers(strangers) => {
                 let of = |(face, stranger): &(u32, everyframe_types::judgement::Stranger)| {
                     Entry(vec![
                         ("face", Value::Number(f64::from(*face))),
@@ -139,7 +139,7 @@ impl Entry {
                 };
                 strangers.iter().map(of).collect()
             }
-            Opinion::Alerts(alerts) => {
+            RuleOutput::Alerts(alerts) => {
                 let of = |alert: &everyframe_types::judgement::Alert| {
                     let severity = match alert.severity {
                         everyframe_types::judgement::Severity::Info => "info",

@@ -3,7 +3,7 @@
 use super::update::list;
 use super::{Entry, written};
 use everyframe_config::RuleKind;
-use everyframe_rules::Opinion;
+use everyframe_rules::RuleOutput;
 use everyframe_types::face::{Face, Person};
 use everyframe_types::judgement::{Decision, StrangerEvent, Subject};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -41,7 +41,7 @@ pub struct Recorded {
     /// The faces that the rule was told of, as they were decided upon.
     pub subjects: Vec<Subject>,
     /// What the rule answered, by the faces' own indices; none if it failed.
-    pub answer: Option<Opinion>,
+    pub answer: Option<RuleOutput>,
     /// False for a frame of which the answer is told, but not expected.
     pub is_expected: bool,
 }

@@ -1,7 +1,7 @@
 //! Frames are put to a rule one after another, as in a lane.
 
 use super::{Entry, Scenario, ScenarioFrame};
-use everyframe_rules::{CallCost, Memory, Opinion, RuleFailure, Solo};
+use everyframe_rules::{CallCost, RuleFailure, RuleOutput, RuleRunner, RuleState};
 use everyframe_types::face::People;
 use std::sync::Arc;
 
@@ -33,8 +33,8 @@ pub struct Difference {
 }
 
 /// Puts every frame to the rule, which remembers from frame to frame; one on which it fails leaves no trace.
-pub fn run(scenario: &Scenario, rule: &Solo<'_>) -> Vec<Ran> {
-    let mut memory = Memory::new();
+pub fn run(scenario: &Scenario, rule: &RuleRunner<'_>) -> Vec<Ran> {
+    let mut memory = RuleState::new();
     let put = |frame: &ScenarioFrame| {
         let got = ask(frame, &scenario.people, rule, &mut memory);
         let got = got.map(|(opinion, _)| Entry::of(&opinion));
@@ -55,9 +55,9 @@ pub fn run(scenario: &Scenario, rule: &Solo<'_>) -> Vec<Ran> {
 pub fn ask(
     frame: &ScenarioFrame,
     people: &Arc<dyn People>,
-    rule: &Solo<'_>,
-    memory: &mut Memory,
-) -> Result<(Opinion, CallCost), RuleFailure> {
+    rule: &RuleRunner<'_>,
+    memory: &mut RuleState,
+) -> Result<(RuleOutput, CallCost), RuleFailure> {
     rule.ask(&frame.facts(), &frame.subjects, people, memory)
 }
 

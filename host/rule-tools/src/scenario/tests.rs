@@ -3,7 +3,7 @@
 use super::*;
 use everyframe_config::RuleKind::{Alerting, MatchingPolicy, UnknownPerson};
 use everyframe_config::{Limits, RuleSettings};
-use everyframe_rules::{Opened, Opinion, Solo};
+use everyframe_rules::{LoadedComponent, RuleOutput, RuleRunner};
 use everyframe_test_guests::Guest;
 use everyframe_types::judgement::Decision;
 use std::path::Path;
@@ -18,7 +18,7 @@ fn refused(kind: RuleKind, text: &str) -> String {
 }
 
 /// Runs a scenario against a matching policy that calls every face unknown, or answers as told.
-fn with_policy<T>(guest: &Guest, f: impl FnOnce(&Solo<'_>) -> T) -> T {
+fn with_policy<T>(guest: &Guest, f: impl FnOnce(&RuleRunner<'_>) -> T) -> T {
     let folder = tempfile::tempdir().unwrap();
     let component = folder.path().join("policy.wasm");
     std::fs::write(&component, guest.component()).unwrap();
@@ -26,7 +26,8 @@ fn with_policy<T>(guest: &Guest, f: impl FnOnce(&Solo<'_>) -> T) -> T {
     let limits = Limits { time_ms: 2000, memory_mb: 8, ..Limits::default() };
     let rule = RuleSettings { limits, breaker: 0, ..RuleSettings::new("policy", MatchingPolicy, component) };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let opened = Opened::read(&rule, runtime.handle().clone(), None).map_err(|(_, error)| error).unwrap();
+    let opened =
+        LoadedComponent::read(&rule, runtime.handle().clone(), None).map_err(|(_, error)| error).unwrap();
     f(&opened.ready(&rule).unwrap())
 }
 
@@ -181,7 +182,7 @@ fn a_recording_is_a_scenario_of_the_faces_that_the_rule_was_told_of() {
             is_expected: true,
         }],
     };
-    let all = recorded(Alerting, told[0].subjects.clone(), Opinion::Alerts(vec![alert(1)]));
+    let all = recorded(Alerting, told[0].subjects.clone(), RuleOutput::Alerts(vec![alert(1)]));
     let again = parse(Alerting, &all.text().unwrap()).unwrap();
     assert_eq!(format!("{:?}", again.frames[0].subjects), format!("{:?}", told[0].subjects));
     assert_eq!((again.frames[0].at, &again.frames[0].schedules), (told[0].at, &told[0].schedules));
@@ -189,13 +190,13 @@ fn a_recording_is_a_scenario_of_the_faces_that_the_rule_was_told_of() {
     assert_eq!(again.people.find("ann").map(|person| person.samples), Some(3));
 
     // Told of the second face only, the rule finds it in the first place.
-    let second = recorded(Alerting, told[0].subjects[1..].to_vec(), Opinion::Alerts(vec![alert(1)]));
+    let second = recorded(Alerting, told[0].subjects[1..].to_vec(), RuleOutput::Alerts(vec![alert(1)]));
     let again = parse(Alerting, &second.text().unwrap()).unwrap();
     assert!(again.frames[0].expect.as_ref().unwrap()[0].to_string().ends_with("face = 0"));
 
     // Embeddings are not told; a stranger's stand-in is.
     let stranger = told[0].subjects[1].stranger.clone().unwrap();
-    let strangers = Opinion::Strangers(vec![(1, stranger)]);
+    let strangers = RuleOutput::Strangers(vec![(1, stranger)]);
     let text = recorded(UnknownPerson, told[0].subjects.clone(), strangers).text().unwrap();
     let again = parse(UnknownPerson, &text).unwrap();
     let embedding = |at: usize| again.frames[0].subjects[at].face.embedding.is_some();

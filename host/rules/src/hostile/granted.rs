@@ -3,7 +3,7 @@
 use super::{Bench, after};
 use crate::FailureKind::{NotRun, TimedOut, Trapped};
 use crate::fixtures::{judge, judge_at, runtime};
-use crate::{Memory, Opened, RuleFailure, Rules};
+use crate::{LoadedComponent, RuleFailure, RuleState, Rules};
 use everyframe_config::{Grants, Limits, RuleKind, RuleSettings};
 use everyframe_test_guests::Guest;
 use everyframe_types::judgement::{Decision, Judgement};
@@ -27,7 +27,7 @@ fn host(guest: &Guest, grants: Grants) -> (Rules, Bench) {
 
 fn asked(guest: &Guest, grants: Grants) -> Result<Judgement, RuleFailure> {
     let (rules, _bench) = host(guest, grants);
-    judge(&rules, &mut Memory::new(), 0, 1)
+    judge(&rules, &mut RuleState::new(), 0, 1)
 }
 
 fn is_unknown(judged: Result<Judgement, RuleFailure>) -> bool {
@@ -120,9 +120,9 @@ fn a_rule_reads_the_folder_that_is_granted_and_nothing_else() {
     // While it runs the folder goes: the frame is parked, and not for the rule's fault.
     let (rules, _bench) =
         host(&with_folder("plates.txt", read), Grants { folder: Some(folder.clone()), ..Grants::default() });
-    assert!(is_unknown(judge(&rules, &mut Memory::new(), 0, 1)));
+    assert!(is_unknown(judge(&rules, &mut RuleState::new(), 0, 1)));
     std::fs::remove_dir_all(&folder).unwrap();
-    let failure = judge(&rules, &mut Memory::new(), 1, 1).unwrap_err();
+    let failure = judge(&rules, &mut RuleState::new(), 1, 1).unwrap_err();
     assert_eq!(failure.kind, NotRun);
     assert!(failure.message.contains("cannot be opened"), "{failure}");
 }
@@ -136,7 +136,7 @@ fn a_pipe_that_nobody_writes_to_costs_the_rules_frame_and_nothing_else() {
     let open = "(call $open (local.get $folder) (i32.const 0) (i32.const 1))";
     let grants = Grants { folder: Some(folder.path().to_owned()), ..Grants::default() };
     let (rules, _bench) = host(&with_folder("pipe", open), grants);
-    let mut memory = Memory::new();
+    let mut memory = RuleState::new();
     let failure = judge(&rules, &mut memory, 0, 1).unwrap_err();
     assert_eq!(failure.kind, TimedOut, "{failure}");
     assert!(judge_at("door", &rules, &mut memory, 1, 2).is_ok());
@@ -277,7 +277,7 @@ fn a_redirect_is_an_answer_and_leads_nowhere() {
 fn a_server_that_does_not_answer_costs_the_rules_frame_and_nothing_else() {
     let server = Server::of(None);
     let (rules, _bench) = host(&expecting(&server.authority, 204), calls(&[&server.authority]));
-    let mut memory = Memory::new();
+    let mut memory = RuleState::new();
     let start = Instant::now();
     let failure = judge(&rules, &mut memory, 0, 1).unwrap_err();
     let took = start.elapsed();
@@ -309,11 +309,11 @@ fn what_a_component_wants_is_told_before_it_is_granted() {
     let guest = calling("a.example", "(call $request)");
     let bench = Bench::new();
     let rule = bench.rule("policy", RuleKind::MatchingPolicy, &guest.component());
-    let opened = Opened::read(&rule, runtime().handle().clone(), None).unwrap();
-    let anatomy = opened.anatomy();
-    assert_eq!(anatomy.wants, ["grants.http"]);
-    assert_eq!(anatomy.problems(None, &calls(&[])).len(), 0);
-    let problems = anatomy.problems(None, &Grants::default());
+    let opened = LoadedComponent::read(&rule, runtime().handle().clone(), None).unwrap();
+    let component_info = opened.component_info();
+    assert_eq!(component_info.wants, ["grants.http"]);
+    assert_eq!(component_info.problems(None, &calls(&[])).len(), 0);
+    let problems = component_info.problems(None, &Grants::default());
     assert_eq!(problems.len(), 2, "{problems:?}");
     assert!(problems[0].1.to_string().contains("`grants.http`"), "{problems:?}");
 }

@@ -3,7 +3,7 @@
 use super::{Bench, after};
 use crate::FailureKind::*;
 use crate::fixtures::{Enrolled, face, facts, judge, runtime};
-use crate::{FailureKind, Memory, Opened, RuleFailure};
+use crate::{FailureKind, LoadedComponent, RuleFailure, RuleState};
 use everyframe_config::{Limits, RuleKind, RuleSettings};
 use everyframe_test_guests::Guest;
 use everyframe_types::face::{Face, People};
@@ -15,7 +15,7 @@ fn judged(guest: &Guest, limits: Limits) -> Result<(), RuleFailure> {
     let bench = Bench::new();
     let rule = bench.rule("policy", RuleKind::MatchingPolicy, &guest.component());
     let rules = bench.load(&[RuleSettings { limits, ..rule }]).unwrap();
-    judge(&rules, &mut Memory::new(), 0, 4).map(|_| ())
+    judge(&rules, &mut RuleState::new(), 0, 4).map(|_| ())
 }
 
 /// The guest is stopped with the tight limit, by this failure that names the key, and goes on with the wide one.
@@ -136,11 +136,11 @@ fn what_a_call_was_refused_without_failing_is_counted() {
         limits: Limits { log_lines: 3, state_bytes: 1000, ..Limits::default() },
         ..bench.rule("policy", RuleKind::MatchingPolicy, &guest.component())
     };
-    let opened = Opened::read(&rule, runtime().handle().clone(), None).unwrap();
-    let solo = opened.ready(&rule).unwrap();
+    let opened = LoadedComponent::read(&rule, runtime().handle().clone(), None).unwrap();
+    let rule_runner = opened.ready(&rule).unwrap();
     let face: Face = face(0);
     let subject = Subject { face, decision: Decision::Undecided { reason: String::new() }, stranger: None };
     let people: Arc<dyn People> = Arc::new(Enrolled(&[]));
-    let (_, cost) = solo.ask(&facts(0), &[subject], &people, &mut Memory::new()).unwrap();
+    let (_, cost) = rule_runner.ask(&facts(0), &[subject], &people, &mut RuleState::new()).unwrap();
     assert_eq!((cost.log_lines_dropped, cost.state_refused, cost.http_refused), (2, 3, 0));
 }

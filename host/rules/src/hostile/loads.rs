@@ -2,7 +2,7 @@
 
 use super::Bench;
 use crate::fixtures::runtime;
-use crate::{Opened, Rules};
+use crate::{LoadedComponent, Rules};
 use everyframe_config::{Limits, RuleKind, RuleSettings};
 use everyframe_test_guests::{Guest, NOTHING};
 use std::time::{Duration, Instant};
@@ -250,7 +250,7 @@ fn no_such_component_is_loaded_and_another_is_all_the_same() {
             }
         }
         // The tools open what no host loads.
-        let _ = Opened::read(&rule, runtime().handle().clone(), None)
+        let _ = LoadedComponent::read(&rule, runtime().handle().clone(), None)
             .map(|opened| opened.describe(&rule).is_ok());
         let took = start.elapsed();
         // Twice the time for `describe` and `configure`, and compiling.

@@ -12,7 +12,7 @@ mod loads;
 mod neighbours;
 
 use super::fixtures::{Bench, judge_at};
-use super::{FailureKind, Memory, RuleFailure, Rules};
+use super::{FailureKind, RuleFailure, RuleState, Rules};
 use everyframe_config::{Limits, RuleKind, RuleSettings};
 use everyframe_test_guests::{ALL_UNKNOWN, Guest};
 use everyframe_types::judgement::{Decision, Judgement};
@@ -55,7 +55,7 @@ impl Attack {
 struct Host<'a> {
     attacks: &'a [Attack],
     rules: Rules,
-    memory: Memory,
+    memory: RuleState,
     sequence: u64,
     _bench: Bench,
 }
@@ -80,7 +80,7 @@ impl<'a> Host<'a> {
         let good = bench.rule("good", RuleKind::MatchingPolicy, &Guest::default().component());
         settings.push(RuleSettings { limits: Limits { time_ms: 10_000, ..good.limits.clone() }, ..good });
         let rules = bench.load(&settings).unwrap();
-        let mut host = Self { attacks, rules, memory: Memory::new(), sequence: 0, _bench: bench };
+        let mut host = Self { attacks, rules, memory: RuleState::new(), sequence: 0, _bench: bench };
         for at in (0..attacks.len()).filter(|at| attacks[*at].prepared) {
             // More than once where the machine is too busy for its time limit.
             assert!((0..20).any(|_| host.attack(at).0.is_ok()), "{}", attacks[at].name);

@@ -1,7 +1,7 @@
 //! What a rule leaves to the frames and rules after it.
 
 use crate::FailureKind::*;
-use crate::Memory;
+use crate::RuleState;
 use crate::fixtures::{Bench, judge};
 use everyframe_config::{RuleKind, RuleSettings};
 use everyframe_test_guests::Guest;
@@ -34,14 +34,14 @@ fn a_frame_that_failed_leaves_no_trace_in_the_state() {
     let trap = "(if (i64.eq (local.get $sequence) (i64.const 1)) (then unreachable))";
     let bench = Bench::new();
     let rules = bench.policy(&remembering(trap)).unwrap();
-    let mut memory = Memory::new();
-    let decision = |memory: &mut Memory, sequence| {
-        judge(&rules, memory, sequence, 1).map(|judgement| judgement.subjects[0].decision.clone())
+    let mut state = RuleState::new();
+    let decision = |state: &mut RuleState, sequence| {
+        judge(&rules, state, sequence, 1).map(|judgement| judgement.subjects[0].decision.clone())
     };
-    assert_eq!(decision(&mut memory, 1).unwrap_err().kind, Trapped);
-    assert_eq!(memory.bytes(), 0);
-    assert_eq!(decision(&mut memory, 2).unwrap(), Decision::Unknown);
-    assert!(matches!(decision(&mut memory, 3).unwrap(), Decision::Undecided { .. }));
+    assert_eq!(decision(&mut state, 1).unwrap_err().kind, Trapped);
+    assert_eq!(state.bytes(), 0);
+    assert_eq!(decision(&mut state, 2).unwrap(), Decision::Unknown);
+    assert!(matches!(decision(&mut state, 3).unwrap(), Decision::Undecided { .. }));
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn an_instance_leaves_nothing_to_the_next_one() {
     let bench = Bench::new();
     let rules = bench.policy(&Guest::answering(answer)).unwrap();
     for sequence in 0..200 {
-        let judgement = judge(&rules, &mut Memory::new(), sequence, 1).unwrap();
+        let judgement = judge(&rules, &mut RuleState::new(), sequence, 1).unwrap();
         assert_eq!(judgement.subjects[0].decision, Decision::Unknown);
     }
 }
@@ -76,9 +76,9 @@ fn a_later_rules_failure_undoes_what_an_earlier_one_remembered() {
             bench.rule("policy", RuleKind::MatchingPolicy, &remembering("").component()),
         ])
         .unwrap();
-    let mut memory = Memory::new();
-    assert_eq!(judge(&rules, &mut memory, 0, 1).unwrap_err().rule, "alerts");
-    assert_eq!(memory.bytes(), 0);
+    let mut state = RuleState::new();
+    assert_eq!(judge(&rules, &mut state, 0, 1).unwrap_err().rule, "alerts");
+    assert_eq!(state.bytes(), 0);
 }
 
 /// Names face 0 "test", first seen; nothing if no face is unknown.
@@ -127,17 +127,17 @@ fn three_rules(bench: &Bench) -> [RuleSettings; 4] {
 fn the_rules_of_a_frame_see_what_those_before_them_made_of_it() {
     let bench = Bench::new();
     let rules = bench.load(&three_rules(&bench)).unwrap();
-    let mut memory = Memory::new();
-    let judgement = judge(&rules, &mut memory, 0, 1).unwrap();
+    let mut state = RuleState::new();
+    let judgement = judge(&rules, &mut state, 0, 1).unwrap();
     let named = judgement.subjects[0].stranger.clone().unwrap();
     assert_eq!((named.id.as_str(), named.event, named.visits), ("test", Some(StrangerEvent::FirstSeen), 1));
     let raised: Vec<_> = judgement.alerts.iter().map(|alert| alert.rule.as_str()).collect();
     assert_eq!(raised, ["alarm-2", "alarm-1"]);
 
-    let empty = judge(&rules, &mut memory, 1, 0).unwrap();
+    let empty = judge(&rules, &mut state, 1, 0).unwrap();
     assert_eq!((empty.subjects.len(), empty.alerts.len()), (0, 2));
     // Two faces are asked about, and the second answer names face 0 with a length of nothing.
-    assert_eq!(judge(&rules, &mut memory, 2, 2).unwrap_err().kind, Nonsense);
+    assert_eq!(judge(&rules, &mut state, 2, 2).unwrap_err().kind, Nonsense);
 }
 
 #[test]
@@ -147,9 +147,9 @@ fn many_threads_judge_at_once() {
     std::thread::scope(|scope| {
         for _ in 0..40 {
             scope.spawn(|| {
-                let mut memory = Memory::new();
+                let mut state = RuleState::new();
                 for sequence in 0..50 {
-                    judge(&rules, &mut memory, sequence, 1).unwrap();
+                    judge(&rules, &mut state, sequence, 1).unwrap();
                 }
             });
         }
@@ -173,7 +173,7 @@ fn a_replay_meets_the_same_random_numbers() {
     let bench = Bench::new();
     let rules = bench.policy(&guest).unwrap();
     let reason =
-        |sequence| judge(&rules, &mut Memory::new(), sequence, 1).unwrap().subjects[0].decision.clone();
+        |sequence| judge(&rules, &mut RuleState::new(), sequence, 1).unwrap().subjects[0].decision.clone();
     assert_eq!(reason(1), reason(1));
     assert_ne!(reason(1), reason(2));
 }

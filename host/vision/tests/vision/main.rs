@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use everyframe_config::{Polygon, Provider, VisionSettings};
 use everyframe_types::face::Embedding;
-use everyframe_vision::{Seen, TrackedFace, TrackedFrame, Tracker, Turn, Vision, Worker, quality};
+use everyframe_vision::{Detections, TrackedFace, TrackedFrame, Tracker, Turn, Vision, Worker, quality};
 use opencv::core::{Mat, Size, Vector};
 use opencv::prelude::*;
 use opencv::videoio::{CAP_ANY, VideoCapture};
@@ -67,7 +67,7 @@ fn jpeg(picture: &Mat) -> Vec<u8> {
     bytes.as_slice().to_vec()
 }
 
-fn embed_all(worker: &mut Worker, frame: &[u8], seen: &Seen) -> Vec<Embedding> {
+fn embed_all(worker: &mut Worker, frame: &[u8], seen: &Detections) -> Vec<Embedding> {
     let embeddings = worker.embed(frame, &[], seen, &seen.detections).unwrap();
     embeddings.into_iter().map(|e| e.expect("a real face has a direction")).collect()
 }
@@ -173,7 +173,7 @@ fn every_provider_gives_the_same_faces_and_people() {
         .flat_map(|clip| frames(clip).into_iter().take(60).step_by(20))
         .collect();
     let multi = std::fs::read(footage("multi_face.jpg")).unwrap();
-    let mut reference: Option<Vec<(Seen, Vec<Embedding>)>> = None;
+    let mut reference: Option<Vec<(Detections, Vec<Embedding>)>> = None;
     for provider in [Provider::Cpu, Provider::Openvino, Provider::OpenvinoBf16] {
         let mut settings = VisionSettings::default();
         settings.detector.provider = provider;

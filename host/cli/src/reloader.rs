@@ -5,7 +5,7 @@ use super::config::load_rules;
 use super::hosts::{Entry, Said};
 use anyhow::Result;
 use everyframe_config::{Config, Loaded};
-use everyframe_pipeline::observe::{Announcer, RuleData, RuleState, rule_event};
+use everyframe_pipeline::observe::{Announcer, RuleData, RuleStatus, rule_event};
 use everyframe_pipeline::run::Host;
 use everyframe_rules::{Condition, RuleDescription, Rules};
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ const LOOK_UP: Duration = Duration::from_millis(100);
 const LOOK_AT_FILES: Duration = Duration::from_secs(1);
 
 /// Watches over one host.
-pub(super) struct Caretaker<'a> {
+pub(super) struct Reloader<'a> {
     pub host: &'a Host,
     pub runtime: &'a Runtime,
     /// What the host began with: what is not about rules stays so.
@@ -87,7 +87,7 @@ fn look(paths: impl IntoIterator<Item = PathBuf>) -> Look {
     paths.into_iter().map(|path| (path.clone(), of(&path))).collect()
 }
 
-impl Caretaker<'_> {
+impl Reloader<'_> {
     /// Until `stop` is set.
     pub(super) fn run(&self, mut files: Files, stop: &AtomicBool) {
         let asked = self.on_hangup();
@@ -191,20 +191,20 @@ impl Caretaker<'_> {
             true if self.host.fall_back(&rule) => {
                 self.host.metrics().reloaded("fell-back");
                 (
-                    RuleState::FellBack,
+                    RuleStatus::FellBack,
                     format!(
                         "rule {rule} kept failing on frames of camera {camera} after it was changed; the rules from before the change are in force again: {message}"
                     ),
                 )
             }
             true => (
-                RuleState::Failing,
+                RuleStatus::Failing,
                 format!(
                     "rule {rule} keeps failing on frames of camera {camera}, and is asked about them only from time to time: {message}"
                 ),
             ),
             false => {
-                (RuleState::Answering, format!("rule {rule} answers again about frames of camera {camera}"))
+                (RuleStatus::Answering, format!("rule {rule} answers again about frames of camera {camera}"))
             }
         };
         if is_failing {

@@ -10,12 +10,12 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Asks for one topic's partitions, the least that every client may ask.
-pub struct Pulse {
+pub struct BrokerProbe {
     consumer: BaseConsumer<Quiet>,
     topic: String,
 }
 
-impl Pulse {
+impl BrokerProbe {
     /// Connects in the background.
     pub fn new(settings: &KafkaSettings, topic: &str) -> Result<Self, BrokerError> {
         let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);

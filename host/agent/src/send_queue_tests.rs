@@ -1,7 +1,7 @@
 //! The line with a broker that does as it is told, and a clock that is set by hand.
 
 use super::inbox::{Offered, Shared};
-use super::line::{Broker, DELAY, Ended, Line};
+use super::send_queue::{Broker, DELAY, Ended, Line};
 use super::spool::{Entry, What};
 use everyframe_kafka::BrokerError;
 use std::path::Path;

@@ -2,14 +2,14 @@
 
 use super::FrameFacts;
 use super::answers::{check_alerts, check_size, check_strangers, check_verdicts};
-use super::call::{Call, Scene};
+use super::call::{Call, FrameContext};
 use super::contract::{Answer, Question};
 use super::engine::Sandbox;
 use super::error::{FailureKind, RuleFailure};
+use super::instance_pool::Spare;
 use super::limits::{MESSAGE_BYTES, presentable};
 use super::load::RuleReady;
-use super::memory::{Changes, Memory};
-use super::spares::Spare;
+use super::rule_state::{Changes, RuleState};
 use crate::CallCost;
 use everyframe_config::RuleKind;
 use everyframe_types::face::Face;
@@ -19,7 +19,7 @@ use tokio::sync::SemaphorePermit;
 
 /// What a rule makes of a frame; checked.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Opinion {
+pub enum RuleOutput {
     /// Of a matching policy, by `face.index`: one for each face that was undecided, in the order of the faces.
     Decisions(Vec<(u32, Decision)>),
     /// Of an unknown-person rule, by `face.index`.
@@ -30,7 +30,7 @@ pub enum Opinion {
 
 /// A rule's opinion, and what it took.
 pub(super) struct Consulted {
-    pub(super) opinion: Opinion,
+    pub(super) opinion: RuleOutput,
     /// What it keeps from now on, if the frame goes well.
     pub(super) changes: Changes,
     /// Faces whose embedding it asked for, and which have none.
@@ -39,12 +39,12 @@ pub(super) struct Consulted {
 }
 
 /// What a rule makes of the frame, by what was decided before it.
-pub(super) async fn consult(
+pub(super) async fn evaluate(
     rule: &RuleReady,
     sandbox: &Sandbox,
     frame: &FrameFacts<'_>,
-    scene: &Scene,
-    memory: &Memory,
+    scene: &FrameContext,
+    memory: &RuleState,
     subjects: &[Subject],
 ) -> Result<Consulted, RuleFailure> {
     let fail = |(kind, message)| RuleFailure { rule: rule.name.clone(), kind, message };
@@ -69,20 +69,20 @@ pub(super) async fn consult(
     let opinion = match (rule.kind, answer) {
         (RuleKind::MatchingPolicy, Answer::Verdicts(verdicts)) => {
             let decisions = check_verdicts(verdicts, &asked, scene.people()).map_err(fail)?;
-            Opinion::Decisions(asked.iter().map(|face| face.index).zip(decisions).collect())
+            RuleOutput::Decisions(asked.iter().map(|face| face.index).zip(decisions).collect())
         }
         (RuleKind::UnknownPerson, Answer::Strangers(strangers)) => {
-            Opinion::Strangers(check_strangers(strangers, &asked).map_err(fail)?)
+            RuleOutput::Strangers(check_strangers(strangers, &asked).map_err(fail)?)
         }
         (RuleKind::Alerting, Answer::Alerts(alerts)) => {
             let has = |index| subjects.iter().any(|subject| subject.face.index == index);
-            Opinion::Alerts(check_alerts(alerts, &rule.name, subjects.len(), has).map_err(fail)?)
+            RuleOutput::Alerts(check_alerts(alerts, &rule.name, subjects.len(), has).map_err(fail)?)
         }
         _ => return Err(fail(mixed_up())),
     };
     let call = spare.store.data_mut();
     let (missed, changes) = (call.missed.clone(), call.close(&rule.name));
-    rule.spares.keep(spare);
+    rule.instance_pool.keep(spare);
     Ok(Consulted { opinion, changes, missed, cost })
 }
 
@@ -104,8 +104,8 @@ async fn ask<'a>(
     rule: &RuleReady,
     sandbox: &'a Sandbox,
     frame: &FrameFacts<'_>,
-    scene: &Scene,
-    memory: &Memory,
+    scene: &FrameContext,
+    memory: &RuleState,
     question: Question<'_>,
 ) -> Result<Answered<'a>, RuleFailure> {
     let fail = |(kind, message)| RuleFailure { rule: rule.name.clone(), kind, message };
@@ -113,7 +113,7 @@ async fn ask<'a>(
         return Err(fail((FailureKind::NotRun, "the host is stopping".into())));
     };
     let (start, time) = (Instant::now(), rule.limits.time());
-    let (mut store, stayed) = match rule.spares.take() {
+    let (mut store, stayed) = match rule.instance_pool.take() {
         Some(Spare { mut store, instance }) => {
             store.data_mut().renew(rule, frame, scene, memory);
             sandbox.allow(&mut store, &rule.limits, time);

@@ -1,6 +1,6 @@
 //! What rules remember from frame to frame.
 //!
-//! One scope for each rule and camera. A call works on a [`Notebook`]: the scope as it was, and the
+//! One scope for each rule and camera. A call works on a [`StateTransaction`]: the scope as it was, and the
 //! changes of this call on top. The changes of all rules of a frame are applied together once the whole
 //! frame went well, so a frame that is parked, or processed again, finds what the first try found. What was
 //! applied is told, to be published with the frame; what was published is restored where the lane begins anew.
@@ -22,7 +22,7 @@ const KEY_BYTES: usize = 256;
 ///
 /// Frames of one camera must be judged in their order and with the same memory.
 #[derive(Debug, Default)]
-pub struct Memory {
+pub struct RuleState {
     cameras: HashMap<String, HashMap<String, Arc<Scope>>>,
     /// By camera, the time of its last frame, Unix milliseconds; only of cameras with values.
     times: HashMap<String, i64>,
@@ -53,7 +53,7 @@ pub(super) enum Refused {
 
 /// A scope under the changes of one call.
 #[derive(Debug, Default)]
-pub(super) struct Notebook {
+pub(super) struct StateTransaction {
     before: Arc<Scope>,
     changes: BTreeMap<String, Option<StateValue>>,
     bytes: usize,
@@ -62,14 +62,14 @@ pub(super) struct Notebook {
     refused: u64,
 }
 
-/// What one call changed. Applied by [`Memory::apply`].
+/// What one call changed. Applied by [`RuleState::apply`].
 #[derive(Debug)]
 pub(super) struct Changes {
     rule: String,
     values: BTreeMap<String, Option<StateValue>>,
 }
 
-impl Memory {
+impl RuleState {
     /// Nothing remembered.
     pub fn new() -> Self {
         Self::default()
@@ -113,9 +113,9 @@ impl Memory {
     }
 
     /// Opens a rule's scope for one call; `limit` in bytes, `now` is the frame's time.
-    pub(super) fn open(&self, rule: &str, camera: &str, limit: usize, now: i64) -> Notebook {
+    pub(super) fn open(&self, rule: &str, camera: &str, limit: usize, now: i64) -> StateTransaction {
         let before = self.cameras.get(camera).and_then(|rules| rules.get(rule)).cloned().unwrap_or_default();
-        Notebook { bytes: before.bytes, before, changes: BTreeMap::new(), limit, now, refused: 0 }
+        StateTransaction { bytes: before.bytes, before, changes: BTreeMap::new(), limit, now, refused: 0 }
     }
 
     /// Keeps what the calls of one frame changed, and drops values that have expired both now and at the frame before. Returns
@@ -198,7 +198,7 @@ impl Scope {
     }
 }
 
-impl Notebook {
+impl StateTransaction {
     /// Bytes that the scope has.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
@@ -329,127 +329,127 @@ mod tests {
 
     /// One call that ends well.
     fn call<T>(
-        memory: &mut Memory,
+        state: &mut RuleState,
         rule: &str,
         camera: &str,
         now: i64,
-        f: impl FnOnce(&mut Notebook) -> T,
+        f: impl FnOnce(&mut StateTransaction) -> T,
     ) -> T {
-        let mut notebook = memory.open(rule, camera, 1000, now);
-        let answer = f(&mut notebook);
-        memory.apply(camera, vec![notebook.close(rule)], now);
+        let mut state_transaction = state.open(rule, camera, 1000, now);
+        let answer = f(&mut state_transaction);
+        state.apply(camera, vec![state_transaction.close(rule)], now);
         answer
     }
 
-    fn set(n: &mut Notebook, key: &str, value: &str, ttl: Option<u64>) -> Result<(), Refused> {
+    fn set(n: &mut StateTransaction, key: &str, value: &str, ttl: Option<u64>) -> Result<(), Refused> {
         n.set(key.into(), value.into(), ttl)
     }
 
     #[test]
     fn a_value_lasts_to_the_next_frame_of_its_rule_and_camera_only() {
-        let mut memory = Memory::new();
-        call(&mut memory, "a", "gate", 0, |n| set(n, "k", "v", None)).unwrap();
-        assert_eq!(call(&mut memory, "a", "gate", 1, |n| n.get("k")), Some(b"v".to_vec()));
-        assert_eq!(call(&mut memory, "b", "gate", 1, |n| n.get("k")), None);
-        assert_eq!(call(&mut memory, "a", "door", 1, |n| n.get("k")), None);
+        let mut state = RuleState::new();
+        call(&mut state, "a", "gate", 0, |n| set(n, "k", "v", None)).unwrap();
+        assert_eq!(call(&mut state, "a", "gate", 1, |n| n.get("k")), Some(b"v".to_vec()));
+        assert_eq!(call(&mut state, "b", "gate", 1, |n| n.get("k")), None);
+        assert_eq!(call(&mut state, "a", "door", 1, |n| n.get("k")), None);
     }
 
     #[test]
     fn changes_of_a_call_that_is_not_applied_are_gone() {
-        let mut memory = Memory::new();
-        call(&mut memory, "a", "gate", 0, |n| set(n, "k", "old", None)).unwrap();
-        let mut failed = memory.open("a", "gate", 1000, 1);
+        let mut state = RuleState::new();
+        call(&mut state, "a", "gate", 0, |n| set(n, "k", "old", None)).unwrap();
+        let mut failed = state.open("a", "gate", 1000, 1);
         set(&mut failed, "k", "new", None).unwrap();
         set(&mut failed, "other", "new", None).unwrap();
         failed.delete("k");
         assert_eq!(failed.get("k"), None);
         drop(failed);
-        assert_eq!(call(&mut memory, "a", "gate", 2, |n| (n.get("k"), n.keys(""))), {
+        assert_eq!(call(&mut state, "a", "gate", 2, |n| (n.get("k"), n.keys(""))), {
             (Some(b"old".to_vec()), vec!["k".to_owned()])
         });
     }
 
     #[test]
     fn a_value_ends_with_its_time_in_frame_time() {
-        let mut memory = Memory::new();
-        call(&mut memory, "a", "gate", 1000, |n| set(n, "k", "v", Some(500))).unwrap();
-        assert!(call(&mut memory, "a", "gate", 1499, |n| n.get("k")).is_some());
+        let mut state = RuleState::new();
+        call(&mut state, "a", "gate", 1000, |n| set(n, "k", "v", Some(500))).unwrap();
+        assert!(call(&mut state, "a", "gate", 1499, |n| n.get("k")).is_some());
         // Other cameras have clocks of their own.
-        call(&mut memory, "a", "door", 9999, |_| ());
-        assert_eq!(call(&mut memory, "a", "gate", 1499, |n| n.keys("")), ["k"]);
-        assert_eq!(call(&mut memory, "a", "gate", 1500, |n| (n.get("k"), n.keys(""))), (None, vec![]));
-        call(&mut memory, "a", "gate", 1501, |_| ());
-        assert_eq!((memory.bytes(), memory.times.len()), (0, 0));
-        assert!(memory.cameras.is_empty());
+        call(&mut state, "a", "door", 9999, |_| ());
+        assert_eq!(call(&mut state, "a", "gate", 1499, |n| n.keys("")), ["k"]);
+        assert_eq!(call(&mut state, "a", "gate", 1500, |n| (n.get("k"), n.keys(""))), (None, vec![]));
+        call(&mut state, "a", "gate", 1501, |_| ());
+        assert_eq!((state.bytes(), state.times.len()), (0, 0));
+        assert!(state.cameras.is_empty());
     }
 
     #[test]
     fn one_frame_with_a_wrong_time_loses_nothing() {
         for wrong in [5000, i64::MAX, -5000, i64::MIN] {
-            let mut memory = Memory::new();
-            call(&mut memory, "a", "gate", 1000, |n| set(n, "k", "v", Some(500))).unwrap();
-            call(&mut memory, "a", "gate", wrong, |_| ());
-            assert_eq!(call(&mut memory, "a", "gate", 1100, |n| n.keys("")), ["k"]);
-            call(&mut memory, "a", "gate", 1500, |_| ());
-            assert!(memory.bytes() > 0);
-            call(&mut memory, "a", "gate", 1600, |_| ());
-            assert_eq!(memory.bytes(), 0);
+            let mut state = RuleState::new();
+            call(&mut state, "a", "gate", 1000, |n| set(n, "k", "v", Some(500))).unwrap();
+            call(&mut state, "a", "gate", wrong, |_| ());
+            assert_eq!(call(&mut state, "a", "gate", 1100, |n| n.keys("")), ["k"]);
+            call(&mut state, "a", "gate", 1500, |_| ());
+            assert!(state.bytes() > 0);
+            call(&mut state, "a", "gate", 1600, |_| ());
+            assert_eq!(state.bytes(), 0);
         }
     }
 
     #[test]
     fn what_was_published_restores_what_was_remembered() {
-        let mut memory = Memory::new();
+        let mut state = RuleState::new();
         let mut published = Vec::new();
-        let mut frame = |memory: &mut Memory, now, changes: &dyn Fn(&mut Notebook)| {
-            let mut notebook = memory.open("a", "gate", 1000, now);
-            changes(&mut notebook);
-            published.extend(memory.apply("gate", vec![notebook.close("a")], now));
+        let mut frame = |state: &mut RuleState, now, changes: &dyn Fn(&mut StateTransaction)| {
+            let mut state_transaction = state.open("a", "gate", 1000, now);
+            changes(&mut state_transaction);
+            published.extend(state.apply("gate", vec![state_transaction.close("a")], now));
         };
-        frame(&mut memory, 0, &|n| {
+        frame(&mut state, 0, &|n| {
             set(n, "stays", "v", None).unwrap();
             set(n, "expires", "v", Some(5)).unwrap();
             set(n, "deleted", "v", None).unwrap();
         });
-        frame(&mut memory, 1, &|n| n.delete("deleted"));
-        frame(&mut memory, 2, &|n| set(n, "stays", "v", None).unwrap());
-        frame(&mut memory, 5, &|_| ());
-        frame(&mut memory, 6, &|_| ());
+        frame(&mut state, 1, &|n| n.delete("deleted"));
+        frame(&mut state, 2, &|n| set(n, "stays", "v", None).unwrap());
+        frame(&mut state, 5, &|_| ());
+        frame(&mut state, 6, &|_| ());
         let told: Vec<_> =
             published.iter().map(|change| (change.key.as_str(), change.value.is_some())).collect();
         let expected =
             [("deleted", true), ("expires", true), ("stays", true), ("deleted", false), ("expires", false)];
         assert_eq!(told, expected, "each change once, and what changes nothing not at all");
-        let mut restored = Memory::new();
+        let mut restored = RuleState::new();
         published.into_iter().for_each(|change| restored.restore(change));
         assert_eq!(call(&mut restored, "a", "gate", 6, |n| n.keys("")), ["stays"]);
-        assert_eq!(restored.bytes(), memory.bytes());
+        assert_eq!(restored.bytes(), state.bytes());
         let forgotten = restored.forget("gate");
         assert_eq!((forgotten.len(), forgotten[0].key.as_str(), restored.bytes()), (1, "stays", 0));
     }
 
     #[test]
     fn a_full_scope_refuses_and_expired_values_make_room() {
-        let mut memory = Memory::new();
+        let mut state = RuleState::new();
         let big = "x".repeat(800);
-        call(&mut memory, "a", "gate", 0, |n| {
+        call(&mut state, "a", "gate", 0, |n| {
             set(n, "first", &big, Some(10)).unwrap();
             assert_eq!(set(n, "second", &big, None), Err(Refused::Full));
             assert_eq!(n.get("second"), None);
             // Replacing counts the difference only.
             set(n, "first", &big, Some(10)).unwrap();
         });
-        assert_eq!(memory.bytes(), 800 + 5 + ENTRY_BYTES);
-        call(&mut memory, "a", "gate", 10, |n| set(n, "second", &big, None)).unwrap();
-        assert_eq!(call(&mut memory, "a", "gate", 10, |n| n.keys("")), ["second"]);
-        assert_eq!(memory.bytes(), 800 + 6 + ENTRY_BYTES);
+        assert_eq!(state.bytes(), 800 + 5 + ENTRY_BYTES);
+        call(&mut state, "a", "gate", 10, |n| set(n, "second", &big, None)).unwrap();
+        assert_eq!(call(&mut state, "a", "gate", 10, |n| n.keys("")), ["second"]);
+        assert_eq!(state.bytes(), 800 + 6 + ENTRY_BYTES);
     }
 
     #[test]
     fn what_a_call_set_and_deleted_leaves_no_note() {
-        let mut memory = Memory::new();
-        call(&mut memory, "a", "gate", 0, |n| set(n, "kept", "v", None)).unwrap();
-        call(&mut memory, "a", "gate", 1, |n| {
+        let mut state = RuleState::new();
+        call(&mut state, "a", "gate", 0, |n| set(n, "kept", "v", None)).unwrap();
+        call(&mut state, "a", "gate", 1, |n| {
             for i in 0..1000 {
                 set(n, &i.to_string(), "v", Some(0)).unwrap();
                 n.delete(&i.to_string());
@@ -460,14 +460,14 @@ mod tests {
             n.delete("kept");
             assert!(n.changes.len() < 20, "{}", n.changes.len());
         });
-        call(&mut memory, "a", "gate", 2, |_| ());
-        assert_eq!(memory.bytes(), 0);
+        call(&mut state, "a", "gate", 2, |_| ());
+        assert_eq!(state.bytes(), 0);
     }
 
     #[test]
     fn empty_values_are_not_free() {
-        let mut memory = Memory::new();
-        let kept = call(&mut memory, "a", "gate", 0, |n| {
+        let mut state = RuleState::new();
+        let kept = call(&mut state, "a", "gate", 0, |n| {
             (0..1000).filter(|i| set(n, &i.to_string(), "", None).is_ok()).count()
         });
         assert!(kept < 20, "{kept}");
@@ -475,8 +475,8 @@ mod tests {
 
     #[test]
     fn bad_keys_are_refused() {
-        let mut memory = Memory::new();
-        call(&mut memory, "a", "gate", 0, |n| {
+        let mut state = RuleState::new();
+        call(&mut state, "a", "gate", 0, |n| {
             assert_eq!(set(n, "", "v", None), Err(Refused::BadKey));
             assert_eq!(set(n, &"k".repeat(KEY_BYTES + 1), "v", None), Err(Refused::BadKey));
             assert_eq!(set(n, &"k".repeat(KEY_BYTES), "v", None), Ok(()));
@@ -485,13 +485,13 @@ mod tests {
 
     #[test]
     fn keys_are_listed_by_prefix_in_order_with_this_calls_changes() {
-        let mut memory = Memory::new();
-        call(&mut memory, "a", "gate", 0, |n| {
+        let mut state = RuleState::new();
+        call(&mut state, "a", "gate", 0, |n| {
             for key in ["t/2", "t/1", "u/1", "t"] {
                 set(n, key, "v", None).unwrap();
             }
         });
-        call(&mut memory, "a", "gate", 1, |n| {
+        call(&mut state, "a", "gate", 1, |n| {
             n.delete("t/1");
             n.delete("never there");
             set(n, "t/0", "v", None).unwrap();
@@ -499,13 +499,13 @@ mod tests {
             assert_eq!(n.keys("t/"), ["t/0", "t/2"]);
             assert_eq!(n.keys("v"), Vec::<String>::new());
         });
-        assert_eq!(call(&mut memory, "a", "gate", 2, |n| n.keys("")), ["t", "t/0", "t/2", "u/1"]);
+        assert_eq!(call(&mut state, "a", "gate", 2, |n| n.keys("")), ["t", "t/0", "t/2", "u/1"]);
     }
 
     #[test]
     fn a_ttl_beyond_all_time_is_for_ever() {
-        let mut memory = Memory::new();
-        call(&mut memory, "a", "gate", i64::MAX - 1, |n| set(n, "k", "v", Some(u64::MAX))).unwrap();
-        assert!(call(&mut memory, "a", "gate", i64::MAX - 1, |n| n.get("k")).is_some());
+        let mut state = RuleState::new();
+        call(&mut state, "a", "gate", i64::MAX - 1, |n| set(n, "k", "v", Some(u64::MAX))).unwrap();
+        assert!(call(&mut state, "a", "gate", i64::MAX - 1, |n| n.get("k")).is_some());
     }
 }

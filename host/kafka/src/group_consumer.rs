@@ -1,6 +1,6 @@
 //! The group's consumer: one thread that only polls, so that no slow frame gets the host thrown out of its group.
 
-use crate::complaint::Complaint;
+use crate::log_once::LogOnce;
 use crate::reader::Received;
 use crate::topics::partitions;
 use crate::transaction::{Member, Membership};
@@ -51,7 +51,7 @@ pub enum Ended {
 }
 
 /// The consumer group's member.
-pub struct Intake {
+pub struct GroupConsumer {
     consumer: Arc<BaseConsumer<Group>>,
     topic: Arc<str>,
     brokers: String,
@@ -61,7 +61,7 @@ pub struct Intake {
     paused: BTreeSet<i32>,
 }
 
-impl Intake {
+impl GroupConsumer {
     /// Joins the group. The topic must be there: a consumer of a topic that is not would wait in silence.
     pub fn join(config: &Config, downstream: Arc<dyn Downstream>) -> Result<Self, BrokerError> {
         let failed = |error| BrokerError::from_rdkafka(error, &config.kafka.brokers);
@@ -101,7 +101,7 @@ impl Intake {
     /// Polls until `stop` is set or `interrupted` says so; then lets go of all partitions in good order.
     pub fn run(mut self, stop: &AtomicBool, interrupted: &dyn Fn() -> bool) -> Result<Ended, BrokerError> {
         let mut last_commit = Instant::now();
-        let complaint = Complaint::default();
+        let log_once = LogOnce::default();
         while !stop.load(Ordering::Relaxed) {
             if interrupted() {
                 self.leave();
@@ -109,7 +109,7 @@ impl Intake {
             }
             match self.consumer.poll(POLL) {
                 Some(Ok(message)) => {
-                    complaint.settle("frames come again");
+                    log_once.settle("frames come again");
                     let record = Received(message);
                     self.downstream.admit(record::read(&self.topic, &record));
                 }
@@ -117,7 +117,7 @@ impl Intake {
                     return Err(BrokerError::from_rdkafka(error, &self.brokers));
                 }
                 // librdkafka goes on trying by itself.
-                Some(Err(error)) => complaint.say(&format!("waiting for Kafka: {error}")),
+                Some(Err(error)) => log_once.say(&format!("waiting for Kafka: {error}")),
                 None => {}
             }
             self.hold_back()?;

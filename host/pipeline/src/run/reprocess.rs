@@ -5,7 +5,7 @@ use super::appearance::Appearances;
 use super::stages::{Ready, embed, see};
 use super::tracking::Trackers;
 use crate::intake::{FrameClock, forget_cameras};
-use everyframe_config::{Config, Premises};
+use everyframe_config::{Config, Site};
 use everyframe_gallery;
 use everyframe_gallery::Index;
 use everyframe_types::dead_letter::Parked;
@@ -17,10 +17,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// What a lane is to frames that come live. Frames of one partition come in their order.
-pub struct Retrace {
+pub struct Reprocessor {
     worker: Worker,
     index: Index,
-    premises: Premises,
+    site: Site,
     config: Config,
     lanes: HashMap<i32, Followed>,
 }
@@ -33,14 +33,14 @@ struct Followed {
 }
 
 /// A frame as rules see it.
-pub struct Retraced {
+pub struct ReprocessedFrame {
     /// Width and height, pixels.
     pub size: (u32, u32),
     /// With their embeddings and candidates.
     pub faces: Vec<Face>,
 }
 
-impl Retrace {
+impl Reprocessor {
     /// Loads the models, and the gallery as it is now.
     ///
     /// # Errors
@@ -52,14 +52,14 @@ impl Retrace {
         Ok(Self {
             worker: vision.worker()?,
             index: Index::new(samples.values(), &vision.models().embedder.sha256),
-            premises: Premises::new(config),
+            site: Site::new(config),
             config: config.clone(),
             lanes: HashMap::new(),
         })
     }
 
     /// Puts the time that a host would believe into the frame. Call it for every record of a partition, in order, before
-    /// [`Retrace::look`].
+    /// [`Reprocessor::look`].
     pub fn set_time(&mut self, frame: &mut Frame) {
         self.lanes.entry(frame.position.partition).or_default().clock.set_time(frame);
     }
@@ -69,21 +69,21 @@ impl Retrace {
     /// # Errors
     ///
     /// The frame is one that a host parks.
-    pub fn look(&mut self, frame: Arc<Frame>) -> Result<Retraced, Parked> {
+    pub fn look(&mut self, frame: Arc<Frame>) -> Result<ReprocessedFrame, Parked> {
         let lane = self.lanes.entry(frame.position.partition).or_default();
-        let seen = see(&mut self.worker, &self.premises, frame.clone()).seen?;
+        let seen = see(&mut self.worker, &self.site, frame.clone()).seen?;
         let prepared = lane.trackers.follow(&frame, seen, &self.config.vision)?;
         let ready = match prepared.wants_embedding() {
-            true => embed(&mut self.worker, &self.premises, frame.clone(), prepared),
+            true => embed(&mut self.worker, &self.site, frame.clone(), prepared),
             false => Ready { frame: frame.clone(), prepared: Ok(prepared) },
         };
         let prepared = ready.prepared?;
         let appearances = lane.appearances.entry(frame.camera.clone()).or_default();
         let count = self.config.gallery.candidates;
-        let faces = prepared.settle(&frame, appearances, &self.index, count, &self.premises);
+        let faces = prepared.settle(&frame, appearances, &self.index, count, &self.site);
         let lost_after = self.config.vision.tracker.lost_after_ms;
         appearances.forget(frame.captured_at.saturating_sub_unsigned(lost_after));
         forget_cameras(&mut lane.appearances, Appearances::last_seen);
-        Ok(Retraced { size: prepared.size(), faces })
+        Ok(ReprocessedFrame { size: prepared.size(), faces })
     }
 }

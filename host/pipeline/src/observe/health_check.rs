@@ -2,7 +2,7 @@
 
 use super::{ObserveError, Observed};
 use everyframe_config::Config;
-use everyframe_kafka::Pulse;
+use everyframe_kafka::BrokerProbe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 const EVERY: Duration = Duration::from_secs(1);
 
 pub fn start(config: &Config, observed: Observed, stop: Arc<AtomicBool>) -> Result<(), ObserveError> {
-    let pulse = Pulse::new(&config.kafka, &config.topics.frames)?;
+    let pulse = BrokerProbe::new(&config.kafka, &config.topics.frames)?;
     let Observed { metrics, health } = observed;
     let look = move || {
         while !stop.load(Ordering::Relaxed) {

@@ -13,7 +13,7 @@ const KINDS: [RuleKind; 3] = [RuleKind::MatchingPolicy, RuleKind::UnknownPerson,
 
 /// A component as it is seen from outside.
 #[derive(Debug, Clone)]
-pub struct Anatomy {
+pub struct ComponentInfo {
     /// The kinds whose interface it exports: one, where it is a rule.
     pub kinds: Vec<RuleKind>,
     /// The version of the contract that it was built against; none if it is no rule.
@@ -33,7 +33,7 @@ pub struct Anatomy {
     exports: Vec<String>,
 }
 
-impl Anatomy {
+impl ComponentInfo {
     pub(super) fn of(engine: &Engine, component: &Component, bytes: usize, sha256: String) -> Self {
         let ty = component.component_type();
         let imports: Vec<String> = ty.imports(engine).map(|(name, _)| name.to_owned()).collect();

@@ -8,7 +8,7 @@ const REMINDER: Duration = Duration::from_secs(60);
 
 /// What is wrong at the moment. Clients go on trying by themselves, many times a second: it is said once.
 #[derive(Debug, Default)]
-pub struct Complaint(Mutex<Option<Said>>);
+pub struct LogOnce(Mutex<Option<Said>>);
 
 #[derive(Debug)]
 struct Said {
@@ -17,7 +17,7 @@ struct Said {
     at: Option<Instant>,
 }
 
-impl Complaint {
+impl LogOnce {
     /// Says it, unless it was the last thing said, or something else was said a moment ago.
     pub fn say(&self, text: &str) {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use wasmtime::Store;
 
 /// One rule's instances that have no question at the moment; none for a rule that gets a fresh one for each frame.
-pub(super) struct Spares {
+pub(super) struct InstancePool {
     /// How many stay.
     most: usize,
     idle: Mutex<Vec<Spare>>,
@@ -19,7 +19,7 @@ pub(super) struct Spare {
     pub(super) instance: Box<dyn Instance>,
 }
 
-impl Spares {
+impl InstancePool {
     pub(super) fn new(reuse: bool) -> Self {
         Self { most: if reuse { cores() } else { 0 }, idle: Mutex::default() }
     }

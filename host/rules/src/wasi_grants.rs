@@ -13,13 +13,13 @@ use wasmtime_wasi::cli::StdoutStream;
 use wasmtime_wasi::{Deterministic, FsPerms, HostWallClock, WasiCtx};
 
 /// What a rule is granted, made ready once. It holds secrets, so that nothing shows it.
-pub(super) struct Granted {
+pub(super) struct WasiGrants {
     environment: Vec<(String, String)>,
     folder: Option<PathBuf>,
     pub(super) hosts: Hosts,
 }
 
-impl Granted {
+impl WasiGrants {
     /// Of a rule's settings; what is wrong with `grants.http`.
     pub(super) fn new(grants: &Grants) -> Result<Self, String> {
         let environment = grants.environment.iter();

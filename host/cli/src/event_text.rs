@@ -1,7 +1,7 @@
 //! Turns events into lines for people: what is new, not every frame.
 
 use super::when::now;
-use everyframe_pipeline::observe::{RetentionData, RetentionState, RuleData, RuleState};
+use everyframe_pipeline::observe::{RetentionData, RetentionState, RuleData, RuleStatus};
 use everyframe_types::event::{AlertData, CloudEvent, ResultData, rfc3339};
 use everyframe_types::id::printable;
 use everyframe_types::judgement::{Decision, Severity, StrangerEvent};
@@ -14,7 +14,7 @@ const DAY: u64 = 86_400_000;
 
 /// Remembers what was said.
 #[derive(Debug, Default)]
-pub struct Narrator {
+pub struct EventText {
     /// By camera and person: when last seen.
     seen: HashMap<(String, String), i64>,
     since_summary: Counts,
@@ -29,7 +29,7 @@ struct Counts {
     parked: u64,
 }
 
-impl Narrator {
+impl EventText {
     /// `colour` for a terminal that has it.
     pub fn new(colour: bool) -> Self {
         Self { colour, ..Self::default() }
@@ -97,7 +97,7 @@ impl Narrator {
 
     fn rule(&mut self, event: &CloudEvent<RuleData>) -> String {
         self.since_summary.alerts += 1;
-        let colour = if event.data.state == RuleState::Answering { "36" } else { "1;33" };
+        let colour = if event.data.state == RuleStatus::Answering { "36" } else { "1;33" };
         self.of_the_host(&event.time, colour, "RULE", &event.data.text)
     }
 
@@ -183,7 +183,7 @@ mod tests {
     fn any_number_is_shown_as_a_time() {
         assert_eq!(clock(i64::MIN, NOW), "0001-01-01 00:00:00.0");
         assert_eq!(clock(i64::MAX, NOW), "9999-01-01 00:00:00.0");
-        let mut narrator = Narrator::new(false);
+        let mut narrator = EventText::new(false);
         for (captured_at, lines) in
             [(NOW, 1), (i64::MAX, 1), (NOW, 1), (NOW + 100, 0), (i64::MIN, 1), (NOW, 1)]
         {

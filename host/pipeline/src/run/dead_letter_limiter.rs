@@ -15,7 +15,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// One lane's brake.
 #[derive(Debug)]
-pub(super) struct Brake {
+pub(super) struct DeadLetterLimiter {
     /// The share of dead letters above which the lane stops, 0 to 1.
     limit: f32,
     parked: VecDeque<bool>,
@@ -25,7 +25,7 @@ pub(super) struct Brake {
     wait: Option<Duration>,
 }
 
-impl Brake {
+impl DeadLetterLimiter {
     pub(super) fn new(limit: f32) -> Self {
         Self { limit, parked: VecDeque::with_capacity(WINDOW), pause: None, wait: None }
     }
@@ -77,46 +77,49 @@ mod tests {
 
     #[test]
     fn a_lane_stops_when_more_than_its_share_of_the_last_frames_is_parked() {
-        let mut brake = Brake::new(0.5);
-        assert!((0..150).all(|_| brake.note(true).is_none()), "a burst is not yet a share of the window");
-        assert!((0..50).all(|n| brake.note(false).is_none() || n == 49));
-        let mut even = Brake::new(0.5);
+        let mut dead_letter_limiter = DeadLetterLimiter::new(0.5);
+        assert!(
+            (0..150).all(|_| dead_letter_limiter.note(true).is_none()),
+            "a burst is not yet a share of the window"
+        );
+        assert!((0..50).all(|n| dead_letter_limiter.note(false).is_none() || n == 49));
+        let mut even = DeadLetterLimiter::new(0.5);
         assert!((0..1000).all(|n| even.note(n % 2 == 0).is_none()));
     }
 
     #[test]
     fn a_trial_that_fails_doubles_the_pause_and_one_that_succeeds_ends_it() {
-        let mut brake = Brake::new(0.5);
-        let stopped = (0..WINDOW).find_map(|_| brake.note(true));
+        let mut dead_letter_limiter = DeadLetterLimiter::new(0.5);
+        let stopped = (0..WINDOW).find_map(|_| dead_letter_limiter.note(true));
         assert_eq!(stopped, Some(PAUSE));
-        assert_eq!(brake.note(true), Some(PAUSE * 2));
-        assert_eq!((0..20).filter_map(|_| brake.note(true)).max(), Some(LONGEST_PAUSE));
-        assert_eq!(brake.note(false), None);
-        assert_eq!(brake.note(true), None, "the window begins anew");
+        assert_eq!(dead_letter_limiter.note(true), Some(PAUSE * 2));
+        assert_eq!((0..20).filter_map(|_| dead_letter_limiter.note(true)).max(), Some(LONGEST_PAUSE));
+        assert_eq!(dead_letter_limiter.note(false), None);
+        assert_eq!(dead_letter_limiter.note(true), None, "the window begins anew");
     }
 
     #[test]
     fn a_rule_that_frames_wait_for_is_asked_again_after_longer_and_longer() {
-        let mut brake = Brake::new(0.5);
-        let waits: Vec<u64> = (0..8).map(|_| brake.failed().as_secs()).collect();
+        let mut dead_letter_limiter = DeadLetterLimiter::new(0.5);
+        let waits: Vec<u64> = (0..8).map(|_| dead_letter_limiter.failed().as_secs()).collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
-        brake.note(false);
-        assert_eq!(brake.failed(), WAIT);
+        dead_letter_limiter.note(false);
+        assert_eq!(dead_letter_limiter.failed(), WAIT);
     }
 
     #[test]
     fn frames_parked_after_they_were_judged_count_as_parked() {
-        let mut brake = Brake::new(0.5);
-        assert_eq!(brake.note_parked_after_all(), None, "nothing was noted yet");
-        assert!((0..WINDOW).all(|_| brake.note(false).is_none()));
-        assert!((0..WINDOW / 2).all(|_| brake.note_parked_after_all().is_none()));
-        assert_eq!(brake.note_parked_after_all(), Some(PAUSE));
-        assert_eq!(brake.note_parked_after_all(), None, "it stopped already");
+        let mut dead_letter_limiter = DeadLetterLimiter::new(0.5);
+        assert_eq!(dead_letter_limiter.note_parked_after_all(), None, "nothing was noted yet");
+        assert!((0..WINDOW).all(|_| dead_letter_limiter.note(false).is_none()));
+        assert!((0..WINDOW / 2).all(|_| dead_letter_limiter.note_parked_after_all().is_none()));
+        assert_eq!(dead_letter_limiter.note_parked_after_all(), Some(PAUSE));
+        assert_eq!(dead_letter_limiter.note_parked_after_all(), None, "it stopped already");
     }
 
     #[test]
     fn a_share_of_one_never_stops() {
-        let mut brake = Brake::new(1.0);
-        assert!((0..1000).all(|_| brake.note(true).is_none()));
+        let mut dead_letter_limiter = DeadLetterLimiter::new(1.0);
+        assert!((0..1000).all(|_| dead_letter_limiter.note(true).is_none()));
     }
 }

@@ -3,13 +3,13 @@
 //! A batch that does not reach the brokers is tried again for as long as it takes. A record that a topic refuses for its size
 //! or content would be refused for ever: a smaller one replaces it (`unfit`), and the batch goes on.
 
-use super::outbox::{Batch, Outbox, Parcel};
+use super::outbox::{Batch, FrameOutput, Outbox};
 use super::records::Outgoing;
 use super::sending::{Answer, Refusal, Sending, refusals, to_replace};
 use super::unfit::{Remedy, replace};
 use crate::observe::Metrics;
 use everyframe_config::{Config, Topics};
-use everyframe_kafka::{Complaint, Membership, Producer, TransactionError, Transactions, Unsent};
+use everyframe_kafka::{LogOnce, Membership, Producer, TransactionError, Transactions, Unsent};
 use everyframe_types::dead_letter::Parked;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,7 +39,7 @@ const SILENCE: Duration = Duration::from_secs(5);
 const WAITING: &str = "results are not acknowledged: waiting for Kafka";
 
 /// How batches are delivered.
-pub(super) enum Carrier {
+pub(super) enum Transport {
     /// Each in a transaction with its offsets.
     Transactions(Transactions),
     /// Record by record; the offsets are committed by intake when all are acknowledged.
@@ -47,7 +47,7 @@ pub(super) enum Carrier {
 }
 
 /// What courier and host share.
-pub(super) struct Desk {
+pub(super) struct SenderState {
     outbox: Mutex<Outbox<Outgoing, Done>>,
     arrived: Condvar,
     membership: Mutex<Option<Membership>>,
@@ -56,7 +56,7 @@ pub(super) struct Desk {
     ended: AtomicBool,
 }
 
-impl Desk {
+impl SenderState {
     pub(super) fn new() -> Self {
         Self {
             outbox: Mutex::default(),
@@ -67,8 +67,8 @@ impl Desk {
         }
     }
 
-    pub(super) fn post(&self, parcel: Parcel<Outgoing, Done>) {
-        locked(&self.outbox).push(parcel);
+    pub(super) fn post(&self, output: FrameOutput<Outgoing, Done>) {
+        locked(&self.outbox).push(output);
         self.arrived.notify_one();
     }
 
@@ -106,15 +106,15 @@ impl Pace {
 }
 
 /// The thread's life.
-pub(super) struct Courier {
-    pub(super) desk: Arc<Desk>,
-    pub(super) carrier: Carrier,
+pub(super) struct BatchSender {
+    pub(super) desk: Arc<SenderState>,
+    pub(super) transport: Transport,
     /// How many bytes of records the carrier sends together.
     pub(super) batch_bytes: usize,
     pub(super) pace: Pace,
     pub(super) topics: Topics,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) complaint: Complaint,
+    pub(super) log_once: LogOnce,
 }
 
 /// Why a batch is not delivered.
@@ -129,7 +129,7 @@ enum Trouble {
     Uncertain(String),
 }
 
-impl Courier {
+impl BatchSender {
     pub(super) fn run(mut self) {
         while let Some(batch) = self.gather() {
             self.deliver(batch);
@@ -175,19 +175,19 @@ impl Courier {
         let mut one_by_one = false;
         loop {
             batch.leave_out_others();
-            if batch.parcels().is_empty() || self.desk.is_ended() {
+            if batch.outputs().is_empty() || self.desk.is_ended() {
                 return None;
             }
             match self.attempt(&mut batch, one_by_one) {
                 Ok(()) => {
-                    self.complaint.settle("results are taken again");
-                    self.metrics.delivered(batch.parcels().len(), began.elapsed());
+                    self.log_once.settle("results are taken again");
+                    self.metrics.delivered(batch.outputs().len(), began.elapsed());
                     batch.delivered().for_each(|Done { tell, parked }| tell(parked));
                     return None;
                 }
                 Err(Trouble::Unfit(refusals)) => {
                     self.metrics.aborted();
-                    let records = batch.parcels().iter().flat_map(|parcel| &parcel.records);
+                    let records = batch.outputs().iter().flat_map(|output| &output.records);
                     let chosen = to_replace(records, &refusals, self.batch_bytes, one_by_one);
                     if !chosen.is_empty() {
                         self.replace(&mut batch, &chosen);
@@ -217,17 +217,17 @@ impl Courier {
 
     /// Replaces refused records with smaller ones.
     fn replace(&self, batch: &mut Batch<Outgoing, Done>, chosen: &[Refusal]) {
-        let mut end = batch.parcels().iter().map(|parcel| parcel.records.len()).sum::<usize>();
+        let mut end = batch.outputs().iter().map(|output| output.records.len()).sum::<usize>();
         // Backwards, because a replacement may change the number of records after it.
-        for parcel in batch.parcels_mut().iter_mut().rev() {
-            let first = end - parcel.records.len();
+        for output in batch.parcels_mut().iter_mut().rev() {
+            let first = end - output.records.len();
             let of_parcel = chosen.iter().filter(|refusal| (first..end).contains(&refusal.number));
             let mut of_parcel: Vec<&Refusal> = of_parcel.collect();
             of_parcel.sort_by_key(|refusal| std::cmp::Reverse(refusal.number));
             for refusal in of_parcel {
-                let Some(record) = parcel.records.get(refusal.number - first) else { continue };
-                let what = format!("a record of {} bytes of frame {}", record.size(), parcel.offset);
-                match replace(&mut parcel.records, refusal.number - first, &refusal.error) {
+                let Some(record) = output.records.get(refusal.number - first) else { continue };
+                let what = format!("a record of {} bytes of frame {}", record.size(), output.offset);
+                match replace(&mut output.records, refusal.number - first, &refusal.error) {
                     Remedy::Smaller => {
                         tracing::warn!("{what} is cut: {}", refusal.error);
                         continue;
@@ -244,7 +244,7 @@ impl Courier {
                                 parked.message
                             );
                         }
-                        parcel.done.parked = Some(parked);
+                        output.done.parked = Some(parked);
                     }
                     Remedy::Nothing => self.complain(&format!("{what}: {}", refusal.error), PAUSE),
                 }
@@ -258,20 +258,20 @@ impl Courier {
     fn complain(&self, reason: &str, pause: Duration) {
         tracing::debug!("results are not taken: {reason}");
         self.metrics.aborted();
-        self.complaint.say(&format!("results are not taken: {reason}; trying again"));
+        self.log_once.say(&format!("results are not taken: {reason}; trying again"));
         std::thread::sleep(pause);
     }
 
     fn attempt(&mut self, batch: &mut Batch<Outgoing, Done>, one_by_one: bool) -> Result<(), Trouble> {
-        match &self.carrier {
-            Carrier::Transactions(transactions) => self.transact(transactions, batch, one_by_one),
-            Carrier::Plain(producer) => {
+        match &self.transport {
+            Transport::Transactions(transactions) => self.transact(transactions, batch, one_by_one),
+            Transport::Plain(producer) => {
                 let sending = self.sending(producer, one_by_one, false);
-                let answers = sending.send(batch.parcels().iter().flat_map(|parcel| &parcel.records));
+                let answers = sending.send(batch.outputs().iter().flat_map(|output| &output.records));
                 let mut kept = Vec::new();
                 let mut all = answers.into_iter();
-                for parcel in batch.parcels_mut() {
-                    parcel.records.retain(|_| {
+                for output in batch.parcels_mut() {
+                    output.records.retain(|_| {
                         let answer = all.next().flatten();
                         let is_safe = matches!(answer, Some(Ok(())));
                         if !is_safe {
@@ -298,7 +298,7 @@ impl Courier {
         let mut unfit = Vec::new();
         let send = || {
             let sending = self.sending(transactions.producer(), one_by_one, true);
-            let answers = sending.send(batch.parcels().iter().flat_map(|parcel| &parcel.records));
+            let answers = sending.send(batch.outputs().iter().flat_map(|output| &output.records));
             if answers.iter().all(|answer| matches!(answer, Some(Ok(())))) {
                 return Ok(());
             }
@@ -316,7 +316,7 @@ impl Courier {
         let began = Instant::now();
         let go_on = || {
             if began.elapsed() > SILENCE {
-                self.complaint.begin(WAITING);
+                self.log_once.begin(WAITING);
             }
             !self.desk.is_ended()
         };
@@ -338,7 +338,7 @@ impl Courier {
             is_ended: Box::new(|| self.desk.is_ended()),
             is_silent: Box::new(|silence| {
                 if silence > SILENCE {
-                    self.complaint.begin(WAITING);
+                    self.log_once.begin(WAITING);
                 }
             }),
         }
@@ -346,11 +346,11 @@ impl Courier {
 
     /// The producer is of no more use; its successor ends or completes what it left open.
     fn begin_anew(&mut self) {
-        if let Carrier::Transactions(transactions) = &mut self.carrier {
+        if let Transport::Transactions(transactions) = &mut self.transport {
             while !self.desk.is_ended() {
                 match transactions.anew() {
                     Ok(()) => return,
-                    Err(error) => self.complaint.say(&format!("no transactions yet: {error}; trying again")),
+                    Err(error) => self.log_once.say(&format!("no transactions yet: {error}; trying again")),
                 }
                 std::thread::sleep(PAUSE);
             }

@@ -2,15 +2,15 @@
 //!
 //! It is made ready and consulted as the chain's rules are; only what was decided before is put by hand.
 
-use super::anatomy::Anatomy;
-use super::call::Scene;
+use super::call::FrameContext;
 use super::compiled::CodeCache;
 use super::component::ComponentFile;
-use super::consult::{Consulted, Opinion, consult};
+use super::component_info::ComponentInfo;
 use super::engine::Sandbox;
 use super::error::{LoadError, Problem, RuleFailure};
+use super::evaluate::{Consulted, RuleOutput, evaluate};
 use super::load::{Introduced, Keyed, RuleReady, compiled, introduce, json_of, out_of_range};
-use super::memory::Memory;
+use super::rule_state::RuleState;
 use super::{FrameFacts, RuleDescription};
 use crate::CallCost;
 use everyframe_config::{RuleKind, RuleSettings};
@@ -21,22 +21,22 @@ use tokio::runtime::Handle;
 use wasmtime::component::Component;
 
 /// A component, compiled and not yet run.
-pub struct Opened {
+pub struct LoadedComponent {
     sandbox: Sandbox,
     runtime: Handle,
     component: Component,
-    anatomy: Anatomy,
+    component_info: ComponentInfo,
 }
 
 /// A rule that has taken its settings.
-pub struct Solo<'a> {
-    opened: &'a Opened,
+pub struct RuleRunner<'a> {
+    opened: &'a LoadedComponent,
     ready: RuleReady,
     description: RuleDescription,
     warnings: Vec<Problem>,
 }
 
-impl Opened {
+impl LoadedComponent {
     /// Reads and compiles the component of a rule. `runtime` must be multi-threaded with its timer enabled, and this
     /// thread none of its own.
     ///
@@ -52,13 +52,13 @@ impl Opened {
         let sandbox = Sandbox::new(&[RuleSettings { reuse: true, ..rule.clone() }])
             .map_err(|error| ("", LoadError::Engine(format!("{error:#}"))))?;
         let component = compiled(&file, &sandbox.engine, cache).map_err(|error| ("component", error))?;
-        let anatomy = Anatomy::of(&sandbox.engine, &component, file.size(), file.sha256);
-        Ok(Self { sandbox, runtime, component, anatomy })
+        let component_info = ComponentInfo::of(&sandbox.engine, &component, file.size(), file.sha256);
+        Ok(Self { sandbox, runtime, component, component_info })
     }
 
     /// What it is made of.
-    pub fn anatomy(&self) -> &Anatomy {
-        &self.anatomy
+    pub fn component_info(&self) -> &ComponentInfo {
+        &self.component_info
     }
 
     /// What the rule says about itself, whether it takes these settings or not.
@@ -75,12 +75,12 @@ impl Opened {
     /// # Errors
     ///
     /// Everything for which the configuration would be refused.
-    pub fn ready(&self, rule: &RuleSettings) -> Result<Solo<'_>, Vec<Problem>> {
+    pub fn ready(&self, rule: &RuleSettings) -> Result<RuleRunner<'_>, Vec<Problem>> {
         let (ready, description, remarks) = self
             .introduce(rule)
             .and_then(Introduced::accepted)
             .map_err(|problems| keyed_to(rule, problems))?;
-        Ok(Solo { opened: self, ready, description, warnings: keyed_to(rule, remarks) })
+        Ok(RuleRunner { opened: self, ready, description, warnings: keyed_to(rule, remarks) })
     }
 
     fn introduce(&self, rule: &RuleSettings) -> Result<Introduced, Vec<Keyed>> {
@@ -90,7 +90,7 @@ impl Opened {
             return Err(wrong.into_iter().map(setting).collect());
         }
         let settings = json_of(rule)?;
-        introduce(rule, settings, &self.component, &self.anatomy.sha256, &self.sandbox, &self.runtime)
+        introduce(rule, settings, &self.component, &self.component_info.sha256, &self.sandbox, &self.runtime)
     }
 }
 
@@ -98,7 +98,7 @@ fn keyed_to(rule: &RuleSettings, problems: Vec<Keyed>) -> Vec<Problem> {
     problems.into_iter().map(|(key, error)| Problem { rule: rule.name.clone(), key, error }).collect()
 }
 
-impl Solo<'_> {
+impl RuleRunner<'_> {
     /// What it says about itself.
     pub fn description(&self) -> &RuleDescription {
         &self.description
@@ -126,13 +126,13 @@ impl Solo<'_> {
         frame: &FrameFacts<'_>,
         subjects: &[Subject],
         people: &Arc<dyn People>,
-        memory: &mut Memory,
-    ) -> Result<(Opinion, CallCost), RuleFailure> {
+        memory: &mut RuleState,
+    ) -> Result<(RuleOutput, CallCost), RuleFailure> {
         let faces: Vec<Face> = subjects.iter().map(|subject| subject.face.clone()).collect();
-        let scene = Scene::new(&faces, people);
-        let Opened { sandbox, runtime, .. } = self.opened;
+        let scene = FrameContext::new(&faces, people);
+        let LoadedComponent { sandbox, runtime, .. } = self.opened;
         let Consulted { opinion, changes, cost, .. } =
-            runtime.block_on(consult(&self.ready, sandbox, frame, &scene, memory, subjects))?;
+            runtime.block_on(evaluate(&self.ready, sandbox, frame, &scene, memory, subjects))?;
         memory.apply(frame.camera, vec![changes], frame.captured_at);
         Ok((opinion, cost))
     }

@@ -1,20 +1,20 @@
 //! What is in force: the rules, and what the operator says of the premises. Changed as a whole, between two frames.
 
-use everyframe_config::{Config, Premises};
+use everyframe_config::{Config, Site};
 use everyframe_rules::{RuleDescription, Rules};
 use everyframe_types::event::{JudgedBy, Part};
 use everyframe_vision::Models;
 use std::sync::Arc;
 
 /// One state of the rules. A frame is judged by one of them from beginning to end.
-pub(super) struct InForce {
+pub(super) struct ActiveRules {
     pub rules: Rules,
-    pub premises: Premises,
+    pub site: Site,
     /// What results say judged them.
     pub judged_by: Arc<JudgedBy>,
 }
 
-impl InForce {
+impl ActiveRules {
     pub fn new(config: &Config, rules: Rules, models: &Models) -> Self {
         let model = |name: &str, sha256: &str| Part {
             name: name.to_owned(),
@@ -33,6 +33,6 @@ impl InForce {
             ],
             rules: rules.descriptions().iter().map(rule).collect(),
         };
-        Self { rules, premises: Premises::new(config), judged_by: Arc::new(judged_by) }
+        Self { rules, site: Site::new(config), judged_by: Arc::new(judged_by) }
     }
 }
