@@ -22,7 +22,7 @@ interval=${EVERYFRAME_SETUP_INTERVAL:-15}
 tell_progress() {
   local began=$SECONDS line
   # Nobody waits for a sleep that is left over.
-  while sleep "$interval" </dev/null >/dev/null 2>&1; do
+  while sleep "$interval" >/dev/null 2>&1; do
     line=$(tail -c 1000 "$2" | tr '\r' '\n' | grep -v '^[[:space:]]*$' | tail -n 1 | sed 's/^[[:space:]]*//' | cut -c 1-90)
     say "$1" "$((SECONDS - began)) s: ${line:-at work}"
   done
@@ -50,7 +50,8 @@ run_step() {
   tell_progress "$title" "$log" 9>&- &
   progress=$!
   "${step[@]}" make "$part" >"$log" 2>&1 9>&- && "${step[@]}" check "$part" >>"$log" 2>&1 9>&- || made=no
-  kill "$progress" && wait "$progress" || true
+  kill "$progress"
+  wait "$progress" || true   # it was killed, and says so
   if [ "$made" = yes ]; then
     say "$title" "ready after $((SECONDS - began)) s"
     return
