@@ -105,7 +105,7 @@ fn report(arguments: &Arguments) -> Result<Report> {
 
 /// A configuration whose rules are asked about every frame, however often they fail.
 fn to_try(file: &Path) -> Result<Loaded> {
-    let mut loaded = super::read_configuration(file)?;
+    let mut loaded = everyframe_kafka::read_configuration(file)?;
     loaded.config.rules.iter_mut().for_each(|rule| rule.breaker = 0);
     Ok(loaded)
 }

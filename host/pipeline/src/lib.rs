@@ -7,4 +7,5 @@ pub mod lag;
 pub mod live_ledger;
 pub mod observe;
 pub mod publish;
+pub mod reload;
 pub mod run;

@@ -169,7 +169,7 @@ fn configured(arguments: &Arguments) -> Result<(RuleSettings, Source)> {
     let Some(file) = &arguments.config else {
         return Ok((unconfigured(component), Source::Nowhere));
     };
-    let mut loaded = super::super::read_configuration(file)?;
+    let mut loaded = everyframe_kafka::read_configuration(file)?;
     loaded.find_grants()?;
     let rules = &loaded.config.rules;
     let chosen: Vec<usize> = match &arguments.rule {

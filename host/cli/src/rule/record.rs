@@ -1,7 +1,7 @@
 //! `everyframe rule record`
 
 use super::{Kind, open, said};
-use crate::letter_choice::clean_camera_id;
+use crate::dead_letters::clean_camera_id;
 use crate::{DONE, WrongInput, when};
 use anyhow::{Context as _, Result};
 use everyframe_account::replay::stored::{Alerts, Past};
@@ -47,7 +47,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     if arguments.output.exists() {
         return Err(WrongInput(format!("{name} is there already; give another --output")).into());
     }
-    let config = super::super::read_configuration(&arguments.config)?.config;
+    let config = everyframe_kafka::read_configuration(&arguments.config)?.config;
     let rule = chosen(&config, arguments)?;
     let pasts = last_results(&config, arguments)?;
     let alerts = match rule.kind {
