@@ -2,6 +2,7 @@
 //! `publish` commits what came of it. `observe` shows all that to operators, `lag` how far behind the group is.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod enrolment;
 pub mod intake;
 pub mod lag;
 pub mod live_ledger;
