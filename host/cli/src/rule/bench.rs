@@ -1,9 +1,10 @@
 //! `everyframe rule bench`
 
-use super::{open_rule, said, size, test};
+use super::{open_rule, size, test};
 use crate::DONE;
 use anyhow::{Context as _, Result, anyhow, bail};
 use everyframe_config::{RuleKind, RuleSettings};
+use everyframe_rule_tools::record::problem_text;
 use everyframe_rule_tools::scenario::{Scenario, ask};
 use everyframe_rules::{CallCost, RuleRunner, RuleState, kind_name};
 use serde::Serialize;
@@ -61,8 +62,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     for reuse in [false, true] {
         rule.reuse = reuse;
         let ready = opened.ready(&rule).map_err(|problems| {
-            let said: Vec<String> = problems.iter().map(said).collect();
-            anyhow!("{}", super::lines(&said)).context("the rule does not take its settings")
+            let texts: Vec<String> = problems.iter().map(problem_text).collect();
+            anyhow!("{}", super::lines(&texts)).context("the rule does not take its settings")
         })?;
         for (what, scenario) in &put {
             let instance = if reuse { "reused" } else { "fresh" };
@@ -76,8 +77,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         return Ok(DONE);
     }
     let description = opened.describe(&rule).map_err(|problems| {
-        let said: Vec<String> = problems.iter().map(said).collect();
-        anyhow!("{}", super::lines(&said))
+        let texts: Vec<String> = problems.iter().map(problem_text).collect();
+        anyhow!("{}", super::lines(&texts))
     })?;
     println!(
         "{} {} ({}), {calls} calls each: in a fresh instance for each call, and in one that stays (`reuse`)",

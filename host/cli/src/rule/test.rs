@@ -1,9 +1,10 @@
 //! `everyframe rule test`
 
-use super::{open_rule, said};
+use super::open_rule;
 use crate::{DONE, FAILED, WrongInput};
 use anyhow::{Context as _, Result, anyhow};
 use everyframe_config::{ConfigError, RuleKind, RuleSettings};
+use everyframe_rule_tools::record::problem_text;
 use everyframe_rule_tools::scenario::{
     Difference, Ran, Scenario, ScenarioFrame, run as run_scenario, updated, written,
 };
@@ -83,13 +84,14 @@ fn put(
     let ready = match opened.ready(&settings) {
         Ok(ready) => ready,
         Err(problems) => {
-            let problems = problems.iter().map(|problem| format!("{name}: {}", said(problem)));
+            let problems = problems.iter().map(|problem| format!("{name}: {}", problem_text(problem)));
             return Ok(Report { lines: problems.collect(), well: false });
         }
     };
     let ran = run_scenario(scenario, &ready);
     let mut lines = Vec::new();
-    let warnings = ready.warnings().iter().map(|warning| format!("{name}: warning: {}", said(warning)));
+    let warnings =
+        ready.warnings().iter().map(|warning| format!("{name}: warning: {}", problem_text(warning)));
     lines.extend(warnings);
     let failed = ran.iter().filter(|ran| ran.got.is_err()).count();
     if update {
