@@ -24,7 +24,6 @@ const JVM: [&str; 5] = [
 pub struct Software {
     java: PathBuf,
     java_version: String,
-    jars: PathBuf,
     class_path: String,
     kafka_version: String,
     /// What Java has learnt of Kafka's classes; none where it cannot.
@@ -43,7 +42,7 @@ impl Software {
         let (java, java_version) = find_java(&candidates(cache))?;
         let keeps = major(&java_version) >= Some(OLDEST_WITH_CACHE);
         let cache = keeps.then(|| cache.join(format!("kafka-{kafka_version}-java-{java_version}.aot")));
-        Ok(Self { java, java_version, jars, class_path, kafka_version, cache })
+        Ok(Self { java, java_version, class_path, kafka_version, cache })
     }
 
     /// Versions and places, for the log.
@@ -91,11 +90,6 @@ impl Software {
         let logging = format!("-Dlog4j2.configurationFile={}", folder.join("logging.properties").display());
         java.arg(logging).arg("-cp").arg(&self.class_path);
         java
-    }
-
-    /// The folder with Kafka's jars.
-    pub fn jars(&self) -> &Path {
-        &self.jars
     }
 }
 
