@@ -1,15 +1,15 @@
-# Everyframe. `make` alone lists the targets.
+# Everyframe. `make` without a target lists the targets.
 #
 # Settings, from the environment or the command line:
 #   EVERYFRAME_CACHE  downloads, tools, models and build outputs, shared between clones (default ~/.cache/everyframe)
 #   CARGO_TARGET_DIR  build outputs (default: target in the cache)
 #   EVERYFRAME_MAVEN  address of a mirror of Maven Central (default: that of ~/.m2/settings.xml, else Maven Central)
 #   DEMO_SECONDS=N    how long the demo lasts; FOREVER=1: until Ctrl-C
-#   KAFKA_DATA=DIR    where the trial cluster has its data (default: kafka-data in the cache); KAFKA_PORT=N its first port
-#   ROUNDS=N          rounds of the bench (default 3)
-#   MINUTES=N         how long the soak or the fuzzing lasts (default 30, 60)
-#   PROVIDER=NAME     runs the models in the tests: cpu, openvino or openvino-bf16 (default: the fastest on this machine)
-#   TARGET=NAME       what alone is fuzzed: a file of fuzz/targets
+#   KAFKA_DATA=DIR    data of the cluster of `make kafka` (default: kafka-data in the cache); KAFKA_PORT=N: its first port
+#   ROUNDS=N          rounds of the benchmark (default 3)
+#   MINUTES=N         how long `make soak` or `make fuzz` lasts (default 30, 60)
+#   PROVIDER=NAME     execution provider of the tests: cpu, openvino or openvino-bf16 (default: the fastest on this machine)
+#   TARGET=NAME       the only target of `make fuzz`: a file of fuzz/targets
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -19,7 +19,7 @@ MAKEFLAGS += --no-print-directory
 
 export EVERYFRAME_CACHE := $(abspath $(or $(EVERYFRAME_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/everyframe))
 export CARGO_TARGET_DIR ?= $(EVERYFRAME_CACHE)/target
-# The components that the demo and the tests load; those of cargo component lie beside them.
+# The components that the demo and the tests load. Those built by cargo component are in a folder beside it.
 export EVERYFRAME_PLUGINS ?= $(CARGO_TARGET_DIR)/components/wasip2
 
 export EVERYFRAME_TEST_PROVIDER := $(PROVIDER)
@@ -27,9 +27,9 @@ export EVERYFRAME_TEST_PROVIDER := $(PROVIDER)
 components := $(CARGO_TARGET_DIR)/components
 plugins_target := $(CARGO_TARGET_DIR)/plugins
 examples_target := $(CARGO_TARGET_DIR)/rules
-# Where rules in Python and JavaScript are built.
+# The build folder of rules in Python and JavaScript.
 guests := $(CARGO_TARGET_DIR)/guests
-# What the set-up installed comes first: cargo component, and a Python that has confluent-kafka.
+# The tools of the set-up come first: cargo component, and a Python with confluent-kafka.
 export PATH := $(EVERYFRAME_CACHE)/tools/bin:$(EVERYFRAME_CACHE)/python/bin:$(PATH)
 rules := matching_policy unknown_person alerting
 other_rules := tests/fixtures/hostile-rule examples/rules
@@ -41,10 +41,10 @@ tests := -p everyframe-tests
 cargo := $(CURDIR)/scripts/cargo.sh
 cargo_flags := --release --locked
 
-# collect FROM INTO: copies the three components from cargo's output to a folder of their own.
+# collect FROM INTO: copies the three components from cargo's output to the folder INTO.
 collect = mkdir -p $(2) && install -m 644 $(foreach rule,$(rules),$(1)/$(rule).wasm) $(2)/
 
-# Of the faults, those that take a minute and a half together.
+# A selection of the fault tests that takes a minute and a half.
 quick_faults := topics:: agents:: frozen_node memory::on_a_cluster hosts::on_a_cluster::a_host_killed
 
 .PHONY: help
@@ -56,10 +56,10 @@ env: ## print these settings for a shell: eval "$(make env)"
 	@for name in EVERYFRAME_CACHE CARGO_TARGET_DIR EVERYFRAME_PLUGINS PATH; do printf 'export %s=%q\n' $$name "$${!name}"; done
 
 .PHONY: setup setup-test setup-lint setup-bench setup-fuzz
-setup: ## install what the demo needs (each step only if it is missing)
+setup: ## install what the demo needs; skips what is installed
 	@scripts/setup.sh system:demo rust:build python:demo python:broker kafka onnxruntime models footage wasm
 
-setup-test: setup ## install what the tests need besides
+setup-test: setup ## install what the tests need in addition
 	@scripts/setup.sh system:test system:rules python:test python:rules qjs tools:cargo-component
 
 setup-lint: setup
@@ -72,22 +72,22 @@ setup-fuzz: setup
 	@scripts/setup.sh tools:cargo-fuzz
 
 .PHONY: build build-host build-rules build-rules-component build-test-rules
-build: build-rules build-host ## compile everything, as released
+build: build-rules build-host ## compile the host and the shipped rules, optimised
 
 build-rules: setup
-	@echo "build: the rules, as WebAssembly components"
+	@echo "build: the shipped rules, as WebAssembly components"
 	cd plugins
 	CARGO_TARGET_DIR=$(plugins_target) $(cargo) build $(cargo_flags) --target wasm32-wasip2
 	$(call collect,$(plugins_target)/wasm32-wasip2/release,$(components)/wasip2)
 
 build-rules-component: setup-test
-	@echo "build: the rules, as WebAssembly components, by cargo component"
+	@echo "build: the shipped rules, as WebAssembly components, with cargo component"
 	cd plugins
 	CARGO_TARGET_DIR=$(plugins_target) $(cargo) component build $(cargo_flags)
 	$(call collect,$(plugins_target)/wasm32-wasip1/release,$(components)/component)
 
 build-test-rules: setup-test
-	@echo "build: for the tests: the rule that misbehaves, and the examples"
+	@echo "build: rules for the tests: the hostile rule and the examples"
 	mkdir -p $(components)
 	for rule in $(other_rules); do
 		# A target folder each: what cargo finds fresh there was built from this folder and nothing else.
@@ -95,77 +95,78 @@ build-test-rules: setup-test
 		(cd $$rule && CARGO_TARGET_DIR=$$target $(cargo) build $(cargo_flags) --target wasm32-wasip2)
 		install -m 644 $$target/wasm32-wasip2/release/*.wasm $(components)/
 	done
-	# Python takes seconds for each: only what changed since, not what only has another clone's times.
+	# Each Python rule takes seconds to build. So only changed files are copied; the file times of another clone do not
+	# count as a change.
 	scripts/mirror.sh $(guests) examples/scripted-rules wit scripts/requirements host/cli/src/rule/template/javascript
 	$(MAKE) --jobs=2 --silent -C $(guests)/examples/scripted-rules OUT=$(components)
 
 build-host: setup
 	@echo "build: the host"
 	$(cargo) build $(cargo_flags) $(cli)
-	# So that a broker starts in a second instead of three, once and for all.
+	# Creates the ahead-of-time cache, with which a broker starts in one second instead of three.
 	$(CARGO_TARGET_DIR)/release/everyframe broker --train
 
 .PHONY: demo
-demo: build ## four cameras, a known man, a stranger, three rules: about a minute
+demo: build ## run the demo: four cameras, a known man, a stranger, three rules; takes about a minute
 	@$(CARGO_TARGET_DIR)/release/everyframe demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS)) $(if $(FOREVER),--forever)
 
 kafka_data := $(or $(KAFKA_DATA),$(EVERYFRAME_CACHE)/kafka-data)
 
 .PHONY: kafka kafka-stop kafka-status
-kafka: build-host ## a real Kafka of three nodes for trials, in the background; says how to reach it
+kafka: build-host ## start a three-node Kafka cluster in the background, and print how to connect
 	@scripts/kafka.py start $(kafka_data) --port $(or $(KAFKA_PORT),19092)
 
-kafka-stop: ## end it; its data stays
+kafka-stop: ## stop this cluster; its data stays
 	@scripts/kafka.py stop $(kafka_data)
 
-kafka-status: ## which of its nodes run
+kafka-status: ## show which nodes of this cluster run
 	@scripts/kafka.py status $(kafka_data)
 
 .PHONY: test test-rules test-python test-host test-end-to-end test-faults
 test: test-rules test-python test-host test-end-to-end test-faults ## set up, build and run every test
 
 test-rules: setup-test
-	@echo "test: the rules, natively"
+	@echo "test: the shipped rules and the examples, natively"
 	(cd plugins && CARGO_TARGET_DIR=$(plugins_target) $(cargo) test $(cargo_flags))
 	# Unoptimised: a dozen native libraries with link-time optimisation would take minutes.
 	(cd examples/rules && CARGO_TARGET_DIR=$(examples_target) $(cargo) test --locked)
 
 test-python: setup-test
-	@echo "test: the set-up's own scripts, and the models"
+	@echo "test: the scripts and the models"
 	python -m unittest discover --start-directory scripts/tests
 	python scripts/models.py verify $(EVERYFRAME_CACHE)/models
 
 test-host: build-rules build-rules-component build-test-rules
 	@echo "test: the host"
-	# Not together with the tests: their dependencies would switch on features that wasmtime would be compiled anew for.
+	# Without the end-to-end tests: their dependencies enable features for which cargo would compile wasmtime again.
 	$(cargo) test $(cargo_flags) --no-fail-fast $(host)
 
 test-end-to-end: build build-rules-component build-test-rules
-	@echo "test: all of it end to end"
-	# They wait more than they work.
+	@echo "test: end to end"
+	# These tests mostly wait, so more of them than cores run at a time.
 	export RUST_TEST_THREADS=$$((2 * $$(nproc)))
 	$(cargo) test $(cargo_flags) --no-fail-fast $(tests)
 
 test-faults: build build-test-rules
-	@echo "test: something of each kind dies; make soak kills the rest"
+	@echo "test: a selection of the fault tests; make soak runs all"
 	export RUST_TEST_THREADS=$$((2 * $$(nproc)))
 	$(cargo) test $(cargo_flags) $(tests) --test faults -- $(quick_faults)
 
 .PHONY: soak
-soak: setup-test build build-test-rules ## kill, freeze and cut off everything, again and again: MINUTES=30
+soak: setup-test build build-test-rules ## run all fault tests repeatedly: MINUTES=30
 	@scripts/soak.sh $(or $(MINUTES),30)
 
 .PHONY: fuzz
-fuzz: setup-fuzz build-rules ## have libFuzzer make up what comes from outside: MINUTES=60
+fuzz: setup-fuzz build-rules ## fuzz all parsers of outside input with libFuzzer: MINUTES=60
 	@scripts/fuzz.sh $(or $(MINUTES),60) $(TARGET)
 
 .PHONY: format
-format: setup-lint ## lay out Rust and TOML as the linters want them
+format: setup-lint ## format Rust and TOML
 	for workspace in $(workspaces); do (cd $$workspace && cargo fmt --all); done
 	taplo fmt
 
 .PHONY: lint lint-text lint-rust
-lint: lint-text lint-rust ## formatting, spelling, module circles, clippy, licences of the dependencies
+lint: lint-text lint-rust ## check formatting, spelling, module circles, clippy, licences of dependencies
 
 lint-text: setup-lint
 	@echo "lint: formatting, spelling, scripts"
@@ -176,7 +177,7 @@ lint-text: setup-lint
 	python scripts/tidy.py
 
 lint-rust: setup-lint
-	@echo "lint: clippy, licences and sources of the dependencies"
+	@echo "lint: clippy, licences and sources of dependencies"
 	$(cargo) clippy $(cargo_flags) $(host) --all-targets -- -D warnings
 	$(cargo) clippy $(cargo_flags) $(tests) --all-targets -- -D warnings
 	(cd plugins && CARGO_TARGET_DIR=$(plugins_target) $(cargo) clippy $(cargo_flags) --all-targets -- -D warnings)
@@ -187,21 +188,21 @@ lint-rust: setup-lint
 	done
 
 .PHONY: doc
-doc: setup ## the documentation of the host's and the SDK's code, private items too; a broken link fails
+doc: setup ## build the code's documentation with private items; a broken link is an error
 	@echo "doc: the host, the SDK"
 	export RUSTDOCFLAGS="-D warnings -D rustdoc::broken_intra_doc_links"
 	$(cargo) doc $(cargo_flags) --no-deps --document-private-items $(host)
 	(cd plugins && CARGO_TARGET_DIR=$(plugins_target) $(cargo) doc $(cargo_flags) --no-deps --document-private-items -p everyframe-rule)
 
 .PHONY: bench
-bench: build setup-bench ## CPU a frame, beside what people use today
+bench: build setup-bench ## measure CPU time a frame, compared with other pipelines
 	@benches/run.sh
 
 .PHONY: bench-delivery
-bench-delivery: setup-test build ## what exactly once costs on a cluster, and how soon alerts are there
+bench-delivery: setup-test build ## measure the cost of exactly once on a cluster, and the delay of alerts
 	@$(cargo) bench --locked $(tests) --bench delivery
 
 .PHONY: clean-cache
 clean-cache: ## remove the cache folder: downloads, tools, models and build outputs
-	@[ ! -e $(EVERYFRAME_CACHE) ] || [ -f $(EVERYFRAME_CACHE)/setup.lock ] || { echo "$(EVERYFRAME_CACHE) was not made by this set-up: not removed"; exit 1; }
+	@[ ! -e $(EVERYFRAME_CACHE) ] || [ -f $(EVERYFRAME_CACHE)/setup.lock ] || { echo "$(EVERYFRAME_CACHE) was not created by this set-up, so it is not removed"; exit 1; }
 	rm -rf $(EVERYFRAME_CACHE)

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# cargo, in a target folder that several clones share: scripts/cargo.sh ARGUMENT...
+# Runs cargo in a target folder that several clones share: scripts/cargo.sh ARGUMENT...
 #
-# Sharing it saves the second clone half an hour of dependencies, but cargo takes a crate of this workspace for
-# the same crate in every clone, and tells what is stale by file times only: built in one clone, then in another
-# with older files, it calls these fresh and hands out the first clone's program. So here the clone that built
-# last is noted; another one makes its files new before it builds, and waits for a build (or test) in progress.
+# Sharing saves the second clone half an hour of compiling dependencies. But cargo takes a crate of this workspace for the
+# same crate in every clone, and compares file times only. After a build in one clone, it would call the older files of
+# another clone fresh, and return the first clone's program. So this script records which clone built last. In another
+# clone it updates the times of the files before it builds. It also waits for a running build or test.
 #
-# For an own target folder, plain cargo does.
+# With a separate target folder for each clone, plain cargo is enough.
 set -euo pipefail
 
 clone=$(cd "$(dirname "$0")/.." && pwd)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Are a folder's files what a list of sha256 sums says?   checksums.py FOLDER LIST
+"""Checks the sha256 sums of a folder's files.   checksums.py FOLDER LIST
 
-The list has the form of sha256sum's. This is `sha256sum --check`, but several times as fast where Python's
-OpenSSL uses the processor's own SHA instructions, which is what lets every set-up look at every byte.
+The list has the format of sha256sum. This script does the same as `sha256sum --check`, but several times as fast if
+Python's OpenSSL uses the processor's SHA instructions. So every set-up can check every byte.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def wrong(path, expected):
-    """What is wrong with the file at `path`, or None."""
+    """Returns the problem of the file at `path`, or None."""
     try:
         with path.open("rb") as file:
             got = hashlib.file_digest(file, "sha256").hexdigest()

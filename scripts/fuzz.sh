@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Has libFuzzer make up what comes from outside, for so many minutes in all: scripts/fuzz.sh MINUTES [TARGET]
+# Fuzzes the parsers of outside input with libFuzzer, for some minutes in all: scripts/fuzz.sh MINUTES [TARGET]
 #
-# The targets are the files of fuzz/targets; each has its share of the time, TARGET alone all of it. What reached new
-# code is kept in the corpus of its target, in the cache, and is where the next run begins. The first begins with the
-# repository's own components, configurations and scenarios, and with frames of the footage.
+# The targets are the files of fuzz/targets. They share the time equally; a single TARGET gets all of it. Inputs that reach
+# new code are kept in the target's corpus, in the cache, and the next run starts with them. The first run starts with the
+# repository's components, configurations and scenarios, and with frames of the footage.
 #
-# It ends at the first input on which something panics, crashes or takes too long, and says where that input is.
+# The script ends at the first input that causes a panic, a crash or a timeout, and prints its path.
 set -euo pipefail
 # shellcheck source=scripts/setup/common.sh
 source "$(dirname "$0")/setup/common.sh"
@@ -20,7 +20,7 @@ else
 fi
 
 corpus=$cache/fuzz-corpus
-# seed TARGET FILE...: copies files into the corpus of a target, under a name for each path.
+# seed TARGET FILE...: copies files into the corpus of a target, named after their paths.
 seed() {
   local target=$1 file
   shift
@@ -39,7 +39,7 @@ printf '0\n0\ngate\nsession\n1\n5\n\n\npicture\0%s' \
   $'1\n0\ngate\nsession\n\n\n2-8' >"$corpus/headers/seed-1"
 printf '3\n0\ngate\nsession\n4\n5\n\nframes/0/1\npicture' >"$corpus/headers/seed-2"
 if ! compgen -G "$corpus/picture/seed-*" >/dev/null; then
-  # Small ones: libFuzzer does well with kilobytes.
+  # Small ones: libFuzzer works best with inputs of some kilobytes.
   "$venv/bin/python" - "$cache/footage" "$corpus/picture" <<'PYTHON'
 import pathlib, sys
 import cv2
@@ -54,14 +54,14 @@ PYTHON
 fi
 
 seconds=$((60 * minutes / ${#targets[@]}))
-# Everything is built anew, with counters: a folder of its own. The compiler's options for them are not stable yet.
+# Everything is built again with coverage counters, in a separate folder. The compiler's options for this are unstable.
 export CARGO_TARGET_DIR=$cache/fuzz-target RUSTC_BOOTSTRAP=1
 # No sanitizer: librdkafka's build does not link with one, and OpenCV's libraries are the system's.
 how=(--release --sanitizer none)
 cargo fuzz build "${how[@]}" || die "the targets cannot be built"
 for target in "${targets[@]}"; do
   echo "fuzz: $target, $seconds seconds" >&2
-  # Wasmtime's pool of memory is address space, not memory; what is used is bounded here.
+  # Wasmtime's memory pool is address space; this bounds the memory that is really used.
   cargo fuzz run "${how[@]}" "$target" "$corpus/$target" -- \
     -max_total_time="$seconds" -timeout=10 -rss_limit_mb=4096 -print_final_stats=1 ||
     die "$target failed: the input is in fuzz/artifacts/$target; RUSTC_BOOTSTRAP=1 cargo fuzz run ${how[*]} $target FILE puts it again"

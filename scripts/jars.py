@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Fetches the jars that a list of Maven coordinates names, as a Maven client does, without Maven or Java.
+"""Downloads the jars of a list of Maven coordinates, as a Maven client does, without Maven or Java.
 
     jars.py LIST REPOSITORY FOLDER
 
-LIST has a line GROUP:ARTIFACT:VERSION for each; REPOSITORY is a folder where fetched jars are kept; FOLDER gets a copy
-of each. They come from Maven Central, or from the mirror of it that ~/.m2/settings.xml or EVERYFRAME_MAVEN names.
+LIST has a line GROUP:ARTIFACT:VERSION for each jar. REPOSITORY is a folder that keeps downloaded jars. FOLDER gets a copy
+of each. The source is Maven Central, or the mirror of it that ~/.m2/settings.xml or EVERYFRAME_MAVEN names.
 """
 
 import os
@@ -16,12 +16,12 @@ from pathlib import Path
 
 from jgo.maven import MavenContext
 
-# Maven Central is quick to answer, and a jar is small.
+# Parallel downloads: jars are small, so most of the time is waiting for answers.
 AT_ONCE = 8
 
 
 def mirror(settings, environment):
-    """The address of a mirror of Maven Central, or None."""
+    """Returns the address of a mirror of Maven Central, or None."""
     if address := environment.get("EVERYFRAME_MAVEN"):
         return address.rstrip("/")
     if not settings.is_file():

@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
-"""A real Apache Kafka of three nodes on this machine, for tests and for trials.
+"""Runs an Apache Kafka cluster of three nodes on this machine, for tests.
 
     kafka.py prepare FOLDER [--port PORT]
     kafka.py start FOLDER [--port PORT]
     kafka.py stop FOLDER
     kafka.py status FOLDER
 
-`prepare` lays out a new cluster in FOLDER: ports, certificates, a user, and settings for each node. A node is
-`everyframe broker --data FOLDER/node-N --settings FOLDER/node-N.properties`, which has its process's id in
-FOLDER/node-N/node.pid. `start` prepares the folder where it is new, starts all nodes in the background and says how to
-reach them; `stop` ends them and keeps the data.
+`prepare` creates a new cluster in FOLDER: ports, certificates, a user, and settings for each node. A node is
+`everyframe broker --data FOLDER/node-N --settings FOLDER/node-N.properties`; its process id is in
+FOLDER/node-N/node.pid. `start` prepares a new folder, starts all nodes in the background and prints how to connect.
+`stop` ends the nodes and keeps the data.
 
-The nodes are brokers and controllers in one (KRaft), and listen on 127.0.0.1 only, on these ports each:
-PORT plain, + 1 controllers among themselves, + 2 SASL_SSL with SCRAM-SHA-512, + 3 SSL; the next node 10 higher.
-Without --port they are free ones. FOLDER/cluster.json tells all of it.
+Each node is both broker and controller (KRaft). It listens on 127.0.0.1 only, on four ports: PORT plain, PORT + 1 for
+controllers, PORT + 2 SASL_SSL with SCRAM-SHA-512, PORT + 3 SSL. The next node's ports are 10 higher. Without --port the
+script finds free ports. FOLDER/cluster.json lists all of this.
 """
 
 import argparse
@@ -32,11 +32,11 @@ from pathlib import Path
 
 NODES = (1, 2, 3)
 USER, STRANGER = "everyframe", "stranger"
-# What a node gets to end in good order; two that went first leave the third without a majority to say goodbye to.
+# Time for a node to end in good order. The last of three nodes has no majority left, so it cannot finish by itself.
 GOODBYE_SECONDS = 15
 START_SECONDS = 60
 
-# What a node of three has that a single one has not.
+# The settings in which a cluster node differs from a single node.
 SETTINGS = """\
 everyframe.cluster.id={identity}
 everyframe.users={user}={password},{stranger}={password}
@@ -48,7 +48,7 @@ sasl.enabled.mechanisms=SCRAM-SHA-512
 listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
 ssl.keystore.type=PEM
 ssl.keystore.location={folder}/keystore.pem
-# Who comes without a certificate or a password is anonymous, the nodes themselves among them.
+# A client without a certificate or password is ANONYMOUS; so are the nodes themselves.
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 super.users=User:ANONYMOUS;User:{user}
 default.replication.factor=3
@@ -58,9 +58,9 @@ transaction.state.log.replication.factor=3
 transaction.state.log.min.isr=2
 share.coordinator.state.topic.replication.factor=3
 share.coordinator.state.topic.min.isr=2
-# A fault is noticed at once: otherwise each test would wait for it.
+# Short, so that tests do not wait long for a fault to be noticed.
 broker.session.timeout.ms=4000
-# The other nodes have what a power cut takes from one.
+# No flushing: after a power cut the other nodes still have the records.
 log.flush.interval.ms=9223372036854775807
 log.flush.scheduler.interval.ms=9223372036854775807
 """
@@ -87,10 +87,10 @@ def main():
 
 
 def prepare(folder, port):
-    """Lays out a new cluster."""
+    """Creates the files of a new cluster."""
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / "cluster.json").exists():
-        sys.exit(f"{folder} holds a cluster already; start it, or remove the folder")
+        sys.exit(f"{folder} holds a cluster already. Start it, or remove the folder")
     ports = {node: first for node, first in zip(NODES, given_ports(port) if port else free_ports())}
     cluster = {
         "nodes": {str(node): {"plain": p, "controller": p + 1, "sasl_ssl": p + 2, "ssl": p + 3} for node, p in ports.items()},
@@ -105,7 +105,7 @@ def prepare(folder, port):
     write_secret(folder / "password", password + "\n")
     identity = cluster_id()
     for node, at in cluster["nodes"].items():
-        # The stranger may come in and then nothing: for what a host without rights is told.
+        # The user "stranger" can log in but has no rights; a test checks what a host without rights reports.
         settings = SETTINGS.format(
             node=node,
             folder=folder,
@@ -121,8 +121,8 @@ def prepare(folder, port):
 
 
 def cluster_id(random_bytes=os.urandom):
-    """Sixteen bytes as Kafka writes them (URL-safe Base64). Skips ids that begin with a hyphen, one in 64: a command line would
-    take them for an option."""
+    """A random cluster id: sixteen bytes in URL-safe Base64, as Kafka writes it. Skips ids that begin with a hyphen (one in
+    64), because a command line would take them for an option."""
     while True:
         identity = base64.urlsafe_b64encode(random_bytes(16)).decode().rstrip("=")
         if not identity.startswith("-"):
@@ -134,8 +134,8 @@ def given_ports(port):
 
 
 def free_ports():
-    """Three times four ports in a row that nobody has, below those that the system gives to outgoing connections: a
-    node that was down must find its own free when it comes back. The tests' other parts take theirs above these."""
+    """Three groups of four consecutive free ports, below the ports of outgoing connections, so that the ports of a stopped
+    node are still free when it restarts. Other tests use ports above these."""
     free = []
     while len(free) < len(NODES):
         first = random.randrange(10_000, 24_000, 4)
@@ -159,7 +159,7 @@ def answers(port):
 
 
 def certificates(folder):
-    """ca.pem, and keystore.pem with the nodes' key and their certificate by that authority."""
+    """Creates ca.pem, and keystore.pem with the nodes' key and their certificate, signed by that authority."""
     ca, ca_key, key, request = (folder / name for name in ("ca.pem", "ca-key.pem", "key.pem", "request.pem"))
     new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
     openssl("req", "-x509", *new, "-days", "365", "-subj", "/CN=Everyframe trial CA", "-keyout", ca_key, "-out", ca)
@@ -187,12 +187,12 @@ def write_secret(path, text):
 
 
 def everyframe():
-    """The program: where EVERYFRAME_BIN says, or where `make build` puts it."""
+    """The path of the program: in the folder EVERYFRAME_BIN, or in the target folder of `make build`."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "everyframe"
     target = os.environ.get("CARGO_TARGET_DIR") or Path(os.environ.get("EVERYFRAME_CACHE") or cache) / "target"
     folder = Path(os.environ.get("EVERYFRAME_BIN") or Path(target) / "release")
     program = shutil.which(folder / "everyframe") or shutil.which("everyframe")
-    return program or sys.exit(f"no everyframe in {folder}; `make build-host` builds it")
+    return program or sys.exit(f"no everyframe in {folder}. Build it by `make build-host`")
 
 
 def read(folder):
@@ -203,13 +203,13 @@ def read(folder):
 
 
 def running(folder, number):
-    """The node's process, or None."""
+    """The process id of the node, or None if it does not run."""
     try:
         process = int((folder / f"node-{number}/node.pid").read_text())
         words = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
     except (OSError, ValueError):
         return None
-    # The number may belong to another process by now.
+    # The id may belong to another process by now.
     return process if os.fsencode(folder / f"node-{number}/server.properties") in words else None
 
 
@@ -238,17 +238,17 @@ def start(folder, port):
     for number, at in cluster["nodes"].items():
         while not answers(at["plain"]):
             if time.monotonic() > deadline:
-                sys.exit(f"node {number} does not answer; {folder}/node-{number}.log says why")
+                sys.exit(f"node {number} does not answer. See {folder}/node-{number}.log")
             time.sleep(0.1)
     print(f"""\
 Kafka runs: three nodes, data and logs in {folder}.
 
-In the configuration:
+Settings for the configuration file:
 
     [kafka]
     brokers = "{cluster["plain"]}"
 
-or encrypted, as a user with a password:
+Or encrypted, with a user and a password:
 
     [kafka]
     brokers = "{cluster["sasl_ssl"]}"
@@ -261,8 +261,8 @@ or encrypted, as a user with a password:
     "sasl.password" = {{ file = "{folder}/password" }}
 
 Encrypted without a user: "security.protocol" = "SSL" at {cluster["ssl"]}.
-It runs until `make kafka-stop`, which keeps the data; one node ends by `kill $(cat {folder}/node-1/node.pid)`
-and comes back by `make kafka`.""")
+Stop the cluster by `make kafka-stop`; its data stays. Stop one node by `kill $(cat {folder}/node-1/node.pid)`
+and restart it by `make kafka`.""")
 
 
 def stop(folder):
@@ -281,7 +281,7 @@ def stop(folder):
 
 
 def status(folder):
-    """Says which nodes run; 0 if all do."""
+    """Prints which nodes run. Returns 0 if all do."""
     cluster = read(folder)
     missing = 0
     for number, at in cluster["nodes"].items():

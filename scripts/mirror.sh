@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Brings files into another folder, each only if it differs from what is there: scripts/mirror.sh INTO PATH...
+# Copies files into another folder, each only if its content differs: scripts/mirror.sh INTO PATH...
 #
-# So they keep the times at which they changed, and `make` in there does again only what is to be done, whatever clone
-# they come from.
+# So unchanged files keep their times, and `make` in that folder rebuilds only what changed, whichever clone the files come
+# from.
 set -euo pipefail
 
 into=$1

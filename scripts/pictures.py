@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Makes the pictures of tests/fixtures/pictures, good and broken, from the two that are cut from the footage.
+"""Generates the pictures of tests/fixtures/pictures, good and broken, from two pictures of the footage.
 
     python3 -m venv /tmp/pictures && /tmp/pictures/bin/pip install pillow==13.0.0
     /tmp/pictures/bin/python scripts/pictures.py
 
-The script also writes `expected.toml` beside them, with the expected answer of each picture. The pictures are in the tree so
-that the tests need no encoders; the script shows how they were made, and can make more.
+The script also writes `expected.toml` with the expected answer of each picture. The pictures are in the repository so that
+the tests need no encoders; the script documents how they were made, and can make more.
 """
 
 import io
@@ -27,7 +27,7 @@ written = []
 
 
 def keep(name, data, face=None, refused=None):
-    """Writes a picture and what it must give: a face at a place, or a reason for refusing it."""
+    """Writes a picture and its expected answer: a face with its place, or a reason for refusing the picture."""
     (FOLDER / name).write_bytes(data)
     written.append((name, face, refused))
 
@@ -39,7 +39,7 @@ def encoded(image, kind, **options):
 
 
 def stored(image, orientation):
-    """The picture as a camera with this EXIF orientation stores it."""
+    """Returns the picture as a camera with this EXIF orientation stores it."""
     turn = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
     return image.transpose(turn[orientation])
 
@@ -57,7 +57,7 @@ def with_segments(jpeg, *segments):
 
 
 def without_segments(jpeg, marker):
-    """The JPEG without the segments of one kind before its first scan."""
+    """Returns the JPEG without the segments of one kind before its first scan."""
     kept, at = jpeg[:2], 2
     while jpeg[at : at + 2] != START_OF_SCAN:
         end = at + 2 + struct.unpack(">H", jpeg[at + 2 : at + 4])[0]

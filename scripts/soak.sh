@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Makes every fault of tests/faults for so many minutes, with fresh seeds each time: scripts/soak.sh MINUTES [FILTER...]
+# Runs all fault tests (tests/faults) for some minutes, with new seeds each time: scripts/soak.sh MINUTES [FILTER...]
 #
-# `make soak` builds what it needs. A row for each trial goes to the table (TABLE, default soak.md in the target
-# folder), what the tests say to a file beside it; at the end, and after a failure, which ends it, the rows of each
-# fault are added up.
+# Run `make soak` to build what the tests need. Each trial adds a row to the table (TABLE, default soak.md in the target
+# folder); the output of the tests goes to a file beside it. The script ends after the given time, or at the first failure,
+# and prints the sums for each fault.
 #
-# FILTERs are the test program's own: names, or --skip NAME.
+# FILTERs are arguments of the test program: names, or --skip NAME.
 #
 #   THREADS=N  trials at a time (default 2)
 set -euo pipefail
@@ -16,11 +16,11 @@ minutes=${1:?how many minutes}
 shift
 table=${TABLE:-$CARGO_TARGET_DIR/soak.md}
 log=${table%.md}.log
-# Longer rounds would be the same in longer, and say so later.
+# Short rounds, so that the script notices the end of its time early.
 longest=15
 
 built=$(scripts/cargo.sh test --release --locked -p everyframe-tests --test faults --no-run 2>&1) || die "$built"
-# Others may build while it runs.
+# A build may replace the test program meanwhile, so run a copy.
 tests=$(mktemp)
 trap 'rm -f "$tests"' EXIT
 install -m 700 "$(sed -n 's/.*(\(.*faults-.*\))$/\1/p' <<<"$built")" "$tests"

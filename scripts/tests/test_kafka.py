@@ -1,4 +1,4 @@
-"""The cluster's layout, life and end, with an everyframe that only waits."""
+"""Tests of scripts/kafka.py with a fake everyframe that only waits."""
 
 import importlib.util
 import json

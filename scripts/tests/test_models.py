@@ -1,4 +1,4 @@
-"""The repair of the models, on networks of three nodes whose answers can be worked out by hand."""
+"""Tests of scripts/models.py on networks of three nodes, whose outputs can be computed by hand."""
 
 import sys
 import unittest
@@ -13,7 +13,7 @@ import models  # noqa: E402
 
 
 def network(nodes, constants, shape=(1, 2, 2, 2), stale=(), opset=21):
-    """A model from `x` to `y`, both of `shape`; `stale` are further inputs, which nothing reads."""
+    """Returns a model from `x` to `y`, both of `shape`, with the unused inputs `stale`."""
     value = lambda name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)  # noqa: E731
     stored = [numpy_helper.from_array(array, name) for name, array in constants.items()]
     graph = helper.make_graph(nodes, "g", [value("x"), *map(value, stale)], [value("y")], stored)

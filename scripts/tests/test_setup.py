@@ -1,4 +1,4 @@
-"""The set-up's own promises, with steps and archives made here: nothing is fetched."""
+"""Tests of scripts/setup.sh with fake steps and archives, without downloads."""
 
 import hashlib
 import io

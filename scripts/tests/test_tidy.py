@@ -1,4 +1,4 @@
-"""tidy.py finds what it says, and nothing else."""
+"""Tests of scripts/tidy.py: it finds the problems that it describes, and no others."""
 
 import sys
 import tempfile
@@ -15,7 +15,7 @@ CRATE = '[package]\nname = "x"\n'
 
 class Tidy(unittest.TestCase):
     def problems(self, files):
-        """What is wrong with a tree of these files: the first line of each problem, and all of it."""
+        """Returns the problems of a tree of these files: the first line of each, and all lines."""
         with tempfile.TemporaryDirectory() as folder:
             for name, text in files.items():
                 path = Path(folder, name)
@@ -24,7 +24,7 @@ class Tidy(unittest.TestCase):
             return list(tidy.check(Path(folder)))
 
     def crate(self, **files):
-        """What is wrong with a crate whose modules these are (`a__b` is `a/b.rs`)."""
+        """Returns the problems of a crate with these modules (`a__b` is `a/b.rs`)."""
         names = {name: f"host/x/src/{name.replace('__', '/')}.rs" for name in files}
         return self.problems({"host/x/Cargo.toml": CRATE} | {names[name]: text for name, text in files.items()})
 

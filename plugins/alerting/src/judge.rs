@@ -1,4 +1,4 @@
-//! Which of a frame's faces somebody should hear of.
+//! Decides which faces of a frame raise an alert.
 
 use crate::settings::{self, Settings};
 use everyframe_rule::{
@@ -6,7 +6,7 @@ use everyframe_rule::{
 };
 use std::collections::BTreeSet;
 
-/// How many people of a crowd are named.
+/// How many people of a crowd an alert's text names.
 const NAMED: usize = 3;
 
 impl AlertRule for Settings {
@@ -21,18 +21,18 @@ fn judge(settings: &Settings, frame: &Frame, subjects: &[Subject], host: &mut dy
     for subject in subjects {
         let Some(occasion) = Occasion::of(settings, frame, subject, host) else { continue };
         let alert = occasion.alert(frame, subject.face.index);
-        // Two faces taken for one person are one event, also when there is no cool-down.
+        // Two faces recognised as one person raise one alert, also without a cool-down.
         if !told.insert(alert.dedup_key.clone()) {
             continue;
         }
         if settings.cooldown_ms > 0 {
             let key = state_key(&alert);
             let last: Option<Timestamp> = host.get(&key);
-            // Either way round: a camera whose clock was put back doesn't fall silent until it has caught up.
+            // In both directions: if a camera's clock is set back, its alerts must not stop until it has caught up.
             if last.is_some_and(|last| last.abs_diff(frame.captured_at) < settings.cooldown_ms) {
                 continue;
             }
-            // Also if there is no room for it: better to hear of it twice than not at all.
+            // Raise the alert even if the state is full: an alert that comes twice is better than none.
             host.set(&key, &frame.captured_at, settings.cooldown_ms);
         }
         alerts.push(alert);
@@ -40,7 +40,8 @@ fn judge(settings: &Settings, frame: &Frame, subjects: &[Subject], host: &mut dy
     sum_up(frame, alerts, |alerts| at_once(frame, alerts, host))
 }
 
-/// The text that sums up more alerts of one kind than the host accepts: "153 strangers at once seen for the first time at gate".
+/// The text of one alert that summarises more alerts of a kind than the host accepts: "153 strangers at once seen for
+/// the first time at gate".
 fn at_once(frame: &Frame, alerts: &[Alert], host: &dyn Host) -> String {
     let (count, camera) = (alerts.len(), &frame.camera);
     let kind = alerts.first().map_or("", |alert| &alert.kind);
@@ -60,7 +61,7 @@ fn at_once(frame: &Frame, alerts: &[Alert], host: &dyn Host) -> String {
     }
 }
 
-/// Something worth an alert, unless there was one just now.
+/// A possible alert. It is raised unless its cool-down still runs.
 struct Occasion<'a> {
     kind: &'static str,
     severity: Severity,
@@ -92,7 +93,7 @@ impl<'a> Occasion<'a> {
                 let severity = settings.about_event(event)?;
                 Some(Occasion::event(event, severity, stranger, camera))
             }
-            // Nobody knows who it is: the next frames will tell.
+            // No alert for an undecided face: one of the next frames may decide.
             (Decision::Unknown, None) | (Decision::Undecided(_), _) => None,
         }
     }
@@ -134,7 +135,7 @@ enum Listed {
     Nowhere,
 }
 
-/// None for somebody of the allow list: there is nothing to say about them.
+/// `None` for people and strangers of the allow list, who never raise an alert.
 fn listed(settings: &Settings, subject: &str) -> Option<Listed> {
     let names = |list: &[String]| list.iter().any(|listed| listed == subject);
     if names(&settings.allow) {
@@ -146,10 +147,10 @@ fn listed(settings: &Settings, subject: &str) -> Option<Listed> {
     }
 }
 
-/// The key of an alert's cool-down. The camera isn't in it: state is one camera's anyway.
+/// The state key of an alert's cool-down. It does not contain the camera, because state is separate for each camera.
 fn state_key(alert: &Alert) -> String {
     let key = format!("alert/{}/{}", alert.kind, alert.subject);
-    // Longer keys are refused by the host; a long id is told apart by its hash (FNV-1a, 64 bits).
+    // The host refuses longer keys, so a long id is replaced by its hash (FNV-1a, 64 bits).
     if key.len() <= 256 {
         return key;
     }
@@ -160,7 +161,7 @@ fn state_key(alert: &Alert) -> String {
     format!("alert/{}/#{hash:016x}", alert.kind)
 }
 
-/// A length of time as one says it: to the second up to two minutes, then to the minute, then to the hour.
+/// Formats a duration for people: in seconds up to two minutes, then in minutes, then in hours.
 fn span(ms: u64) -> String {
     match ms / 1000 {
         seconds @ 0..120 => format!("{seconds} s"),

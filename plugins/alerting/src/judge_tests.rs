@@ -1,4 +1,4 @@
-//! What somebody hears of, and what not.
+//! Tests of the alert rule.
 
 use super::*;
 use everyframe_rule::testing::FakeHost;
@@ -62,7 +62,7 @@ fn only_alert(json: &str, subject: Subject) -> Alert {
 }
 
 #[test]
-fn a_person_of_the_gallery_is_for_the_record() {
+fn a_known_person_raises_an_info_alert() {
     let alert = only_alert("{}", known("woman-b"));
     assert_eq!(alert.severity, Severity::Info);
     assert_eq!(alert.kind, "known-person");
@@ -73,14 +73,14 @@ fn a_person_of_the_gallery_is_for_the_record() {
 }
 
 #[test]
-fn people_are_called_by_their_name() {
+fn alerts_show_the_name_of_a_person() {
     let alert = only_alert("{}", known("p-17"));
     assert_eq!(alert.text, "Anna Blum seen at gate-2");
     assert_eq!(alert.subject, "p-17");
 }
 
 #[test]
-fn each_event_about_a_stranger_has_its_sentence() {
+fn each_stranger_event_has_a_text() {
     for (event, severity, text) in [
         (Event::FirstSeen, Severity::Warning, "Stranger stranger-1 seen for the first time at gate-2"),
         (Event::Returned, Severity::Info, "Stranger stranger-1 is back at gate-2, visit 2"),
@@ -92,7 +92,7 @@ fn each_event_about_a_stranger_has_its_sentence() {
 }
 
 #[test]
-fn a_stranger_with_nothing_new_is_no_news() {
+fn a_stranger_without_an_event_raises_nothing() {
     assert_eq!(alerts("{}", &[stranger("stranger-1", None)]), []);
 }
 
@@ -109,14 +109,14 @@ fn an_empty_frame_raises_nothing() {
 }
 
 #[test]
-fn what_is_switched_off_raises_nothing() {
+fn disabled_alerts_are_not_raised() {
     assert_eq!(alerts(r#"{"known": {"enabled": false}}"#, &[known("anna")]), []);
     let returned = stranger("stranger-1", Some(Event::Returned));
     assert_eq!(alerts(r#"{"unknown": {"returned": {"enabled": false}}}"#, &[returned]), []);
 }
 
 #[test]
-fn somebody_of_the_deny_list_is_critical_even_when_known_people_are_switched_off() {
+fn the_deny_list_overrides_disabled_known_people() {
     let json = r#"{"deny": ["ben"], "known": {"enabled": false}}"#;
     let alert = only_alert(json, known("ben"));
     assert_eq!((alert.kind.as_str(), alert.severity), ("denied-person", Severity::Critical));
@@ -130,20 +130,20 @@ fn a_denied_stranger_is_critical_without_an_event() {
 }
 
 #[test]
-fn there_is_never_an_alert_for_the_allow_list() {
+fn the_allow_list_never_raises_an_alert() {
     let json = r#"{"allow": ["anna", "stranger-1"], "people": {"anna": {"severity": "critical"}}}"#;
     assert_eq!(alerts(json, &[known("anna"), stranger("stranger-1", Some(Event::Loitering))]), []);
     assert_eq!(alerts(json, &[known("ben")]).len(), 1);
 }
 
 #[test]
-fn a_persons_own_choice_wins() {
+fn settings_of_one_person_override_the_others() {
     let json = r#"{"people": {"anna": {"severity": "critical"}}}"#;
     assert_eq!(only_alert(json, known("anna")).severity, Severity::Critical);
 }
 
 #[test]
-fn the_cool_down_begins_with_an_alert_and_sightings_do_not_lengthen_it() {
+fn sightings_do_not_extend_the_cool_down() {
     let (settings, mut host) = (settings(r#"{"cooldown_ms": 60000}"#), host());
     let heard: Vec<i64> = (0..130)
         .filter(|second| {
@@ -154,7 +154,7 @@ fn the_cool_down_begins_with_an_alert_and_sightings_do_not_lengthen_it() {
 }
 
 #[test]
-fn the_cool_down_is_for_one_person_and_one_kind() {
+fn each_person_and_kind_has_its_own_cool_down() {
     let (settings, mut host) = (Settings::default(), host());
     let mut heard =
         |at: i64, subject: Subject| judge(&settings, &frame(NOON + at), &[subject], &mut host).len();
@@ -170,7 +170,7 @@ fn the_cool_down_is_for_one_person_and_one_kind() {
 }
 
 #[test]
-fn a_clock_that_was_put_back_does_not_silence_a_camera() {
+fn a_clock_set_back_does_not_silence_a_camera() {
     let (settings, mut host) = (Settings::default(), host());
     let mut heard = |at: i64| judge(&settings, &frame(at), &[known("anna")], &mut host).len();
     assert_eq!(heard(NOON), 1);
@@ -180,14 +180,14 @@ fn a_clock_that_was_put_back_does_not_silence_a_camera() {
 }
 
 #[test]
-fn two_faces_taken_for_one_person_are_one_alert() {
+fn two_faces_of_one_person_raise_one_alert() {
     for json in ["{}", r#"{"cooldown_ms": 0}"#] {
         assert_eq!(alerts(json, &[known("anna"), known("anna"), known("ben")]).len(), 2, "{json}");
     }
 }
 
 #[test]
-fn without_a_cool_down_every_frame_counts_and_nothing_is_kept() {
+fn without_a_cool_down_every_frame_raises_an_alert() {
     let (settings, mut host) = (settings(r#"{"cooldown_ms": 0}"#), host());
     for at in [NOON, NOON, NOON + 1] {
         assert_eq!(judge(&settings, &frame(at), &[known("anna")], &mut host).len(), 1);
@@ -196,7 +196,7 @@ fn without_a_cool_down_every_frame_counts_and_nothing_is_kept() {
 }
 
 #[test]
-fn a_long_id_has_a_cool_down_of_its_own() {
+fn a_long_id_has_its_own_cool_down() {
     let (settings, mut host) = (Settings::default(), host());
     let long = |last: char| known(&format!("{}{last}", "ä".repeat(300)));
     assert_eq!(judge(&settings, &frame(NOON), &[long('a'), long('b')], &mut host).len(), 2);
@@ -204,13 +204,13 @@ fn a_long_id_has_a_cool_down_of_its_own() {
 }
 
 #[test]
-fn a_span_is_said_as_people_say_it() {
+fn durations_are_formatted_for_people() {
     let said: Vec<String> = [0, 999, 119_999, 120_000, 7_199_000, 7_200_000].into_iter().map(span).collect();
     assert_eq!(said, ["0 s", "0 s", "119 s", "2 min", "119 min", "2 h"]);
 }
 
 #[test]
-fn a_crowd_is_summed_up_and_not_told_of_again() {
+fn a_crowd_raises_one_summary_alert() {
     for (count, alerts) in [(0, 0), (1, 1), (99, 99), (100, 100), (101, 1), (500, 1), (1000, 1)] {
         let (settings, mut host) = (Settings::default(), host());
         let crowd: Vec<Subject> =
@@ -225,7 +225,7 @@ fn a_crowd_is_summed_up_and_not_told_of_again() {
 }
 
 #[test]
-fn the_denied_are_named_one_by_one_as_long_as_there_is_room() {
+fn denied_people_are_listed_while_there_is_room() {
     let names: Vec<String> = (0..400).map(|n| format!("person-{n:03}")).collect();
     let mut crowd: Vec<Subject> = names.iter().map(|name| known(name)).collect();
     crowd.push(known("p-17"));

@@ -1,4 +1,4 @@
-//! The alert rule: what somebody should hear of, how urgent it is, and not twice.
+//! The shipped alert rule: raises alerts about people and strangers, with a severity and a cool-down.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod judge;

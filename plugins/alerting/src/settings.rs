@@ -1,4 +1,4 @@
-//! What an operator may set: what is worth an alert, for whom, how often and when.
+//! The settings of the alert rule: which sights raise an alert, for whom, how severe and how often.
 
 use everyframe_rule::{self as types, Problems, Rule};
 use schemars::JsonSchema;
@@ -9,30 +9,30 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Alerts about people of the gallery; `info` unless set.
+    /// Alerts about people of the gallery; default severity `info`.
     pub known: Choice,
-    /// Alerts about strangers, by what happened.
+    /// Alerts about strangers, by event.
     pub unknown: Unknown,
-    /// Alerts about single people of the gallery, by their id: what is set here wins over `known`.
+    /// Alerts about certain people of the gallery, by id. These settings override `known`.
     pub people: BTreeMap<String, Choice>,
-    /// People and strangers, by their id, who are critical whenever they are seen.
+    /// Ids of people and strangers who raise a critical alert whenever they are seen.
     pub deny: Vec<String>,
-    /// People and strangers, by their id, about whom there is never an alert.
+    /// Ids of people and strangers who never raise an alert.
     pub allow: Vec<String>,
-    /// How long after an alert there is no other of its kind about the same person at the same camera, in ms;
-    /// 0 for an alert with every frame.
+    /// After an alert, the pause before another one of the same kind about the same person at the same camera, in
+    /// ms. 0: an alert with every frame.
     pub cooldown_ms: u64,
 }
 
-/// Whether there is an alert, and how urgent it is.
+/// Whether to raise an alert, and its severity.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Choice {
-    /// How urgent it is.
+    /// The severity.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Severity")]
     pub severity: Option<Severity>,
-    /// Whether there is an alert at all; true unless set.
+    /// Whether to raise an alert; default true.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "bool")]
     pub enabled: Option<bool>,
@@ -42,23 +42,23 @@ pub struct Choice {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Unknown {
-    /// Never seen before; `warning` unless set.
+    /// Never seen before; default severity `warning`.
     pub first_seen: Choice,
-    /// Seen before, and away in between; `info` unless set.
+    /// Seen before, and away in between; default severity `info`.
     pub returned: Choice,
-    /// Here for longer than the unknown-person rule allows; `warning` unless set.
+    /// Stayed for longer than `loiter_after_ms` of the unknown-person rule; default severity `warning`.
     pub loitering: Choice,
 }
 
-/// How urgent an alert is.
+/// The severity of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// For the record.
+    /// For information.
     Info,
-    /// Look at it today.
+    /// Needs attention within the day.
     Warning,
-    /// Look at it now.
+    /// Needs attention now.
     Critical,
 }
 
@@ -86,7 +86,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// How urgent a sight of somebody of the gallery is; none for no alert.
+    /// The severity of an alert about this person of the gallery; `None` for no alert.
     pub fn about_person(&self, person: &str) -> Option<Severity> {
         let own = self.people.get(person);
         let enabled = own.and_then(|own| own.enabled).or(self.known.enabled);
@@ -94,7 +94,7 @@ impl Settings {
         enabled.unwrap_or(true).then_some(severity.unwrap_or(Severity::Info))
     }
 
-    /// How urgent an event about a stranger is; none for no alert.
+    /// The severity of an alert about this event of a stranger; `None` for no alert.
     pub fn about_event(&self, event: types::Event) -> Option<Severity> {
         let (choice, usual) = match event {
             types::Event::FirstSeen => (&self.unknown.first_seen, Severity::Warning),

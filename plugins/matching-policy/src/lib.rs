@@ -1,4 +1,5 @@
-//! The matching policy: is this face somebody of the gallery, nobody of it, or can't it be said?
+//! The shipped matching policy: decides whether a face is a person of the gallery (known), nobody of it (unknown), or
+//! undecided.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod policy;

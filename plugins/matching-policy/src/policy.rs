@@ -1,12 +1,12 @@
-//! The decision about one face, from nothing but its arguments.
+//! The decision about one face, as pure functions.
 
 use crate::settings::Settings;
 use everyframe_rule::{Candidate, Decision, Identity, Probe};
 
-/// Decides about one face. `has_embedding` tells, when the face has no candidates, whether that is because
-/// the gallery is empty or because the face could not be embedded; it is asked only then.
+/// Decides about one face. A face without candidates has either met an empty gallery, or could not be embedded.
+/// `has_embedding` distinguishes the two, and is called only in this case.
 pub fn decide(settings: &Settings, probe: &Probe, has_embedding: impl FnOnce() -> bool) -> Decision {
-    // Written so that a quality which is not a number is too low as well.
+    // A comparison with NaN is false, so a NaN quality counts as too low.
     let good_enough = probe.face.quality >= settings.min_quality;
     if !good_enough {
         return undecided(format!(
@@ -44,15 +44,15 @@ pub fn decide(settings: &Settings, probe: &Probe, has_embedding: impl FnOnce() -
     }
 }
 
-/// How sure a similarity is, 0 to 1: one half at the threshold, and rising with the similarity on a logistic
-/// curve. The steepness of 12 puts 0.2 above the threshold, where SFace has most pictures of one person, at
-/// 0.92. It orders decisions; it is no probability.
+/// The confidence of a similarity, 0 to 1: a logistic curve with ½ at the threshold. With the steepness of 12 the
+/// confidence is 0.92 at 0.2 above the threshold, where SFace puts most pictures of one person. It orders decisions; it
+/// is not a probability.
 fn confidence(similarity: f32, threshold: f32) -> f32 {
     1.0 / (1.0 + (-12.0 * (similarity - threshold)).exp())
 }
 
-/// The most alike of the candidates whose similarity is a number. The host sorts them, but a policy that
-/// relied on it would take the wrong person the day that it doesn't.
+/// The candidate with the highest similarity that is a number. The host sorts candidates, but a wrong person would be
+/// the price of relying on it.
 fn most_alike<'a>(candidates: impl Iterator<Item = &'a Candidate>) -> Option<&'a Candidate> {
     candidates
         .filter(|candidate| candidate.similarity.is_finite())

@@ -1,4 +1,4 @@
-//! What an operator may set, each with the reason for its default.
+//! The settings of the matching policy, each with the reason for its default.
 
 use everyframe_rule::{Problems, Rule};
 use schemars::JsonSchema;
@@ -13,16 +13,16 @@ pub struct Settings {
     #[serde(serialize_with = "everyframe_rule::settings::short")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub threshold: f32,
-    /// How much less alike the next best person must be, in cosine similarity; nearer than this, and the face is
-    /// undecided: two people are alike.
+    /// The face is undecided if the next best person is less than this below the best one, in cosine similarity: two
+    /// people look alike.
     #[serde(serialize_with = "everyframe_rule::settings::short")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub margin: f32,
-    /// How far below the threshold a face is undecided rather than unknown, in cosine similarity; 0 for never.
+    /// Up to this far below the threshold a face is undecided rather than unknown, in cosine similarity; 0 for never.
     #[serde(serialize_with = "everyframe_rule::settings::short")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub undecided_band: f32,
-    /// Faces of a lower quality than this, 0 to 1, are undecided whoever they are like.
+    /// Faces of a lower quality than this, 0 to 1, are always undecided.
     #[serde(serialize_with = "everyframe_rule::settings::short")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub min_quality: f32,
@@ -30,8 +30,8 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        // On ORL a threshold of 0.40 to 0.45 takes one pair of strangers in a thousand for one person (SFace); two people
-        // of the footage's group picture reach 0.44, and the man of the clips stays above 0.9.
+        // With SFace on the ORL faces, at a threshold of 0.40 to 0.45 one pair of different people in a thousand counts as
+        // one person. Two people of the footage's group picture reach 0.44; the man of the clips stays above 0.9.
         Settings { threshold: 0.45, margin: 0.05, undecided_band: 0.06, min_quality: 0.25 }
     }
 }

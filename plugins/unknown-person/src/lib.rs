@@ -1,4 +1,4 @@
-//! The unknown-person rule: the same stranger is the same, frame after frame and day after day.
+//! The shipped unknown-person rule: gives a stranger the same id from frame to frame and from day to day.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod observe;

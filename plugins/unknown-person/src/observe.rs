@@ -1,4 +1,4 @@
-//! Which stranger each unknown face is: by its track first, then by its looks, else a new one.
+//! Assigns each unknown face to a stranger: first by its track, then by its embedding, else a new stranger.
 
 use crate::settings::Settings;
 use crate::stranger::{Stranger, elapsed, id};
@@ -6,8 +6,8 @@ use crate::views::Views;
 use everyframe_rule::{self as types, Event, Face, Frame, Host, Level, Timestamp, UnknownPersonRule};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How long a track without a sight is remembered. Trackers give up after seconds, but a face may be undecided
-/// for longer in the middle of its track.
+/// How long a track that is not seen is remembered. Trackers end a track after seconds, but a face may be undecided for
+/// longer in the middle of its track.
 const TRACK_TTL_MS: u64 = 600_000;
 
 impl UnknownPersonRule for Settings {
@@ -31,11 +31,11 @@ fn observe(settings: &Settings, frame: &Frame, faces: &[Face], host: &mut dyn Ho
     faces.iter().zip(named).filter_map(|(face, named)| Some(memory.record(face, named?, host))).collect()
 }
 
-/// The most comparisons with remembered views in one frame: a crowd of a thousand must not exceed the rule's time limit. A face
-/// beyond it gets no name yet, and is compared in a later frame.
+/// The maximum number of comparisons with remembered views in one frame, so that a crowd of a thousand stays within the
+/// rule's time limit. The other faces get no id yet; they are compared in a later frame.
 const MAX_COMPARISONS: usize = 40_000;
 
-/// A face's stranger.
+/// The stranger of a face.
 struct Named {
     id: String,
     stranger: Stranger,
@@ -53,7 +53,7 @@ fn by_track(memory: &mut Memory, faces: &[Face], host: &dyn Host) -> Vec<Option<
     let mut named: Vec<Option<Named>> = Vec::with_capacity(faces.len());
     for face in faces {
         let id = host.get_bytes(&track_key(face)).and_then(|id| String::from_utf8(id).ok());
-        // One person is in a frame once.
+        // One person appears only once in a frame.
         let id = id.filter(|id| !memory.taken.contains(id));
         named.push(id.and_then(|id| {
             let stranger = memory.load(&id, host)?;
@@ -64,8 +64,8 @@ fn by_track(memory: &mut Memory, faces: &[Face], host: &dyn Host) -> Vec<Option<
     named
 }
 
-/// Assigns the nameless faces to the strangers that they look like, the most alike first, each stranger once. Returns the
-/// faces that were not compared because there were too many.
+/// Assigns faces without a stranger to the most similar strangers, highest similarity first, each stranger once. Returns
+/// the faces that were not compared because there were too many.
 fn by_looks(
     memory: &mut Memory,
     faces: &[Face],
@@ -77,14 +77,14 @@ fn by_looks(
     if nameless.is_empty() {
         return BTreeSet::new();
     }
-    // The best faces first, equally good ones in their order, so that a replay does the same.
+    // Best quality first. Equal ones keep their order, so that a replay gives the same answers.
     nameless.sort_by(|a, b| faces[*b].quality.total_cmp(&faces[*a].quality).then(a.cmp(b)));
     let mut room = MAX_COMPARISONS;
     let (mut pairs, mut postponed) = (Vec::new(), BTreeSet::new());
     for place in nameless {
         let Some(embedding) = memory.trusted_embedding(&faces[place], host) else { continue };
         let views: usize = memory.everybody(host).values().map(|stranger| stranger.views.count()).sum();
-        // At least one face has its turn.
+        // At least one face is compared.
         if views > room && room < MAX_COMPARISONS {
             postponed.insert(place);
             continue;
@@ -97,8 +97,8 @@ fn by_looks(
             }
         }
     }
-    // Equal likenesses in the order of faces and ids, so that a replay does the same.
-    // A stranger last seen in the future was seen by a wrong clock, and comes last.
+    // Equal similarities are ordered by face and id, so that a replay gives the same answers. A stranger last seen in the
+    // future comes last: a wrong clock stamped that time.
     pairs.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)).then_with(|| (a.2, &a.3).cmp(&(b.2, &b.3))));
     for (.., place, id) in pairs {
         if named[place].is_none() && !memory.taken.contains(&id) {
@@ -112,7 +112,7 @@ fn by_looks(
     postponed
 }
 
-/// Makes strangers of the faces that are new, if they are good enough and no flicker.
+/// Creates strangers for new faces of good quality whose tracks are old enough.
 fn by_birth(
     memory: &mut Memory,
     frame: &Frame,
@@ -133,7 +133,7 @@ fn by_birth(
         if memory.taken.contains(&id) {
             continue;
         }
-        // A track whose key ran out is still the stranger that it began.
+        // If a track's key expired, the track still belongs to the stranger that began with it.
         let (stranger, how) = match memory.load(&id, host) {
             Some(stranger) => (stranger, How::Track),
             None => {
@@ -148,7 +148,7 @@ fn by_birth(
 }
 
 fn track_key(face: &Face) -> String {
-    // With its beginning, for a host that starts again may number its tracks from one again.
+    // Includes the track's start, because a restarted host may number its tracks from one again.
     format!("track/{}/{}", face.track, face.track_started_at)
 }
 
@@ -156,8 +156,8 @@ fn stranger_key(id: &str) -> String {
     format!("stranger/{id}")
 }
 
-/// The remembered strangers. They are all read when a face has to be compared, which is seldom: faces whose
-/// track is known cost two reads.
+/// The remembered strangers. All are read when a face has to be compared, which is rare: a face with a known track costs
+/// two reads.
 struct Memory<'a> {
     settings: &'a Settings,
     now: Timestamp,
@@ -166,7 +166,7 @@ struct Memory<'a> {
     taken: BTreeSet<String>,
     /// How many of them are new.
     born: usize,
-    /// True if a stranger found no room; logged once a frame.
+    /// True if the state was too full for a stranger; logged once a frame.
     is_full: bool,
 }
 
@@ -190,11 +190,11 @@ impl Memory<'_> {
     }
 
     fn trusted_embedding(&self, face: &Face, host: &dyn Host) -> Option<Vec<f32>> {
-        // Written so that a quality which is not a number is none to trust.
+        // A comparison with NaN is false, so a NaN quality counts as too low.
         if face.quality >= self.settings.min_quality { host.embedding(face.index) } else { None }
     }
 
-    /// Forgets whoever was away longest until one more stranger has room.
+    /// Forgets strangers, the longest absent first, until there is room for one more.
     fn make_room(&mut self, host: &mut dyn Host) {
         let limit = self.settings.max_strangers as usize;
         while self.everybody(host).len() + self.born + 1 > limit {
@@ -204,7 +204,7 @@ impl Memory<'_> {
         }
     }
 
-    /// Forgets the stranger who was away longest and is not in this frame. False if there is none.
+    /// Forgets the longest absent stranger who is not in this frame. Returns false if there is none.
     fn forget_oldest(&mut self, host: &mut dyn Host) -> bool {
         self.everybody(host);
         let now = self.now;
@@ -218,7 +218,7 @@ impl Memory<'_> {
         true
     }
 
-    /// Notes the sight, writes what is worth writing, and says what the host wants to know.
+    /// Records that the stranger is seen, writes the record if due, and returns the answer for the host.
     fn record(&mut self, face: &Face, named: Named, host: &mut dyn Host) -> types::Stranger {
         let Named { id, mut stranger, how } = named;
         let is_due = how != How::Track || stranger.is_due(self.settings, self.now);
@@ -245,12 +245,12 @@ impl Memory<'_> {
     fn write(&mut self, face: &Face, id: &str, stranger: &Stranger, host: &mut dyn Host) {
         let (key, value) = (stranger_key(id), stranger.to_bytes());
         let time_to_live = stranger.time_to_live(self.settings, self.now);
-        // The host refuses such a long time to live: the clock is far off.
+        // The host refuses such a long time to live; the clock must be wrong.
         if i64::try_from(time_to_live).is_err() {
             return;
         }
         while host.set_bytes(&key, &value, Some(time_to_live)).is_err() {
-            // The state is full though `max_strangers` isn't reached: the operator allowed too few bytes.
+            // The state is full before `max_strangers` is reached: `state_bytes` is too small.
             let is_first = !std::mem::replace(&mut self.is_full, true);
             if !self.forget_oldest(host) {
                 if is_first {
@@ -268,7 +268,7 @@ impl Memory<'_> {
                 );
             }
         }
-        // Without it the stranger is known by looks, so there is nothing to do if it finds no room.
+        // If there is no room, the stranger is still recognised by the embedding.
         let time_to_live = TRACK_TTL_MS.saturating_add(elapsed(self.now, stranger.last_seen_at));
         let _ = host.set_bytes(&track_key(face), id.as_bytes(), Some(time_to_live));
     }

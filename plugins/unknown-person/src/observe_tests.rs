@@ -1,4 +1,4 @@
-//! Strangers in front of a camera.
+//! Tests of the unknown-person rule.
 
 use super::*;
 use everyframe_rule::Rect;
@@ -6,7 +6,7 @@ use everyframe_rule::testing::FakeHost;
 
 const SECOND: i64 = 1000;
 
-/// Somebody's looks: an axis of the embedding space, so that two people have nothing in common.
+/// A person's embedding: an axis of the space, so that two people have a similarity of 0.
 #[derive(Clone, Copy)]
 struct Person(usize);
 
@@ -28,7 +28,7 @@ impl Person {
 const ANNA: Person = Person(0);
 const BEN: Person = Person(1);
 
-/// A host in front of which people appear.
+/// The rule with a fake host.
 struct Scene {
     settings: Settings,
     host: FakeHost,
@@ -95,7 +95,7 @@ fn a_stranger_is_reported_once_when_the_track_is_old_enough() {
 }
 
 #[test]
-fn a_flicker_is_no_stranger_and_leaves_nothing_behind() {
+fn a_short_track_creates_no_stranger_and_no_state() {
     let mut scene = Scene::new("{}");
     assert!(scene.sees(0, 1, 0, ANNA.face()).is_none());
     assert!(scene.sees(200, 1, 0, ANNA.face()).is_none());
@@ -103,7 +103,7 @@ fn a_flicker_is_no_stranger_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn what_is_said_of_a_stranger_is_right() {
+fn the_answer_about_a_stranger_is_correct() {
     let mut scene = Scene::new("{}");
     let first = scene.sees(10_300, 1, 10_000, ANNA.face()).unwrap();
     assert_eq!((first.face, first.first_seen_at, first.dwell, first.visits), (0, 10_000, 300, 1));
@@ -112,7 +112,7 @@ fn what_is_said_of_a_stranger_is_right() {
 }
 
 #[test]
-fn a_new_track_of_the_same_looks_is_the_same_stranger_at_once() {
+fn a_new_track_with_a_similar_face_is_the_same_stranger() {
     let mut scene = Scene::new("{}");
     let first = scene.sees(300, 1, 0, ANNA.face()).unwrap();
     let again = scene.sees(1000, 2, 1000, ANNA.turned(0.5)).unwrap();
@@ -124,7 +124,7 @@ fn a_track_carries_a_stranger_through_a_turn_of_the_head() {
     let mut scene = Scene::new("{}");
     let first = scene.sees(300, 1, 0, ANNA.face()).unwrap();
     assert_eq!(scene.sees(400, 1, 0, ANNA.turned(0.3)).unwrap().id, first.id);
-    // The side was learnt: a new track that begins there is no new stranger.
+    // The side view was remembered, so a new track that begins with it is no new stranger.
     assert_eq!(scene.sees(900, 2, 500, ANNA.turned(0.3)).unwrap().id, first.id);
 }
 
@@ -149,7 +149,7 @@ fn two_faces_in_one_frame_are_never_one_stranger() {
 }
 
 #[test]
-fn two_faces_on_one_track_are_one_stranger_and_one_without_a_name() {
+fn only_one_of_two_faces_on_a_track_is_its_stranger() {
     let mut scene = Scene::new("{}");
     for at in [300, 400] {
         let same = vec![Shown(1, 0, 0.9, Some(ANNA.face())), Shown(1, 0, 0.9, Some(ANNA.face()))];
@@ -158,7 +158,7 @@ fn two_faces_on_one_track_are_one_stranger_and_one_without_a_name() {
 }
 
 #[test]
-fn a_track_that_jumps_to_somebody_else_does_not_mix_their_looks() {
+fn a_track_that_jumps_does_not_mix_two_people() {
     let mut scene = Scene::new("{}");
     let anna = scene.sees(300, 1, 0, ANNA.face()).unwrap();
     scene.sees(400, 1, 0, BEN.face());
@@ -175,7 +175,7 @@ fn loitering_is_reported_once_a_visit() {
 }
 
 #[test]
-fn a_visit_over_several_tracks_is_one_for_loitering() {
+fn a_visit_may_span_several_tracks() {
     let mut scene = Scene::new("{}");
     scene.visit(0, 12, 1, ANNA);
     assert_eq!(scene.visit(15 * SECOND, 10, 2, ANNA), [(Event::Loitering, 5000)]);
@@ -191,7 +191,7 @@ fn a_return_is_a_new_visit_of_the_same_stranger() {
 }
 
 #[test]
-fn a_short_absence_is_no_return() {
+fn a_short_absence_does_not_start_a_new_visit() {
     let mut scene = Scene::new("{}");
     scene.sees(300, 1, 0, ANNA.face());
     assert_eq!(scene.sees(25 * SECOND, 2, 25 * SECOND, BEN.face()), None);
@@ -199,7 +199,7 @@ fn a_short_absence_is_no_return() {
 }
 
 #[test]
-fn who_was_undecided_on_the_same_track_was_never_away() {
+fn an_undecided_face_on_the_same_track_was_not_absent() {
     let mut scene = Scene::new(r#"{"loiter_after_ms": 1000000}"#);
     scene.sees(300, 1, 0, ANNA.face());
     let seen = scene.sees(60 * SECOND, 1, 0, ANNA.face()).unwrap();
@@ -207,7 +207,7 @@ fn who_was_undecided_on_the_same_track_was_never_away() {
 }
 
 #[test]
-fn a_poor_face_makes_no_stranger_and_is_compared_with_none() {
+fn a_poor_face_is_neither_stored_nor_compared() {
     let mut scene = Scene::new("{}");
     let poor = |track, quality| vec![Shown(track, 0, quality, Some(ANNA.face()))];
     assert_eq!(scene.frame(SECOND, poor(1, 0.2)), []);
@@ -218,7 +218,7 @@ fn a_poor_face_makes_no_stranger_and_is_compared_with_none() {
 }
 
 #[test]
-fn a_face_without_an_embedding_is_known_by_its_track_only() {
+fn a_face_without_embedding_is_matched_by_its_track() {
     let mut scene = Scene::new("{}");
     assert_eq!(scene.frame(SECOND, vec![Shown(1, 0, 0.9, None)]), []);
     scene.sees(SECOND, 1, 0, ANNA.face());
@@ -226,7 +226,7 @@ fn a_face_without_an_embedding_is_known_by_its_track_only() {
 }
 
 #[test]
-fn an_embedding_that_is_no_vector_is_none() {
+fn an_invalid_embedding_is_ignored() {
     let mut scene = Scene::new("{}");
     for odd in [vec![], vec![0.0; 128], vec![f32::NAN; 128]] {
         assert!(scene.sees(SECOND, 1, 0, odd).is_none());
@@ -248,7 +248,7 @@ fn a_replay_gives_the_same_answers() {
 }
 
 #[test]
-fn a_track_number_that_is_used_again_is_another_track() {
+fn a_reused_track_number_is_another_track() {
     let mut scene = Scene::new("{}");
     let anna = scene.sees(300, 1, 0, ANNA.face()).unwrap();
     let ben = scene.sees(5300, 1, 5000, BEN.face()).unwrap();
@@ -257,7 +257,7 @@ fn a_track_number_that_is_used_again_is_another_track() {
 }
 
 #[test]
-fn the_forgotten_are_new_again() {
+fn a_forgotten_stranger_is_new_again() {
     let mut scene = Scene::new(r#"{"forget_after_ms": 60000}"#);
     let first = scene.sees(300, 1, 0, ANNA.face()).unwrap();
     let later = scene.sees(70 * SECOND, 2, 69 * SECOND, ANNA.face()).unwrap();
@@ -266,7 +266,7 @@ fn the_forgotten_are_new_again() {
 }
 
 #[test]
-fn a_shorter_memory_in_new_settings_counts_for_those_already_stored() {
+fn a_shorter_memory_applies_to_stored_strangers() {
     let mut scene = Scene::new("{}");
     scene.sees(300, 1, 0, ANNA.face());
     scene.settings.forget_after_ms = 60_000;
@@ -274,7 +274,7 @@ fn a_shorter_memory_in_new_settings_counts_for_those_already_stored() {
 }
 
 #[test]
-fn beyond_the_limit_whoever_was_away_longest_is_forgotten() {
+fn above_the_limit_the_longest_absent_is_forgotten() {
     let mut scene = Scene::new(r#"{"max_strangers": 3}"#);
     for person in 0..5 {
         let at = person as i64 * 10 * SECOND;
@@ -290,7 +290,7 @@ fn beyond_the_limit_whoever_was_away_longest_is_forgotten() {
 }
 
 #[test]
-fn nobody_in_the_frame_is_forgotten_for_somebody_else_in_it() {
+fn strangers_in_the_frame_are_not_forgotten() {
     let mut scene = Scene::new(r#"{"max_strangers": 2}"#);
     let crowd = |at| (0..4).map(|n| Shown(n, 0, 0.9, Some(Person(n as usize).face()))).take(at).collect();
     let first = scene.frame(SECOND, crowd(4));
@@ -303,7 +303,7 @@ fn nobody_in_the_frame_is_forgotten_for_somebody_else_in_it() {
 }
 
 #[test]
-fn a_full_state_costs_the_oldest_stranger_and_not_the_new_one() {
+fn a_full_state_forgets_the_oldest_stranger() {
     let mut scene = Scene::new("{}");
     scene.host.capacity = 600;
     let ids: Vec<String> = (0..8)
@@ -319,24 +319,24 @@ fn a_full_state_costs_the_oldest_stranger_and_not_the_new_one() {
 }
 
 #[test]
-fn a_track_whose_key_ran_out_is_still_its_stranger() {
+fn a_track_with_an_expired_key_keeps_its_stranger() {
     let mut scene = Scene::new("{}");
     let first = scene.sees(300, 1, 0, ANNA.face()).unwrap();
-    // After so long, and from a side never seen: only the id tells.
+    // After so long, and from a side never seen, only the track's id matches.
     let later = scene.sees(700 * SECOND, 1, 0, ANNA.turned(0.1)).unwrap();
     assert_eq!(later.id, first.id);
     assert_ne!(later.event, Some(Event::FirstSeen));
 }
 
 #[test]
-fn a_stranger_who_stays_is_written_once_a_second_and_not_every_frame() {
+fn a_staying_stranger_is_written_once_a_second() {
     let mut scene = Scene::new("{}");
     scene.visit(0, 10, 1, ANNA);
     assert!(scene.host.writes <= 2 * 11, "{}", scene.host.writes);
 }
 
 #[test]
-fn a_face_on_a_known_track_costs_two_reads_and_an_empty_frame_none() {
+fn a_face_on_a_known_track_costs_two_reads() {
     let mut scene = Scene::new("{}");
     for n in 0..50 {
         scene.sees(300, n as u64, 0, Person(n).face());
@@ -350,7 +350,7 @@ fn a_face_on_a_known_track_costs_two_reads_and_an_empty_frame_none() {
 }
 
 #[test]
-fn times_that_make_no_sense_do_no_harm() {
+fn invalid_times_do_no_harm() {
     let mut scene = Scene::new("{}");
     scene.sees(SECOND, 1, 0, ANNA.face());
     for (at, started) in [(-5, 10), (i64::MIN, i64::MAX), (i64::MAX, i64::MIN), (0, i64::MAX)] {
@@ -365,14 +365,14 @@ fn times_that_make_no_sense_do_no_harm() {
 }
 
 #[test]
-fn broken_state_is_like_none() {
+fn broken_state_is_ignored() {
     let mut scene = Scene::new("{}");
     scene.sees(300, 1, 0, ANNA.face());
     scene.host.overwrite_all(&[0xff, 0xfe]);
     assert_eq!(scene.sees(400, 1, 0, ANNA.face()).unwrap().event, Some(Event::FirstSeen));
 }
 
-/// Times that a wrong clock may show instead of `at`, near enough that the host still has the rule's state.
+/// Times that a wrong clock may give instead of `at`, so near that the host still has the rule's state.
 fn wrong_times(at: i64) -> [i64; 9] {
     const HOUR: i64 = 3600 * SECOND;
     [
@@ -388,7 +388,7 @@ fn wrong_times(at: i64) -> [i64; 9] {
     ]
 }
 
-/// A minute of a stranger at ten frames a second, with some other times in it; the events, with the seconds.
+/// Shows a stranger for a minute at ten frames a second, with some wrong times. Returns the events with their seconds.
 fn minute_with(wrong: &dyn Fn(i64) -> i64) -> Vec<(Event, i64)> {
     let mut scene = Scene::new("{}");
     let begins = 30 * 24 * 3600 * SECOND;
@@ -403,7 +403,7 @@ fn minute_with(wrong: &dyn Fn(i64) -> i64) -> Vec<(Event, i64)> {
 }
 
 #[test]
-fn one_wrong_time_neither_forgets_nor_silences_a_stranger() {
+fn one_wrong_time_does_not_affect_a_stranger() {
     let right = [(Event::FirstSeen, 0), (Event::Loitering, 20), (Event::Returned, 100)];
     assert_eq!(minute_with(&|at| at), right);
     let begins = 30 * 24 * 3600 * SECOND;
@@ -425,7 +425,7 @@ fn one_wrong_time_neither_forgets_nor_silences_a_stranger() {
 }
 
 #[test]
-fn a_clock_that_was_put_right_goes_on_from_there() {
+fn a_corrected_clock_is_accepted() {
     let begins = 30 * 24 * 3600 * SECOND;
     for by in [-3600 * SECOND, -120 * SECOND, 120 * SECOND, 3600 * SECOND] {
         let mut scene = Scene::new(r#"{"loiter_after_ms": 5000000}"#);
@@ -445,10 +445,10 @@ fn a_clock_that_was_put_right_goes_on_from_there() {
 }
 
 #[test]
-fn a_crowd_is_named_and_known_again() {
+fn a_crowd_gets_ids_and_is_recognised_again() {
     for count in [0, 1, 99, 100, 101, 500, 1000] {
         let mut scene = Scene::new("{}");
-        // Nobody is like anybody else.
+        // All embeddings are different.
         let looks = |n: usize| -> Vec<f32> {
             let mut seed = n as u32 + 1;
             (0..128)
@@ -464,7 +464,7 @@ fn a_crowd_is_named_and_known_again() {
         let first = scene.frame(SECOND, crowd(0, 0));
         assert_eq!(first.len(), count);
         assert_eq!(scene.frame(1100, crowd(0, 0)).len(), count);
-        // All are behind a lorry for a moment. Who is not compared at once is compared soon.
+        // All are hidden for a moment. Those who are not compared at once are compared soon.
         let mut known = BTreeMap::new();
         for frame in 0..60 {
             let seen = scene.frame(3000 + 100 * frame, crowd(5000, 3000));

@@ -1,4 +1,4 @@
-//! What an operator may set, each with the reason for its default.
+//! The settings of the unknown-person rule, each with the reason for its default.
 
 use everyframe_rule::{Problems, Rule};
 use schemars::JsonSchema;
@@ -9,28 +9,28 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Cosine similarity to the nearest remembered view at or above which a face is the same stranger, 0 to 1.
-    /// Measured with SFace on the ORL faces: at 0.40 one stranger in 1,200 is taken for another and one face in
-    /// 500 makes its person a second stranger (none once three pictures are seen); OpenCV's 0.363 takes one in 360
-    /// for another.
+    /// Measured with SFace on the ORL faces: at 0.40 one stranger in 1,200 is confused with another, and one face in
+    /// 500 turns its person into a second stranger (none once three pictures are seen). At OpenCV's 0.363 one in 360 is
+    /// confused with another.
     #[serde(serialize_with = "everyframe_rule::settings::short")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub same_person: f32,
-    /// A face is compared, remembered, or made a new stranger only from this quality on, 0 to 1: poor faces are
-    /// like each other. Until then only its track says who it is.
+    /// Only faces of at least this quality, 0 to 1, are compared, remembered or become a new stranger, because poor
+    /// faces resemble each other. Other faces are recognised by their track only.
     #[serde(serialize_with = "everyframe_rule::settings::short")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub min_quality: f32,
-    /// How old a track must be before it is a new stranger, so that a flicker of the detector is none.
+    /// How old a track must be before it becomes a new stranger, so that a false detection does not.
     pub confirm_after_ms: u64,
-    /// Away for longer than this, and a stranger has returned: a new visit.
+    /// After an absence longer than this, a stranger has returned: a new visit.
     #[schemars(range(min = 1000))]
     pub return_after_ms: u64,
-    /// A visit longer than this is loitering; reported once a visit.
+    /// A visit longer than this is loitering, reported once for each visit.
     pub loiter_after_ms: u64,
-    /// A stranger not seen for this long is forgotten.
+    /// A stranger who is not seen for this long is forgotten.
     #[schemars(range(min = 1000))]
     pub forget_after_ms: u64,
-    /// How many strangers are remembered for each camera; beyond that, whoever was away longest is forgotten.
+    /// How many strangers are remembered for each camera. When there are more, the longest absent is forgotten.
     #[schemars(range(min = 1, max = 2000))]
     pub max_strangers: u32,
 }
@@ -63,7 +63,7 @@ impl Rule for Settings {
                 problems.error(key, message);
             }
         }
-        // Every remembered stranger is read when a new face appears, and is half a kilobyte of state.
+        // A new face causes a read of every remembered stranger, and each takes half a kilobyte of state.
         if !(1..=2000).contains(&self.max_strangers) {
             let message = format!("{} is out of range: give a number from 1 to 2000", self.max_strangers);
             problems.error("max_strangers", message);

@@ -1,20 +1,21 @@
-//! One stranger as remembered from frame to frame.
+//! The stored record of one stranger.
 
 use crate::settings::Settings;
 use crate::views::Views;
 use everyframe_rule::{Event, Timestamp};
 
-/// The first byte of a stored record; another one is another layout, and forgotten.
+/// The first byte of a stored record: its layout. A record with another layout is dropped.
 const LAYOUT: u8 = 1;
-/// Layout, three times of 8 bytes, visits, loitering reported (and the doubts above that bit), number of views.
+/// The header's length: layout, three times of 8 bytes, visits, one byte with the loitering bit and the doubts above it,
+/// number of views.
 const HEADER: usize = 1 + 3 * 8 + 4 + 1 + 1;
 
-/// How far the time may jump, in ms, while somebody stays on the same track. A host ends a track after seconds; a gap is longer
-/// only if the face stayed undecided.
+/// How far the time may jump within a track, in ms. A host ends a track after seconds, so a gap is longer only if the face
+/// stayed undecided.
 const MAX_JUMP_MS: u64 = 60_000;
-/// After this many frames in a row, a time that does not fit is believed: the clock was set, and stays so.
+/// After this many frames in a row with a time that does not fit, the new time is accepted: the clock was set.
 const MAX_DOUBTS: u8 = 5;
-/// The longest visit, in ms: a hundred years. The host refuses a longer one as nonsense.
+/// The longest visit, in ms: a hundred years. The host refuses a longer one as an invalid answer.
 const MAX_DWELL_MS: u64 = 100 * 365 * 24 * 60 * 60 * 1000;
 
 /// A stranger.
@@ -22,22 +23,22 @@ const MAX_DWELL_MS: u64 = 100 * 365 * 24 * 60 * 60 * 1000;
 pub struct Stranger {
     /// When first seen.
     pub first_seen_at: Timestamp,
-    /// When last seen, as last written: see `is_due`.
+    /// When last seen, as of the last write: see `is_due`.
     pub last_seen_at: Timestamp,
-    /// When the present visit began.
+    /// When the current visit began.
     pub visit_started_at: Timestamp,
-    /// Number of visits, the present one included.
+    /// Number of visits, including the current one.
     pub visits: u32,
-    /// Whether the present visit was reported as loitering.
+    /// Whether the current visit was reported as loitering.
     pub loitered: bool,
-    /// Frames in a row whose time does not fit what is remembered; at most [`MAX_DOUBTS`].
+    /// Frames in a row whose time does not fit the stored times; at most [`MAX_DOUBTS`].
     pub doubts: u8,
-    /// What the stranger looks like.
+    /// The remembered views of the face.
     pub views: Views,
 }
 
 impl Stranger {
-    /// A stranger whose first visit begins.
+    /// Creates a stranger whose first visit begins.
     pub fn new(first_seen_at: Timestamp, now: Timestamp, views: Views) -> Self {
         Stranger {
             first_seen_at,
@@ -50,15 +51,15 @@ impl Stranger {
         }
     }
 
-    /// Records that the stranger is seen, on a track that began at `track_started_at`, and returns the event, if there is one. Times
-    /// that do not fit change nothing, until too many in a row do not fit.
+    /// Records that the stranger is seen on a track that began at `track_started_at`, and returns the event, if any. A time
+    /// that does not fit changes nothing, until [`MAX_DOUBTS`] in a row do not fit.
     pub fn is_seen(
         &mut self,
         settings: &Settings,
         track_started_at: Timestamp,
         now: Timestamp,
     ) -> Option<Event> {
-        // Whoever is on the same track as before was here all the time, even if nobody could say who it was.
+        // On the same track as before, the stranger was here all the time, even while the face was undecided.
         let stays = track_started_at <= self.last_seen_at;
         if stays && now.abs_diff(self.last_seen_at) > MAX_JUMP_MS {
             if self.doubts < MAX_DOUBTS {
@@ -83,7 +84,7 @@ impl Stranger {
         None
     }
 
-    /// Switches to another clock: times that are later than `now` came from a wrong one.
+    /// Switches to another clock: times later than `now` came from a wrong one.
     fn set_clock(&mut self, now: Timestamp) {
         let visit = self.dwell();
         if self.visit_started_at > now {
@@ -93,34 +94,35 @@ impl Stranger {
         self.last_seen_at = self.last_seen_at.min(now);
     }
 
-    /// Length of the present visit up to the last sight, ms.
+    /// Length of the current visit up to the last sight, ms.
     pub fn dwell(&self) -> u64 {
         elapsed(self.visit_started_at, self.last_seen_at).min(MAX_DWELL_MS)
     }
 
-    /// How long a record that is written now must be kept, ms: until `forget_after_ms` after the last sight.
+    /// Time to live of a record that is written now, ms: until `forget_after_ms` after the last sight.
     pub fn time_to_live(&self, settings: &Settings, now: Timestamp) -> u64 {
         settings.forget_after_ms.saturating_add(elapsed(now, self.last_seen_at))
     }
 
-    /// Whether the stranger is to be written again although nothing changed but `last_seen_at`. Once a second
-    /// will do, so that a stranger costs the state topic two records a second and not two a frame; an absence
-    /// is then measured to a second, or to a tenth of `return_after_ms` if that is less.
+    /// Whether to write the stranger although only `last_seen_at` changed. This happens once a second, so that a stranger
+    /// costs the state topic two records a second instead of two a frame. The length of an absence is then precise to a
+    /// second, or to a tenth of `return_after_ms` if that is less.
     pub fn is_due(&self, settings: &Settings, now: Timestamp) -> bool {
         elapsed(self.last_seen_at, now) >= 1000.min(settings.return_after_ms / 10)
     }
 
-    /// Whether the stranger was last seen in the future: by a wrong clock.
+    /// Whether the stranger was last seen in the future, because of a wrong clock.
     pub fn is_ahead(&self, now: Timestamp) -> bool {
         elapsed(now, self.last_seen_at) > MAX_JUMP_MS
     }
 
-    /// Whether it is time to forget. The host's TTL says so as well, but by the settings of back then.
+    /// Whether to forget the stranger. The host's time to live also expires, but it was computed from the settings of that
+    /// time.
     pub fn is_forgotten(&self, settings: &Settings, now: Timestamp) -> bool {
         elapsed(self.last_seen_at, now) > settings.forget_after_ms
     }
 
-    /// The record to store: 31 bytes and 128 for each view.
+    /// Encodes the record: 31 bytes, and 128 for each view.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![LAYOUT];
         for time in [self.first_seen_at, self.last_seen_at, self.visit_started_at] {
@@ -133,7 +135,7 @@ impl Stranger {
         bytes
     }
 
-    /// A stored record, unless it is none of this layout.
+    /// Decodes a stored record. `None` if it has another layout.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (header, views) = bytes.split_at_checked(HEADER)?;
         let time = |at: usize| Some(Timestamp::from_le_bytes(header.get(at..at + 8)?.try_into().ok()?));
@@ -152,15 +154,15 @@ impl Stranger {
     }
 }
 
-/// Milliseconds from one time to another; none if the clock was put back in between.
+/// Milliseconds from one time to another; 0 if the clock was set back in between.
 pub fn elapsed(from: Timestamp, to: Timestamp) -> u64 {
     if to > from { to.abs_diff(from) } else { 0 }
 }
 
-/// A stranger's id: a function of the first sight, so that a replay of the frames gives the same one.
+/// A stranger's id: a function of the first sight, so that a replay gives the same id.
 ///
-/// FNV-1a over camera, track and time, then the finaliser of MurmurHash3 to stir the last bytes through; 40 bits
-/// collide once in a million strangers of one camera with probability 0.4.
+/// FNV-1a over camera, track and time, then the finaliser of MurmurHash3 to mix the last bytes. It has 40 bits: among a
+/// million strangers of one camera, a collision has the probability 0.4.
 pub fn id(camera: &str, track: u64, first_seen_at: Timestamp) -> String {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let numbers = track.to_le_bytes().into_iter().chain(first_seen_at.to_le_bytes());

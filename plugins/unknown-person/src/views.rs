@@ -1,21 +1,22 @@
-//! The faces by which a stranger is known again.
+//! The remembered views by which a stranger is recognised.
 
-/// How many views are kept of a stranger: enough for a face from the front and from both sides.
+/// Number of views kept for each stranger: enough for a face from the front and from both sides.
 const MAX_VIEWS: usize = 4;
-/// A face less alike than this to every view is a new view. Views nearer than that repeat each other: with 0.8
-/// the four are soon used up, and in some orders of her pictures the woman of our clip became two strangers.
+/// A face whose similarity to every view is below this becomes a new view. More similar views would be redundant: with 0.8
+/// the four views are soon used up, and in some orders of her pictures the woman of the clip became two strangers.
 const NEW_VIEW_BELOW: f32 = 0.6;
-/// A face still less alike is no view of the same person, whatever its track says: trackers jump from one
-/// person to another. Two pictures of one woman in one clip come down to 0.23; of two strangers of ORL one pair
-/// in six gets above 0.2.
+/// A face with a similarity below this is no view of the same person, even on the same track: trackers jump from one person
+/// to another. Two pictures of one woman in one clip go down to 0.23; one pair in six of different ORL people is above
+/// 0.2.
 const SAME_TRACK_FROM: f32 = 0.2;
 
-/// Up to four unlike views of one person: unit vectors to 8 bits a number, which moves a cosine by about 0.002.
+/// Up to four different views of one person: unit vectors with 8 bits for each number, which changes a cosine by about
+/// 0.002.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Views(Vec<Vec<i8>>);
 
 impl Views {
-    /// One view, if the embedding is one.
+    /// One view, if the embedding is a unit vector.
     pub fn of(embedding: &[f32]) -> Option<Views> {
         Some(Views(vec![quantise(embedding)?]))
     }
@@ -29,7 +30,7 @@ impl Views {
         Some(Views(bytes.chunks(bytes.len() / count).map(vector).collect()))
     }
 
-    /// How many there are.
+    /// The number of views.
     pub fn count(&self) -> usize {
         self.0.len()
     }
@@ -46,14 +47,14 @@ impl Views {
 
     /// Cosine similarity to the nearest view, −1 to 1; −1 also for an embedding of another model.
     ///
-    /// The nearest one, not a mean: the mean of the two nearest told ORL's people apart a little better, but made
-    /// the woman of our clip two strangers in some orders of her pictures.
+    /// The nearest view, not a mean: the mean of the two nearest separated the ORL people a little better, but in some
+    /// orders of her pictures it made two strangers of the woman of the clip.
     pub fn likeness(&self, embedding: &[f32]) -> f32 {
         let length = norm(embedding.iter().copied());
         self.0.iter().map(|view| cosine(view, embedding, length)).fold(-1.0, f32::max)
     }
 
-    /// Keeps the embedding if it shows the same person from a new side. Says whether it did.
+    /// Keeps the embedding if it shows the same person from a new side. Returns whether it did.
     pub fn learn(&mut self, embedding: &[f32]) -> bool {
         let likeness = self.likeness(embedding);
         if !self.wants_more() || !(SAME_TRACK_FROM..NEW_VIEW_BELOW).contains(&likeness) {
