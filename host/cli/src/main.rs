@@ -1,4 +1,5 @@
 //! The command line: one file for each command.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 // First, because its macros are for all that follow.
 #[macro_use]
