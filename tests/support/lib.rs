@@ -15,6 +15,7 @@ pub mod places;
 mod ports;
 mod raw;
 mod site;
+pub mod stamped;
 
 pub use cluster::Cluster;
 pub use dice::Dice;

@@ -50,6 +50,11 @@ pub fn cached(path: &str) -> PathBuf {
     there(cache.join(path), "make setup-test")
 }
 
+/// The path of a clip of the footage, `single_face.mp4`, as an argument for a command.
+pub fn clip(name: &str) -> String {
+    cached("footage").join(name).display().to_string()
+}
+
 /// Something of the repository: `examples/producers/kcat.sh`.
 pub fn repository(path: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(path)
