@@ -1,6 +1,6 @@
 //! The contract: documented, released once, and spoken for ever.
 
-use super::contract::CONTRACTS;
+use super::contract_versions::CONTRACTS;
 use super::fixtures::{Enrolled, face, facts, runtime};
 use super::{RuleState, Rules};
 use everyframe_config::{RuleKind, RuleSettings};

@@ -43,7 +43,7 @@ fn what_is_no_component_is_refused_by_what_it_is() {
         (Guest::default().core_module(), "is a core module: build it as a component"),
         (machine_code, "is machine code"),
         (component[..component.len() / 2].to_vec(), "is damaged"),
-        (component[..8].to_vec(), "is no rule"),
+        (component[..8].to_vec(), "is not a rule"),
         (component[..6].to_vec(), "is not a WebAssembly component"),
         (Vec::new(), "is not a WebAssembly component"),
         (b"(component)".to_vec(), "is not a WebAssembly component"),
@@ -55,7 +55,7 @@ fn what_is_no_component_is_refused_by_what_it_is() {
     absent.component = bench.folder.path().join("absent.wasm");
     assert!(problem(&bench, absent.clone()).contains("cannot read"));
     absent.component = bench.folder.path().into();
-    assert!(problem(&bench, absent).contains("not an ordinary file"));
+    assert!(problem(&bench, absent).contains("not a regular file"));
 }
 
 #[test]

@@ -108,7 +108,7 @@ pub(super) fn other_answers() -> Vec<Attack> {
         Attack::of(
             "a stranger who is here for longer than time",
             stranger("(i64.store (i32.const 224) (i64.const -1))"),
-            Fails(Nonsense, "is here for"),
+            Fails(Nonsense, "longer than a hundred years"),
         ),
         Attack::of(
             "a stranger who is not there",

@@ -303,7 +303,7 @@ fn floods() -> Vec<Attack> {
             after("import wasi:cli/stderr@0.2.6; import wasi:io/streams@0.2.6;",
                 &format!(r#"{stderr} (data (i32.const 400) "\1b[2Jgone\n")"#),
                 "(call $write (call $stderr) (i32.const 400) (i32.const 9) (i32.const 16400)) unreachable"),
-            Fails(Trapped, "it said: [2Jgone"),
+            Fails(Trapped, "its standard error: [2Jgone"),
         ),
     ]
 }
@@ -429,7 +429,7 @@ fn traps() -> Vec<Attack> {
         Attack::of(
             "ends the program",
             after("import wasi:cli/exit@0.2.6;", exit, "(call $exit (i32.const 0))"),
-            trapped("ended itself with status 0"),
+            trapped("exited with status 0"),
         ),
     ]
 }

@@ -309,9 +309,9 @@ fn what_a_component_wants_is_told_before_it_is_granted() {
     let guest = calling("a.example", "(call $request)");
     let bench = Bench::new();
     let rule = bench.rule("policy", RuleKind::MatchingPolicy, &guest.component());
-    let opened = LoadedComponent::read(&rule, runtime().handle().clone(), None).unwrap();
-    let component_info = opened.component_info();
-    assert_eq!(component_info.wants, ["grants.http"]);
+    let component = LoadedComponent::read(&rule, runtime().handle().clone(), None).unwrap();
+    let component_info = component.component_info();
+    assert_eq!(component_info.required_grants, ["grants.http"]);
     assert_eq!(component_info.problems(None, &calls(&[])).len(), 0);
     let problems = component_info.problems(None, &Grants::default());
     assert_eq!(problems.len(), 2, "{problems:?}");
@@ -324,5 +324,5 @@ fn a_grant_of_no_host_is_refused_when_the_rule_is_loaded() {
     let rule = bench.rule("policy", RuleKind::MatchingPolicy, b"never read");
     let rule = RuleSettings { grants: calls(&["https://a.example/"]), ..rule };
     let message = bench.load(&[rule]).unwrap_err().to_string();
-    assert!(message.starts_with("rules.policy.grants.http: `https://a.example/` is no host"), "{message}");
+    assert!(message.starts_with("rules.policy.grants.http: `https://a.example/` is not a host"), "{message}");
 }

@@ -136,11 +136,11 @@ fn what_a_call_was_refused_without_failing_is_counted() {
         limits: Limits { log_lines: 3, state_bytes: 1000, ..Limits::default() },
         ..bench.rule("policy", RuleKind::MatchingPolicy, &guest.component())
     };
-    let opened = LoadedComponent::read(&rule, runtime().handle().clone(), None).unwrap();
-    let rule_runner = opened.ready(&rule).unwrap();
+    let component = LoadedComponent::read(&rule, runtime().handle().clone(), None).unwrap();
+    let rule_runner = component.configure(&rule).unwrap();
     let face: Face = face(0);
     let subject = Subject { face, decision: Decision::Undecided { reason: String::new() }, stranger: None };
     let people: Arc<dyn People> = Arc::new(Enrolled(&[]));
-    let (_, cost) = rule_runner.ask(&facts(0), &[subject], &people, &mut RuleState::new()).unwrap();
+    let (_, cost) = rule_runner.evaluate(&facts(0), &[subject], &people, &mut RuleState::new()).unwrap();
     assert_eq!((cost.log_lines_dropped, cost.state_refused, cost.http_refused), (2, 3, 0));
 }

@@ -112,7 +112,7 @@ fn all() -> Vec<Component> {
         of("is of another kind", guest(|it| it.world = "alerting"), "write `kind = \"alerting\"`"),
         of("is of a newer contract", guest(|it| it.version = "0.2.0"), "upgrade everyframe"),
         of("is of a contract that never was", guest(|it| it.version = "0.0.7"), "build the rule against"),
-        of("is no rule", text("(component)"), "is no rule"),
+        of("is not a rule", text("(component)"), "is not a rule"),
         of(
             "wants what the contract has not",
             text(
@@ -168,7 +168,7 @@ fn all() -> Vec<Component> {
             (import "wasi:http/incoming-handler@0.2.6" (instance))
             (instance $i) (export "everyframe:rules/matching@0.1.0" (instance $i)))"#,
             ),
-            "which no rule is given",
+            "which no rule may use",
         ),
         of(
             "wants WASI of another version",
@@ -187,7 +187,7 @@ fn all() -> Vec<Component> {
                     .replace(r"\u{1b}", "x")
                     .as_str(),
             ),
-            "is no rule",
+            "is not a rule",
         ),
         of("ends in the middle", half, "is damaged"),
         of("has its middle bent", bent, "is damaged"),
@@ -209,14 +209,14 @@ fn all() -> Vec<Component> {
             guest(|it| it.module = "(table 1000000 funcref)".into()),
             "`limits.table_elements`",
         ),
-        of("begins with many memories that are too much together", instances(4, "(memory 40)"), "is no rule"),
+        of("begins with many memories that are too much together", instances(4, "(memory 40)"), "is not a rule"),
         of(
             "is nested ninety-nine deep",
             {
                 let (open, close) = ("(component ".repeat(99), ")".repeat(99));
                 text(&format!("{open}{close}"))
             },
-            "is no rule",
+            "is not a rule",
         ),
         of(
             "blocks in a block, fifty thousand deep",
@@ -251,7 +251,7 @@ fn no_such_component_is_loaded_and_another_is_all_the_same() {
         }
         // The tools open what no host loads.
         let _ = LoadedComponent::read(&rule, runtime().handle().clone(), None)
-            .map(|opened| opened.describe(&rule).is_ok());
+            .map(|component| component.describe(&rule).is_ok());
         let took = start.elapsed();
         // Twice the time for `describe` and `configure`, and compiling.
         if took > Duration::from_secs(20) {
