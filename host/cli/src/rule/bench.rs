@@ -4,7 +4,7 @@ use super::{open_rule, said, size, test};
 use crate::DONE;
 use anyhow::{Context as _, Result, anyhow, bail};
 use everyframe_config::{RuleKind, RuleSettings};
-use everyframe_rule_tools::scenario::{Scenario, ask};
+use everyframe_rule_tools::scenario::{Scenario, evaluate_frame};
 use everyframe_rules::{CallCost, RuleRunner, RuleState, kind_name};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -60,7 +60,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let mut figures: Vec<Figures> = Vec::new();
     for reuse in [false, true] {
         rule.reuse = reuse;
-        let ready = opened.ready(&rule).map_err(|problems| {
+        let ready = opened.configure(&rule).map_err(|problems| {
             let said: Vec<String> = problems.iter().map(said).collect();
             anyhow!("{}", super::lines(&said)).context("the rule does not take its settings")
         })?;
@@ -107,7 +107,7 @@ fn measure(what: &str, scenario: &Scenario, rule: &RuleRunner<'_>, calls: usize)
         if at == 0 {
             memory = RuleState::new();
         }
-        match ask(frame, &scenario.people, rule, &mut memory) {
+        match evaluate_frame(frame, &scenario.people, rule, &mut memory) {
             Ok((_, cost)) if number >= WARM_UP => costs.push(cost),
             Ok(_) => {}
             Err(failure) => bail!("{what}: frame {}: {}", at + 1, failure.message),

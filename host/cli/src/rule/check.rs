@@ -83,7 +83,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     if let (true, Some(kind)) = (is_fit, kind) {
         rule.kind = kind;
         let placed = |it: &RuleProblem| source.place(&it.key, it.error.to_string());
-        match opened.ready(&rule) {
+        match opened.configure(&rule) {
             Ok(ready) => {
                 description = Some(ready.description().clone());
                 warnings.extend(ready.warnings().iter().map(placed));

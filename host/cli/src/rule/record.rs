@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use everyframe_account::replay::stored::{Alerts, Past};
 use everyframe_account::replay::{Window, stored};
 use everyframe_config::{Config, ConfigError, RuleKind, RuleSettings, Site, is_meant, patterns};
-use everyframe_rule_tools::scenario::{Recorded, Recording, Scenario, run as run_scenario};
+use everyframe_rule_tools::scenario::{RecordedFrame, Recording, Scenario, run_scenario};
 use everyframe_rules::{RuleOutput, kind_name};
 use everyframe_types::face::Person;
 use everyframe_types::judgement::{Alert, Subject};
@@ -56,7 +56,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     };
     let mut recording = recorded(&config, rule, arguments, &pasts, &alerts)?;
     let unexpected = leave_out_what_is_not_answered(&mut recording, rule)?;
-    std::fs::write(&arguments.output, recording.text()?)
+    std::fs::write(&arguments.output, recording.to_toml()?)
         .with_context(|| format!("{name}: cannot be written"))?;
     let frames = recording.frames.len();
     let expected = recording.frames.iter().filter(|it| it.is_expected && it.answer.is_some()).count();
@@ -149,16 +149,16 @@ fn recorded(
         let subjects: Vec<Subject> = past.subjects.iter().filter(is_told).cloned().collect();
         let raised = alerts.get(&past.place).into_iter().flatten().filter(|alert| alert.rule == rule.name);
         let has_failed = past.skipped.contains(&rule.name);
-        is_asked.then(|| Recorded {
+        is_asked.then(|| RecordedFrame {
             at: past.captured_at,
             size: past.size,
             schedules,
-            answer: (!has_failed).then(|| answer(rule.kind, &subjects, raised.cloned().collect())),
+            output: (!has_failed).then(|| answer(rule.kind, &subjects, raised.cloned().collect())),
             subjects,
             is_expected: true,
         })
     });
-    let frames: Vec<Recorded> = frames.collect();
+    let frames: Vec<RecordedFrame> = frames.collect();
     let (name, kind) = (&rule.name, kind_name(rule.kind));
     let first = frames.first().map_or_else(String::new, |frame| everyframe_types::event::rfc3339(frame.at));
     let people = people(stored::people(config)?, rule, &frames);
@@ -186,7 +186,7 @@ fn answer(kind: RuleKind, subjects: &[Subject], raised: Vec<Alert>) -> RuleOutpu
 }
 
 /// Of the enrolled people, those who appear in the frames or in the rule's settings.
-fn people(enrolled: BTreeMap<String, Person>, rule: &RuleSettings, frames: &[Recorded]) -> Vec<Person> {
+fn people(enrolled: BTreeMap<String, Person>, rule: &RuleSettings, frames: &[RecordedFrame]) -> Vec<Person> {
     let mut named: Vec<&str> = Vec::new();
     for (key, value) in &rule.settings {
         named.push(key);
@@ -229,11 +229,11 @@ fn leave_out_what_is_not_answered(recording: &mut Recording, rule: &RuleSettings
         settings: rule.settings.clone(),
         ..RuleSettings::new(&rule.name, rule.kind, rule.component.clone())
     };
-    let ready = opened.ready(&plain).map_err(|problems| {
+    let ready = opened.configure(&plain).map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(said).collect();
         WrongInput(format!("rule {} refuses its settings: {}", rule.name, lines.join("; ")))
     })?;
-    let text = recording.text()?;
+    let text = recording.to_toml()?;
     let scenario =
         Scenario::parse(&text, &PathBuf::from("recording"), rule.kind).map_err(ConfigError::Invalid)?;
     let mut unexpected = 0;
