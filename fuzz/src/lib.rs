@@ -142,7 +142,9 @@ pub fn scenario(bytes: &[u8]) -> bool {
         scenario.frames.iter().for_each(|frame| drop(format_time(frame.at)));
         let settings = RuleSettings { settings: scenario.settings.clone(), ..rule.clone() };
         // Without those that it does not take: the frames are of interest.
-        let Ok(rule_runner) = opened.configure(&settings).or_else(|_| opened.configure(rule)) else { continue };
+        let Ok(rule_runner) = opened.configure(&settings).or_else(|_| opened.configure(rule)) else {
+            continue;
+        };
         let ran = run_scenario(&scenario, &rule_runner);
         for difference in ran.iter().flat_map(|ran| &ran.differences) {
             let _ = difference.expected.iter().chain(&difference.got).map(ToString::to_string).count();

@@ -78,7 +78,9 @@ pub(super) fn check_verdicts(
         match &mut decision {
             Decision::Known { person, confidence } => {
                 if !(0.0..=1.0).contains(confidence) {
-                    return Err(nonsense(format!("returned confidence {confidence} for face {index}; it must be from 0 to 1")));
+                    return Err(nonsense(format!(
+                        "returned confidence {confidence} for face {index}; it must be from 0 to 1"
+                    )));
                 }
                 // The id may come from the rule's settings, where a person typed it.
                 *person = id::normalise(person.trim()).into_owned();
@@ -113,14 +115,19 @@ pub(super) fn check_strangers(
     let mut seen = HashSet::new();
     for (index, stranger) in &mut strangers {
         if !faces.iter().any(|face| face.index == *index) {
-            return Err(nonsense(format!("returned a stranger for face {index}, which is not one of the unknown faces")));
+            return Err(nonsense(format!(
+                "returned a stranger for face {index}, which is not one of the unknown faces"
+            )));
         }
         if !seen.insert(*index) {
             return Err(nonsense(format!("returned two strangers for face {index}")));
         }
         stranger.id = normalise_id("a stranger's id", &stranger.id, STRANGER_BYTES)?;
         if stranger.dwell > MAX_DWELL {
-            return Err(nonsense(format!("returned a dwell of {} ms for face {index}, longer than a hundred years", stranger.dwell)));
+            return Err(nonsense(format!(
+                "returned a dwell of {} ms for face {index}, longer than a hundred years",
+                stranger.dwell
+            )));
         }
         let visits = match stranger.event {
             Some(StrangerEvent::FirstSeen) => 1..=1,
@@ -149,7 +156,10 @@ pub(super) fn check_alerts(
     has_face: impl Fn(u32) -> bool,
 ) -> Result<Vec<Alert>, Fault> {
     if alerts.len() > MAX_ALERTS {
-        return Err(nonsense(format!("raised {} alerts for one frame; the limit is {MAX_ALERTS}", alerts.len())));
+        return Err(nonsense(format!(
+            "raised {} alerts for one frame; the limit is {MAX_ALERTS}",
+            alerts.len()
+        )));
     }
     let mut checked = Vec::with_capacity(alerts.len());
     for mut alert in alerts {

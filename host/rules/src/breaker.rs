@@ -98,8 +98,11 @@ impl Breakers {
             return None;
         }
         let mut cameras = self.lock();
-        let change =
-            if succeeded { cameras.record_success(camera) } else { cameras.record_failure(camera, self.limit, now) };
+        let change = if succeeded {
+            cameras.record_success(camera)
+        } else {
+            cameras.record_failure(camera, self.limit, now)
+        };
         self.failing.store(cameras.breakers.len(), Ordering::Relaxed);
         self.open.store(cameras.open, Ordering::Relaxed);
         change
@@ -214,7 +217,8 @@ mod tests {
         let breakers = Breakers::new(0);
         let now = Instant::now();
         assert!(
-            (0..1000).all(|_| breakers.record("gate", false, now).is_none() && breakers.allows_call("gate", now))
+            (0..1000)
+                .all(|_| breakers.record("gate", false, now).is_none() && breakers.allows_call("gate", now))
         );
     }
 
@@ -256,7 +260,11 @@ mod tests {
             let cameras = breakers.lock();
             let open = cameras.breakers.values().filter(|breaker| breaker.pause.is_some()).count();
             let reported = cameras.breakers.values().filter(|breaker| breaker.is_reported).count();
-            assert_eq!((breakers.count_open(), cameras.open, cameras.reported), (open, open, reported), "{step}");
+            assert_eq!(
+                (breakers.count_open(), cameras.open, cameras.reported),
+                (open, open, reported),
+                "{step}"
+            );
             assert!(reported <= MAX_REPORTED);
         }
         assert!(breakers.count_open() > 100, "{}", breakers.count_open());

@@ -106,7 +106,10 @@ fn load_code(path: &Path, engine: &Engine) -> Option<Component> {
             Some(component)
         }
         Err(error) => {
-            tracing::debug!("compiled code at {} is not usable and is compiled again: {error:#}", path.display());
+            tracing::debug!(
+                "compiled code at {} is not usable and is compiled again: {error:#}",
+                path.display()
+            );
             None
         }
     }

@@ -32,9 +32,11 @@ pub(super) fn check_component(
         .iter()
         .filter_map(|name| parse_contract_name(name))
         .find_map(|(interface, version)| (interface == interface_of(kind)).then_some(version))
-        .ok_or_else(|| ("kind", LoadError::WrongKind { expected: kind, found: describe_exports(&exports) }))?;
-    let contract =
-        find_contract(version).ok_or_else(|| ("component", unsupported_version(interface_of(kind), version)))?;
+        .ok_or_else(|| {
+            ("kind", LoadError::WrongKind { expected: kind, found: describe_exports(&exports) })
+        })?;
+    let contract = find_contract(version)
+        .ok_or_else(|| ("component", unsupported_version(interface_of(kind), version)))?;
     let check = |import: &String| check_import(import, &rule.grants);
     imports.iter().try_for_each(check).map_err(|error| ("component", error))?;
     Ok(contract)
@@ -85,7 +87,10 @@ pub(super) fn is_http(import: &str) -> bool {
 pub(super) fn describe_exports(exports: &[String]) -> String {
     let kinds = [RuleKind::MatchingPolicy, RuleKind::UnknownPerson, RuleKind::Alerting];
     let exported = |kind: &RuleKind| {
-        exports.iter().filter_map(|name| parse_contract_name(name)).any(|(interface, _)| interface == interface_of(*kind))
+        exports
+            .iter()
+            .filter_map(|name| parse_contract_name(name))
+            .any(|(interface, _)| interface == interface_of(*kind))
     };
     if let Some(kind) = kinds.into_iter().find(exported) {
         let kind = kind_name(kind);

@@ -46,12 +46,18 @@ impl ComponentInfo {
         let kinds: Vec<RuleKind> = KINDS.into_iter().filter(|kind| exported(*kind).is_some()).collect();
         let contract = kinds.first().and_then(|kind| exported(*kind));
         let contract = contract.map(|(_, version)| presentable(version, 32));
-        let contract_imports = imports.iter().filter_map(|name| Some(presentable(parse_contract_name(name)?.0, 64)));
+        let contract_imports =
+            imports.iter().filter_map(|name| Some(presentable(parse_contract_name(name)?.0, 64)));
         let others = imports.iter().filter(|name| parse_contract_name(name).is_none());
         Self {
             contract_imports: contract_imports.collect(),
             other_imports: others.map(|name| presentable(name, 200)).collect(),
-            required_grants: imports.iter().any(|name| is_http(name)).then_some("grants.http").into_iter().collect(),
+            required_grants: imports
+                .iter()
+                .any(|name| is_http(name))
+                .then_some("grants.http")
+                .into_iter()
+                .collect(),
             kinds,
             contract,
             bytes,
@@ -84,7 +90,10 @@ impl ComponentInfo {
         match (kind.or(self.kinds.first().copied()), kind) {
             (Some(found), _) if self.kinds.contains(&found) => {}
             (_, Some(expected)) => {
-                problems.push(("kind", LoadError::WrongKind { expected, found: describe_exports(&self.exports) }));
+                problems.push((
+                    "kind",
+                    LoadError::WrongKind { expected, found: describe_exports(&self.exports) },
+                ));
             }
             (_, None) => {
                 let message = format!("the component is {}", describe_exports(&self.exports));

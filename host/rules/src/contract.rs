@@ -23,7 +23,11 @@ pub(super) type CallFuture<'a, T> = Pin<Box<dyn Future<Output = wasmtime::Result
 /// A linked component, ready to be instantiated. Made once when the rule is loaded.
 pub(super) trait RulePre: Send + Sync {
     /// Makes an instance and calls its `describe`, then its `configure` with the settings (a JSON object).
-    fn describe<'a>(&'a self, store: &'a mut Store<HostState>, settings: &'a str) -> CallFuture<'a, SelfDescription>;
+    fn describe<'a>(
+        &'a self,
+        store: &'a mut Store<HostState>,
+        settings: &'a str,
+    ) -> CallFuture<'a, SelfDescription>;
 
     /// Makes an instance and calls its `configure` with the settings; the inner error has its refusals.
     fn instantiate<'a>(

@@ -34,7 +34,9 @@ pub(super) fn unsupported_version(interface: &str, version: &str) -> LoadError {
              `wit/{newest}`"
         )
     } else {
-        format!("which this host does not support (it supports {supported}): build the rule against `wit/{newest}`")
+        format!(
+            "which this host does not support (it supports {supported}): build the rule against `wit/{newest}`"
+        )
     };
     LoadError::Import { import: presentable(&format!("{PACKAGE}/{interface}@{version}"), 200), advice }
 }

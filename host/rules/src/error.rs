@@ -113,7 +113,9 @@ pub enum LoadError {
         path: String,
     },
     /// It begins like a component, but does not validate.
-    #[error("{path} is damaged, or uses a feature that this host does not support: {reason}; build or copy it again")]
+    #[error(
+        "{path} is damaged, or uses a feature that this host does not support: {reason}; build or copy it again"
+    )]
     Damaged {
         /// The file.
         path: String,

@@ -1,8 +1,6 @@
 //! The bindings of `everyframe:rules@0.1.0`.
 
-use super::contract::{
-    Answer, CallFuture, Contract, Diagnostic, Input, Instance, RulePre, SelfDescription,
-};
+use super::contract::{Answer, CallFuture, Contract, Diagnostic, Input, Instance, RulePre, SelfDescription};
 use super::error::LoadError;
 use super::frame::FrameFacts;
 use super::host_state::HostState;

@@ -62,8 +62,9 @@ impl WasiGrants {
             .allow_tcp(false)
             .allow_udp(false);
         if let Some(folder) = &self.folder {
-            wasi.preopened_dir(folder, "/", FsPerms::ReadOnly)
-                .map_err(|error| format!("the granted folder {} cannot be opened: {error}", folder.display()))?;
+            wasi.preopened_dir(folder, "/", FsPerms::ReadOnly).map_err(|error| {
+                format!("the granted folder {} cannot be opened: {error}", folder.display())
+            })?;
         }
         Ok(wasi.build())
     }

@@ -184,7 +184,10 @@ impl<R: AlertRule> Trial<R> {
             limit(frame, rule.judge(frame, &subjects, host))
         });
         let is_face = |face: u32| (face as usize) < shown.len();
-        assert!(alerts.iter().all(|alert| alert.face.is_none_or(is_face)), "about a face that is not in the frame: {alerts:?}");
+        assert!(
+            alerts.iter().all(|alert| alert.face.is_none_or(is_face)),
+            "about a face that is not in the frame: {alerts:?}"
+        );
         alerts
     }
 }

@@ -109,7 +109,9 @@ impl Shown {
     fn stranger_with(mut self, change: impl FnOnce(&mut Stranger)) -> Self {
         match &mut self.stranger {
             Some(stranger) => change(stranger),
-            None => panic!("only a stranger has events, dwell and visits: make the face with stranger(\"some-id\")"),
+            None => panic!(
+                "only a stranger has events, dwell and visits: make the face with stranger(\"some-id\")"
+            ),
         }
         self
     }

@@ -210,7 +210,9 @@ fn read_value(name: &str, value: &toml::Value) -> Result<Value, String> {
         ("unknown", _) => Err("give `unknown = true`, or another decision".into()),
         ("undecided", toml::Value::Boolean(true)) => Ok(Value::Truth(true)),
         ("undecided", toml::Value::String(text)) => Ok(Value::text(text)),
-        ("undecided", _) => Err("give the reason as a text in quotation marks, or `true` for any reason".into()),
+        ("undecided", _) => {
+            Err("give the reason as a text in quotation marks, or `true` for any reason".into())
+        }
         ("confidence", toml::Value::Float(number)) => Ok(Value::Number(*number)),
         ("confidence" | "face" | "visits" | "dwell_ms", toml::Value::Integer(number)) if *number >= 0 => {
             Ok(Value::Number(*number as f64))

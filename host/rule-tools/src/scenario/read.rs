@@ -38,7 +38,8 @@ impl Scenario {
         if read.frames.is_empty() {
             reader.add_problem("frames", "there is none; add a `[[frames]]`");
         }
-        let frames = read.frames.into_iter().enumerate().map(|(at, frame)| reader.read_frame(at, frame)).collect();
+        let frames =
+            read.frames.into_iter().enumerate().map(|(at, frame)| reader.read_frame(at, frame)).collect();
         if !reader.problems.is_empty() {
             return Err(reader.problems);
         }
@@ -78,7 +79,10 @@ impl Reader<'_> {
             let name = name.unwrap_or_else(|| id.clone());
             let person = Person { id: id.clone(), name, samples: samples.unwrap_or(1) };
             if enrolled.insert(id.clone(), person).is_some() {
-                self.add_problem(&format!("people[{at}].id"), format!("`{id}` is enrolled twice; give each person one entry"));
+                self.add_problem(
+                    &format!("people[{at}].id"),
+                    format!("`{id}` is enrolled twice; give each person one entry"),
+                );
             }
         }
         Enrolled(enrolled)
@@ -93,7 +97,8 @@ impl Reader<'_> {
             self.camera = camera;
         }
         let camera = self.camera.clone();
-        let now = self.read_time(&format!("{key}.at"), frame.at.as_deref()).unwrap_or(self.previous_at + STEP);
+        let now =
+            self.read_time(&format!("{key}.at"), frame.at.as_deref()).unwrap_or(self.previous_at + STEP);
         self.previous_at = now;
         let mut history = self.cameras.remove(&camera).unwrap_or_default();
         history.frames += 1;
@@ -159,10 +164,7 @@ impl Reader<'_> {
         let embedding = face.embedding.and_then(|values| {
             let embedding = Embedding::from_raw(&values);
             if embedding.is_none() {
-                self.add_problem(
-                    &format!("{key}.embedding"),
-                    "must not be all zeros",
-                );
+                self.add_problem(&format!("{key}.embedding"), "must not be all zeros");
             }
             embedding
         });
@@ -174,7 +176,8 @@ impl Reader<'_> {
             }
             value
         };
-        let (score, quality) = (check_fraction("score", face.score, 0.95), check_fraction("quality", face.quality, 0.8));
+        let (score, quality) =
+            (check_fraction("score", face.score, 0.95), check_fraction("quality", face.quality, 0.8));
         let detection =
             Detection { bounds: Rect { x, y, width, height }, landmarks: [Point::default(); 5], score };
         let zones = face.zones;
@@ -233,8 +236,10 @@ impl Reader<'_> {
         };
         let read: Vec<Entry> = entries.iter().enumerate().filter_map(read).collect();
         if self.kind == RuleKind::MatchingPolicy && entries.len() != faces {
-            let message =
-                format!("has {} entries for {faces} faces; a matching policy decides about each face", entries.len());
+            let message = format!(
+                "has {} entries for {faces} faces; a matching policy decides about each face",
+                entries.len()
+            );
             self.add_problem(&format!("{key}.expect"), message);
         }
         read

@@ -50,7 +50,10 @@ impl RecordedFrame {
     /// The output's entries. A face's index is its position among the faces that the rule got.
     fn entries(&self) -> Option<Vec<Entry>> {
         let position = |face: u32| {
-            (0..).zip(&self.subjects).find(|(_, subject)| subject.face.index == face).map(|(position, _)| position)
+            (0..)
+                .zip(&self.subjects)
+                .find(|(_, subject)| subject.face.index == face)
+                .map(|(position, _)| position)
         };
         let entries = Entry::from_output(self.output.as_ref()?).into_iter();
         Some(entries.map(|entry| entry.map_face(position)).collect())
@@ -114,7 +117,12 @@ impl Recording {
         Ok(text)
     }
 
-    fn format_face(&self, subject: &Subject, with_track_start: bool, embeddings: &SubstituteEmbeddings) -> InlineTable {
+    fn format_face(
+        &self,
+        subject: &Subject,
+        with_track_start: bool,
+        embeddings: &SubstituteEmbeddings,
+    ) -> InlineTable {
         let face = &subject.face;
         let mut table = InlineTable::new();
         if self.kind == RuleKind::MatchingPolicy {

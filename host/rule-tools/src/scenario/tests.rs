@@ -92,15 +92,15 @@ fn problems_have_file_line_and_key() {
             "[[frames]]\nfaces = [{ unknown = true, candidates = { a = 0.5 } }]",
             "only a matching policy",
         ),
-        (MatchingPolicy, "[[frames]]\nfaces = [{ known = \"a\" }]\n", "frames[0].faces[0].known: is not valid for"),
+        (
+            MatchingPolicy,
+            "[[frames]]\nfaces = [{ known = \"a\" }]\n",
+            "frames[0].faces[0].known: is not valid for",
+        ),
         (MatchingPolicy, "[[frames]]\nfaces = [{}]\nexpect = []", "0 entries for 1 faces"),
         (UnknownPerson, "[[frames]]\nexpect = [{ event = \"gone\" }]", "`gone` is not one of"),
         (Alerting, "[[frames]\n", "s.toml:1"),
-        (
-            Alerting,
-            "[[frames]]\nfaces = [{ unknown = true, track = 2 }, { unknown = true }]",
-            "has track 2",
-        ),
+        (Alerting, "[[frames]]\nfaces = [{ unknown = true, track = 2 }, { unknown = true }]", "has track 2"),
     ] {
         let message = refused(kind, text);
         assert!(message.contains(expected), "{text}: {message}");

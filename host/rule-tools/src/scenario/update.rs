@@ -34,7 +34,8 @@ pub fn update_expectations(
             .enumerate()
             .map(|(at, got)| before.get(at).unwrap_or(&none).select_fields(got))
             .collect();
-        write_expectation(&mut document, at, &entries).ok_or_else(|| format!("the text has no frame {}", at + 1))?;
+        write_expectation(&mut document, at, &entries)
+            .ok_or_else(|| format!("the text has no frame {}", at + 1))?;
         changed = true;
     }
     Ok(changed.then(|| document.to_string()))
