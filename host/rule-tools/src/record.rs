@@ -1,6 +1,6 @@
 //! Records a scenario from the results of a host: the frames of a camera, and what the rule answered.
 
-use crate::scenario::{Recorded, Recording, Scenario, run as run_scenario};
+use crate::scenario::{RecordedFrame, Recording, Scenario, run_scenario};
 use everyframe_account::replay::stored::{Alerts, Past};
 use everyframe_account::replay::{Window, stored};
 use everyframe_config::{Config, ConfigError, RuleKind, RuleSettings, Site, is_meant, patterns};
@@ -95,9 +95,9 @@ pub fn record_scenario(
     let mut recording = recorded(config, rule, request, &pasts, &alerts)?;
     let unexpected = drop_unexpected(&mut recording, rule, runtime, cache)?;
     Ok(RecordedScenario {
-        text: recording.text()?,
+        text: recording.to_toml()?,
         frames: recording.frames.len(),
-        expected: recording.frames.iter().filter(|it| it.is_expected && it.answer.is_some()).count(),
+        expected: recording.frames.iter().filter(|it| it.is_expected && it.output.is_some()).count(),
         unexpected,
     })
 }
@@ -185,16 +185,16 @@ fn recorded(
         let subjects: Vec<Subject> = past.subjects.iter().filter(is_told).cloned().collect();
         let raised = alerts.get(&past.place).into_iter().flatten().filter(|alert| alert.rule == rule.name);
         let has_failed = past.skipped.contains(&rule.name);
-        is_asked.then(|| Recorded {
+        is_asked.then(|| RecordedFrame {
             at: past.captured_at,
             size: past.size,
             schedules,
-            answer: (!has_failed).then(|| answer(rule.kind, &subjects, raised.cloned().collect())),
+            output: (!has_failed).then(|| answer(rule.kind, &subjects, raised.cloned().collect())),
             subjects,
             is_expected: true,
         })
     });
-    let frames: Vec<Recorded> = frames.collect();
+    let frames: Vec<RecordedFrame> = frames.collect();
     let (name, kind) = (&rule.name, kind_name(rule.kind));
     let first = frames.first().map_or_else(String::new, |frame| rfc3339(frame.at));
     let people = people(stored::people(config)?, rule, &frames);
@@ -222,7 +222,7 @@ fn answer(kind: RuleKind, subjects: &[Subject], raised: Vec<Alert>) -> RuleOutpu
 }
 
 /// Of the enrolled people, those who appear in the frames or in the rule's settings.
-fn people(enrolled: BTreeMap<String, Person>, rule: &RuleSettings, frames: &[Recorded]) -> Vec<Person> {
+fn people(enrolled: BTreeMap<String, Person>, rule: &RuleSettings, frames: &[RecordedFrame]) -> Vec<Person> {
     let mut named: Vec<&str> = Vec::new();
     for (key, value) in &rule.settings {
         named.push(key);
@@ -270,11 +270,11 @@ fn drop_unexpected(
         settings: rule.settings.clone(),
         ..RuleSettings::new(&rule.name, rule.kind, rule.component.clone())
     };
-    let runner = component.ready(&plain).map_err(|problems| RecordError::Settings {
+    let runner = component.configure(&plain).map_err(|problems| RecordError::Settings {
         rule: rule.name.clone(),
         problems: problems.iter().map(problem_text).collect::<Vec<_>>().join("; "),
     })?;
-    let scenario = Scenario::parse(&recording.text()?, Path::new("recording"), rule.kind);
+    let scenario = Scenario::parse(&recording.to_toml()?, Path::new("recording"), rule.kind);
     let scenario = scenario.map_err(ConfigError::Invalid)?;
     let mut unexpected = 0;
     for (frame, ran) in recording.frames.iter_mut().zip(run_scenario(&scenario, &runner)) {

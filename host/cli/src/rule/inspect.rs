@@ -54,7 +54,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
                 "settingsSchema": schema.and_then(|it| serde_json::from_str::<serde_json::Value>(it).ok()),
                 "contractImports": component_info.contract_imports,
                 "otherImports": component_info.other_imports,
-                "wants": component_info.wants,
+                "wants": component_info.required_grants,
                 "bytes": component_info.bytes,
                 "sha256": component_info.sha256,
                 "problems": problems,

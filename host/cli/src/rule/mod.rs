@@ -109,7 +109,11 @@ fn unconfigured(component: &Path) -> RuleSettings {
 
 /// The grants that a component wants, as keys of its rule's table.
 fn wants(component_info: &ComponentInfo) -> String {
-    if component_info.wants.is_empty() { "nothing".to_owned() } else { component_info.wants.join(", ") }
+    if component_info.required_grants.is_empty() {
+        "nothing".to_owned()
+    } else {
+        component_info.required_grants.join(", ")
+    }
 }
 
 /// Reads and compiles a rule's component.

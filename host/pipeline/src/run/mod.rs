@@ -83,7 +83,7 @@ impl Host {
         tracing::info!(people = gallery.now().people().len(), "gallery read");
         let publisher = Publisher::start(&config, metrics.clone(), &stop)?;
         let count = worker_count(&config);
-        rules.measure(|name| metrics.rule(name));
+        rules.set_meters(|name| metrics.rule(name));
         let active_rules = ArcSwap::from_pointee(ActiveRules::new(&config, rules, vision.models()));
         let stages = Arc::new(Stages { gallery, active_rules, publisher, metrics, stop, config });
         let (see, see_jobs) = crossbeam_channel::unbounded();
@@ -117,7 +117,7 @@ impl Host {
     /// Puts other rules in force, with the zones, masks and schedules of their configuration: each frame is judged by the
     /// old or by the new ones from beginning to end. What the rules keep stays theirs by their names.
     pub fn put_in_force(&self, config: &Config, mut rules: Rules) {
-        rules.measure(|name| self.stages.metrics.rule(name));
+        rules.set_meters(|name| self.stages.metrics.rule(name));
         let new = ActiveRules::new(config, rules, &self.models);
         let old = self.stages.active_rules.swap(Arc::new(new));
         *self.before.lock().unwrap_or_else(PoisonError::into_inner) = Some(old);
@@ -127,7 +127,7 @@ impl Host {
     pub fn fall_back(&self, rule: &str) -> bool {
         let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.stages.active_rules.load();
-        let Some(old) = before.take_if(|old| old.rules.configured(rule) != now.rules.configured(rule)) else {
+        let Some(old) = before.take_if(|old| old.rules.component_and_settings(rule) != now.rules.component_and_settings(rule)) else {
             return false;
         };
         drop(now);
@@ -147,7 +147,7 @@ impl Host {
 
     /// What became of the rules since the last call.
     pub fn take_news(&self) -> Vec<Condition> {
-        self.stages.active_rules.load().rules.take_news()
+        self.stages.active_rules.load().rules.take_conditions()
     }
 
     /// True if a result is there exactly once; otherwise at least once.

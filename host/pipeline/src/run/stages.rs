@@ -230,14 +230,14 @@ impl Stages {
         let people: Arc<dyn People> = index;
         let mut judgement = match rules.judge(&facts, faces, &people, &mut judging.state) {
             Ok(judgement) => judgement,
-            Err(failure) if rules.stops_for(&failure.rule) => return Err(failure),
+            Err(failure) if rules.stops_on_failure(&failure.rule) => return Err(failure),
             Err(failure) => {
                 let (reason, message) = (failure.kind.reason().to_owned(), failure.to_string());
                 return Ok(Outcome::Parked(Parked { stage: Stage::Rules, reason, message }));
             }
         };
         for camera in forget_cameras(&mut judging.appearances, Appearances::last_seen) {
-            judgement.state.extend(judging.state.forget(&camera));
+            judgement.state.extend(judging.state.delete_camera(&camera));
         }
         let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
         let timings = Timings {
