@@ -4,7 +4,9 @@ use super::ask::confirm;
 use super::{Connection, DONE, FAILED, logging};
 use anyhow::{Result, anyhow, bail};
 use everyframe_config::Config;
-use everyframe_gallery::{Index, NEARLY_THE_SAME, Sample, find_alike_id, parse_person, read, store};
+use everyframe_gallery::{
+    Index, NEARLY_THE_SAME, Sample, find_similar_id, parse_person_id, read_samples, store_sample,
+};
 use everyframe_kafka::{Producer, ensure};
 use everyframe_types::face::{Candidate, Embedding};
 use everyframe_types::hexadecimal::hexadecimal;
@@ -20,7 +22,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
     one person under two ids is never recognised. Running hosts know the person within a second.")]
 pub struct Arguments {
     /// The person's id, as it appears in results and alerts: at most 128 bytes, without `/`.
-    #[arg(value_parser = parse_person)]
+    #[arg(value_parser = parse_person_id)]
     person: String,
     /// Pictures of the person: JPEG, PNG or WebP.
     #[arg(required = true)]
@@ -80,8 +82,8 @@ fn enrol(
     others: &Others,
 ) -> Result<f32> {
     let bytes = std::fs::read(picture)?;
-    let EnrolmentView { seen, should_be_turned } = worker.detect_for_enrolment(&bytes)?;
-    if let Some(turn) = should_be_turned {
+    let EnrolmentView { detections: seen, rotation } = worker.detect_for_enrolment(&bytes)?;
+    if let Some(turn) = rotation {
         bail!("the face is not upright; turn the picture {turn}");
     }
     let face = match seen.detections.as_slice() {
@@ -115,7 +117,7 @@ fn enrol(
         enrolled_at: SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as i64,
     };
     let id = hexadecimal(&Sha256::digest(&bytes)[..8]);
-    store(producer, &config.topics.gallery, &id, &sample)?;
+    store_sample(producer, &config.topics.gallery, &id, &sample)?;
     Ok(quality)
 }
 
@@ -128,15 +130,15 @@ struct Others {
 
 impl Others {
     fn read(config: &Config, person: &str, model: &str) -> Result<Self> {
-        let samples = read(config)?;
-        let alike_id = find_alike_id(samples.values(), person).map(printable);
+        let samples = read_samples(config)?;
+        let alike_id = find_similar_id(samples.values(), person).map(printable);
         let others = samples.values().filter(|sample| sample.person != person);
         Ok(Self { alike_id, index: Index::new(others, model) })
     }
 
     /// Whom a face resembles, in words.
     fn find_resemblance(&self, embedding: &Embedding) -> Option<String> {
-        let Candidate { person, similarity } = self.index.candidates(embedding, 1).pop()?;
+        let Candidate { person, similarity } = self.index.search(embedding, 1).pop()?;
         let name = self.index.find(&person).filter(|known| known.name != person);
         let name = name.map_or_else(String::new, |known| format!(" ({})", printable(&known.name)));
         let resembles = format!(
