@@ -68,8 +68,10 @@ fn a_window_knows_frames_whose_clock_is_an_hour_ahead() {
         timestamp: Some(now() + minutes * 60_000),
         ..numbered("gate", number)
     };
-    let result_at =
-        |offset: i64, minutes: i64| Raw { timestamp: Some(now() + minutes * 60_000), ..result(&site, 0, offset) };
+    let result_at = |offset: i64, minutes: i64| Raw {
+        timestamp: Some(now() + minutes * 60_000),
+        ..result(&site, 0, offset)
+    };
     // Taken an hour ago by a clock that is 50 minutes ahead, and judged at once.
     site.send_raw(Topic::Frames, &[at(0, -10), at(1, -9), at(2, -8)]);
     site.send_raw(Topic::Results, &[result_at(0, -60), result_at(1, -59)]);

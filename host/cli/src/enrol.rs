@@ -3,7 +3,7 @@
 use super::ask::confirm;
 use super::{Connection, DONE, FAILED, logging};
 use anyhow::{Result, bail};
-use everyframe_gallery::parse_person;
+use everyframe_gallery::parse_person_id;
 use everyframe_kafka::ensure;
 use everyframe_pipeline::enrolment::Enroller;
 use everyframe_types::id::parse_name;
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
     one person under two ids is never recognised. Running hosts know the person within a second.")]
 pub struct Arguments {
     /// The person's id, as it appears in results and alerts: at most 128 bytes, without `/`.
-    #[arg(value_parser = parse_person)]
+    #[arg(value_parser = parse_person_id)]
     person: String,
     /// Pictures of the person: JPEG, PNG or WebP.
     #[arg(required = true)]

@@ -5,14 +5,14 @@
 
 use everyframe_agent::{Agent, AgentError, Destination, Source, SourceAddress, SourceError};
 use everyframe_config::Config;
-use everyframe_gallery::{GalleryError, Sample, store};
+use everyframe_gallery::{GalleryError, Sample, store_sample};
 use everyframe_kafka::{BrokerError, Producer};
 use everyframe_pipeline::observe::Snapshot;
 use everyframe_pipeline::run::{Host, RunError};
 use everyframe_rules::Rules;
 use everyframe_telemetry::cpu_timer::process_time;
 use everyframe_types::face::Embedding;
-use everyframe_vision::{Spent, Vision, VisionError};
+use everyframe_vision::{Vision, VisionError, WorkerStats};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -212,12 +212,17 @@ fn enrol_made_up_people(
             source: "made up".into(),
             enrolled_at: 0,
         };
-        store(producer, topic, "0", &sample)?;
+        store_sample(producer, topic, "0", &sample)?;
     }
     Ok(())
 }
 
-fn figures(totals: &Snapshot, spent: &Spent, (cpu, wall): (Duration, Duration), models: String) -> Figures {
+fn figures(
+    totals: &Snapshot,
+    spent: &WorkerStats,
+    (cpu, wall): (Duration, Duration),
+    models: String,
+) -> Figures {
     let frames = totals.judged + totals.parked;
     let per_frame = |time: Duration| time.as_secs_f64() * 1e3 / frames.max(1) as f64;
     let cpu_ms = per_frame(cpu);

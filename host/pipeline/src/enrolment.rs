@@ -1,12 +1,14 @@
 //! Enrols people from pictures.
 
 use everyframe_config::Config;
-use everyframe_gallery::{GalleryError, Index, NEARLY_THE_SAME, Sample, find_alike_id, read, store};
+use everyframe_gallery::{
+    GalleryError, Index, NEARLY_THE_SAME, Sample, find_similar_id, read_samples, store_sample,
+};
 use everyframe_kafka::{BrokerError, Producer};
 use everyframe_types::face::{Candidate, Embedding, Person};
 use everyframe_types::hexadecimal::hexadecimal;
 use everyframe_types::id::printable;
-use everyframe_vision::{EnrolmentView, PictureError, Turn, Vision, VisionError, Worker, quality};
+use everyframe_vision::{EnrolmentView, PictureError, Rotation, Vision, VisionError, Worker, quality};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::path::Path;
@@ -37,7 +39,7 @@ pub enum RefusedPicture {
     Picture(#[from] PictureError),
     /// The face is on its side or upside down.
     #[error("the face is not upright; turn the picture {0}")]
-    NotUpright(Turn),
+    NotUpright(Rotation),
     /// Nobody is on it.
     #[error("no face found; use a picture that shows the face from the front")]
     NoFace,
@@ -112,8 +114,8 @@ impl Enroller {
     pub fn open(config: &Config, cache: &Path, person: &str) -> Result<Self, EnrolmentError> {
         let vision = Vision::load(&config.vision, cache)?;
         let model = vision.models().embedder.sha256.clone();
-        let samples = read(config)?;
-        let similar_id = find_alike_id(samples.values(), person).map(printable);
+        let samples = read_samples(config)?;
+        let similar_id = find_similar_id(samples.values(), person).map(printable);
         let others = Index::new(samples.values().filter(|sample| sample.person != person), &model);
         Ok(Self {
             worker: vision.worker()?,
@@ -137,20 +139,20 @@ impl Enroller {
     /// The picture is not fit: the error says what to change.
     pub fn examine(&mut self, picture: &Path, min_quality: f32) -> Result<EnrolmentFace, RefusedPicture> {
         let bytes = std::fs::read(picture)?;
-        let EnrolmentView { seen, should_be_turned } = self.worker.detect_for_enrolment(&bytes)?;
-        if let Some(turn) = should_be_turned {
-            return Err(RefusedPicture::NotUpright(turn));
+        let EnrolmentView { detections, rotation } = self.worker.detect_for_enrolment(&bytes)?;
+        if let Some(rotation) = rotation {
+            return Err(RefusedPicture::NotUpright(rotation));
         }
-        let face = match seen.detections.as_slice() {
+        let face = match detections.detections.as_slice() {
             [face] => face,
             [] => return Err(RefusedPicture::NoFace),
             faces => return Err(RefusedPicture::SeveralFaces(faces.len())),
         };
-        let quality = quality(face, seen.width, seen.height);
+        let quality = quality(face, detections.width, detections.height);
         if quality < min_quality {
             return Err(RefusedPicture::Poor { quality, wanted: min_quality });
         }
-        let embeddings = self.worker.embed(&bytes, &[], &seen, std::slice::from_ref(face))?;
+        let embeddings = self.worker.embed(&bytes, &[], &detections, std::slice::from_ref(face))?;
         let embedding = embeddings.into_iter().next().flatten().ok_or(RefusedPicture::NoEmbedding)?;
         Ok(EnrolmentFace {
             quality,
@@ -162,7 +164,7 @@ impl Enroller {
     }
 
     fn find_resemblance(&self, embedding: &Embedding) -> Option<Resemblance> {
-        let Candidate { person, similarity } = self.others.candidates(embedding, 1).pop()?;
+        let Candidate { person, similarity } = self.others.search(embedding, 1).pop()?;
         let person = self.others.find(&person)?.clone();
         (similarity >= NEARLY_THE_SAME).then_some(Resemblance { person, similarity })
     }
@@ -184,6 +186,6 @@ impl Enroller {
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |time| time.as_millis() as i64),
         };
-        Ok(store(&self.producer, &self.topic, &face.sample, &sample)?)
+        Ok(store_sample(&self.producer, &self.topic, &face.sample, &sample)?)
     }
 }

@@ -1,8 +1,8 @@
 //! The rules of a configuration file: problems get their lines.
 
-use crate::compiled::CodeCache;
+use crate::code_cache::CodeCache;
 use crate::error::RuleError;
-use crate::load::Rules;
+use crate::rules::Rules;
 use everyframe_config::{ConfigError, Loaded};
 use tokio::runtime::Handle;
 
