@@ -1,11 +1,9 @@
 //! The software that a node is made of: a Java, and Kafka's jars.
 
-use super::NodeError;
+use super::error::{NodeError, OLDEST_JAVA};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The oldest Java that Kafka 4 runs on.
-pub(super) const OLDEST: u32 = 17;
 /// The oldest Java that can keep what it has learnt of its classes (JEP 514).
 const OLDEST_WITH_CACHE: u32 = 25;
 /// From this one on, Java warns of what Kafka and its libraries do, unless it is told not to (JEP 472, JEP 498).
@@ -142,7 +140,7 @@ fn find_java(candidates: &[Candidate]) -> Result<(PathBuf, String), NodeError> {
             None => "none".to_owned(),
             Some(java) if !java.is_file() => "not there".to_owned(),
             Some(java) => match version(java) {
-                Some(version) if major(&version) >= Some(OLDEST) => return Ok((java.clone(), version)),
+                Some(version) if major(&version) >= Some(OLDEST_JAVA) => return Ok((java.clone(), version)),
                 Some(version) => format!("version {version}, too old"),
                 None => format!("{} does not run", java.display()),
             },
