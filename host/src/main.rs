@@ -1,5 +1,5 @@
 //! The `everyframe` command.
 
-fn main() -> std::process::ExitCode {
+fn main() {
     everyframe::cli::main()
 }

@@ -32,7 +32,6 @@ use crate::rules::CodeCache;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -40,6 +39,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const DONE: u8 = 0;
 const FAILED: u8 = 1;
 const WRONG_INPUT: u8 = 2;
+/// A second Ctrl-C: as shells report it.
+const INTERRUPTED: u8 = 130;
 
 /// The command line names something that the command cannot work on.
 #[derive(Debug, thiserror::Error)]
@@ -140,7 +141,7 @@ fn check_properties(loaded: Loaded, transactions: bool) -> Result<Loaded, Config
 }
 
 /// Runs the command that the arguments name.
-pub fn main() -> ExitCode {
+pub fn main() -> ! {
     let arguments = Arguments::parse();
     // What runs for long tells what it does; of the others, only what is odd is news.
     let filter = match arguments.command {
@@ -177,7 +178,7 @@ pub fn main() -> ExitCode {
         Command::Rule(arguments) => rule::run(&arguments),
         Command::Config(arguments) => config::run(arguments),
     };
-    ExitCode::from(result.unwrap_or_else(|error| {
+    logging::exit(result.unwrap_or_else(|error| {
         // The libraries' lines come first.
         logging::finish();
         logging::tell(&format!("everyframe: {}", said_once(&error)));
@@ -222,7 +223,7 @@ fn stop_on_signal(runtime: &tokio::runtime::Runtime) -> Arc<AtomicBool> {
                 () = terminated => {}
             }
             if flag.swap(true, Ordering::Relaxed) {
-                logging::exit(130);
+                logging::exit(INTERRUPTED);
             }
         }
     });
