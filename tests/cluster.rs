@@ -5,7 +5,17 @@ use everyframe_tests::cluster::{Listener, NODES, other_ca, properties};
 use everyframe_tests::{Cluster, Ended, Frame, Site, Topic, pictures, places};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use std::sync::{LockResult, RwLock, RwLockReadGuard};
 use std::time::Duration;
+
+/// Read by tests that need every node, written by the one that ends nodes: what meets a dead leader waits longer than
+/// a command has patience.
+static WHOLE: RwLock<()> = RwLock::new(());
+
+/// The tests' own cluster, while nobody breaks it.
+fn whole(test: &str) -> Option<(&'static Cluster, LockResult<RwLockReadGuard<'static, ()>>)> {
+    Cluster::ours(test).map(|cluster| (cluster, WHOLE.read()))
+}
 
 /// A site whose commands go to this listener with these properties, and these rules.
 fn site_by(cluster: &Cluster, listener: Listener, properties: &str) -> Site {
@@ -32,14 +42,14 @@ fn works(site: &Site) {
 
 #[test]
 fn all_of_it_works_encrypted_and_with_a_password() {
-    let Some(cluster) = Cluster::ours("all_of_it_works_encrypted_and_with_a_password") else { return };
+    let Some((cluster, _whole)) = whole("all_of_it_works_encrypted_and_with_a_password") else { return };
     let properties = cluster.properties_of(cluster.user());
     works(&site_by(cluster, Listener::SaslSsl, &properties));
 }
 
 #[test]
 fn all_of_it_works_encrypted() {
-    let Some(cluster) = Cluster::ours("all_of_it_works_encrypted") else { return };
+    let Some((cluster, _whole)) = whole("all_of_it_works_encrypted") else { return };
     let properties =
         format!("\"security.protocol\" = \"SSL\"\n\"ssl.ca.location\" = \"{}\"", cluster.ca().display());
     works(&site_by(cluster, Listener::Ssl, &properties));
@@ -62,7 +72,7 @@ fn assert_refused(ended: &Ended, why: &[&str]) {
 
 #[test]
 fn a_wrong_password_is_refused_and_not_shown() {
-    let Some(cluster) = Cluster::ours("a_wrong_password_is_refused_and_not_shown") else { return };
+    let Some((cluster, _whole)) = whole("a_wrong_password_is_refused_and_not_shown") else { return };
     let site = Site::on(cluster, 1);
     let password = site.file("password", b"hunter2-and-more\n");
     site.reach(&cluster.brokers_of(Listener::SaslSsl), &properties(cluster.user(), &password, &cluster.ca()));
@@ -78,7 +88,7 @@ fn a_wrong_password_is_refused_and_not_shown() {
 
 #[test]
 fn a_password_comes_from_the_environment() {
-    let Some(cluster) = Cluster::ours("a_password_comes_from_the_environment") else { return };
+    let Some((cluster, _whole)) = whole("a_password_comes_from_the_environment") else { return };
     let properties = cluster.properties_of(cluster.user());
     let file = format!("{{ file = \"{}\" }}", cluster.password_file().display());
     let site =
@@ -98,7 +108,7 @@ fn a_password_comes_from_the_environment() {
 
 #[test]
 fn brokers_with_a_certificate_of_another_authority_are_not_trusted() {
-    let Some(cluster) = Cluster::ours("brokers_with_a_certificate_of_another_authority_are_not_trusted")
+    let Some((cluster, _whole)) = whole("brokers_with_a_certificate_of_another_authority_are_not_trusted")
     else {
         return;
     };
@@ -116,7 +126,7 @@ fn brokers_with_a_certificate_of_another_authority_are_not_trusted() {
 
 #[test]
 fn a_certificate_that_is_not_there_is_named_with_its_line() {
-    let Some(cluster) = Cluster::ours("a_certificate_that_is_not_there_is_named_with_its_line") else {
+    let Some((cluster, _whole)) = whole("a_certificate_that_is_not_there_is_named_with_its_line") else {
         return;
     };
     let site =
@@ -137,7 +147,7 @@ fn a_certificate_that_is_not_there_is_named_with_its_line() {
 
 #[test]
 fn a_user_without_rights_is_told_what_it_may_not() {
-    let Some(cluster) = Cluster::ours("a_user_without_rights_is_told_what_it_may_not") else { return };
+    let Some((cluster, _whole)) = whole("a_user_without_rights_is_told_what_it_may_not") else { return };
     let properties = cluster.properties_of(cluster.stranger());
     let site = site_by(cluster, Listener::SaslSsl, &properties);
     for ended in first_contacts(&site) {
@@ -147,7 +157,7 @@ fn a_user_without_rights_is_told_what_it_may_not() {
 
 #[test]
 fn an_unencrypted_client_at_an_encrypted_port_is_told_where_to_look() {
-    let Some(cluster) = Cluster::ours("an_unencrypted_client_at_an_encrypted_port_is_told_where_to_look")
+    let Some((cluster, _whole)) = whole("an_unencrypted_client_at_an_encrypted_port_is_told_where_to_look")
     else {
         return;
     };
@@ -158,6 +168,7 @@ fn an_unencrypted_client_at_an_encrypted_port_is_told_where_to_look() {
 
 #[test]
 fn a_reader_of_the_tests_sees_what_is_committed_and_all_of_it() {
+    let _whole = WHOLE.read();
     let site = Site::on(Cluster::shared(), 1);
     site.create_frames_topic();
     let name = site.name(Topic::Frames);
@@ -190,6 +201,7 @@ fn a_reader_of_the_tests_sees_what_is_committed_and_all_of_it() {
 
 #[test]
 fn the_cluster_survives_each_of_its_nodes_and_they_come_back() {
+    let _alone = WHOLE.write();
     let Some(cluster) = Cluster::to_break("the_cluster_survives_each_of_its_nodes_and_they_come_back") else {
         return;
     };

@@ -35,7 +35,6 @@ use everyframe_config::{Config, ConfigError, KafkaSettings, user_in_brokers};
 use everyframe_kafka::read_configuration;
 use everyframe_rules::CodeCache;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -43,6 +42,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const DONE: u8 = 0;
 const FAILED: u8 = 1;
 const WRONG_INPUT: u8 = 2;
+/// A second Ctrl-C: as shells report it.
+const INTERRUPTED: u8 = 130;
 
 /// The command line names something that the command cannot work on.
 #[derive(Debug, thiserror::Error)]
@@ -127,7 +128,7 @@ impl Connection {
 }
 
 /// Runs the command that the arguments name.
-pub fn main() -> ExitCode {
+pub fn main() -> ! {
     let arguments = Arguments::parse();
     // What runs for long tells what it does; of the others, only what is odd is news.
     let filter = match arguments.command {
@@ -165,7 +166,7 @@ pub fn main() -> ExitCode {
         Command::Rule(arguments) => rule::run(&arguments),
         Command::Config(arguments) => config::run(arguments),
     };
-    ExitCode::from(result.unwrap_or_else(|error| {
+    logging::exit(result.unwrap_or_else(|error| {
         // The libraries' lines come first.
         logging::finish();
         logging::tell(&format!("everyframe: {}", said_once(&error)));
@@ -210,7 +211,7 @@ fn stop_on_signal(runtime: &tokio::runtime::Runtime) -> Arc<AtomicBool> {
                 () = terminated => {}
             }
             if flag.swap(true, Ordering::Relaxed) {
-                logging::exit(130);
+                logging::exit(INTERRUPTED);
             }
         }
     });

@@ -13,7 +13,7 @@ pub(super) fn print(text: Arguments<'_>) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
         Err(error) => {
             logging::tell(&format!("everyframe: cannot write to standard output: {error}"));
-            logging::exit(FAILED.into());
+            logging::exit(FAILED);
         }
     }
 }
