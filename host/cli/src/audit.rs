@@ -15,7 +15,7 @@ waiting       of these, not committed yet: still to come
 repeated      results and dead letters beyond those that there should be, with the same ids
 gaps          sequence numbers of the agent that never reached the topic
 late          sequence numbers that came after a higher one
-refused       sequence numbers that the agent refused, and said so: no gaps
+refused       sequence numbers that the agent reported as refused: no gaps
 
 Below the table stand the places of missing frames, frames that were too large for the dead-letters topic, and records with
 forged headers (such as a replay of a frame that was never parked), which change no count.

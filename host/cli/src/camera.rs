@@ -119,7 +119,7 @@ pub fn run(arguments: Arguments) -> Result<u8> {
     println!("{line}");
     if let (1.., Some(spool)) = (tally.in_spool, &tally.spool) {
         let count = tally.in_spool;
-        logging::tell(&format!(
+        logging::print_message(&format!(
             "everyframe: {count} frames wait in {}; the next start sends them",
             spool.display()
         ));

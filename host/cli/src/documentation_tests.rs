@@ -196,7 +196,7 @@ fn every_metric_is_documented() {
 }
 
 #[test]
-fn what_the_readme_promises_of_rules_is_the_default() {
+fn defaults_of_rules_are_as_the_readme_says() {
     let rule = RuleSettings::new("a", RuleKind::Alerting, "a.wasm".into());
     assert!(!rule.reuse, "README.md says that each frame gets a fresh instance unless `reuse` is set");
     let grants = rule.grants;

@@ -40,7 +40,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     if let Some(other) = enroller.similar_id() {
         let why = format!("the id `{}` looks like `{other}`, who is enrolled", arguments.person);
         if !may_go_on(arguments, &why)? {
-            logging::tell(&format!(
+            logging::print_message(&format!(
                 "everyframe: {why}: give that id if it is the same person, or --force if they are two"
             ));
             return Ok(FAILED);
@@ -51,7 +51,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         match enrol(arguments, picture, &mut enroller) {
             Ok(quality) => println!("{}: enrolled, quality {quality:.2}", picture.display()),
             Err(error) => {
-                logging::tell(&format!("everyframe: {}: refused: {error:#}", picture.display()));
+                logging::print_message(&format!("everyframe: {}: refused: {error:#}", picture.display()));
                 refused += 1;
             }
         }
@@ -79,7 +79,7 @@ fn enrol(arguments: &Arguments, picture: &Path, enroller: &mut Enroller) -> Resu
 /// Asks whether to enrol a person who may be enrolled already; `why` says what points to that.
 fn may_go_on(arguments: &Arguments, why: &str) -> Result<bool> {
     if arguments.force {
-        logging::tell(&format!("everyframe: warning: {why}; enrolled because of --force"));
+        logging::print_message(&format!("everyframe: warning: {why}; enrolled because of --force"));
         return Ok(true);
     }
     Ok(confirm(&format!("{why}. Enrol as `{}` anyway", arguments.person))?.unwrap_or(false))

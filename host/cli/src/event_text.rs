@@ -1,4 +1,4 @@
-//! Turns events into lines for people: what is new, not every frame.
+//! Turns events into lines for people. A line tells what is new; frames without news are summed up.
 
 use super::when::now;
 use everyframe_pipeline::observe::{RetentionData, RetentionState, RuleData, RuleStatus};
@@ -12,10 +12,10 @@ const AWAY: u64 = 3000;
 /// A day, milliseconds.
 const DAY: u64 = 86_400_000;
 
-/// Remembers what was said.
+/// Turns events into lines, and remembers whom it has announced.
 #[derive(Debug, Default)]
 pub struct EventText {
-    /// By camera and person: when last seen.
+    /// When a person was last seen by a camera, Unix milliseconds of frame time; the key is camera and person.
     seen: HashMap<(String, String), i64>,
     since_summary: Counts,
     colour: bool,
@@ -35,7 +35,7 @@ impl EventText {
         Self { colour, ..Self::default() }
     }
 
-    /// The lines that a result is worth.
+    /// The lines for a result: people and strangers who are new or back.
     pub fn result(&mut self, event: &CloudEvent<ResultData>) -> Vec<String> {
         let result = &event.data;
         self.since_summary.frames += 1;
@@ -133,7 +133,7 @@ impl EventText {
         self.paint("31", &printable(&text))
     }
 
-    /// What there was since the last summary; none if there was nothing.
+    /// A summary of everything since the last one; none if there was nothing.
     pub fn summary(&mut self) -> Option<String> {
         let Counts { frames, faces, alerts, parked } = std::mem::take(&mut self.since_summary);
         let text =

@@ -61,7 +61,7 @@ pub(super) fn start(is_json: bool, filter: &str, has_libraries: bool) -> LogGuar
 }
 
 /// Writes a message for the user to standard error, whatever the filter of the log.
-pub(super) fn tell(message: &str) {
+pub(super) fn print_message(message: &str) {
     let Some(log) = LOG.get() else { return eprintln!("{message}") };
     let text = if log.is_json { json_line(message) } else { message.to_owned() };
     // In one write, so that no line of the log comes between. If it fails, there is nowhere to report it.
@@ -106,7 +106,7 @@ pub(super) fn exit(status: u8) -> ! {
 }
 
 /// Rust's own hook would write to file descriptor 2.
-fn tell_panic(panic: &PanicHookInfo<'_>) {
+fn log_panic(panic: &PanicHookInfo<'_>) {
     let payload = panic.payload_as_str().unwrap_or("(no message)");
     let thread = std::thread::current();
     let name = thread.name().unwrap_or("(unnamed)");
@@ -116,7 +116,7 @@ fn tell_panic(panic: &PanicHookInfo<'_>) {
         BacktraceStatus::Captured => format!("\n{backtrace}"),
         _ => String::new(),
     };
-    tell(&format!("thread '{name}' panicked{place}: {payload}{trace}"));
+    print_message(&format!("thread '{name}' panicked{place}: {payload}{trace}"));
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The command line: one file for each command.
+//! The `everyframe` binary. Each command has a file: it parses arguments, calls a library and prints.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 // First, because its macros are for all that follow.
@@ -169,17 +169,17 @@ pub fn main() -> ! {
     logging::exit(result.unwrap_or_else(|error| {
         // The libraries' lines come first.
         logging::finish();
-        logging::tell(&format!("everyframe: {}", said_once(&error)));
+        logging::print_message(&format!("everyframe: {}", error_chain(&error)));
         if error.is::<ConfigError>() || error.is::<WrongInput>() { WRONG_INPUT } else { FAILED }
     }))
 }
 
-/// The error and its causes; what a message already quotes of its cause is not said again.
-fn said_once(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
+/// The error and its causes. A cause that a message already quotes is left out.
+fn error_chain(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.as_str() {
         "" => cause,
-        _ if said.contains(&cause) => said,
-        _ => format!("{said}: {cause}"),
+        _ if text.contains(&cause) => text,
+        _ => format!("{text}: {cause}"),
     })
 }
 

@@ -45,14 +45,14 @@ impl NativeLines {
         }
         self.window = Some(now);
         self.let_through = 0;
-        self.tell_suppressed()
+        self.report_suppressed()
     }
 
     /// Returns the last lines, also one without a line end.
     pub fn finish(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
         self.end_line(&mut lines);
-        lines.extend(self.tell_suppressed());
+        lines.extend(self.report_suppressed());
         lines
     }
 
@@ -62,7 +62,7 @@ impl NativeLines {
         Some((begun + WINDOW).saturating_duration_since(now))
     }
 
-    fn tell_suppressed(&mut self) -> Vec<String> {
+    fn report_suppressed(&mut self) -> Vec<String> {
         match std::mem::take(&mut self.suppressed) {
             0 => Vec::new(),
             count => vec![format!("{count} more lines of libraries suppressed")],

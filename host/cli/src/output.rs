@@ -12,7 +12,7 @@ pub(super) fn print(text: Arguments<'_>) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
         Err(error) => {
-            logging::tell(&format!("everyframe: cannot write to standard output: {error}"));
+            logging::print_message(&format!("everyframe: cannot write to standard output: {error}"));
             logging::exit(FAILED);
         }
     }

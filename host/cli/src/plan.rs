@@ -85,7 +85,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     if arguments.json {
         println!("{}", serde_json::json!({ "demand": demand, "plan": plan }));
     } else {
-        print!("{}", told(&demand, &plan));
+        print!("{}", render(&demand, &plan));
     }
     Ok(DONE)
 }
@@ -150,7 +150,7 @@ fn size(folder: &Path) -> Result<(u64, u64)> {
 }
 
 /// Each formula, the numbers put in, and what comes of it.
-fn told(demand: &Demand, plan: &Plan) -> String {
+fn render(demand: &Demand, plan: &Plan) -> String {
     let Demand { cameras, fps, replication, target_load, cores_per_host, .. } = demand;
     let (seconds, rate) = (short(demand.seconds_per_frame), short(plan.frames_per_second));
     let (mb, broker_mb) = (short(plan.bytes_per_second / 1e6), short(demand.broker_bytes / 1e6));
@@ -256,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn formulas_are_told_with_the_numbers_put_in() {
+    fn formulas_show_their_numbers() {
         let demand = Demand {
             cameras: 1,
             fps: 10.0,
@@ -268,7 +268,7 @@ mod tests {
             broker_bytes: 60e6,
             cores_per_host: 4,
         };
-        let text = told(&demand, &sizing::plan(&demand));
+        let text = render(&demand, &sizing::plan(&demand));
         assert!(text.contains("10 frames/s × 0.5 s = 5 before head-room\n"), "{text}");
         assert!(text.contains("10 frames/s × 0.5 s ÷ 0.7 target load = 8, a core each\n"), "{text}");
         assert!(text.contains("1 d 0 h outage × 1.25 = 1 d 6 h (retention.ms = 108000000)\n"), "{text}");

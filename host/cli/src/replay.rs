@@ -17,7 +17,7 @@ Nothing is published or committed. The rules begin with an empty memory: cool-do
 known when the window began are not known here. With --baseline both sides begin so.
 
 Without --frames the results are judged again: they hold faces, tracks and candidates, but no embeddings. Where a rule
-asks for one, what was said then stands, and the frames are counted.
+asks for one, the earlier decision is kept, and the frames are counted.
 
 Exit status: 0 if nothing changed, 1 if something changed, 2 if it cannot be told.
 
@@ -56,7 +56,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     // 1 says that something changed.
     let report = report(arguments).map_err(|error| match error.is::<ConfigError>() {
         true => error,
-        false => WrongInput(said_once(&error)).into(),
+        false => WrongInput(error_chain(&error)).into(),
     })?;
     match arguments.json {
         true => println!("{}", printable_json(&serde_json::to_string(&report)?)),

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_lists_and_choices_are_told_for_people() {
+    fn tables_lists_and_choices_are_rendered() {
         let schema = r##"{
             "type": "object",
             "required": ["door"],
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_schema_is_said_to_be_none() {
+    fn text_that_is_not_a_schema_is_refused() {
         assert!(settings("").unwrap().is_empty());
         assert!(settings("{}").unwrap().is_empty());
         assert!(settings("what?").unwrap_err().contains("no JSON"));

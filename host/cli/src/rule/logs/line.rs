@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_host_says_of_the_call_is_no_word_of_the_rule() {
+    fn lines_of_the_host_about_a_call_are_left_out() {
         let span = TEXT.replace("nobody", "call{rule=mine camera=\"gate 1\" sequence=7}: nobody");
         assert_eq!(Line::read(&span), Line::read(TEXT));
     }
