@@ -36,7 +36,7 @@ fn audit(site: &Site, words: &[&str]) -> (Option<i32>, Value) {
 }
 
 #[test]
-fn the_account_of_a_window_leaves_out_what_came_before() {
+fn the_audit_of_a_window_leaves_out_earlier_frames() {
     let site = Site::start(1);
     site.create_topics(1, &[]);
     let at = |number: u64, hours_ago: i64| Raw {
@@ -61,7 +61,7 @@ fn the_account_of_a_window_leaves_out_what_came_before() {
 }
 
 #[test]
-fn a_window_knows_frames_whose_clock_is_an_hour_ahead() {
+fn a_window_accepts_clocks_an_hour_ahead() {
     let site = Site::start(1);
     site.create_topics(1, &[]);
     let at = |number: u64, minutes: i64| Raw {
@@ -84,7 +84,7 @@ fn a_window_knows_frames_whose_clock_is_an_hour_ahead() {
 }
 
 #[test]
-fn frames_deleted_before_the_group_came_to_them_are_named_and_fail_the_account() {
+fn frames_deleted_unread_are_listed_and_fail_the_audit() {
     let site = Site::start(2);
     site.create_topics(2, &[]);
     let frames: Vec<Raw> = (0..20).map(|number| numbered("gate", number)).collect();
@@ -111,7 +111,7 @@ fn frames_deleted_before_the_group_came_to_them_are_named_and_fail_the_account()
 }
 
 #[test]
-fn late_and_refused_numbers_are_told_from_gaps() {
+fn late_and_refused_numbers_are_no_gaps() {
     let site = Site::start(1);
     site.create_topics(1, &[]);
     let mut frames: Vec<Raw> = [0, 1, 4, 3, 9, 9].map(|number| numbered("gate", number)).into();
@@ -130,7 +130,7 @@ fn late_and_refused_numbers_are_told_from_gaps() {
 }
 
 #[test]
-fn forged_headers_are_named_and_count_for_nothing() {
+fn forged_headers_are_listed_and_change_no_count() {
     let site = Site::start(1);
     site.create_topics(1, &[]);
     let replay_of = |key: &str, place: &str| Raw {
@@ -208,7 +208,7 @@ fn forged_headers_are_named_and_count_for_nothing() {
 }
 
 #[test]
-fn retention_that_comes_near_what_nobody_reads_raises_the_alarm() {
+fn retention_near_unread_frames_raises_the_alarm() {
     let site = Site::start(1);
     site.create_topics(1, &[("retention.ms", "86400000")]);
     let old = |number| Raw { timestamp: Some(now() - 21 * HOUR), ..numbered("gate", number) };
@@ -242,7 +242,7 @@ fn letters(site: &Site, words: &[&str]) -> Vec<Value> {
 }
 
 #[test]
-fn a_parked_frame_is_put_through_again_after_its_rule_was_mended() {
+fn a_dead_letter_is_replayed_after_its_rule_was_fixed() {
     let site = Site::start(1);
     let trap = rule("who", "matching-policy", &places::other_rule("hostile_rule"), "do = \"trap\"");
     site.configure("", &trap);
@@ -292,7 +292,7 @@ fn a_parked_frame_is_put_through_again_after_its_rule_was_mended() {
 }
 
 #[test]
-fn dropped_letters_are_deleted_up_to_the_first_that_is_open_and_stay_accounted_for() {
+fn dropped_letters_are_deleted_up_to_the_first_open_one() {
     let site = Site::start(1);
     let host = site.host();
     let frame = |camera: &str| Frame::of(camera, b"no picture");
@@ -331,7 +331,7 @@ fn dropped_letters_are_deleted_up_to_the_first_that_is_open_and_stay_accounted_f
 }
 
 #[test]
-fn a_plan_puts_the_numbers_into_its_formulas() {
+fn a_plan_prints_its_formulas_with_numbers() {
     let site = Site::start(1);
     let plan = |words: &str| {
         let words: Vec<&str> = words.split(' ').collect();

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 #[test]
-fn a_video_file_is_sent_frame_by_frame_and_each_run_is_a_session() {
+fn each_run_of_a_video_file_is_one_session() {
     let site = Site::start(2);
     let camera = || site.everyframe(&["camera", "--id", "gate", &clip("single_face.mp4")]).well();
     assert_eq!(camera(), "gate: 72 frames read · 72 acknowledged\n");
@@ -33,7 +33,7 @@ fn a_video_file_is_sent_frame_by_frame_and_each_run_is_a_session() {
 }
 
 #[test]
-fn a_folder_of_pictures_is_sent_in_order_of_name_and_untouched() {
+fn a_folder_of_pictures_is_sent_unchanged_in_name_order() {
     let site = Site::start(1);
     let man = pictures::man();
     let pictures = [
@@ -78,7 +78,7 @@ fn a_bad_file_of_a_folder_is_skipped_with_a_warning() {
 }
 
 #[test]
-fn a_recording_that_states_no_length_is_sent_once() {
+fn a_recording_without_a_stated_length_is_sent_once() {
     let site = Site::start(1);
     let man = pictures::man();
     let recording = site.file("camera.mjpeg", &man[..5].concat()).display().to_string();
@@ -94,7 +94,7 @@ fn a_recording_that_states_no_length_is_sent_once() {
 }
 
 #[test]
-fn no_log_and_no_error_shows_a_cameras_password() {
+fn no_log_or_error_shows_the_password_of_a_camera() {
     let site = Site::start(1);
     let address = "rtsp://admin:hunter2@127.0.0.1:1/stream?token=abcdef";
     let file = site.file("address", format!("{address}\n").as_bytes()).display().to_string();
@@ -137,7 +137,7 @@ fn damaged(picture: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn what_libraries_write_is_in_the_log() {
+fn output_of_libraries_is_in_the_log() {
     let site = Site::start(1);
     let recording =
         site.file("damaged.mjpeg", &damaged(&pictures::man()[0]).repeat(300)).display().to_string();
@@ -223,7 +223,7 @@ fn stream_server(parts: Vec<Vec<u8>>) -> (String, Arc<AtomicUsize>) {
 }
 
 #[test]
-fn a_part_of_a_stream_that_is_no_picture_costs_no_connection() {
+fn a_bad_part_of_a_stream_does_not_break_the_connection() {
     let site = Site::start(1);
     let man = pictures::man();
     let parts =
@@ -272,7 +272,7 @@ fn an_http_address_is_a_source() {
 }
 
 #[test]
-fn a_source_that_gives_no_picture_is_no_success() {
+fn a_source_without_pictures_is_an_error() {
     let site = Site::start(1);
     let (_server, address) = server(&site);
     // Its index is at the end, which this server cannot send first.
@@ -286,7 +286,7 @@ fn a_source_that_gives_no_picture_is_no_success() {
 }
 
 #[test]
-fn a_looped_clip_goes_on_in_one_session_until_it_is_asked_to_end() {
+fn a_looped_clip_is_one_session() {
     let site = Site::start(1);
     let camera = site.start_everyframe(
         "camera",
@@ -303,7 +303,7 @@ fn a_looped_clip_goes_on_in_one_session_until_it_is_asked_to_end() {
 }
 
 #[test]
-fn a_source_that_is_none_is_named() {
+fn an_invalid_source_is_named() {
     let site = Site::start(1);
     let empty = site.file("empty/notes.txt", b"").parent().expect("a folder").display().to_string();
     let text = site.file("notes.mp4", b"no video").display().to_string();

@@ -50,7 +50,7 @@ fn closing(out: &str) -> (u64, u64, u64, u64) {
 }
 
 #[test]
-fn while_the_broker_is_away_frames_wait_in_the_spool_and_get_in_in_order() {
+fn frames_wait_in_the_spool_while_the_broker_is_away() {
     let site = Site::with_a_broker(1);
     let mut camera = endless(&site, "camera", &[]);
     site.wait_for_records(Topic::Frames, 20);
@@ -75,7 +75,7 @@ fn while_the_broker_is_away_frames_wait_in_the_spool_and_get_in_in_order() {
 }
 
 #[test]
-fn an_agent_that_starts_without_a_broker_and_is_killed_has_its_frames_sent_by_the_next() {
+fn the_next_agent_sends_the_frames_of_a_killed_one() {
     let site = Site::with_a_broker(1);
     site.stop_broker();
     let mut camera = endless(&site, "camera", &[]);
@@ -99,7 +99,7 @@ fn an_agent_that_starts_without_a_broker_and_is_killed_has_its_frames_sent_by_th
 }
 
 #[test]
-fn an_agent_killed_in_the_middle_of_an_outage_repeats_at_most_what_was_not_acknowledged() {
+fn an_agent_killed_in_an_outage_repeats_few_frames() {
     let site = Site::with_a_broker(1);
     let mut camera = endless(&site, "camera", &[]);
     site.wait_for_records(Topic::Frames, 50);
@@ -120,7 +120,7 @@ fn an_agent_killed_in_the_middle_of_an_outage_repeats_at_most_what_was_not_ackno
 }
 
 #[test]
-fn an_agent_that_is_asked_to_end_while_the_broker_is_away_leaves_its_frames_to_the_next() {
+fn an_agent_that_ends_in_an_outage_leaves_its_frames() {
     let site = Site::with_a_broker(1);
     site.stop_broker();
     let ended = site.everyframe(&["camera", "--id", "gate", &clip("single_face.mp4")]);
@@ -139,7 +139,7 @@ fn an_agent_that_is_asked_to_end_while_the_broker_is_away_leaves_its_frames_to_t
 }
 
 #[test]
-fn what_a_full_spool_refuses_is_told_to_the_topic() {
+fn frames_refused_by_a_full_spool_are_reported() {
     let site = Site::with_a_broker(1);
     let mut camera = endless(&site, "camera", &["--spool-bytes", "2MB"]);
     site.wait_for_records(Topic::Frames, 20);
@@ -174,7 +174,7 @@ fn what_a_full_spool_refuses_is_told_to_the_topic() {
 
 /// A disk that takes no more looks to the agent like a limit on the size of its files.
 #[test]
-fn frames_that_a_full_disk_has_no_room_for_are_refused_and_told_to_the_topic() {
+fn frames_refused_by_a_full_disk_are_reported() {
     let site = Site::with_a_broker(1);
     let agent = site.command(&["camera", "--id", "gate", "--loop", "--rate", "50", &clip("single_face.mp4")]);
     // Blocks of 1024 bytes; without the signal that a file's limit sends.
@@ -216,7 +216,7 @@ fn a_file_waits_for_a_full_spool_to_empty() {
 }
 
 #[test]
-fn refusals_survive_a_killed_agent() {
+fn refusals_survive_the_kill_of_an_agent() {
     let site = Site::with_a_broker(1);
     site.stop_broker();
     let mut camera = endless(&site, "camera", &["--spool-bytes", "1MB"]);
@@ -248,7 +248,7 @@ fn two_agents_do_not_share_a_spool() {
 }
 
 #[test]
-fn a_damaged_spool_is_named_and_left_as_it_is() {
+fn a_damaged_spool_is_named_and_not_changed() {
     let site = Site::with_a_broker(1);
     site.stop_broker();
     let mut camera = endless(&site, "camera", &["--spool", "spool"]);

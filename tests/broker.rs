@@ -94,7 +94,7 @@ fn wait_for_the_end_of(process: u32) {
 }
 
 #[test]
-fn what_it_took_outlives_a_crash_of_all_of_it() {
+fn acknowledged_records_survive_a_crash() {
     let place = Place::new();
     let broker = place.broker("first", &mut place.with_topics());
     place.send("one");
@@ -121,7 +121,7 @@ fn what_it_took_outlives_a_crash_of_all_of_it() {
 }
 
 #[test]
-fn it_ends_with_whoever_started_it_if_asked_to() {
+fn it_ends_with_its_parent_if_asked_to() {
     let place = Place::new();
     let mut command = place.command();
     // The test's end of the pipe closes with the child that holds it.
@@ -137,7 +137,7 @@ fn it_ends_with_whoever_started_it_if_asked_to() {
 }
 
 #[test]
-fn a_second_one_in_the_same_folder_or_at_the_same_address_is_refused() {
+fn a_second_node_with_the_same_folder_or_port_is_refused() {
     let place = Place::new();
     let _broker = place.broker("broker", &mut place.command());
     let other = Place { folder: Place::new().folder, address: place.address.clone() };
@@ -150,7 +150,7 @@ fn a_second_one_in_the_same_folder_or_at_the_same_address_is_refused() {
 }
 
 #[test]
-fn what_is_in_its_way_is_named_before_anything_starts() {
+fn obstacles_are_named_before_anything_starts() {
     let place = Place::new();
     let taken = TcpListener::bind(&place.address).expect("the port is free");
     let said = place.refusal(&mut place.command());

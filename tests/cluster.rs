@@ -31,15 +31,15 @@ fn works(site: &Site) {
 }
 
 #[test]
-fn all_of_it_works_encrypted_and_with_a_password() {
-    let Some(cluster) = Cluster::ours("all_of_it_works_encrypted_and_with_a_password") else { return };
+fn everything_works_with_tls_and_a_password() {
+    let Some(cluster) = Cluster::ours("everything_works_with_tls_and_a_password") else { return };
     let properties = cluster.properties_of(cluster.user());
     works(&site_by(cluster, Listener::SaslSsl, &properties));
 }
 
 #[test]
-fn all_of_it_works_encrypted() {
-    let Some(cluster) = Cluster::ours("all_of_it_works_encrypted") else { return };
+fn everything_works_with_tls() {
+    let Some(cluster) = Cluster::ours("everything_works_with_tls") else { return };
     let properties =
         format!("\"security.protocol\" = \"SSL\"\n\"ssl.ca.location\" = \"{}\"", cluster.ca().display());
     works(&site_by(cluster, Listener::Ssl, &properties));
@@ -97,8 +97,8 @@ fn a_password_comes_from_the_environment() {
 }
 
 #[test]
-fn brokers_with_a_certificate_of_another_authority_are_not_trusted() {
-    let Some(cluster) = Cluster::ours("brokers_with_a_certificate_of_another_authority_are_not_trusted")
+fn a_certificate_of_another_authority_is_refused() {
+    let Some(cluster) = Cluster::ours("a_certificate_of_another_authority_is_refused")
     else {
         return;
     };
@@ -115,8 +115,8 @@ fn brokers_with_a_certificate_of_another_authority_are_not_trusted() {
 }
 
 #[test]
-fn a_certificate_that_is_not_there_is_named_with_its_line() {
-    let Some(cluster) = Cluster::ours("a_certificate_that_is_not_there_is_named_with_its_line") else {
+fn a_missing_certificate_is_named_with_its_line() {
+    let Some(cluster) = Cluster::ours("a_missing_certificate_is_named_with_its_line") else {
         return;
     };
     let site =
@@ -136,8 +136,8 @@ fn a_certificate_that_is_not_there_is_named_with_its_line() {
 }
 
 #[test]
-fn a_user_without_rights_is_told_what_it_may_not() {
-    let Some(cluster) = Cluster::ours("a_user_without_rights_is_told_what_it_may_not") else { return };
+fn a_missing_right_is_named() {
+    let Some(cluster) = Cluster::ours("a_missing_right_is_named") else { return };
     let properties = cluster.properties_of(cluster.stranger());
     let site = site_by(cluster, Listener::SaslSsl, &properties);
     for ended in first_contacts(&site) {
@@ -146,8 +146,8 @@ fn a_user_without_rights_is_told_what_it_may_not() {
 }
 
 #[test]
-fn an_unencrypted_client_at_an_encrypted_port_is_told_where_to_look() {
-    let Some(cluster) = Cluster::ours("an_unencrypted_client_at_an_encrypted_port_is_told_where_to_look")
+fn a_plain_client_at_a_tls_port_gets_advice() {
+    let Some(cluster) = Cluster::ours("a_plain_client_at_a_tls_port_gets_advice")
     else {
         return;
     };
@@ -157,7 +157,7 @@ fn an_unencrypted_client_at_an_encrypted_port_is_told_where_to_look() {
 }
 
 #[test]
-fn a_reader_of_the_tests_sees_what_is_committed_and_all_of_it() {
+fn readers_of_the_tests_see_all_committed_records() {
     let site = Site::on(Cluster::shared(), 1);
     site.create_frames_topic();
     let name = site.name(Topic::Frames);
@@ -189,8 +189,8 @@ fn a_reader_of_the_tests_sees_what_is_committed_and_all_of_it() {
 }
 
 #[test]
-fn the_cluster_survives_each_of_its_nodes_and_they_come_back() {
-    let Some(cluster) = Cluster::to_break("the_cluster_survives_each_of_its_nodes_and_they_come_back") else {
+fn the_cluster_survives_the_loss_of_each_node() {
+    let Some(cluster) = Cluster::to_break("the_cluster_survives_the_loss_of_each_node") else {
         return;
     };
     let site = Site::on(&cluster, 1);

@@ -12,7 +12,7 @@ fn print_to(stdout: impl Into<Stdio>, words: &[&str]) -> Output {
 }
 
 #[test]
-fn a_closed_pipe_ends_no_command_with_an_error() {
+fn a_closed_pipe_is_not_an_error() {
     let rule = places::rule("alerting");
     let rule = rule.to_str().expect("a path of UTF-8");
     for words in [
@@ -61,7 +61,7 @@ fn result() -> Raw {
 }
 
 #[test]
-fn watch_tells_a_file_at_once_and_counts_at_its_end() {
+fn watch_writes_to_a_file_at_once_and_counts_at_its_end() {
     let site = Site::start(1);
     // An agent makes the topics.
     let picture = site.file("a.jpg", &pictures::grey(64, 64));

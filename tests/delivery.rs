@@ -24,10 +24,10 @@ macro_rules! both_ways {
 
 both_ways! {
     a_killed_host_redelivers_its_unfinished_frames: 4,
-    a_host_asked_to_end_finishes_and_a_restart_repeats_nothing: 4,
-    hosts_of_one_group_share_the_work_and_outlive_each_other: 4,
-    frames_of_a_lane_come_out_in_order_however_little_it_may_hold: 1,
-    a_frame_that_the_group_passed_over_is_missing_and_named: 1,
+    a_restart_after_a_clean_end_repeats_nothing: 4,
+    hosts_of_one_group_share_and_take_over_partitions: 4,
+    frames_of_a_small_lane_come_out_in_order: 1,
+    a_frame_that_the_group_skipped_is_missing: 1,
 }
 
 /// Four cameras, each on a partition of its own, `rounds` × 72 frames each.
@@ -89,7 +89,7 @@ fn a_killed_host_redelivers_its_unfinished_frames(site: Site) {
     }
 }
 
-fn a_host_asked_to_end_finishes_and_a_restart_repeats_nothing(site: Site) {
+fn a_restart_after_a_clean_end_repeats_nothing(site: Site) {
     site.configure(&commit_every(60_000), &shipped_rules(""));
     let host = site.host();
     let frames = four_cameras(3);
@@ -115,7 +115,7 @@ fn a_host_asked_to_end_finishes_and_a_restart_repeats_nothing(site: Site) {
 /// Commits at once and sends late: a host that commits what is not acknowledged yet loses it when it is killed.
 const HASTY: &str = "[intake]\ncommit_interval_ms = 10\n\n[kafka.producer]\n\"linger.ms\" = \"300\"\n";
 
-fn hosts_of_one_group_share_the_work_and_outlive_each_other(site: Site) {
+fn hosts_of_one_group_share_and_take_over_partitions(site: Site) {
     site.configure(HASTY, &shipped_rules(""));
     let first = site.host_called("host-1");
     let second = site.host_called("host-2");
@@ -139,7 +139,7 @@ fn hosts_of_one_group_share_the_work_and_outlive_each_other(site: Site) {
     assert_eq!(distinct_ids(&site.read(Topic::Results)).len(), frames.len());
 }
 
-fn frames_of_a_lane_come_out_in_order_however_little_it_may_hold(site: Site) {
+fn frames_of_a_small_lane_come_out_in_order(site: Site) {
     site.create_frames_topic();
     site.configure("[intake]\nlane_bytes = 1048576\nworkers = 3\n", &shipped_rules(""));
     let man = pictures::man();
@@ -173,7 +173,7 @@ fn offset_of(record: &Record) -> i64 {
     }
 }
 
-fn a_frame_that_the_group_passed_over_is_missing_and_named(site: Site) {
+fn a_frame_that_the_group_skipped_is_missing(site: Site) {
     let host = site.host();
     let man = pictures::man();
     site.send(&Frame::stream("gate", &man[..10]));

@@ -23,7 +23,7 @@ fn assert_valid(validator: &Validator, event: &Value) {
 }
 
 #[test]
-fn the_published_schemas_are_those_of_the_program() {
+fn the_published_schemas_match_the_program() {
     let site = Site::start(1);
     for kind in ["result", "alert", "retention", "rule", "replay"] {
         let printed = site.run(&mut site.command(&["config", "schema", kind])).well();
@@ -93,7 +93,7 @@ fn every_result_and_alert_is_valid_by_its_schema() {
 }
 
 #[test]
-fn an_event_that_lacks_something_is_not_valid() {
+fn an_event_without_a_field_is_invalid() {
     let site = Site::start(1);
     let _host = site.host();
     site.send(&Frame::stream("office", &pictures::man()[..20]));

@@ -76,7 +76,7 @@ fn follow_the_guide(language: &str) {
 }
 
 #[test]
-fn the_guide_leads_to_an_alert_of_a_rule_in_each_language() {
+fn the_guide_leads_to_an_alert_in_each_language() {
     // At once: each waits for its camera more than it works.
     std::thread::scope(|scope| {
         for language in ["rust", "python", "javascript"] {

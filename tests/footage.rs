@@ -24,7 +24,7 @@ fn faces(data: &Value) -> &[Value] {
 }
 
 #[test]
-fn every_frame_of_the_footage_is_told_as_it_is() {
+fn every_frame_of_the_footage_gets_the_right_answer() {
     let site = Site::start(4);
     let man = pictures::man();
     site.enrol("viktor", &man.iter().step_by(12).collect::<Vec<_>>());

@@ -11,7 +11,7 @@ fn enrol(site: &Site, person: &str, files: &[&PathBuf]) -> everyframe_tests::End
 }
 
 #[test]
-fn enrolment_refuses_what_would_not_be_recognised_and_names_the_picture() {
+fn enrolment_refuses_unsuitable_pictures_by_name() {
     let site = Site::start(1);
     let man = pictures::man();
     let good = site.file("good.jpg", &man[0]);
@@ -85,7 +85,7 @@ fn people_are_listed_with_their_samples_and_removed() {
 }
 
 #[test]
-fn a_running_host_knows_whom_you_enrol_and_forgets_whom_you_remove() {
+fn a_running_host_follows_enrolments_and_removals() {
     let site = Site::start(1);
     let host = site.host();
     let man = pictures::man();
@@ -128,7 +128,7 @@ fn a_host_reads_the_whole_gallery_before_its_first_frame() {
 }
 
 #[test]
-fn one_face_under_two_ids_is_refused_unless_it_is_meant() {
+fn one_face_under_two_ids_is_refused_without_force() {
     let site = Site::start(1);
     let man = pictures::man();
     let (one, other) = (site.file("1.jpg", &man[0]), site.file("2.jpg", &man[40]));

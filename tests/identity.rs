@@ -104,7 +104,7 @@ fn two_people_in_the_same_place_keep_their_names() {
 }
 
 #[test]
-fn photographs_of_two_people_are_not_one_person() {
+fn photographs_of_two_people_get_two_names() {
     let (man, woman) = (pictures::man(), pictures::clip("WolfgangLanger_Pexels.mp4"));
     let site = Site::start(1);
     site.enrol("viktor", &man.iter().step_by(12).collect::<Vec<_>>());

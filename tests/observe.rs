@@ -72,7 +72,7 @@ fn now() -> i64 {
 }
 
 #[test]
-fn what_a_host_counts_is_what_the_account_says() {
+fn the_metrics_of_a_host_agree_with_the_audit() {
     let site = Site::start(2);
     let watched = Watched::configure(&site, "lag_interval_s = 1", &shipped_rules(""));
     let host = site.host();
@@ -125,7 +125,7 @@ fn what_a_host_counts_is_what_the_account_says() {
 }
 
 #[test]
-fn a_host_is_ready_once_it_has_joined_and_not_while_kafka_is_away() {
+fn a_host_is_ready_after_joining_and_not_without_kafka() {
     let site = Site::with_a_broker(1);
     let watched = Watched::configure(&site, "away_after_s = 2", &shipped_rules(""));
     let mut host = site.start_everyframe("host", &["run"]);
@@ -171,7 +171,7 @@ fn a_host_with_stalled_frames_is_not_ready() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_named() {
+fn a_taken_port_is_named() {
     let site = Site::start(1);
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address");
@@ -201,12 +201,12 @@ fn refusal(numbers: &str) -> Raw {
 }
 
 #[test]
-fn frames_that_are_missing_or_refused_are_told_as_they_are_noticed() {
+fn missing_and_refused_frames_are_reported_at_least_once() {
     misses_frames(&Site::at_least_once(1));
 }
 
 #[test]
-fn frames_that_are_missing_or_refused_are_told_in_the_transaction_of_their_frame() {
+fn missing_and_refused_frames_are_reported_exactly_once() {
     misses_frames(&Site::start(1));
 }
 
@@ -289,7 +289,7 @@ fn misses_frames(site: &Site) {
 }
 
 #[test]
-fn frames_about_to_be_deleted_unread_are_told_once_and_again_when_they_are_safe() {
+fn the_retention_alarm_is_raised_and_ended_once() {
     let site = Site::start(1);
     // Each frame takes eight seconds, and is parked.
     let limits = "do = \"loop\"\n\n[rules.limits]\ntime_ms = 8000";

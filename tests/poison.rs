@@ -13,7 +13,7 @@ fn huge_png() -> Vec<u8> {
 type Case = (&'static str, Option<Vec<u8>>, Option<&'static str>);
 
 #[test]
-fn a_frame_that_is_no_picture_is_parked_and_those_around_it_are_processed() {
+fn a_bad_frame_is_parked_and_its_neighbours_are_processed() {
     let man = pictures::man();
     let noise = pictures::noise(2600, 2000);
     assert!((4_500_000..8_000_000).contains(&noise.len()), "{} bytes", noise.len());
@@ -113,7 +113,7 @@ fn memory_does_not_grow_with_the_backlog() {
 }
 
 #[test]
-fn a_partition_that_parks_everything_stops_and_leaves_the_rest_in_kafka() {
+fn a_partition_that_parks_everything_stops() {
     let site = Site::start(2);
     site.create_frames_topic();
     let broken: Vec<Frame> = (0..300).map(|_| Frame::of("broken", b"no picture").to(0)).collect();
@@ -139,7 +139,7 @@ fn a_partition_that_parks_everything_stops_and_leaves_the_rest_in_kafka() {
 }
 
 #[test]
-fn what_was_parked_can_be_listed_by_camera_and_reason_and_saved() {
+fn dead_letters_can_be_filtered_and_saved() {
     let site = Site::start(1);
     let _host = site.host();
     site.send(&[

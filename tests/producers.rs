@@ -47,7 +47,7 @@ fn a_frame_needs_no_key_no_headers_and_no_jpeg() {
 }
 
 #[test]
-fn headers_that_cannot_be_read_count_as_missing() {
+fn unreadable_headers_count_as_missing() {
     let site = Site::start(1);
     let _host = site.host();
     let mut frame = Frame::of("gate\n\u{1b}[2J", &pictures::grey(64, 64));
@@ -65,7 +65,7 @@ fn headers_that_cannot_be_read_count_as_missing() {
 }
 
 #[test]
-fn the_shell_example_puts_pictures_in() {
+fn the_shell_example_sends_pictures() {
     let site = Site::start(1);
     let _host = site.host();
     let folder = pictures_in_three_formats(&site);
@@ -81,7 +81,7 @@ fn the_shell_example_puts_pictures_in() {
 }
 
 #[test]
-fn the_python_example_puts_pictures_in_and_numbers_them() {
+fn the_python_example_sends_numbered_pictures() {
     let site = Site::start(1);
     let _host = site.host();
     let folder = pictures_in_three_formats(&site);
@@ -122,7 +122,7 @@ fn claiming(camera: &str, claims: &[(i64, i64)]) -> Vec<Raw> {
 }
 
 #[test]
-fn one_frame_with_a_wrong_time_changes_nothing_for_the_others() {
+fn one_wrong_time_does_not_affect_other_frames() {
     const BEGIN: i64 = 1_764_000_000_000;
     let site = Site::start(1);
     let host = site.host();
@@ -174,7 +174,7 @@ fn one_frame_with_a_wrong_time_changes_nothing_for_the_others() {
 }
 
 #[test]
-fn no_cameras_id_costs_its_own_frames_or_another_cameras() {
+fn frames_of_cameras_with_odd_ids_are_processed() {
     let site = Site::start(1);
     let _host = site.host();
     let man = pictures::man();

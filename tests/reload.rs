@@ -38,7 +38,7 @@ fn in_order(site: &Site, host: Part) {
 }
 
 #[test]
-fn other_rules_are_in_force_from_one_frame_to_the_next() {
+fn new_rules_apply_from_one_frame_to_the_next() {
     let site = Site::start(2);
     let who = rule("who", "matching-policy", &places::rule("matching_policy"), "");
     site.configure("", &who);
@@ -77,7 +77,7 @@ fn other_rules_are_in_force_from_one_frame_to_the_next() {
 }
 
 #[test]
-fn rules_that_are_not_in_order_change_nothing() {
+fn invalid_rules_change_nothing() {
     let site = Site::start(1);
     site.configure("[reload]\nwatch = false\n", &shipped_rules(""));
     let host = site.host();
@@ -105,7 +105,7 @@ fn rules_that_are_not_in_order_change_nothing() {
 }
 
 #[test]
-fn a_rule_that_fails_and_fails_is_not_asked_and_that_is_told() {
+fn a_rule_that_keeps_failing_is_paused_with_an_event() {
     let site = Site::start(1);
     site.configure("", &policy("trap", "on_failure = \"skip\""));
     let host = site.host();
@@ -125,7 +125,7 @@ fn a_rule_that_fails_and_fails_is_not_asked_and_that_is_told() {
 }
 
 #[test]
-fn a_rule_that_fails_after_it_was_changed_is_changed_back() {
+fn a_changed_rule_that_fails_is_rolled_back() {
     let site = Site::start(1);
     site.configure("", &policy("behave", ""));
     let host = site.host();
@@ -146,7 +146,7 @@ fn a_rule_that_fails_after_it_was_changed_is_changed_back() {
 }
 
 #[test]
-fn frames_wait_for_a_rule_that_says_so_until_it_is_mended() {
+fn frames_wait_for_a_rule_with_on_failure_stop() {
     let site = Site::start(1);
     site.configure("", &policy("trap", "on_failure = \"stop\""));
     let host = site.host();

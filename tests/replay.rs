@@ -35,7 +35,7 @@ fn rules(policy: &str, alerts: &str) -> String {
 }
 
 #[test]
-fn the_same_rules_change_nothing_and_others_say_what_they_would_have_changed() {
+fn only_other_rules_change_answers() {
     let site = judged();
     let counts = || Topic::ALL.map(|topic| if topic == Topic::State { 0 } else { site.count(topic) });
     let before = counts();
@@ -91,7 +91,7 @@ fn the_same_rules_change_nothing_and_others_say_what_they_would_have_changed() {
 }
 
 #[test]
-fn what_cannot_be_replayed_ends_with_status_2() {
+fn an_impossible_replay_ends_with_status_2() {
     let site = Site::start(1);
     let absent = site.everyframe(&["replay", "--since", "1h"]);
     assert_eq!(absent.code, Some(2), "no topics: {}{}", absent.out, absent.err);
@@ -104,7 +104,7 @@ fn what_cannot_be_replayed_ends_with_status_2() {
 }
 
 #[test]
-fn a_rule_that_fails_is_told_with_its_reason() {
+fn a_rule_that_fails_is_reported_with_its_reason() {
     let site = judged();
     site.configure("", &rule("who", "matching-policy", &places::other_rule("hostile_rule"), "do = \"trap\""));
     let (code, report) = replay(&site, &["--camera", "gate"]);
@@ -121,7 +121,7 @@ fn a_rule_that_fails_is_told_with_its_reason() {
 }
 
 #[test]
-fn a_recorded_scenario_is_as_expected_by_the_rule_that_judged() {
+fn a_recorded_scenario_passes_with_the_same_rule() {
     let site = judged();
     let test = |component: &str, scenario: &str| {
         let mut command =
@@ -196,7 +196,7 @@ fn a_recorded_scenario_is_as_expected_by_the_rule_that_judged() {
 }
 
 #[test]
-fn what_rules_log_is_found_in_a_hosts_log() {
+fn log_lines_of_rules_are_found_in_the_log_of_a_host() {
     let site = Site::start(1);
     let chatty =
         rule("chatty", "matching-policy", &places::other_rule("hostile_rule"), "do = \"terminal-escapes\"");

@@ -78,7 +78,7 @@ expect = [{ kind = "known-person" }]
 "#;
 
 #[test]
-fn inspect_tells_what_a_component_is() {
+fn inspect_describes_a_component() {
     let desk = Desk::new();
     let said = desk.rule(&["inspect", &alerting()]).well();
     for expected in [
@@ -105,7 +105,7 @@ fn inspect_tells_what_a_component_is() {
 }
 
 #[test]
-fn check_tells_every_problem_with_its_place() {
+fn check_prints_every_problem_with_its_place() {
     let desk = Desk::new();
     let component = alerting();
     assert!(desk.rule(&["check", &component]).well().ends_with("in order\n"));
@@ -144,7 +144,7 @@ fn check_tells_every_problem_with_its_place() {
 }
 
 #[test]
-fn a_scenario_is_put_to_the_rule_in_its_sandbox() {
+fn a_scenario_runs_in_the_sandbox() {
     let desk = Desk::new();
     desk.file("good.toml", SCENARIO);
     let said = desk.rule(&["test", &alerting(), "good.toml"]).well();
@@ -196,7 +196,7 @@ fn a_rule_that_fails_or_refuses_its_settings_does_not_pass() {
 }
 
 #[test]
-fn a_rule_has_the_variables_and_the_folder_that_are_granted_and_nothing_else() {
+fn a_rule_gets_only_granted_variables_and_folders() {
     let desk = Desk::new();
     let hostile = shown(&places::other_rule("hostile_rule"));
     let rule = format!(
@@ -225,7 +225,7 @@ fn a_rule_has_the_variables_and_the_folder_that_are_granted_and_nothing_else() {
 }
 
 #[test]
-fn bench_tells_time_and_memory() {
+fn bench_prints_time_and_memory() {
     let desk = Desk::new();
     desk.file("scenario.toml", SCENARIO);
     let said = desk.rule(&["bench", &alerting(), "scenario.toml", "--calls", "200", "--json"]).well();
@@ -360,7 +360,7 @@ fn scripted_examples_answer(language: &str) {
 }
 
 #[test]
-fn wrong_times_neither_forget_nor_silence_a_stranger() {
+fn wrong_times_do_not_affect_a_stranger() {
     let desk = Desk::new();
     let scenario = places::repository("plugins/unknown-person/wrong-clock.toml");
     desk.rule(&["test", &shown(&places::rule("unknown_person")), &shown(&scenario)]).well();

@@ -31,7 +31,7 @@ fn hostile(settings: &str) -> String {
 }
 
 #[test]
-fn a_rule_that_misbehaves_parks_its_own_frames_and_harms_no_others() {
+fn a_hostile_rule_parks_only_its_own_frames() {
     let site = Site::start(4);
     // Time enough to eat all memory on a busy machine, so that it is not the time that runs out.
     site.configure("", &(hostile("do = \"as-the-camera-says\"") + "[rules.limits]\ntime_ms = 1000\n"));
@@ -87,7 +87,7 @@ fn a_rule_that_misbehaves_parks_its_own_frames_and_harms_no_others() {
 }
 
 #[test]
-fn a_rule_that_never_takes_its_settings_is_refused_before_anything_starts() {
+fn a_rule_that_hangs_in_configure_is_refused() {
     let site = Site::start(1);
     site.configure("", &hostile("do = \"loop-in-configure\""));
     for words in [&["config", "check", "everyframe.toml"][..], &["run", "--config", "everyframe.toml"]] {
@@ -102,7 +102,7 @@ fn a_rule_that_never_takes_its_settings_is_refused_before_anything_starts() {
 }
 
 #[test]
-fn a_file_that_never_opens_keeps_no_host_from_its_end() {
+fn a_granted_pipe_does_not_keep_a_host_from_ending() {
     let site = Site::start(1);
     let lists = site.folder().join("lists");
     let plates = lists.join("plates.txt");
@@ -153,7 +153,7 @@ fn both_builds_of_each_rule_load() {
 }
 
 #[test]
-fn rules_built_by_cargo_component_judge_as_the_others_do() {
+fn rules_built_by_cargo_component_give_the_same_answers() {
     let site = Site::start(1);
     let component = |file| places::rule_by_cargo_component(file);
     let rules = rule("who", "matching-policy", &component("matching_policy"), "")
@@ -171,7 +171,7 @@ fn rules_built_by_cargo_component_judge_as_the_others_do() {
 }
 
 #[test]
-fn the_example_rule_alerts_once_an_hour_and_camera_outside_its_hours() {
+fn the_example_rule_alerts_once_an_hour_after_hours() {
     let site = Site::start(1);
     let rules = shipped_rules("") + &rule("hours", "alerting", &places::other_rule("after_hours"), "");
     let alerts_of_the_rule = || {

@@ -64,7 +64,7 @@ fn broker_away(trial: &Trial, stop: impl Fn(), start: impl Fn()) {
 }
 
 #[test]
-fn while_the_whole_cluster_is_away_frames_wait_with_the_agent() {
+fn frames_wait_in_the_spool_while_the_cluster_is_away() {
     let Some(trial) = Trial::of_the_cluster("whole cluster away") else { return };
     let cluster = trial.cluster();
     // At once, as without power; `mend` brings all of them back.
@@ -72,7 +72,7 @@ fn while_the_whole_cluster_is_away_frames_wait_with_the_agent() {
 }
 
 #[test]
-fn while_the_only_broker_is_away_frames_wait_with_the_agent() {
+fn frames_wait_in_the_spool_while_the_broker_is_away() {
     let Some(trial) = Trial::with_a_broker("broker away") else { return };
     broker_away(&trial, || trial.site.stop_broker(), || trial.site.start_broker());
 }

@@ -6,8 +6,8 @@ use serde_json::json;
 
 crate::on_both! {
     broken_pictures_are_dead_letters_once_whatever_dies: "host killed, every fifth picture broken",
-    frames_on_which_a_rule_traps_are_dead_letters_once_whatever_dies: "host killed, a rule traps on every tenth frame",
-    frames_that_retention_deleted_under_a_stopped_host_are_named: "retention overtook a stopped host",
+    frames_on_which_a_rule_traps_are_parked_once: "host killed, a rule traps on every tenth frame",
+    frames_deleted_while_a_host_was_stopped_are_listed: "retention overtook a stopped host",
 }
 
 /// What the hostile rule does on every tenth frame of the camera of that name.
@@ -53,7 +53,7 @@ fn broken_pictures_are_dead_letters_once_whatever_dies(trial: &Trial) {
     assert_count(trial, &audit, dead);
 }
 
-fn frames_on_which_a_rule_traps_are_dead_letters_once_whatever_dies(trial: &Trial) {
+fn frames_on_which_a_rule_traps_are_parked_once(trial: &Trial) {
     let hostile = places::other_rule("hostile_rule");
     let rules = rule("who", "matching-policy", &hostile, "do = \"as-the-camera-says\"");
     trial.site.configure("", &rules);
@@ -66,7 +66,7 @@ fn frames_on_which_a_rule_traps_are_dead_letters_once_whatever_dies(trial: &Tria
     assert_count(trial, &audit, dead);
 }
 
-fn frames_that_retention_deleted_under_a_stopped_host_are_named(trial: &Trial) {
+fn frames_deleted_while_a_host_was_stopped_are_listed(trial: &Trial) {
     let site = &trial.site;
     let frames: Vec<_> = four_cameras(CAMERAS, the_man).take(240).collect();
     trial.once();

@@ -5,8 +5,8 @@ use everyframe_tests::{Feed, Part, Topic, wait_for};
 
 crate::on_both! {
     a_host_killed_at_any_moment_loses_nothing: "host killed",
-    hosts_that_come_and_go_hand_their_partitions_over_whole: "hosts come and go",
-    a_host_that_was_frozen_writes_nothing_of_what_another_took_over: "host frozen",
+    hosts_that_come_and_go_lose_and_repeat_nothing: "hosts come and go",
+    a_resumed_host_writes_nothing_for_lost_partitions: "host frozen",
 }
 
 const ASSIGNED: &str = "partition assigned";
@@ -28,7 +28,7 @@ fn a_host_killed_at_any_moment_loses_nothing(trial: &Trial) {
     trial.account(feed.stop());
 }
 
-fn hosts_that_come_and_go_hand_their_partitions_over_whole(trial: &Trial) {
+fn hosts_that_come_and_go_lose_and_repeat_nothing(trial: &Trial) {
     let site = &trial.site;
     let first = site.host_called("host-first");
     let second = site.host_called("host-second");
@@ -58,7 +58,7 @@ fn wait_for_more_results(trial: &Trial, more: usize) {
     wait_for("more results", || (trial.site.count(Topic::Results) >= before + more).then_some(()));
 }
 
-fn a_host_that_was_frozen_writes_nothing_of_what_another_took_over(trial: &Trial) {
+fn a_resumed_host_writes_nothing_for_lost_partitions(trial: &Trial) {
     let site = &trial.site;
     let mut sleeper = site.host_called("host-0");
     let mut other: Part = site.host_called("host-other-0");

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 crate::on_both! {
     a_named_host_killed_and_restarted_keeps_its_partitions: "named host killed",
-    a_frozen_host_whose_successor_has_its_name_ends_when_it_wakes: "named host frozen, its successor started",
+    a_frozen_host_with_a_successor_ends_when_it_resumes: "named host frozen, its successor started",
 }
 
 const ASSIGNED: &str = "partition assigned";
@@ -56,7 +56,7 @@ fn a_named_host_killed_and_restarted_keeps_its_partitions(trial: &Trial) {
     trial.account(feed.stop());
 }
 
-fn a_frozen_host_whose_successor_has_its_name_ends_when_it_wakes(trial: &Trial) {
+fn a_frozen_host_with_a_successor_ends_when_it_resumes(trial: &Trial) {
     let (mut first, mut second) = two_hosts(trial);
     let feed = Feed::start(&trial.site, 40, four_cameras(CAMERAS, the_man));
     for time in trial.times(1, 10) {

@@ -5,7 +5,7 @@ use everyframe_tests::{Frame, Topic, pictures};
 use std::collections::{BTreeMap, BTreeSet};
 
 crate::on_both! {
-    a_stranger_stays_the_same_and_is_told_once_whatever_dies: "host killed, a stranger in sight",
+    a_stranger_keeps_her_id_when_hosts_die: "host killed, a stranger in sight",
 }
 
 /// Kind and subject of the alerts, in order, each once.
@@ -32,7 +32,7 @@ fn strangers(trial: &Trial, from: u64) -> BTreeSet<String> {
     faces.filter_map(|face| face["stranger"]["id"].as_str().map(str::to_owned)).collect()
 }
 
-fn a_stranger_stays_the_same_and_is_told_once_whatever_dies(trial: &Trial) {
+fn a_stranger_keeps_her_id_when_hosts_die(trial: &Trial) {
     let site = &trial.site;
     let woman = pictures::clip("WolfgangLanger_Pexels.mp4");
     let mut frames: Vec<Frame> =

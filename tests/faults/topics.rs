@@ -24,14 +24,14 @@ fn refused_for_a_while(trial: &Trial, refuse: impl Fn(), end: impl Fn()) {
 }
 
 #[test]
-fn a_topic_deleted_under_a_running_host_is_waited_for() {
+fn a_host_waits_for_a_deleted_topic_to_come_back() {
     let Some(trial) = Trial::on_a_cluster("topic missing") else { return };
     trial.once();
     refused_for_a_while(&trial, || trial.site.delete(Topic::Results), || trial.site.create(Topic::Results));
 }
 
 #[test]
-fn a_right_withdrawn_from_a_running_host_is_waited_for() {
+fn a_host_waits_for_an_access_right_to_come_back() {
     let Some((trial, cluster)) = Trial::on_a_cluster_of_ours("right withdrawn") else { return };
     trial.once();
     let (site, user) = (&trial.site, cluster.stranger());
