@@ -1,4 +1,4 @@
-//! `everyframe broker`: a single node of Kafka that outlives what happens to it, and says what is in its way.
+//! `everyframe broker`: the single Kafka node survives crashes, and reports obstacles at its start.
 
 use everyframe_tests::{Part, free_port, places};
 use rdkafka::ClientConfig;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A folder for a broker, and an address.
+/// A folder and an address for a broker.
 struct Place {
     folder: TempDir,
     address: String,
@@ -35,14 +35,14 @@ impl Place {
         command
     }
 
-    /// A broker that answers.
+    /// Starts a broker, and waits until it answers.
     fn broker(&self, log: &str, command: &mut Command) -> Part {
         let mut broker = Part::start(log, self.path(), command);
         broker.wait_for_word("broker answers at");
         broker
     }
 
-    /// Runs it to its end, which is a failure: what it said.
+    /// Runs a broker that fails, and returns its standard error.
     fn refusal(&self, command: &mut Command) -> String {
         let ended = Part::start("refused", self.path(), command).end();
         assert_eq!(ended.code, Some(1), "{}", ended.err);
@@ -66,7 +66,7 @@ impl Place {
         client
     }
 
-    /// Lets producers make topics, which saves this test an admin client.
+    /// Allows producers to create topics, so that this test needs no admin client.
     fn with_topics(&self) -> Command {
         let settings = self.path().join("more.properties");
         std::fs::write(&settings, "auto.create.topics.enable=true\n").expect("a file");
@@ -75,7 +75,7 @@ impl Place {
         command
     }
 
-    /// The process of Kafka itself.
+    /// The process id of Kafka itself.
     fn node(&self) -> u32 {
         let id =
             std::fs::read_to_string(self.path().join("data/node.pid")).expect("a node that runs has an id");
@@ -84,7 +84,7 @@ impl Place {
 }
 
 fn is_running(process: u32) -> bool {
-    // One that has ended and was not waited for is a zombie, and no more than a line in /proc.
+    // A process that has ended but was not waited for is a zombie; it does not count as running.
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     status.lines().any(|line| line.starts_with("State:") && !line.contains('Z'))
 }
@@ -105,7 +105,7 @@ fn acknowledged_records_survive_a_crash() {
     let broker = place.broker("second", &mut place.with_topics());
     assert_eq!(place.count(), 1);
     place.send("two");
-    // Kafka alone this time: its end is named.
+    // This time only Kafka is killed; the command reports its end.
     let killed = Command::new("kill").args(["-KILL", &place.node().to_string()]).status();
     assert!(killed.expect("kill is there").success());
     let ended = broker.end();
@@ -124,7 +124,7 @@ fn acknowledged_records_survive_a_crash() {
 fn it_ends_with_its_parent_if_asked_to() {
     let place = Place::new();
     let mut command = place.command();
-    // The test's end of the pipe closes with the child that holds it.
+    // The test's end of the pipe closes together with the child that holds it.
     let mut parent = Command::new("sleep").arg("600").stdout(Stdio::piped()).spawn().expect("a process");
     command.arg("--until-stdin-closes").stdin(parent.stdout.take().expect("a pipe"));
     let broker = place.broker("broker", &mut command);

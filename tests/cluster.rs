@@ -1,5 +1,5 @@
-//! Encrypted and with a password: who may come in works, and who may not is told why, without a secret in it. And what
-//! the other tests on a cluster rely on: its nodes come back, and readers see what is committed.
+//! TLS and passwords: allowed users can work, others get a reason without secrets. Also what other tests on a cluster rely
+//! on: killed nodes come back, and readers see committed records.
 
 use everyframe_tests::cluster::{Listener, NODES, other_ca, properties};
 use everyframe_tests::{Cluster, Ended, Frame, Site, Topic, pictures, places};
@@ -7,7 +7,7 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use std::time::Duration;
 
-/// A site whose commands go to this listener with these properties, and these rules.
+/// A site whose commands use this listener and these properties.
 fn site_by(cluster: &Cluster, listener: Listener, properties: &str) -> Site {
     let site = Site::on(cluster, 1);
     site.reach(&cluster.brokers_of(listener), properties);
@@ -15,17 +15,17 @@ fn site_by(cluster: &Cluster, listener: Listener, properties: &str) -> Site {
     site
 }
 
-/// Everything that a user does, to the last frame's account.
+/// Everything that a user does, until every frame is accounted for.
 fn works(site: &Site) {
     let man = pictures::man();
     let host = site.host();
     site.enrol("viktor", &[&man[0]]);
     let clip = places::cached("footage/single_face.mp4").display().to_string();
-    site.everyframe(&["camera", "--id", "gate", &clip]).well();
+    site.everyframe(&["camera", "--id", "gate", &clip]).expect_success();
     let (code, audit) = site.settled_audit();
     assert_eq!(code, Some(0), "{audit}");
     assert_eq!((&audit["total"]["sent"], &audit["total"]["results"]), (&72.into(), &72.into()), "{audit}");
-    assert!(site.everyframe(&["gallery", "list"]).well().contains("viktor"));
+    assert!(site.everyframe(&["gallery", "list"]).expect_success().contains("viktor"));
     let ended = host.terminate();
     assert_eq!(ended.code, Some(0), "{}", ended.err);
 }
@@ -45,9 +45,9 @@ fn everything_works_with_tls() {
     works(&site_by(cluster, Listener::Ssl, &properties));
 }
 
-/// The commands that meet the brokers in different ways: to make topics, to read, to send.
+/// Commands that use the brokers in different ways: they create topics, read, or send.
 fn first_contacts(site: &Site) -> Vec<Ended> {
-    // Not the agent: it goes on trying, and its frames wait in its spool.
+    // Not the agent: it keeps trying, and its frames wait in its spool.
     let commands: [&[&str]; 3] = [&["run"], &["audit"], &["watch"]];
     commands.into_iter().map(|words| site.everyframe(words)).collect()
 }
@@ -71,7 +71,7 @@ fn a_wrong_password_is_refused_and_not_shown() {
         assert_refused(&ended, &["refuse this user or its password", "check sasl.username, sasl.password"]);
         assert!(!ended.err.contains("hunter2") && !ended.out.contains("hunter2"), "{}", ended.err);
     }
-    // Not even for who asks for everything.
+    // Not even with all log levels.
     let run = site.run(site.command(&["audit"]).arg("--config").arg(site.config()).env("RUST_LOG", "trace"));
     assert!(run.err.contains("refuse this user") && !run.err.contains("hunter2"), "{}", run.err);
 }
@@ -88,7 +88,7 @@ fn a_password_comes_from_the_environment() {
     let mut command = site.command(&["camera", "--id", "gate", "pictures"]);
     site.file("pictures/a.jpg", &pictures::grey(64, 64));
     command.arg("--config").arg(site.config()).env("EVERYFRAME_TEST_WORD", word.trim_end());
-    assert_eq!(site.run(&mut command).well(), "gate: 1 frames read · 1 acknowledged\n");
+    assert_eq!(site.run(&mut command).expect_success(), "gate: 1 frames read · 1 acknowledged\n");
 
     let ended = site.everyframe(&["audit"]);
     assert_eq!(ended.code, Some(2), "{}", ended.err);
@@ -98,8 +98,7 @@ fn a_password_comes_from_the_environment() {
 
 #[test]
 fn a_certificate_of_another_authority_is_refused() {
-    let Some(cluster) = Cluster::ours("a_certificate_of_another_authority_is_refused")
-    else {
+    let Some(cluster) = Cluster::ours("a_certificate_of_another_authority_is_refused") else {
         return;
     };
     let site = Site::on(cluster, 1);
@@ -127,12 +126,12 @@ fn a_missing_certificate_is_named_with_its_line() {
     assert!(ended.err.contains(&format!("everyframe.toml:7: {said}")), "{}", ended.err);
     assert!(ended.err.contains("ca.pem is not there"), "{}", ended.err);
 
-    // Beside the configuration it is found, wherever the command is called.
+    // The path is relative to the configuration file, so the working folder does not matter.
     site.file("ca.pem", &std::fs::read(cluster.ca()).expect("the cluster has a certificate"));
     site.file("pictures/a.jpg", &pictures::grey(64, 64));
     let pictures = site.folder().join("pictures").display().to_string();
     let mut camera = site.command(&["camera", "--id", "gate", &pictures]);
-    site.run(camera.arg("--config").arg(site.config()).current_dir("/")).well();
+    site.run(camera.arg("--config").arg(site.config()).current_dir("/")).expect_success();
 }
 
 #[test]
@@ -147,8 +146,7 @@ fn a_missing_right_is_named() {
 
 #[test]
 fn a_plain_client_at_a_tls_port_gets_advice() {
-    let Some(cluster) = Cluster::ours("a_plain_client_at_a_tls_port_gets_advice")
-    else {
+    let Some(cluster) = Cluster::ours("a_plain_client_at_a_tls_port_gets_advice") else {
         return;
     };
     let site = site_by(cluster, Listener::Ssl, "");
@@ -183,7 +181,7 @@ fn readers_of_the_tests_see_all_committed_records() {
         } else {
             producer.abort_transaction(patience).expect("an end");
         }
-        // The partition learns of a commit a moment after whoever committed.
+        // The partition's followers learn of a commit a moment after the client.
         assert_eq!(site.wait_for_records(Topic::Frames, committed).len(), committed);
     }
 }
@@ -196,7 +194,7 @@ fn the_cluster_survives_the_loss_of_each_node() {
     let site = Site::on(&cluster, 1);
     site.create_frames_topic();
     let name = site.name(Topic::Frames);
-    let frame = [Frame::of("gate", b"a picture")];
+    let frame = [Frame::new("gate", b"a picture")];
     let leads = |after: i32| {
         everyframe_tests::wait_for("another leader", || {
             Some(cluster.leader(&name, 0)).filter(|leader| *leader != after)
@@ -223,7 +221,7 @@ fn the_cluster_survives_the_loss_of_each_node() {
     site.send(&frame);
     cluster.resume(paused);
     cluster.wait_until_whole();
-    // A new leader shows what is in sync a moment after it leads.
+    // A new leader reports the replicas in sync only after a moment.
     assert_eq!(site.wait_for_records(Topic::Frames, 3).len(), 3);
     assert!(NODES.contains(&cluster.leader(&name, 0)));
 }

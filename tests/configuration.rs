@@ -1,9 +1,9 @@
-//! Wrong configuration: said with file, line, key and advice, before anything starts.
+//! Mistakes in the configuration are reported with file, line, key and advice before anything starts.
 
 use everyframe_tests::{Site, places, rule, shipped_rules};
 use std::path::Path;
 
-/// `run` and `config check` both refuse the file, with exit status 2 and exactly these lines.
+/// Checks that `run` and `config check` refuse the file with exit status 2 and exactly these lines.
 fn assert_refused(site: &Site, expected: &[&str]) {
     for words in [&["config", "check", "everyframe.toml"][..], &["run", "--config", "everyframe.toml"]] {
         let ended = site.run(&mut site.command(words));
@@ -146,7 +146,7 @@ fn a_component_with_another_checksum_is_refused() {
     let policy = rule("who", "matching-policy", &places::rule("matching_policy"), "");
     site.configure("", &policy.replacen("kind", &format!("sha256 = \"{}\"\nkind", "0".repeat(64)), 1));
     let path = places::rule("matching_policy");
-    let sha256 = site.run(std::process::Command::new("sha256sum").arg(&path)).well();
+    let sha256 = site.run(std::process::Command::new("sha256sum").arg(&path)).expect_success();
     let (sha256, _) = sha256.split_once(' ').expect("a checksum");
     let expected = format!(
         "everyframe.toml:15: rules[0].sha256: {} has sha256 {sha256}, not {}; if the new file is meant, set \
@@ -235,12 +235,12 @@ fn a_missing_file_is_named() {
 #[test]
 fn the_example_is_valid_if_its_rules_exist() {
     let site = Site::start(1);
-    let example = site.run(&mut site.command(&["config", "example"])).well();
+    let example = site.run(&mut site.command(&["config", "example"])).expect_success();
     site.file("example.toml", example.as_bytes());
     for name in ["matching_policy", "unknown_person", "alerting"] {
         let component = std::fs::read(places::rule(name)).expect("a component");
         site.file(&format!("components/{name}.wasm"), &component);
     }
-    let said = site.run(&mut site.command(&["config", "check", "example.toml"])).well();
+    let said = site.run(&mut site.command(&["config", "check", "example.toml"])).expect_success();
     assert!(said.ends_with("example.toml: in order\n"), "{said}");
 }

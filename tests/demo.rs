@@ -1,4 +1,4 @@
-//! The first thing that anybody tries.
+//! `everyframe demo`.
 
 use everyframe_tests::places;
 use std::process::{Command, Stdio};

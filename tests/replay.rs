@@ -1,4 +1,4 @@
-//! Frames of the past: judged again by other rules, and recorded as scenarios.
+//! `replay` judges past frames again with other rules; `rule record` writes them as scenarios.
 
 use everyframe_tests::{Ended, Frame, Part, Site, Topic, pictures, places, rule, shipped_rules, wait_for};
 use serde_json::Value;
@@ -46,7 +46,7 @@ fn only_other_rules_change_answers() {
         assert_eq!((code, &report["changed"]), (Some(0), &false.into()), "{words:?}: {report:#}");
         assert_eq!(report["frames"], FRAMES, "{words:?}: {report:#}");
         let blind = report["blind"]["strangers"].as_u64().unwrap_or(0);
-        // With the frames, only faces too poor to be embedded have no embedding.
+        // With `--frames`, only faces of too low quality have no embedding.
         assert!(if words == ["--frames"] { blind < 20 } else { blind >= 60 }, "{words:?}: {report:#}");
     }
 
@@ -63,7 +63,7 @@ fn only_other_rules_change_answers() {
     assert!(known >= 50, "{report:#}");
     assert_eq!(decisions[0]["examples"][0]["before"], "viktor", "{report:#}");
 
-    // What people see says the same.
+    // The printed report agrees.
     let Ended { code, out, .. } = site.everyframe(&["replay", "--examples", "1", "--camera", "gat?"]);
     assert_eq!(code, Some(1), "{out}");
     for expected in [
@@ -77,7 +77,7 @@ fn only_other_rules_change_answers() {
     }
     assert!(!out.contains("lobby"), "{out}");
 
-    // Compared with itself nothing changes, with what ran then it does.
+    // Compared with itself nothing changes; compared with the live rules something does.
     let own = site.config().display().to_string();
     assert_eq!(replay(&site, &["--baseline", &own]).0, Some(0));
     let old = site.file(
@@ -126,7 +126,7 @@ fn a_recorded_scenario_passes_with_the_same_rule() {
     let test = |component: &str, scenario: &str| {
         let mut command =
             site.command(&["rule", "test", &places::rule(component).display().to_string(), scenario]);
-        site.run(&mut command).well()
+        site.run(&mut command).expect_success()
     };
     for (kind, camera, component, words) in [
         (
@@ -148,7 +148,7 @@ fn a_recorded_scenario_passes_with_the_same_rule() {
         let name = format!("{kind}-{camera}.toml");
         let said = site
             .everyframe(&["rule", "record", "--kind", kind, "--camera", camera, "--output", &name])
-            .well();
+            .expect_success();
         let frames = if camera == "gate" { 60 } else { 80 };
         assert!(said.starts_with(&format!("{name}: {frames} frames, {frames} with an `expect`")), "{said}");
         let text = std::fs::read_to_string(site.folder().join(&name)).expect("it is written");
@@ -159,7 +159,7 @@ fn a_recorded_scenario_passes_with_the_same_rule() {
         assert!(said.contains(&format!("as expected, {frames} frames, {frames} with")), "{said}");
     }
 
-    // The last frames only: the rule had told of the man before, and begins anew here.
+    // Only the last frames: the live rule had raised the alert before, and the scenario starts with empty state.
     let words = [
         "rule",
         "record",
@@ -172,7 +172,7 @@ fn a_recorded_scenario_passes_with_the_same_rule() {
         "--output",
         "last.toml",
     ];
-    let said = site.everyframe(&words).well();
+    let said = site.everyframe(&words).expect_success();
     assert!(said.starts_with("last.toml: 10 frames, 9 with an `expect`"), "{said}");
     let text = std::fs::read_to_string(site.folder().join("last.toml")).expect("it is written");
     assert!(text.contains("# what the rule kept from before is not here"), "{text}");
@@ -210,7 +210,7 @@ fn log_lines_of_rules_are_found_in_the_log_of_a_host() {
         assert_eq!(host.terminate().code, Some(0));
     }
     let logs = |words: &[&str]| {
-        let said = site.run(&mut site.command(&[&["rule", "logs"], words].concat())).well();
+        let said = site.run(&mut site.command(&[&["rule", "logs"], words].concat())).expect_success();
         assert!(!said.contains('\u{1b}'), "{said}");
         said
     };

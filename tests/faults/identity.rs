@@ -1,4 +1,4 @@
-//! Hosts that have a name of their own in the group.
+//! Hosts with a static name in the group.
 
 use crate::trial::{CAMERAS, Trial, four_cameras, the_man};
 use everyframe_tests::{Feed, Part};
@@ -19,7 +19,7 @@ fn host(trial: &Trial, instance: &str, log: &str) -> Part {
     host
 }
 
-/// The partitions that a host was given, in the words of its log.
+/// The partitions that a host was assigned, from its log.
 fn partitions(host: &Part) -> BTreeSet<String> {
     let log = host.err();
     log.lines()
@@ -27,8 +27,8 @@ fn partitions(host: &Part) -> BTreeSet<String> {
         .collect()
 }
 
-/// Two named hosts with two partitions each, while frames flow. The first one was alone before, so it is another
-/// process now: its log has what it was given in the end.
+/// Starts two named hosts with two partitions each, while frames flow. The first host was alone at first and was restarted,
+/// so that its log contains its final assignment.
 fn two_hosts(trial: &Trial) -> (Part, Part) {
     let first = host(trial, "host-1", "first-alone");
     let mut second = host(trial, "host-2", "second");

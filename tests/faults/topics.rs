@@ -1,4 +1,4 @@
-//! Topics go away, and the right to them.
+//! Topics are deleted, and access rights are removed.
 
 use crate::trial::{CAMERAS, Trial, four_cameras, the_man};
 use everyframe_tests::cluster::Listener;
@@ -7,7 +7,7 @@ use everyframe_tests::{Feed, Topic, shipped_rules, wait_for};
 const REFUSED: &str = "results are not taken";
 const TAKEN: &str = "results are taken again";
 
-/// The host says that its results are refused, once, and goes on when they no longer are.
+/// Checks that the host logs once that its records are refused, and continues when they are accepted again.
 fn refused_for_a_while(trial: &Trial, refuse: impl Fn(), end: impl Fn()) {
     let site = &trial.site;
     let mut host = site.host();
@@ -15,7 +15,7 @@ fn refused_for_a_while(trial: &Trial, refuse: impl Fn(), end: impl Fn()) {
     let feed = Feed::start(site, 40, four_cameras(CAMERAS, the_man));
     host.wait_for_word(REFUSED);
     std::thread::sleep(trial.seconds(3, 30));
-    assert_eq!(host.said(REFUSED), 1, "{}", host.err());
+    assert_eq!(host.count_in_log(REFUSED), 1, "{}", host.err());
     end();
     host.wait_for_word(TAKEN);
     wait_for("results", || (site.count(Topic::Results) > 40).then_some(()));

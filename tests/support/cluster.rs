@@ -101,7 +101,7 @@ impl Cluster {
         let folder = folder.keep();
         let prepared =
             Part::start("prepare", &folder, script().arg("prepare").arg(&folder).stdin(Stdio::null()));
-        prepared.end().well();
+        prepared.end().expect_success();
         let layout = std::fs::read(folder.join("cluster.json")).expect("a prepared cluster has a layout");
         let layout: Value = serde_json::from_slice(&layout).expect("the layout is JSON");
         let nodes = NODES.map(|_| Mutex::new(Node { part: None, paused: false, starts: 0 }));
@@ -153,7 +153,7 @@ impl Cluster {
     pub fn rights(&self, change: &str, user: &str, name: &str) {
         let mut python = Command::new(places::cached("python/bin/python"));
         python.arg(places::repository("tests/fixtures/rights.py")).args([self.brokers(), change, user, name]);
-        crate::part::run(&self.own().folder, &mut python).well();
+        crate::part::run(&self.own().folder, &mut python).expect_success();
     }
 
     /// The process id of Kafka in a running node.
@@ -376,6 +376,6 @@ pub fn other_ca(folder: &Path) -> PathBuf {
         .arg(key)
         .arg("-out")
         .arg(&certificate);
-    crate::part::run(folder, &mut openssl).well();
+    crate::part::run(folder, &mut openssl).expect_success();
     certificate
 }

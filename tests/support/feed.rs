@@ -21,7 +21,7 @@ impl Feed {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let thread =
-            std::thread::spawn(move || run(&brokers, &topic, Pace::of(per_second), frames, &stopped));
+            std::thread::spawn(move || run(&brokers, &topic, Pace::new(per_second), frames, &stopped));
         Self { stop, thread: Some(thread) }
     }
 
@@ -44,7 +44,7 @@ struct Pace {
 }
 
 impl Pace {
-    fn of(per_second: u32) -> Self {
+    fn new(per_second: u32) -> Self {
         Self { next: Instant::now(), step: Duration::from_secs(1) / per_second }
     }
 

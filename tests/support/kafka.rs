@@ -28,7 +28,7 @@ pub struct Frame {
 
 impl Frame {
     /// A frame of a camera, without headers.
-    pub fn of(camera: &str, picture: &[u8]) -> Self {
+    pub fn new(camera: &str, picture: &[u8]) -> Self {
         Self { camera: Some(camera.to_owned()), picture: Some(picture.to_owned()), ..Self::default() }
     }
 
@@ -36,7 +36,7 @@ impl Frame {
     pub fn stream<'a>(camera: &str, pictures: impl IntoIterator<Item = &'a Vec<u8>>) -> Vec<Self> {
         let stamped = pictures.into_iter().zip(0u64..).map(|(picture, number)| Self {
             stamp: Some(("session-1".into(), number, 1_764_000_000_000 + 100 * number as i64)),
-            ..Self::of(camera, picture)
+            ..Self::new(camera, picture)
         });
         stamped.collect()
     }

@@ -29,7 +29,7 @@ pub struct Ended {
 
 impl Ended {
     /// Checks that the child ended with status 0, and returns its standard output.
-    pub fn well(self) -> String {
+    pub fn expect_success(self) -> String {
         assert_eq!(self.code, Some(0), "{}{}", self.out, self.err);
         self.out
     }
@@ -78,12 +78,12 @@ impl Part {
     pub fn wait_for_words(&mut self, word: &str, times: usize) {
         wait_for(&format!("\"{word}\" of {}, time {times}", self.name), || {
             assert!(self.is_running(), "{} ended early: {}", self.name, self.err());
-            (self.said(word) >= times).then_some(())
+            (self.count_in_log(word) >= times).then_some(())
         });
     }
 
     /// How many times standard error contains `word`.
-    pub fn said(&self, word: &str) -> usize {
+    pub fn count_in_log(&self, word: &str) -> usize {
         self.err().matches(word).count()
     }
 

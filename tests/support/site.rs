@@ -285,7 +285,7 @@ impl Site {
             .collect();
         let mut words = vec!["enrol", person];
         words.extend(files.iter().map(String::as_str));
-        self.everyframe(&words).well();
+        self.everyframe(&words).expect_success();
     }
 
     /// All records that a topic has now.
