@@ -3,6 +3,7 @@
 # Settings, from the environment or the command line:
 #   EVERYFRAME_CACHE  downloads, tools, models and build outputs, shared between clones (default ~/.cache/everyframe)
 #   CARGO_TARGET_DIR  build outputs (default: target in the cache)
+#   EVERYFRAME_MAVEN  address of a mirror of Maven Central (default: that of ~/.m2/settings.xml, else Maven Central)
 #   DEMO_SECONDS=N    how long the demo lasts; FOREVER=1: until Ctrl-C
 #   KAFKA_DATA=DIR    data of the cluster of `make kafka` (default: kafka-data in the cache); KAFKA_PORT=N: its first port
 #   ROUNDS=N          rounds of the benchmark (default 3)

@@ -149,7 +149,7 @@ fn a_component_with_another_checksum_is_refused() {
     let sha256 = site.run(std::process::Command::new("sha256sum").arg(&path)).expect_success();
     let (sha256, _) = sha256.split_once(' ').expect("a checksum");
     let expected = format!(
-        "everyframe.toml:15: rules[0].sha256: {} has sha256 {sha256}, not {}; if the new file is meant, set \
+        "everyframe.toml:15: rules[0].sha256: {} has sha256 {sha256}, not {}; to accept the new file, set \
          `sha256 = \"{sha256}\"`",
         path.display(),
         "0".repeat(64)

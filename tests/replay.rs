@@ -175,7 +175,7 @@ fn a_recorded_scenario_passes_with_the_same_rule() {
     let said = site.everyframe(&words).expect_success();
     assert!(said.starts_with("last.toml: 10 frames, 9 with an `expect`"), "{said}");
     let text = std::fs::read_to_string(site.folder().join("last.toml")).expect("it is written");
-    assert!(text.contains("# what the rule kept from before is not here"), "{text}");
+    assert!(text.contains("# the rule had state from earlier frames"), "{text}");
     test("alerting", "last.toml");
 
     for (words, expected) in [

@@ -7,7 +7,9 @@ use everyframe_account::audit::Ledger;
 use everyframe_config::Site;
 use everyframe_config::{Config, Limits, Loaded, RuleKind, RuleSettings, VisionSettings};
 use everyframe_pipeline::live_ledger::{LiveLedger, Noted};
-use everyframe_rule_tools::scenario::{Scenario, ScenarioFrame, ask, run, updated, written};
+use everyframe_rule_tools::scenario::{
+    Scenario, ScenarioFrame, evaluate_frame, format_time, run_scenario, update_expectations,
+};
 use everyframe_rules::{LoadedComponent, RuleState};
 use everyframe_types::event::rfc3339;
 use everyframe_types::face::Rect;
@@ -90,7 +92,7 @@ pub fn component(bytes: &[u8]) -> bool {
     let _ = (component_info.packages(), component_info.problems(None, &rule.grants));
     rule.kind = component_info.kinds.first().copied().unwrap_or(rule.kind);
     let _ = opened.describe(&rule);
-    let Ok(rule_runner) = opened.ready(&rule) else { return false };
+    let Ok(rule_runner) = opened.configure(&rule) else { return false };
     let text = match rule.kind {
         RuleKind::MatchingPolicy => {
             "people = [{ id = \"anna\" }]\nframes = [{ faces = [{ candidates = { anna = 0.9 } }] }]"
@@ -98,7 +100,7 @@ pub fn component(bytes: &[u8]) -> bool {
         _ => "frames = [{ faces = [{ unknown = true }, { known = \"anna\" }] }]",
     };
     let scenario = Scenario::parse(text, Path::new("fuzz.toml"), rule.kind).expect("a scenario");
-    run(&scenario, &rule_runner).iter().all(|ran| ran.got.is_ok())
+    run_scenario(&scenario, &rule_runner).iter().all(|ran| ran.got.is_ok())
 }
 
 /// A configuration, and the settings of a rule.
@@ -106,7 +108,7 @@ pub fn settings(bytes: &[u8]) -> bool {
     let Ok(text) = from_utf8(bytes) else { return false };
     if let Ok(settings) = text.parse::<toml::Table>() {
         for (rule, opened) in SHIPPED.iter() {
-            let _ = opened.ready(&RuleSettings { settings: settings.clone(), ..rule.clone() });
+            let _ = opened.configure(&RuleSettings { settings: settings.clone(), ..rule.clone() });
         }
     }
     match Loaded::parse(text, Path::new("/nowhere/everyframe.toml")) {
@@ -137,15 +139,17 @@ pub fn scenario(bytes: &[u8]) -> bool {
         taken = true;
         scenario.frames.truncate(FRAMES);
         scenario.frames.iter_mut().for_each(|frame| frame.subjects.truncate(FRAMES));
-        scenario.frames.iter().for_each(|frame| drop(written(frame.at)));
+        scenario.frames.iter().for_each(|frame| drop(format_time(frame.at)));
         let settings = RuleSettings { settings: scenario.settings.clone(), ..rule.clone() };
         // Without those that it does not take: the frames are of interest.
-        let Ok(rule_runner) = opened.ready(&settings).or_else(|_| opened.ready(rule)) else { continue };
-        let ran = run(&scenario, &rule_runner);
+        let Ok(rule_runner) = opened.configure(&settings).or_else(|_| opened.configure(rule)) else {
+            continue;
+        };
+        let ran = run_scenario(&scenario, &rule_runner);
         for difference in ran.iter().flat_map(|ran| &ran.differences) {
             let _ = difference.expected.iter().chain(&difference.got).map(ToString::to_string).count();
         }
-        let _ = updated(text, &scenario.frames, &ran);
+        let _ = update_expectations(text, &scenario.frames, &ran);
     }
     taken
 }
@@ -158,7 +162,7 @@ pub fn headers(bytes: &[u8]) -> bool {
     let topic: Arc<str> = "frames".into();
     let (mut live, mut ledger, mut memory) = (LiveLedger::default(), Ledger::new(false), RuleState::new());
     let (rule, opened) = &SHIPPED[2];
-    let rule_runner = opened.ready(rule).unwrap_or_else(|problems| panic!("{}", problems[0]));
+    let rule_runner = opened.configure(rule).unwrap_or_else(|problems| panic!("{}", problems[0]));
     let mut numbered = false;
     for record in bytes.split(|byte| *byte == 0).take(FRAMES) {
         let record = Lines(record.split(|byte| *byte == b'\n').collect());
@@ -169,14 +173,14 @@ pub fn headers(bytes: &[u8]) -> bool {
         numbered |= frame.is_numbered;
         note(&mut live, &frame);
         account(&mut ledger, &record, &frame);
-        let _ = (rfc3339(frame.captured_at), written(frame.captured_at));
+        let _ = (rfc3339(frame.captured_at), format_time(frame.captured_at));
         let told = ScenarioFrame {
             camera: frame.camera.to_string(),
             sequence: frame.sequence,
             at: frame.captured_at,
             ..STRANGER.frames[0].clone()
         };
-        let _ = ask(&told, &STRANGER.people, &rule_runner, &mut memory);
+        let _ = evaluate_frame(&told, &STRANGER.people, &rule_runner, &mut memory);
     }
     let report = ledger.report();
     assert!(report.missing.len() <= FRAMES);

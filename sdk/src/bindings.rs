@@ -1,10 +1,11 @@
-//! The contract, generated once for all rules. Rules use what the crate's root re-exports.
+//! The bindings of the contract, generated once for all rules. Rules use the crate root's re-exports.
 //!
-//! Not world by world: `rule`, which all three export, would be generated three times, and its export macro can
-//! be in a crate only once. A component's exports are those of all the worlds that it was linked with, so it is
-//! cut here into what every rule has and what one kind has, and each kind links the two.
+//! They are not generated for each world of the contract: the interface `rule`, which all three worlds export, would be
+//! generated three times, and its export macro may be in a crate only once. A component exports the interfaces of all worlds
+//! that it is linked with. So one world here has the interfaces of every rule, three have those of one kind, and a rule links
+//! two of them.
 
-/// What every rule imports and exports.
+/// The imports and exports of every rule.
 pub mod every {
     wit_bindgen::generate!({
         path: "../wit/0.1.0",
@@ -29,7 +30,7 @@ pub mod every {
 pub use every::everyframe::rules as imports;
 pub use every::exports::everyframe::rules::rule;
 
-/// What a matching policy exports besides.
+/// The additional export of a matching policy.
 pub mod matching {
     wit_bindgen::generate!({
         path: "../wit/0.1.0",
@@ -47,7 +48,7 @@ pub mod matching {
     });
 }
 
-/// What an unknown-person rule exports besides.
+/// The additional export of an unknown-person rule.
 pub mod strangers {
     wit_bindgen::generate!({
         path: "../wit/0.1.0",
@@ -65,7 +66,7 @@ pub mod strangers {
     });
 }
 
-/// What an alert rule exports besides.
+/// The additional export of an alert rule.
 pub mod alerts {
     wit_bindgen::generate!({
         path: "../wit/0.1.0",

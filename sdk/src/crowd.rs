@@ -1,13 +1,13 @@
-//! Alerts about a crowd.
+//! Summaries for frames with too many alerts.
 
 use crate::{Alert, Frame, Severity};
 use std::collections::BTreeMap;
 
-/// The most alerts of one rule about one frame. The host refuses all of them if there are more.
+/// The most alerts of one rule for one frame. If there are more, the host refuses all of them.
 pub const MAX_ALERTS: usize = 100;
 
-/// Sums up alerts by kind if there are more than [`MAX_ALERTS`]: the least severe and most numerous kinds first, and no more
-/// kinds than needed. The export macro calls it for every rule with [`summary_text`]; a rule that wants another text for the
+/// Summarises alerts by kind if there are more than [`MAX_ALERTS`]: the least severe and most numerous kinds first, and no more
+/// kinds than needed. The export macro calls it for every rule with [`summary_text`]. A rule that needs another text for the
 /// alerts of one kind calls it with its own `text`.
 pub fn sum_up(frame: &Frame, alerts: Vec<Alert>, text: impl Fn(&[Alert]) -> String) -> Vec<Alert> {
     if alerts.len() <= MAX_ALERTS {
@@ -29,7 +29,7 @@ pub fn sum_up(frame: &Frame, alerts: Vec<Alert>, text: impl Fn(&[Alert]) -> Stri
             kept.extend(alerts);
         }
     }
-    // The most severe come first, and stay if there are more kinds than alerts may be.
+    // The most severe come first, so that they are kept if there are more than `MAX_ALERTS` kinds.
     kept.sort_by_key(|alert| usize::MAX - rank(alert.severity));
     kept.truncate(MAX_ALERTS);
     kept
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_as_the_host_takes_stay_as_they_are() {
+    fn a_hundred_alerts_are_not_summarised() {
         for count in [0, 1, 99, 100] {
             let all = alerts("seen", Severity::Info, count);
             assert_eq!(sum_up(&frame(), all.clone(), summary_text), all);
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_is_one_alert_and_the_rest_stays() {
+    fn a_crowd_is_one_alert_and_other_kinds_are_kept() {
         let mut all = alerts("seen", Severity::Info, 70);
         all.extend(alerts("denied", Severity::Critical, 40));
         let summed = sum_up(&frame(), all.clone(), summary_text);
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_without_end_leave_the_most_severe() {
+    fn of_too_many_kinds_the_most_severe_are_kept() {
         let mut all: Vec<Alert> =
             (0..300).flat_map(|n| alerts(&format!("kind-{n}"), Severity::Info, 1)).collect();
         all.extend(alerts("denied", Severity::Critical, 1));

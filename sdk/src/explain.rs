@@ -1,23 +1,23 @@
-//! Turns serde's errors, written for programmers, into advice for whoever wrote the TOML.
+//! Turns serde's errors, which are written for programmers, into advice for the author of the TOML.
 
-use crate::{Problems, Rule};
+use serde::de::DeserializeOwned;
 
-/// Notes why `json` doesn't have the shape of `R`.
-pub fn shape<R: Rule>(json: &str, problems: &mut Problems) {
+/// Explains why `json` cannot be parsed as a `T`: the dotted key, and what is wrong and what to do.
+pub fn explain_error<T: DeserializeOwned>(json: &str) -> (String, String) {
     let mut reader = serde_json::Deserializer::from_str(json);
-    match serde_path_to_error::deserialize::<_, R>(&mut reader) {
+    match serde_path_to_error::deserialize::<_, T>(&mut reader) {
         Err(error) => {
             let path = error.path().to_string();
             let key = if path == "." { String::new() } else { path };
-            problems.error(key, advice(&error.inner().to_string()));
+            (key, rewrite(&error.inner().to_string()))
         }
-        // It reads well, so what follows the object was wrong.
-        Ok(_) => problems.error("", "the settings must be one table and nothing after it"),
+        // The object itself can be parsed, so the error is in the text after it.
+        Ok(_) => (String::new(), "the settings must be one table and nothing after it".into()),
     }
 }
 
-fn advice(message: &str) -> String {
-    // The position is one in the JSON that the host made; nobody can look there.
+fn rewrite(message: &str) -> String {
+    // The position is in JSON that the host generated, which the author cannot see.
     let message = message.rfind(" at line ").map_or(message, |end| &message[..end]);
     if let Some(rest) = message.strip_prefix("unknown field ") {
         return unknown_key(rest);
@@ -29,13 +29,13 @@ fn advice(message: &str) -> String {
     if message.starts_with("invalid ") { format!("{message}: change the value") } else { message }
 }
 
-/// `rest` is "`wrong`, expected one of `a`, `b`".
+/// `rest` is serde's message after "unknown field": "`wrong`, expected one of `a`, `b`".
 fn unknown_key(rest: &str) -> String {
     let mut names = rest.split('`').skip(1).step_by(2);
     let wrong = names.next().unwrap_or_default();
     let known: Vec<&str> = names.collect();
-    let meant = known.iter().map(|name| (distance(wrong, name), name)).min();
-    match meant {
+    let closest = known.iter().map(|name| (distance(wrong, name), name)).min();
+    match closest {
         Some((steps, name)) if steps <= 2 => {
             format!("there is no setting `{wrong}`: did you mean `{name}`?")
         }
@@ -59,7 +59,7 @@ fn plain_types(message: &str) -> String {
     format!("{found}expected {plain}")
 }
 
-/// Edits between two names (Levenshtein), so that a slip of the finger finds the name that was meant.
+/// The Levenshtein distance of two names, to find the name that a typing error was meant to be.
 fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.chars().count()).collect();
     for (i, x) in a.chars().enumerate() {

@@ -1,4 +1,4 @@
-//! From a rule to a component: the macros, and what they share.
+//! The macros that export a rule as a component, and the functions that they call.
 
 use crate::bindings::rule::{self, Description, Diagnostic};
 use crate::settings::{self, Severity};
@@ -36,7 +36,7 @@ macro_rules! __export {
             struct Component;
 
             ::std::thread_local! {
-                /// What `configure` accepted; the defaults until then.
+                /// The settings that `configure` accepted; the defaults until then.
                 static RULE: ::std::cell::RefCell<$rule> = ::std::cell::RefCell::default();
             }
 
@@ -79,12 +79,12 @@ pub fn keep<T>(_: &Frame, answer: Vec<T>) -> Vec<T> {
     answer
 }
 
-/// Sums up alerts if the host would refuse that many.
+/// Summarises alerts if the host would refuse that many.
 pub fn limit(frame: &Frame, alerts: Vec<Alert>) -> Vec<Alert> {
     sum_up(frame, alerts, summary_text)
 }
 
-/// What a rule says about itself.
+/// The rule's description.
 pub fn describe<R: Rule>(name: &str, version: &str) -> Description {
     Description {
         name: name.into(),
@@ -94,7 +94,7 @@ pub fn describe<R: Rule>(name: &str, version: &str) -> Description {
     }
 }
 
-/// The rule by its settings, unless there are errors in them.
+/// Parses the rule's settings. Returns no rule if there are errors.
 pub fn configure<R: Rule>(json: &str) -> (Option<R>, Vec<Diagnostic>) {
     let (rule, problems) = settings::read(json);
     (rule, problems.into_iter().map(Diagnostic::from).collect())

@@ -1,43 +1,43 @@
-//! The host, as a rule sees it.
+//! The host's functions, as a rule calls them.
 
 use crate::bindings::imports::{embeddings, gallery, log, state};
 use crate::{Frame, Level, Person, StateError, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// What a rule may ask of the host. In a test it is a [`FakeHost`](crate::testing::FakeHost).
+/// State, gallery, embeddings and log. A test uses a [`FakeHost`](crate::testing::FakeHost).
 ///
-/// State is the rule's own for each camera, and its times are frame time. Values are kept as JSON by
-/// `get` and `set`, as bytes by the methods named so.
+/// Each rule has its own state for each camera, and expiry is in frame time. `get` and `set` store values as JSON, `get_bytes`
+/// and `set_bytes` as bytes.
 pub trait Host {
-    /// The unit vector of a face of this frame, by its index; none if it could not be embedded.
+    /// The embedding of a face of this frame (unit vector, 128 numbers with the shipped models), by `face.index`; none if the
+    /// face could not be embedded.
     fn embedding(&self, face: u32) -> Option<Vec<f32>>;
-    /// Somebody of the gallery.
+    /// A person of the gallery, by id.
     fn person(&self, id: &str) -> Option<Person>;
-    /// What is kept under a key, unless its time is over.
+    /// The value of a key, unless it has expired.
     fn get_bytes(&self, key: &str) -> Option<Vec<u8>>;
-    /// Keeps a value, for `ttl` ms if given.
+    /// Stores a value, for `ttl` ms if given.
     ///
     /// # Errors
     ///
-    /// The rule's share of bytes for this camera is used up, or the key is empty or longer than 256 bytes.
+    /// The rule's state for this camera is full (`limits.state_bytes`), or the key is empty or longer than 256 bytes.
     fn set_bytes(&mut self, key: &str, value: &[u8], ttl: Option<u64>) -> Result<(), StateError>;
-    /// Forgets a value.
+    /// Deletes a value.
     fn delete(&mut self, key: &str);
     /// The keys that begin with `prefix`, in order.
     fn keys(&self, prefix: &str) -> Vec<String>;
-    /// A line for the operator.
+    /// Logs a line for the operator.
     fn log(&self, level: Level, message: &str);
 }
 
 impl dyn Host + '_ {
-    /// What is kept under a key, unless its time is over or it is of another type: an older version of the rule
-    /// may have kept it.
+    /// The value of a key; none if it has expired or is of another type. An older version of the rule may have stored it.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
         serde_json::from_slice(&self.get_bytes(key)?).ok()
     }
 
-    /// Keeps a value, for `ttl` ms if given. Says whether it is kept; if not, the operator was told why.
+    /// Stores a value, for `ttl` ms if given. Returns true if it was stored; otherwise logs the reason for the operator.
     pub fn set<T: Serialize>(&mut self, key: &str, value: &T, ttl: impl Into<Option<u64>>) -> bool {
         let refused = match serde_json::to_vec(value) {
             Err(error) => error.to_string(),
@@ -53,13 +53,13 @@ impl dyn Host + '_ {
         false
     }
 
-    /// The name to show for a person: their id if the gallery doesn't have them (any more).
+    /// The display name of a person; the id if the person is not in the gallery.
     pub fn name_of(&self, person: &str) -> String {
         self.person(person).map_or_else(|| person.into(), |person| person.name)
     }
 
-    /// True at most once in `ms` of frame time for a key: the first call keeps it. For what is to be told once an
-    /// hour, once a person, once a visit.
+    /// True for the first call with a key, then false for `ms` of frame time. For alerts once an hour, once a person, once a
+    /// visit.
     pub fn first_in(&mut self, ms: u64, key: &str) -> bool {
         let is_first = self.get_bytes(key).is_none();
         if is_first {
@@ -68,10 +68,10 @@ impl dyn Host + '_ {
         is_first
     }
 
-    /// When the visit of somebody who is in this frame began: with this frame, if they were away for longer than
-    /// `away_ms` or never here. `key` is theirs.
+    /// When the visit of a person who is in this frame began, Unix milliseconds: with this frame, if they were away for longer
+    /// than `away_ms` or never here. `key` identifies the person.
     ///
-    /// Kept ten times in `away_ms` and not with every frame, so an absence is measured to a tenth.
+    /// The visit is stored ten times in `away_ms`, not with every frame. So an absence is measured to a tenth of `away_ms`.
     pub fn visit(&mut self, frame: &Frame, key: &str, away_ms: u64) -> Timestamp {
         let now = frame.captured_at;
         let (began, kept_at) = self.present_visit(frame, key, away_ms).unwrap_or((now, Timestamp::MIN));
@@ -81,7 +81,7 @@ impl dyn Host + '_ {
         began
     }
 
-    /// Whether a visit of somebody who is in this frame begins with it; see `visit`.
+    /// True if the visit of a person who is in this frame begins with this frame. See `visit`.
     pub fn begins_visit(&mut self, frame: &Frame, key: &str, away_ms: u64) -> bool {
         let was_here = self.present_visit(frame, key, away_ms).is_some();
         self.visit(frame, key, away_ms);
@@ -101,7 +101,7 @@ fn longest_pause(away_ms: u64) -> u64 {
     away_ms.saturating_add(away_ms / 10)
 }
 
-/// The host behind the contract.
+/// The real host, called through the contract.
 pub struct Contract;
 
 impl Host for Contract {

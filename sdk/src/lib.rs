@@ -1,18 +1,17 @@
-//! What a rule for Everyframe needs besides its own logic. Optional: the contract is `wit/`, and a rule may as
-//! well be written against it alone.
+//! The Rust SDK for rules. It is optional: the contract is `wit/`, and a rule can be written against the contract alone.
 //!
-//! A rule is a struct of its settings. It says what is wrong with them ([`Rule`]), has the one function of its
-//! kind ([`MatchingPolicy`], [`UnknownPersonRule`] or [`AlertRule`]), sees the world through a [`Host`], and is
-//! made a component by one line:
+//! A rule is a struct of its settings. It checks them ([`Rule`]), implements the one function of its kind ([`MatchingPolicy`],
+//! [`UnknownPersonRule`] or [`AlertRule`]), and gets state, gallery, embeddings and log from a [`Host`]. One macro exports it as
+//! a component:
 //!
 //! ```
 //! use everyframe_rule::{Alert, AlertRule, Frame, HOUR, Host, Rule, Severity, Subject};
 //!
-//! /// Tells when there is a crowd.
+//! /// Raises an alert when there is a crowd.
 //! #[derive(serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
 //! #[serde(default, deny_unknown_fields)]
 //! struct Crowd {
-//!     /// How many people are one.
+//!     /// How many people make a crowd.
 //!     people: usize,
 //! }
 //!
@@ -28,17 +27,17 @@
 //!
 //! impl AlertRule for Crowd {
 //!     fn judge(&self, frame: &Frame, subjects: &[Subject], host: &mut dyn Host) -> Vec<Alert> {
-//!         if subjects.len() < self.people || host.get::<bool>("told").is_some() {
+//!         if subjects.len() < self.people || host.get::<bool>("alerted").is_some() {
 //!             return Vec::new();
 //!         }
-//!         host.set("told", &true, HOUR);
+//!         host.set("alerted", &true, HOUR);
 //!         vec![frame.alert(Severity::Warning, "crowd", &frame.camera, "a crowd".into())]
 //!     }
 //! }
 //!
 //! everyframe_rule::export_alert_rule!(Crowd);
 //!
-//! // As a rule's test has it, natively:
+//! // A test runs the rule natively:
 //! use everyframe_rule::testing::{Trial, unknown};
 //! let mut trial = Trial::<Crowd>::new(r#"{"people": 2}"#);
 //! assert_eq!(trial.judge([unknown()]), []);
@@ -74,38 +73,38 @@ use serde::de::DeserializeOwned;
 
 #[doc(hidden)]
 pub mod __private {
-    //! What the macros need.
+    //! Used by the export macros.
     pub use crate::export::{configure, describe, keep, limit};
     pub use crate::host::Contract;
 }
 
-/// What every rule is: its settings, with their defaults.
+/// A rule's settings, with their defaults.
 ///
-/// Derive `Deserialize`, `Serialize` (for the defaults in the schema) and `JsonSchema`, and put
-/// `#[serde(default, deny_unknown_fields)]`: then a slip in a key is refused by its name.
+/// Derive `Deserialize`, `Serialize` (for the defaults in the schema) and `JsonSchema`, and add
+/// `#[serde(default, deny_unknown_fields)]`, so that a misspelt key is an error.
 pub trait Rule: Default + DeserializeOwned + JsonSchema {
     /// What the rule does, in one sentence.
     const ABOUT: &str;
 
-    /// Reports what the types alone can't refuse: ranges, contradictions.
+    /// Reports problems that the types cannot express, such as ranges and contradictions.
     fn check(&self, _problems: &mut Problems) {}
 }
 
-/// Who is this, is it sure.
+/// Decides who a face is.
 pub trait MatchingPolicy: Rule {
-    /// Exactly one verdict for each probe.
+    /// Returns exactly one verdict for each probe.
     fn decide(&self, frame: &Frame, probes: &[Probe], host: &mut dyn Host) -> Vec<Verdict>;
 }
 
-/// A stranger, again, for how long.
+/// Recognises strangers: their visits, and how long they stay.
 pub trait UnknownPersonRule: Rule {
-    /// Names those of the unknown faces that it can: at most one stranger for each face.
+    /// Identifies unknown faces: returns at most one stranger for each face.
     fn observe(&self, frame: &Frame, faces: &[Face], host: &mut dyn Host) -> Vec<Stranger>;
 }
 
-/// What somebody should hear of.
+/// Raises alerts.
 pub trait AlertRule: Rule {
-    /// Gets the whole decided frame, also one without faces. If it returns more than 100 alerts, which the host would refuse,
-    /// they are summed up by kind ([`sum_up`]).
+    /// Gets every frame with all decisions, also a frame without faces. If it returns more than 100 alerts, which the host
+    /// would refuse, they are summarised by kind ([`sum_up`]).
     fn judge(&self, frame: &Frame, subjects: &[Subject], host: &mut dyn Host) -> Vec<Alert>;
 }

@@ -1,24 +1,25 @@
-//! Reads a rule's settings and says, key by key, what is wrong with them and what to do.
+//! Parses a rule's settings. Every problem names its key, what is wrong and what to do.
 
-use crate::{Rule, explain};
+use crate::Rule;
+use crate::explain::explain_error;
 use serde::Serializer;
 use std::ops::RangeInclusive;
 
 /// How bad a problem is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
-    /// The rule runs all the same.
+    /// The rule runs with these settings.
     Warning,
-    /// The rule can't run with these settings.
+    /// The rule cannot run with these settings.
     Error,
 }
 
-/// Something wrong with one setting.
+/// A problem of one setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// How bad it is.
     pub severity: Severity,
-    /// The dotted key: `unknown.loitering.severity`; empty for the settings as a whole.
+    /// The dotted key: `unknown.loitering.severity`; empty if no single key is at fault.
     pub key: String,
     /// What is wrong and what to do.
     pub message: String,
@@ -29,18 +30,18 @@ pub struct Problem {
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
-    /// Notes something with which the rule can't run.
+    /// Adds an error: the rule cannot run with this setting.
     pub fn error(&mut self, key: impl Into<String>, message: impl Into<String>) {
         self.0.push(Problem { severity: Severity::Error, key: key.into(), message: message.into() });
     }
 
-    /// Notes something that its author probably didn't mean.
+    /// Adds a warning: the author probably did not intend this setting.
     pub fn warning(&mut self, key: impl Into<String>, message: impl Into<String>) {
         self.0.push(Problem { severity: Severity::Warning, key: key.into(), message: message.into() });
     }
 
-    /// Notes an error if `value` is outside of `range`; a number too large for an `f32` is infinite here,
-    /// so it is outside as well.
+    /// Adds an error if `value` is outside of `range`. A number too large for an `f32` is infinite here, and therefore outside
+    /// as well.
     pub fn check_range(&mut self, key: &str, value: f32, range: RangeInclusive<f32>) {
         if !range.contains(&value) {
             let (from, to) = (range.start(), range.end());
@@ -48,7 +49,7 @@ impl Problems {
         }
     }
 
-    /// Whether the rule can run.
+    /// True if the rule cannot run with these settings.
     pub fn has_errors(&self) -> bool {
         self.0.iter().any(|problem| problem.severity == Severity::Error)
     }
@@ -63,10 +64,10 @@ impl IntoIterator for Problems {
     }
 }
 
-/// Reads settings from a JSON object. There are settings exactly when no problem is an error.
+/// Parses settings from a JSON object. Returns settings if and only if no problem is an error.
 pub fn read<R: Rule>(json: &str) -> (Option<R>, Problems) {
     let mut problems = Problems::default();
-    // serde would fill a struct from a list as well, in the order of its fields.
+    // serde would also accept a list, and fill the struct's fields in order.
     if !json.trim_start().starts_with('{') {
         problems.error("", "the settings must be a table of keys and values");
         return (None, problems);
@@ -77,9 +78,10 @@ pub fn read<R: Rule>(json: &str) -> (Option<R>, Problems) {
             let settings = if problems.has_errors() { None } else { Some(settings) };
             (settings, problems)
         }
-        // The path costs a second reading, so only wrong settings pay for it.
+        // Only wrong settings pay for the second pass, which finds the key.
         Err(_) => {
-            explain::shape::<R>(json, &mut problems);
+            let (key, message) = explain_error::<R>(json);
+            problems.error(key, message);
             (None, problems)
         }
     }
@@ -90,8 +92,12 @@ pub fn schema<R: Rule>() -> String {
     schemars::schema_for!(R).as_value().to_string()
 }
 
-/// Writes an `f32` as a person would: 0.05, where serde widens it to 0.05000000074505806. For the defaults in
-/// the schema.
+/// Serialises an `f32` as a person would write it: 0.05, where serde widens it to 0.05000000074505806. For defaults in the
+/// schema: `#[serde(serialize_with = "everyframe_rule::settings::short")]`.
+///
+/// # Errors
+///
+/// Those of the serialiser.
 pub fn short<S: Serializer>(number: &f32, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(number.to_string().parse().unwrap_or_else(|_| f64::from(*number)))
 }
@@ -144,26 +150,26 @@ mod tests {
     }
 
     #[test]
-    fn no_settings_are_the_defaults() {
+    fn empty_settings_are_the_defaults() {
         assert_eq!(read::<Lamp>("{}"), (Some(Lamp::default()), Problems::default()));
     }
 
     #[test]
-    fn an_unknown_key_is_named_with_the_one_that_was_meant() {
+    fn an_unknown_key_suggests_the_closest_key() {
         let problem = only_problem(r#"{"brightnes": 0.2}"#);
         assert_eq!(problem.key, "brightnes");
         assert!(problem.message.contains("did you mean `brightness`?"), "{}", problem.message);
     }
 
     #[test]
-    fn an_unknown_key_like_no_other_lists_what_there_is() {
+    fn an_unknown_key_without_a_close_one_lists_all_keys() {
         let problem = only_problem(r#"{"colour": "red"}"#);
         assert_eq!(problem.key, "colour");
         assert!(problem.message.contains("`brightness`, `after_ms`, `bulbs`"), "{}", problem.message);
     }
 
     #[test]
-    fn a_wrong_type_is_said_in_plain_words() {
+    fn a_wrong_type_is_explained_in_plain_words() {
         let problem = only_problem(r#"{"after_ms": -1}"#);
         assert_eq!(problem.key, "after_ms");
         assert!(problem.message.contains("expected a whole number, 0 or more"), "{}", problem.message);
@@ -172,26 +178,26 @@ mod tests {
     }
 
     #[test]
-    fn a_key_inside_a_list_has_its_place() {
+    fn a_key_inside_a_list_has_its_index() {
         assert_eq!(only_problem(r#"{"bulbs": [{"watts": 5}, {"watts": "x"}]}"#).key, "bulbs[1].watts");
     }
 
     #[test]
-    fn a_number_out_of_range_says_the_range() {
+    fn a_number_out_of_range_names_the_range() {
         let problem = only_problem(r#"{"brightness": 1.5}"#);
         assert_eq!(problem.message, "1.5 is out of range: give a number from 0 to 1");
         assert_eq!(only_problem(r#"{"brightness": 1e300}"#).key, "brightness");
     }
 
     #[test]
-    fn what_is_no_object_is_about_the_whole() {
+    fn a_value_that_is_not_an_object_has_no_key() {
         assert_eq!(only_problem("[1]").key, "");
         assert_eq!(only_problem("not json").key, "");
         assert_eq!(only_problem("").key, "");
     }
 
     #[test]
-    fn no_position_in_the_json_is_shown_for_nobody_wrote_that_json() {
+    fn positions_in_the_generated_json_are_not_shown() {
         assert!(!only_problem(r#"{"after_ms": "x"}"#).message.contains("line 1"));
     }
 

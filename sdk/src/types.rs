@@ -1,4 +1,4 @@
-//! Short ways to ask the contract's types what rules ask most.
+//! Convenience methods on the contract's types.
 
 use crate::{Alert, Decision, Face, Frame, Rect, Severity, Subject, Timestamp};
 
@@ -10,18 +10,17 @@ pub const HOUR: u64 = 60 * MINUTE;
 pub const DAY: u64 = 24 * HOUR;
 
 impl Frame {
-    /// Milliseconds from a time to this frame; 0 if the camera's clock was put back in between.
+    /// Milliseconds from a time to this frame; 0 if the camera's clock was set back in between.
     pub fn since(&self, at: Timestamp) -> u64 {
         if self.captured_at > at { self.captured_at.abs_diff(at) } else { 0 }
     }
 
-    /// Whether a schedule of the operator's holds. One without a name always does.
+    /// True if a schedule of the operator is active. The empty name is always active.
     pub fn is_during(&self, schedule: &str) -> bool {
         schedule.is_empty() || self.schedules.iter().any(|name| name == schedule)
     }
 
-    /// An alert about `subject` at this frame's camera, about no face in particular. Its `dedup_key` is
-    /// `kind/camera/subject`.
+    /// Makes an alert about `subject` at this frame's camera, without a face. Its `dedup_key` is `kind/camera/subject`.
     pub fn alert(&self, severity: Severity, kind: &str, subject: &str, text: String) -> Alert {
         let dedup_key = format!("{kind}/{}/{subject}", self.camera);
         Alert { severity, kind: kind.into(), subject: subject.into(), dedup_key, text, face: None }
@@ -29,21 +28,21 @@ impl Frame {
 }
 
 impl Alert {
-    /// The same alert, about one face.
+    /// Returns the alert with a face.
     pub fn about(self, face: &Face) -> Alert {
         Alert { face: Some(face.index), ..self }
     }
 }
 
 impl Face {
-    /// Whether it is in a zone of the operator's. One without a name is the whole picture.
+    /// True if the face is in a zone of the operator. The empty name is the whole picture.
     pub fn is_in(&self, zone: &str) -> bool {
         zone.is_empty() || self.zones.iter().any(|name| name == zone)
     }
 }
 
 impl Subject {
-    /// The person of the gallery that this is, if it is decided.
+    /// The person's id, if the face is known.
     pub fn person(&self) -> Option<&str> {
         match &self.decision {
             Decision::Known(identity) => Some(&identity.person),
@@ -51,19 +50,19 @@ impl Subject {
         }
     }
 
-    /// Whether it is decided that this is nobody of the gallery.
+    /// True if the face was decided to be nobody in the gallery.
     pub fn is_unknown(&self) -> bool {
         matches!(self.decision, Decision::Unknown)
     }
 
-    /// Who this is, for a key: the person's id, else the stranger's if an unknown-person rule named them.
+    /// The person's id, else the stranger's id if an unknown-person rule named one. For keys.
     pub fn id(&self) -> Option<&str> {
         self.person().or(self.stranger.as_ref().map(|stranger| stranger.id.as_str()))
     }
 }
 
 impl Rect {
-    /// The middle of it.
+    /// The centre, pixels.
     pub fn center(&self) -> (f32, f32) {
         (self.x + self.width / 2.0, self.y + self.height / 2.0)
     }

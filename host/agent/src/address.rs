@@ -1,11 +1,11 @@
-//! The address of a source, which may hold a password.
+//! The address of a source, which may contain a password.
 
 use everyframe_kafka::remember_secret;
 use everyframe_types::redact::{percent_decoded, redact_address, secrets_of};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// A video or picture file, a folder of pictures, a device, or a network address. `Display` and `Debug` hide user,
+/// A video or picture file, a folder of pictures, a device, or a network address. `Display` and `Debug` hide the user, the
 /// password and secret parameters; only code that opens the source gets the whole address.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SourceAddress {
@@ -14,13 +14,13 @@ pub struct SourceAddress {
 }
 
 impl SourceAddress {
-    /// Takes an address as its user wrote it.
+    /// The address as the user wrote it.
     pub fn new(text: &str) -> Self {
-        // The name of a file is not secret, whatever it looks like.
+        // The name of an existing file is not secret, whatever it looks like.
         if !text.contains("://") && Path::new(text).exists() {
             return Self { text: text.to_owned(), shown: text.to_owned() };
         }
-        // OpenCV and FFmpeg may print parts of the address, and their lines go to the log.
+        // OpenCV and FFmpeg may print parts of the address, and their output goes to the log.
         secrets_of(text).into_iter().for_each(remember_secret);
         Self { text: text.to_owned(), shown: redact_address(text) }
     }
@@ -30,12 +30,12 @@ impl SourceAddress {
         &self.text
     }
 
-    /// True if a part of it is not shown.
+    /// True if `Display` hides a part of it.
     pub fn has_secret(&self) -> bool {
         self.text != self.shown
     }
 
-    /// The path, if this is one, or a `file:` address.
+    /// The path, if this is a path or a `file:` address.
     pub(super) fn path(&self) -> Option<PathBuf> {
         let Some(path) = self.text.strip_prefix("file:") else {
             return (!self.text.contains("://")).then(|| PathBuf::from(&self.text));
@@ -43,7 +43,7 @@ impl SourceAddress {
         let path = path
             .strip_prefix("//localhost/")
             .map_or_else(|| path.strip_prefix("//").unwrap_or(path).to_owned(), |path| format!("/{path}"));
-        // FFmpeg takes such an address literally, browsers and file managers encode it.
+        // FFmpeg does not decode such an address; browsers and file managers encode it.
         let decoded = PathBuf::from(percent_decoded(&path));
         let written = PathBuf::from(path);
         Some(if !written.exists() && decoded.exists() { decoded } else { written })

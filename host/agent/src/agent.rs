@@ -1,9 +1,10 @@
-//! Stamps a source's pictures with session, sequence and time, and hands them on.
+//! Stamps the pictures of a source with session, sequence number and time, and passes them to the outbox.
 
-use super::inbox::Offered;
+use super::inbox::OfferResult;
 use super::outbox::{Destination, Outbox, OutboxError, Prepare};
-use super::spool::{Entry, What};
-use super::{Picture, Reading, Source, SourceError};
+use super::source::{Picture, Reading, Source};
+use super::source_error::SourceError;
+use super::spool::{Entry, Payload};
 use everyframe_types::frame::SourceKind;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,77 +12,83 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long the agent waits for the last acknowledgements.
-const LAST_WAIT: Duration = Duration::from_secs(30);
-/// Pauses between attempts to reach a stream that broke off.
-const RECONNECT: [u64; 5] = [1, 2, 5, 10, 30];
+const MAX_LAST_WAIT: Duration = Duration::from_secs(30);
+/// Pauses between attempts to reconnect to a stream, seconds; the last one is repeated.
+const RECONNECT_PAUSES: [u64; 5] = [1, 2, 5, 10, 30];
 
-/// Why an agent ends early.
+/// Why an agent cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
     /// The source gives no pictures.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// There is nowhere to send them.
+    /// The spool or Kafka cannot be used.
     #[error(transparent)]
     Outbox(#[from] OutboxError),
 }
 
 /// One camera's agent.
 pub struct Agent {
-    /// Where its frames go.
+    /// Where to send the frames.
     pub destination: Destination,
     /// Frames per second of a recording or a folder, for sending and for the frames' times. None: as fast as the broker takes
-    /// them, with a recording's own times.
+    /// them, with the recording's own times.
     pub rate: Option<f64>,
-    /// Start over at the end.
+    /// Start again at the end of a recording or a folder.
     pub repeat: bool,
 }
 
-/// What an agent did. Each frame that it read is acknowledged, refused, or in the spool.
+/// The counts of one run of an agent. Each frame that it read is acknowledged, refused, or in the spool.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tally {
+pub struct AgentSummary {
     /// Frames read from the source.
     pub read: u64,
-    /// Of these, that all in-sync replicas have.
+    /// Of these, the frames that all in-sync replicas have.
     pub acknowledged: u64,
-    /// Of these, that could neither be sent nor spooled; the topic is told which.
+    /// Of these, the frames that could be neither sent nor spooled. A record in the topic lists their numbers.
     pub refused: u64,
-    /// Files of a folder, and parts of a video, that were skipped because they are not pictures. They do not count as read.
+    /// Files of a folder, or parts of a video, that were skipped because they are not pictures. They do not count as read.
     pub skipped: u64,
-    /// Frames in the spool, also of earlier runs: the next start sends them.
+    /// Frames in the spool, including those of earlier runs. The next run sends them.
     pub in_spool: u64,
-    /// The spool's file, if it could be used.
+    /// The spool's file; none if it could not be used.
     pub spool: Option<PathBuf>,
 }
 
 impl Agent {
-    /// Sends until the source ends or `stop` is set, then waits for the acknowledgements. `prepare` creates missing
-    /// topics; it is asked until it succeeds.
+    /// Sends frames until the source ends or `stop` is set, then waits for the acknowledgements. `prepare` creates missing topics;
+    /// it is called until it succeeds.
     ///
     /// # Errors
-    /// See [`AgentError`]: the source gives no picture, or there is nowhere to send them.
-    pub fn run(&self, source: &mut Source, prepare: Prepare, stop: &AtomicBool) -> Result<Tally, AgentError> {
-        // A source that gives nothing makes neither a spool nor topics.
-        let first = first_picture(source, stop)?;
+    ///
+    /// See [`AgentError`]: show the message, which says what to do. Frames that were read before are sent or in the spool.
+    pub fn run(
+        &self,
+        source: &mut Source,
+        prepare: Prepare,
+        stop: &AtomicBool,
+    ) -> Result<AgentSummary, AgentError> {
+        // A source without pictures must create neither a spool nor topics.
+        let first = read_first_picture(source, stop)?;
         if first.is_none() && source.kind() != SourceKind::Live && !stop.load(Ordering::Relaxed) {
-            return Err(source.nothing_read().into());
+            return Err(source.no_picture_error().into());
         }
         let session: Arc<str> = format!("{:x}-{:x}", now(), std::process::id()).into();
         let outbox = Outbox::open(&self.destination, &session, prepare)?;
-        let read = self.read(source, first, &outbox, &session, stop);
-        // Also after an error: what was read before it must get in.
-        let account = outbox.close(LAST_WAIT);
-        Ok(Tally {
+        let read = self.send_pictures(source, first, &outbox, &session, stop);
+        // Also after an error: the frames that were read before it must be sent.
+        let summary = outbox.close(MAX_LAST_WAIT);
+        Ok(AgentSummary {
             read: read?,
-            acknowledged: account.acknowledged,
-            refused: account.refused,
+            acknowledged: summary.acknowledged,
+            refused: summary.refused,
             skipped: source.skipped(),
-            in_spool: account.in_spool,
-            spool: account.spool,
+            in_spool: summary.in_spool,
+            spool: summary.spool,
         })
     }
 
-    fn read(
+    fn send_pictures(
         &self,
         source: &mut Source,
         mut first: Option<Picture>,
@@ -91,7 +98,7 @@ impl Agent {
     ) -> Result<u64, SourceError> {
         let kind = source.kind();
         let live = kind == SourceKind::Live;
-        // A clip that nobody paces can wait for room; a clock can't.
+        // A recording that is sent at full speed can wait for room; a live source cannot.
         let patient = !live && self.rate.is_none();
         let step = Duration::from_secs_f64(1.0 / self.rate.unwrap_or_else(|| source.rate()));
         let (begun, first_at) = (Instant::now(), now());
@@ -105,7 +112,7 @@ impl Agent {
                 Reading::Picture(picture) => picture,
                 Reading::Nothing => continue,
                 Reading::End => {
-                    // A stream may turn out to be a file only at its end.
+                    // Only at its end may a stream turn out to be a file.
                     match (source.kind() == SourceKind::Live, self.repeat) {
                         (true, _) => self.reconnect(source, stop),
                         (false, true) => source.rewind()?,
@@ -118,40 +125,42 @@ impl Agent {
             if self.rate.is_some() && !live && !wait_until(begun + paced, stop) {
                 break;
             }
-            // A live picture gets the present time. One of a recording gets its position there, unless the user sets a rate.
+            // A live picture gets the current time. One of a recording gets its position there, unless the user sets a rate.
             let captured_at = match picture.at {
                 _ if live => now(),
                 Some(at) if self.rate.is_none() => first_at + milliseconds(at),
                 _ => first_at + milliseconds(paced),
             };
             let picture = picture.bytes;
-            let what = What::Frame { sequence: read, captured_at, source: Some(kind), picture };
-            match outbox.offer(Entry { session: session.clone(), what }, patient, stop) {
-                Offered::Taken | Offered::Refused => read += 1,
-                Offered::Stopped => break,
+            let payload = Payload::Frame { sequence: read, captured_at, source: Some(kind), picture };
+            match outbox.offer(Entry { session: session.clone(), payload }, patient, stop) {
+                OfferResult::Taken | OfferResult::Refused => read += 1,
+                OfferResult::Stopped => break,
             }
         }
         Ok(read)
     }
 
-    /// Tries until the stream is back.
+    /// Reconnects to the stream, until it succeeds or `stop` is set.
     fn reconnect(&self, source: &mut Source, stop: &AtomicBool) {
-        tracing::warn!(camera = self.destination.camera, "the stream broke off; connecting again");
+        tracing::warn!(camera = self.destination.camera, "the stream ended; reconnecting");
         for attempt in 0.. {
-            let pause = RECONNECT.get(attempt).or(RECONNECT.last()).copied().unwrap_or(1);
+            let pause = RECONNECT_PAUSES.get(attempt).or(RECONNECT_PAUSES.last()).copied().unwrap_or(1);
             if !wait_until(Instant::now() + Duration::from_secs(pause), stop) {
                 return;
             }
             match source.rewind() {
-                Ok(()) => return tracing::info!(camera = self.destination.camera, "the stream is back"),
-                Err(error) => tracing::debug!(%error, attempt, "still away"),
+                Ok(()) => {
+                    return tracing::info!(camera = self.destination.camera, "reconnected to the stream");
+                }
+                Err(error) => tracing::debug!(%error, attempt, "cannot reconnect to the stream"),
             }
         }
     }
 }
 
-/// The first picture of a source; none if the source ends, or `stop` is set, before that.
-fn first_picture(source: &mut Source, stop: &AtomicBool) -> Result<Option<Picture>, SourceError> {
+/// Reads the first picture of a source; none if the source ends or `stop` is set before.
+fn read_first_picture(source: &mut Source, stop: &AtomicBool) -> Result<Option<Picture>, SourceError> {
     while !stop.load(Ordering::Relaxed) {
         match source.read()? {
             Reading::Picture(picture) => return Ok(Some(picture)),
@@ -162,7 +171,7 @@ fn first_picture(source: &mut Source, stop: &AtomicBool) -> Result<Option<Pictur
     Ok(None)
 }
 
-/// Waits until this time; false if `stop` is set before.
+/// Waits until the given time; false if `stop` is set before.
 fn wait_until(until: Instant, stop: &AtomicBool) -> bool {
     while !stop.load(Ordering::Relaxed) {
         let left = until.saturating_duration_since(Instant::now());

@@ -1,8 +1,8 @@
-//! The line, at work: a thread that moves it, and the frames topic at its end.
+//! The outbox: the thread of the send queue, and the producer for the frames topic.
 
-use super::inbox::{Offered, Shared};
-use super::send_queue::{Broker, Ended, Line};
-use super::spool::{Entry, SpoolError, What};
+use super::inbox::{OfferResult, SharedInbox};
+use super::send_queue::{Broker, SendQueue, SendSummary};
+use super::spool::{Entry, Payload, SpoolError};
 use everyframe_config::KafkaSettings;
 use everyframe_kafka::{BrokerError, Producer, Record};
 use everyframe_types::record::{CAPTURED_AT, REFUSED, SEQUENCE, SESSION, SOURCE};
@@ -12,27 +12,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Between attempts to find or make the topic.
-const AGAIN: Duration = Duration::from_secs(1);
+/// The pause between attempts to find or create the topics.
+const PREPARE_PAUSE: Duration = Duration::from_secs(1);
 
-/// Creates the topics where they are missing.
+/// Creates missing topics.
 pub type Prepare = Box<dyn Fn() -> Result<(), BrokerError> + Send>;
 
-/// Why an agent cannot begin.
+/// Why an agent cannot start to send.
 #[derive(Debug, thiserror::Error)]
 pub enum OutboxError {
-    /// Its spool is in use or damaged.
+    /// The spool is in use or damaged.
     #[error(transparent)]
     Spool(#[from] SpoolError),
-    /// Its settings for Kafka are wrong.
+    /// The Kafka settings are invalid.
     #[error(transparent)]
     Broker(#[from] BrokerError),
-    /// The system gives no thread.
+    /// The operating system cannot start a thread.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
 }
 
-/// Where a camera's frames go, and where they wait.
+/// Where to send a camera's frames, and where to spool them.
 pub struct Destination {
     /// The camera's id: the records' key.
     pub camera: String,
@@ -42,18 +42,18 @@ pub struct Destination {
     pub kafka: KafkaSettings,
     /// The folder of the spool.
     pub spool: PathBuf,
-    /// How much the spool may hold, bytes.
+    /// The most that the spool may hold, bytes.
     pub spool_bytes: u64,
 }
 
-/// Takes a camera's frames, and answers for each.
+/// Sends a camera's frames, and accounts for each.
 pub(super) struct Outbox {
-    shared: Arc<Shared>,
-    line: JoinHandle<(Ended, Option<PathBuf>)>,
+    shared: Arc<SharedInbox>,
+    queue: JoinHandle<(SendSummary, Option<PathBuf>)>,
 }
 
-/// How it all ended.
-pub(super) struct Account {
+/// The counts when the outbox is closed.
+pub(super) struct OutboxSummary {
     pub acknowledged: u64,
     pub in_spool: u64,
     pub refused: u64,
@@ -61,9 +61,13 @@ pub(super) struct Account {
 }
 
 impl Outbox {
-    /// Opens the spool and begins to send. `prepare` is asked until it succeeds; before that, frames wait in the spool.
+    /// Opens the spool and starts the threads. `prepare` is called until it succeeds; before that, frames wait in the spool.
+    ///
+    /// # Errors
+    ///
+    /// See [`OutboxError`]: nothing was sent; show the message.
     pub fn open(to: &Destination, session: &Arc<str>, prepare: Prepare) -> Result<Self, OutboxError> {
-        let shared = Arc::new(Shared::new(&to.camera, to.spool_bytes));
+        let shared = Arc::new(SharedInbox::new(&to.camera, to.spool_bytes));
         let state = Arc::new(Readiness::default());
         let topic = Topic {
             producer: Producer::new(&to.kafka)?,
@@ -74,67 +78,70 @@ impl Outbox {
             state: state.clone(),
         };
         let spool = to.spool.clone();
-        let mut line = Line::open(shared.clone(), topic, spool, &to.camera, session.clone())?;
+        let mut queue = SendQueue::open(shared.clone(), topic, spool, &to.camera, session.clone())?;
         let (topic, camera) = (to.topic.clone(), to.camera.clone());
         let state = Arc::downgrade(&state);
-        // Nobody waits for it: an attempt may take a while.
+        // Not joined at the end, because an attempt may take a while.
         std::thread::Builder::new().name("topics".into()).spawn(move || {
-            let mut told = String::new();
+            let mut last_logged = String::new();
             while let Some(state) = state.upgrade() {
-                state.look(&topic, &camera, &prepare, &mut told);
+                state.prepare_topics(&topic, &camera, &prepare, &mut last_logged);
                 drop(state);
-                std::thread::sleep(AGAIN);
+                std::thread::sleep(PREPARE_PAUSE);
             }
         })?;
-        let line = std::thread::Builder::new().name("line".into()).spawn({
+        let queue = std::thread::Builder::new().name("send-queue".into()).spawn({
             let shared = shared.clone();
             move || {
                 loop {
                     shared.wait();
                     let closed = shared.lock().closed;
                     let now = Instant::now();
-                    line.step(now);
-                    if closed.is_some_and(|until| line.is_empty() || now >= until) {
-                        let spool = line.spool();
-                        return (line.end(now), spool);
+                    queue.step(now);
+                    if closed.is_some_and(|until| queue.is_empty() || now >= until) {
+                        let spool = queue.spool();
+                        return (queue.finish(now), spool);
                     }
                 }
             }
         })?;
-        Ok(Self { shared, line })
+        Ok(Self { shared, queue })
     }
 
-    /// Puts an entry at the end of the line; see [`Shared::offer`].
-    pub fn offer(&self, entry: Entry, patient: bool, stop: &AtomicBool) -> Offered {
+    /// Adds an entry to the queue; see [`SharedInbox::offer`].
+    pub fn offer(&self, entry: Entry, patient: bool, stop: &AtomicBool) -> OfferResult {
         self.shared.offer(entry, patient, stop)
     }
 
-    /// Waits for the acknowledgements, at most so long, and leaves what is without one in the spool.
-    pub fn close(self, patience: Duration) -> Account {
+    /// Waits for the acknowledgements, at most for `patience`. Entries without one stay in the spool.
+    pub fn close(self, patience: Duration) -> OutboxSummary {
         self.shared.close(Instant::now() + patience);
-        let ended = self.line.join();
+        let ended = self.queue.join();
         let mut inbox = self.shared.lock();
-        inbox.tell_refusals(Instant::now(), true);
+        inbox.log_refusals(Instant::now(), true);
         let refused = inbox.refused();
         match ended {
             Ok((ended, spool)) => {
                 if ended.lost > 0 {
-                    tracing::error!("{} frames had nowhere to go and count as refused", ended.lost);
+                    tracing::error!(
+                        "{} frames could be neither sent nor spooled; they count as refused",
+                        ended.lost
+                    );
                 }
                 let (acknowledged, in_spool) = (ended.acknowledged, ended.in_spool);
-                Account { acknowledged, in_spool, refused: refused + ended.lost, spool }
+                OutboxSummary { acknowledged, in_spool, refused: refused + ended.lost, spool }
             }
             Err(_) => {
                 tracing::error!(
-                    "a defect of Everyframe ended the line; what is in the spool is sent at the next start"
+                    "a defect of Everyframe ended the send queue; the next start sends the frames in the spool"
                 );
-                Account { acknowledged: 0, in_spool: 0, refused, spool: None }
+                OutboxSummary { acknowledged: 0, in_spool: 0, refused, spool: None }
             }
         }
     }
 }
 
-/// Whether the topic is there, and what keeps us from knowing.
+/// Whether the frames topic exists, and the last error of preparing it.
 #[derive(Default)]
 struct Readiness {
     is_ready: AtomicBool,
@@ -142,8 +149,8 @@ struct Readiness {
 }
 
 impl Readiness {
-    /// Sees to the topic, if it is not known to be there; tells what is wrong unless it was told.
-    fn look(&self, topic: &str, camera: &str, prepare: &Prepare, told: &mut String) {
+    /// Prepares the topics unless the frames topic is known to exist. An error is logged unless it was logged last time.
+    fn prepare_topics(&self, topic: &str, camera: &str, prepare: &Prepare, last_logged: &mut String) {
         if self.is_ready.load(Ordering::Relaxed) {
             return;
         }
@@ -152,44 +159,44 @@ impl Readiness {
             result.as_ref().err().map(ToString::to_string);
         match result {
             Ok(()) => self.is_ready.store(true, Ordering::Relaxed),
-            // That the broker is away is told by the line.
+            // The send queue logs that the broker is away.
             Err(BrokerError::Unreachable { .. }) => {}
             Err(error) => {
-                let said = error.to_string();
-                // The frames topic comes first: it is there, and the others are the host's affair.
+                let message = error.to_string();
+                // The frames topic is created first, so it exists. The host needs the others, the agent does not.
                 let is_others = matches!(&error, BrokerError::NotCreated { topic: of, .. } if of != topic);
                 self.is_ready.store(is_others, Ordering::Relaxed);
-                if said != *told {
-                    let then = if is_others { "frames are sent all the same" } else { "trying again" };
-                    tracing::warn!(camera, "{said}; {then}");
-                    *told = said;
+                if message != *last_logged {
+                    let then = if is_others { "frames are sent nevertheless" } else { "trying again" };
+                    tracing::warn!(camera, "{message}; {then}");
+                    *last_logged = message;
                 }
             }
         }
     }
 }
 
-/// The frames topic.
+/// The frames topic, as the send queue's broker.
 struct Topic {
     producer: Producer,
     kafka: KafkaSettings,
     name: String,
     camera: String,
-    shared: Arc<Shared>,
+    shared: Arc<SharedInbox>,
     state: Arc<Readiness>,
 }
 
 impl Broker for Topic {
     fn send(&mut self, position: u64, entry: &Entry) -> bool {
         let mut headers = vec![(SESSION, entry.session.to_string())];
-        let value = match &entry.what {
-            What::Frame { sequence, captured_at, source, picture } => {
+        let value = match &entry.payload {
+            Payload::Frame { sequence, captured_at, source, picture } => {
                 headers.push((SEQUENCE, sequence.to_string()));
                 headers.push((CAPTURED_AT, captured_at.to_string()));
                 headers.extend(source.map(|source| (SOURCE, source.as_str().to_owned())));
                 Some(picture.as_slice())
             }
-            What::Refused { first, last } => {
+            Payload::Refused { first, last } => {
                 headers.push((REFUSED, format!("{first}-{last}")));
                 None
             }
@@ -199,7 +206,7 @@ impl Broker for Topic {
         let key = Some(self.camera.as_bytes());
         let record = Record { topic: &self.name, key, value, headers: &headers, ..Record::default() };
         let shared = self.shared.clone();
-        let delivery = Box::new(move |result| shared.settle(position, result));
+        let delivery = Box::new(move |result| shared.report_delivery(position, result));
         self.producer.try_send(record, delivery).is_ok()
     }
 
@@ -216,7 +223,7 @@ impl Broker for Topic {
     }
 
     fn trouble(&self) -> Option<String> {
-        let said = self.state.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        self.producer.trouble().or(said)
+        let of_topics = self.state.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.producer.trouble().or(of_topics)
     }
 }

@@ -1,6 +1,6 @@
-//! Picture files as a source: those of a folder, or a single one. They are sent unchanged; the host judges their content.
+//! Picture files as a source: the files of a folder, or a single file. They are sent unchanged.
 
-use super::SourceError;
+use super::source_error::SourceError;
 use everyframe_vision::{PictureError, check_whole};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -13,17 +13,21 @@ const MAX_FILE_BYTES: u64 = 64 << 20;
 /// The extensions of picture files, in lower case.
 const EXTENSIONS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
 
-/// Picture files, in the order in which they are sent.
+/// Picture files, in sending order.
 pub(super) struct Pictures {
     folder: Option<PathBuf>,
     files: Vec<PathBuf>,
     next: usize,
-    /// Files that were skipped with a warning. Each file is warned of once, even if the folder is sent again and again.
+    /// Files that were skipped with a warning. Each file causes one warning, even if the folder is sent repeatedly.
     warned: BTreeSet<PathBuf>,
 }
 
 impl Pictures {
-    /// The pictures of a folder, in the order of their names, numbers by value: `frame2` before `frame10`.
+    /// The pictures of a folder, sorted by name, with numbers by value: `frame2` before `frame10`.
+    ///
+    /// # Errors
+    ///
+    /// The folder cannot be read, or has no picture files: show the message.
     pub fn in_folder(folder: &Path) -> Result<Self, SourceError> {
         let mut pictures =
             Self { folder: Some(folder.to_owned()), files: Vec::new(), next: 0, warned: BTreeSet::new() };
@@ -32,11 +36,15 @@ impl Pictures {
     }
 
     /// A single picture.
-    pub fn of_file(file: &Path) -> Self {
+    pub fn single(file: &Path) -> Self {
         Self { folder: None, files: vec![file.to_owned()], next: 0, warned: BTreeSet::new() }
     }
 
-    /// Reads the folder again, and goes back to its first picture.
+    /// Lists the folder again, and goes back to the first picture.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pictures::in_folder`].
     pub fn start_over(&mut self) -> Result<(), SourceError> {
         self.next = 0;
         let Some(folder) = &self.folder else { return Ok(()) };
@@ -63,7 +71,11 @@ impl Pictures {
         Ok(())
     }
 
-    /// Reads the next file; none at the end. An error is the reason to skip this file.
+    /// Reads the next file; none at the end.
+    ///
+    /// # Errors
+    ///
+    /// The file is not a picture that can be sent: skip it.
     pub fn read_next(&mut self) -> Option<Result<Vec<u8>, SourceError>> {
         let path = self.files.get(self.next)?;
         self.next += 1;
@@ -72,8 +84,8 @@ impl Pictures {
         Some(read)
     }
 
-    /// Warns that the last file is skipped, unless it was warned of before, or is a single picture: the agent then ends with
-    /// the reason as its error.
+    /// Warns that the last file is skipped. There is no second warning for a file, and none for a single picture: the agent then
+    /// ends with the reason as its error.
     pub fn warn_of_skipped(&mut self, reason: &SourceError) {
         let Some(path) = self.next.checked_sub(1).and_then(|last| self.files.get(last)) else { return };
         if self.folder.is_some() && self.warned.insert(path.clone()) {
@@ -82,7 +94,7 @@ impl Pictures {
     }
 
     /// The error for a source of which no picture could be read; `last` is the reason of the last one.
-    pub fn nothing_read(&self, last: Option<SourceError>) -> SourceError {
+    pub fn no_picture_error(&self, last: Option<SourceError>) -> SourceError {
         match (&self.folder, last) {
             (None, Some(reason)) => reason,
             (Some(folder), _) => {
@@ -93,14 +105,14 @@ impl Pictures {
     }
 }
 
-/// True for a file with one picture in it. A file of JPEG pictures one after the other is a video.
+/// True for a file with one picture. A file of several concatenated JPEG pictures is a video.
 pub(super) fn is_picture_file(path: &Path) -> bool {
     if has_picture_extension(path) {
         return true;
     }
     let mut start = Vec::new();
     let read = std::fs::File::open(path).and_then(|file| file.take(16).read_to_end(&mut start));
-    // Most videos are known by their first bytes.
+    // Most videos are recognised by their first bytes.
     if read.is_err() || matches!(check_whole(&start), Err(PictureError::Empty | PictureError::NotAPicture)) {
         return false;
     }
@@ -117,7 +129,7 @@ fn name_of(path: &Path) -> &[u8] {
     path.file_name().map_or(&[], |name| name.as_encoded_bytes())
 }
 
-/// The bytes of a picture file, or why it cannot be sent.
+/// Reads a picture file, or returns why it cannot be sent.
 fn read_picture(path: &Path) -> Result<Vec<u8>, String> {
     let bytes = read_file(path, MAX_FILE_BYTES)?;
     check_whole(&bytes).map_err(|error| error.to_string())?;
@@ -140,17 +152,17 @@ fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// Compares names byte by byte, but numbers in them by their value; of equal ones, that with more zeros in front is first.
+/// Compares names byte by byte, but numbers by value. Of equal numbers, the one with more leading zeros is first.
 fn compare_names(a: &[u8], b: &[u8]) -> Ordering {
     let (mut left, mut right) = (a, b);
     loop {
         let (Some(first), Some(second)) = (left.first(), right.first()) else {
-            // One is the beginning of the other, up to zeros in front of numbers.
+            // One name is a prefix of the other, apart from leading zeros.
             return left.len().cmp(&right.len()).then_with(|| a.cmp(b));
         };
         let order = if first.is_ascii_digit() && second.is_ascii_digit() {
             let (number, other) = (take_number(&mut left), take_number(&mut right));
-            // Without zeros in front, the longer number is the greater one.
+            // Without leading zeros, the longer number is the greater one.
             number.len().cmp(&other.len()).then_with(|| number.cmp(other))
         } else {
             (left, right) = (&left[1..], &right[1..]);
@@ -162,7 +174,7 @@ fn compare_names(a: &[u8], b: &[u8]) -> Ordering {
     }
 }
 
-/// Takes the digits at the start of a name off it; without the zeros in front.
+/// Removes the digits at the start of a name, and returns them without leading zeros.
 fn take_number<'a>(name: &mut &'a [u8]) -> &'a [u8] {
     let end = name.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(name.len());
     let (digits, rest) = name.split_at(end);

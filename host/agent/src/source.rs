@@ -1,81 +1,21 @@
-//! Where pictures come from: a video file, picture files, a device, a stream.
+//! A source of pictures: a video file, picture files, a device, or a stream.
 
-use super::SourceAddress;
+use super::address::SourceAddress;
 use super::pictures::{Pictures, is_picture_file};
+use super::source_error::SourceError;
 use super::video::{Attempt, Video};
-use everyframe_kafka::redacted;
 use everyframe_types::frame::SourceKind;
-use everyframe_types::redact::redact_addresses;
-use std::path::PathBuf;
 use std::time::Duration;
 
-/// What a folder of pictures counts as, frames per second.
+/// The rate of a folder of pictures, frames per second.
 const FOLDER_RATE: f64 = 10.0;
-
-/// Why a source gives no pictures.
-#[derive(Debug, thiserror::Error)]
-pub enum SourceError {
-    /// Neither a file, a folder, a device nor an address.
-    #[error(
-        "{0}: no such file, folder or device; give a video file, a folder of pictures, a device number, or an rtsp:// or http:// address"
-    )]
-    NotFound(SourceAddress),
-    /// OpenCV cannot open it.
-    #[error("{0}: cannot be opened as video; is it one, and is it reachable?")]
-    NotVideo(SourceAddress),
-    /// It opens, and gives nothing.
-    #[error(
-        "{0}: opens, but not one picture can be read from it; is it whole, and can its server send parts of it?"
-    )]
-    NothingRead(SourceAddress),
-    /// A folder that cannot be read.
-    #[error("{}: this folder cannot be read: {reason}", path.display())]
-    Unreadable {
-        /// The folder.
-        path: PathBuf,
-        /// The operating system's reason.
-        reason: String,
-    },
-    /// A folder without pictures.
-    #[error("{}: no .jpg, .jpeg, .png or .webp in this folder", .0.display())]
-    NoPictures(PathBuf),
-    /// A file that cannot be sent as a picture. One of a folder is skipped.
-    #[error("{}: {reason}", path.display())]
-    BadPicture {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A folder of which no file can be sent.
-    #[error(
-        "{}: none of the {files} picture files in this folder can be sent; the warnings above say why",
-        folder.display()
-    )]
-    NoGoodPicture {
-        /// The folder.
-        folder: PathBuf,
-        /// How many files have the extension of a picture.
-        files: usize,
-    },
-    /// OpenCV failed.
-    #[error("video: {0}")]
-    OpenCv(String),
-}
-
-impl From<opencv::Error> for SourceError {
-    fn from(error: opencv::Error) -> Self {
-        // OpenCV's message may contain the address.
-        Self::OpenCv(redacted(&redact_addresses(&error.to_string())))
-    }
-}
 
 /// A picture of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
     /// JPEG, PNG or WebP.
     pub bytes: Vec<u8>,
-    /// Only of a recording: when it was taken, counted from the first picture. It keeps growing when the recording starts over.
+    /// Only of a recording: the time since its first picture. It keeps growing when the recording starts again.
     pub at: Option<Duration>,
 }
 
@@ -84,9 +24,9 @@ pub struct Picture {
 pub enum Reading {
     /// A picture.
     Picture(Picture),
-    /// Nothing this time; the next time may give a picture.
+    /// No picture this time; the next read may return one.
     Nothing,
-    /// The source is at its end, or broke off.
+    /// The source ended, or the stream was interrupted.
     End,
 }
 
@@ -95,12 +35,12 @@ pub struct Source {
     address: SourceAddress,
     input: Input,
     jpeg_quality: i32,
-    /// Files that were skipped.
+    /// Number of skipped files.
     skipped: u64,
-    /// Why the last of them was.
+    /// Why the last of them was skipped.
     last_skipped: Option<SourceError>,
-    /// True if a picture was read since the source was opened or started over.
-    has_given: bool,
+    /// True if a picture was read since the source was opened or rewound.
+    has_picture: bool,
     /// The pictures of the folder are the frames of one recording.
     is_recording: bool,
 }
@@ -111,22 +51,23 @@ enum Input {
 }
 
 impl Source {
-    /// Opens a source. `jpeg_quality`, 1 to 100, is for pictures that are not JPEG, PNG or WebP already.
+    /// Opens a source. `jpeg_quality`, 1 to 100, is used for frames of a video; picture files are sent unchanged.
     ///
     /// # Errors
-    /// See [`SourceError`]. Each message says what to give instead.
+    ///
+    /// See [`SourceError`]: show the message, which says what to give instead.
     pub fn open(address: &SourceAddress, jpeg_quality: i32) -> Result<Self, SourceError> {
         let path = address.path();
         let device = address.text().strip_prefix("/dev/video").unwrap_or(address.text()).parse::<i32>();
         let input = match (path, device) {
             (Some(path), _) if path.is_dir() => Input::Pictures(Pictures::in_folder(&path)?),
-            (_, Ok(number)) => Input::Video(Box::new(Video::of_device(number, address)?)),
+            (_, Ok(number)) => Input::Video(Box::new(Video::open_device(number, address)?)),
             (Some(path), _) if path.is_file() && is_picture_file(&path) => {
-                Input::Pictures(Pictures::of_file(&path))
+                Input::Pictures(Pictures::single(&path))
             }
-            (Some(path), _) if path.is_file() => Input::Video(Box::new(Video::of_file(&path, address)?)),
+            (Some(path), _) if path.is_file() => Input::Video(Box::new(Video::open_file(&path, address)?)),
             (Some(_), _) => return Err(SourceError::NotFound(address.clone())),
-            (None, _) => Input::Video(Box::new(Video::of_address(address)?)),
+            (None, _) => Input::Video(Box::new(Video::open_address(address)?)),
         };
         Ok(Self {
             address: address.clone(),
@@ -134,7 +75,7 @@ impl Source {
             jpeg_quality,
             skipped: 0,
             last_skipped: None,
-            has_given: false,
+            has_picture: false,
             is_recording: false,
         })
     }
@@ -144,7 +85,7 @@ impl Source {
         Self { is_recording: true, ..self }
     }
 
-    /// Frames per second, as the source itself says.
+    /// The source's own rate, frames per second.
     pub fn rate(&self) -> f64 {
         match &self.input {
             Input::Video(video) => video.rate(),
@@ -152,7 +93,7 @@ impl Source {
         }
     }
 
-    /// The kind of source: a frame's time, and whether frames follow each other closely, depend on it.
+    /// The kind of source. It decides a frame's time, and whether frames are continuous.
     pub fn kind(&self) -> SourceKind {
         match &self.input {
             Input::Video(video) if video.is_live() => SourceKind::Live,
@@ -162,7 +103,7 @@ impl Source {
         }
     }
 
-    /// How many files, or parts of a video, were skipped because they are not pictures.
+    /// The number of files, or parts of a video, that were skipped because they are not pictures.
     pub fn skipped(&self) -> u64 {
         match &self.input {
             Input::Video(video) => video.skipped(),
@@ -170,25 +111,28 @@ impl Source {
         }
     }
 
-    /// Goes back to the first picture, or connects again.
+    /// Goes back to the first picture, or reconnects.
     ///
     /// # Errors
-    /// It cannot be opened any more, or it gave no picture since it was opened: reading it again would never end.
+    ///
+    /// The source cannot be opened: end, or try again later for a stream. Or it gave no picture since it was opened: reading it
+    /// again would never end.
     pub fn rewind(&mut self) -> Result<(), SourceError> {
-        if self.kind() != SourceKind::Live && !self.has_given {
-            return Err(self.nothing_read());
+        if self.kind() != SourceKind::Live && !self.has_picture {
+            return Err(self.no_picture_error());
         }
-        self.has_given = false;
+        self.has_picture = false;
         match &mut self.input {
             Input::Video(video) => video.start_over(&self.address),
             Input::Pictures(pictures) => pictures.start_over(),
         }
     }
 
-    /// Reads once. A file or part that is not a picture is skipped with a warning.
+    /// Reads once. A file or a part of a video that is not a picture is skipped with a warning.
     ///
     /// # Errors
-    /// OpenCV failed.
+    ///
+    /// OpenCV failed: end, with this message.
     pub fn read(&mut self) -> Result<Reading, SourceError> {
         let reading = match &mut self.input {
             Input::Video(video) => match video.read(self.jpeg_quality, &self.address)? {
@@ -209,13 +153,14 @@ impl Source {
                 None => Reading::End,
             },
         };
-        self.has_given |= matches!(reading, Reading::Picture(_));
+        self.has_picture |= matches!(reading, Reading::Picture(_));
         Ok(reading)
     }
 
     /// The next picture; none at the end.
     ///
     /// # Errors
+    ///
     /// See [`Source::read`].
     pub fn next_picture(&mut self) -> Result<Option<Picture>, SourceError> {
         loop {
@@ -228,10 +173,10 @@ impl Source {
     }
 
     /// The error for a source that gave no picture.
-    pub fn nothing_read(&mut self) -> SourceError {
+    pub fn no_picture_error(&mut self) -> SourceError {
         match &self.input {
             Input::Video(_) => SourceError::NothingRead(self.address.clone()),
-            Input::Pictures(pictures) => pictures.nothing_read(self.last_skipped.take()),
+            Input::Pictures(pictures) => pictures.no_picture_error(self.last_skipped.take()),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Sources of every kind: their kind, pictures, times, skipped parts and ends.
 
-use super::test_video::{file_response, matroska, picture, server, stream_response};
+use super::test_video::{file_response, matroska, picture, start_server, stream_response};
 use super::{Reading, Source, SourceAddress, SourceError};
 use everyframe_types::frame::SourceKind;
 use std::cell::RefCell;
@@ -12,7 +12,7 @@ fn open(address: &str) -> Source {
 }
 
 /// The pictures until the end, with their times in milliseconds.
-fn all(source: &mut Source) -> Vec<(Vec<u8>, Option<u128>)> {
+fn read_all(source: &mut Source) -> Vec<(Vec<u8>, Option<u128>)> {
     let mut pictures = Vec::new();
     while let Some(picture) = source.next_picture().unwrap() {
         pictures.push((picture.bytes, picture.at.map(|at| at.as_millis())));
@@ -30,7 +30,7 @@ fn shades(count: u8) -> Vec<Vec<u8>> {
 }
 
 thread_local! {
-    /// The folders of a test's files, for as long as it runs: each test has a thread of its own.
+    /// The folders of a test's files, kept until its end: each test has its own thread.
     static FOLDERS: RefCell<Vec<tempfile::TempDir>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -49,7 +49,7 @@ fn variable_rate() -> Vec<u8> {
 }
 
 #[test]
-fn a_recording_without_length_is_none_that_is_live() {
+fn a_recording_without_a_length_is_not_live() {
     let bare = shades(3).concat();
     for (name, content, expected) in [
         ("browser.mkv", variable_rate(), vec![0, 100, 200, 1900, 2000]),
@@ -67,7 +67,7 @@ fn a_recording_without_length_is_none_that_is_live() {
 }
 
 #[test]
-fn a_recording_that_starts_over_keeps_advancing() {
+fn times_continue_when_a_recording_starts_again() {
     let mut source = open(&file("a.mkv", &variable_rate()));
     assert_eq!(times(&mut source), [0, 100, 200, 1900, 2000]);
     source.rewind().unwrap();
@@ -75,7 +75,7 @@ fn a_recording_that_starts_over_keeps_advancing() {
 }
 
 #[test]
-fn a_bad_picture_in_a_recording_is_passed_over() {
+fn a_bad_picture_in_a_recording_is_skipped() {
     let mut pictures: Vec<(u32, Vec<u8>)> = [0, 100, 200, 300].into_iter().zip(shades(4)).collect();
     pictures[2].1 = b"no picture".to_vec();
     let mut source = open(&file("a.mkv", &matroska(&pictures)));
@@ -84,7 +84,7 @@ fn a_bad_picture_in_a_recording_is_passed_over() {
 }
 
 #[test]
-fn a_single_picture_is_sent_once_and_untouched() {
+fn a_single_picture_is_sent_once_and_unchanged() {
     for (name, extension) in [
         ("a.png", ".png"),
         ("b.JPG", ".jpg"),
@@ -96,12 +96,12 @@ fn a_single_picture_is_sent_once_and_untouched() {
         let bytes = picture(extension, 77);
         let mut source = open(&file(name, &bytes));
         assert_eq!(source.kind(), SourceKind::Pictures, "{name}");
-        assert_eq!(all(&mut source), [(bytes, None)], "{name}");
+        assert_eq!(read_all(&mut source), [(bytes, None)], "{name}");
     }
 }
 
 #[test]
-fn a_single_picture_that_is_none_is_an_error_with_its_name() {
+fn a_single_bad_picture_is_an_error_with_its_name() {
     for (content, reason) in [
         (&b""[..], "the picture has no bytes"),
         (b"text", "not a JPEG, PNG or WebP picture"),
@@ -111,7 +111,7 @@ fn a_single_picture_that_is_none_is_an_error_with_its_name() {
         let mut source = open(&path);
         assert_eq!(source.read().unwrap(), Reading::Nothing);
         assert_eq!(source.read().unwrap(), Reading::End);
-        let error = source.nothing_read().to_string();
+        let error = source.no_picture_error().to_string();
         assert!(error.starts_with(&path) && error.contains(reason), "{error}");
     }
 }
@@ -126,7 +126,7 @@ fn folder_with_everything(folder: &Path) {
     write("frame3.jpg", b"");
     write("frame4.png", b"a text");
     write("frame5.jpg", &picture(".jpg", 50)[..200]);
-    write("notes.txt", b"not looked at");
+    write("notes.txt", b"ignored");
     let not_text = std::ffi::OsStr::from_bytes(b"frame20\xff.jpg");
     std::fs::write(folder.join(not_text), picture(".jpg", 200)).unwrap();
     std::fs::create_dir(folder.join("frame6.jpg")).unwrap();
@@ -142,10 +142,10 @@ fn bad_files_of_a_folder_are_skipped_and_counted() {
     let mut source = Source::open(&SourceAddress::from(folder.path()), 90).unwrap();
     let expected = [(".webp", 10), (".jpg", 20), (".png", 100), (".jpg", 200)]
         .map(|(kind, shade)| (picture(kind, shade), None));
-    assert_eq!(all(&mut source), expected, "in the order of their numbers, as they are");
+    assert_eq!(read_all(&mut source), expected, "in the order of their numbers, as they are");
     assert_eq!(source.skipped(), 7);
     source.rewind().unwrap();
-    assert_eq!(all(&mut source), expected);
+    assert_eq!(read_all(&mut source), expected);
     assert_eq!(source.skipped(), 14);
 }
 
@@ -156,25 +156,25 @@ fn a_folder_without_a_good_picture_is_an_error() {
         std::fs::write(folder.path().join(name), b"").unwrap();
     }
     let mut source = Source::open(&SourceAddress::from(folder.path()), 90).unwrap();
-    assert_eq!(all(&mut source), []);
+    assert_eq!(read_all(&mut source), []);
     let error = source.rewind().unwrap_err();
     assert!(matches!(error, SourceError::NoGoodPicture { files: 2, .. }), "{error}");
 }
 
 #[test]
-fn a_folder_that_loses_its_pictures_is_not_read_for_ever() {
+fn a_folder_without_pictures_any_more_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.jpg"), picture(".jpg", 1)).unwrap();
     let mut source = Source::open(&SourceAddress::from(folder.path()), 90).unwrap();
-    assert_eq!(all(&mut source).len(), 1);
+    assert_eq!(read_all(&mut source).len(), 1);
     std::fs::write(folder.path().join("a.jpg"), b"").unwrap();
     source.rewind().unwrap();
-    assert_eq!(all(&mut source), []);
+    assert_eq!(read_all(&mut source), []);
     assert!(source.rewind().is_err());
 }
 
 #[test]
-fn parts_of_a_stream_that_are_no_pictures_are_passed_over() {
+fn parts_of_a_stream_that_are_no_pictures_are_skipped() {
     let good = shades(6);
     let jpeg = |number: usize| ("image/jpeg", good[number].clone());
     let page = "<html>\n<p>The camera is busy.\n".repeat(60).into_bytes();
@@ -182,26 +182,26 @@ fn parts_of_a_stream_that_are_no_pictures_are_passed_over() {
         ("image/jpeg", b"no picture".to_vec()),
         ("image/jpeg", Vec::new()),
         ("image/jpeg", b"\xff\xd8\xff".to_vec()),
-        // Cut in its header. One cut later goes to the host, which parks it with its bytes.
+        // Truncated in its header. One that is truncated later goes to the host, which parks it with its bytes.
         ("image/jpeg", good[0][..100].to_vec()),
         ("text/html", page),
         ("image/png", picture(".png", 9)),
         ("application/octet-stream", Vec::new()),
     ];
     for bad in bad {
-        let what = format!("{} {}", bad.0, bad.1.len());
+        let payload = format!("{} {}", bad.0, bad.1.len());
         let parts = [jpeg(0), jpeg(1), bad.clone(), jpeg(2), bad.clone(), bad, jpeg(3), jpeg(4), jpeg(5)];
-        let mut source = open(&server(stream_response(&parts), Duration::from_millis(5)));
-        assert_eq!(source.kind(), SourceKind::Live, "{what}");
-        let pictures: Vec<Vec<u8>> = all(&mut source).into_iter().map(|(bytes, _)| bytes).collect();
-        assert!(pictures.iter().all(|bytes| good.contains(bytes)), "{what}: untouched");
-        if what.starts_with("image/jpeg") {
-            assert_eq!((pictures.len(), source.skipped()), (6, 3), "{what}");
+        let mut source = open(&start_server(stream_response(&parts), Duration::from_millis(5)));
+        assert_eq!(source.kind(), SourceKind::Live, "{payload}");
+        let pictures: Vec<Vec<u8>> = read_all(&mut source).into_iter().map(|(bytes, _)| bytes).collect();
+        assert!(pictures.iter().all(|bytes| good.contains(bytes)), "{payload}: unchanged");
+        if payload.starts_with("image/jpeg") {
+            assert_eq!((pictures.len(), source.skipped()), (6, 3), "{payload}");
         } else {
-            // Two in a row are one to FFmpeg, which looks for the next part, and may find it late.
+            // FFmpeg treats two in a row as one: it searches for the next part, and may find it late.
             assert!(
                 pictures.len() >= 4 && (2..=3).contains(&source.skipped()),
-                "{what}: {}",
+                "{payload}: {}",
                 source.skipped()
             );
         }
@@ -213,26 +213,26 @@ fn a_stream_that_begins_with_a_bad_part_is_read() {
     let good = shades(2);
     let bad = ("image/jpeg", b"not yet".to_vec());
     let parts = [bad.clone(), bad, ("image/jpeg", good[0].clone()), ("image/jpeg", good[1].clone())];
-    let mut source = open(&server(stream_response(&parts), Duration::from_millis(5)));
-    assert_eq!(all(&mut source).len(), 2);
+    let mut source = open(&start_server(stream_response(&parts), Duration::from_millis(5)));
+    assert_eq!(read_all(&mut source).len(), 2);
 }
 
 #[test]
-fn a_stream_that_ends_is_noticed_at_once() {
+fn the_end_of_a_stream_is_detected_at_once() {
     let parts: Vec<(&str, Vec<u8>)> = shades(2).into_iter().map(|bytes| ("image/jpeg", bytes)).collect();
-    let mut source = open(&server(stream_response(&parts), Duration::ZERO));
+    let mut source = open(&start_server(stream_response(&parts), Duration::ZERO));
     let begun = Instant::now();
-    assert_eq!(all(&mut source).len(), 2);
-    assert!(begun.elapsed() < super::video::WITHOUT_PICTURE, "it waits for nothing");
+    assert_eq!(read_all(&mut source).len(), 2);
+    assert!(begun.elapsed() < super::video::MAX_WITHOUT_PICTURE, "it does not wait");
     source.rewind().unwrap();
-    assert_eq!(all(&mut source).len(), 2, "connected again");
+    assert_eq!(read_all(&mut source).len(), 2, "reconnected");
 }
 
 #[test]
-fn a_web_address_is_a_recording_if_its_length_is_stated() {
+fn a_web_address_with_a_length_is_a_recording() {
     let content = variable_rate();
     for (with_length, kind) in [(true, SourceKind::Recording), (false, SourceKind::Live)] {
-        let address = server(file_response(&content, with_length), Duration::ZERO);
+        let address = start_server(file_response(&content, with_length), Duration::ZERO);
         let mut source = open(&format!("{address}/recording"));
         assert_eq!(source.kind(), kind, "{with_length}");
         assert_eq!(times(&mut source), [0, 100, 200, 1900, 2000], "{with_length}");
@@ -241,11 +241,11 @@ fn a_web_address_is_a_recording_if_its_length_is_stated() {
 }
 
 #[test]
-fn a_file_of_pictures_on_the_web_ends() {
+fn a_web_file_of_pictures_has_an_end() {
     let content = shades(3).concat();
     for (with_length, kind) in [(true, SourceKind::Recording), (false, SourceKind::Live)] {
-        let mut source = open(&server(file_response(&content, with_length), Duration::ZERO));
-        assert_eq!(all(&mut source).len(), 3, "{with_length}");
+        let mut source = open(&start_server(file_response(&content, with_length), Duration::ZERO));
+        assert_eq!(read_all(&mut source).len(), 3, "{with_length}");
         assert_eq!(source.kind(), kind, "{with_length}");
     }
 }
@@ -261,7 +261,7 @@ fn no_error_shows_a_password() {
         let Err(error) = Source::open(&SourceAddress::new(address), 90) else { panic!("{address} opened") };
         for shown in [error.to_string(), format!("{error:?}")] {
             assert!(!shown.contains("hunter2") && !shown.contains("hunt%65r2"), "{shown}");
-            assert!(shown.contains("127.0.0.1"), "it still says which: {shown}");
+            assert!(shown.contains("127.0.0.1"), "the address is still recognisable: {shown}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The spool: what the broker has not acknowledged, on disk, in order. The only file that names `redb`.
+//! The spool: entries that the broker has not acknowledged, on disk, in order. No other file names `redb`.
 
 use everyframe_types::frame::SourceKind;
 use everyframe_types::hexadecimal::hexadecimal;
@@ -9,60 +9,60 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// By position in the line: the head's length (two bytes, little-endian), the head as JSON, the picture.
+/// By position in the queue: the length of the head (two bytes, little-endian), the head as JSON, the picture.
 const RECORDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("records");
-/// redb would keep up to 1 GiB of pages in memory; a spool is read once, in order.
+/// The page cache. By default redb keeps up to 1 GiB in memory, but a spool is read once, in order.
 const CACHE_BYTES: usize = 8 << 20;
-/// A spool that is empty again, and whose file is larger than this, gives the disk back.
-const LEFT_OVER_BYTES: u64 = 64 << 20;
+/// The file of an empty spool is compacted if it is larger than this.
+const MAX_EMPTY_BYTES: u64 = 64 << 20;
 
-/// What is wrong with a spool, and what to do.
+/// Why a spool cannot be used. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
-    /// Another agent has it open.
-    #[error("{}: another agent of this camera uses this spool; end it, or give this one another --spool folder", .0.display())]
+    /// Another agent has the spool open.
+    #[error("{}: another agent of this camera uses this spool; stop it, or give this one another --spool folder", .0.display())]
     InUse(PathBuf),
-    /// It was damaged, or is no spool.
+    /// The file is damaged, or is not a spool.
     #[error(
-        "{}: this spool is damaged or no spool at all ({reason}); nothing was deleted: move the file away to start with an \
-         empty spool, and keep it if its frames matter",
+        "{}: this spool is damaged or not a spool ({reason}); nothing was deleted: move the file away to start with an empty \
+         spool, and keep the file if its frames matter",
         path.display()
     )]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Payload is wrong with it.
         reason: String,
     },
-    /// The disk is full, or there is no permission.
+    /// The disk is full, or permission is missing.
     #[error("{}: cannot be used as a spool: {reason}", path.display())]
     Disk {
         /// The file.
         path: PathBuf,
-        /// The system's words.
+        /// The operating system's message.
         reason: String,
     },
 }
 
-/// One record for the frames topic, as an agent makes it.
+/// One record for the frames topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The run of the agent that it belongs to.
+    /// The agent's session.
     pub session: Arc<str>,
-    /// What it says.
-    pub what: What,
+    /// Its content.
+    pub payload: Payload,
 }
 
-/// What an entry says.
+/// The content of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum What {
+pub enum Payload {
     /// A frame.
     Frame {
         /// Its number in the session.
         sequence: u64,
         /// When it was taken, Unix milliseconds.
         captured_at: i64,
-        /// The kind of source; none if an older agent spooled the frame.
+        /// The kind of source; none if an older version of the agent spooled the frame.
         source: Option<SourceKind>,
         /// The encoded picture.
         picture: Vec<u8>,
@@ -77,18 +77,18 @@ pub enum What {
 }
 
 impl Entry {
-    /// What it takes in the spool's file, bytes. A refusal counts for nothing: it is small, and must always fit.
+    /// Its size in the spool's file, bytes. A refusal counts as 0: it is small, and must always fit.
     pub fn size(&self) -> u64 {
-        match &self.what {
-            What::Frame { picture, .. } => taken(picture),
-            What::Refused { .. } => 0,
+        match &self.payload {
+            Payload::Frame { picture, .. } => stored_bytes(picture),
+            Payload::Refused { .. } => 0,
         }
     }
 
-    /// Adds a refusal that goes on from this one; false if it does not.
-    pub fn absorb(&mut self, more: &Self) -> bool {
-        match (&mut self.what, &more.what) {
-            (What::Refused { last, .. }, What::Refused { first, last: end })
+    /// Merges a refusal that continues this one; false if it does not.
+    pub fn merge(&mut self, more: &Self) -> bool {
+        match (&mut self.payload, &more.payload) {
+            (Payload::Refused { last, .. }, Payload::Refused { first, last: end })
                 if self.session == more.session && *last + 1 == *first =>
             {
                 *last = *end;
@@ -98,20 +98,20 @@ impl Entry {
         }
     }
 
-    /// True for a frame, false for the word that frames were refused.
+    /// True for a frame, false for a refusal.
     pub fn is_frame(&self) -> bool {
-        matches!(self.what, What::Frame { .. })
+        matches!(self.payload, Payload::Frame { .. })
     }
 
     fn encode(&self) -> Vec<u8> {
         let nothing = Head { session: self.session.as_ref().into(), ..Head::default() };
-        let (head, picture) = match &self.what {
-            What::Frame { sequence, captured_at, source, picture } => {
+        let (head, picture) = match &self.payload {
+            Payload::Frame { sequence, captured_at, source, picture } => {
                 let (sequence, captured_at) = (Some(*sequence), Some(*captured_at));
                 let source = source.map(|source| source.as_str().into());
                 (Head { sequence, captured_at, source, ..nothing }, picture.as_slice())
             }
-            What::Refused { first, last } => {
+            Payload::Refused { first, last } => {
                 (Head { refused: Some((*first, *last)), ..nothing }, [].as_slice())
             }
         };
@@ -122,23 +122,25 @@ impl Entry {
 
     fn decode(bytes: &[u8]) -> Option<Self> {
         let (head, picture) = Head::split(bytes)?;
-        let what = match (head.refused, head.sequence, head.captured_at) {
-            (Some((first, last)), ..) => What::Refused { first, last },
+        let payload = match (head.refused, head.sequence, head.captured_at) {
+            (Some((first, last)), ..) => Payload::Refused { first, last },
             (None, Some(sequence), Some(captured_at)) => {
                 let source = head.source.as_deref().and_then(SourceKind::parse);
-                What::Frame { sequence, captured_at, source, picture: picture.to_vec() }
+                Payload::Frame { sequence, captured_at, source, picture: picture.to_vec() }
             }
             _ => return None,
         };
-        Some(Self { session: head.session.as_ref().into(), what })
+        Some(Self { session: head.session.as_ref().into(), payload })
     }
 }
 
-/// What a picture takes with its head: redb gives each value a power of two of pages. The head is rounded up.
-fn taken(picture: &[u8]) -> u64 {
+/// The size of a picture with its head in the file, bytes: redb allocates a power of two of pages for each value. The head is
+/// rounded up.
+fn stored_bytes(picture: &[u8]) -> u64 {
     (picture.len() + 160).max(4096).next_power_of_two() as u64
 }
 
+/// The head of a stored entry.
 #[derive(Default, Serialize, Deserialize)]
 struct Head<'a> {
     session: std::borrow::Cow<'a, str>,
@@ -160,47 +162,52 @@ impl<'a> Head<'a> {
     }
 }
 
-/// What a spool holds.
+/// The content of a spool, counted.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Held {
-    /// Entries.
+pub struct SpoolContent {
+    /// Number of entries.
     pub entries: u64,
-    /// Frames among them.
+    /// Number of frames among them.
     pub frames: u64,
-    /// What they take in the file.
+    /// Their size in the file, bytes.
     pub bytes: u64,
 }
 
-impl Held {
+impl SpoolContent {
     fn add(&mut self, is_frame: bool, bytes: u64) {
         self.entries += 1;
         self.frames += u64::from(is_frame);
         self.bytes += bytes;
     }
 
-    fn take(&mut self, old: Option<&[u8]>) {
+    fn subtract(&mut self, old: Option<&[u8]>) {
         let Some((head, picture)) = old.and_then(Head::split) else { return };
         self.entries = self.entries.saturating_sub(1);
         self.frames = self.frames.saturating_sub(u64::from(head.refused.is_none()));
-        self.bytes = self.bytes.saturating_sub(if head.refused.is_none() { taken(picture) } else { 0 });
+        self.bytes =
+            self.bytes.saturating_sub(if head.refused.is_none() { stored_bytes(picture) } else { 0 });
     }
 }
 
-/// A camera's spool: one file, locked while it is open. What [`Spool::change`] wrote survives a crash of the machine.
+/// A camera's spool: one file, locked while it is open. Entries that [`Spool::update`] wrote survive a crash of the machine.
 pub struct Spool {
     path: PathBuf,
     database: Database,
-    held: Held,
+    held: SpoolContent,
     next: u64,
 }
 
 impl Spool {
-    /// Opens or makes the spool of a camera in this folder, and reads all of it once to see that it is whole.
+    /// Opens or creates the spool of a camera in this folder, and reads all of it once to check it.
+    ///
+    /// # Errors
+    ///
+    /// See [`SpoolError`]. After [`SpoolError::Disk`], try again later.
     pub fn open(folder: &Path, camera: &str) -> Result<Self, SpoolError> {
-        let path = file(folder, camera);
+        let path = file_path(folder, camera);
         let disk = |reason: String| SpoolError::Disk { path: path.clone(), reason };
         std::fs::create_dir_all(folder).map_err(|error| disk(error.to_string()))?;
-        // Without the check on opening, redb may panic on pages that were damaged since it closed.
+        // Without this check, redb may panic on pages that were damaged after the file was closed.
         let opened =
             Builder::new().set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true).create(&path);
         let database = opened.map_err(|error| match error {
@@ -212,11 +219,11 @@ impl Spool {
             }
             error => SpoolError::Damaged { path: path.clone(), reason: error.to_string() },
         })?;
-        let mut spool = Self { path, database, held: Held::default(), next: 0 };
-        // Makes the table, and shows at the start whether the disk takes anything.
-        spool.change(&[], [])?;
-        let (mut held, mut next) = (Held::default(), 0);
-        spool.each(0, |position, entry| {
+        let mut spool = Self { path, database, held: SpoolContent::default(), next: 0 };
+        // Creates the table, and shows whether the disk can be written.
+        spool.update(&[], [])?;
+        let (mut held, mut next) = (SpoolContent::default(), 0);
+        spool.visit(0, |position, entry| {
             held.add(entry.is_frame(), entry.size());
             next = position + 1;
             true
@@ -230,26 +237,30 @@ impl Spool {
         &self.path
     }
 
-    /// What is in it.
-    pub fn held(&self) -> Held {
+    /// Counts of its content.
+    pub fn held(&self) -> SpoolContent {
         self.held
     }
 
-    /// A position above all that were in it since it was opened.
+    /// A position above all positions that were used since it was opened.
     pub fn next(&self) -> u64 {
         self.next
     }
 
-    /// Removes what stands at these positions and puts these entries in, all of it or nothing; safe when this returns.
-    /// An entry at a position that is taken replaces what stood there.
-    pub fn change<'a>(
+    /// Removes and adds entries in one transaction. The change is durable when this returns. An entry replaces one at the same
+    /// position.
+    ///
+    /// # Errors
+    ///
+    /// See [`SpoolError`]. The change may or may not be in the file: open the spool again.
+    pub fn update<'a>(
         &mut self,
         removed: &[u64],
         added: impl IntoIterator<Item = (u64, &'a Entry)>,
     ) -> Result<(), SpoolError> {
         let (held, next) = self.commit(removed, added).map_err(|error| self.failed(&error))?;
         (self.held, self.next) = (held, next);
-        if held.entries == 0 && std::fs::metadata(&self.path).is_ok_and(|file| file.len() > LEFT_OVER_BYTES) {
+        if held.entries == 0 && std::fs::metadata(&self.path).is_ok_and(|file| file.len() > MAX_EMPTY_BYTES) {
             self.database.compact().map_err(|error| self.failed(&error.into()))?;
         }
         Ok(())
@@ -259,16 +270,18 @@ impl Spool {
         &self,
         removed: &[u64],
         added: impl IntoIterator<Item = (u64, &'a Entry)>,
-    ) -> Result<(Held, u64), redb::Error> {
+    ) -> Result<(SpoolContent, u64), redb::Error> {
         let (mut held, mut next) = (self.held, self.next);
         let change = self.database.begin_write()?;
         {
             let mut table = change.open_table(RECORDS)?;
             for position in removed {
-                held.take(table.remove(position)?.as_ref().map(|old| old.value()));
+                held.subtract(table.remove(position)?.as_ref().map(|old| old.value()));
             }
             for (position, entry) in added {
-                held.take(table.insert(position, entry.encode().as_slice())?.as_ref().map(|old| old.value()));
+                held.subtract(
+                    table.insert(position, entry.encode().as_slice())?.as_ref().map(|old| old.value()),
+                );
                 held.add(entry.is_frame(), entry.size());
                 next = next.max(position + 1);
             }
@@ -277,10 +290,14 @@ impl Spool {
         Ok((held, next))
     }
 
-    /// The entries from this position on, in order, until they take so many bytes; at least one if there is one.
+    /// The entries from this position on, in order, up to this size in bytes; at least one if there is one.
+    ///
+    /// # Errors
+    ///
+    /// See [`SpoolError`]: open the spool again.
     pub fn read(&self, from: u64, bytes: u64) -> Result<Vec<(u64, Entry)>, SpoolError> {
         let (mut entries, mut taken) = (Vec::new(), 0);
-        self.each(from, |position, entry| {
+        self.visit(from, |position, entry| {
             taken += entry.size().max(4096);
             entries.push((position, entry));
             taken < bytes
@@ -289,16 +306,20 @@ impl Spool {
     }
 
     /// The positions of all entries.
+    ///
+    /// # Errors
+    ///
+    /// See [`SpoolError`]: open the spool again.
     pub fn positions(&self) -> Result<Vec<u64>, SpoolError> {
         let mut positions = Vec::new();
-        self.each(0, |position, _| {
+        self.visit(0, |position, _| {
             positions.push(position);
             true
         })?;
         Ok(positions)
     }
 
-    fn each(&self, from: u64, mut entry: impl FnMut(u64, Entry) -> bool) -> Result<(), SpoolError> {
+    fn visit(&self, from: u64, mut entry: impl FnMut(u64, Entry) -> bool) -> Result<(), SpoolError> {
         let failed = |error: redb::Error| self.failed(&error);
         let read = self.database.begin_read().map_err(|error| failed(error.into()))?;
         let table = read.open_table(RECORDS).map_err(|error| failed(error.into()))?;
@@ -324,8 +345,8 @@ impl Spool {
     }
 }
 
-/// The file of a camera, whatever its id is made of.
-fn file(folder: &Path, camera: &str) -> PathBuf {
+/// The path of a camera's file. Any id becomes a valid file name.
+fn file_path(folder: &Path, camera: &str) -> PathBuf {
     let mut name = String::new();
     for byte in camera.bytes() {
         if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' {
@@ -334,7 +355,7 @@ fn file(folder: &Path, camera: &str) -> PathBuf {
             let _ = write!(name, "%{byte:02x}");
         }
     }
-    // File systems take names of up to 255 bytes.
+    // File systems allow names of up to 255 bytes.
     if name.len() > 200 {
         let digest = hexadecimal(&Sha256::digest(camera));
         name = format!("{}%{}", &name[..100], &digest[..32]);
@@ -349,16 +370,16 @@ mod tests {
     fn frame(sequence: u64, bytes: usize) -> Entry {
         let picture = vec![sequence as u8; bytes];
         let source = Some(SourceKind::Recording);
-        Entry { session: "s-1".into(), what: What::Frame { sequence, captured_at: 7, source, picture } }
+        Entry { session: "s-1".into(), payload: Payload::Frame { sequence, captured_at: 7, source, picture } }
     }
 
     fn refusal(first: u64, last: u64) -> Entry {
-        Entry { session: "s-1".into(), what: What::Refused { first, last } }
+        Entry { session: "s-1".into(), payload: Payload::Refused { first, last } }
     }
 
-    fn put(spool: &mut Spool, entries: &[(u64, Entry)]) {
+    fn add(spool: &mut Spool, entries: &[(u64, Entry)]) {
         spool
-            .change(&[], entries.iter().map(|(position, entry)| (*position, entry)))
+            .update(&[], entries.iter().map(|(position, entry)| (*position, entry)))
             .expect("the disk takes it");
     }
 
@@ -367,51 +388,52 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let mut spool = Spool::open(folder.path(), "gate").expect("a spool");
         let entries = [(3, frame(0, 50_000)), (4, refusal(1, 9)), (5, frame(10, 0)), (300, frame(11, 70))];
-        put(&mut spool, &entries);
+        add(&mut spool, &entries);
         assert_eq!(spool.read(0, u64::MAX).expect("they can be read"), entries);
         assert_eq!(spool.read(5, 1).expect("they can be read"), entries[2..3], "at least one");
         let bytes = 65536 + 4096 + 4096;
-        assert_eq!((spool.held(), spool.next()), (Held { entries: 4, frames: 3, bytes }, 301));
+        assert_eq!((spool.held(), spool.next()), (SpoolContent { entries: 4, frames: 3, bytes }, 301));
         // Replaced and removed in one.
         let more = refusal(1, 12);
-        spool.change(&[3, 77], [(4, &more)]).expect("the disk takes it");
+        spool.update(&[3, 77], [(4, &more)]).expect("the disk takes it");
         assert_eq!(spool.read(0, 1).expect("they can be read"), [(4, more)]);
-        assert_eq!(spool.held(), Held { entries: 3, frames: 2, bytes: 8192 });
+        assert_eq!(spool.held(), SpoolContent { entries: 3, frames: 2, bytes: 8192 });
     }
 
     #[test]
-    fn a_frame_that_an_older_agent_spooled_is_read() {
+    fn frames_of_older_and_newer_agents_are_read() {
         let head = br#"{"session":"s-1","sequence":3,"captured_at":7}"#;
         let written = [&(head.len() as u16).to_le_bytes(), head.as_slice(), b"picture"].concat();
         let (source, picture) = (None, b"picture".to_vec());
-        let what = What::Frame { sequence: 3, captured_at: 7, source, picture };
-        assert_eq!(Entry::decode(&written), Some(Entry { session: "s-1".into(), what }));
-        // And one of a newer agent, which knows more kinds of sources.
+        let payload = Payload::Frame { sequence: 3, captured_at: 7, source, picture };
+        assert_eq!(Entry::decode(&written), Some(Entry { session: "s-1".into(), payload }));
+        // And a frame of a newer agent, which knows more kinds of sources.
         let newer = String::from_utf8_lossy(head).replace('}', r#","source":"drone","more":1}"#);
         let written = [&(newer.len() as u16).to_le_bytes(), newer.as_bytes(), b"picture"].concat();
         assert!(matches!(
             Entry::decode(&written),
-            Some(Entry { what: What::Frame { sequence: 3, source: None, .. }, .. })
+            Some(Entry { payload: Payload::Frame { sequence: 3, source: None, .. }, .. })
         ));
     }
 
     #[test]
-    fn what_a_frame_was_read_from_is_kept() {
+    fn the_kind_of_source_is_stored() {
         for source in [SourceKind::Live, SourceKind::Recording, SourceKind::Pictures] {
-            let what = What::Frame { sequence: 1, captured_at: 2, source: Some(source), picture: vec![3] };
-            let entry = Entry { session: "s-1".into(), what };
+            let payload =
+                Payload::Frame { sequence: 1, captured_at: 2, source: Some(source), picture: vec![3] };
+            let entry = Entry { session: "s-1".into(), payload };
             assert_eq!(Entry::decode(&entry.encode()), Some(entry));
         }
     }
 
     #[test]
-    fn what_was_written_is_there_after_an_end_without_closing() {
+    fn entries_survive_a_crash() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut spool = Spool::open(folder.path(), "gate").expect("a spool");
         let entries: Vec<(u64, Entry)> = (0..20).map(|number| (number, frame(number, 30_000))).collect();
-        put(&mut spool, &entries[..10]);
-        put(&mut spool, &entries[10..]);
-        spool.change(&[0, 1, 2], []).expect("the disk takes it");
+        add(&mut spool, &entries[..10]);
+        add(&mut spool, &entries[10..]);
+        spool.update(&[0, 1, 2], []).expect("the disk takes it");
         // As the disk is after a crash: the open file, copied.
         let crashed = tempfile::tempdir().expect("a folder");
         std::fs::copy(spool.path(), crashed.path().join("gate.redb")).expect("it can be copied");
@@ -434,7 +456,7 @@ mod tests {
     fn a_damaged_file_is_an_error_that_names_it() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut spool = Spool::open(folder.path(), "gate").expect("a spool");
-        put(&mut spool, &[(0, frame(0, 300_000))]);
+        add(&mut spool, &[(0, frame(0, 300_000))]);
         let path = spool.path().to_owned();
         drop(spool);
         let whole = std::fs::read(&path).expect("it can be read");
@@ -458,8 +480,8 @@ mod tests {
     }
 
     #[test]
-    fn a_camera_of_any_name_has_a_file_of_its_own() {
-        let name = |camera: &str| file(Path::new(""), camera).display().to_string();
+    fn a_camera_of_any_name_has_its_own_file() {
+        let name = |camera: &str| file_path(Path::new(""), camera).display().to_string();
         assert_eq!(name("gate-1"), "gate-1.redb");
         assert_eq!(name("../a b"), "%2e%2e%2fa%20b.redb");
         let (long, longer) = (name(&"x".repeat(500)), name(&"x".repeat(501)));
@@ -467,11 +489,11 @@ mod tests {
     }
 
     #[test]
-    fn refusals_in_a_row_are_one() {
+    fn consecutive_refusals_are_merged() {
         let mut first = refusal(3, 5);
-        assert!(first.absorb(&refusal(6, 6)) && first == refusal(3, 6));
-        assert!(!first.absorb(&refusal(8, 8)) && !first.absorb(&frame(7, 1)));
+        assert!(first.merge(&refusal(6, 6)) && first == refusal(3, 6));
+        assert!(!first.merge(&refusal(8, 8)) && !first.merge(&frame(7, 1)));
         let other = Entry { session: "s-2".into(), ..refusal(7, 7) };
-        assert!(!first.absorb(&other) && first == refusal(3, 6));
+        assert!(!first.merge(&other) && first == refusal(3, 6));
     }
 }

@@ -1,5 +1,5 @@
-//! Asks a web server whether a file has a known length, through FFmpeg, which follows redirections and knows certificates
-//! and passwords.
+//! Asks a web server whether its content has a known length. The request goes through FFmpeg, which follows redirects and handles
+//! certificates and passwords.
 
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::ptr;
@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 /// How long a server may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// libavformat's input and output, which OpenCV's capture is built on; FFmpeg 2 and later have it, `avio.h` is its
-/// reference.
+/// The input functions of libavformat, on which OpenCV's video capture is built. FFmpeg 2 and later have them; see `avio.h`.
 mod sys {
     use super::{c_char, c_int, c_void};
 
@@ -47,18 +46,18 @@ pub(super) enum Length {
     Unknown,
 }
 
-/// FFmpeg asks it while it waits; 1 ends the waiting.
-unsafe extern "C" fn is_too_late(until: *mut c_void) -> c_int {
-    // SAFETY: `ask_length` gives the address of an instant that outlives the connection.
+/// FFmpeg's interrupt callback, called while it waits: 1 ends the waiting.
+unsafe extern "C" fn is_timed_out(until: *mut c_void) -> c_int {
+    // SAFETY: `request_length` gives the address of an instant that outlives the connection.
     let until = unsafe { &*until.cast::<Instant>() };
     c_int::from(Instant::now() >= *until)
 }
 
 /// Asks the server at this address for the length of its content, over a new connection. Takes at most [`TIMEOUT`].
-pub(super) fn ask_length(address: &str) -> Length {
+pub(super) fn request_length(address: &str) -> Length {
     let Ok(address) = CString::new(address) else { return Length::Unknown };
     let mut until = Instant::now() + TIMEOUT;
-    let interrupt = sys::Interrupt { callback: Some(is_too_late), opaque: ptr::from_mut(&mut until).cast() };
+    let interrupt = sys::Interrupt { callback: Some(is_timed_out), opaque: ptr::from_mut(&mut until).cast() };
     let mut context = ptr::null_mut();
     // SAFETY: the address is a C string, `interrupt` and what it points to live until the connection is closed below,
     // and the context is used only if it was opened.

@@ -1,4 +1,4 @@
-//! Videos and pictures made for tests, and a web server that gives them.
+//! Videos and pictures for tests, and a web server that sends them.
 
 use opencv::core::{CV_8UC3, Mat, Scalar, Vector};
 use opencv::prelude::*;
@@ -6,9 +6,9 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::time::Duration;
 
-/// A picture of a pattern, another for each shade, 128 × 96 pixels, encoded as `.jpg`, `.png` or `.webp`.
+/// A picture of 128 × 96 pixels with a pattern that depends on `shade`, encoded as `.jpg`, `.png` or `.webp`.
 pub fn picture(extension: &str, shade: u8) -> Vec<u8> {
-    // So large that FFmpeg can make out a stream of two.
+    // Large enough for FFmpeg to recognise a stream of two.
     let mut pixels = Mat::new_rows_cols_with_default(96, 128, CV_8UC3, Scalar::all(0.0)).unwrap();
     for (number, byte) in pixels.data_bytes_mut().unwrap().iter_mut().enumerate() {
         *byte = (number * number % 251) as u8 ^ shade;
@@ -18,8 +18,8 @@ pub fn picture(extension: &str, shade: u8) -> Vec<u8> {
     encoded.to_vec()
 }
 
-/// Matroska with motion JPEG: pictures with their times in milliseconds, and no word of how long it is, as a browser
-/// writes it while it records. <https://www.rfc-editor.org/rfc/rfc9559>
+/// Matroska with motion JPEG: pictures with their times in milliseconds, without a length, as a browser writes it while it
+/// records. <https://www.rfc-editor.org/rfc/rfc9559>
 pub fn matroska(pictures: &[(u32, Vec<u8>)]) -> Vec<u8> {
     fn element(id: &[u8], content: &[u8]) -> Vec<u8> {
         let mut size = (content.len() as u64).to_be_bytes();
@@ -47,9 +47,9 @@ pub fn matroska(pictures: &[(u32, Vec<u8>)]) -> Vec<u8> {
     file
 }
 
-/// A web server on this machine that gives every client the same bytes, piece by piece, and then closes the
-/// connection. Its address, without a path.
-pub fn server(pieces: Vec<Vec<u8>>, pause: Duration) -> String {
+/// Starts a local web server that sends every client the same bytes, piece by piece, and then closes the connection. Returns its
+/// address, without a path.
+pub fn start_server(pieces: Vec<Vec<u8>>, pause: Duration) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -73,7 +73,7 @@ pub fn server(pieces: Vec<Vec<u8>>, pause: Duration) -> String {
     address
 }
 
-/// A file as a web server sends it; with or without its length.
+/// A file as a web server sends it, with or without its length.
 pub fn file_response(content: &[u8], with_length: bool) -> Vec<Vec<u8>> {
     let length = if with_length { format!("Content-Length: {}\r\n", content.len()) } else { String::new() };
     vec![format!("HTTP/1.0 200 OK\r\n{length}\r\n").into_bytes(), content.to_vec()]

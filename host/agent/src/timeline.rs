@@ -1,25 +1,25 @@
-//! When the pictures of a recording were taken, counted from its first.
+//! The times of a recording's pictures, since its first one.
 
 use std::collections::VecDeque;
 
-/// A container's time beyond this counts as unknown: FFmpeg's "not known" comes out as a huge number. 30 years, milliseconds.
-const LONGEST_MS: f64 = 1e12;
-/// A container's time that goes back by more than this begins anew (a counter that wrapped, two recordings in one
-/// file); by less, it is out of order. Milliseconds.
-const NEW_START_MS: f64 = 1000.0;
-/// The step to a picture without a time is guessed from this many steps before it.
+/// A container time beyond this counts as unknown, milliseconds (30 years): FFmpeg's "unknown" is a huge number.
+const MAX_KNOWN_MS: f64 = 1e12;
+/// A container time that goes back by more than this has restarted (a counter wrapped, or a file has two recordings); one that
+/// goes back by less is out of order. Milliseconds.
+const RESTART_MS: f64 = 1000.0;
+/// The step to a picture without a time is estimated from this many earlier steps.
 const STEPS: usize = 9;
 
-/// Turns a container's times into times that start at 0 and never go back, in milliseconds.
+/// Converts container times into times that start at 0 and never go back, milliseconds.
 #[derive(Debug, Clone)]
 pub(super) struct Timeline {
-    /// From one picture to the next, by the recording's rate.
+    /// The step from one picture to the next by the recording's rate, milliseconds.
     step: f64,
-    /// Between the last pictures that had a time.
+    /// The last steps between pictures with a time, milliseconds.
     steps: VecDeque<f64>,
-    /// The offset that is subtracted from the container's times, and the last of these times; milliseconds.
+    /// The offset that is subtracted from container times, and the last container time; milliseconds.
     container: Option<(f64, f64)>,
-    /// The time of the last picture.
+    /// The time of the last picture, milliseconds.
     last: Option<f64>,
 }
 
@@ -29,7 +29,7 @@ impl Timeline {
         Self { step: 1000.0 / rate, steps: VecDeque::new(), container: None, last: None }
     }
 
-    /// The recording starts over; its times go on where they are.
+    /// Called when the recording starts again: its times continue.
     pub fn start_over(&mut self) {
         self.container = None;
     }
@@ -38,7 +38,7 @@ impl Timeline {
     pub fn advance(&mut self, position: f64) -> f64 {
         // OpenCV reports 0 for the decoder's last pictures, which have no time.
         let guess = self.last.map_or(0.0, |last| last + self.usual_step());
-        let is_known = position.is_finite() && position.abs() < LONGEST_MS;
+        let is_known = position.is_finite() && position.abs() < MAX_KNOWN_MS;
         let time = match self.container {
             _ if !is_known => guess,
             Some((start, last)) if position > last => {
@@ -48,7 +48,7 @@ impl Timeline {
                 (position - start).max(self.last.unwrap_or(0.0))
             }
             Some((_, last)) if position == 0.0 || position == last => guess,
-            Some((_, last)) if last - position <= NEW_START_MS => self.last.unwrap_or(guess),
+            Some((_, last)) if last - position <= RESTART_MS => self.last.unwrap_or(guess),
             _ => {
                 self.container = Some((position - guess, position));
                 guess
@@ -58,8 +58,8 @@ impl Timeline {
         time
     }
 
-    /// The median of the last steps, which a pause does not change. The rate is the second choice: some containers
-    /// have none, and where they vary it is an average.
+    /// The median of the last steps, on which a pause has no effect. The rate is the second choice: some containers have none, and
+    /// for a variable rate it is an average.
     fn usual_step(&self) -> f64 {
         let mut steps: Vec<f64> = self.steps.iter().copied().collect();
         steps.sort_by(f64::total_cmp);
@@ -78,14 +78,14 @@ mod tests {
     }
 
     #[test]
-    fn the_containers_times_count_from_the_first_picture() {
+    fn times_start_at_the_first_picture() {
         assert_eq!(times(3.4, &[0.0, 100.0, 200.0, 1900.0]), [0.0, 100.0, 200.0, 1900.0]);
         assert_eq!(times(10.0, &[200.0, 300.0, 450.0]), [0.0, 100.0, 250.0]);
         assert_eq!(times(10.0, &[-200.0, -100.0, 0.0, 100.0]), [0.0, 100.0, 200.0, 300.0]);
     }
 
     #[test]
-    fn without_times_the_rate_counts() {
+    fn without_times_the_rate_is_used() {
         let unknown = -368_934_881_474_191_032_320.0;
         assert_eq!(times(10.0, &[0.0; 4]), [0.0, 100.0, 200.0, 300.0]);
         assert_eq!(times(25.0, &[unknown; 3]), [0.0, 40.0, 80.0]);
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_pictures_of_a_decoder_follow_the_others() {
+    fn pictures_without_a_time_follow_the_others() {
         // Variable rate, 3.4 on average.
         assert_eq!(times(3.4, &[0.0, 100.0, 200.0, 0.0, 0.0]), [0.0, 100.0, 200.0, 300.0, 400.0]);
         // After a pause of ten seconds.
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_that_begins_anew_goes_on() {
+    fn times_continue_after_a_counter_restarts() {
         assert_eq!(times(10.0, &[5000.0, 5100.0, 40.0, 140.0, 340.0]), [0.0, 100.0, 200.0, 300.0, 500.0]);
     }
 
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_recording_that_starts_over_keeps_advancing() {
+    fn times_continue_when_a_recording_starts_again() {
         let mut timeline = Timeline::new(10.0);
         let mut round = || {
             timeline.start_over();

@@ -3,9 +3,9 @@
 use super::DONE;
 use anyhow::Result;
 use everyframe_account::replay::Report;
-use everyframe_config::{Config, ConfigError, Loaded};
+use everyframe_config::{Config, Loaded};
 use everyframe_pipeline::observe::{RetentionData, RuleData};
-use everyframe_rules::{RuleError, Rules};
+use everyframe_rules::Rules;
 use everyframe_types::event::{AlertData, CloudEvent, ResultData};
 use std::path::PathBuf;
 use tokio::runtime::Runtime;
@@ -53,7 +53,7 @@ enum Described {
 pub fn run(arguments: Arguments) -> Result<u8> {
     match arguments.command {
         Command::Check { file } => {
-            let mut loaded = super::read_configuration_of_host(&file)?;
+            let mut loaded = everyframe_kafka::read_host_configuration(&file)?;
             let runtime = super::runtime()?;
             let rules = load_rules(&mut loaded, runtime)?;
             for rule in rules.descriptions() {
@@ -80,24 +80,7 @@ pub fn run(arguments: Arguments) -> Result<u8> {
     Ok(DONE)
 }
 
-/// The rules of a configuration, with what they are granted; read, checked and compiled. What is wrong with them is a problem of the file.
+/// Loads the rules of a configuration; compiled code is kept in the cache folder.
 pub fn load_rules(loaded: &mut Loaded, runtime: &Runtime) -> Result<Rules> {
-    loaded.find_grants()?;
-    let cache = super::code_cache()?;
-    let rules = Rules::load(&loaded.config.rules, runtime.handle().clone(), Some(&cache));
-    Ok(rules.map_err(|error| explained(loaded, error))?)
-}
-
-/// What is wrong with a rule, with its line.
-fn explained(loaded: &Loaded, error: RuleError) -> ConfigError {
-    let problems = error.problems.iter().map(|problem| {
-        let place = loaded.config.rules.iter().position(|rule| rule.name == problem.rule);
-        let key = match place {
-            Some(place) if problem.key.is_empty() => format!("rules[{place}]"),
-            Some(place) => format!("rules[{place}].{}", problem.key),
-            None => "rules".to_owned(),
-        };
-        loaded.problem(&key, problem.error.to_string())
-    });
-    ConfigError::Invalid(problems.collect())
+    Ok(everyframe_rules::load_rules(loaded, runtime.handle(), &super::code_cache()?)?)
 }

@@ -1,13 +1,14 @@
 //! `everyframe dead-letters`
 
-use super::letter_choice::{self as choice, Choice};
-use super::{Connection, DONE, FAILED, letter_fate};
+use super::ask::confirm;
+use super::{Connection, DONE, FAILED, WRONG_INPUT, when};
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
+use everyframe_account::dead_letters::{DeadLetter, Filter, Selection, read_actions};
 use everyframe_config::Config;
 use everyframe_types::dead_letter::{LetterActions, MESSAGE, Partial, Place, REASON, STAGE};
 use everyframe_types::event::rfc3339;
-use everyframe_types::id::{printable, printable_json};
+use everyframe_types::id::{self, printable, printable_json};
 use everyframe_types::record::IncomingRecord as _;
 use std::path::PathBuf;
 
@@ -34,6 +35,42 @@ enum Action {
     Drop(Drop),
 }
 
+/// Which dead letters a command is about: all of those given must hold.
+#[derive(clap::Args, Clone, Default)]
+struct Choice {
+    /// Only of this camera.
+    #[arg(long, value_name = "ID", value_parser = clean_camera_id)]
+    camera: Option<String>,
+    /// Only those parked for this reason: `truncated`, `rule-timed-out`, …
+    #[arg(long)]
+    reason: Option<String>,
+    /// Only those parked since: a duration back from now (2h, 30m) or an RFC 3339 time.
+    #[arg(long, value_name = "TIME", value_parser = when::time)]
+    since: Option<i64>,
+    /// Only those parked before: the same.
+    #[arg(long, value_name = "TIME", value_parser = when::time)]
+    until: Option<i64>,
+    /// Only of the frame with this partition and offset in the frames topic.
+    #[arg(long, value_name = "PARTITION/OFFSET", value_parser = place)]
+    at: Option<Place>,
+}
+
+impl Choice {
+    fn filter(&self) -> Filter {
+        let Self { camera, reason, since, until, at } = self.clone();
+        Filter { camera, reason, since, until, at }
+    }
+}
+
+/// A camera's id from the command line, made valid in the same way as a record's key, so that it finds the camera.
+pub fn clean_camera_id(text: &str) -> Result<String, String> {
+    Some(id::clean(text)).filter(|id| !id.is_empty()).ok_or_else(|| "give the id of a camera".into())
+}
+
+fn place(text: &str) -> Result<Place, String> {
+    Place::parse(text).ok_or_else(|| "give partition and offset of the frame, such as 3/1042".into())
+}
+
 #[derive(clap::Args)]
 struct List {
     #[command(flatten)]
@@ -54,7 +91,7 @@ struct List {
 #[derive(clap::Args)]
 struct Show {
     /// Where the frame stood in the frames topic, as `list` and the audit name it.
-    #[arg(value_name = "PARTITION/OFFSET", value_parser = choice::place)]
+    #[arg(value_name = "PARTITION/OFFSET", value_parser = place)]
     at: Place,
     /// One JSON object a line.
     #[arg(long)]
@@ -102,7 +139,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         Action::List(list) => {
             let config = list.connection.config()?;
             let view = View { all: list.all, json: list.json, headers: false, save: list.save.as_ref() };
-            let count = view.print(&config, &list.choice)?;
+            let count = view.print(&config, &list.choice.filter())?;
             if !list.json {
                 println!("dead letters: {count}");
             }
@@ -111,22 +148,60 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         Action::Show(show) => {
             let config = show.connection.config()?;
             let view = View { all: true, json: show.json, headers: true, save: show.save.as_ref() };
-            let count = view.print(&config, &Choice::at(show.at))?;
+            let count = view.print(&config, &Filter::of_frame(show.at))?;
             if count == 0 {
                 eprintln!("everyframe: there is no dead letter of frame {}", show.at);
             }
             Ok(if count > 0 { DONE } else { FAILED })
         }
-        Action::Replay(Replay { choice, again, yes, json, connection }) => letter_fate::replay(
-            &connection.config()?,
-            choice,
-            *again,
-            letter_fate::Manner { yes: *yes, json: *json },
-        ),
+        Action::Replay(Replay { choice, again, yes, json, connection }) => {
+            let (config, filter) = (connection.config()?, choice.filter());
+            let selection = Selection::to_replay(&config, &filter, *again)?;
+            apply(&selection, "replayed", *yes, *json, |letters, bytes| {
+                format!("put {letters} parked frames ({bytes} bytes) through again")
+            })
+        }
         Action::Drop(Drop { choice, yes, json, connection }) => {
-            letter_fate::drop(&connection.config()?, choice, letter_fate::Manner { yes: *yes, json: *json })
+            let (config, filter) = (connection.config()?, choice.filter());
+            let selection = Selection::to_drop(&config, &filter)?;
+            apply(&selection, "dropped", *yes, *json, |letters, bytes| {
+                format!("drop {letters} dead letters ({bytes} bytes) for good")
+            })
         }
     }
+}
+
+/// Asks on a terminal, applies the action and prints what was done.
+fn apply(
+    selection: &Selection<'_>,
+    done: &str,
+    yes: bool,
+    json: bool,
+    question: impl Fn(u64, usize) -> String,
+) -> Result<u8> {
+    let (letters, bytes) = selection.count()?;
+    if letters > 0 && !yes {
+        let question = question(letters, bytes);
+        match confirm(&question)? {
+            Some(true) => {}
+            Some(false) => return Ok(FAILED),
+            None => {
+                eprintln!("everyframe: {question}? Standard input is not a terminal; pass --yes to confirm");
+                return Ok(WRONG_INPUT);
+            }
+        }
+    }
+    let report = selection.apply()?;
+    for (frame, why) in &report.failed {
+        eprintln!("everyframe: frame {frame} is not replayed: {why}");
+    }
+    let (frames, marked, deleted) = (report.frames, report.marked, report.deleted);
+    if json {
+        println!("{}", serde_json::json!({ done: frames, "letters": marked, "deleted": deleted }));
+    } else {
+        println!("{done}: {frames} frames, {marked} dead letters marked, {deleted} records deleted");
+    }
+    Ok(if report.failed.is_empty() { DONE } else { FAILED })
 }
 
 /// How letters are shown.
@@ -139,28 +214,28 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    /// Prints the letters chosen, and tells how many.
-    fn print(&self, config: &Config, choice: &Choice) -> Result<u64> {
+    /// Prints the selected dead letters, and returns how many.
+    fn print(&self, config: &Config, filter: &Filter) -> Result<u64> {
         if let Some(folder) = self.save {
             std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         }
-        let fates = choice::fates(config)?;
+        let actions = read_actions(config)?;
         let mut count = 0;
-        choice.each(config, |letter| {
-            if self.all || fates.of(letter.place).is_none() {
+        filter.for_each(config, |letter| -> Result<()> {
+            if self.all || actions.of(letter.place).is_none() {
                 count += 1;
-                self.letter(letter, &fates)?;
+                self.print_letter(letter, &actions)?;
             }
             Ok(())
         })?;
         Ok(count)
     }
 
-    fn letter(&self, letter: &choice::Parked<'_>, fates: &LetterActions) -> Result<()> {
+    fn print_letter(&self, letter: &DeadLetter<'_>, actions: &LetterActions) -> Result<()> {
         let header = |name| letter.record.header(name).unwrap_or("?");
         let (frame, bytes) = (letter.frame, letter.record.value().unwrap_or_default());
         let parked_at = rfc3339(letter.record.timestamp());
-        let fate = fates.of(letter.place);
+        let fate = actions.of(letter.place);
         if self.json {
             let mut object = serde_json::json!({
                 "camera": letter.camera, "reason": header(REASON), "stage": header(STAGE), "message": header(MESSAGE),

@@ -2,7 +2,7 @@
 
 use super::{Connection, DONE, FAILED};
 use anyhow::Result;
-use everyframe_gallery::{Sample, find_alike_people, read, remove};
+use everyframe_gallery::{Sample, find_similar_people, read_samples, remove_person};
 use everyframe_kafka::{Producer, ensure};
 use everyframe_types::id::{printable, printable_json};
 use std::collections::BTreeMap;
@@ -38,7 +38,7 @@ pub fn run(arguments: Arguments) -> Result<u8> {
             let config = connection.config()?;
             // Before the first host or enrolment there is no topic yet; then nobody is enrolled.
             super::runtime()?.block_on(ensure(&config))?;
-            let samples = read(&config)?;
+            let samples = read_samples(&config)?;
             let mut people: BTreeMap<&str, Vec<&Sample>> = BTreeMap::new();
             samples.values().for_each(|sample| people.entry(&sample.person).or_default().push(sample));
             for (person, samples) in &people {
@@ -54,14 +54,14 @@ pub fn run(arguments: Arguments) -> Result<u8> {
             if people.is_empty() && !json {
                 println!("nobody is enrolled; `everyframe enrol PERSON PICTURES…` does it");
             }
-            for pair in find_alike_people(samples.values()) {
+            for pair in find_similar_people(samples.values()) {
                 eprintln!("everyframe: warning: {}", printable(&pair.to_string()));
             }
             Ok(DONE)
         }
         Command::Remove { person, connection } => {
             let config = connection.config()?;
-            let removed = remove(&config, &Producer::new(&config.kafka)?, &person)?;
+            let removed = remove_person(&config, &Producer::new(&config.kafka)?, &person)?;
             if removed == 0 {
                 eprintln!(
                     "everyframe: nobody with the id `{person}` is enrolled; `everyframe gallery list` shows who is",

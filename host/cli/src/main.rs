@@ -1,4 +1,5 @@
 //! The command line: one file for each command.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 // First, because its macros are for all that follow.
 #[macro_use]
@@ -17,14 +18,10 @@ mod documentation_tests;
 mod enrol;
 mod event_text;
 mod gallery;
-mod hosts;
 mod lag;
-mod letter_choice;
-mod letter_fate;
 mod logging;
 mod native_lines;
 mod plan;
-mod reloader;
 mod replay;
 mod rule;
 mod run;
@@ -34,8 +31,8 @@ mod when;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
-use everyframe_config::{Config, ConfigError, Delivery, KafkaSettings, Loaded, user_in_brokers};
-use everyframe_kafka::property_problems;
+use everyframe_config::{Config, ConfigError, KafkaSettings, user_in_brokers};
+use everyframe_kafka::read_configuration;
 use everyframe_rules::CodeCache;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -127,25 +124,6 @@ impl Connection {
         }
         Ok(config)
     }
-}
-
-/// Reads and checks a configuration file, except its rules; librdkafka checks the Kafka properties.
-fn read_configuration(file: &Path) -> Result<Loaded, ConfigError> {
-    let loaded = Loaded::read(file)?;
-    check_properties(loaded, false)
-}
-
-/// The same for a host, which may use transactions.
-fn read_configuration_of_host(file: &Path) -> Result<Loaded, ConfigError> {
-    let loaded = Loaded::read(file)?;
-    let transactions = loaded.config.publish.delivery != Delivery::AtLeastOnce;
-    check_properties(loaded, transactions)
-}
-
-fn check_properties(loaded: Loaded, transactions: bool) -> Result<Loaded, ConfigError> {
-    let problems = property_problems(&loaded.config.kafka, transactions).into_iter();
-    let problems: Vec<_> = problems.map(|(key, message)| loaded.problem(&key, message)).collect();
-    if problems.is_empty() { Ok(loaded) } else { Err(ConfigError::Invalid(problems)) }
 }
 
 /// Runs the command that the arguments name.

@@ -1,10 +1,10 @@
 //! `everyframe run`
 
 use super::DONE;
-use super::reloader::{Files, Reloader};
 use anyhow::Result;
 use everyframe_kafka::ensure;
 use everyframe_pipeline::observe::Snapshot;
+use everyframe_pipeline::reload::{Reloader, WatchedFiles};
 use everyframe_pipeline::run::Host;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +24,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> Result<u8> {
-    let mut files = Files::of(&arguments.config);
+    let mut files = WatchedFiles::new(&arguments.config);
     let mut loaded = files.read()?;
     let runtime = super::runtime()?;
     let rules = super::config::load_rules(&mut loaded, runtime)?;

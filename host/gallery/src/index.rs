@@ -1,14 +1,15 @@
-//! The search: exact, by cosine, over all samples of one embedding model.
+//! The search index: exact search by cosine similarity over all samples of one embedding model.
 
-use super::Sample;
+use super::sample::Sample;
 use everyframe_types::face::{Candidate, Embedding, People, Person};
 use std::collections::BTreeMap;
 
-/// The people and their embeddings at one moment; never changed, replaced as a whole.
+/// The people and their embeddings at one moment. It is never changed, only replaced as a whole.
 #[derive(Debug, Default)]
 pub struct Index {
-    /// Sorted by id; a row of `owners` is a place in it.
+    /// Sorted by id.
     people: Vec<Person>,
+    /// `[samples]`: for each row of `rows`, the index of its person in `people`.
     owners: Vec<u32>,
     /// `[samples, dimension]`, unit vectors.
     rows: Vec<f32>,
@@ -16,7 +17,8 @@ pub struct Index {
 }
 
 impl Index {
-    /// Of those samples which the given model made: embeddings of different models cannot be compared.
+    /// Indexes the samples of the embedding model with this SHA-256. Others are left out: embeddings of different models cannot
+    /// be compared.
     pub fn new<'a>(samples: impl Iterator<Item = &'a Sample>, model: &str) -> Self {
         let mut by_person: BTreeMap<&str, Vec<&Sample>> = BTreeMap::new();
         for sample in samples.filter(|sample| sample.model == model) {
@@ -43,15 +45,15 @@ impl Index {
         index
     }
 
-    /// The `count` people most like a face, best first; each by the best of their samples.
-    pub fn candidates(&self, probe: &Embedding, count: usize) -> Vec<Candidate> {
+    /// The `count` people most similar to a face, best first. Each person counts by the most similar of their samples.
+    pub fn search(&self, probe: &Embedding, count: usize) -> Vec<Candidate> {
         if probe.values().len() != self.dimension || self.dimension == 0 {
             return Vec::new();
         }
         let mut best = vec![f32::NEG_INFINITY; self.people.len()];
         for (row, owner) in self.rows.chunks_exact(self.dimension).zip(&self.owners) {
             let best = &mut best[*owner as usize];
-            *best = best.max(dot(row, probe.values()));
+            *best = best.max(dot_product(row, probe.values()));
         }
         let mut order: Vec<usize> = (0..best.len()).collect();
         let better = |a: &usize, b: &usize| best[*b].total_cmp(&best[*a]).then(a.cmp(b));
@@ -69,7 +71,7 @@ impl Index {
             .collect()
     }
 
-    /// Looks a person up.
+    /// Finds a person by id.
     pub fn find(&self, person: &str) -> Option<&Person> {
         self.people
             .binary_search_by(|known| known.id.as_str().cmp(person))
@@ -77,14 +79,14 @@ impl Index {
             .map(|place| &self.people[place])
     }
 
-    /// Everybody, by id.
+    /// All people, sorted by id.
     pub fn people(&self) -> &[Person] {
         &self.people
     }
 }
 
-/// Eight sums side by side, so that the compiler can keep them in one register.
-pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
+/// The dot product, with eight sums side by side, so that the compiler can keep them in one register.
+pub(super) fn dot_product(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0.0f32; 8];
     let (a, b) = (a.chunks_exact(8), b.chunks_exact(8));
     let rest: f32 = a.remainder().iter().zip(b.remainder()).map(|(x, y)| x * y).sum();
@@ -106,28 +108,16 @@ impl People for Index {
 mod tests {
     use super::*;
 
-    fn sample(person: &str, model: &str, values: &[f32]) -> Sample {
-        Sample {
-            person: person.into(),
-            name: person.to_uppercase(),
-            model: model.into(),
-            embedding: Embedding::from_raw(values).unwrap(),
-            quality: 1.0,
-            source: String::new(),
-            enrolled_at: 0,
-        }
-    }
-
     #[test]
-    fn candidates_come_best_first_each_person_once() {
+    fn a_search_returns_each_person_once_best_first() {
         let samples = [
-            sample("ann", "m", &[1.0, 0.0, 0.1]),
-            sample("ann", "m", &[0.0, 1.0, 0.0]),
-            sample("bob", "m", &[0.7, 0.7, 0.0]),
-            sample("cy", "m", &[-1.0, 0.0, 0.0]),
+            Sample::for_test("ann", "m", &[1.0, 0.0, 0.1]),
+            Sample::for_test("ann", "m", &[0.0, 1.0, 0.0]),
+            Sample::for_test("bob", "m", &[0.7, 0.7, 0.0]),
+            Sample::for_test("cy", "m", &[-1.0, 0.0, 0.0]),
         ];
         let index = Index::new(samples.iter(), "m");
-        let found = index.candidates(&Embedding::from_raw(&[1.0, 0.0, 0.0]).unwrap(), 2);
+        let found = index.search(&Embedding::from_raw(&[1.0, 0.0, 0.0]).unwrap(), 2);
         let people: Vec<_> = found.iter().map(|candidate| candidate.person.as_str()).collect();
         assert_eq!(people, ["ann", "bob"]);
         assert!(found[0].similarity > 0.99 && (found[1].similarity - 0.707).abs() < 0.01);
@@ -136,15 +126,15 @@ mod tests {
     }
 
     #[test]
-    fn another_models_embeddings_are_not_compared() {
-        let samples = [sample("ann", "old", &[1.0, 0.0])];
+    fn embeddings_of_other_models_are_not_compared() {
+        let samples = [Sample::for_test("ann", "old", &[1.0, 0.0])];
         let index = Index::new(samples.iter(), "new");
-        assert!(index.candidates(&Embedding::from_raw(&[1.0, 0.0]).unwrap(), 5).is_empty());
+        assert!(index.search(&Embedding::from_raw(&[1.0, 0.0]).unwrap(), 5).is_empty());
     }
 
     #[test]
-    fn a_dot_product_covers_every_place() {
+    fn a_dot_product_covers_every_element() {
         let values: Vec<f32> = (0..19).map(|i| i as f32).collect();
-        assert_eq!(dot(&values, &values), (0..19).map(|i| (i * i) as f32).sum::<f32>());
+        assert_eq!(dot_product(&values, &values), (0..19).map(|i| (i * i) as f32).sum::<f32>());
     }
 }

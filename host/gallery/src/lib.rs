@@ -1,10 +1,16 @@
-//! The enrolled people: the compacted topic, and the index made from it.
+//! The gallery: the enrolled people and their templates.
+//!
+//! - [`read_samples`], [`store_sample`] and [`remove_person`] read and write the compacted gallery topic.
+//! - [`Gallery`] follows the topic in a running host and keeps an [`Index`] of it up to date.
+//! - [`find_similar_people`] reports people who are easily taken for each other.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-mod alike;
 mod index;
+mod sample;
+mod similar_people;
 mod topic;
 
-pub use alike::{AlikePeople, NEARLY_THE_SAME, find_alike_id, find_alike_people};
 pub use index::Index;
-pub use topic::{Gallery, GalleryError, Sample, parse_person, read, remove, store};
+pub use sample::Sample;
+pub use similar_people::{NEARLY_THE_SAME, SimilarPeople, find_similar_id, find_similar_people};
+pub use topic::{Gallery, GalleryError, parse_person_id, read_samples, remove_person, store_sample};

@@ -1,6 +1,8 @@
-//! The gallery's topic: key `person/sample`, value one template; a tombstone erases.
+//! The gallery topic: its key is `person/sample`, its value one template as JSON. A tombstone erases the template.
 
-use super::{Index, find_alike_people};
+use super::index::Index;
+use super::sample::Sample;
+use super::similar_people::find_similar_people;
 use arc_swap::ArcSwap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -17,49 +19,31 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+/// How long the broker may take to acknowledge a record.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Why the gallery cannot be used.
+/// Why the gallery cannot be used, or a person's id is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum GalleryError {
     /// The topic cannot be read or written.
     #[error(transparent)]
     Broker(#[from] BrokerError),
-    /// A text that cannot be a person's id.
+    /// The text is not a valid person id.
     #[error(
         "`{id}` cannot be a person's id: it {fault}; use 1 to {MAX_BYTES} bytes without `/`, control and invisible characters"
     )]
     BadId {
-        /// The text, fit to be shown.
+        /// The text, made printable.
         id: String,
-        /// What is wrong.
+        /// What is wrong with it.
         fault: String,
     },
     /// The thread that follows the topic cannot be started.
-    #[error("cannot start the gallery's thread: {0}")]
+    #[error("cannot start the thread that follows the gallery topic: {0}")]
     Thread(#[from] std::io::Error),
 }
 
-/// One template: a person's embedding from one picture.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Sample {
-    /// The person's id.
-    pub person: String,
-    /// The name to show.
-    pub name: String,
-    /// The embedding model's sha256.
-    pub model: String,
-    /// The template.
-    pub embedding: Embedding,
-    /// The face's quality in the picture, 0 to 1.
-    pub quality: f32,
-    /// The picture's file name.
-    pub source: String,
-    /// Unix milliseconds.
-    pub enrolled_at: i64,
-}
-
-/// How a sample is written.
+/// A sample as JSON.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Value {
@@ -73,11 +57,16 @@ struct Value {
     enrolled_at: i64,
 }
 
-/// Writes a sample. `id` names it among the person's samples: the same picture twice is one sample.
-pub fn store(producer: &Producer, topic: &str, id: &str, sample: &Sample) -> Result<(), GalleryError> {
+/// Writes a sample to the gallery topic and waits for the acknowledgement. `id` identifies it among the person's samples: a
+/// sample with the same id is replaced.
+///
+/// # Errors
+///
+/// [`GalleryError::BadId`]: ask for another id. [`GalleryError::Broker`]: the sample may not be stored; try again.
+pub fn store_sample(producer: &Producer, topic: &str, id: &str, sample: &Sample) -> Result<(), GalleryError> {
     let bytes: Vec<u8> = sample.embedding.values().iter().flat_map(|value| value.to_le_bytes()).collect();
     let value = Value {
-        person: parse_person(&sample.person)?,
+        person: parse_person_id(&sample.person)?,
         name: sample.name.clone(),
         model: sample.model.clone(),
         embedding: BASE64.encode(bytes),
@@ -86,16 +75,20 @@ pub fn store(producer: &Producer, topic: &str, id: &str, sample: &Sample) -> Res
         enrolled_at: sample.enrolled_at,
     };
     let value = serde_json::to_vec(&value).map_err(|error| BrokerError::Other(error.to_string()))?;
-    let key = key(&sample.person, id)?;
+    let key = record_key(&sample.person, id)?;
     let record = Record { topic, key: Some(key.as_bytes()), value: Some(&value), ..Record::default() };
     Ok(producer.send_and_wait(record, TIMEOUT)?)
 }
 
-/// Erases all samples of a person, and returns how many there were. This includes samples under another form of the id
-/// (decomposed, or with a space at its end).
-pub fn remove(config: &Config, producer: &Producer, person: &str) -> Result<usize, GalleryError> {
+/// Erases all samples of a person with tombstones, and returns their number. This includes samples under another form of the
+/// id (decomposed, or with a space at its end).
+///
+/// # Errors
+///
+/// The brokers do not answer, or refuse this user. Some samples may be erased already; try again.
+pub fn remove_person(config: &Config, producer: &Producer, person: &str) -> Result<usize, GalleryError> {
     let topic = config.topics.gallery.as_str();
-    let samples = read(config)?;
+    let samples = read_samples(config)?;
     let person = clean(person);
     let keys = samples.iter().filter(|(_, sample)| sample.person == person).map(|(key, _)| key);
     let mut removed = 0;
@@ -106,22 +99,26 @@ pub fn remove(config: &Config, producer: &Producer, person: &str) -> Result<usiz
     Ok(removed)
 }
 
-/// All samples as they are now, by key.
-pub fn read(config: &Config) -> Result<BTreeMap<String, Sample>, GalleryError> {
+/// Reads all samples in the gallery topic, by record key.
+///
+/// # Errors
+///
+/// The brokers do not answer, or refuse this user: show the message, which says what to do.
+pub fn read_samples(config: &Config) -> Result<BTreeMap<String, Sample>, GalleryError> {
     let mut reader = Reader::from_start(&config.kafka, &config.topics.gallery)?;
     let mut samples = BTreeMap::new();
-    read_up(&mut reader, &mut samples)?;
+    read_to_end(&mut reader, &mut samples)?;
     Ok(samples)
 }
 
-fn read_up(reader: &mut Reader, samples: &mut BTreeMap<String, Sample>) -> Result<(), GalleryError> {
+fn read_to_end(reader: &mut Reader, samples: &mut BTreeMap<String, Sample>) -> Result<(), GalleryError> {
     while let Some(record) = reader.next()? {
-        apply(samples, record.key(), record.value());
+        apply_record(samples, record.key(), record.value());
     }
     Ok(())
 }
 
-/// The gallery as a running host sees it: read in full before the first frame, followed from then on.
+/// The gallery of a running host: it is read in full before the first frame, and follows the topic from then on.
 pub struct Gallery {
     index: Arc<ArcSwap<Index>>,
     stop: Arc<AtomicBool>,
@@ -129,37 +126,41 @@ pub struct Gallery {
 }
 
 impl Gallery {
-    /// Reads the topic to its end, and follows it. `model` is the sha256 of the embedding model in use.
+    /// Reads the topic to its end, and starts a thread that follows it. `model` is the SHA-256 of the embedding model in use.
+    ///
+    /// # Errors
+    ///
+    /// The brokers do not answer, or the thread cannot be started: do not take in frames.
     pub fn follow(config: &Config, model: &str) -> Result<Self, GalleryError> {
         let mut reader = Reader::from_start(&config.kafka, &config.topics.gallery)?;
         let mut samples = BTreeMap::new();
-        read_up(&mut reader, &mut samples)?;
+        read_to_end(&mut reader, &mut samples)?;
         let index = Arc::new(ArcSwap::from_pointee(Index::new(samples.values(), model)));
         let others = samples.values().filter(|sample| sample.model != model).count();
         if others > 0 {
             tracing::warn!(
                 others,
-                "samples of another embedding model are not compared: enrol these people again"
+                "some samples are of another embedding model and are not compared; enrol these people again"
             );
         }
         let stop = Arc::new(AtomicBool::new(false));
         let follower = std::thread::Builder::new().name("gallery".into()).spawn({
             let (index, stop, model) = (index.clone(), stop.clone(), model.to_owned());
             move || {
-                warn_of_alike_people(&samples);
+                warn_of_similar_people(&samples);
                 while !stop.load(Ordering::Relaxed) {
                     match reader.follow(Duration::from_millis(250)) {
                         Ok(Some(record)) => {
-                            apply(&mut samples, record.key(), record.value());
-                            // What came together is taken in together.
+                            apply_record(&mut samples, record.key(), record.value());
+                            // The index is built once for all records that are there.
                             while let Ok(Some(record)) = reader.follow(Duration::ZERO) {
-                                apply(&mut samples, record.key(), record.value());
+                                apply_record(&mut samples, record.key(), record.value());
                             }
                             index.store(Arc::new(Index::new(samples.values(), &model)));
                             tracing::info!(people = index.load().people().len(), "gallery changed");
                         }
                         Ok(None) => {}
-                        Err(error) => tracing::debug!(%error, "gallery: waiting for Kafka"),
+                        Err(error) => tracing::debug!(%error, "gallery: Kafka does not answer; trying again"),
                     }
                 }
             }
@@ -167,8 +168,8 @@ impl Gallery {
         Ok(Self { index, stop, follower: Some(follower) })
     }
 
-    /// The index as it is now.
-    pub fn now(&self) -> Arc<Index> {
+    /// The current index.
+    pub fn index(&self) -> Arc<Index> {
         self.index.load_full()
     }
 }
@@ -182,34 +183,34 @@ impl Drop for Gallery {
     }
 }
 
-/// The most samples that a host compares with each other when it starts. That takes a second of one core.
-const MOST_COMPARED: usize = 5000;
-/// The most pairs that are named.
-const NAMED: usize = 20;
+/// The most samples that a host compares with each other when it starts. 5,000 take a second of one core.
+const MAX_COMPARED: usize = 5000;
+/// The most pairs that are logged.
+const MAX_LOGGED: usize = 20;
 
-/// Warns of people whom a matching policy cannot tell apart.
-fn warn_of_alike_people(samples: &BTreeMap<String, Sample>) {
-    if samples.len() > MOST_COMPARED {
+/// Warns of people whom a matching policy cannot distinguish.
+fn warn_of_similar_people(samples: &BTreeMap<String, Sample>) {
+    if samples.len() > MAX_COMPARED {
         return tracing::info!(
-            "the gallery is too large to be compared at the start: `everyframe gallery list` names people who look alike"
+            "the gallery is too large to search for people who look alike at the start; `everyframe gallery list` does it"
         );
     }
-    let alike = find_alike_people(samples.values());
-    alike.iter().take(NAMED).for_each(|pair| tracing::warn!("{pair}"));
-    if alike.len() > NAMED {
+    let similar = find_similar_people(samples.values());
+    similar.iter().take(MAX_LOGGED).for_each(|pair| tracing::warn!("{pair}"));
+    if similar.len() > MAX_LOGGED {
         tracing::warn!(
-            "{} more pairs of people look alike: see `everyframe gallery list`",
-            alike.len() - NAMED
+            "{} more pairs of people look alike; `everyframe gallery list` shows them",
+            similar.len() - MAX_LOGGED
         );
     }
 }
 
-/// Normalises and checks a person's id that somebody typed.
+/// Normalises and checks a person's id that a user typed.
 ///
 /// # Errors
 ///
-/// It cannot be an id: ask for another.
-pub fn parse_person(text: &str) -> Result<String, GalleryError> {
+/// The text is not a valid id: show the message and ask for another one.
+pub fn parse_person_id(text: &str) -> Result<String, GalleryError> {
     let bad = |fault: String| GalleryError::BadId { id: printable(text), fault };
     match id::parse(text, MAX_BYTES) {
         Ok(id) if id.contains('/') => Err(bad("has a `/`".into())),
@@ -218,24 +219,24 @@ pub fn parse_person(text: &str) -> Result<String, GalleryError> {
     }
 }
 
-fn key(person: &str, id: &str) -> Result<String, GalleryError> {
-    Ok(format!("{}/{id}", parse_person(person)?))
+fn record_key(person: &str, id: &str) -> Result<String, GalleryError> {
+    Ok(format!("{}/{id}", parse_person_id(person)?))
 }
 
-fn apply(samples: &mut BTreeMap<String, Sample>, key: Option<&[u8]>, value: Option<&[u8]>) {
+fn apply_record(samples: &mut BTreeMap<String, Sample>, key: Option<&[u8]>, value: Option<&[u8]>) {
     let Some(key) = key.and_then(|key| std::str::from_utf8(key).ok()) else {
-        return tracing::warn!("a gallery record without a readable key is left out");
+        return tracing::warn!("ignoring a gallery record without a readable key");
     };
-    match value.map(parse) {
+    match value.map(parse_sample) {
         None => drop(samples.remove(key)),
         Some(Some(sample)) => drop(samples.insert(key.to_owned(), sample)),
         Some(None) => {
-            tracing::warn!(key = printable(key), "a gallery record that is no template is left out")
+            tracing::warn!(key = printable(key), "ignoring a gallery record that is not a template")
         }
     }
 }
 
-fn parse(value: &[u8]) -> Option<Sample> {
+fn parse_sample(value: &[u8]) -> Option<Sample> {
     let value: Value = serde_json::from_slice(value).ok()?;
     let bytes = BASE64.decode(value.embedding).ok()?;
     let numbers: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect();
@@ -258,7 +259,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_record_of_a_key_counts_and_a_tombstone_erases() {
+    fn the_last_record_counts_and_a_tombstone_erases() {
         let mut samples = BTreeMap::new();
         let record = |name: &str| {
             let embedding = BASE64.encode([1.0f32, 0.0].map(f32::to_le_bytes).concat());
@@ -266,24 +267,24 @@ mod tests {
                 r#"{{"person":"ann","name":"{name}","model":"m","embedding":"{embedding}","quality":1,"source":"","enrolledAt":0}}"#
             )
         };
-        apply(&mut samples, Some(b"ann/1"), Some(record("Ann").as_bytes()));
-        apply(&mut samples, Some(b"ann/1"), Some(record("Anne").as_bytes()));
+        apply_record(&mut samples, Some(b"ann/1"), Some(record("Ann").as_bytes()));
+        apply_record(&mut samples, Some(b"ann/1"), Some(record("Anne").as_bytes()));
         assert_eq!(samples["ann/1"].name, "Anne");
-        apply(&mut samples, Some(b"ann/2"), Some(b"no template"));
+        apply_record(&mut samples, Some(b"ann/2"), Some(b"no template"));
         assert_eq!(samples.len(), 1);
-        apply(&mut samples, Some(b"ann/1"), None);
+        apply_record(&mut samples, Some(b"ann/1"), None);
         assert!(samples.is_empty());
     }
 
     #[test]
-    fn ids_and_names_of_foreign_records_are_made_valid() {
+    fn ids_and_names_of_records_are_made_valid() {
         let embedding = BASE64.encode([1.0f32, 0.0].map(f32::to_le_bytes).concat());
         let sample = |person: &str, name: &str| {
             let value = serde_json::json!({
                 "person": person, "name": name, "model": "m", "embedding": embedding, "quality": 1, "source": "",
                 "enrolledAt": 0,
             });
-            parse(value.to_string().as_bytes()).map(|sample| (sample.person, sample.name))
+            parse_sample(value.to_string().as_bytes()).map(|sample| (sample.person, sample.name))
         };
         let of = |person: &str, name: &str| Some((person.to_owned(), name.to_owned()));
         assert_eq!(sample("Jose\u{301} ", " Jose\u{301}"), of("Jos\u{e9}", "Jos\u{e9}"));
@@ -294,10 +295,10 @@ mod tests {
 
     #[test]
     fn an_id_that_would_break_keys_is_refused() {
-        assert_eq!(key("ann", "1").unwrap(), "ann/1");
-        assert_eq!(key(" Jose\u{301}", "1").unwrap(), "Jos\u{e9}/1");
+        assert_eq!(record_key("ann", "1").unwrap(), "ann/1");
+        assert_eq!(record_key(" Jose\u{301}", "1").unwrap(), "Jos\u{e9}/1");
         for wrong in ["a/b", "", " ", "a\nb", "a\u{202e}", &"x".repeat(129)] {
-            assert!(key(wrong, "1").is_err(), "{wrong:?}");
+            assert!(record_key(wrong, "1").is_err(), "{wrong:?}");
         }
     }
 }

@@ -2,6 +2,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod broker_probe;
+mod configuration;
 mod connect;
 mod group_consumer;
 mod log_once;
@@ -17,12 +18,12 @@ mod topics;
 mod transaction;
 
 pub use broker_probe::BrokerProbe;
+pub use configuration::{read_configuration, read_host_configuration};
 pub use group_consumer::{Downstream, Ended, GroupConsumer};
 pub use log_once::LogOnce;
 pub use node::{Listen, Node, NodeError, NodeOptions, Software, train};
 pub use observer::{First, Observer, delete_before};
 pub use producer::{Delivery, Producer, Record};
-pub use properties::property_problems;
 pub use reader::{Reader, Received, committed, read_at, watermarks};
 pub use retention::Retention;
 pub use secrets::{redacted, remember_secret};

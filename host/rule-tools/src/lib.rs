@@ -1,4 +1,5 @@
-//! What authors of rules work with: scenarios that a rule is tested by.
+//! Tools for rule authors: scenarios, which test a rule frame by frame, and recording them.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod record;
 pub mod scenario;

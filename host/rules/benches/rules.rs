@@ -1,8 +1,8 @@
-//! What the rules cost a frame: the three shipped plugins, fresh instances, one thread and all cores.
+//! Measures the time that rules take for a frame: the three shipped rules, fresh instances, one thread and all cores.
 //!
-//!     cargo bench -p everyframe --bench rules
+//!     cargo bench -p everyframe-rules --bench rules
 //!
-//! The plugins are taken from `EVERYFRAME_PLUGINS`, or from where `make` builds them.
+//! The components are in `EVERYFRAME_PLUGINS`, or in the folder where `make` builds them.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use everyframe_config::{RuleKind, RuleSettings};
@@ -43,7 +43,7 @@ fn settings() -> Vec<RuleSettings> {
     PLUGINS.into_iter().map(rule).collect()
 }
 
-/// The first face is Anna's, the others are strangers' who stay.
+/// The first face is Anna's; the others are of strangers who stay.
 fn face(index: u32) -> Face {
     let raw: Vec<f32> = (0..128).map(|i| ((i * (index + 3)) as f32).sin()).collect();
     let similarity = if index == 0 { 0.8 } else { 0.1 };
@@ -67,7 +67,7 @@ fn face(index: u32) -> Face {
     }
 }
 
-/// What a frame's inference does to the caches: goes through as much memory as the weights of both models take.
+/// Simulates the effect of a frame's inference on the caches: reads as much memory as the weights of both models take.
 struct Inference(Vec<u64>);
 
 impl Inference {
@@ -82,8 +82,8 @@ impl Inference {
     }
 }
 
-/// Microseconds for each of `frames` frames of one camera at 10 frames a second, with an inference before each if there
-/// is one.
+/// Judges `frames` frames of one camera at 10 frames a second, each after an inference if one is given. Returns the
+/// microseconds of each, sorted.
 fn judge(rules: &Rules, camera: &str, faces: u32, frames: u64, inference: Option<&Inference>) -> Vec<f64> {
     let people: Arc<dyn People> = Arc::new(Enrolled);
     let mut state = RuleState::new();
@@ -114,9 +114,9 @@ fn report(what: &str, sorted: &[f64]) {
     println!("{what:<52} p50 {:>7.1} µs   p99 {:>7.1} µs", at(50), at(99));
 }
 
-/// Whether ten alert rules on eight cameras get in each other's way: what one of their calls costs, against one rule's on
-/// the same cameras, on one thread and on all cores. In short turns, so that what the machine does meanwhile hits all
-/// alike; the median, and between what it lies with 95 % certainty.
+/// Measures whether ten alert rules on eight cameras slow each other down: the time of one of their calls relative to a call of
+/// one rule alone on the same cameras, on one thread and on all cores. Measured in short turns, so that other load on the machine
+/// affects all alike. Prints the median and its 95 % confidence interval.
 fn contention(load: &dyn Fn(&[RuleSettings]) -> Rules, frames: u64) {
     let mut one = settings();
     one.remove(1);
@@ -124,7 +124,7 @@ fn contention(load: &dyn Fn(&[RuleSettings]) -> Rules, frames: u64) {
     ten.extend((2..=10).map(|number| RuleSettings { name: format!("alerts-{number}"), ..one[1].clone() }));
     let (none, one, ten) = (load(&one[..1]), load(&one), load(&ten));
     let (turns, share) = if frames > 1000 { (101, frames / 100) } else { (3, 1) };
-    // Microseconds that a core is at it, for each frame.
+    // Core time for each frame, microseconds.
     let took = |rules: &Rules, threads: usize| {
         let camera = |thread: usize| move |camera: &usize| camera % threads == thread;
         let at =
@@ -160,7 +160,7 @@ fn cores() -> usize {
 }
 
 fn main() {
-    // `cargo test` runs benches too, without this word: a few frames then.
+    // `cargo test` runs benches too, without `--bench`: a few frames are enough then.
     let frames = if std::env::args().any(|arg| arg == "--bench") { 5_000 } else { 20 };
     let absent = settings().into_iter().find(|rule| !rule.component.exists());
     if let Some(rule) = absent {

@@ -1,5 +1,5 @@
-//! Pauses a rule that keeps failing on a camera's frames: asking it would only cost time and messages. Each camera has its
-//! own breaker, so that one camera's frames do not affect those of others.
+//! Pauses a rule that keeps failing on a camera's frames: evaluating it would only cost time and log lines. Each camera has
+//! its own breaker, so that one camera's frames do not affect those of others.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,113 +19,148 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 const OTHERS: &str = "";
 
 /// The most cameras of a rule that are reported to the operator at a time. If it fails on more, the rule itself is at fault.
-const TOLD: usize = 10;
+const MAX_REPORTED: usize = 10;
 
 /// One rule's breakers, shared by all lanes.
 #[derive(Debug)]
 pub(super) struct Breakers {
     /// This many failures in a row open a breaker; 0: none ever opens.
     limit: u32,
-    /// Only cameras whose last answer was a failure.
-    cameras: Mutex<HashMap<String, Breaker>>,
-    /// How many these are. While no rule fails, lanes read only this number, and take no lock.
+    cameras: Mutex<FailingCameras>,
+    /// The number of failing cameras. While no rule fails, lanes read only this number, and take no lock.
     failing: AtomicUsize,
+    /// The number of open breakers, for the metric that is set after each call.
+    open: AtomicUsize,
+}
+
+/// The breakers of the cameras whose last evaluation failed. The counters are kept with each change: after a failure, scanning
+/// up to [`MAX_CAMERAS`] entries for every call of every lane would be too slow.
+#[derive(Debug, Default)]
+struct FailingCameras {
+    breakers: HashMap<String, Breaker>,
+    open: usize,
+    reported: usize,
 }
 
 #[derive(Debug)]
 struct Breaker {
     in_a_row: u32,
     failed_at: Instant,
-    /// Set while it is open: when the next trial is, and the pause after that.
-    open: Option<(Instant, Duration)>,
-    /// True if it was reported to the operator.
-    is_told: bool,
+    /// Set while the breaker is open.
+    pause: Option<Pause>,
+    /// True if the open breaker was reported to the operator.
+    is_reported: bool,
+}
+
+#[derive(Debug)]
+struct Pause {
+    next_trial: Instant,
+    /// The pause that precedes the next trial.
+    length: Duration,
 }
 
 /// What a call changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
-    /// The rule failed so often on this camera's frames that it is not asked about them for a while.
-    LoadedComponent,
-    /// It answers again.
+    /// The rule failed so often on this camera's frames that it is paused for them.
+    Opened,
+    /// The rule succeeded again.
     Closed,
 }
 
 impl Breakers {
     pub(super) fn new(limit: u32) -> Self {
-        Self { limit, cameras: Mutex::default(), failing: AtomicUsize::new(0) }
+        Self { limit, cameras: Mutex::default(), failing: AtomicUsize::new(0), open: AtomicUsize::new(0) }
     }
 
-    /// True if the rule is to be asked about a frame of this camera. While the camera's breaker is open that is once
+    /// True if the rule is to be evaluated for a frame of this camera. While the camera's breaker is open that is once
     /// after each pause: one frame is the trial.
-    pub(super) fn lets_ask(&self, camera: &str, now: Instant) -> bool {
+    pub(super) fn allows_call(&self, camera: &str, now: Instant) -> bool {
         if self.limit == 0 || self.failing.load(Ordering::Relaxed) == 0 {
             return true;
         }
         let mut cameras = self.lock();
-        let name = name(&cameras, camera);
-        let Some((next, pause)) = cameras.get_mut(name).and_then(|breaker| breaker.open.as_mut()) else {
+        let key = cameras.key(camera);
+        let Some(pause) = cameras.breakers.get_mut(key).and_then(|breaker| breaker.pause.as_mut()) else {
             return true;
         };
-        if now < *next {
+        if now < pause.next_trial {
             return false;
         }
-        *pause = LONGEST_PAUSE.min(*pause * 2);
-        *next = now + *pause;
+        pause.length = LONGEST_PAUSE.min(pause.length * 2);
+        pause.next_trial = now + pause.length;
         true
     }
 
-    /// Records whether the rule answered or failed on a frame of this camera. Returns a change that the operator should know.
-    pub(super) fn note(&self, camera: &str, is_well: bool, now: Instant) -> Option<Change> {
-        if self.limit == 0 || is_well && self.failing.load(Ordering::Relaxed) == 0 {
+    /// Records whether the rule succeeded on a frame of this camera. Returns a change that the operator should know.
+    pub(super) fn record(&self, camera: &str, succeeded: bool, now: Instant) -> Option<Change> {
+        if self.limit == 0 || succeeded && self.failing.load(Ordering::Relaxed) == 0 {
             return None;
         }
         let mut cameras = self.lock();
-        let change = if is_well { close(&mut cameras, camera) } else { self.fail(&mut cameras, camera, now) };
-        self.failing.store(cameras.len(), Ordering::Relaxed);
+        let change = if succeeded {
+            cameras.record_success(camera)
+        } else {
+            cameras.record_failure(camera, self.limit, now)
+        };
+        self.failing.store(cameras.breakers.len(), Ordering::Relaxed);
+        self.open.store(cameras.open, Ordering::Relaxed);
         change
     }
 
-    /// About how many cameras the rule is not asked now.
+    /// The number of cameras for which the rule is paused. Takes no lock, so that it may be a call late.
     pub(super) fn count_open(&self) -> usize {
-        match self.failing.load(Ordering::Relaxed) {
-            0 => 0,
-            _ => self.lock().values().filter(|breaker| breaker.open.is_some()).count(),
-        }
+        self.open.load(Ordering::Relaxed)
     }
 
-    fn fail(&self, cameras: &mut HashMap<String, Breaker>, camera: &str, now: Instant) -> Option<Change> {
-        if cameras.len() >= MAX_CAMERAS && !cameras.contains_key(camera) {
-            cameras.retain(|_, breaker| now.saturating_duration_since(breaker.failed_at) < FORGOTTEN_AFTER);
-        }
-        let told = cameras.values().filter(|breaker| breaker.is_told).count();
-        let name = name(cameras, camera).to_owned();
-        let new = || Breaker { in_a_row: 0, failed_at: now, open: None, is_told: false };
-        let breaker = cameras.entry(name).or_insert_with(new);
-        breaker.in_a_row = breaker.in_a_row.saturating_add(1);
-        breaker.failed_at = now;
-        if breaker.in_a_row < self.limit || breaker.open.is_some() {
-            return None;
-        }
-        breaker.open = Some((now + PAUSE, PAUSE));
-        breaker.is_told = told < TOLD;
-        breaker.is_told.then_some(Change::LoadedComponent)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Breaker>> {
+    fn lock(&self) -> MutexGuard<'_, FailingCameras> {
         self.cameras.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn close(cameras: &mut HashMap<String, Breaker>, camera: &str) -> Option<Change> {
-    let name = name(cameras, camera);
-    let closed = cameras.remove(name)?;
-    closed.is_told.then_some(Change::Closed)
-}
+impl FailingCameras {
+    fn record_success(&mut self, camera: &str) -> Option<Change> {
+        let closed = self.breakers.remove(self.key(camera))?;
+        self.open -= usize::from(closed.pause.is_some());
+        self.reported -= usize::from(closed.is_reported);
+        closed.is_reported.then_some(Change::Closed)
+    }
 
-/// The key of a camera's breaker.
-fn name<'a>(cameras: &HashMap<String, Breaker>, camera: &'a str) -> &'a str {
-    if cameras.contains_key(camera) || cameras.len() < MAX_CAMERAS { camera } else { OTHERS }
+    fn record_failure(&mut self, camera: &str, limit: u32, now: Instant) -> Option<Change> {
+        if self.breakers.len() >= MAX_CAMERAS && !self.breakers.contains_key(camera) {
+            self.forget_old(now);
+        }
+        let key = self.key(camera).to_owned();
+        let new = || Breaker { in_a_row: 0, failed_at: now, pause: None, is_reported: false };
+        let breaker = self.breakers.entry(key).or_insert_with(new);
+        breaker.in_a_row = breaker.in_a_row.saturating_add(1);
+        breaker.failed_at = now;
+        if breaker.in_a_row < limit || breaker.pause.is_some() {
+            return None;
+        }
+        breaker.pause = Some(Pause { next_trial: now + PAUSE, length: PAUSE });
+        breaker.is_reported = self.reported < MAX_REPORTED;
+        self.open += 1;
+        self.reported += usize::from(breaker.is_reported);
+        breaker.is_reported.then_some(Change::Opened)
+    }
+
+    fn forget_old(&mut self, now: Instant) {
+        self.breakers.retain(|_, breaker| {
+            let is_recent = now.saturating_duration_since(breaker.failed_at) < FORGOTTEN_AFTER;
+            if !is_recent {
+                self.open -= usize::from(breaker.pause.is_some());
+                self.reported -= usize::from(breaker.is_reported);
+            }
+            is_recent
+        });
+    }
+
+    /// The key of a camera's breaker.
+    fn key<'a>(&self, camera: &'a str) -> &'a str {
+        let has_own = self.breakers.contains_key(camera) || self.breakers.len() < MAX_CAMERAS;
+        if has_own { camera } else { OTHERS }
+    }
 }
 
 #[cfg(test)]
@@ -133,67 +168,68 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rule_that_fails_in_a_row_is_asked_no_more_and_tried_after_each_pause() {
+    fn a_rule_that_fails_in_a_row_is_paused_with_trials() {
         let breakers = Breakers::new(3);
         let now = Instant::now();
-        assert_eq!(breakers.note("gate", false, now), None);
-        assert_eq!(breakers.note("gate", false, now), None);
-        assert!(breakers.lets_ask("gate", now));
-        assert_eq!(breakers.note("gate", false, now), Some(Change::LoadedComponent));
-        assert!(!breakers.lets_ask("gate", now));
+        assert_eq!(breakers.record("gate", false, now), None);
+        assert_eq!(breakers.record("gate", false, now), None);
+        assert!(breakers.allows_call("gate", now));
+        assert_eq!(breakers.record("gate", false, now), Some(Change::Opened));
+        assert!(!breakers.allows_call("gate", now));
         assert_eq!(breakers.count_open(), 1);
 
         let later = now + PAUSE;
-        assert!(breakers.lets_ask("gate", later), "the trial");
-        assert!(!breakers.lets_ask("gate", later), "one frame only");
-        assert_eq!(breakers.note("gate", false, later), None, "told once");
-        assert!(!breakers.lets_ask("gate", later + PAUSE), "twice the pause");
-        assert!(breakers.lets_ask("gate", later + 2 * PAUSE));
-        assert_eq!(breakers.note("gate", true, later), Some(Change::Closed));
-        assert!(breakers.lets_ask("gate", later));
-        assert_eq!(breakers.note("gate", true, later), None);
+        assert!(breakers.allows_call("gate", later), "the trial");
+        assert!(!breakers.allows_call("gate", later), "one frame only");
+        assert_eq!(breakers.record("gate", false, later), None, "reported once");
+        assert!(!breakers.allows_call("gate", later + PAUSE), "twice the pause");
+        assert!(breakers.allows_call("gate", later + 2 * PAUSE));
+        assert_eq!(breakers.record("gate", true, later), Some(Change::Closed));
+        assert!(breakers.allows_call("gate", later));
+        assert_eq!(breakers.record("gate", true, later), None);
         assert_eq!(breakers.count_open(), 0);
     }
 
     #[test]
-    fn one_cameras_frames_cost_no_others() {
+    fn a_failing_camera_does_not_affect_others() {
         let breakers = Breakers::new(2);
         let now = Instant::now();
         for _ in 0..20 {
-            breakers.note("gate", false, now);
-            assert!(breakers.lets_ask("door", now));
-            assert_eq!(breakers.note("door", true, now), None);
+            breakers.record("gate", false, now);
+            assert!(breakers.allows_call("door", now));
+            assert_eq!(breakers.record("door", true, now), None);
         }
-        assert!(!breakers.lets_ask("gate", now), "another camera's answers do not close it");
+        assert!(!breakers.allows_call("gate", now), "another camera's successes do not close it");
     }
 
     #[test]
-    fn failures_with_successes_between_them_do_not_open_it() {
+    fn a_success_resets_the_count_of_failures() {
         let breakers = Breakers::new(2);
         let now = Instant::now();
         for _ in 0..10 {
-            assert_eq!(breakers.note("gate", false, now), None);
-            assert_eq!(breakers.note("gate", true, now), None);
+            assert_eq!(breakers.record("gate", false, now), None);
+            assert_eq!(breakers.record("gate", true, now), None);
         }
     }
 
     #[test]
-    fn without_a_limit_it_never_opens() {
+    fn a_limit_of_zero_never_opens_a_breaker() {
         let breakers = Breakers::new(0);
         let now = Instant::now();
         assert!(
-            (0..1000).all(|_| breakers.note("gate", false, now).is_none() && breakers.lets_ask("gate", now))
+            (0..1000)
+                .all(|_| breakers.record("gate", false, now).is_none() && breakers.allows_call("gate", now))
         );
     }
 
     #[test]
-    fn the_pauses_end_at_a_minute() {
+    fn a_pause_is_at_most_a_minute() {
         let breakers = Breakers::new(1);
         let mut now = Instant::now();
-        breakers.note("gate", false, now);
+        breakers.record("gate", false, now);
         for _ in 0..20 {
             now += LONGEST_PAUSE;
-            assert!(breakers.lets_ask("gate", now));
+            assert!(breakers.allows_call("gate", now));
         }
     }
 
@@ -201,14 +237,42 @@ mod tests {
     fn many_cameras_share_a_breaker_and_ten_are_reported() {
         let breakers = Breakers::new(1);
         let now = Instant::now();
-        let told =
-            (0..5000).filter(|number| breakers.note(&format!("camera-{number}"), false, now).is_some());
-        assert_eq!(told.count(), TOLD);
-        assert_eq!(breakers.lock().len(), MAX_CAMERAS + 1);
-        assert!(!breakers.lets_ask("camera-4999", now) && !breakers.lets_ask("another", now));
+        let reported =
+            (0..5000).filter(|number| breakers.record(&format!("camera-{number}"), false, now).is_some());
+        assert_eq!(reported.count(), MAX_REPORTED);
+        assert_eq!(breakers.lock().breakers.len(), MAX_CAMERAS + 1);
+        assert!(!breakers.allows_call("camera-4999", now) && !breakers.allows_call("another", now));
         let later = now + FORGOTTEN_AFTER;
-        breakers.note("gate", false, later);
-        assert_eq!(breakers.lock().len(), 1);
-        assert!(breakers.lets_ask("another", later));
+        breakers.record("gate", false, later);
+        assert_eq!(breakers.lock().breakers.len(), 1);
+        assert!(breakers.allows_call("another", later));
+    }
+
+    #[test]
+    fn the_counters_match_the_breakers_after_every_change() {
+        let breakers = Breakers::new(2);
+        let start = Instant::now();
+        for step in 0..20_000u32 {
+            // Failures and successes in an order without a pattern, on more cameras than have a breaker of their own.
+            let random = step.wrapping_mul(2_654_435_761) >> 16;
+            let now = start + Duration::from_millis(u64::from(step) * 100);
+            breakers.record(&format!("camera-{}", random % 1500), random.is_multiple_of(7), now);
+            let cameras = breakers.lock();
+            let open = cameras.breakers.values().filter(|breaker| breaker.pause.is_some()).count();
+            let reported = cameras.breakers.values().filter(|breaker| breaker.is_reported).count();
+            assert_eq!(
+                (breakers.count_open(), cameras.open, cameras.reported),
+                (open, open, reported),
+                "{step}"
+            );
+            assert!(reported <= MAX_REPORTED);
+        }
+        assert!(breakers.count_open() > 100, "{}", breakers.count_open());
+        assert!(breakers.lock().breakers.len() >= MAX_CAMERAS);
+        // All cameras are forgotten at once.
+        breakers.record("gate", false, start + Duration::from_secs(2000) + FORGOTTEN_AFTER);
+        assert_eq!(breakers.count_open(), 0);
+        let cameras = breakers.lock();
+        assert_eq!((cameras.breakers.len(), cameras.reported), (1, 0));
     }
 }

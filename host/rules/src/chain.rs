@@ -1,62 +1,50 @@
-//! One frame through the rules: matching policies, unknown-person rules, alert rules.
+//! Judges one frame with all rules: matching policies, unknown-person rules, alert rules.
 //!
-//! A policy is asked about the faces that those before it left undecided, an unknown-person rule about all that are
-//! unknown, an alert rule about everything. Each sees every frame of its cameras, also when there is no face for it.
+//! A matching policy gets the faces that the policies before it left undecided, an unknown-person rule all unknown faces, an
+//! alert rule all faces. Each judges every frame of its cameras, even if there is no face for it.
 
-use super::FrameFacts;
 use super::breaker::Change;
-use super::call::FrameContext;
-use super::error::{FailureKind, RuleFailure};
-use super::evaluate::{Consulted, RuleOutput, evaluate, is_undecided};
-use super::load::{RuleReady, Rules};
-use super::rejudge::Before;
-use super::rule_state::{Changes, RuleState};
-use crate::RuleMeter;
+use super::error::{FailureKind, Fault, RuleFailure};
+use super::evaluate::{Evaluation, RuleOutput, evaluate, is_undecided};
+use super::frame::{FrameContext, FrameFacts};
+use super::loaded_rule::LoadedRule;
+use super::meter::RuleMeter;
+use super::previous_judgement::PreviousJudgement;
+use super::rule_state::{RuleState, StateChanges};
+use super::sandbox::Sandbox;
 use everyframe_config::{OnFailure, RuleKind, is_meant};
 use everyframe_types::face::{Face, People};
 use everyframe_types::judgement::{Decision, Judgement, Skipped, Subject};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tracing::Instrument as _;
 
-/// The rules in the order in which they are asked.
-pub(super) struct Chain(Vec<RuleReady>);
-
-impl Chain {
-    /// Rules of one kind stay in the order of the configuration.
-    pub(super) fn new(mut rules: Vec<RuleReady>) -> Self {
-        rules.sort_by_key(|rule| match rule.kind {
-            RuleKind::MatchingPolicy => 0,
-            RuleKind::UnknownPerson => 1,
-            RuleKind::Alerting => 2,
-        });
-        Self(rules)
-    }
-
-    pub(super) fn measure(&mut self, meter_of: impl Fn(&str) -> RuleMeter) {
-        self.0.iter_mut().for_each(|rule| rule.meter = meter_of(&rule.name));
-    }
-
-    /// A rule's settings, a JSON object.
-    pub(super) fn settings_of(&self, rule: &str) -> Option<&str> {
-        self.0.iter().find(|it| it.name == rule).map(|rule| &*rule.settings)
-    }
-
-    /// Those that are asked about a frame.
-    fn of<'a>(&'a self, frame: &'a FrameFacts<'_>) -> impl Iterator<Item = &'a RuleReady> {
-        let holds = |schedule: &String| frame.schedules.contains(schedule);
-        self.0.iter().filter(move |rule| {
-            is_meant(&rule.cameras, frame.camera) && rule.schedule.as_ref().is_none_or(holds)
-        })
-    }
+/// The rules of a configuration in the order of evaluation, with the sandbox that they run in.
+pub(super) struct Chain {
+    rules: Vec<LoadedRule>,
+    sandbox: Sandbox,
+    conditions: Mutex<Vec<Condition>>,
 }
 
-/// What is said of a face when no matching policy is asked about its camera, at this time, or where it is.
+/// A rule that began to fail on a camera's frames, or recovered. Reported to the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// The rule's name.
+    pub rule: String,
+    /// The camera on whose frames the rule fails or succeeds again.
+    pub camera: String,
+    /// True if the rule failed so often in a row that it is paused for the camera; false if it succeeded again.
+    pub is_failing: bool,
+    /// The message of the last failure; empty if the rule succeeded.
+    pub message: String,
+}
+
+/// The reason of an undecided face that no matching policy covers, because of its camera, its time or its zones.
 const NO_POLICY: &str = "no matching policy is asked about it";
 
 impl RuleOutput {
-    /// The first rule that decides about a face, or names a stranger, wins: it was asked earlier.
-    fn enter(self, judgement: &mut Judgement) {
+    /// Adds the output to the judgement. If several rules name a stranger for a face, the first one wins.
+    fn add_to(self, judgement: &mut Judgement) {
         match self {
             Self::Decisions(decisions) => {
                 for (index, decision) in decisions {
@@ -75,149 +63,137 @@ impl RuleOutput {
     }
 }
 
-/// A rule that failed has no opinion; a face that it left undecided says why.
-fn skip(rule: &RuleReady, failure: RuleFailure, judgement: &mut Judgement) {
-    tracing::debug!(target: "everyframe::rule", "passed over: {failure}");
+/// Records a failed rule with `on_failure = "skip"`. The faces that a matching policy left undecided get the reason.
+fn skip_rule(rule: &LoadedRule, failure: RuleFailure, judgement: &mut Judgement) {
+    tracing::debug!(target: "everyframe::rule", "skipped: {failure}");
     if rule.kind == RuleKind::MatchingPolicy {
         for subject in judgement.subjects.iter_mut().filter(|subject| is_undecided(&subject.decision)) {
-            subject.decision = Decision::Undecided { reason: format!("rule {} failed", rule.name) };
+            subject.decision = Decision::Undecided { reason: format!("rule {} failed", rule.name()) };
         }
     }
     let (rule, message) = (failure.rule, failure.message);
     judgement.skipped.push(Skipped { rule, reason: failure.kind.reason().to_owned(), message });
 }
 
-/// A rule came into a condition that an operator should hear of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Condition {
-    /// The rule's name.
-    pub rule: String,
-    /// The camera on whose frames it fails, or answers again.
-    pub camera: String,
-    /// True if it failed so often that it is not asked for a while; false if it answers again.
-    pub is_failing: bool,
-    /// Why it failed last; empty if it answers.
-    pub message: String,
-}
-
-impl Rules {
-    /// True if frames wait while this rule fails.
-    pub fn stops_for(&self, rule: &str) -> bool {
-        self.chain.0.iter().any(|it| it.name == rule && it.on_failure == OnFailure::Stop)
+impl Chain {
+    /// Sorts the rules by kind. Rules of one kind stay in the order of the configuration.
+    pub(super) fn new(mut rules: Vec<LoadedRule>, sandbox: Sandbox) -> Self {
+        rules.sort_by_key(|rule| match rule.kind {
+            RuleKind::MatchingPolicy => 0,
+            RuleKind::UnknownPerson => 1,
+            RuleKind::Alerting => 2,
+        });
+        Self { rules, sandbox, conditions: Mutex::default() }
     }
 
-    /// What became of its rules since the last call.
-    pub fn take_news(&self) -> Vec<Condition> {
-        std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Gives each rule the meter of its name.
+    pub(super) fn set_meters(&mut self, meter_for: impl Fn(&str) -> RuleMeter) {
+        for rule in &mut self.rules {
+            rule.meter = meter_for(rule.name());
+        }
     }
 
-    /// Asks a rule, unless it has failed too often on the camera's frames.
-    async fn ask(
-        &self,
-        rule: &RuleReady,
-        frame: &FrameFacts<'_>,
-        scene: &FrameContext,
-        state: &RuleState,
-        subjects: &[Subject],
-    ) -> Result<Consulted, RuleFailure> {
-        // A lane that stops has pauses of its own.
-        if rule.on_failure != OnFailure::Stop && !rule.breakers.lets_ask(frame.camera, Instant::now()) {
-            rule.meter.failed(FailureKind::NotAsked.reason());
-            let message = "it failed too often in a row on frames of this camera, and is not asked about them for a while".into();
-            return Err(RuleFailure { rule: rule.name.clone(), kind: FailureKind::NotAsked, message });
-        }
-        let span = tracing::debug_span!(
-            target: "everyframe::rule",
-            "call",
-            rule = %rule.name,
-            camera = frame.camera,
-            sequence = frame.sequence
-        );
-        let answer = evaluate(rule, &self.sandbox, frame, scene, state, subjects).instrument(span).await;
-        match &answer {
-            Ok(consulted) => rule.meter.called(&consulted.cost),
-            Err(failure) => rule.meter.failed(failure.kind.reason()),
-        }
-        // What the host could not run says nothing of the rule.
-        let failed = answer.as_ref().err().filter(|failure| failure.kind != FailureKind::NotRun);
-        let change = match answer.is_ok() || failed.is_some() {
-            true => rule.breakers.note(frame.camera, answer.is_ok(), Instant::now()),
-            false => None,
-        };
-        rule.meter.set_paused(rule.breakers.count_open());
-        if let Some(change) = change {
-            self.news.lock().unwrap_or_else(PoisonError::into_inner).push(Condition {
-                rule: rule.name.clone(),
-                camera: frame.camera.to_owned(),
-                is_failing: change == Change::LoadedComponent,
-                message: failed.map(|failure| failure.message.clone()).unwrap_or_default(),
-            });
-        }
-        answer
+    pub(super) fn find_rule(&self, name: &str) -> Option<&LoadedRule> {
+        self.rules.iter().find(|rule| rule.name() == name)
     }
 
-    /// Judges one frame, also one without faces. Blocks the calling thread, which must not be one of the
-    /// runtime's; several may judge at once, each with the memory of its lane.
+    /// The conditions since the last call.
+    pub(super) fn take_conditions(&self) -> Vec<Condition> {
+        std::mem::take(&mut *self.conditions.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The rules that judge a frame, by its camera and its schedules.
+    fn rules_for<'a>(&'a self, frame: &'a FrameFacts<'_>) -> impl Iterator<Item = &'a LoadedRule> {
+        let is_active = |schedule: &String| frame.schedules.contains(schedule);
+        self.rules.iter().filter(move |rule| {
+            is_meant(&rule.cameras, frame.camera) && rule.schedule.as_ref().is_none_or(is_active)
+        })
+    }
+
+    /// Judges one frame. The state changes are returned, not applied. `previous` replaces the output of rules that request
+    /// embeddings, for a frame that has none.
     ///
     /// # Errors
     ///
-    /// A rule failed: the memory is as it was before, and the frame is to be parked, or to wait until the rule answers
-    /// ([`Rules::stops_for`]).
-    pub fn judge(
-        &self,
-        frame: &FrameFacts<'_>,
-        faces: Vec<Face>,
-        people: &Arc<dyn People>,
-        state: &mut RuleState,
-    ) -> Result<Judgement, RuleFailure> {
-        self.judge_or_rejudge(frame, faces, people, state, None)
-    }
-
-    pub(super) fn judge_or_rejudge(
-        &self,
-        frame: &FrameFacts<'_>,
-        faces: Vec<Face>,
-        people: &Arc<dyn People>,
-        state: &mut RuleState,
-        before: Option<&Before<'_>>,
-    ) -> Result<Judgement, RuleFailure> {
-        let (mut judgement, changes) =
-            self.runtime.block_on(self.judge_frame(frame, faces, people, state, before))?;
-        judgement.state = state.apply(frame.camera, changes, frame.captured_at);
-        Ok(judgement)
-    }
-
-    async fn judge_frame(
+    /// A rule without `on_failure = "skip"` failed, or the host could not run one.
+    pub(super) async fn judge_frame(
         &self,
         frame: &FrameFacts<'_>,
         faces: Vec<Face>,
         people: &Arc<dyn People>,
         state: &RuleState,
-        before: Option<&Before<'_>>,
-    ) -> Result<(Judgement, Vec<Changes>), RuleFailure> {
-        let scene = FrameContext::new(&faces, people);
-        let mut changes = Vec::with_capacity(self.chain.0.len());
+        previous: Option<&PreviousJudgement<'_>>,
+    ) -> Result<(Judgement, Vec<StateChanges>), RuleFailure> {
+        let context = FrameContext::new(&faces, people);
+        let mut changes = Vec::with_capacity(self.rules.len());
         let undecided = || Decision::Undecided { reason: NO_POLICY.into() };
         let subjects = faces.into_iter().map(|face| Subject { face, decision: undecided(), stranger: None });
         let mut judgement = Judgement { subjects: subjects.collect(), ..Judgement::default() };
-        for rule in self.chain.of(frame) {
-            match self.ask(rule, frame, &scene, state, &judgement.subjects).await {
-                Ok(Consulted { mut opinion, changes: kept, missed, .. }) => {
-                    if !missed.is_empty() {
-                        judgement.blind.push(rule.name.clone());
+        for rule in self.rules_for(frame) {
+            match self.evaluate_unless_paused(rule, frame, &context, state, &judgement.subjects).await {
+                Ok(evaluation) => {
+                    let missing = evaluation.missing_embeddings;
+                    let mut output = evaluation.output;
+                    if !missing.is_empty() {
+                        judgement.blind.push(rule.name().to_owned());
                     }
-                    if let Some(before) = before {
-                        opinion = before.stand_in(&rule.name, opinion, &missed, &judgement.subjects);
+                    if let Some(previous) = previous {
+                        output = previous.replace_output(rule.name(), output, &missing, &judgement.subjects);
                     }
-                    changes.push(kept);
-                    opinion.enter(&mut judgement);
+                    changes.push(evaluation.changes);
+                    output.add_to(&mut judgement);
                 }
                 Err(failure) if rule.on_failure == OnFailure::Skip && failure.kind != FailureKind::NotRun => {
-                    skip(rule, failure, &mut judgement);
+                    skip_rule(rule, failure, &mut judgement);
                 }
                 Err(failure) => return Err(failure),
             }
         }
         Ok((judgement, changes))
+    }
+
+    /// Evaluates a rule, unless its breaker for the camera is open. Records the result in breaker and meter.
+    async fn evaluate_unless_paused(
+        &self,
+        rule: &LoadedRule,
+        frame: &FrameFacts<'_>,
+        context: &FrameContext,
+        state: &RuleState,
+        subjects: &[Subject],
+    ) -> Result<Evaluation, RuleFailure> {
+        // With `on_failure = "stop"` the lane itself pauses, so the breaker is not used.
+        if rule.on_failure != OnFailure::Stop && !rule.breakers.allows_call(frame.camera, Instant::now()) {
+            rule.meter.record_failure(FailureKind::NotAsked.reason());
+            let message = "paused for this camera: it failed too often in a row on the camera's frames";
+            return Err(rule.policy.failure(Fault::new(FailureKind::NotAsked, message)));
+        }
+        let span = tracing::debug_span!(
+            target: "everyframe::rule",
+            "call",
+            rule = %rule.name(),
+            camera = frame.camera,
+            sequence = frame.sequence
+        );
+        let result = evaluate(rule, &self.sandbox, frame, context, state, subjects).instrument(span).await;
+        match &result {
+            Ok(evaluation) => rule.meter.record_call(&evaluation.cost),
+            Err(failure) => rule.meter.record_failure(failure.kind.reason()),
+        }
+        // A call that the host could not run says nothing about the rule.
+        let failure = result.as_ref().err().filter(|failure| failure.kind != FailureKind::NotRun);
+        let change = match result.is_ok() || failure.is_some() {
+            true => rule.breakers.record(frame.camera, result.is_ok(), Instant::now()),
+            false => None,
+        };
+        rule.meter.set_paused(rule.breakers.count_open());
+        if let Some(change) = change {
+            self.conditions.lock().unwrap_or_else(PoisonError::into_inner).push(Condition {
+                rule: rule.name().to_owned(),
+                camera: frame.camera.to_owned(),
+                is_failing: change == Change::Opened,
+                message: failure.map(|failure| failure.message.clone()).unwrap_or_default(),
+            });
+        }
+        result
     }
 }

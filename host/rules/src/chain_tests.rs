@@ -1,4 +1,4 @@
-//! Several rules of a kind: who is asked, who wins, and who is passed over.
+//! Several rules of a kind: which of them judge a frame, whose result counts, and which are skipped.
 
 use super::fixtures::{Bench, Enrolled, face, facts, judge};
 use super::{FailureKind, FrameFacts, RuleState, Rules};
@@ -9,14 +9,14 @@ use everyframe_types::face::{Face, People};
 use everyframe_types::judgement::Decision;
 use std::sync::Arc;
 
-/// A policy that leaves every face undecided: "test".
+/// A policy that leaves every face undecided, with the reason "test".
 fn undecided() -> Guest {
     let verdict = "(i32.store8 offset=4 (local.get $at) (i32.const 2))
         (i32.store offset=8 (local.get $at) (i32.const 8)) (i32.store offset=12 (local.get $at) (i32.const 4))";
     Guest::answering(&ALL_UNKNOWN.replace("(i32.store8 offset=4 (local.get $at) (i32.const 1))", verdict))
 }
 
-/// An alert rule: an alert for each face.
+/// An alert rule that raises one alert for each face.
 fn one_alert_a_face() -> Guest {
     // An alert takes 44 bytes: severity at 0, then four texts, and the face from 36 on.
     let answer = r#"
@@ -41,7 +41,7 @@ fn traps(world: &'static str) -> Guest {
 }
 
 #[test]
-fn a_face_that_one_policy_leaves_undecided_is_the_next_ones() {
+fn the_next_policy_gets_undecided_faces() {
     let bench = Bench::new();
     let policy = |name: &str, guest: &Guest| bench.rule(name, MatchingPolicy, &guest.component());
     let (first, second) = (policy("first", &undecided()), policy("second", &Guest::default()));
@@ -50,7 +50,7 @@ fn a_face_that_one_policy_leaves_undecided_is_the_next_ones() {
     let subjects = judge(&rules, &mut state, 0, 2).unwrap().subjects;
     assert!(subjects.iter().all(|subject| subject.decision == Decision::Unknown), "{subjects:?}");
 
-    // The other way round nothing is left for it, and still it sees the frame.
+    // In the other order no face is left for it, and it still judges the frame.
     let rules = bench.load(&[policy("second", &Guest::default()), first.clone()]).unwrap();
     let subjects = judge(&rules, &mut state, 1, 2).unwrap().subjects;
     assert!(subjects.iter().all(|subject| subject.decision == Decision::Unknown), "{subjects:?}");
@@ -61,7 +61,7 @@ fn a_face_that_one_policy_leaves_undecided_is_the_next_ones() {
 }
 
 #[test]
-fn a_rule_is_asked_about_its_own_cameras() {
+fn a_rule_judges_only_its_own_cameras() {
     let bench = Bench::new();
     let mut policy = bench.rule("policy", MatchingPolicy, &Guest::default().component());
     let mut others = bench.rule("others", Alerting, &traps("alerting").component());
@@ -78,7 +78,7 @@ fn a_rule_is_asked_about_its_own_cameras() {
     assert_eq!(subjects[0].decision, Decision::Undecided { reason });
 }
 
-/// Unknown in an instance's first frame, undecided after that; traps at frame 5.
+/// Answers "unknown" in an instance's first frame and "undecided" after that. Traps at frame 5.
 fn counts() -> Guest {
     let kind = "(if (result i32) (global.get $seen) (then (i32.const 2)) (else (i32.const 1)))";
     let answer = ALL_UNKNOWN
@@ -92,19 +92,19 @@ fn counts() -> Guest {
 }
 
 #[test]
-fn an_instance_stays_where_that_is_wanted_until_it_fails() {
+fn a_reused_instance_is_kept_until_it_fails() {
     let bench = Bench::new();
     let fresh = bench.rule("policy", MatchingPolicy, &counts().component());
-    let mut stays = fresh.clone();
-    stays.reuse = true;
+    let mut reused = fresh.clone();
+    reused.reuse = true;
     let unknown = |rules: &Rules, frame: u64| {
         let judgement = judge(rules, &mut RuleState::new(), frame, 1).unwrap();
         judgement.subjects[0].decision == Decision::Unknown
     };
     let rules = bench.load(&[fresh]).unwrap();
-    assert!((0..4).all(|frame| unknown(&rules, frame)), "nothing reaches the next frame");
+    assert!((0..4).all(|frame| unknown(&rules, frame)), "every frame has a fresh instance");
 
-    let rules = bench.load(&[stays]).unwrap();
+    let rules = bench.load(&[reused]).unwrap();
     let seen: Vec<bool> = (0..4).map(|frame| unknown(&rules, frame)).collect();
     assert_eq!(seen, [true, false, false, false]);
     assert!(judge(&rules, &mut RuleState::new(), 5, 1).is_err());
@@ -113,7 +113,7 @@ fn an_instance_stays_where_that_is_wanted_until_it_fails() {
 }
 
 #[test]
-fn a_rule_is_asked_while_its_schedule_holds() {
+fn a_rule_judges_only_while_its_schedule_is_active() {
     let bench = Bench::new();
     let policy = bench.rule("policy", MatchingPolicy, &Guest::default().component());
     let mut at_night = bench.rule("at-night", Alerting, &traps("alerting").component());
@@ -129,11 +129,11 @@ fn a_rule_is_asked_while_its_schedule_holds() {
 }
 
 #[test]
-fn a_rule_is_told_of_the_faces_in_its_zones() {
+fn a_rule_gets_only_the_faces_in_its_zones() {
     let bench = Bench::new();
     let mut policy = bench.rule("policy", MatchingPolicy, &Guest::default().component());
     policy.zones = vec!["door".into(), "yard".into()];
-    // It raises as many alerts as it is told of faces; one about a face that it was not told of would be refused.
+    // It raises one alert for each face that it gets. An alert about any other face would be refused.
     let mut counts = bench.rule("counts", Alerting, &one_alert_a_face().component());
     counts.zones = vec!["door".into()];
     let rules = bench.load(&[policy, counts]).unwrap();
@@ -150,7 +150,7 @@ fn a_rule_is_told_of_the_faces_in_its_zones() {
 }
 
 #[test]
-fn a_rule_that_fails_is_passed_over_where_that_is_wanted() {
+fn a_failed_rule_is_skipped_or_its_frame_parked() {
     let bench = Bench::new();
     let skipped = |name: &str, kind, guest: &Guest| {
         let mut rule = bench.rule(name, kind, &guest.component());
@@ -172,7 +172,7 @@ fn a_rule_that_fails_is_passed_over_where_that_is_wanted() {
     let reason = "rule policy failed".into();
     assert_eq!(judgement.subjects[0].decision, Decision::Undecided { reason });
 
-    // The next policy has the faces of one that failed.
+    // The next policy gets the faces of the failed one.
     let [policy, ..] = rules;
     let next = bench.rule("next", MatchingPolicy, &Guest::default().component());
     let loaded = bench.load(&[policy.clone(), next]).unwrap();

@@ -1,13 +1,11 @@
-//! What the chain asks of a rule, whatever version of the contract the rule was built against.
+//! What the host calls in a rule and what it gets back, independent of the contract's version.
 //!
-//! Each released version has one file that translates between these types and its own bindings
-//! (`v0_1_0.rs`). The chain, the checks and the limits know no version.
+//! Each released version has one file (`v0_1_0.rs`) that translates between these types and its own bindings.
+//! Evaluation, checks and limits do not depend on a version.
 
-use super::FrameFacts;
-use super::call::Call;
-use super::engine::Sandbox;
 use super::error::LoadError;
-use super::v0_1_0;
+use super::frame::FrameFacts;
+use super::host_state::HostState;
 use everyframe_config::RuleKind;
 use everyframe_types::face::Face;
 use everyframe_types::judgement::{Alert, Decision, Stranger, Subject};
@@ -19,35 +17,39 @@ use wasmtime::component::{Component, Linker};
 /// The contract's package, without its version.
 pub(super) const PACKAGE: &str = "everyframe:rules";
 
-/// A call under way. Dropping it abandons the guest where it stands.
-pub(super) type Calling<'a, T> = Pin<Box<dyn Future<Output = wasmtime::Result<T>> + Send + 'a>>;
+/// A call in progress. Dropping it abandons the guest where it is.
+pub(super) type CallFuture<'a, T> = Pin<Box<dyn Future<Output = wasmtime::Result<T>> + Send + 'a>>;
 
-/// A rule ready to be instantiated: made once, by one version of the contract.
+/// A linked component, ready to be instantiated. Made once when the rule is loaded.
 pub(super) trait RulePre: Send + Sync {
-    /// Makes an instance, has it describe itself and take its settings (a JSON object).
-    fn introduce<'a>(&'a self, store: &'a mut Store<Call>, settings: &'a str) -> Calling<'a, Introduction>;
+    /// Makes an instance and calls its `describe`, then its `configure` with the settings (a JSON object).
+    fn describe<'a>(
+        &'a self,
+        store: &'a mut Store<HostState>,
+        settings: &'a str,
+    ) -> CallFuture<'a, SelfDescription>;
 
-    /// Makes an instance that takes its settings, or says why it refuses them.
+    /// Makes an instance and calls its `configure` with the settings; the inner error has its refusals.
     fn instantiate<'a>(
         &'a self,
-        store: &'a mut Store<Call>,
+        store: &'a mut Store<HostState>,
         settings: &'a str,
-    ) -> Calling<'a, Result<Box<dyn Instance>, Vec<Diagnostic>>>;
+    ) -> CallFuture<'a, Result<Box<dyn Instance>, Vec<Diagnostic>>>;
 }
 
-/// An instance that has taken its settings.
+/// An instance that accepted its settings.
 pub(super) trait Instance: Send + Sync {
-    /// Asks it about one frame; `store` is its own.
-    fn ask<'a>(
+    /// Calls the function of its kind for one frame; `store` is its own.
+    fn call<'a>(
         &'a self,
-        store: &'a mut Store<Call>,
+        store: &'a mut Store<HostState>,
         frame: &'a FrameFacts<'a>,
-        question: Question<'a>,
-    ) -> Calling<'a, Answer>;
+        input: Input<'a>,
+    ) -> CallFuture<'a, Answer>;
 }
 
-/// What a rule says about itself.
-pub(super) struct Introduction {
+/// What a rule returns from `describe` and `configure`.
+pub(super) struct SelfDescription {
     pub(super) name: String,
     pub(super) version: String,
     pub(super) about: String,
@@ -55,50 +57,48 @@ pub(super) struct Introduction {
     pub(super) diagnostics: Vec<Diagnostic>,
 }
 
-/// What a rule says about its settings.
+/// A rule's message about one of its settings.
 #[derive(Debug)]
 pub(super) struct Diagnostic {
-    pub(super) refuses: bool,
+    /// True for an error, false for a warning.
+    pub(super) is_error: bool,
     pub(super) key: String,
     pub(super) message: String,
 }
 
-/// The question of each kind of rule.
-pub(super) enum Question<'a> {
-    /// To a matching policy: who are these?
+/// What a rule of each kind is called with.
+pub(super) enum Input<'a> {
+    /// A matching policy decides who these faces are.
     Decide(Vec<&'a Face>),
-    /// To an unknown-person rule: which strangers are these?
+    /// An unknown-person rule identifies strangers among these faces.
     Observe(Vec<&'a Face>),
-    /// To an alert rule: should somebody hear of this?
+    /// An alert rule raises alerts about these subjects.
     Judge(Vec<&'a Subject>),
 }
 
-/// An answer, by `face.index`, not checked yet.
+/// What a rule of each kind returns, by `face.index`. Not checked yet.
 #[derive(Debug)]
 pub(super) enum Answer {
-    /// To [`Question::Decide`].
+    /// To [`Input::Decide`].
     Verdicts(Vec<(u32, Decision)>),
-    /// To [`Question::Observe`].
+    /// To [`Input::Observe`].
     Strangers(Vec<(u32, Stranger)>),
-    /// To [`Question::Judge`]; `rule` is not filled in.
+    /// To [`Input::Judge`]; `rule` is empty.
     Alerts(Vec<Alert>),
 }
 
-/// Binds a component that was built for a kind of rule.
-type Bind = fn(&Sandbox, &Component, RuleKind) -> Result<Box<dyn RulePre>, LoadError>;
+/// Links a component that was built for a kind of rule.
+type Bind = fn(&Linker<HostState>, &Component, RuleKind) -> Result<Box<dyn RulePre>, LoadError>;
 
 /// One version of the contract.
 pub(super) struct Contract {
     /// `0.1.0`.
     pub(super) version: &'static str,
     /// Adds the interfaces that rules of this version import.
-    pub(super) link: fn(&mut Linker<Call>) -> wasmtime::Result<()>,
-    /// Binds a component of this version; fails if it does not fit.
+    pub(super) link: fn(&mut Linker<HostState>) -> wasmtime::Result<()>,
+    /// Links a component of this version; fails if it does not match the contract.
     pub(super) bind: Bind,
 }
-
-/// Every version ever released, oldest first.
-pub(super) const CONTRACTS: &[Contract] = &[v0_1_0::CONTRACT];
 
 /// The interface that a component of a kind exports.
 pub(super) fn interface_of(kind: RuleKind) -> &'static str {

@@ -1,6 +1,6 @@
-//! The contract: documented, released once, and spoken for ever.
+//! The contract is documented. A released version never changes, and the host supports it for ever.
 
-use super::contract::CONTRACTS;
+use super::contract_versions::CONTRACTS;
 use super::fixtures::{Enrolled, face, facts, runtime};
 use super::{RuleState, Rules};
 use everyframe_config::{RuleKind, RuleSettings};
@@ -13,8 +13,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use wit_parser::{Docs, Function, Interface, Resolve, Type, TypeDefKind, WorldItem};
 
-/// Of each released version, the checksum of its `rules.wit`. A version is added here when it is released; what is to
-/// change after that makes a new one.
+/// The SHA-256 of the `rules.wit` of each released version. A version is added here when it is released. Later changes need a
+/// new version.
 const RELEASED: [(&str, &str); 1] =
     [("0.1.0", "b5d3f172e44767d3e3120931b003ba6677a4916cc402eeec0d6183a8faaee0d8")];
 
@@ -30,13 +30,17 @@ fn wit(version: &str) -> String {
 fn a_released_version_is_never_edited() {
     for (version, checksum) in RELEASED {
         let now = hexadecimal(&Sha256::digest(wit(version)));
-        assert_eq!(now, checksum, "wit/{version} is released: put what is to change into a new version");
+        assert_eq!(now, checksum, "wit/{version} is released: make the change in a new version");
     }
-    let spoken: Vec<_> = CONTRACTS.iter().map(|contract| contract.version).collect();
-    assert_eq!(spoken, RELEASED.map(|(version, _)| version), "the host speaks every version ever released");
+    let supported: Vec<_> = CONTRACTS.iter().map(|contract| contract.version).collect();
+    assert_eq!(
+        supported,
+        RELEASED.map(|(version, _)| version),
+        "the host supports every version ever released"
+    );
 }
 
-/// `tests/fixtures/contract/VERSION` has the shipped rules as they were built against that version.
+/// `tests/fixtures/contract/VERSION` has the shipped rules, built against that version.
 #[test]
 fn rules_of_every_released_version_load_and_judge() {
     let rule = |version: &str, name: &str, kind, file: &str| {
@@ -65,7 +69,7 @@ fn rules_of_every_released_version_load_and_judge() {
     }
 }
 
-/// `docs/contract` is what the WIT says; `EVERYFRAME_UPDATE=1` writes it anew. What has no words there fails.
+/// `docs/contract` is generated from the WIT; `EVERYFRAME_UPDATE=1` writes it. An item without documentation fails the test.
 #[test]
 fn every_item_is_documented() {
     for (version, _) in RELEASED {
@@ -80,7 +84,7 @@ fn every_item_is_documented() {
         let published = std::fs::read_to_string(&path).unwrap_or_default();
         assert!(
             published == written,
-            "{} is out of date; EVERYFRAME_UPDATE=1 writes it anew",
+            "{} is out of date; run the test with EVERYFRAME_UPDATE=1",
             path.display()
         );
     }
@@ -99,11 +103,11 @@ impl Contract<'_> {
         let _ = writeln!(
             page,
             "{}\n\n## Worlds\n\n| world | imports | exports |\n| --- | --- | --- |",
-            said(&package.docs, "the package")
+            docs_text(&package.docs, "the package")
         );
         for (name, id) in &package.worlds {
             let world = &self.resolve.worlds[*id];
-            let about = said(&world.docs, name);
+            let about = docs_text(&world.docs, name);
             let names = |items: Vec<&WorldItem>| {
                 let names = items.into_iter().filter_map(|item| match item {
                     WorldItem::Interface { id, .. } => self.resolve.interfaces[*id].name.clone(),
@@ -122,22 +126,22 @@ impl Contract<'_> {
     }
 
     fn interface(&self, page: &mut String, name: &str, interface: &Interface) {
-        let _ = writeln!(page, "\n## `{name}`\n\n{}", said(&interface.docs, name));
+        let _ = writeln!(page, "\n## `{name}`\n\n{}", docs_text(&interface.docs, name));
         for function in interface.functions.values() {
             let _ = writeln!(
                 page,
                 "\n### `{}`\n\n{}",
                 self.signature(function),
-                said(&function.docs, &function.name)
+                docs_text(&function.docs, &function.name)
             );
         }
         for (name, id) in &interface.types {
             let ty = &self.resolve.types[*id];
-            // What is used from another interface is told of there.
+            // A type of another interface is documented there.
             if matches!(ty.kind, TypeDefKind::Type(Type::Id(_))) {
                 continue;
             }
-            let _ = writeln!(page, "\n### {} `{name}`\n\n{}", ty.kind.as_str(), said(&ty.docs, name));
+            let _ = writeln!(page, "\n### {} `{name}`\n\n{}", ty.kind.as_str(), docs_text(&ty.docs, name));
             let items: Vec<(String, &Docs)> = match &ty.kind {
                 TypeDefKind::Record(record) => record
                     .fields
@@ -161,7 +165,7 @@ impl Contract<'_> {
                 let _ = writeln!(page, "\n| | |\n| --- | --- |");
             }
             for (item, docs) in items {
-                let _ = writeln!(page, "| {item} | {} |", said(docs, &format!("{name}.{item}")));
+                let _ = writeln!(page, "| {item} | {} |", docs_text(docs, &format!("{name}.{item}")));
             }
         }
     }
@@ -186,13 +190,13 @@ impl Contract<'_> {
             TypeDefKind::Result(result) => {
                 format!("result<{}, {}>", or_none(&result.ok), or_none(&result.err))
             }
-            kind => panic!("the page has no words for {kind:?}"),
+            kind => panic!("the page cannot show {kind:?}"),
         }
     }
 }
 
-/// The words of an item, on one line.
-fn said(docs: &Docs, item: &str) -> String {
+/// The documentation of an item, on one line.
+fn docs_text(docs: &Docs, item: &str) -> String {
     let words = docs.contents.as_deref().unwrap_or_default();
     assert!(!words.trim().is_empty(), "{item} has no documentation");
     words.split_whitespace().collect::<Vec<_>>().join(" ")

@@ -1,9 +1,9 @@
-//! What can go wrong when rules are loaded, and when they judge.
+//! Errors of loading rules, and failures of rules on a frame.
 
 use everyframe_config::RuleKind;
 use std::fmt;
 
-/// The rules of a configuration cannot be used. Nothing was started.
+/// The rules of a configuration cannot be loaded. Nothing was started.
 #[derive(Debug, thiserror::Error)]
 pub struct RuleError {
     /// Every problem found, in the order of the configuration.
@@ -22,15 +22,21 @@ impl fmt::Display for RuleError {
     }
 }
 
-/// One problem of one rule. Shown as `rules.NAME.KEY: what is wrong and what to do`.
+/// One problem of one rule. Displayed as `rules.NAME.KEY: what is wrong and what to do`.
 #[derive(Debug)]
 pub struct Problem {
-    /// The rule's name in the configuration; empty if it is about the rules as a whole.
+    /// The rule's name in the configuration; empty if the problem concerns all rules together.
     pub rule: String,
-    /// The key inside the rule's table, dotted: `component`, `settings.threshold`; empty for the whole.
+    /// The key inside the rule's table, dotted: `component`, `settings.threshold`; empty if no key is at fault.
     pub key: String,
     /// What is wrong.
     pub error: LoadError,
+}
+
+impl Problem {
+    pub(super) fn new(rule: &str, key: impl Into<String>, error: LoadError) -> Self {
+        Self { rule: rule.to_owned(), key: key.into(), error }
+    }
 }
 
 impl fmt::Display for Problem {
@@ -48,7 +54,7 @@ impl fmt::Display for Problem {
 /// Why a rule cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The rules do not make a chain, or a setting of the host's is out of range.
+    /// The rules cannot work together, or a setting that the host reads is out of range.
     #[error("{0}")]
     Setting(String),
     /// The component file cannot be read.
@@ -56,30 +62,30 @@ pub enum LoadError {
     Read {
         /// The file.
         path: String,
-        /// Why not.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// The component file is larger than the host takes.
+    /// The component file is larger than `limits.component_mb`.
     #[error(
-        "{path} is larger than {limit} MiB, the most that is loaded; build the rule with `--release`, or raise \
+        "{path} is larger than the limit of {limit} MiB; build the rule with `--release`, or raise \
          `limits.component_mb`"
     )]
     TooLarge {
         /// The file.
         path: String,
-        /// MiB.
+        /// The limit, MiB.
         limit: u64,
     },
-    /// The file is not the one that the configuration names.
+    /// The file's checksum differs from the configured one.
     #[error(
-        "{path} has sha256 {actual}, not {expected}; if the new file is meant, set `sha256 = \"{actual}\"`"
+        "{path} has sha256 {actual}, not {expected}; to accept the new file, set `sha256 = \"{actual}\"`"
     )]
     Checksum {
         /// The file.
         path: String,
-        /// Of the configuration.
+        /// The checksum in the configuration.
         expected: String,
-        /// Of the file.
+        /// The checksum of the file.
         actual: String,
     },
     /// A WebAssembly module, not a component.
@@ -91,7 +97,7 @@ pub enum LoadError {
         /// The file.
         path: String,
     },
-    /// Code that some host compiled: it would run outside the sandbox.
+    /// Native code: it would run outside the sandbox.
     #[error(
         "{path} is machine code (a `.cwasm` or another ELF file), which is never loaded; \
          name the WebAssembly component (`.wasm`)"
@@ -100,39 +106,41 @@ pub enum LoadError {
         /// The file.
         path: String,
     },
-    /// Neither.
-    #[error("{path} is not a WebAssembly component; name the `.wasm` file that the rule's build made")]
+    /// Not WebAssembly at all.
+    #[error("{path} is not a WebAssembly component; name the `.wasm` file that the rule's build produced")]
     NotWasm {
         /// The file.
         path: String,
     },
-    /// It begins like a component, but is none.
-    #[error("{path} is damaged, or uses what this host does not support: {reason}; build or copy it again")]
+    /// It begins like a component, but does not validate.
+    #[error(
+        "{path} is damaged, or uses a feature that this host does not support: {reason}; build or copy it again"
+    )]
     Damaged {
         /// The file.
         path: String,
-        /// The validator's words.
+        /// The validator's message.
         reason: String,
     },
-    /// It needs more from its start than any rule is given.
-    #[error("{path} starts with more than a rule is given: {reason}; raise `limits.{key}` if it needs that")]
+    /// Its initial memories, tables or instances exceed a limit.
+    #[error("{path} exceeds a limit before it runs: {reason}; raise `limits.{key}` if it needs that")]
     TooBig {
         /// The file.
         path: String,
-        /// The engine's words.
+        /// The engine's message.
         reason: String,
         /// The limit: `memory_mb`.
         key: &'static str,
     },
-    /// A rule, but of another kind.
+    /// A rule of another kind.
     #[error("the configuration says `{expected}`, but the component is {found}", expected = kind_name(*.expected))]
     WrongKind {
         /// The kind in the configuration.
         expected: RuleKind,
-        /// What it looks like, and what to do.
+        /// What the component is, and what to do.
         found: String,
     },
-    /// It wants something that no rule is given, or that another version of the host gives.
+    /// It imports an interface that this host does not provide to the rule.
     #[error("the component imports `{import}`, {advice}")]
     Import {
         /// The import's full name.
@@ -140,29 +148,29 @@ pub enum LoadError {
         /// What to do.
         advice: String,
     },
-    /// It does not fit the contract that it names.
+    /// It does not match the contract that it names.
     #[error(
-        "the component does not fit the contract everyframe:rules@{version}: {reason}; build it against `wit/{version}`"
+        "the component does not match the contract everyframe:rules@{version}: {reason}; build it against `wit/{version}`"
     )]
-    Misfit {
+    Mismatch {
         /// The contract's version.
         version: &'static str,
-        /// The linker's words.
+        /// The linker's message.
         reason: String,
     },
-    /// The rule refused its settings, or warned about them.
+    /// The rule's own error or warning about its settings.
     #[error("{0}")]
     Settings(String),
-    /// The rule failed when it was asked about itself and its settings.
+    /// The rule failed in `describe` or `configure`.
     #[error("the rule could not take its settings: {0}")]
     Failed(RuleFailure),
-    /// The engine could not be made.
-    #[error("the WebAssembly engine does not start: {0}")]
+    /// The WebAssembly engine could not be created.
+    #[error("the WebAssembly engine cannot be created: {0}")]
     Engine(String),
 }
 
 impl LoadError {
-    /// True where it is not the rule that is at fault: the file is not there, or is no component at all.
+    /// True if the file is at fault, not the rule in it: it is missing, or is not a component.
     pub fn is_about_the_file(&self) -> bool {
         matches!(
             self,
@@ -176,7 +184,7 @@ impl LoadError {
     }
 }
 
-/// A kind as the configuration writes it.
+/// A kind, as the configuration writes it: `matching-policy`.
 pub fn kind_name(kind: RuleKind) -> &'static str {
     match kind {
         RuleKind::MatchingPolicy => "matching-policy",
@@ -185,48 +193,48 @@ pub fn kind_name(kind: RuleKind) -> &'static str {
     }
 }
 
-/// A rule failed on one frame. Nothing that the frame's rules remembered was kept; park the frame with
-/// [`FailureKind::reason`] and go on: the next frame gets fresh instances.
+/// A rule failed on one frame. No state of the frame's rules was changed. Park the frame with [`FailureKind::reason`]
+/// and continue: the next frame gets fresh instances.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("rule {rule}: {message}")]
 pub struct RuleFailure {
     /// The rule's name in the configuration.
     pub rule: String,
-    /// What it did.
+    /// What went wrong.
     pub kind: FailureKind,
-    /// For a person; without control characters and of bounded length.
+    /// For people. Of bounded length, without control characters.
     pub message: String,
 }
 
 /// What a rule did wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FailureKind {
-    /// It did not end within `limits.time_ms`.
+    /// It did not return within `limits.time_ms`.
     TimedOut,
-    /// It trapped after it was refused memory.
+    /// It trapped after the host refused it memory.
     OutOfMemory,
-    /// It trapped after it was refused table elements.
+    /// It trapped after the host refused it table elements.
     OutOfTable,
-    /// It held more resources or handles than it may, or is made of more parts.
+    /// It held more resources or handles than its limits allow, or has more parts.
     TooManyResources,
     /// It trapped: a panic, a bug, an exit.
     Trapped,
-    /// Its answer contradicts the question or the contract.
+    /// Its answer contradicts the input or the contract.
     Nonsense,
     /// Its answer is too large.
     OutputTooLarge,
-    /// What it handed to the host in one call is too large.
+    /// It passed too many bytes to the host in one call.
     TransferTooLarge,
     /// A fresh instance refused settings that were accepted when the rules were loaded.
     RefusedSettings,
-    /// It failed too often in a row, and was not asked.
+    /// It failed too often in a row and is paused.
     NotAsked,
-    /// The host could not run it; not the rule's doing.
+    /// The host could not run it; the rule is not at fault.
     NotRun,
 }
 
 impl FailureKind {
-    /// A stable name for machines: a dead letter's reason, a metric's label.
+    /// A stable name for programs: a dead letter's reason, a metric's label.
     pub fn reason(self) -> &'static str {
         match self {
             Self::TimedOut => "rule-timed-out",
@@ -241,5 +249,18 @@ impl FailureKind {
             Self::NotAsked => "rule-not-asked",
             Self::NotRun => "rule-not-run",
         }
+    }
+}
+
+/// What a rule did wrong, without the rule's name: the parts below the chain do not know it.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) kind: FailureKind,
+    pub(super) message: String,
+}
+
+impl Fault {
+    pub(super) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
     }
 }

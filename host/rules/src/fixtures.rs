@@ -1,4 +1,4 @@
-//! What the tests of this crate share: rules loaded from guests, frames and faces to ask them about.
+//! Shared by this crate's tests: rules loaded from guests, and frames and faces to judge.
 
 use super::{FrameFacts, RuleError, RuleFailure, RuleState, Rules};
 use everyframe_config::{Limits, RuleKind, RuleSettings};
@@ -19,11 +19,11 @@ impl Bench {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
-    /// Writes a file and names it in a rule's settings.
+    /// Writes a component file and returns a rule's settings for it.
     pub(super) fn rule(&self, name: &str, kind: RuleKind, bytes: &[u8]) -> RuleSettings {
         let component: PathBuf = self.folder.path().join(format!("{name}.wasm"));
         std::fs::write(&component, bytes).unwrap();
-        // Time for a busy machine; a test that is about time sets its own.
+        // Enough time for a busy machine; a test of the time limit sets its own.
         let limits = Limits { time_ms: 2000, memory_mb: 8, ..Limits::default() };
         RuleSettings { limits, breaker: 0, ..RuleSettings::new(name, kind, component) }
     }
@@ -45,7 +45,7 @@ pub(super) fn runtime() -> &'static Runtime {
     })
 }
 
-/// A gallery of these people.
+/// A gallery with these people.
 pub(super) struct Enrolled(pub(super) &'static [&'static str]);
 
 impl People for Enrolled {
@@ -92,7 +92,7 @@ pub(super) fn judge(
     judge_at("gate", rules, state, sequence, faces)
 }
 
-/// The same, of another camera.
+/// Judges a frame of another camera.
 pub(super) fn judge_at(
     camera: &str,
     rules: &Rules,

@@ -1,45 +1,45 @@
-//! Instances that stay: for rules whose instances are dear to make.
+//! Idle instances of a rule with `reuse = true`: for rules whose instances are slow to make.
 
-use super::call::Call;
 use super::contract::Instance;
+use super::host_state::HostState;
 use everyframe_types::machine::cores;
 use std::sync::{Mutex, PoisonError};
 use wasmtime::Store;
 
-/// One rule's instances that have no question at the moment; none for a rule that gets a fresh one for each frame.
+/// One rule's idle instances. Always empty if the rule gets a fresh instance for each frame.
 pub(super) struct InstancePool {
-    /// How many stay.
-    most: usize,
-    idle: Mutex<Vec<Spare>>,
+    /// The most idle instances that are kept: one for each core.
+    capacity: usize,
+    idle: Mutex<Vec<PooledInstance>>,
 }
 
-/// An instance, with all that it lives in.
-pub(super) struct Spare {
-    pub(super) store: Store<Call>,
+/// An instance and its store.
+pub(super) struct PooledInstance {
+    pub(super) store: Store<HostState>,
     pub(super) instance: Box<dyn Instance>,
 }
 
 impl InstancePool {
     pub(super) fn new(reuse: bool) -> Self {
-        Self { most: if reuse { cores() } else { 0 }, idle: Mutex::default() }
+        Self { capacity: if reuse { cores() } else { 0 }, idle: Mutex::default() }
     }
 
-    pub(super) fn take(&self) -> Option<Spare> {
-        if self.most == 0 {
+    pub(super) fn take(&self) -> Option<PooledInstance> {
+        if self.capacity == 0 {
             return None;
         }
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
-    /// Keeps an instance that answered well; one too many goes.
-    pub(super) fn keep(&self, mut spare: Spare) {
-        if self.most == 0 {
+    /// Keeps an instance whose answer was accepted. Drops it if the pool is full.
+    pub(super) fn give_back(&self, mut pooled: PooledInstance) {
+        if self.capacity == 0 {
             return;
         }
-        spare.store.data_mut().rest();
+        pooled.store.data_mut().detach_frame();
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < self.most {
-            idle.push(spare);
+        if idle.len() < self.capacity {
+            idle.push(pooled);
         }
     }
 }

@@ -1,38 +1,62 @@
 //! The rule runtime: sandboxed WebAssembly components behind the contract in `wit/`.
 //!
-//! [`Rules`] is made once for a configuration: it reads, checks and compiles every component. For each
-//! frame [`Rules::judge`] asks the matching policies, the unknown-person rules and the alert rules, in this
-//! order, each in an instance that lives for that one question. What a rule remembers is in the lane's
-//! [`RuleState`], and is changed only when the whole frame went well.
+//! [`Rules::load`] reads, checks and compiles every component of a configuration once. For each frame [`Rules::judge`]
+//! evaluates the matching policies, the unknown-person rules and the alert rules, in this order, each in a fresh
+//! instance (or in a pooled one, if the rule has `reuse = true`). A rule's state is in the lane's [`RuleState`]. It
+//! changes only when every rule of the frame succeeded.
 //!
-//! A rule is taken for hostile: it has no files, sockets, environment or arguments but what its grants name, its
-//! clock is the frame's, and its time, memory, output, log and state are limited. Whatever it does costs its own
-//! frame a [`RuleFailure`] and nothing else.
+//! Rules are untrusted. A rule has no files, sockets, environment or arguments except those that its grants name. Its
+//! clock is the frame's time, and its time, memory, output, log and state are limited. A rule that misbehaves costs its
+//! own frame a [`RuleFailure`] and nothing else.
+//!
+//! # Layout
+//!
+//! Each layer uses only those above it.
+//!
+//! | files | what they hold |
+//! | --- | --- |
+//! | `error`, `limits`, `meter`, `breaker`, `rule_state` | plain types: failures, limits, metrics, state between frames |
+//! | `frame`, `rule_log`, `wasi_http`, `wasi_grants`, `stderr_buffer` | what a call can reach |
+//! | `call_policy`, `host_state` | the data of one call's store |
+//! | `contract`, `v0_1_0`, `contract_versions` | types of the contract, and the bindings of each version |
+//! | `sandbox`, `instance_pool` | the wasmtime engine, its limits, idle instances |
+//! | `component_file`, `component_imports`, `component_info`, `code_cache` | reading, checking and compiling components |
+//! | `loaded_rule`, `load_rule` | one rule, ready to be evaluated |
+//! | `answer_checks`, `evaluate` | one rule and one frame |
+//! | `previous_judgement`, `chain`, `rules`, `rule_runner` | all rules of a configuration; one rule for the authors' tools |
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-mod answers;
+mod answer_checks;
 mod breaker;
-mod call;
+mod call_policy;
 mod chain;
-mod compiled;
-mod component;
+mod code_cache;
+mod component_file;
+mod component_imports;
 mod component_info;
+mod configured;
 mod contract;
-mod engine;
+mod contract_versions;
 mod error;
 mod evaluate;
-mod http;
+mod frame;
+mod host_state;
 mod instance_pool;
 mod limits;
-mod load;
-mod log_rate;
+mod load_rule;
+mod loaded_rule;
 mod meter;
-mod rejudge;
+mod previous_judgement;
+mod rule_log;
 mod rule_runner;
 mod rule_state;
-mod settings;
+mod rules;
+mod sandbox;
+mod settings_json;
+mod stderr_buffer;
 mod v0_1_0;
 mod wasi_grants;
+mod wasi_http;
 
 #[cfg(test)]
 mod chain_tests;
@@ -46,32 +70,15 @@ mod hostile;
 mod load_tests;
 
 pub use chain::Condition;
-pub use compiled::CodeCache;
+pub use code_cache::CodeCache;
 pub use component_info::ComponentInfo;
+pub use configured::load_rules;
 pub use error::{FailureKind, LoadError, Problem, RuleError, RuleFailure, kind_name};
 pub use evaluate::RuleOutput;
-use everyframe_types::face::People;
-pub use load::{RuleDescription, Rules};
+pub use frame::FrameFacts;
+pub use load_rule::RuleDescription;
 pub use meter::{CallCost, RuleMeter, RuleMeters};
-pub use rejudge::Before;
+pub use previous_judgement::PreviousJudgement;
 pub use rule_runner::{LoadedComponent, RuleRunner};
 pub use rule_state::RuleState;
-
-/// The frame that a rule is told about: everything but its picture.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct FrameFacts<'a> {
-    /// The camera's id.
-    pub camera: &'a str,
-    /// One run of the camera's agent.
-    pub session: &'a str,
-    /// The frame's number in its session.
-    pub sequence: u64,
-    /// When it was taken, Unix milliseconds: what the rules use as "now".
-    pub captured_at: i64,
-    /// Pixels of the full-size frame.
-    pub width: u32,
-    /// Pixels of the full-size frame.
-    pub height: u32,
-    /// The schedules that hold at that time, by name.
-    pub schedules: &'a [String],
-}
+pub use rules::Rules;

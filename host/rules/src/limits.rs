@@ -1,28 +1,28 @@
-//! What one call may use: the limits that TOML does not name, and the guard over a guest's memory and tables.
+//! Limits that the configuration cannot change, and the guard of a guest's memory and tables.
 
 use everyframe_config::Limits;
 use everyframe_types::id::{is_forbidden, is_joiner};
 use std::time::Duration;
 use wasmtime::ResourceLimiter;
 
-/// The epoch's step. A guest that computes is stopped at its limit, at most one step later.
+/// The interval of the engine's epoch. A guest that computes is stopped at its limit, at most one interval later.
 pub(super) const TICK: Duration = Duration::from_millis(10);
 
-/// Time for `describe` and `configure` when the configuration is loaded: the first run of code that was
-/// compiled a moment ago pages all of it in, so this is generous.
+/// The time limit of `describe` and `configure` when the configuration is loaded. Generous, since the first run of freshly
+/// compiled code pages all of it in.
 pub(super) const LOAD_TIME: Duration = Duration::from_secs(2);
 
-/// Bytes of WASI random numbers in one request; the host allocates them.
+/// The most bytes of WASI random numbers in one request; the host allocates them.
 pub(super) const RANDOM_BYTES: u64 = 64 << 10;
 
-/// Bytes of a guest's standard error that are kept to explain a trap.
+/// The most bytes of a guest's standard error that are kept to explain a trap.
 pub(super) const STDERR_BYTES: usize = 4 << 10;
 
-/// Bytes of the guest's own words in a failure's message.
+/// The most bytes of the guest's own text in a failure's message.
 pub(super) const MESSAGE_BYTES: usize = 500;
 
-/// Refusals, and remarks, about a rule's settings that are told.
-pub(super) const DIAGNOSTICS: usize = 100;
+/// The most errors, and the most warnings, of a rule about its settings that are reported.
+pub(super) const MAX_DIAGNOSTICS: usize = 100;
 
 /// The stack of guest code, bytes.
 pub(super) const WASM_STACK: usize = 512 << 10;
@@ -30,7 +30,7 @@ pub(super) const WASM_STACK: usize = 512 << 10;
 /// The stack of a call, host functions included, bytes.
 pub(super) const CALL_STACK: usize = 1 << 20;
 
-/// What a guest asked for and was refused.
+/// What the host refused a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Denied {
     /// Linear memory.
@@ -39,12 +39,11 @@ pub(super) enum Denied {
     Table,
 }
 
-/// Guards the memory of one instance.
+/// Limits the memory and tables of one instance.
 ///
-/// A refused growth reaches the guest as −1, and most guests then abort: a trap like any other. The note
-/// in `denied` tells the two apart.
+/// A guest gets −1 for a refused growth, and most guests then abort. `denied` distinguishes that from any other trap.
 #[derive(Debug)]
-pub(super) struct Guard {
+pub(super) struct MemoryGuard {
     limits: Limits,
     memory: usize,
     elements: usize,
@@ -52,18 +51,18 @@ pub(super) struct Guard {
     pub(super) denied: Option<Denied>,
 }
 
-impl Guard {
+impl MemoryGuard {
     pub(super) fn new(limits: &Limits) -> Self {
         Self { limits: limits.clone(), memory: 0, elements: 0, denied: None }
     }
 
-    /// Bytes of linear memory that the guest has: the most that it had, for memories don't shrink.
+    /// The guest's linear memory, bytes. Also its peak, since memories do not shrink.
     pub(super) fn memory(&self) -> usize {
         self.memory
     }
 }
 
-impl ResourceLimiter for Guard {
+impl ResourceLimiter for MemoryGuard {
     fn memory_growing(
         &mut self,
         current: usize,
@@ -75,7 +74,7 @@ impl ResourceLimiter for Guard {
             self.denied.get_or_insert(Denied::Memory);
             return Ok(false);
         }
-        // Beyond the memory's own maximum wasmtime refuses after this call: count nothing then.
+        // wasmtime refuses a growth beyond the memory's own maximum after this call, so it must not be counted.
         if maximum.is_none_or(|maximum| desired <= maximum) {
             self.memory = total;
         }
@@ -112,8 +111,8 @@ impl ResourceLimiter for Guard {
     }
 }
 
-/// Makes a guest's words fit to be shown: at most `bytes` long, without control characters (which could
-/// rewrite a terminal or forge a log line).
+/// Makes a guest's text safe to show: at most `bytes` bytes, without control characters, which could rewrite a terminal or
+/// forge a log line.
 pub(super) fn presentable(text: &str, bytes: usize) -> String {
     let mut shown = String::with_capacity(text.len().min(bytes));
     for c in text.trim_matches(|c: char| c.is_whitespace() || is_forbidden(c)).chars() {
@@ -132,7 +131,7 @@ mod tests {
 
     #[test]
     fn all_memories_of_an_instance_share_one_limit() {
-        let mut guard = Guard::new(&Limits { memory_mb: 1, ..Limits::default() });
+        let mut guard = MemoryGuard::new(&Limits { memory_mb: 1, ..Limits::default() });
         assert!(guard.memory_growing(0, 600 << 10, None).unwrap());
         assert!(!guard.memory_growing(0, 600 << 10, None).unwrap());
         assert_eq!(guard.denied, Some(Denied::Memory));
@@ -150,14 +149,14 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_handed_over_follows_state_and_output_unless_it_is_set() {
+    fn the_default_transfer_limit_follows_state_and_output() {
         assert_eq!(Limits::default().transfer(), (2 << 20) + (64 << 10));
         assert_eq!(Limits { output_bytes: 4 << 20, ..Limits::default() }.transfer(), (8 << 20) + (64 << 10));
         assert_eq!(Limits { transfer_bytes: Some(5000), ..Limits::default() }.transfer(), 5000);
     }
 
     #[test]
-    fn words_of_a_guest_cannot_rewrite_a_terminal() {
+    fn text_of_a_guest_cannot_rewrite_a_terminal() {
         assert_eq!(presentable("\x1b[2Jgone\nnext\u{202e}", 100), "[2Jgone next");
         assert_eq!(presentable("ääää", 5), "ää…");
     }

@@ -1,4 +1,4 @@
-//! Components that are refused before any frame is judged, and what is said about them.
+//! Components and settings that are refused at load, and their messages.
 
 use super::fixtures::Bench;
 use super::*;
@@ -32,7 +32,7 @@ fn a_rule_is_described_and_pinned() {
 }
 
 #[test]
-fn what_is_no_component_is_refused_by_what_it_is() {
+fn a_file_that_is_not_a_component_is_explained() {
     let bench = Bench::new();
     let component = Guest::default().component();
     let machine_code = {
@@ -43,7 +43,7 @@ fn what_is_no_component_is_refused_by_what_it_is() {
         (Guest::default().core_module(), "is a core module: build it as a component"),
         (machine_code, "is machine code"),
         (component[..component.len() / 2].to_vec(), "is damaged"),
-        (component[..8].to_vec(), "is no rule"),
+        (component[..8].to_vec(), "is not a rule"),
         (component[..6].to_vec(), "is not a WebAssembly component"),
         (Vec::new(), "is not a WebAssembly component"),
         (b"(component)".to_vec(), "is not a WebAssembly component"),
@@ -55,11 +55,11 @@ fn what_is_no_component_is_refused_by_what_it_is() {
     absent.component = bench.folder.path().join("absent.wasm");
     assert!(problem(&bench, absent.clone()).contains("cannot read"));
     absent.component = bench.folder.path().into();
-    assert!(problem(&bench, absent).contains("not an ordinary file"));
+    assert!(problem(&bench, absent).contains("not a regular file"));
 }
 
 #[test]
-fn a_rule_of_another_kind_is_named_by_its_kind() {
+fn a_rule_of_another_kind_is_refused_with_its_kind() {
     let bench = Bench::new();
     let stranger = Guest { world: "unknown-person", ..Guest::default() }.component();
     let message = problem(&bench, bench.rule("policy", MatchingPolicy, &stranger));
@@ -68,7 +68,7 @@ fn a_rule_of_another_kind_is_named_by_its_kind() {
 }
 
 #[test]
-fn a_newer_contract_says_which_side_to_upgrade() {
+fn a_newer_contract_names_the_side_to_upgrade() {
     let bench = Bench::new();
     let guest = Guest { version: "0.2.0", ..Guest::default() };
     let message = problem(&bench, bench.rule("policy", MatchingPolicy, &guest.component()));
@@ -87,7 +87,7 @@ fn a_rule_that_refuses_its_settings_is_not_loaded() {
 }
 
 #[test]
-fn a_setting_that_json_has_not_is_named() {
+fn a_setting_that_is_not_finite_is_named() {
     let bench = Bench::new();
     let mut rule = bench.rule("policy", MatchingPolicy, &Guest::default().component());
     rule.settings = "threshold = nan".parse().unwrap();
@@ -118,7 +118,7 @@ fn every_problem_of_every_rule_is_listed() {
 }
 
 #[test]
-fn rules_that_make_no_chain_are_refused() {
+fn rules_that_cannot_work_together_are_refused() {
     let bench = Bench::new();
     let rule = |name: &str, kind| bench.rule(name, kind, b"never read");
     for (rules, expected) in [
@@ -144,7 +144,7 @@ fn rules_that_make_no_chain_are_refused() {
 }
 
 #[test]
-fn rules_are_loaded_from_a_thread_of_the_runtime_too() {
+fn rules_can_be_loaded_from_a_runtime_thread() {
     let bench = Bench::new();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let rule = bench.rule("policy", MatchingPolicy, &Guest::default().component());

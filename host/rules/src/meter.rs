@@ -1,4 +1,4 @@
-//! What is counted of each rule.
+//! Prometheus metrics of each rule.
 
 use everyframe_telemetry::histogram::{CALL, Histogram};
 use prometheus_client::metrics::counter::Counter;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 type ByRule = [(&'static str, String); 1];
 
-/// All rules' counters.
+/// The metrics of all rules.
 pub struct RuleMeters {
     calls: Family<ByRule, Counter>,
     seconds: Family<ByRule, Histogram, fn() -> Histogram>,
@@ -24,7 +24,7 @@ pub struct RuleMeters {
     paused: Family<ByRule, Gauge<u64, AtomicU64>>,
 }
 
-/// One rule's counters. The default counts where nobody looks.
+/// The metrics of one rule. The default is not registered anywhere.
 #[derive(Debug, Clone)]
 pub struct RuleMeter {
     name: String,
@@ -40,27 +40,27 @@ pub struct RuleMeter {
     paused: Gauge<u64, AtomicU64>,
 }
 
-/// What one call took.
+/// The resources that one call used.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CallCost {
-    /// From the beginning of its instance to its answer.
+    /// From the start of its instance to its answer.
     pub time: Duration,
-    /// Instructions of the guest, about.
+    /// Approximate number of the guest's instructions.
     pub fuel: u64,
-    /// Linear memory at its largest, bytes.
+    /// Peak linear memory, bytes.
     pub memory: usize,
-    /// What it keeps for the camera, bytes.
+    /// The rule's state for the camera, bytes.
     pub state: usize,
-    /// Log lines above its limits.
+    /// Log lines above the limits, which were not logged.
     pub log_lines_dropped: u64,
-    /// Values for which `limits.state_bytes` had no room.
+    /// Values that `limits.state_bytes` had no room for.
     pub state_refused: u64,
-    /// Requests to hosts that it is not granted, and those above `limits.http_requests`.
+    /// Requests to hosts that are not granted, and requests above `limits.http_requests`.
     pub http_refused: u64,
 }
 
 impl RuleMeters {
-    /// Registers them.
+    /// Registers the metrics.
     pub fn new(registry: &mut Registry) -> Self {
         let meters = Self {
             calls: Family::default(),
@@ -77,18 +77,18 @@ impl RuleMeters {
         registry.register("everyframe_rule_calls", "Calls of a rule", meters.calls.clone());
         registry.register(
             "everyframe_rule_call_seconds",
-            "From the beginning of an instance to its answer",
+            "Time from the start of an instance to its answer",
             meters.seconds.clone(),
         );
-        registry.register("everyframe_rule_fuel", "Instructions of a rule, about", meters.fuel.clone());
+        registry.register("everyframe_rule_fuel", "Approximate instructions of a rule", meters.fuel.clone());
         registry.register(
             "everyframe_rule_memory_peak_bytes",
-            "The most linear memory that one call had",
+            "Peak linear memory of one call",
             meters.memory.clone(),
         );
         registry.register(
             "everyframe_rule_state_peak_bytes",
-            "The most that a rule kept for one camera",
+            "Peak state of a rule for one camera",
             meters.state.clone(),
         );
         registry.register(
@@ -98,29 +98,29 @@ impl RuleMeters {
         );
         registry.register(
             "everyframe_rule_state_refused",
-            "Values of a rule for which its state had no room",
+            "Values of a rule that its state had no room for",
             meters.state_refused.clone(),
         );
         registry.register(
             "everyframe_rule_http_refused",
-            "Requests of a rule that are not granted, or above its limits",
+            "Requests of a rule that were not granted or above its limits",
             meters.http_refused.clone(),
         );
         registry.register(
             "everyframe_rule_failures",
-            "Calls of a rule that failed: traps, timeouts and what else a dead letter's reason may be",
+            "Failed calls of a rule, by the reason that a dead letter has",
             meters.failures.clone(),
         );
         registry.register(
             "everyframe_rule_paused_cameras",
-            "Cameras about which a rule is not asked for a while, because it failed too often on their frames",
+            "Cameras for which a rule is paused because it failed too often on their frames",
             meters.paused.clone(),
         );
         meters
     }
 
-    /// The counters of the rule of this name.
-    pub fn of(&self, rule: &str) -> RuleMeter {
+    /// The metrics of the rule of this name.
+    pub fn for_rule(&self, rule: &str) -> RuleMeter {
         let label = [("rule", rule.to_owned())];
         RuleMeter {
             name: rule.to_owned(),
@@ -140,19 +140,19 @@ impl RuleMeters {
 
 impl Default for RuleMeter {
     fn default() -> Self {
-        RuleMeters::new(&mut Registry::default()).of("")
+        RuleMeters::new(&mut Registry::default()).for_rule("")
     }
 }
 
 impl RuleMeter {
-    /// It was called.
-    pub fn called(&self, cost: &CallCost) {
+    /// Records a call that succeeded.
+    pub fn record_call(&self, cost: &CallCost) {
         self.calls.inc();
         self.seconds.observe_time(cost.time);
         self.fuel.inc_by(cost.fuel);
-        raise(&self.memory, cost.memory);
-        raise(&self.state, cost.state);
-        // Mostly none: not to write what all lanes read.
+        raise_to(&self.memory, cost.memory);
+        raise_to(&self.state, cost.state);
+        // Mostly 0: then nothing is written to memory that all lanes read.
         for (counter, count) in [
             (&self.log_lines_dropped, cost.log_lines_dropped),
             (&self.state_refused, cost.state_refused),
@@ -172,13 +172,13 @@ impl RuleMeter {
         }
     }
 
-    /// A call failed, or was not made, for this reason.
-    pub fn failed(&self, reason: &'static str) {
+    /// Records a call that failed or was not made, with its [`reason`](crate::FailureKind::reason).
+    pub fn record_failure(&self, reason: &'static str) {
         self.failures.get_or_create(&[("rule", self.name.clone()), ("reason", reason.to_owned())]).inc();
     }
 }
 
-fn raise(gauge: &Gauge<u64, AtomicU64>, value: usize) {
+fn raise_to(gauge: &Gauge<u64, AtomicU64>, value: usize) {
     let value = value as u64;
     if gauge.get() < value {
         gauge.inner().fetch_max(value, std::sync::atomic::Ordering::Relaxed);

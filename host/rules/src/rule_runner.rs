@@ -1,18 +1,21 @@
-//! One rule on its own, outside any chain: for the tools of those who write rules.
+//! Runs one rule on its own, outside a chain, for the tools of rule authors.
 //!
-//! It is made ready and consulted as the chain's rules are; only what was decided before is put by hand.
+//! The rule is loaded and evaluated like the rules of a chain. The caller supplies the results of the rules before it.
 
-use super::call::FrameContext;
-use super::compiled::CodeCache;
-use super::component::ComponentFile;
+use super::code_cache::CodeCache;
+use super::component_file::ComponentFile;
 use super::component_info::ComponentInfo;
-use super::engine::Sandbox;
 use super::error::{LoadError, Problem, RuleFailure};
-use super::evaluate::{Consulted, RuleOutput, evaluate};
-use super::load::{Introduced, Keyed, RuleReady, compiled, introduce, json_of, out_of_range};
+use super::evaluate::{Evaluation, RuleOutput, evaluate};
+use super::frame::{FrameContext, FrameFacts};
+use super::load_rule::{
+    AcceptedRule, ConfiguredRule, RuleDescription, check_limits_and_grants, compile, configure,
+    convert_settings,
+};
+use super::loaded_rule::LoadedRule;
+use super::meter::CallCost;
 use super::rule_state::RuleState;
-use super::{FrameFacts, RuleDescription};
-use crate::CallCost;
+use super::sandbox::Sandbox;
 use everyframe_config::{RuleKind, RuleSettings};
 use everyframe_types::face::{Face, People};
 use everyframe_types::judgement::Subject;
@@ -20,29 +23,29 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use wasmtime::component::Component;
 
-/// A component, compiled and not yet run.
+/// A component that is compiled and has not run yet.
 pub struct LoadedComponent {
     sandbox: Sandbox,
     runtime: Handle,
     component: Component,
-    component_info: ComponentInfo,
+    info: ComponentInfo,
 }
 
-/// A rule that has taken its settings.
+/// A rule that accepted its settings.
 pub struct RuleRunner<'a> {
-    opened: &'a LoadedComponent,
-    ready: RuleReady,
+    component: &'a LoadedComponent,
+    rule: LoadedRule,
     description: RuleDescription,
     warnings: Vec<Problem>,
 }
 
 impl LoadedComponent {
-    /// Reads and compiles the component of a rule. `runtime` must be multi-threaded with its timer enabled, and this
-    /// thread none of its own.
+    /// Reads and compiles the component of a rule. `runtime` must be multi-threaded with its timer enabled. The calling thread
+    /// must not be one of the runtime's.
     ///
     /// # Errors
     ///
-    /// The key of the rule's table at fault, and what is wrong.
+    /// The key of the rule's table that is at fault, and what is wrong.
     pub fn read(
         rule: &RuleSettings,
         runtime: Handle,
@@ -51,89 +54,80 @@ impl LoadedComponent {
         let file = ComponentFile::read(rule)?;
         let sandbox = Sandbox::new(&[RuleSettings { reuse: true, ..rule.clone() }])
             .map_err(|error| ("", LoadError::Engine(format!("{error:#}"))))?;
-        let component = compiled(&file, &sandbox.engine, cache).map_err(|error| ("component", error))?;
-        let component_info = ComponentInfo::of(&sandbox.engine, &component, file.size(), file.sha256);
-        Ok(Self { sandbox, runtime, component, component_info })
+        let component = compile(&file, &sandbox.engine, cache).map_err(|error| ("component", error))?;
+        let info = ComponentInfo::read(&sandbox.engine, &component, file.size(), file.sha256);
+        Ok(Self { sandbox, runtime, component, info })
     }
 
-    /// What it is made of.
+    /// The component's kinds, versions, imports, size and checksum.
     pub fn component_info(&self) -> &ComponentInfo {
-        &self.component_info
+        &self.info
     }
 
-    /// What the rule says about itself, whether it takes these settings or not.
+    /// The rule's description of itself, whether it accepts these settings or not.
     ///
     /// # Errors
     ///
-    /// Everything for which it cannot be asked.
+    /// Every reason why the rule's `describe` and `configure` cannot be called.
     pub fn describe(&self, rule: &RuleSettings) -> Result<RuleDescription, Vec<Problem>> {
-        Ok(self.introduce(rule).map_err(|problems| keyed_to(rule, problems))?.description)
+        Ok(self.call_configure(rule)?.description)
     }
 
-    /// Has the rule take its settings, as it does when a configuration is loaded.
+    /// Has the rule check its settings, as when a configuration is loaded.
     ///
     /// # Errors
     ///
-    /// Everything for which the configuration would be refused.
-    pub fn ready(&self, rule: &RuleSettings) -> Result<RuleRunner<'_>, Vec<Problem>> {
-        let (ready, description, remarks) = self
-            .introduce(rule)
-            .and_then(Introduced::accepted)
-            .map_err(|problems| keyed_to(rule, problems))?;
-        Ok(RuleRunner { opened: self, ready, description, warnings: keyed_to(rule, remarks) })
+    /// Every reason why a host would not load the rule.
+    pub fn configure(&self, rule: &RuleSettings) -> Result<RuleRunner<'_>, Vec<Problem>> {
+        let AcceptedRule { rule, description, warnings } = self.call_configure(rule)?.accept()?;
+        Ok(RuleRunner { component: self, rule, description, warnings })
     }
 
-    fn introduce(&self, rule: &RuleSettings) -> Result<Introduced, Vec<Keyed>> {
-        let wrong = out_of_range(rule);
-        if !wrong.is_empty() {
-            let setting = |(key, message): (&str, String)| (key.into(), LoadError::Setting(message));
-            return Err(wrong.into_iter().map(setting).collect());
+    fn call_configure(&self, rule: &RuleSettings) -> Result<ConfiguredRule, Vec<Problem>> {
+        let problems = check_limits_and_grants(rule);
+        if !problems.is_empty() {
+            return Err(problems);
         }
-        let settings = json_of(rule)?;
-        introduce(rule, settings, &self.component, &self.component_info.sha256, &self.sandbox, &self.runtime)
+        let settings = convert_settings(rule)?;
+        configure(rule, settings, &self.component, &self.info.sha256, &self.sandbox, &self.runtime)
     }
-}
-
-fn keyed_to(rule: &RuleSettings, problems: Vec<Keyed>) -> Vec<Problem> {
-    problems.into_iter().map(|(key, error)| Problem { rule: rule.name.clone(), key, error }).collect()
 }
 
 impl RuleRunner<'_> {
-    /// What it says about itself.
+    /// The rule's description of itself.
     pub fn description(&self) -> &RuleDescription {
         &self.description
     }
 
-    /// What it remarked about settings that it took all the same.
+    /// The rule's warnings about settings that it accepted.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
     }
 
-    /// Its kind.
+    /// The rule's kind.
     pub fn kind(&self) -> RuleKind {
-        self.ready.kind
+        self.rule.kind
     }
 
-    /// Asks it about one frame, in an instance of its own: a matching policy who the undecided subjects' faces are, an
-    /// unknown-person rule about those that are unknown, an alert rule about all. What it remembers is changed only
-    /// if it answers well.
+    /// Evaluates the rule on one frame: a matching policy on the faces of undecided subjects, an unknown-person rule on those
+    /// of unknown ones, an alert rule on all. Its state changes only if it succeeds.
     ///
     /// # Errors
     ///
-    /// It failed, as it would in a chain.
-    pub fn ask(
+    /// The rule failed, as it would in a chain. The next frame can be evaluated.
+    pub fn evaluate(
         &self,
         frame: &FrameFacts<'_>,
         subjects: &[Subject],
         people: &Arc<dyn People>,
-        memory: &mut RuleState,
+        state: &mut RuleState,
     ) -> Result<(RuleOutput, CallCost), RuleFailure> {
         let faces: Vec<Face> = subjects.iter().map(|subject| subject.face.clone()).collect();
-        let scene = FrameContext::new(&faces, people);
-        let LoadedComponent { sandbox, runtime, .. } = self.opened;
-        let Consulted { opinion, changes, cost, .. } =
-            runtime.block_on(evaluate(&self.ready, sandbox, frame, &scene, memory, subjects))?;
-        memory.apply(frame.camera, vec![changes], frame.captured_at);
-        Ok((opinion, cost))
+        let context = FrameContext::new(&faces, people);
+        let LoadedComponent { sandbox, runtime, .. } = self.component;
+        let Evaluation { output, changes, cost, .. } =
+            runtime.block_on(evaluate(&self.rule, sandbox, frame, &context, state, subjects))?;
+        state.apply(frame.camera, vec![changes], frame.captured_at);
+        Ok((output, cost))
     }
 }

@@ -1,18 +1,18 @@
-//! What rules remember from frame to frame.
+//! The state that rules keep from frame to frame.
 //!
-//! One scope for each rule and camera. A call works on a [`StateTransaction`]: the scope as it was, and the
-//! changes of this call on top. The changes of all rules of a frame are applied together once the whole
-//! frame went well, so a frame that is parked, or processed again, finds what the first try found. What was
-//! applied is told, to be published with the frame; what was published is restored where the lane begins anew.
+//! There is one scope for each rule and camera. A call works on a [`StateTransaction`]: the scope as it was, with the call's
+//! changes on top. The changes of all rules of a frame are applied together after every rule succeeded. A frame that is parked
+//! or processed again therefore finds the state that the first attempt found. [`RuleState::apply`] returns the changes, which
+//! are published with the frame. [`RuleState::restore`] applies published changes when a lane starts.
 //!
-//! Time is the frame's: a value expires when a frame of its camera is as late as its expiry. It is dropped only when two
-//! frames in a row are, so that one frame with a wrong time loses nothing.
+//! Time is the frame's time. A value expires when a frame of its camera is as late as its expiry. It is deleted only when two
+//! frames in a row are that late, so that one frame with a wrong time loses nothing.
 
 use everyframe_types::judgement::{StateChange, StateValue};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-/// What an entry costs besides its key and value: without it, a million empty values would be free.
+/// Counted for each entry besides its key and value, bytes. Without it, a million empty values would be free.
 const ENTRY_BYTES: usize = 64;
 
 /// The longest key, bytes.
@@ -20,11 +20,11 @@ const KEY_BYTES: usize = 256;
 
 /// The state of all rules for the cameras of one lane.
 ///
-/// Frames of one camera must be judged in their order and with the same memory.
+/// Frames of one camera must be judged in their order and with the same `RuleState`.
 #[derive(Debug, Default)]
 pub struct RuleState {
     cameras: HashMap<String, HashMap<String, Arc<Scope>>>,
-    /// By camera, the time of its last frame, Unix milliseconds; only of cameras with values.
+    /// By camera, the time of its last frame, Unix milliseconds. Only of cameras with values.
     times: HashMap<String, i64>,
 }
 
@@ -32,26 +32,26 @@ pub struct RuleState {
 #[derive(Debug, Default, Clone)]
 struct Scope {
     values: BTreeMap<String, StateValue>,
-    /// Of all values, also of those whose time is over but which are still here.
+    /// Size of all values, including expired ones that are not deleted yet.
     bytes: usize,
     /// No value expires before this.
     first_expiry: Option<i64>,
 }
 
-fn is_over(value: &StateValue, now: i64) -> bool {
+fn is_expired(value: &StateValue, now: i64) -> bool {
     value.expires_at.is_some_and(|at| at <= now)
 }
 
-/// Why a value was not kept.
+/// Why a value was not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refused {
-    /// The scope's bytes are used up.
+pub(super) enum SetError {
+    /// The scope would be larger than its limit.
     Full,
     /// The key is empty or too long.
     BadKey,
 }
 
-/// A scope under the changes of one call.
+/// A scope with the changes of one call on top.
 #[derive(Debug, Default)]
 pub(super) struct StateTransaction {
     before: Arc<Scope>,
@@ -62,29 +62,29 @@ pub(super) struct StateTransaction {
     refused: u64,
 }
 
-/// What one call changed. Applied by [`RuleState::apply`].
+/// The changes of one call. Applied by [`RuleState::apply`]. A value of none is a deletion.
 #[derive(Debug)]
-pub(super) struct Changes {
+pub(super) struct StateChanges {
     rule: String,
     values: BTreeMap<String, Option<StateValue>>,
 }
 
 impl RuleState {
-    /// Nothing remembered.
+    /// No state.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Bytes remembered, over all rules and cameras.
+    /// Size of the state of all rules and cameras, bytes.
     pub fn bytes(&self) -> usize {
         self.cameras.values().flat_map(HashMap::values).map(|scope| scope.bytes).sum()
     }
 
-    /// Forgets everything about a camera; tells what that was.
-    pub fn forget(&mut self, camera: &str) -> Vec<StateChange> {
+    /// Deletes the state of a camera. Returns the deletions, to be published.
+    pub fn delete_camera(&mut self, camera: &str) -> Vec<StateChange> {
         self.times.remove(camera);
         let rules = self.cameras.remove(camera).unwrap_or_default();
-        let gone = rules.iter().flat_map(|(rule, scope)| {
+        let deletions = rules.iter().flat_map(|(rule, scope)| {
             scope.values.keys().map(|key| StateChange {
                 rule: rule.clone(),
                 camera: camera.to_owned(),
@@ -92,55 +92,55 @@ impl RuleState {
                 value: None,
             })
         });
-        gone.collect()
+        deletions.collect()
     }
 
-    /// Makes a change that was published before; changes come in the order in which they were made.
+    /// Applies a change that was published earliest. Call it in the order of publication.
     pub fn restore(&mut self, change: StateChange) {
         let StateChange { rule, camera, key, value } = change;
         match value {
             Some(value) => {
                 let rules = self.cameras.entry(camera).or_default();
-                Arc::make_mut(rules.entry(rule).or_default()).put(key, Some(value));
+                Arc::make_mut(rules.entry(rule).or_default()).set(key, Some(value));
             }
             None => {
                 let rules = self.cameras.get_mut(&camera);
                 if let Some(scope) = rules.and_then(|rules| rules.get_mut(&rule)) {
-                    Arc::make_mut(scope).put(key, None);
+                    Arc::make_mut(scope).set(key, None);
                 }
             }
         }
     }
 
-    /// Opens a rule's scope for one call; `limit` in bytes, `now` is the frame's time.
-    pub(super) fn open(&self, rule: &str, camera: &str, limit: usize, now: i64) -> StateTransaction {
+    /// Begins a call's transaction on a rule's scope. `limit` is the scope's largest size, bytes; `now` the frame's time.
+    pub(super) fn begin(&self, rule: &str, camera: &str, limit: usize, now: i64) -> StateTransaction {
         let before = self.cameras.get(camera).and_then(|rules| rules.get(rule)).cloned().unwrap_or_default();
         StateTransaction { bytes: before.bytes, before, changes: BTreeMap::new(), limit, now, refused: 0 }
     }
 
-    /// Keeps what the calls of one frame changed, and drops values that have expired both now and at the frame before. Returns
-    /// both kinds of changes.
-    pub(super) fn apply(&mut self, camera: &str, frame: Vec<Changes>, now: i64) -> Vec<StateChange> {
-        let mut made = Vec::new();
-        let settled = self.times.get(camera).map_or(now, |before| now.min(*before));
-        for Changes { rule, values } in frame {
+    /// Applies the changes of one frame's calls, and deletes values that had expired at the frame before and have expired now.
+    /// Returns both kinds of changes, to be published.
+    pub(super) fn apply(&mut self, camera: &str, frame: Vec<StateChanges>, now: i64) -> Vec<StateChange> {
+        let mut applied = Vec::new();
+        let expiry_time = self.times.get(camera).map_or(now, |before| now.min(*before));
+        for StateChanges { rule, values } in frame {
             let known = self.cameras.get(camera).and_then(|rules| rules.get(&rule));
-            let expiring = known.is_some_and(|scope| scope.first_expiry.is_some_and(|at| at <= settled));
+            let expiring = known.is_some_and(|scope| scope.first_expiry.is_some_and(|at| at <= expiry_time));
             if values.is_empty() && !expiring {
                 continue;
             }
-            let mut tell = |key: String, value| {
-                made.push(StateChange { rule: rule.clone(), camera: camera.to_owned(), key, value });
+            let mut record = |key: String, value| {
+                applied.push(StateChange { rule: rule.clone(), camera: camera.to_owned(), key, value });
             };
             let rules = self.cameras.entry(camera.to_owned()).or_default();
             let scope = Arc::make_mut(rules.entry(rule.clone()).or_default());
             for (key, value) in values {
-                if scope.put(key.clone(), value.clone()) {
-                    tell(key, value);
+                if scope.set(key.clone(), value.clone()) {
+                    record(key, value);
                 }
             }
-            if scope.first_expiry.is_some_and(|at| at <= settled) {
-                scope.drop_expired(settled).into_iter().for_each(|key| tell(key, None));
+            if scope.first_expiry.is_some_and(|at| at <= expiry_time) {
+                scope.delete_expired(expiry_time).into_iter().for_each(|key| record(key, None));
             }
             if scope.values.is_empty() {
                 rules.remove(&rule);
@@ -154,100 +154,104 @@ impl RuleState {
         } else {
             self.times.remove(camera);
         }
-        made
+        applied
     }
 }
 
 impl Scope {
-    /// False if that changes nothing.
-    fn put(&mut self, key: String, value: Option<StateValue>) -> bool {
+    /// Sets or deletes a value. Returns false if that changes nothing.
+    fn set(&mut self, key: String, value: Option<StateValue>) -> bool {
         if self.values.get(&key) == value.as_ref() {
             return false;
         }
         let length = key.len();
         let old = match value {
             Some(value) => {
-                self.bytes += cost(length, &value);
-                self.first_expiry = earlier(self.first_expiry, value.expires_at);
+                self.bytes += entry_size(length, &value);
+                self.first_expiry = earliest(self.first_expiry, value.expires_at);
                 self.values.insert(key, value)
             }
             None => self.values.remove(&key),
         };
         if let Some(old) = old {
-            self.bytes -= cost(length, &old);
+            self.bytes -= entry_size(length, &old);
         }
         true
     }
 
-    /// Drops what is over; tells its keys.
-    fn drop_expired(&mut self, now: i64) -> Vec<String> {
-        let (mut bytes, mut first, mut gone) = (0, None, Vec::new());
+    /// Deletes expired values and returns their keys.
+    fn delete_expired(&mut self, now: i64) -> Vec<String> {
+        let (mut bytes, mut first, mut expired) = (0, None, Vec::new());
         self.values.retain(|key, value| {
-            let kept = !is_over(value, now);
+            let kept = !is_expired(value, now);
             if kept {
-                bytes += cost(key.len(), value);
-                first = earlier(first, value.expires_at);
+                bytes += entry_size(key.len(), value);
+                first = earliest(first, value.expires_at);
             } else {
-                gone.push(key.clone());
+                expired.push(key.clone());
             }
             kept
         });
         self.bytes = bytes;
         self.first_expiry = first;
-        gone
+        expired
     }
 }
 
 impl StateTransaction {
-    /// Bytes that the scope has.
+    /// Size of the scope, bytes.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Bytes that the scope may have.
+    /// The largest size that the scope may have, bytes.
     pub(super) fn limit(&self) -> usize {
         self.limit
     }
 
-    /// The value, unless there is none or its time is over.
+    /// The value, unless there is none or it has expired.
     pub(super) fn get(&self, key: &str) -> Option<Vec<u8>> {
-        self.entry(key).filter(|value| !is_over(value, self.now)).map(|value| value.bytes.clone())
+        self.entry(key).filter(|value| !is_expired(value, self.now)).map(|value| value.bytes.clone())
     }
 
-    /// Keeps a value, for `ttl` milliseconds of frame time if given.
-    pub(super) fn set(&mut self, key: String, bytes: Vec<u8>, ttl: Option<u64>) -> Result<(), Refused> {
+    /// Stores a value, for `ttl` milliseconds of frame time if given.
+    ///
+    /// # Errors
+    ///
+    /// The key is not valid, or the scope is full. The guest gets the error; the call continues.
+    pub(super) fn set(&mut self, key: String, bytes: Vec<u8>, ttl: Option<u64>) -> Result<(), SetError> {
         if key.is_empty() || key.len() > KEY_BYTES {
-            return Err(Refused::BadKey);
+            return Err(SetError::BadKey);
         }
         let expires_at = ttl.map(|ttl| self.now.saturating_add(i64::try_from(ttl).unwrap_or(i64::MAX)));
         let value = StateValue { bytes, expires_at };
-        let added = cost(key.len(), &value);
+        let added = entry_size(key.len(), &value);
         if self.bytes_without(&key) + added > self.limit {
-            self.drop_expired();
+            self.delete_expired();
         }
         let others = self.bytes_without(&key);
         if others + added > self.limit {
             self.refused += 1;
-            return Err(Refused::Full);
+            return Err(SetError::Full);
         }
         self.bytes = others + added;
         self.changes.insert(key, Some(value));
         Ok(())
     }
 
-    /// Values that were refused because the scope is full.
+    /// How often a value was refused because the scope was full.
     pub(super) fn refused(&self) -> u64 {
         self.refused
     }
 
-    /// Forgets a value.
+    /// Deletes a value.
     pub(super) fn delete(&mut self, key: &str) {
         if self.entry(key).is_none() {
             return;
         }
         self.bytes = self.bytes_without(key);
-        // A note is needed only of what was there before. Of what this call set itself, notes would grow without
-        // limit: they are no bytes of the scope's.
+        // A deletion is recorded only for a value that existed before the call. Recorded for values of the call itself, deletions
+        // would grow without limit: they do not count towards the scope's size.
         if self.before.values.contains_key(key) {
             self.changes.insert(key.to_owned(), None);
         } else {
@@ -255,7 +259,7 @@ impl StateTransaction {
         }
     }
 
-    /// The keys of living values that begin with `prefix`, in order.
+    /// The keys that begin with `prefix`, in order, without those of expired values.
     pub(super) fn keys(&self, prefix: &str) -> Vec<String> {
         let begins = |key: &&String| key.starts_with(prefix);
         let kept = self
@@ -263,22 +267,22 @@ impl StateTransaction {
             .values
             .range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded))
             .take_while(|(key, _)| begins(key))
-            .filter(|(key, value)| !self.changes.contains_key(*key) && !is_over(value, self.now))
+            .filter(|(key, value)| !self.changes.contains_key(*key) && !is_expired(value, self.now))
             .map(|(key, _)| key);
         let set = self
             .changes
             .range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded))
             .take_while(|(key, _)| begins(key))
-            .filter(|(_, value)| value.as_ref().is_some_and(|value| !is_over(value, self.now)))
+            .filter(|(_, value)| value.as_ref().is_some_and(|value| !is_expired(value, self.now)))
             .map(|(key, _)| key);
         let mut keys: Vec<String> = kept.chain(set).cloned().collect();
         keys.sort_unstable();
         keys
     }
 
-    /// What was changed. Lets go of the scope as it was, so that applying need not copy it.
-    pub(super) fn close(self, rule: &str) -> Changes {
-        Changes { rule: rule.to_owned(), values: self.changes }
+    /// The call's changes. Drops the reference to the scope, so that [`RuleState::apply`] need not copy it.
+    pub(super) fn into_changes(self, rule: &str) -> StateChanges {
+        StateChanges { rule: rule.to_owned(), values: self.changes }
     }
 
     fn entry(&self, key: &str) -> Option<&StateValue> {
@@ -289,34 +293,34 @@ impl StateTransaction {
     }
 
     fn bytes_without(&self, key: &str) -> usize {
-        self.bytes - self.entry(key).map_or(0, |value| cost(key.len(), value))
+        self.bytes - self.entry(key).map_or(0, |value| entry_size(key.len(), value))
     }
 
-    fn drop_expired(&mut self) {
-        let over: Vec<String> = self
+    fn delete_expired(&mut self) {
+        let expired: Vec<String> = self
             .before
             .values
             .iter()
-            .filter(|(key, value)| is_over(value, self.now) && !self.changes.contains_key(*key))
+            .filter(|(key, value)| is_expired(value, self.now) && !self.changes.contains_key(*key))
             .map(|(key, _)| key.clone())
             .chain(
                 self.changes
                     .iter()
-                    .filter(|(_, value)| value.as_ref().is_some_and(|value| is_over(value, self.now)))
+                    .filter(|(_, value)| value.as_ref().is_some_and(|value| is_expired(value, self.now)))
                     .map(|(key, _)| key.clone()),
             )
             .collect();
-        for key in over {
+        for key in expired {
             self.delete(&key);
         }
     }
 }
 
-fn cost(key: usize, value: &StateValue) -> usize {
+fn entry_size(key: usize, value: &StateValue) -> usize {
     key + value.bytes.len() + ENTRY_BYTES
 }
 
-fn earlier(a: Option<i64>, b: Option<i64>) -> Option<i64> {
+fn earliest(a: Option<i64>, b: Option<i64>) -> Option<i64> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
@@ -327,7 +331,7 @@ fn earlier(a: Option<i64>, b: Option<i64>) -> Option<i64> {
 mod tests {
     use super::*;
 
-    /// One call that ends well.
+    /// One call that succeeds.
     fn call<T>(
         state: &mut RuleState,
         rule: &str,
@@ -335,18 +339,18 @@ mod tests {
         now: i64,
         f: impl FnOnce(&mut StateTransaction) -> T,
     ) -> T {
-        let mut state_transaction = state.open(rule, camera, 1000, now);
-        let answer = f(&mut state_transaction);
-        state.apply(camera, vec![state_transaction.close(rule)], now);
+        let mut transaction = state.begin(rule, camera, 1000, now);
+        let answer = f(&mut transaction);
+        state.apply(camera, vec![transaction.into_changes(rule)], now);
         answer
     }
 
-    fn set(n: &mut StateTransaction, key: &str, value: &str, ttl: Option<u64>) -> Result<(), Refused> {
+    fn set(n: &mut StateTransaction, key: &str, value: &str, ttl: Option<u64>) -> Result<(), SetError> {
         n.set(key.into(), value.into(), ttl)
     }
 
     #[test]
-    fn a_value_lasts_to_the_next_frame_of_its_rule_and_camera_only() {
+    fn a_value_is_kept_for_its_rule_and_camera_only() {
         let mut state = RuleState::new();
         call(&mut state, "a", "gate", 0, |n| set(n, "k", "v", None)).unwrap();
         assert_eq!(call(&mut state, "a", "gate", 1, |n| n.get("k")), Some(b"v".to_vec()));
@@ -355,10 +359,10 @@ mod tests {
     }
 
     #[test]
-    fn changes_of_a_call_that_is_not_applied_are_gone() {
+    fn changes_that_are_not_applied_are_lost() {
         let mut state = RuleState::new();
         call(&mut state, "a", "gate", 0, |n| set(n, "k", "old", None)).unwrap();
-        let mut failed = state.open("a", "gate", 1000, 1);
+        let mut failed = state.begin("a", "gate", 1000, 1);
         set(&mut failed, "k", "new", None).unwrap();
         set(&mut failed, "other", "new", None).unwrap();
         failed.delete("k");
@@ -370,11 +374,11 @@ mod tests {
     }
 
     #[test]
-    fn a_value_ends_with_its_time_in_frame_time() {
+    fn a_value_expires_in_frame_time() {
         let mut state = RuleState::new();
         call(&mut state, "a", "gate", 1000, |n| set(n, "k", "v", Some(500))).unwrap();
         assert!(call(&mut state, "a", "gate", 1499, |n| n.get("k")).is_some());
-        // Other cameras have clocks of their own.
+        // Each camera has its own clock.
         call(&mut state, "a", "door", 9999, |_| ());
         assert_eq!(call(&mut state, "a", "gate", 1499, |n| n.keys("")), ["k"]);
         assert_eq!(call(&mut state, "a", "gate", 1500, |n| (n.get("k"), n.keys(""))), (None, vec![]));
@@ -398,13 +402,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_published_restores_what_was_remembered() {
+    fn published_changes_restore_the_state() {
         let mut state = RuleState::new();
         let mut published = Vec::new();
-        let mut frame = |state: &mut RuleState, now, changes: &dyn Fn(&mut StateTransaction)| {
-            let mut state_transaction = state.open("a", "gate", 1000, now);
-            changes(&mut state_transaction);
-            published.extend(state.apply("gate", vec![state_transaction.close("a")], now));
+        let mut frame = |state: &mut RuleState, now, change: &dyn Fn(&mut StateTransaction)| {
+            let mut transaction = state.begin("a", "gate", 1000, now);
+            change(&mut transaction);
+            published.extend(state.apply("gate", vec![transaction.into_changes("a")], now));
         };
         frame(&mut state, 0, &|n| {
             set(n, "stays", "v", None).unwrap();
@@ -415,17 +419,17 @@ mod tests {
         frame(&mut state, 2, &|n| set(n, "stays", "v", None).unwrap());
         frame(&mut state, 5, &|_| ());
         frame(&mut state, 6, &|_| ());
-        let told: Vec<_> =
+        let changes: Vec<_> =
             published.iter().map(|change| (change.key.as_str(), change.value.is_some())).collect();
         let expected =
             [("deleted", true), ("expires", true), ("stays", true), ("deleted", false), ("expires", false)];
-        assert_eq!(told, expected, "each change once, and what changes nothing not at all");
+        assert_eq!(changes, expected, "each change once, and no change that has no effect");
         let mut restored = RuleState::new();
         published.into_iter().for_each(|change| restored.restore(change));
         assert_eq!(call(&mut restored, "a", "gate", 6, |n| n.keys("")), ["stays"]);
         assert_eq!(restored.bytes(), state.bytes());
-        let forgotten = restored.forget("gate");
-        assert_eq!((forgotten.len(), forgotten[0].key.as_str(), restored.bytes()), (1, "stays", 0));
+        let deleted = restored.delete_camera("gate");
+        assert_eq!((deleted.len(), deleted[0].key.as_str(), restored.bytes()), (1, "stays", 0));
     }
 
     #[test]
@@ -434,7 +438,7 @@ mod tests {
         let big = "x".repeat(800);
         call(&mut state, "a", "gate", 0, |n| {
             set(n, "first", &big, Some(10)).unwrap();
-            assert_eq!(set(n, "second", &big, None), Err(Refused::Full));
+            assert_eq!(set(n, "second", &big, None), Err(SetError::Full));
             assert_eq!(n.get("second"), None);
             // Replacing counts the difference only.
             set(n, "first", &big, Some(10)).unwrap();
@@ -446,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_call_set_and_deleted_leaves_no_note() {
+    fn deleting_a_new_value_leaves_no_record() {
         let mut state = RuleState::new();
         call(&mut state, "a", "gate", 0, |n| set(n, "kept", "v", None)).unwrap();
         call(&mut state, "a", "gate", 1, |n| {
@@ -465,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_values_are_not_free() {
+    fn empty_values_count_towards_the_limit() {
         let mut state = RuleState::new();
         let kept = call(&mut state, "a", "gate", 0, |n| {
             (0..1000).filter(|i| set(n, &i.to_string(), "", None).is_ok()).count()
@@ -477,14 +481,14 @@ mod tests {
     fn bad_keys_are_refused() {
         let mut state = RuleState::new();
         call(&mut state, "a", "gate", 0, |n| {
-            assert_eq!(set(n, "", "v", None), Err(Refused::BadKey));
-            assert_eq!(set(n, &"k".repeat(KEY_BYTES + 1), "v", None), Err(Refused::BadKey));
+            assert_eq!(set(n, "", "v", None), Err(SetError::BadKey));
+            assert_eq!(set(n, &"k".repeat(KEY_BYTES + 1), "v", None), Err(SetError::BadKey));
             assert_eq!(set(n, &"k".repeat(KEY_BYTES), "v", None), Ok(()));
         });
     }
 
     #[test]
-    fn keys_are_listed_by_prefix_in_order_with_this_calls_changes() {
+    fn keys_are_listed_in_order_with_the_calls_changes() {
         let mut state = RuleState::new();
         call(&mut state, "a", "gate", 0, |n| {
             for key in ["t/2", "t/1", "u/1", "t"] {
@@ -503,7 +507,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ttl_beyond_all_time_is_for_ever() {
+    fn a_ttl_beyond_the_last_time_never_expires() {
         let mut state = RuleState::new();
         call(&mut state, "a", "gate", i64::MAX - 1, |n| set(n, "k", "v", Some(u64::MAX))).unwrap();
         assert!(call(&mut state, "a", "gate", i64::MAX - 1, |n| n.get("k")).is_some());

@@ -1,12 +1,11 @@
-//! Rules built against `everyframe:rules@0.1.0`.
+//! The bindings of `everyframe:rules@0.1.0`.
 
-use super::FrameFacts;
-use super::call::Call;
-use super::contract::{Answer, Calling, Contract, Diagnostic, Instance, Introduction, Question, RulePre};
-use super::engine::Sandbox;
+use super::contract::{Answer, CallFuture, Contract, Diagnostic, Input, Instance, RulePre, SelfDescription};
 use super::error::LoadError;
+use super::frame::FrameFacts;
+use super::host_state::HostState;
 use super::limits::presentable;
-use super::rule_state::Refused;
+use super::rule_state::SetError;
 use everyframe_config::RuleKind;
 use everyframe_types::face::Face;
 use everyframe_types::judgement::{Alert, Decision, Severity, Stranger, StrangerEvent, Subject};
@@ -18,7 +17,7 @@ pub(super) const CONTRACT: Contract = Contract { version: VERSION, link, bind };
 
 const VERSION: &str = "0.1.0";
 
-// The three worlds import the same interfaces: the first one's bindings serve the others too.
+// The three worlds import the same interfaces, so the others use the first one's bindings.
 #[allow(missing_docs)]
 mod policy {
     wasmtime::component::bindgen!({
@@ -58,52 +57,56 @@ mod alerting {
     });
 }
 
-fn link(linker: &mut Linker<Call>) -> wasmtime::Result<()> {
-    fn this(call: &mut Call) -> &mut Call {
-        call
+fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    fn this(state: &mut HostState) -> &mut HostState {
+        state
     }
-    embeddings::add_to_linker::<Call, HasSelf<Call>>(linker, this)?;
-    gallery::add_to_linker::<Call, HasSelf<Call>>(linker, this)?;
-    state::add_to_linker::<Call, HasSelf<Call>>(linker, this)?;
-    log::add_to_linker::<Call, HasSelf<Call>>(linker, this)
+    embeddings::add_to_linker::<HostState, HasSelf<HostState>>(linker, this)?;
+    gallery::add_to_linker::<HostState, HasSelf<HostState>>(linker, this)?;
+    state::add_to_linker::<HostState, HasSelf<HostState>>(linker, this)?;
+    log::add_to_linker::<HostState, HasSelf<HostState>>(linker, this)
 }
 
-fn bind(sandbox: &Sandbox, component: &Component, kind: RuleKind) -> Result<Box<dyn RulePre>, LoadError> {
-    let misfit = |error: wasmtime::Error| LoadError::Misfit {
+fn bind(
+    linker: &Linker<HostState>,
+    component: &Component,
+    kind: RuleKind,
+) -> Result<Box<dyn RulePre>, LoadError> {
+    let mismatch = |error: wasmtime::Error| LoadError::Mismatch {
         version: VERSION,
         reason: presentable(&format!("{error:#}"), 1000),
     };
-    let pre = sandbox.linker.instantiate_pre(component).map_err(misfit)?;
+    let pre = linker.instantiate_pre(component).map_err(mismatch)?;
     Ok(match kind {
-        RuleKind::MatchingPolicy => Box::new(policy::MatchingPolicyPre::new(pre).map_err(misfit)?),
-        RuleKind::UnknownPerson => Box::new(unknown::UnknownPersonPre::new(pre).map_err(misfit)?),
-        RuleKind::Alerting => Box::new(alerting::AlertingPre::new(pre).map_err(misfit)?),
+        RuleKind::MatchingPolicy => Box::new(policy::MatchingPolicyPre::new(pre).map_err(mismatch)?),
+        RuleKind::UnknownPerson => Box::new(unknown::UnknownPersonPre::new(pre).map_err(mismatch)?),
+        RuleKind::Alerting => Box::new(alerting::AlertingPre::new(pre).map_err(mismatch)?),
     })
 }
 
-impl embeddings::Host for Call {
+impl embeddings::Host for HostState {
     fn get(&mut self, face: u32) -> Option<Vec<f32>> {
         self.embedding(face).map(|embedding| embedding.values().to_vec())
     }
 }
 
-impl gallery::Host for Call {
+impl gallery::Host for HostState {
     fn find(&mut self, person: String) -> Option<gallery::Person> {
-        let everyframe_types::face::Person { id, name, samples } = self.scene.people().find(&person)?;
+        let everyframe_types::face::Person { id, name, samples } = self.context.people().find(&person)?;
         Some(gallery::Person { id, name, samples })
     }
 }
 
-impl state::Host for Call {
+impl state::Host for HostState {
     fn get(&mut self, key: String) -> Option<Vec<u8>> {
         self.state.get(&key)
     }
 
     fn set(&mut self, key: String, value: Vec<u8>, ttl: Option<u64>) -> Result<(), state::Error> {
         let limit = self.state.limit() as u64;
-        self.state.set(key, value, ttl).map_err(|refused| match refused {
-            Refused::Full => state::Error::Full(limit),
-            Refused::BadKey => state::Error::BadKey,
+        self.state.set(key, value, ttl).map_err(|error| match error {
+            SetError::Full => state::Error::Full(limit),
+            SetError::BadKey => state::Error::BadKey,
         })
     }
 
@@ -116,7 +119,7 @@ impl state::Host for Call {
     }
 }
 
-impl log::Host for Call {
+impl log::Host for HostState {
     fn write(&mut self, level: log::Level, message: String) {
         let level = match level {
             log::Level::Debug => tracing::Level::DEBUG,
@@ -128,46 +131,46 @@ impl log::Host for Call {
     }
 }
 
-impl types::Host for Call {}
+impl types::Host for HostState {}
 
-/// Implements [`RulePre`] and [`Instance`] for one world. The worlds' bindings have the same shape but no common type, so
-/// what is the same is written once here: `$ask` is the world's own function.
+/// Implements [`RulePre`] and [`Instance`] for one world. The worlds' bindings have the same shape but no common type, so the
+/// shared code is written once here. `$call` calls the world's own function.
 macro_rules! rule_pre {
-    ($world:ident, $pre:ident, $instance:ident, |$rule:ident, $store:ident, $frame:ident, $question:ident| $ask:expr) => {
-        impl RulePre for $world::$pre<Call> {
-            fn introduce<'a>(
+    ($world:ident, $pre:ident, $instance:ident, |$rule:ident, $store:ident, $frame:ident, $input:ident| $call:expr) => {
+        impl RulePre for $world::$pre<HostState> {
+            fn describe<'a>(
                 &'a self,
-                store: &'a mut Store<Call>,
+                store: &'a mut Store<HostState>,
                 settings: &'a str,
-            ) -> Calling<'a, Introduction> {
+            ) -> CallFuture<'a, SelfDescription> {
                 Box::pin(async move {
                     let rule = self.instantiate_async(&mut *store).await?;
                     let rule = rule.everyframe_rules_rule();
                     let described = rule.call_describe(&mut *store).await?;
                     let diagnostics = rule.call_configure(&mut *store, settings).await?;
-                    Ok(Introduction {
+                    Ok(SelfDescription {
                         name: described.name,
                         version: described.version,
                         about: described.about,
                         settings_schema: described.settings_schema,
-                        diagnostics: diagnostics.into_iter().map(|d| d.raise()).collect(),
+                        diagnostics: diagnostics.into_iter().map(|d| d.lift()).collect(),
                     })
                 })
             }
 
             fn instantiate<'a>(
                 &'a self,
-                store: &'a mut Store<Call>,
+                store: &'a mut Store<HostState>,
                 settings: &'a str,
-            ) -> Calling<'a, Result<Box<dyn Instance>, Vec<Diagnostic>>> {
+            ) -> CallFuture<'a, Result<Box<dyn Instance>, Vec<Diagnostic>>> {
                 Box::pin(async move {
                     let rule = self.instantiate_async(&mut *store).await?;
                     let diagnostics =
                         rule.everyframe_rules_rule().call_configure(&mut *store, settings).await?;
-                    let refusals: Vec<_> =
-                        diagnostics.into_iter().map(|d| d.raise()).filter(|d| d.refuses).collect();
-                    if !refusals.is_empty() {
-                        return Ok(Err(refusals));
+                    let errors: Vec<_> =
+                        diagnostics.into_iter().map(|d| d.lift()).filter(|d| d.is_error).collect();
+                    if !errors.is_empty() {
+                        return Ok(Err(errors));
                     }
                     let instance: Box<dyn Instance> = Box::new(rule);
                     Ok(Ok(instance))
@@ -176,23 +179,23 @@ macro_rules! rule_pre {
         }
 
         impl Instance for $world::$instance {
-            fn ask<'a>(
+            fn call<'a>(
                 &'a self,
-                $store: &'a mut Store<Call>,
+                $store: &'a mut Store<HostState>,
                 frame: &'a FrameFacts<'a>,
-                $question: Question<'a>,
-            ) -> Calling<'a, Answer> {
+                $input: Input<'a>,
+            ) -> CallFuture<'a, Answer> {
                 Box::pin(async move {
                     let ($rule, $frame) = (self, &lower_frame(frame));
-                    $ask
+                    $call
                 })
             }
         }
 
         impl $world::exports::everyframe::rules::rule::Diagnostic {
-            fn raise(self) -> Diagnostic {
+            fn lift(self) -> Diagnostic {
                 Diagnostic {
-                    refuses: self.severity == $world::exports::everyframe::rules::rule::Severity::Error,
+                    is_error: self.severity == $world::exports::everyframe::rules::rule::Severity::Error,
                     key: self.key,
                     message: self.message,
                 }
@@ -201,28 +204,28 @@ macro_rules! rule_pre {
     };
 }
 
-rule_pre!(policy, MatchingPolicyPre, MatchingPolicy, |rule, store, frame, question| {
-    let Question::Decide(faces) = question else { return Err(wrong_question()) };
+rule_pre!(policy, MatchingPolicyPre, MatchingPolicy, |rule, store, frame, input| {
+    let Input::Decide(faces) = input else { return Err(wrong_input()) };
     let probes: Vec<types::Probe> = faces.into_iter().map(lower_probe).collect();
     let verdicts = rule.everyframe_rules_matching().call_decide(store, frame, &probes).await?;
-    Ok(Answer::Verdicts(verdicts.into_iter().map(|v| (v.face, raise_decision(v.decision))).collect()))
+    Ok(Answer::Verdicts(verdicts.into_iter().map(|v| (v.face, lift_decision(v.decision))).collect()))
 });
-rule_pre!(unknown, UnknownPersonPre, UnknownPerson, |rule, store, frame, question| {
-    let Question::Observe(faces) = question else { return Err(wrong_question()) };
+rule_pre!(unknown, UnknownPersonPre, UnknownPerson, |rule, store, frame, input| {
+    let Input::Observe(faces) = input else { return Err(wrong_input()) };
     let faces: Vec<types::Face> = faces.into_iter().map(lower_face).collect();
     let strangers = rule.everyframe_rules_strangers().call_observe(store, frame, &faces).await?;
-    Ok(Answer::Strangers(strangers.into_iter().map(|s| (s.face, raise_stranger(s))).collect()))
+    Ok(Answer::Strangers(strangers.into_iter().map(|s| (s.face, lift_stranger(s))).collect()))
 });
-rule_pre!(alerting, AlertingPre, Alerting, |rule, store, frame, question| {
-    let Question::Judge(subjects) = question else { return Err(wrong_question()) };
+rule_pre!(alerting, AlertingPre, Alerting, |rule, store, frame, input| {
+    let Input::Judge(subjects) = input else { return Err(wrong_input()) };
     let subjects: Vec<types::Subject> = subjects.into_iter().map(lower_subject).collect();
     let alerts = rule.everyframe_rules_alerts().call_judge(store, frame, &subjects).await?;
-    Ok(Answer::Alerts(alerts.into_iter().map(raise_alert).collect()))
+    Ok(Answer::Alerts(alerts.into_iter().map(lift_alert).collect()))
 });
 
-/// The chain asks each rule the question of its kind; this is not reached.
-fn wrong_question() -> wasmtime::Error {
-    wasmtime::Error::msg("the host asked a rule the question of another kind; report this as a bug")
+/// Evaluation calls each rule with the input of its kind, so this is not reached.
+fn wrong_input() -> wasmtime::Error {
+    wasmtime::Error::msg("the host called a rule with the input of another kind; report this as a bug")
 }
 
 fn lower_frame(frame: &FrameFacts<'_>) -> types::Frame {
@@ -285,7 +288,7 @@ fn lower_subject(subject: &Subject) -> types::Subject {
     }
 }
 
-fn raise_decision(decision: types::Decision) -> Decision {
+fn lift_decision(decision: types::Decision) -> Decision {
     match decision {
         types::Decision::Known(types::Identity { person, confidence }) => {
             Decision::Known { person, confidence }
@@ -295,7 +298,7 @@ fn raise_decision(decision: types::Decision) -> Decision {
     }
 }
 
-fn raise_stranger(stranger: types::Stranger) -> Stranger {
+fn lift_stranger(stranger: types::Stranger) -> Stranger {
     Stranger {
         id: stranger.id,
         event: stranger.event.map(|event| match event {
@@ -309,7 +312,7 @@ fn raise_stranger(stranger: types::Stranger) -> Stranger {
     }
 }
 
-fn raise_alert(alert: types::Alert) -> Alert {
+fn lift_alert(alert: types::Alert) -> Alert {
     Alert {
         rule: String::new(),
         severity: match alert.severity {

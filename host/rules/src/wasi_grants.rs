@@ -1,8 +1,8 @@
-//! WASI for one call: nothing, but for what the rule is granted.
+//! WASI for one call: empty, except for the rule's grants.
 
-use super::FrameFacts;
-use super::http::Hosts;
+use super::frame::FrameFacts;
 use super::limits::RANDOM_BYTES;
+use super::wasi_http::GrantedHosts;
 use everyframe_config::Grants;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
@@ -12,39 +12,41 @@ use std::time::Duration;
 use wasmtime_wasi::cli::StdoutStream;
 use wasmtime_wasi::{Deterministic, FsPerms, HostWallClock, WasiCtx};
 
-/// What a rule is granted, made ready once. It holds secrets, so that nothing shows it.
+/// A rule's grants, prepared once. No `Debug`: the environment holds secrets.
 pub(super) struct WasiGrants {
     environment: Vec<(String, String)>,
     folder: Option<PathBuf>,
-    pub(super) hosts: Hosts,
+    pub(super) hosts: GrantedHosts,
 }
 
 impl WasiGrants {
-    /// Of a rule's settings; what is wrong with `grants.http`.
+    /// # Errors
+    ///
+    /// What is wrong with `grants.http`.
     pub(super) fn new(grants: &Grants) -> Result<Self, String> {
         let environment = grants.environment.iter();
         Ok(Self {
             environment: environment.map(|(name, value)| (name.clone(), value.text().to_owned())).collect(),
             folder: grants.folder.clone(),
-            hosts: Hosts::of(grants)?,
+            hosts: GrantedHosts::parse(grants)?,
         })
     }
 
-    /// WASI with nothing else. Clock and random numbers are functions of rule and frame, so that a replay
-    /// gives the same answers: they are not for secrets.
+    /// Builds WASI for one call. Clock and random numbers are functions of the rule and the frame, so that a replay gives the
+    /// same answers. They are not suited for secrets.
     ///
     /// # Errors
     ///
-    /// The folder cannot be opened.
-    pub(super) fn wasi(
+    /// The granted folder cannot be opened.
+    pub(super) fn build_wasi(
         &self,
         rule: &str,
         frame: &FrameFacts<'_>,
         clock: &Arc<AtomicI64>,
         stderr: impl StdoutStream + 'static,
     ) -> Result<WasiCtx, String> {
-        // `DefaultHasher::new` has fixed keys; another Rust release may hash otherwise, as a replay with
-        // another release of the host may.
+        // `DefaultHasher::new` has fixed keys. Another Rust release may hash differently: replays are comparable only within
+        // one release of the host.
         let mut hasher = DefaultHasher::new();
         (rule, frame.camera, frame.session, frame.sequence, frame.captured_at).hash(&mut hasher);
         let mut seed = SplitMix(hasher.finish());
@@ -60,14 +62,15 @@ impl WasiGrants {
             .allow_tcp(false)
             .allow_udp(false);
         if let Some(folder) = &self.folder {
-            wasi.preopened_dir(folder, "/", FsPerms::ReadOnly)
-                .map_err(|error| format!("its folder {} cannot be opened: {error}", folder.display()))?;
+            wasi.preopened_dir(folder, "/", FsPerms::ReadOnly).map_err(|error| {
+                format!("the granted folder {} cannot be opened: {error}", folder.display())
+            })?;
         }
         Ok(wasi.build())
     }
 }
 
-/// Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014).
+/// A pseudorandom generator. Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014).
 struct SplitMix(u64);
 
 impl SplitMix {
@@ -79,13 +82,13 @@ impl SplitMix {
         z ^ (z >> 31)
     }
 
-    /// 512 bytes: sixteen UUIDs before the cycle begins again.
+    /// 512 bytes, after which the guest gets the same sequence again.
     fn bytes(&mut self) -> Vec<u8> {
         (0..64).flat_map(|_| self.next().to_le_bytes()).collect()
     }
 }
 
-/// The frame's time; it stands still during a call.
+/// The frame's time. It does not advance during a call.
 struct FrameClock(Arc<AtomicI64>);
 
 impl HostWallClock for FrameClock {

@@ -1,4 +1,4 @@
-//! The rules that come with Everyframe, and the examples, in front of a crowd: they keep to the host's limits.
+//! The shipped rules and the examples stay within the host's limits for any number of faces.
 //!
 //! Only the time limit is longer here, for busy machines.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -43,7 +43,7 @@ fn shipped() -> Vec<RuleSettings> {
     ]
 }
 
-/// Everybody is enrolled, under ids and names as long as they may be.
+/// A gallery where everybody is enrolled, with the longest ids and names.
 struct Everybody;
 
 fn person_id(number: u32) -> String {
@@ -56,7 +56,7 @@ impl People for Everybody {
     }
 }
 
-/// A face that looks like nobody else's; every second one is a stranger's.
+/// A face with its own embedding. Every second one is a stranger's.
 fn face(index: u32, crowd_since: i64) -> Face {
     let mut seed = index.wrapping_mul(2_654_435_761).wrapping_add(1);
     let looks: Vec<f32> = (0..128)
@@ -88,12 +88,12 @@ fn load(rules: &[RuleSettings]) -> Rules {
     Rules::load(rules, RUNTIME.handle().clone(), None).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The alerts by kind, and the most strangers named in one frame, for a crowd that stays, is hidden for a moment, and comes
-/// back on other tracks.
-fn judged(rules: &Rules, crowd: u32) -> (BTreeMap<String, Vec<Alert>>, u32) {
+/// Judges a crowd that stays, is hidden for a moment, and comes back on other tracks. Returns the alerts by kind, and the most
+/// strangers in one frame.
+fn judge_crowd(rules: &Rules, crowd: u32) -> (BTreeMap<String, Vec<Alert>>, u32) {
     let people: Arc<dyn People> = Arc::new(Everybody);
     let camera = camera(Some("門".repeat(200).as_bytes()), 0);
-    let mut memory = RuleState::new();
+    let mut state = RuleState::new();
     let (mut alerts, mut named) = (BTreeMap::<String, Vec<Alert>>::new(), 0);
     for (at, since) in [(0, 0), (400, 0), (500, 0), (900, 900), (1400, 900), (2000, 900)] {
         let facts = FrameFacts {
@@ -107,7 +107,7 @@ fn judged(rules: &Rules, crowd: u32) -> (BTreeMap<String, Vec<Alert>>, u32) {
         };
         let faces = (0..crowd).map(|index| face(index, NOON + since)).collect();
         let judgement = rules
-            .judge(&facts, faces, &people, &mut memory)
+            .judge(&facts, faces, &people, &mut state)
             .unwrap_or_else(|failure| panic!("{crowd} faces, {at} ms: {failure}"));
         assert!(judgement.skipped.is_empty());
         let strangers = judgement.subjects.iter().filter(|it| it.stranger.is_some()).count() as u32;
@@ -126,7 +126,7 @@ fn judged(rules: &Rules, crowd: u32) -> (BTreeMap<String, Vec<Alert>>, u32) {
 fn the_shipped_rules_judge_any_crowd() {
     let rules = load(&shipped());
     for crowd in CROWDS {
-        let (alerts, named) = judged(&rules, crowd);
+        let (alerts, named) = judge_crowd(&rules, crowd);
         assert_eq!(named, crowd / 2, "every stranger has an id");
         let strangers = alerts.get("first-seen").map_or(&[][..], Vec::as_slice);
         match crowd {
@@ -165,9 +165,9 @@ fn the_example_rules_judge_any_crowd() {
             _ => rules.push(example),
         }
         let rules = load(&rules);
-        // The shipped rules see the other crowds above, and are what takes the time here.
+        // Fewer crowds: the test above has the others, and the shipped rules take most of the time here.
         for crowd in [1, 101, 1000] {
-            judged(&rules, crowd);
+            judge_crowd(&rules, crowd);
         }
     }
 }

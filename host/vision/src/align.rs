@@ -1,9 +1,9 @@
-//! From five landmarks to the upright 112 × 112 crop that face embedders are trained on.
+//! Alignment: from five landmarks to the upright 112 × 112 crop that face embedders are trained on.
 
 use opencv::core::{self, BorderTypes, Mat, MatTraitConst, MatTraitConstManual, Scalar, Size};
 use opencv::imgproc;
 
-use super::PictureError;
+use super::error::PictureError;
 use everyframe_types::face::Point;
 
 /// Side of a crop, pixels.
@@ -11,8 +11,8 @@ pub(super) const SIDE: usize = 112;
 /// Bytes of a crop: 112 × 112 BGR.
 pub(super) const CROP_BYTES: usize = SIDE * SIDE * 3;
 
-/// Where the landmarks of an aligned face are, in pixels of the crop: right eye, left eye, nose tip, right and
-/// left corner of the mouth, the person's right being on the left of the picture.
+/// The landmarks of an aligned face, in pixels of the crop: right eye, left eye, nose tip, right and left corner of the mouth.
+/// The person's right is on the left of the picture.
 ///
 /// The template of ArcFace (Deng et al. 2019; InsightFace `face_align.py`), which SFace and OpenCV's
 /// `FaceRecognizerSF` use too.
@@ -24,7 +24,7 @@ pub(super) const TEMPLATE: [Point; 5] = [
     Point { x: 70.7299, y: 92.2041 },
 ];
 
-/// A map of the plane that turns, scales and moves, but never mirrors: x' = ax − by + tx, y' = bx + ay + ty.
+/// A similarity transform (rotation, scale and translation, no reflection): x' = ax − by + tx, y' = bx + ay + ty.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Similarity {
     a: f64,
@@ -34,8 +34,8 @@ pub(super) struct Similarity {
 }
 
 impl Similarity {
-    /// The one that brings `from` as near to `to` as can be, in the sense of least squares (the closed form of
-    /// Umeyama 1991 for two dimensions). None if the points of `from` are all one, or not finite.
+    /// The least-squares transform from `from` to `to` (the closed form of Umeyama 1991 for two dimensions). None if all points of
+    /// `from` are the same, or not finite.
     pub fn between(from: &[Point; 5], to: &[Point; 5]) -> Option<Self> {
         let mean = |points: &[Point; 5]| {
             let (x, y) = points.iter().fold((0.0, 0.0), |(x, y), p| (x + f64::from(p.x), y + f64::from(p.y)));
@@ -63,14 +63,14 @@ impl Similarity {
         (self.a * x - self.b * y + self.tx, self.b * x + self.a * y + self.ty)
     }
 
-    /// The two rows of the matrix.
+    /// The transform as a 2 × 3 matrix, row by row.
     fn rows(&self) -> [f64; 6] {
         [self.a, -self.b, self.tx, self.b, self.a, self.ty]
     }
 }
 
-/// Cuts the aligned face out of a full-size BGR picture, into [`CROP_BYTES`] bytes of BGR. What lies outside the
-/// picture is black. False, and black, if the landmarks give no direction.
+/// Writes the aligned face of a BGR picture into `crop`, as BGR. Parts outside the picture are black. False, and all black, if
+/// the landmarks give no direction.
 pub(super) fn align(
     picture: &Mat,
     landmarks: &[Point; 5],
@@ -80,14 +80,14 @@ pub(super) fn align(
         crop.fill(0);
         return Ok(false);
     };
-    fetch(picture, &similarity).and_then(|_| warp(picture, &similarity, crop)).map_err(unreadable)?;
+    prefetch(picture, &similarity).and_then(|_| warp(picture, &similarity, crop)).map_err(unreadable)?;
     Ok(true)
 }
 
-/// Brings the part of the picture that a crop is cut from into the processor's cache, by reading a byte of each line
-/// of it, in order. The detector has just pushed it out, and the warp jumps about in it and so waits for nearly every
-/// line: aligning a face of 640 × 360 takes 0.22 ms without this, 0.14 ms with it (AMD EPYC).
-fn fetch(picture: &Mat, similarity: &Similarity) -> opencv::Result<u8> {
+/// Loads the part of the picture that the crop is made from into the processor's cache, by reading one byte of each cache line
+/// in order. The detector has evicted it, and the warp's accesses are out of order, so it would wait for nearly every line:
+/// aligning a face in a picture of 640 × 360 takes 0.22 ms without this and 0.14 ms with it (AMD EPYC).
+fn prefetch(picture: &Mat, similarity: &Similarity) -> opencv::Result<u8> {
     const LINE: usize = 64;
     let (width, height) = (picture.cols().max(0) as usize, picture.rows().max(0) as usize);
     let (pixels, scale) = (picture.data_bytes()?, similarity.a.powi(2) + similarity.b.powi(2));
@@ -96,7 +96,7 @@ fn fetch(picture: &Mat, similarity: &Similarity) -> opencv::Result<u8> {
         let (x, y) = (x - similarity.tx, y - similarity.ty);
         ((similarity.a * x + similarity.b * y) / scale, (similarity.a * y - similarity.b * x) / scale)
     });
-    // From float to integer is saturating, and what is no number becomes 0.
+    // The conversion from float to integer saturates, and NaN becomes 0.
     let span = |values: [f64; 4], limit: usize| {
         let from = values.iter().copied().fold(f64::INFINITY, f64::min).max(0.0) as usize;
         let to = values.iter().copied().fold(f64::NEG_INFINITY, f64::max).ceil() as usize;
@@ -130,11 +130,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn moved(scale: f64, angle: f64, tx: f64, ty: f64) -> Similarity {
+    fn transform(scale: f64, angle: f64, tx: f64, ty: f64) -> Similarity {
         Similarity { a: scale * angle.cos(), b: scale * angle.sin(), tx, ty }
     }
 
-    fn all(similarity: &Similarity, points: &[Point; 5]) -> [Point; 5] {
+    fn map_all(similarity: &Similarity, points: &[Point; 5]) -> [Point; 5] {
         points.map(|p| {
             let (x, y) = similarity.map(p);
             Point { x: x as f32, y: y as f32 }
@@ -151,19 +151,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_turned_scaled_and_moved_face_is_brought_back(
+        fn a_transformed_face_is_mapped_back(
             scale in 0.05f64..20.0, angle in -3.1f64..3.1, tx in -500.0f64..2000.0, ty in -500.0f64..2000.0,
         ) {
-            let there = moved(scale, angle, tx, ty);
-            let landmarks = all(&there, &TEMPLATE);
+            let there = transform(scale, angle, tx, ty);
+            let landmarks = map_all(&there, &TEMPLATE);
             let back = Similarity::between(&landmarks, &TEMPLATE).unwrap();
-            for (p, q) in all(&back, &landmarks).iter().zip(&TEMPLATE) {
+            for (p, q) in map_all(&back, &landmarks).iter().zip(&TEMPLATE) {
                 prop_assert!((p.x - q.x).abs() < 0.05 && (p.y - q.y).abs() < 0.05, "{p:?} {q:?}");
             }
         }
 
         #[test]
-        fn no_other_similarity_is_nearer(
+        fn no_other_transform_has_a_smaller_error(
             points in prop::array::uniform10(0.0f32..300.0), nudge in prop::array::uniform4(-0.05f64..0.05),
         ) {
             let landmarks = std::array::from_fn(|i| Point { x: points[2 * i], y: points[2 * i + 1] });
@@ -187,9 +187,9 @@ mod tests {
     }
 
     #[test]
-    fn the_crop_shows_what_lies_at_the_landmarks() {
-        // A white spot at the right eye of a face that is turned by half a radian and three times as large.
-        let landmarks = all(&moved(3.0, 0.5, 400.0, 200.0), &TEMPLATE);
+    fn the_crop_shows_the_pixels_at_the_landmarks() {
+        // A white spot at the right eye of a face that is rotated by half a radian and three times as large.
+        let landmarks = map_all(&transform(3.0, 0.5, 400.0, 200.0), &TEMPLATE);
         let mut picture = Mat::new_rows_cols_with_default(900, 900, core::CV_8UC3, Scalar::all(0.0)).unwrap();
         let eye = core::Point::new(landmarks[0].x as i32, landmarks[0].y as i32);
         imgproc::circle(&mut picture, eye, 12, Scalar::all(255.0), -1, imgproc::LINE_8, 0).unwrap();
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn a_face_far_outside_the_picture_gives_a_black_crop() {
         let picture = Mat::new_rows_cols_with_default(50, 50, core::CV_8UC3, Scalar::all(255.0)).unwrap();
-        let landmarks = all(&moved(1.0, 0.0, 1e7, -1e7), &TEMPLATE);
+        let landmarks = map_all(&transform(1.0, 0.0, 1e7, -1e7), &TEMPLATE);
         let mut crop = [9; CROP_BYTES];
         align(&picture, &landmarks, &mut crop).unwrap();
         assert!(crop.iter().all(|b| *b == 0));

@@ -1,42 +1,43 @@
-//! From encoded bytes to pixels, no larger than somebody wants them.
+//! Decoding: from encoded bytes to pixels, at full or at reduced size.
 //!
-//! This file applies the orientation, at full and at reduced size, before anything is masked: all sizes and positions
-//! outside this file are those of the upright picture, as a viewer shows it.
+//! The decoder applies the EXIF orientation before masks, so all sizes and positions outside this file are those of the upright
+//! picture, as a viewer shows it.
 
 use opencv::core::{
     CV_8UC3, Mat, MatTrait, MatTraitConst, MatTraitConstManual, MatTraitManual, Point, Scalar, Size, Vector,
 };
 use opencv::{imgcodecs, imgproc};
 
+use super::error::PictureError;
 use super::header::{Format, Header, inspect, png_without_extras};
-use super::{PictureError, jpeg};
+use super::jpeg;
 use everyframe_config::{Polygon, VisionSettings};
 use std::time::Duration;
 
-/// Decodes into its own buffers. It reuses their memory for the next picture, but never their content: a decoder writes every
-/// pixel, or fails and returns nothing.
+/// A decoder with its own buffers. It reuses their memory for the next picture, but never their content: it writes every pixel,
+/// or returns an error.
 pub(super) struct Decoder {
     max_time: Duration,
     decoded: Mat,
-    turned: Mat,
+    upright: Mat,
     scaled: Mat,
 }
 
 /// A decoded picture: 8-bit BGR, rows without gaps.
 pub(super) struct Decoded<'a> {
-    /// At most as large as was asked for.
+    /// The picture, its longer side at most `max_side` pixels.
     pub pixels: &'a Mat,
-    /// The picture at full size, if that is what was decoded.
+    /// The picture at full size, if it was decoded at full size.
     pub full: Option<&'a Mat>,
     /// Width of the full-size upright picture, pixels.
     pub width: u32,
     /// Height of the full-size upright picture, pixels.
     pub height: u32,
-    /// Pixels of the full-size picture for each pixel of this one, across and down.
+    /// Pixels of the full-size picture for each pixel of `pixels`, horizontally and vertically.
     pub scale: (f32, f32),
 }
 
-/// Checks and decodes pictures like a worker, without a model.
+/// Checks and decodes pictures as a worker does, without a model.
 pub struct PictureDecoder {
     decoder: Decoder,
     max_pixels: u64,
@@ -46,18 +47,18 @@ pub struct PictureDecoder {
 /// A decoded picture, upright.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecodedPicture {
-    /// Pixels.
+    /// Width at full size, pixels.
     pub width: u32,
-    /// Pixels.
+    /// Height at full size, pixels.
     pub height: u32,
-    /// As the detector gets it: rows of BGR, scaled down to `[vision.detector] max_side`.
+    /// The detector's input: rows of BGR, scaled down to `[vision.detector] max_side`.
     pub scaled: Vec<u8>,
     /// At full size: rows of BGR.
     pub full: Vec<u8>,
 }
 
 impl PictureDecoder {
-    /// A decoder within the limits of `settings`.
+    /// A decoder with the limits of `settings`.
     pub fn new(settings: &VisionSettings) -> Self {
         let decoder = Decoder::new(settings);
         Self { decoder, max_pixels: settings.max_pixels, max_side: settings.detector.max_side }
@@ -67,7 +68,7 @@ impl PictureDecoder {
     ///
     /// # Errors
     ///
-    /// See [`PictureError`]: the picture is to be parked.
+    /// See [`PictureError`]: park the frame.
     pub fn decode(&mut self, encoded: &[u8], masks: &[&Polygon]) -> Result<DecodedPicture, PictureError> {
         let header = inspect(encoded, self.max_pixels)?;
         let bytes = |pixels: &Mat| pixels.data_bytes().map(<[u8]>::to_vec).map_err(unreadable);
@@ -78,32 +79,32 @@ impl PictureDecoder {
     }
 }
 
-/// Checks whether these bytes begin like a picture of a kind that the host reads, without decoding them.
+/// Checks whether the bytes begin like a picture that the host can read, without decoding them.
 ///
 /// # Errors
 ///
 /// [`PictureError::Empty`], [`PictureError::NotAPicture`] or [`PictureError::Truncated`]: do not send the picture. The host finds
-/// all other faults, and parks the picture with its bytes.
+/// all other faults and parks the frame with its bytes.
 pub fn check_header(encoded: &[u8]) -> Result<(), PictureError> {
-    unless_unusable(inspect(encoded, u64::MAX).map(|_| ()))
+    ignore_parked_faults(inspect(encoded, u64::MAX).map(|_| ()))
 }
 
-/// Checks whether these bytes are a whole picture of a kind that the host reads. This decodes a JPEG at the smallest size,
-/// because only its coded data show whether it is whole.
+/// Checks whether the bytes are a complete picture that the host can read. A JPEG is decoded at the smallest size, because only
+/// its coded data show whether it is complete.
 ///
 /// # Errors
 ///
 /// As [`check_header`].
 pub fn check_whole(encoded: &[u8]) -> Result<(), PictureError> {
     let settings = VisionSettings::default();
-    unless_unusable(inspect(encoded, settings.max_pixels).and_then(|header| match header.format {
+    ignore_parked_faults(inspect(encoded, settings.max_pixels).and_then(|header| match header.format {
         Format::Jpeg => Decoder::new(&settings).decode(encoded, header, 8),
         Format::Png | Format::Webp => Ok(()),
     }))
 }
 
-/// Ignores faults that the host should find itself.
-fn unless_unusable(checked: Result<(), PictureError>) -> Result<(), PictureError> {
+/// Ignores the faults for which the host parks the frame.
+fn ignore_parked_faults(checked: Result<(), PictureError>) -> Result<(), PictureError> {
     match checked {
         Err(error @ (PictureError::Empty | PictureError::NotAPicture | PictureError::Truncated)) => {
             Err(error)
@@ -113,10 +114,10 @@ fn unless_unusable(checked: Result<(), PictureError>) -> Result<(), PictureError
 }
 
 impl Decoder {
-    /// A decoder that gives up a picture after `[vision] max_decode_ms`.
+    /// A decoder that stops after `[vision] max_decode_ms`.
     pub fn new(settings: &VisionSettings) -> Self {
         let max_time = Duration::from_millis(settings.max_decode_ms);
-        Self { max_time, decoded: Mat::default(), turned: Mat::default(), scaled: Mat::default() }
+        Self { max_time, decoded: Mat::default(), upright: Mat::default(), scaled: Mat::default() }
     }
 
     /// Decodes so that the longer side has at most `max_side` pixels.
@@ -127,14 +128,14 @@ impl Decoder {
         masks: &[&Polygon],
         max_side: u32,
     ) -> Result<Decoded<'_>, PictureError> {
-        let reduction = reduction(header, max_side);
+        let reduction = choose_reduction(header, max_side);
         self.decode(bytes, header, reduction)?;
         let (width, height) = header.upright_size();
-        self.mask(masks)?;
+        self.apply_masks(masks)?;
         let reduced = size_of(&self.decoded)?;
-        let wanted = fit(reduced, max_side.max(1));
+        let wanted = fit_size(reduced, max_side.max(1));
         if wanted != reduced {
-            // Bilinear looks at 2 × 2 pixels, so beyond a factor of two it would skip some.
+            // Bilinear interpolation reads 2 × 2 pixels, so beyond a factor of two it would skip some.
             let twice = reduced.width <= 2 * wanted.width && reduced.height <= 2 * wanted.height;
             let how = if twice { imgproc::INTER_LINEAR } else { imgproc::INTER_AREA };
             imgproc::resize(&self.decoded, &mut self.scaled, wanted, 0.0, 0.0, how).map_err(unreadable)?;
@@ -154,12 +155,12 @@ impl Decoder {
         masks: &[&Polygon],
     ) -> Result<&Mat, PictureError> {
         self.decode(bytes, header, 1)?;
-        self.mask(masks)?;
+        self.apply_masks(masks)?;
         Ok(&self.decoded)
     }
 
-    /// Paints over what nobody is to look at, in grey: black has sharper edges.
-    fn mask(&mut self, masks: &[&Polygon]) -> Result<(), PictureError> {
+    /// Paints over the masked parts, in grey: black has sharper edges.
+    fn apply_masks(&mut self, masks: &[&Polygon]) -> Result<(), PictureError> {
         if masks.is_empty() {
             return Ok(());
         }
@@ -181,8 +182,8 @@ impl Decoder {
             Format::Png => self.decode_by_opencv(&png_without_extras(bytes), header)?,
             Format::Webp => self.decode_by_opencv(bytes, header)?,
         }
-        if header.orientation.turn(&self.decoded, &mut self.turned).map_err(unreadable)? {
-            std::mem::swap(&mut self.decoded, &mut self.turned);
+        if header.orientation.make_upright(&self.decoded, &mut self.upright).map_err(unreadable)? {
+            std::mem::swap(&mut self.decoded, &mut self.upright);
         }
         Ok(())
     }
@@ -195,20 +196,22 @@ impl Decoder {
         jpeg::decode(bytes, header, reduction, self.max_time, pixels)
     }
 
-    /// PNG and WebP, at full size as it is stored.
+    /// Decodes a PNG or WebP at full size, without applying the orientation.
     fn decode_by_opencv(&mut self, bytes: &[u8], header: Header) -> Result<(), PictureError> {
         let flags = imgcodecs::IMREAD_COLOR | imgcodecs::IMREAD_IGNORE_ORIENTATION;
         let input = Mat::from_slice(bytes).map_err(unreadable)?;
-        // Into a new Mat: if OpenCV cannot read the header, a reused one would keep the picture before.
+        // Decode into a new Mat: if OpenCV cannot read the header, a reused one would keep the previous picture.
         let decoded = imgcodecs::imdecode(&input, flags).map_err(unreadable)?;
         let size = size_of(&decoded)?;
         if size.empty() {
-            return Err(PictureError::Undecodable("the decoder gives nothing; the data is damaged".into()));
+            return Err(PictureError::Undecodable(
+                "the decoder returns no pixels; the data are damaged".into(),
+            ));
         }
         let Header { width, height, .. } = header;
         if (size.width as u32, size.height as u32) != (width, height) {
             return Err(PictureError::Undecodable(format!(
-                "its header says {width} × {height} pixels, but {} × {} came out",
+                "its header says {width} × {height} pixels, but the decoder returns {} × {}",
                 size.width, size.height
             )));
         }
@@ -217,9 +220,9 @@ impl Decoder {
     }
 }
 
-/// The most that a JPEG decoder can leave out (its blocks of 8 × 8 give 1/2, 1/4 and 1/8 for less work), with a
-/// result that is not smaller than wanted.
-fn reduction(header: Header, max_side: u32) -> u32 {
+/// The reduction at which to decode: 8, 4, 2 or 1. A JPEG decoder makes 1/2, 1/4 and 1/8 of the size directly from its 8 × 8
+/// blocks, for less work. The largest reduction is chosen whose result is not smaller than `max_side`.
+fn choose_reduction(header: Header, max_side: u32) -> u32 {
     let large_enough = |by: &u32| header.width.max(header.height).div_ceil(*by) >= max_side;
     match header.format {
         Format::Jpeg => [8, 4, 2].into_iter().find(large_enough).unwrap_or(1),
@@ -227,8 +230,8 @@ fn reduction(header: Header, max_side: u32) -> u32 {
     }
 }
 
-/// `size` scaled down so that its longer side is at most `max_side`; never to nothing.
-fn fit(size: Size, max_side: u32) -> Size {
+/// `size` scaled down so that its longer side is at most `max_side`; each side is at least 1.
+fn fit_size(size: Size, max_side: u32) -> Size {
     let longer = size.width.max(size.height);
     let max_side = i32::try_from(max_side).unwrap_or(i32::MAX);
     if longer <= max_side {

@@ -29,11 +29,11 @@ fn a_jpeg_is_reduced_while_it_stays_large_enough() {
 }
 
 #[test]
-fn the_longer_side_is_brought_to_the_wanted_size() {
-    assert_eq!(fit(Size::new(640, 360), 640), Size::new(640, 360));
-    assert_eq!(fit(Size::new(960, 540), 640), Size::new(640, 360));
-    assert_eq!(fit(Size::new(540, 960), 640), Size::new(360, 640));
-    assert_eq!(fit(Size::new(5000, 1), 100), Size::new(100, 1));
+fn the_longer_side_is_scaled_to_the_wanted_size() {
+    assert_eq!(fit_size(Size::new(640, 360), 640), Size::new(640, 360));
+    assert_eq!(fit_size(Size::new(960, 540), 640), Size::new(640, 360));
+    assert_eq!(fit_size(Size::new(540, 960), 640), Size::new(360, 640));
+    assert_eq!(fit_size(Size::new(5000, 1), 100), Size::new(100, 1));
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn jpeg_pixels_are_those_of_opencv() {
     }
 }
 
-/// What a decoder of its own makes of a picture.
+/// The pixels of a picture, decoded by a new decoder.
 fn decoded(bytes: &[u8]) -> Result<Vec<u8>, PictureError> {
     let mut decoder = decoder();
     let header = inspect(bytes, 1 << 24)?;
@@ -73,7 +73,7 @@ fn reason(bytes: &[u8]) -> &'static str {
     decoded(bytes).map_or_else(|error| error.reason(), |_| "whole")
 }
 
-/// Where the coded data of each scan begin, and the whole picture ends.
+/// The start of each scan, and the end of the picture.
 fn scans(jpeg: &[u8]) -> Vec<usize> {
     let mut starts: Vec<usize> =
         jpeg.windows(2).enumerate().filter(|(_, w)| *w == [0xff, 0xda]).map(|(at, _)| at).collect();
@@ -82,7 +82,7 @@ fn scans(jpeg: &[u8]) -> Vec<usize> {
 }
 
 #[test]
-fn every_cut_of_a_picture_is_noticed() {
+fn every_truncation_is_detected() {
     let jpegs = [
         test_images::encoded(".jpg", 64, 48),
         test_images::progressive(64, 48),
@@ -107,7 +107,7 @@ fn every_cut_of_a_picture_is_noticed() {
 }
 
 #[test]
-fn a_jpeg_that_lacks_only_its_end_marker_is_whole() {
+fn a_jpeg_without_its_end_marker_is_complete() {
     for bytes in [
         test_images::encoded(".jpg", 64, 48),
         test_images::progressive(64, 48),
@@ -125,7 +125,7 @@ fn a_jpeg_that_lacks_only_its_end_marker_is_whole() {
 }
 
 #[test]
-fn a_progressive_jpeg_without_its_last_scans_is_cut_off() {
+fn a_progressive_jpeg_without_its_last_scans_is_truncated() {
     let bytes = test_images::progressive(64, 48);
     let scans = scans(&bytes);
     assert!(scans.len() > 5);
@@ -135,7 +135,7 @@ fn a_progressive_jpeg_without_its_last_scans_is_cut_off() {
 }
 
 #[test]
-fn a_piece_lost_in_the_middle_is_noticed() {
+fn missing_data_in_the_middle_are_detected() {
     let plain = test_images::encoded(".jpg", 320, 240);
     let start = scans(&plain)[0] + 14;
     let lost = [&plain[..start + 300], &plain[start + 700..]].concat();
@@ -155,7 +155,7 @@ fn a_piece_lost_in_the_middle_is_noticed() {
 }
 
 #[test]
-fn oddities_that_concern_no_pixel_are_allowed() {
+fn oddities_that_change_no_pixel_are_allowed() {
     let plain = test_images::encoded(".jpg", 64, 48);
     let whole = decoded(&plain).unwrap();
     let end = plain.len() - 2;
@@ -183,7 +183,7 @@ fn a_harmless_warning_does_not_hide_missing_data() {
 }
 
 #[test]
-fn scans_beyond_the_limit_are_refused_with_or_without_exif() {
+fn too_many_scans_are_refused_with_or_without_exif() {
     let bytes = test_images::progressive(64, 48);
     let scans = scans(&bytes);
     // Without the tables after it, which are the next one's.
@@ -196,7 +196,7 @@ fn scans_beyond_the_limit_are_refused_with_or_without_exif() {
 }
 
 #[test]
-fn a_picture_that_takes_too_long_is_given_up() {
+fn a_picture_that_takes_too_long_is_refused() {
     let mut decoder = decoder();
     decoder.max_time = Duration::ZERO;
     for bytes in [test_images::encoded(".jpg", 1600, 1200), test_images::progressive(1600, 1200)] {
@@ -206,7 +206,7 @@ fn a_picture_that_takes_too_long_is_given_up() {
 }
 
 #[test]
-fn texts_and_profiles_of_a_png_are_not_unpacked() {
+fn texts_and_profiles_of_a_png_are_ignored() {
     let png = test_images::encoded(".png", 64, 48);
     // A chunk that libpng would refuse, and with it the picture.
     for kind in [b"iCCP", b"zTXt", b"tEXt", b"gAMA"] {
@@ -217,7 +217,7 @@ fn texts_and_profiles_of_a_png_are_not_unpacked() {
 }
 
 #[test]
-fn turned_pictures_are_upright_in_every_container() {
+fn rotated_pictures_are_upright_in_every_format() {
     // A spot at (1200, 420) of 1600 × 900, in the quarter turn clockwise.
     let spots: Vec<_> =
         [".jpg", ".png", ".webp"].map(|extension| test_images::spot(extension, 1600, 900, 1200, 420)).into();
@@ -244,7 +244,7 @@ fn turned_pictures_are_upright_in_every_container() {
 }
 
 #[test]
-fn a_spot_is_found_in_the_same_place_at_every_size() {
+fn a_spot_is_in_the_same_place_at_every_size() {
     // A white square with its centre at (1200, 420) in 1600 × 900.
     for extension in [".jpg", ".png", ".webp"] {
         let bytes = test_images::spot(extension, 1600, 900, 1200, 420);
@@ -263,7 +263,7 @@ fn a_spot_is_found_in_the_same_place_at_every_size() {
 }
 
 #[test]
-fn an_exif_orientation_turns_the_reduced_and_the_full_picture_alike() {
+fn exif_orientation_applies_at_every_size() {
     // Orientation 6: the camera was held turned; a viewer turns the picture clockwise by 90 degrees.
     let bytes = test_images::oriented(&test_images::spot(".jpg", 1600, 900, 1200, 420), 6);
     let header = header_of(&bytes);
@@ -289,7 +289,7 @@ fn a_single_pixel_is_a_picture() {
 }
 
 #[test]
-fn grey_and_transparent_pictures_come_out_in_three_channels() {
+fn grey_and_transparent_pictures_get_three_channels() {
     for bytes in [
         test_images::grey(".jpg"),
         test_images::grey(".png"),
@@ -307,7 +307,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_decoder_shows_nothing_of_the_picture_before(
+    fn a_decoder_shows_nothing_of_the_previous_picture(
         first in 0usize..6,
         second in 0usize..6,
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
@@ -342,7 +342,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn damaged_pictures_are_decoded_or_refused_but_never_a_panic(
+    fn damaged_pictures_never_cause_a_panic(
         which in 0usize..3,
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..12),
         cut in prop::option::of(any::<prop::sample::Index>()),
@@ -368,7 +368,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_at_all_are_refused_with_a_reason(
+    fn any_bytes_are_decoded_or_refused_with_a_reason(
         magic in prop::sample::select(vec![&b""[..], b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\x10\0\0\0WEBPVP8 "]),
         rest in prop::collection::vec(any::<u8>(), 0..200),
     ) {
@@ -381,7 +381,7 @@ proptest! {
 }
 
 #[test]
-fn what_is_masked_is_grey_at_every_size() {
+fn masked_parts_are_grey_at_every_size() {
     let bytes = test_images::spot(".jpg", 640, 480, 160, 240);
     let left = Polygon::from(vec![(0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)]);
     for max_side in [640, 320, 100] {

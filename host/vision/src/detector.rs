@@ -1,15 +1,15 @@
-//! The detector: pixels in, detections out.
+//! The detector: from pixels to detections.
 //!
 //! YuNet finds faces of up to about 500 pixels and breaks larger ones into pieces: for a face of 900 pixels it finds two of
-//! 560, both in the wrong place. So if there may be a large face, the detector also searches a reduced picture. There, faces of
-//! 350 to 1,400 pixels were all found once, in the right place (34 faces of the footage and the stills, in nine sizes each).
+//! 560, both in the wrong place. So if there may be a large face, the detector also searches a reduced picture. There, it found
+//! all faces of 350 to 1,400 pixels once, in the right place (34 faces of the footage and the stills, in nine sizes each).
 
 use opencv::core::{Mat, MatTraitConst, MatTraitConstManual, Size};
 use opencv::imgproc;
 
-use super::PictureError;
+use super::error::PictureError;
 use super::manifest::{Channels, Manifest};
-use super::network::{Network, Tensor, Took};
+use super::network::{Network, StageTimes, Tensor};
 use super::preprocess::Planes;
 use super::yunet::{self, Maps, STRIDES};
 use everyframe_config::DetectorSettings;
@@ -20,19 +20,19 @@ use everyframe_types::face::{Detection, Rect};
 const REDUCED_SIDE: i32 = 320;
 /// Faces whose longer side has at least this many pixels are taken from the reduced picture.
 const LARGE: f32 = 350.0;
-/// The first search found a large box with at least this score, right or wrong, whenever there was a large face.
+/// Whenever a picture had a large face, the first search found a large box with at least this score, right or wrong.
 const HINT_SCORE: f32 = 0.3;
 /// A detection is a piece of a large face if at least this share of its box is within the face's box ...
 const PIECE_INSIDE: f32 = 0.5;
 /// ... and its box is not smaller than the face's by more than this factor.
 const PIECE_SMALLER: f32 = 4.0;
 
-/// The sizes in which faces are searched.
+/// The sizes of faces to search for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Search {
-    /// In the reduced picture only if the first search hints at a large face.
+    /// Search the reduced picture only if the first search found a large box.
     Usual,
-    /// In the reduced picture always.
+    /// Always search the reduced picture.
     AllSizes,
 }
 
@@ -53,9 +53,13 @@ impl Detector {
         Self { network, channels, planes, reduced, score, overlap }
     }
 
-    /// The faces in a BGR picture, best first, in pixels of that picture.
-    pub fn detect(&mut self, picture: &Mat, search: Search) -> Result<(Vec<Detection>, Took), PictureError> {
-        let mut took = Took::default();
+    /// Detects the faces in a BGR picture: best score first, in pixels of that picture.
+    pub fn detect(
+        &mut self,
+        picture: &Mat,
+        search: Search,
+    ) -> Result<(Vec<Detection>, StageTimes), PictureError> {
+        let mut took = StageTimes::default();
         let mut found = self.search(picture, self.score.min(HINT_SCORE), &mut took)?;
         let longer_side = picture.rows().max(picture.cols());
         let hints_at_large = found.iter().any(|face| longer(&face.bounds) >= LARGE);
@@ -70,8 +74,12 @@ impl Detector {
         Ok((found, took))
     }
 
-    /// The large faces, found in a reduced picture.
-    fn search_reduced(&mut self, picture: &Mat, took: &mut Took) -> Result<Vec<Detection>, PictureError> {
+    /// Detects the large faces, in a reduced picture.
+    fn search_reduced(
+        &mut self,
+        picture: &Mat,
+        took: &mut StageTimes,
+    ) -> Result<Vec<Detection>, PictureError> {
         let mut cpu_timer = CpuTimer::start();
         let scale = f64::from(REDUCED_SIDE) / f64::from(picture.rows().max(picture.cols()));
         let side = |full: i32| ((f64::from(full) * scale).round() as i32).max(1);
@@ -90,8 +98,13 @@ impl Detector {
         Ok(found)
     }
 
-    /// Everything that scores at least `score`; it overlaps.
-    fn search(&mut self, picture: &Mat, score: f32, took: &mut Took) -> Result<Vec<Detection>, PictureError> {
+    /// All boxes that score at least `score`, before non-maximum suppression.
+    fn search(
+        &mut self,
+        picture: &Mat,
+        score: f32,
+        took: &mut StageTimes,
+    ) -> Result<Vec<Detection>, PictureError> {
         let mut cpu_timer = CpuTimer::start();
         let size = (picture.rows().max(0) as usize, picture.cols().max(0) as usize);
         let pixels = picture.data_bytes().map_err(|e| PictureError::Undecodable(e.message))?;
@@ -102,8 +115,8 @@ impl Detector {
         let answer = self.network.run(&self.planes)?;
         took.infer += cpu_timer.lap();
         let [_, _, _, width] = self.planes.shape();
-        let found = located(answer, width, score)?;
-        took.read += cpu_timer.lap();
+        let found = decode_detections(answer, width, score)?;
+        took.decode_outputs += cpu_timer.lap();
         Ok(found)
     }
 }
@@ -120,8 +133,13 @@ fn is_piece(bounds: &Rect, large: &Rect) -> bool {
     inside >= PIECE_INSIDE * bounds.width * bounds.height && longer(bounds) * PIECE_SMALLER >= longer(large)
 }
 
-/// Every cell that scores at least `score` in the answer to an input `width` pixels wide; they overlap.
-pub(super) fn located(answer: &[Tensor], width: usize, score: f32) -> Result<Vec<Detection>, PictureError> {
+/// Decodes the outputs at all three strides for an input of `width` pixels: all boxes that score at least `score`, before
+/// non-maximum suppression.
+pub(super) fn decode_detections(
+    answer: &[Tensor],
+    width: usize,
+    score: f32,
+) -> Result<Vec<Detection>, PictureError> {
     let map = |kind: &str, stride: usize| {
         let name = format!("{kind}_{stride}");
         answer.iter().find(|t| t.name == name).map(|t| t.values.as_slice()).ok_or_else(|| {

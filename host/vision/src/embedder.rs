@@ -1,17 +1,17 @@
-//! The embedder: aligned crops in, embeddings out.
+//! The embedder: from aligned crops to embeddings.
 
-use super::PictureError;
 use super::align::{CROP_BYTES, SIDE};
+use super::error::PictureError;
 use super::manifest::{Channels, Manifest};
-use super::network::{Network, Took};
+use super::network::{Network, StageTimes};
 use super::preprocess::Planes;
 use everyframe_telemetry::cpu_timer::CpuTimer;
 use everyframe_types::face::Embedding;
 
-/// Crops that go through the network at once.
+/// The largest batch of crops.
 const BATCH: usize = 8;
 
-/// SFace, or any network that takes 112 × 112 crops aligned to the same template.
+/// SFace, or another model for 112 × 112 crops that are aligned to the same template.
 pub(super) struct Embedder {
     network: Box<dyn Network>,
     channels: Channels,
@@ -25,13 +25,13 @@ impl Embedder {
         Self { network, channels: manifest.channels, dimension, planes: Planes::default() }
     }
 
-    /// One embedding for each crop (112 × 112 BGR), in their order; none where the answer has no direction.
+    /// Embeds crops (112 × 112 BGR), in their order; none where the output has no direction.
     pub fn embed(
         &mut self,
         crops: &[[u8; CROP_BYTES]],
-    ) -> Result<(Vec<Option<Embedding>>, Took), PictureError> {
+    ) -> Result<(Vec<Option<Embedding>>, StageTimes), PictureError> {
         let mut embeddings = Vec::with_capacity(crops.len());
-        let mut took = Took::default();
+        let mut took = StageTimes::default();
         for batch in crops.chunks(BATCH) {
             let mut cpu_timer = CpuTimer::start();
             self.planes.reshape(batch.len(), (SIDE, SIDE), 1);
@@ -44,14 +44,14 @@ impl Embedder {
             let values = answer.first().map(|tensor| tensor.values.as_slice()).unwrap_or_default();
             if self.dimension == 0 || values.len() != batch.len() * self.dimension {
                 return Err(PictureError::Inference(format!(
-                    "the embedder answered {} numbers for {} faces; its manifest says {} each",
+                    "the embedder returned {} numbers for {} faces; its manifest says {} each",
                     values.len(),
                     batch.len(),
                     self.dimension
                 )));
             }
             embeddings.extend(values.chunks_exact(self.dimension).map(Embedding::from_raw));
-            took.read += cpu_timer.lap();
+            took.decode_outputs += cpu_timer.lap();
         }
         Ok((embeddings, took))
     }

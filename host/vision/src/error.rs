@@ -1,35 +1,37 @@
-//! What can go wrong before the first frame.
+//! The errors of vision: when it is loaded, and for a single picture.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Why vision can't start. All of these are for the person who starts the host; none concerns a frame.
+/// Why vision cannot be loaded. Each message tells the person who starts the host what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum VisionError {
-    /// There is no file at the place where ONNX Runtime was looked for.
+    /// The ONNX Runtime library does not exist.
     #[error(
         "no ONNX Runtime library found at {path}; run `make setup`, set [vision] onnxruntime, or ORT_DYLIB_PATH"
     )]
     NoRuntime {
-        /// Where it was looked for.
+        /// The path that was tried.
         path: PathBuf,
     },
-    /// The file is there, but is no ONNX Runtime that can be used.
+    /// The file exists, but is not a usable ONNX Runtime library.
     #[error(
-        "ONNX Runtime at {path} can't be used: {reason}; run `make setup` again, or name another by [vision] onnxruntime"
+        "ONNX Runtime at {path} cannot be used: {reason}; run `make setup` again, or set [vision] onnxruntime to another library"
     )]
     Runtime {
         /// The library.
         path: PathBuf,
-        /// What the loader says.
+        /// The loader's message.
         reason: String,
     },
-    /// A process holds one ONNX Runtime for its whole life.
-    #[error("this process already runs ONNX Runtime from {loaded} and can't load {wanted}; restart it")]
+    /// A process can load only one ONNX Runtime.
+    #[error(
+        "this process has already loaded ONNX Runtime from {loaded} and cannot load {wanted}; restart it"
+    )]
     OtherRuntime {
-        /// The one in use.
+        /// The loaded library.
         loaded: PathBuf,
-        /// The one now asked for.
+        /// The requested library.
         wanted: PathBuf,
     },
     /// There is no manifest of that name.
@@ -37,20 +39,20 @@ pub enum VisionError {
     NoModel {
         /// The name in the TOML.
         name: String,
-        /// Where the manifest should be.
+        /// The expected path of the manifest.
         path: PathBuf,
-        /// The names of the manifests beside it.
+        /// The names of the manifests in the same folder.
         known: String,
     },
-    /// A manifest can't be read, or says what can't be.
+    /// A manifest cannot be read, or is invalid.
     #[error("model manifest {path}: {reason}")]
     Manifest {
         /// The manifest.
         path: PathBuf,
-        /// What is wrong, and what to do.
+        /// What is wrong and what to do.
         reason: String,
     },
-    /// A model file is not the one its manifest describes.
+    /// A model file differs from its manifest.
     #[error(
         "{path} has sha256 {found}, but its manifest says {expected}: it is damaged or another model; \
          delete it and run `make setup`"
@@ -58,12 +60,12 @@ pub enum VisionError {
     Checksum {
         /// The model file.
         path: PathBuf,
-        /// The manifest's.
+        /// The SHA-256 in the manifest, hexadecimal.
         expected: String,
-        /// The file's.
+        /// The SHA-256 of the file, hexadecimal.
         found: String,
     },
-    /// The model does not run with the provider that was asked for, or with none.
+    /// The model does not run with the configured provider, or with any provider.
     #[error(
         "model `{model}` does not run with provider `{provider}`: {reason}; run `make setup` again, or set another \
          `provider` (`auto` takes the fastest that runs)"
@@ -71,48 +73,48 @@ pub enum VisionError {
     Provider {
         /// The model's name.
         model: String,
-        /// The one asked for, as the TOML writes it.
+        /// The configured provider, as in the TOML.
         provider: &'static str,
-        /// What each try answered.
+        /// The result of each attempt.
         reason: String,
     },
-    /// OpenCV refused something which does not depend on any picture.
+    /// OpenCV failed, independently of any picture.
     #[error("OpenCV: {0}; is the OpenCV of this system complete? run `make setup`")]
     OpenCv(#[from] opencv::Error),
 }
 
 /// Why a picture gives no detections or embeddings.
 ///
-/// All but [`PictureError::Inference`] are the picture's own fault: trying again gives the same answer, so the
-/// frame is parked. An inference failure is the host's fault: the same frame may well succeed later, or elsewhere.
+/// All but [`PictureError::Inference`] are faults of the picture: a retry gives the same error, so park the frame. An inference
+/// error is a fault of the host: the frame may succeed later, or on another host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PictureError {
-    /// No bytes at all.
+    /// The picture has no bytes.
     #[error("the picture has no bytes")]
     Empty,
-    /// The first bytes are those of no JPEG, PNG or WebP.
+    /// The bytes do not begin like a JPEG, PNG or WebP.
     #[error("not a JPEG, PNG or WebP picture")]
     NotAPicture,
-    /// The bytes end before the picture does.
+    /// Data are missing at the end of the picture.
     #[error("the picture is cut off: data are missing at its end")]
     Truncated,
-    /// The header announces more pixels than `[vision] max_pixels`; nothing was decoded.
+    /// The header states more pixels than `[vision] max_pixels`. The picture was not decoded.
     #[error("the picture has {width} × {height} pixels, more than [vision] max_pixels = {limit}")]
     TooLarge {
-        /// Pixels, as the header says.
+        /// Width in the header, pixels.
         width: u32,
-        /// Pixels, as the header says.
+        /// Height in the header, pixels.
         height: u32,
         /// `[vision] max_pixels`.
         limit: u64,
     },
-    /// Coded data within the picture are missing or wrong: a part of it would be grey, or in the wrong place.
+    /// Coded data within the picture are missing or wrong: a part would be grey, or in the wrong place.
     #[error("the picture is damaged: {0}")]
     Damaged(String),
-    /// A progressive JPEG has too many scans. Each costs a pass over all pixels, however few bytes it has.
+    /// A progressive JPEG has too many scans. Each takes a pass over all pixels, however few bytes it has.
     #[error("the picture has more than {limit} scans; send baseline JPEG, or progressive JPEG with fewer")]
     TooManyScans {
-        /// The most scans.
+        /// The largest allowed number of scans.
         limit: u32,
     },
     /// Decoding took longer than `[vision] max_decode_ms`.
@@ -121,16 +123,16 @@ pub enum PictureError {
         /// `[vision] max_decode_ms`.
         limit: Duration,
     },
-    /// It begins like a picture, but the decoder can't read it.
-    #[error("the picture can't be decoded: {0}")]
+    /// The picture has a valid beginning, but the decoder cannot read it.
+    #[error("the picture cannot be decoded: {0}")]
     Undecodable(String),
-    /// A model failed on a good picture.
+    /// A model failed on a valid picture.
     #[error("inference failed: {0}")]
     Inference(String),
 }
 
 impl PictureError {
-    /// A stable name for machines: dead-letter headers and metrics.
+    /// A stable name for dead-letter headers and metrics.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Empty => "empty",
@@ -145,7 +147,7 @@ impl PictureError {
         }
     }
 
-    /// Whether it is the host's fault rather than the picture's, so that another try may help.
+    /// True for a fault of the host rather than the picture: a retry may succeed.
     pub fn is_hosts_fault(&self) -> bool {
         matches!(self, Self::Inference(_))
     }

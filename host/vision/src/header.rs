@@ -1,13 +1,13 @@
 //! Reads format, size and orientation of a picture before anything is decoded.
 //!
-//! The size bounds what a decoder will allocate, so it is read as strictly as the decoders read it. Chunks of PNG and
-//! WebP have lengths, so a missing end is noticed here. A JPEG's end is noticed by its decoder: only the coded data
-//! tell whether the picture is whole.
+//! The size limits the memory that a decoder allocates, so it is read as strictly as the decoders read it. Chunks of PNG and
+//! WebP have lengths, so a missing end is detected here. A missing end of a JPEG is detected by its decoder, because only the
+//! coded data show whether the picture is complete.
 
-use super::PictureError;
+use super::error::PictureError;
 use super::orientation::Orientation;
 
-/// The encodings that are taken.
+/// The supported formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     Jpeg,
@@ -15,13 +15,13 @@ pub(super) enum Format {
     Webp,
 }
 
-/// What a picture says of itself.
+/// The header of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Header {
     pub format: Format,
-    /// Pixels as stored, that is before the orientation turns the picture.
+    /// Width as stored, before the orientation is applied, pixels.
     pub width: u32,
-    /// Pixels as stored.
+    /// Height as stored, pixels.
     pub height: u32,
     pub orientation: Orientation,
 }
@@ -29,7 +29,7 @@ pub(super) struct Header {
 impl Header {
     /// Width and height of the upright picture, pixels.
     pub fn upright_size(&self) -> (u32, u32) {
-        match self.orientation.swaps_sides() {
+        match self.orientation.is_sideways() {
             true => (self.height, self.width),
             false => (self.width, self.height),
         }
@@ -43,7 +43,7 @@ const JPEG: &[u8] = b"\xff\xd8\xff";
 ///
 /// # Errors
 ///
-/// Park the picture, undecoded.
+/// Park the frame without decoding the picture.
 pub(super) fn inspect(bytes: &[u8], max_pixels: u64) -> Result<Header, PictureError> {
     if bytes.is_empty() {
         return Err(PictureError::Empty);
@@ -59,27 +59,27 @@ pub(super) fn inspect(bytes: &[u8], max_pixels: u64) -> Result<Header, PictureEr
     } else {
         return Err(PictureError::NotAPicture);
     };
-    let Outline { size: (width, height), exif, is_whole } = outline?;
+    let Outline { size: (width, height), exif, is_complete } = outline?;
     if width == 0 || height == 0 {
         return Err(PictureError::Undecodable(format!("its header says {width} × {height} pixels")));
     }
     if u64::from(width) * u64::from(height) > max_pixels {
         return Err(PictureError::TooLarge { width, height, limit: max_pixels });
     }
-    if !is_whole {
+    if !is_complete {
         return Err(PictureError::Truncated);
     }
     Ok(Header { format, width, height, orientation: exif.map(Orientation::from_exif).unwrap_or_default() })
 }
 
-/// What a walk through a container found.
+/// The result of reading a container.
 struct Outline<'a> {
     /// Width and height as stored, pixels.
     size: (u32, u32),
     /// The EXIF data, if there are any.
     exif: Option<&'a [u8]>,
     /// False if the container's end is missing.
-    is_whole: bool,
+    is_complete: bool,
 }
 
 fn big16(bytes: &[u8], at: usize) -> Option<u32> {
@@ -100,8 +100,8 @@ fn little32(bytes: &[u8], at: usize) -> Option<u32> {
     Some(little24(bytes, at)? | u32::from(*bytes.get(at.checked_add(3)?)?) << 24)
 }
 
-/// Walks the segments before the coded data as libjpeg's `jdmarker.c` does: rubbish before a marker is skipped, some
-/// markers have no length, the first start of frame gives the size.
+/// Reads the segments before the coded data as libjpeg's `jdmarker.c` does: it skips invalid bytes before a marker, some markers
+/// have no length, and the first start of frame gives the size.
 fn jpeg(bytes: &[u8]) -> Result<Outline<'_>, PictureError> {
     let (mut size, mut exif) = (None, None);
     let mut at = 2;
@@ -110,7 +110,7 @@ fn jpeg(bytes: &[u8]) -> Result<Outline<'_>, PictureError> {
             0x01 | 0xd0..=0xd7 => at = body,
             0xd8 => return Err(undecodable("a second start of image")),
             0xd9 if size.is_none() => return Err(undecodable("it ends before a frame header")),
-            // The coded data begin, or there are none, which the decoder reports.
+            // The coded data begin here, or there are none, which the decoder reports.
             0xda | 0xd9 => break,
             _ => {
                 let Some(length) = big16(bytes, body) else { break };
@@ -133,30 +133,30 @@ fn jpeg(bytes: &[u8]) -> Result<Outline<'_>, PictureError> {
                     size = Some((width, height));
                 }
                 let segment = bytes.get(content..at.max(content)).unwrap_or_default();
-                // Segments of the same kind hold other things too, XMP above all.
+                // Segments with this marker may hold other data, above all XMP.
                 if marker == 0xe1 && exif.is_none() && segment.starts_with(b"Exif\0\0") {
                     exif = Some(segment);
                 }
             }
         }
     }
-    // Without a size it was cut off in its header.
-    size.map(|size| Outline { size, exif, is_whole: true }).ok_or(PictureError::Truncated)
+    // Without a size, the header is truncated.
+    size.map(|size| Outline { size, exif, is_complete: true }).ok_or(PictureError::Truncated)
 }
 
-/// The kinds of JPEG that hardly any decoder reads, by the marker of their frame header.
+/// The kinds of JPEG that hardly any decoder supports, by the marker of their frame header.
 fn unsupported_process(marker: u8) -> Option<&'static str> {
     match marker {
         0xc3 => Some("a lossless JPEG"),
         0xc5..=0xc7 => Some("a hierarchical JPEG"),
-        // Their decoder invents missing data without a warning.
+        // libjpeg's decoder for these replaces missing data without a warning.
         0xc9..=0xcb | 0xcd..=0xcf => Some("a JPEG in arithmetic coding"),
         0xf7 => Some("a JPEG-LS picture"),
         _ => None,
     }
 }
 
-/// The next marker at or after `at`, and where its body begins. Fill bytes and rubbish are skipped.
+/// The next marker at or after `at`, and the position after it. Fill bytes and invalid bytes are skipped.
 fn next_marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
     loop {
         at += bytes.get(at..)?.iter().position(|&b| b == 0xff)?;
@@ -168,14 +168,14 @@ fn next_marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
     }
 }
 
-/// A PNG chunk: its kind, and where it begins and ends.
+/// A PNG chunk.
 struct PngChunk<'a> {
     kind: &'a [u8],
     content: &'a [u8],
     whole: &'a [u8],
 }
 
-/// The chunks of a PNG, one after the other, up to the first incomplete one.
+/// The chunks of a PNG in order, up to the first incomplete one.
 fn png_chunks(bytes: &[u8]) -> impl Iterator<Item = PngChunk<'_>> {
     let mut at = PNG.len();
     std::iter::from_fn(move || {
@@ -186,26 +186,26 @@ fn png_chunks(bytes: &[u8]) -> impl Iterator<Item = PngChunk<'_>> {
     })
 }
 
-/// Walks the chunks from `IHDR`, which must come first, to `IEND`.
+/// Reads the chunks from `IHDR`, which must be the first, to `IEND`.
 fn png(bytes: &[u8]) -> Result<Outline<'_>, PictureError> {
     let (Some(width), Some(height)) = (big32(bytes, 16), big32(bytes, 20)) else {
         return Err(PictureError::Truncated);
     };
     if bytes.get(12..16) != Some(b"IHDR") {
-        return Err(undecodable("its first chunk is no IHDR"));
+        return Err(undecodable("its first chunk is not IHDR"));
     }
-    let (mut exif, mut is_whole) = (None, false);
+    let (mut exif, mut is_complete) = (None, false);
     for PngChunk { kind, content, .. } in png_chunks(bytes) {
         match kind {
             b"eXIf" => exif = exif.or(Some(content)),
             b"IEND" => {
-                is_whole = true;
+                is_complete = true;
                 break;
             }
             _ => {}
         }
     }
-    Ok(Outline { size: (width, height), exif, is_whole })
+    Ok(Outline { size: (width, height), exif, is_complete })
 }
 
 /// Removes the chunks that do not affect a PNG's pixels. Texts and profiles are compressed, and libpng unpacks each of them
@@ -224,7 +224,7 @@ pub(super) fn png_without_extras(bytes: &[u8]) -> Vec<u8> {
     kept
 }
 
-/// The container's size says where the end is; the first chunk, of one of three kinds, has the picture's.
+/// Reads the container's size, which shows whether its end is missing, and the picture's size from the first chunk.
 /// <https://developers.google.com/speed/webp/docs/riff_container>
 fn webp(bytes: &[u8]) -> Result<Outline<'_>, PictureError> {
     let stored = |at| Some((little24(bytes, at)? & 0x3fff, little24(bytes, at + 2)? & 0x3fff));
@@ -238,12 +238,12 @@ fn webp(bytes: &[u8]) -> Result<Outline<'_>, PictureError> {
             }
             little24(bytes, 24).zip(little24(bytes, 27)).map(|(w, h)| (w + 1, h + 1))
         }
-        Some(_) => return Err(undecodable("its first chunk is no VP8, VP8L or VP8X")),
+        Some(_) => return Err(undecodable("its first chunk is not VP8, VP8L or VP8X")),
         None => None,
     };
     let size = size.ok_or(PictureError::Truncated)?;
     let length = little32(bytes, 4).unwrap_or_default() as usize;
-    Ok(Outline { size, exif: webp_exif(bytes), is_whole: length + 8 <= bytes.len() })
+    Ok(Outline { size, exif: webp_exif(bytes), is_complete: length + 8 <= bytes.len() })
 }
 
 fn webp_exif(bytes: &[u8]) -> Option<&[u8]> {
@@ -255,7 +255,7 @@ fn webp_exif(bytes: &[u8]) -> Option<&[u8]> {
         if kind == b"EXIF" {
             return Some(content);
         }
-        // Chunks begin at even places.
+        // Chunks begin at even offsets.
         at += 8 + length.next_multiple_of(2);
     }
 }
@@ -272,7 +272,7 @@ mod tests {
     const PIXELS: u64 = 1 << 20;
 
     #[test]
-    fn each_format_tells_its_size_and_that_it_is_whole() {
+    fn the_size_is_read_in_every_format() {
         for (extension, format) in [(".jpg", Format::Jpeg), (".png", Format::Png), (".webp", Format::Webp)] {
             let bytes = test_images::encoded(extension, 37, 21);
             let header = Header { format, width: 37, height: 21, orientation: Orientation::Upright };
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_huge_header_is_refused_before_anything_is_decoded() {
+    fn a_huge_size_is_refused_before_decoding() {
         let mut jpeg = test_images::encoded(".jpg", 64, 48);
         let frame = jpeg.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
         jpeg[frame + 5..frame + 9].copy_from_slice(&[0x4e, 0x20, 0x4e, 0x20]);
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn the_orientation_is_read_in_every_container() {
+    fn the_orientation_is_read_in_every_format() {
         let exif = |orientation| test_images::exif(orientation);
         let prefixed = |orientation| [b"Exif\0\0", &exif(orientation)[..]].concat();
         let (jpeg, png, webp) = (
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn exif_that_cannot_be_read_turns_nothing() {
+    fn unreadable_exif_means_upright() {
         let jpeg = test_images::encoded(".jpg", 64, 48);
         for exif in [
             &b""[..],
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_of_pictures_that_are_not_read_are_named() {
+    fn unsupported_kinds_of_pictures_are_named() {
         let jpeg = test_images::encoded(".jpg", 64, 48);
         let frame = jpeg.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
         let with = |at: usize, value: u8| {
@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_picture_says_so() {
+    fn bytes_that_are_no_picture_are_refused() {
         assert_eq!(inspect(b"", PIXELS), Err(PictureError::Empty));
         for bytes in [&b"GIF89a"[..], b"<html>", b"\0", b"RIFF\x04\0\0\0WAVE", b"BM\0\0"] {
             assert_eq!(inspect(bytes, PIXELS), Err(PictureError::NotAPicture));

@@ -1,9 +1,9 @@
 /*
- * Decodes one JPEG by libjpeg-turbo, straight into rows of BGR, and says what the decoder found missing or damaged.
+ * Decodes one JPEG with libjpeg-turbo, directly into rows of BGR, and reports missing and damaged data.
  *
  * This is C because libjpeg reports fatal errors by a callback that must not return: only longjmp leaves it. The
- * TurboJPEG interface hides that, but keeps only the first warning of a picture, so that a harmless one hides that
- * half of the data are missing. All state lives in one call: no failed picture can leave anything behind.
+ * TurboJPEG interface hides that, but keeps only the first warning of a picture, so a harmless warning can hide that
+ * half of the data are missing. All state belongs to one call, so a failed picture leaves nothing behind.
  */
 
 #include <setjmp.h>
@@ -15,25 +15,25 @@
 #include <jpeglib.h>
 #include <jerror.h>
 
-/* Keep in step with `Outcome` in jpeg.rs. */
+/* Keep in step with the numbers in jpeg.rs. */
 enum outcome {
   DECODED = 0,
-  /* libjpeg gave up; `message` has its words. */
+  /* libjpeg reported a fatal error; `message` has its text. */
   UNREADABLE = 1,
   /* Coded data of the picture are missing at its end. */
   TRUNCATED = 2,
-  /* Coded data within the picture are missing or wrong; `message` has libjpeg's words. */
+  /* Coded data within the picture are missing or wrong; `message` has libjpeg's text. */
   DAMAGED = 3,
   TOO_MANY_SCANS = 4,
   TOO_SLOW = 5,
 };
 
-/* Bytes other than padding that may stand between the coded data and the next marker. Some cameras leave a few
- * there; more is a piece of the picture in the wrong place. */
+/* The most bytes other than padding between the coded data and the next marker. Some cameras leave a few there; more are
+ * a piece of the picture in the wrong place. */
 #define STRAY_BYTES 64
 
-/* The clock is read once in this many calls of the progress monitor, which come once for each row. */
-#define ROWS_A_LOOK 64
+/* The clock is read once in this many calls of the progress monitor, which is called for each row. */
+#define CALLS_PER_CLOCK_READ 64
 
 struct decoder {
   struct jpeg_decompress_struct jpeg;
@@ -42,7 +42,7 @@ struct decoder {
   struct jpeg_progress_mgr progress;
   jmp_buf leave;
   const JOCTET *bytes;
-  /* The bytes ended, and the decoder was given an end marker instead. */
+  /* The input ended, and the decoder was given an end marker instead. */
   int is_out_of_bytes;
   enum outcome outcome;
   int max_scans;
@@ -80,7 +80,7 @@ static int has_stray_bytes(const struct decoder *decoder, long count) {
   return stray > STRAY_BYTES;
 }
 
-/* A warning (level -1), or a trace message, which nobody reads. Warnings not named here concern no pixel. */
+/* A warning (level -1), or a trace message, which is ignored. Warnings that are not listed here concern no pixel. */
 static void on_message(j_common_ptr jpeg, int level) {
   struct decoder *decoder = decoder_of(jpeg);
   if (level >= 0) return;
@@ -109,7 +109,7 @@ static void on_progress(j_common_ptr jpeg) {
   struct decoder *decoder = decoder_of(jpeg);
   struct timespec now;
   if (decoder->jpeg.input_scan_number > decoder->max_scans) leave(decoder, TOO_MANY_SCANS);
-  if (decoder->calls++ % ROWS_A_LOOK != 0) return;
+  if (decoder->calls++ % CALLS_PER_CLOCK_READ != 0) return;
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
   if (now.tv_sec > decoder->deadline.tv_sec ||
       (now.tv_sec == decoder->deadline.tv_sec && now.tv_nsec > decoder->deadline.tv_nsec))
@@ -198,7 +198,7 @@ static void decode(struct decoder *decoder, unsigned width, unsigned height, uns
              jpeg->output_height, reduction);
     leave(decoder, UNREADABLE);
   }
-  /* Pictures in several scans are read to their end before the first row comes out. */
+  /* A picture with several scans is read to its end before the first row is returned. */
   if (jpeg_has_multiple_scans(jpeg) && !is_complete(jpeg)) leave(decoder, TRUNCATED);
   read_rows(decoder, pixels);
   jpeg_finish_decompress(jpeg);
@@ -209,7 +209,7 @@ static void decode(struct decoder *decoder, unsigned width, unsigned height, uns
  *
  * `pixels` takes rows of BGR without gaps: 3 * ceil(width / reduction) * ceil(height / reduction) bytes. `message` takes
  * a C string of at most 200 bytes (JMSG_LENGTH_MAX). A picture with more than `max_scans` scans, or one that takes more
- * than `max_ms` milliseconds of this thread's processor time, is given up.
+ * than `max_ms` milliseconds of this thread's processor time, is refused.
  */
 int everyframe_decode_jpeg(const unsigned char *bytes, size_t size, unsigned width, unsigned height, unsigned reduction,
                            unsigned char *pixels, int max_scans, unsigned max_ms, char *message) {

@@ -1,17 +1,17 @@
-//! JPEG by libjpeg-turbo's own interface, straight into BGR: see `jpeg.c` beside this file.
+//! Decodes JPEG with libjpeg-turbo directly into BGR; see `jpeg.c` in this folder.
 //!
-//! OpenCV 4.6 decodes by the same library, but into RGB, and then swaps the bytes of each pixel in a loop that takes
-//! more than twice as long as the decoding: 960 × 540 pixels take 0.9 ms here and 2.9 ms there (AMD EPYC, one core).
-//! The pixels are the same; a test compares them.
+//! OpenCV 4.6 uses the same library, but decodes into RGB and then swaps the bytes of each pixel, which takes more than twice as
+//! long as decoding: 960 × 540 pixels take 0.9 ms here and 2.9 ms with OpenCV (AMD EPYC, one core). The pixels are the same; a
+//! test compares them.
 
 use std::ffi::{CStr, c_char, c_int, c_uint};
 use std::time::Duration;
 
-use super::PictureError;
+use super::error::PictureError;
 use super::header::Header;
 
-/// The most scans of a progressive JPEG. Encoders write about ten; each costs a pass over all pixels, whatever its
-/// few bytes hold.
+/// The largest number of scans of a progressive JPEG. Encoders write about ten. Each takes a pass over all pixels, however few
+/// bytes it has.
 const MAX_SCANS: c_int = 100;
 
 /// `JMSG_LENGTH_MAX` of `jpeglib.h`.
@@ -31,13 +31,12 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
-/// Decodes a JPEG at 1/`reduction` of its size, 1, 2, 4 or 8, as it is stored: no orientation is applied. `pixels`
-/// takes rows of BGR without gaps, each side divided by `reduction` and rounded up. After an error the content of `pixels`
-/// is undefined.
+/// Decodes a JPEG at 1/`reduction` of its size (1, 2, 4 or 8), without applying the orientation. `pixels` receives rows of BGR
+/// without gaps, each side divided by `reduction` and rounded up. After an error, the content of `pixels` is undefined.
 ///
 /// # Errors
 ///
-/// Park the picture: its coded data are incomplete or wrong, libjpeg cannot read it, or it costs more than `max_time` of this
+/// Park the frame: its coded data are incomplete or wrong, libjpeg cannot read it, or it takes more than `max_time` of this
 /// thread's processor time.
 pub(super) fn decode(
     jpeg: &[u8],

@@ -1,16 +1,26 @@
-//! From an encoded picture to embedded faces.
+//! Vision: from an encoded picture to embedded faces.
 //!
-//! A [`Vision`] is loaded once for the process; each worker thread has a [`Worker`] of its own. A frame is decoded
-//! and its faces detected by any worker, its faces are followed by its camera's [`Tracker`] in frame order, and
-//! those faces that the tracker says are embedded, by any worker again.
+//! A [`Vision`] is loaded once for the process, and each worker thread has a [`Worker`] of its own. A frame goes through
+//! these stages:
 //!
-//! All positions and sizes are pixels of the full-size picture, turned upright if it has an EXIF orientation.
+//! 1. Any worker checks the header (`header`), decodes the picture (`decode`, `jpeg`, `orientation`) and detects its faces
+//!    (`preprocess`, `detector`, `yunet`). It aligns them (`align`) and makes a [`Thumbnail`] of each.
+//! 2. The [`Tracker`] of the camera assigns the faces to tracks, in the order of the frames. It decides which faces to embed.
+//! 3. Any worker embeds these faces (`embedder`).
+//! 4. The [`EmbeddingCache`] of the camera gives each face an embedding: the new one, or that of its track.
+//!
+//! Models are described by manifests (`manifest`). Each is run by the provider that is fastest on this machine (`providers`,
+//! `probe`, `machine`). Only `runtime` names ONNX Runtime.
+//!
+//! All positions and sizes are pixels of the full-size picture, rotated upright if it has an EXIF orientation.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod align;
 mod decode;
+mod detections;
 mod detector;
 mod embedder;
+mod embedding_cache;
 mod error;
 mod header;
 mod jpeg;
@@ -35,44 +45,48 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use decode::{DecodedPicture, PictureDecoder, check_header, check_whole};
+pub use detections::{DetectionTimes, Detections};
+pub use embedding_cache::EmbeddingCache;
 pub use error::{PictureError, VisionError};
 pub use models::{ModelInUse, Models};
-pub use providers::Measured;
+pub use providers::Measurement;
 pub use quality::quality;
 pub use thumbnail::Thumbnail;
-pub use track::{Followed, TrackedFace, TrackedFrame, Tracker};
-pub use worker::{Detections, EnrolmentView, Spent, Times, Turn, Worker};
+pub use track::{TrackUpdate, TrackedFace, TrackedFrame, Tracker};
+pub use worker::{EnrolmentView, Rotation, Worker, WorkerStats};
 
 use detector::Detector;
 use embedder::Embedder;
 use everyframe_config::VisionSettings;
 use manifest::Kind;
-use models::Ready;
+use models::VerifiedModel;
 use runtime::Runtime;
 
 /// The runtime and the verified models of this process.
 pub struct Vision {
     runtime: Arc<Runtime>,
-    detector: Ready,
-    embedder: Ready,
+    detector: VerifiedModel,
+    embedder: VerifiedModel,
     models: Models,
     settings: VisionSettings,
 }
 
 impl Vision {
-    /// Loads ONNX Runtime, verifies the models, and chooses how to run them.
+    /// Loads ONNX Runtime, verifies the models, and chooses the fastest provider for each.
     ///
-    /// `cache` is the folder where `make setup` puts runtime and models, and where it is remembered what is fastest
-    /// here. The first time on a machine takes a second or two, for measuring.
+    /// `cache` is the folder of `make setup` with the runtime and the models. The measured times are stored there, too:
+    /// the first start on a machine takes a second or two longer.
     ///
     /// # Errors
-    /// See [`VisionError`]: each says what to do.
+    ///
+    /// See [`VisionError`]: show the message to the person who starts the host; it says what to do.
     pub fn load(settings: &VisionSettings, cache: &Path) -> Result<Self, VisionError> {
-        // Workers are the parallelism: OpenCV's own threads would only get in their way.
+        // Workers run in parallel already; OpenCV's own threads would compete with them for cores.
         opencv::core::set_num_threads(1)?;
         let runtime = Runtime::load(settings, cache)?;
         let folder = settings.models.clone().unwrap_or_else(|| cache.join("models"));
-        let prepare = |model, provider| Ready::prepare(&runtime, (folder.as_path(), cache), model, provider);
+        let prepare =
+            |model, provider| VerifiedModel::load(&runtime, (folder.as_path(), cache), model, provider);
         let (detector, detector_in_use) =
             prepare((&settings.detector.model, Kind::Detector), settings.detector.provider)?;
         let (embedder, embedder_in_use) =
@@ -81,10 +95,12 @@ impl Vision {
         Ok(Self { runtime, detector, embedder, models, settings: settings.clone() })
     }
 
-    /// A worker with sessions and buffers of its own. Takes about half a second and the memory of both models.
+    /// Creates a worker with its own model sessions and buffers. This takes about half a second and the memory of both
+    /// models.
     ///
     /// # Errors
-    /// If ONNX Runtime can't make another session.
+    ///
+    /// ONNX Runtime cannot create another session: show the message to the person who starts the host.
     pub fn worker(&self) -> Result<Worker, VisionError> {
         let detector = self.detector.network(&self.runtime)?;
         let embedder = self.embedder.network(&self.runtime)?;
@@ -95,7 +111,7 @@ impl Vision {
         ))
     }
 
-    /// The models in use and how they are run.
+    /// The models in use, and their providers.
     pub fn models(&self) -> &Models {
         &self.models
     }
@@ -106,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn vision_is_shared_and_a_worker_moves_to_its_thread() {
+    fn vision_is_sync_and_a_worker_is_send() {
         fn shared<T: Send + Sync>() {}
         fn moved<T: Send>() {}
         shared::<Vision>();

@@ -1,4 +1,4 @@
-//! What a measurement holds for: the models, the runtime and the processor, as one key.
+//! The key of a measurement: the model, the runtime and the processor for which it is valid.
 
 use std::path::Path;
 use std::time::UNIX_EPOCH;
@@ -7,10 +7,10 @@ use super::manifest::Model;
 use everyframe_types::hexadecimal::hexadecimal;
 use sha2::{Digest, Sha256};
 
-/// Raised when the way of measuring changes, so that what is remembered is measured again.
+/// Increased when the way of measuring changes, so that stored measurements become invalid.
 const METHOD: u32 = 1;
 
-/// Readable to a person, and different when any of what decides about speed is.
+/// The key of a model on this machine. It is readable, and differs when anything that affects speed differs.
 pub(super) fn key(model: &Model, library: &Path) -> String {
     let sums: Vec<&str> =
         model.manifest.variants.iter().map(|v| v.sha256.get(..12).unwrap_or(&v.sha256)).collect();
@@ -19,14 +19,14 @@ pub(super) fn key(model: &Model, library: &Path) -> String {
         "{} {} | {} | {} | {METHOD}",
         model.manifest.name,
         sums.join("+"),
-        runtime(library),
-        processor(&cpuinfo)
+        runtime_key(library),
+        processor_key(&cpuinfo)
     )
 }
 
-/// The library's path, with sizes and times of all the parts beside it: a provider may come or go without a change
-/// of the library itself.
-fn runtime(library: &Path) -> String {
+/// The library's path, and a hash of sizes and times of all runtime libraries in its folder: a provider may be added or removed
+/// without a change of the library itself.
+fn runtime_key(library: &Path) -> String {
     let folder = library.parent().unwrap_or(Path::new("."));
     let mut parts: Vec<String> = std::fs::read_dir(folder)
         .into_iter()
@@ -43,11 +43,12 @@ fn runtime(library: &Path) -> String {
         })
         .collect();
     parts.sort();
-    format!("{} {}", library.display(), short(&parts.join("\n")))
+    format!("{} {}", library.display(), short_hash(&parts.join("\n")))
 }
 
-/// The model name alone does not do: virtual machines say `AMD EPYC` with and without AVX-512.
-fn processor(cpuinfo: &str) -> String {
+/// The processor's model name, and a hash of its features. The name is not enough: virtual machines report `AMD EPYC` with and
+/// without AVX-512.
+fn processor_key(cpuinfo: &str) -> String {
     let field = |names: &[&str]| {
         let line = cpuinfo.lines().find(|line| names.iter().any(|name| line.starts_with(name)));
         line.and_then(|line| line.split_once(':')).map_or("", |(_, value)| value.trim())
@@ -56,11 +57,11 @@ fn processor(cpuinfo: &str) -> String {
     format!(
         "{} {}",
         if name.is_empty() { std::env::consts::ARCH } else { name },
-        short(field(&["flags", "Features"]))
+        short_hash(field(&["flags", "Features"]))
     )
 }
 
-fn short(text: &str) -> String {
+fn short_hash(text: &str) -> String {
     hexadecimal(&Sha256::digest(text)[..6])
 }
 
@@ -69,24 +70,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_processor_is_its_name_and_its_abilities() {
+    fn a_processor_is_its_name_and_its_features() {
         let info = "processor\t: 0\nmodel name\t: AMD EPYC\nflags\t\t: fpu avx2\n";
-        let key = processor(info);
+        let key = processor_key(info);
         assert!(key.starts_with("AMD EPYC "));
-        assert_ne!(key, processor(&info.replace("avx2", "avx2 avx512f")));
-        assert_eq!(processor(info), processor(&info.replace(": 0", ": 1")));
-        assert!(processor("").starts_with(std::env::consts::ARCH));
+        assert_ne!(key, processor_key(&info.replace("avx2", "avx2 avx512f")));
+        assert_eq!(processor_key(info), processor_key(&info.replace(": 0", ": 1")));
+        assert!(processor_key("").starts_with(std::env::consts::ARCH));
     }
 
     #[test]
-    fn a_runtime_changes_with_the_parts_beside_it() {
+    fn a_runtime_changes_with_the_libraries_beside_it() {
         let folder = tempfile::tempdir().unwrap();
         let library = folder.path().join("libonnxruntime.so");
         std::fs::write(&library, "x").unwrap();
-        let before = runtime(&library);
+        let before = runtime_key(&library);
         std::fs::write(folder.path().join("unrelated"), "x").unwrap();
-        assert_eq!(runtime(&library), before);
+        assert_eq!(runtime_key(&library), before);
         std::fs::write(folder.path().join("libopenvino.so.1"), "x").unwrap();
-        assert_ne!(runtime(&library), before);
+        assert_ne!(runtime_key(&library), before);
     }
 }

@@ -1,4 +1,4 @@
-//! A model and what is to be known of it: a TOML manifest beside its ONNX files.
+//! The manifest of a model: a TOML file beside its ONNX files.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,27 +6,27 @@ use std::sync::Arc;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::VisionError;
+use super::error::VisionError;
 use everyframe_types::hexadecimal::hexadecimal;
 
-/// `NAME.toml` in the models' folder.
+/// The content of `NAME.toml` in the models' folder.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Manifest {
-    /// What the TOML of the host calls it.
+    /// The model's name in the host's TOML.
     pub name: String,
     pub kind: Kind,
-    /// An SPDX expression. Shown, not acted upon.
+    /// The licence, an SPDX expression. For display only.
     pub licence: String,
-    /// Where it came from. Shown, not acted upon.
+    /// Where the model was downloaded from. For display only.
     pub source: String,
     /// The name of the input tensor: float32, `[n, 3, height, width]`, 0 to 255.
     pub input: String,
-    /// The order of the planes.
+    /// The order of the colour planes.
     pub channels: Channels,
-    /// Length of an embedding.
+    /// The length of an embedding; only of an embedder.
     pub dimension: Option<usize>,
-    /// Exact rewrites of one network, the first being the reference.
+    /// Exact rewrites of the same network; the first is the reference.
     pub variants: Vec<Variant>,
 }
 
@@ -37,7 +37,7 @@ pub(super) enum Kind {
     Embedder,
 }
 
-/// The order of the three planes.
+/// The order of the three colour planes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Channels {
@@ -45,21 +45,21 @@ pub(super) enum Channels {
     Bgr,
 }
 
-/// One file with the network.
+/// One ONNX file of the network.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Variant {
-    /// A file's name in the manifest's folder.
+    /// The file's name, in the manifest's folder.
     pub file: String,
-    /// Hexadecimal.
+    /// Its SHA-256, hexadecimal.
     pub sha256: String,
 }
 
-/// A manifest with its files, each of which has the checksum that the manifest says.
+/// A manifest with its verified files.
 #[derive(Debug, Clone)]
 pub(super) struct Model {
     pub manifest: Manifest,
-    /// The files' bytes, in the order of `manifest.variants`. Sessions are made from these, not from the files, so
+    /// The files' bytes, in the order of `manifest.variants`. Sessions are created from these bytes, not from the files, so that
     /// what runs is what was verified.
     pub bytes: Vec<Arc<[u8]>>,
 }
@@ -69,13 +69,13 @@ impl Model {
     pub fn read(folder: &Path, name: &str, kind: Kind) -> Result<Self, VisionError> {
         let path = folder.join(format!("{name}.toml"));
         if !path.is_file() {
-            return Err(VisionError::NoModel { name: name.into(), known: known(folder), path });
+            return Err(VisionError::NoModel { name: name.into(), known: list_manifests(folder), path });
         }
         let wrong = |reason: String| VisionError::Manifest { path: path.clone(), reason };
         let text = std::fs::read_to_string(&path).map_err(|e| wrong(e.to_string()))?;
         let manifest: Manifest = toml::from_str(&text).map_err(|e| wrong(e.to_string()))?;
         manifest.check(name, kind).map_err(wrong)?;
-        let bytes = manifest.variants.iter().map(|v| verified(folder, v)).collect::<Result<_, _>>()?;
+        let bytes = manifest.variants.iter().map(|v| read_verified(folder, v)).collect::<Result<_, _>>()?;
         Ok(Self { manifest, bytes })
     }
 }
@@ -83,10 +83,10 @@ impl Model {
 impl Manifest {
     fn check(&self, name: &str, kind: Kind) -> Result<(), String> {
         if self.name != name {
-            return Err(format!("its name is `{}`; it must be that of its file, `{name}`", self.name));
+            return Err(format!("its name is `{}`; it must be the name of its file, `{name}`", self.name));
         }
         if self.kind != kind {
-            return Err(format!("this model is of kind {:?}; name one of kind {kind:?}", self.kind));
+            return Err(format!("this model is of kind {:?}; choose one of kind {kind:?}", self.kind));
         }
         if kind == Kind::Embedder && self.dimension.is_none_or(|d| d == 0) {
             return Err("an embedder needs `dimension`, the length of its embedding".into());
@@ -96,13 +96,13 @@ impl Manifest {
         }
         let plain = |file: &str| Path::new(file).file_name().is_some_and(|name| name == file);
         match self.variants.iter().find(|v| !plain(&v.file)) {
-            Some(v) => Err(format!("`{}` must be a file's name in the manifest's own folder", v.file)),
+            Some(v) => Err(format!("`{}` must be the name of a file in the manifest's own folder", v.file)),
             None => Ok(()),
         }
     }
 }
 
-fn verified(folder: &Path, variant: &Variant) -> Result<Arc<[u8]>, VisionError> {
+fn read_verified(folder: &Path, variant: &Variant) -> Result<Arc<[u8]>, VisionError> {
     let path = folder.join(&variant.file);
     let bytes = std::fs::read(&path).map_err(|e| VisionError::Manifest {
         path: path.clone(),
@@ -115,7 +115,7 @@ fn verified(folder: &Path, variant: &Variant) -> Result<Arc<[u8]>, VisionError> 
     Ok(bytes.into())
 }
 
-fn known(folder: &Path) -> String {
+fn list_manifests(folder: &Path) -> String {
     let manifests = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let is_toml = |path: &PathBuf| path.extension().is_some_and(|e| e == "toml");
     let mut names: Vec<String> = manifests
@@ -124,7 +124,7 @@ fn known(folder: &Path) -> String {
         .filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned()))
         .collect();
     names.sort();
-    if names.is_empty() { "none, the folder has no manifests".into() } else { names.join(", ") }
+    if names.is_empty() { "(the folder has no manifests)".into() } else { names.join(", ") }
 }
 
 #[cfg(test)]
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_is_read_with_the_bytes_that_were_verified() {
+    fn a_model_is_read_with_its_verified_bytes() {
         let folder = folder(&manifest("m.onnx", &ABC.to_uppercase()));
         let model = read(&folder, "m", Kind::Embedder).unwrap();
         assert_eq!(model.manifest.channels, Channels::Rgb);
@@ -168,18 +168,18 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_model_names_those_that_are_there() {
+    fn a_missing_model_lists_the_existing_ones() {
         let folder = folder(&manifest("m.onnx", ABC));
         let error = read(&folder, "n", Kind::Embedder).unwrap_err().to_string();
         assert!(error.contains("no model `n`") && error.ends_with("choose one of: m"), "{error}");
     }
 
     #[test]
-    fn what_a_manifest_lacks_or_should_not_have_is_named() {
+    fn an_invalid_manifest_says_what_is_wrong() {
         let good = manifest("m.onnx", ABC);
         for (text, kind, expected) in [
-            (good.clone(), Kind::Detector, "name one of kind Detector"),
-            (good.replace("name = 'm'", "name = 'x'"), Kind::Embedder, "must be that of its file"),
+            (good.clone(), Kind::Detector, "choose one of kind Detector"),
+            (good.replace("name = 'm'", "name = 'x'"), Kind::Embedder, "must be the name of its file"),
             (good.replace("dimension = 128\n", ""), Kind::Embedder, "needs `dimension`"),
             (good.replace("licence", "license"), Kind::Embedder, "unknown field `license`"),
             (manifest("../m.onnx", ABC), Kind::Embedder, "own folder"),

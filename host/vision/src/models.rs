@@ -1,43 +1,43 @@
-//! The models in use, and how each is run here.
+//! The models in use, and the provider of each.
 
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::VisionError;
+use super::error::VisionError;
 use super::machine;
 use super::manifest::{Kind, Manifest, Model};
 use super::network::Network;
 use super::probe::Probe;
-use super::providers::{self, Measured};
+use super::providers::{self, Measurement};
 use super::runtime::Runtime;
 use everyframe_config::Provider;
 
 /// The two models.
 #[derive(Debug, Clone)]
 pub struct Models {
-    /// What finds faces.
+    /// The face detector.
     pub detector: ModelInUse,
-    /// What embeds them.
+    /// The face embedder.
     pub embedder: ModelInUse,
 }
 
-/// A model, and how it is run here. For showing; `name` and `sha256` also identify embeddings.
+/// A model in use, for display. `name` and `sha256` also identify its embeddings.
 #[derive(Debug, Clone)]
 pub struct ModelInUse {
     /// The manifest's name.
     pub name: String,
-    /// Checksum of the first variant, hexadecimal: the identity of the model. Its other variants are exact rewrites
-    /// of one network, so their embeddings can be compared; those of another model never can.
+    /// SHA-256 of the first variant, hexadecimal: the identity of the model. The other variants are exact rewrites of the same
+    /// network, so their embeddings can be compared with each other; those of different models never can.
     pub sha256: String,
     /// The licence, an SPDX expression.
     pub licence: String,
-    /// The engine that was chosen.
+    /// The chosen provider.
     pub provider: Provider,
-    /// The file that was chosen.
+    /// The chosen file.
     pub variant: String,
-    /// Everything that was tried on this machine, with its time or why it is no option.
-    pub measured: Vec<Measured>,
+    /// All options that were tried on this machine, each with its time or why it cannot be used.
+    pub measured: Vec<Measurement>,
 }
 
 impl fmt::Display for Models {
@@ -49,7 +49,7 @@ impl fmt::Display for Models {
 impl fmt::Display for ModelInUse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} on {}", self.variant, self.provider)?;
-        let chosen = |m: &&Measured| m.variant == self.variant && m.provider == self.provider;
+        let chosen = |m: &&Measurement| m.variant == self.variant && m.provider == self.provider;
         match self.measured.iter().find(chosen).and_then(|m| m.milliseconds) {
             Some(milliseconds) => write!(f, " ({milliseconds:.1} ms)"),
             None => Ok(()),
@@ -57,28 +57,28 @@ impl fmt::Display for ModelInUse {
     }
 }
 
-/// A model which is ready to be loaded again for each worker.
-pub(super) struct Ready {
+/// A verified model, from which each worker gets a session.
+pub(super) struct VerifiedModel {
     pub manifest: Manifest,
     bytes: Arc<[u8]>,
     provider: Provider,
 }
 
-impl Ready {
-    /// Reads and verifies a model, and chooses how to run it: measured now, or remembered in `cache`.
-    pub fn prepare(
+impl VerifiedModel {
+    /// Reads and verifies a model from `folder`, and chooses its provider. The times are measured, or read from `cache`.
+    pub fn load(
         runtime: &Runtime,
         (folder, cache): (&Path, &Path),
         (name, kind): (&str, Kind),
         wanted: Provider,
     ) -> Result<(Self, ModelInUse), VisionError> {
         let model = Model::read(folder, name, kind)?;
-        let measured = measured(runtime, &model, cache)?;
-        let refused = |tried: &Measured| {
+        let measured = load_or_measure(runtime, &model, cache)?;
+        let refused = |tried: &Measurement| {
             let reason = tried.refused.as_deref().unwrap_or("no answer");
             format!("{} with {}: {reason}", tried.variant, providers::name(tried.provider))
         };
-        let Some(chosen) = providers::choose(&measured, wanted).cloned() else {
+        let Some(chosen) = providers::choose_fastest(&measured, wanted).cloned() else {
             let tried = measured.iter().filter(|m| wanted == Provider::Auto || m.provider == wanted);
             let reason = tried.map(refused).collect::<Vec<_>>().join("; ");
             let provider = providers::name(wanted);
@@ -98,7 +98,7 @@ impl Ready {
         Ok((Self { manifest: model.manifest, bytes, provider: chosen.provider }, in_use))
     }
 
-    /// A session of its own for one worker.
+    /// Creates a session for one worker.
     pub fn network(&self, runtime: &Runtime) -> Result<Box<dyn Network>, VisionError> {
         runtime.network(&self.bytes, &self.manifest.input, self.provider).map_err(|reason| {
             let provider = providers::name(self.provider);
@@ -107,10 +107,10 @@ impl Ready {
     }
 }
 
-fn measured(runtime: &Runtime, model: &Model, cache: &Path) -> Result<Vec<Measured>, VisionError> {
+fn load_or_measure(runtime: &Runtime, model: &Model, cache: &Path) -> Result<Vec<Measurement>, VisionError> {
     let file = cache.join("providers.json");
     let key = machine::key(model, &runtime.library);
-    if let Some(remembered) = providers::recall(&file, &key) {
+    if let Some(remembered) = providers::load_measurements(&file, &key) {
         return Ok(remembered);
     }
     let variants: Vec<String> = model.manifest.variants.iter().map(|v| v.file.clone()).collect();
@@ -118,9 +118,12 @@ fn measured(runtime: &Runtime, model: &Model, cache: &Path) -> Result<Vec<Measur
     let measured = providers::measure(&variants, &probe, |place, provider| {
         runtime.network(&model.bytes[place], &model.manifest.input, provider)
     });
-    // A read-only cache costs a second at each start, no more.
-    if let Err(error) = providers::remember(&file, &key, &measured) {
-        tracing::warn!("{} can't be written ({error}); measured again next time", file.display());
+    // A read-only cache is no reason to fail: measuring takes a second at each start.
+    if let Err(error) = providers::save_measurements(&file, &key, &measured) {
+        tracing::warn!(
+            "{} cannot be written ({error}); the models are measured again at the next start",
+            file.display()
+        );
     }
     Ok(measured)
 }

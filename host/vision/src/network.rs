@@ -1,35 +1,35 @@
-//! The only seam between our arithmetic and a neural network: planes in, named tensors out.
+//! The seam between our arithmetic and a neural network: planes in, named tensors out. Tests use arithmetic fakes.
 
 use std::time::Duration;
 
-use super::PictureError;
+use super::error::PictureError;
 use super::preprocess::Planes;
 
-/// A loaded model. One thread at a time.
+/// A loaded model, for one thread at a time.
 pub(super) trait Network: Send {
-    /// Runs the model on its one input. The answer is overwritten by the next run.
+    /// Runs the model on its one input. The next run overwrites the outputs.
     fn run(&mut self, input: &Planes) -> Result<&[Tensor], PictureError>;
 }
 
-/// One output of a model, flat.
+/// One output of a model, flattened.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Tensor {
     pub name: String,
     pub values: Vec<f32>,
 }
 
-/// What one call took.
+/// Processor time of one call, by stage.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Took {
-    /// From pixels to the input of the model.
+pub(super) struct StageTimes {
+    /// Converting pixels to the input of the model.
     pub prepare: Duration,
-    /// The model.
+    /// Inference.
     pub infer: Duration,
-    /// From the model's output to the answer.
-    pub read: Duration,
+    /// Converting the output of the model.
+    pub decode_outputs: Duration,
 }
 
-/// A network made of arithmetic, for tests.
+/// A network made of arithmetic.
 #[cfg(test)]
 pub(super) struct Fake<F>(pub F, Vec<Tensor>);
 

@@ -1,39 +1,39 @@
-//! The orientation of a picture from its EXIF data, and the turn that makes it upright: one type for all containers.
+//! The EXIF orientation of a picture, and how to make it upright: one type for all formats.
 
 use exif::{In, Reader, Tag};
 use opencv::core::{self, Mat};
 
-/// The prefix of EXIF data: in JPEG always, in WebP by mistake of some writers.
+/// The prefix of EXIF data: always in JPEG, and in WebP by mistake of some writers.
 const PREFIX: &[u8] = b"Exif\0\0";
 
 /// The value of EXIF's orientation tag (TIFF 6.0, page 36).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Orientation {
-    /// As it is stored.
+    /// Upright as stored.
     #[default]
     Upright = 1,
-    /// Left and right are exchanged.
+    /// Mirrored horizontally.
     MirroredAcross = 2,
-    /// Upside down.
+    /// Rotated by 180 degrees.
     HalfTurn = 3,
-    /// Top and bottom are exchanged.
+    /// Mirrored vertically.
     MirroredDown = 4,
-    /// Rows are columns.
+    /// Transposed: rows are stored as columns.
     Transposed = 5,
-    /// To be turned clockwise by 90 degrees.
+    /// To be rotated clockwise by 90 degrees.
     QuarterTurn = 6,
-    /// Rows are columns, from the other corner.
+    /// Transposed along the other diagonal.
     Transversed = 7,
-    /// To be turned clockwise by 270 degrees.
+    /// To be rotated clockwise by 270 degrees.
     ThreeQuarterTurn = 8,
 }
 
 impl Orientation {
-    /// Reads it from EXIF data, with or without the prefix `Exif\0\0`. Data that cannot be read, or that name no
-    /// orientation, leave the picture as it is stored: that is what viewers do.
+    /// Reads the orientation from EXIF data, with or without the prefix `Exif\0\0`. Unreadable data, or data without an
+    /// orientation, count as upright, as in viewers.
     pub fn from_exif(data: &[u8]) -> Self {
         let tiff = data.strip_prefix(PREFIX).unwrap_or(data);
-        // Damage in other tags must not hide this one.
+        // Damaged tags must not hide this one.
         let mut reader = Reader::new();
         reader.continue_on_error(true);
         let exif = reader.read_raw(tiff.to_vec()).or_else(|error| error.distill_partial_result(|_| ()));
@@ -51,13 +51,13 @@ impl Orientation {
         }
     }
 
-    /// True if width and height change places.
-    pub fn swaps_sides(self) -> bool {
+    /// True if width and height of the upright picture are swapped.
+    pub fn is_sideways(self) -> bool {
         matches!(self, Self::Transposed | Self::QuarterTurn | Self::Transversed | Self::ThreeQuarterTurn)
     }
 
-    /// Turns `stored` into `upright`; false if it is upright already, and nothing is written.
-    pub fn turn(self, stored: &Mat, upright: &mut Mat) -> opencv::Result<bool> {
+    /// Writes the upright picture to `upright`; false if `stored` is upright, and nothing is written.
+    pub fn make_upright(self, stored: &Mat, upright: &mut Mat) -> opencv::Result<bool> {
         const ACROSS: i32 = 1;
         const DOWN: i32 = 0;
         let mut transversed = Mat::default();

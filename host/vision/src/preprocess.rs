@@ -1,19 +1,19 @@
-//! From rows of BGR bytes to the three planes of floats that a model reads.
+//! Preprocessing: from rows of BGR bytes to the three planes of floats that a model takes.
 
 use super::manifest::Channels;
 
-/// The input of a model: `[n, 3, height, width]`, values 0 to 255. Its memory is used again.
+/// The input of a model: `[n, 3, height, width]`, values 0 to 255. The memory is reused.
 #[derive(Default)]
 pub(super) struct Planes {
     values: Vec<f32>,
     shape: [usize; 4],
-    /// Height and width of the pictures within; the rest is padding.
+    /// Height and width of each picture; the rest is padding.
     picture: (usize, usize),
 }
 
 impl Planes {
-    /// Room for `n` pictures of `(height, width)`, each padded with black on the right and below to multiples
-    /// of `multiple`. Every picture must then be written.
+    /// Makes room for `n` pictures of `(height, width)`, each padded with black on the right and below to multiples of `multiple`.
+    /// Write every picture afterwards.
     pub fn reshape(&mut self, n: usize, picture: (usize, usize), multiple: usize) {
         let padded = |side: usize| side.max(1).next_multiple_of(multiple);
         let shape = [n, 3, padded(picture.0), padded(picture.1)];
@@ -37,7 +37,7 @@ impl Planes {
             Channels::Bgr => (first, second, third),
             Channels::Rgb => (third, second, first),
         };
-        let split = splitter();
+        let split = choose_splitter();
         let planes = blue
             .chunks_exact_mut(plane_width)
             .zip(green.chunks_exact_mut(plane_width))
@@ -58,12 +58,12 @@ impl Planes {
 
 type Splitter = fn(&[u8], &mut [f32], &mut [f32], &mut [f32]);
 
-/// The compiler vectorises one and the same loop, but steps of three bytes need shuffles that x86-64 has only
-/// from SSSE3 on: 960 × 540 pixels take 0.12 ms with AVX2 and 0.58 ms without (AMD EPYC, one core).
-fn splitter() -> Splitter {
+/// Chooses the fastest version of the loop for this processor. The compiler vectorises it, but steps of three bytes need shuffles
+/// that x86-64 has only from SSSE3 on: 960 × 540 pixels take 0.12 ms with AVX2 and 0.58 ms without (AMD EPYC, one core).
+fn choose_splitter() -> Splitter {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {
-        // SAFETY: the processor has AVX2, as the line above asked.
+        // SAFETY: the line above has checked that the processor has AVX2.
         return |row, blue, green, red| unsafe { split_avx2(row, blue, green, red) };
     }
     split
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn the_second_picture_of_a_batch_has_its_own_place_and_order() {
+    fn pictures_of_a_batch_have_their_own_places() {
         let mut planes = Planes::default();
         planes.reshape(2, (1, 1), 1);
         planes.write(0, &[1, 2, 3], Channels::Rgb);
@@ -127,7 +127,7 @@ mod tests {
     fn long_rows_agree_with_the_plain_loop() {
         let row: Vec<u8> = (0..3 * 101).map(|i| (i * 7) as u8).collect();
         let (mut a, mut b) = (vec![0.0; 303], vec![0.0; 303]);
-        for (how, out) in [(splitter(), &mut a), (split as Splitter, &mut b)] {
+        for (how, out) in [(choose_splitter(), &mut a), (split as Splitter, &mut b)] {
             let (blue, rest) = out.split_at_mut(101);
             let (green, red) = rest.split_at_mut(101);
             how(&row, blue, green, red);

@@ -1,44 +1,46 @@
-//! What the ways to run a model are measured with: one input, and how two answers to it are compared.
+//! The probe: an input with which providers are measured, and the comparison of their outputs.
 //!
-//! The input is a drawn face. Noise would do for the clock, but not for the comparison: only where there is a face
-//! do a detector's boxes mean anything.
+//! The input is a drawn face. Noise would do for measuring time, but not for the comparison: a detector's boxes mean something
+//! only where there is a face.
 
 use opencv::core::{Mat, MatTraitConstManual, Point, Scalar, Size};
 use opencv::imgproc::{self, FILLED, LINE_AA};
 
-use super::PictureError;
 use super::align::{SIDE, TEMPLATE};
-use super::detector::located;
+use super::detector::decode_detections;
+use super::error::PictureError;
 use super::manifest::{Kind, Manifest};
 use super::network::{Network, Tensor};
 use super::preprocess::Planes;
 use super::yunet::{STRIDES, non_max_suppression};
 use everyframe_types::face::{Detection, Embedding};
 
-/// Of the input of the detector, pixels: that of a 16:9 camera scaled down to 640.
+/// Width and height of the detector's input, pixels: a 16:9 picture scaled down to 640.
 const DETECTOR_INPUT: (i32, i32) = (640, 384);
-/// Cosine, see FaceRecognizerSF: two pictures of one person are above 0.363. Two roundings of one are far nearer.
+/// The least cosine of two embeddings of the same input. Two pictures of one person have at least 0.363 (OpenCV's
+/// FaceRecognizerSF); the same picture in another precision is far nearer.
 const SAME_EMBEDDING: f32 = 0.999;
-/// Detections of one face: how far the score and the overlap may be apart.
+/// The largest difference of two scores of the same face.
 const SAME_SCORE: f32 = 0.03;
+/// The least intersection over union of two boxes of the same face.
 const SAME_BOX: f32 = 0.9;
-/// Detections that score less are not compared.
-const SURE: f32 = 0.5;
+/// Detections of a lower score are not compared.
+const MIN_SCORE: f32 = 0.5;
 
-/// An input, and how to compare answers to it.
+/// An input, and the comparison of outputs for it.
 pub(super) struct Probe {
     input: Planes,
     kind: Kind,
 }
 
 impl Probe {
-    /// The probe for a model of that kind.
+    /// The probe for a model of the manifest's kind.
     pub fn new(manifest: &Manifest) -> opencv::Result<Self> {
         let (width, height) = match manifest.kind {
             Kind::Detector => DETECTOR_INPUT,
             Kind::Embedder => (SIDE as i32, SIDE as i32),
         };
-        let picture = draw(width, height)?;
+        let picture = draw_face(width, height)?;
         let mut input = Planes::default();
         let [_, _, widest] = STRIDES;
         let multiple = if manifest.kind == Kind::Detector { widest } else { 1 };
@@ -47,29 +49,38 @@ impl Probe {
         Ok(Self { input, kind: manifest.kind })
     }
 
-    /// A network's answer.
-    pub fn ask(&self, network: &mut dyn Network) -> Result<Vec<Tensor>, PictureError> {
+    /// Runs a network on the input.
+    pub fn run(&self, network: &mut dyn Network) -> Result<Vec<Tensor>, PictureError> {
         network.run(&self.input).map(<[Tensor]>::to_vec)
     }
 
-    /// Whether an answer means the same as the reference's; if not, why.
-    pub fn agree(&self, reference: &[Tensor], answer: &[Tensor]) -> Result<(), String> {
+    /// Compares an output with the reference.
+    ///
+    /// # Errors
+    ///
+    /// They differ: the reason for which the provider cannot be used.
+    pub fn compare(&self, reference: &[Tensor], answer: &[Tensor]) -> Result<(), String> {
         match self.kind {
-            Kind::Embedder => same_embedding(reference, answer),
+            Kind::Embedder => compare_embeddings(reference, answer),
             Kind::Detector => {
                 let [_, _, _, width] = self.input.shape();
-                let read = |answer| located(answer, width, SURE).map(|found| non_max_suppression(found, 0.3));
+                let read = |answer| {
+                    decode_detections(answer, width, MIN_SCORE).map(|found| non_max_suppression(found, 0.3))
+                };
                 let (reference, answer) = (read(reference), read(answer));
-                same_detections(&reference.map_err(|e| e.to_string())?, &answer.map_err(|e| e.to_string())?)
+                compare_detections(
+                    &reference.map_err(|e| e.to_string())?,
+                    &answer.map_err(|e| e.to_string())?,
+                )
             }
         }
     }
 }
 
-fn same_embedding(reference: &[Tensor], answer: &[Tensor]) -> Result<(), String> {
+fn compare_embeddings(reference: &[Tensor], answer: &[Tensor]) -> Result<(), String> {
     let read = |answer: &[Tensor]| answer.first().and_then(|t| Embedding::from_raw(&t.values));
     let (Some(reference), Some(answer)) = (read(reference), read(answer)) else {
-        return Err("the answer is no embedding".into());
+        return Err("the output is not an embedding".into());
     };
     let cosine = reference.similarity(&answer);
     if cosine >= SAME_EMBEDDING {
@@ -79,7 +90,7 @@ fn same_embedding(reference: &[Tensor], answer: &[Tensor]) -> Result<(), String>
     }
 }
 
-fn same_detections(reference: &[Detection], answer: &[Detection]) -> Result<(), String> {
+fn compare_detections(reference: &[Detection], answer: &[Detection]) -> Result<(), String> {
     if reference.len() != answer.len() {
         return Err(format!("it finds {} faces, the reference {}", answer.len(), reference.len()));
     }
@@ -92,8 +103,8 @@ fn same_detections(reference: &[Detection], answer: &[Detection]) -> Result<(), 
     Ok(())
 }
 
-/// A drawn face, aligned as the embedder's template in the middle of a picture that is at least as large.
-pub(super) fn draw(width: i32, height: i32) -> opencv::Result<Mat> {
+/// Draws a face in the middle of a picture, aligned to the embedder's template.
+fn draw_face(width: i32, height: i32) -> opencv::Result<Mat> {
     let scale = f64::from(height.min(width)) / SIDE as f64 * if width > 2 * SIDE as i32 { 0.5 } else { 1.0 };
     let corner =
         ((f64::from(width) - scale * SIDE as f64) / 2.0, (f64::from(height) - scale * SIDE as f64) / 2.0);
@@ -151,27 +162,27 @@ mod tests {
     }
 
     #[test]
-    fn embeddings_agree_when_they_point_the_same_way() {
+    fn embeddings_of_one_direction_agree() {
         let reference = embedding(&[3.0, 4.0]);
-        assert_eq!(same_embedding(&reference, &embedding(&[6.0, 8.01])), Ok(()));
-        assert!(same_embedding(&reference, &embedding(&[3.0, 4.5])).unwrap_err().contains("cosine 0.99"));
-        assert!(same_embedding(&reference, &embedding(&[f32::NAN, 4.0])).is_err());
-        assert!(same_embedding(&reference, &[]).is_err());
+        assert_eq!(compare_embeddings(&reference, &embedding(&[6.0, 8.01])), Ok(()));
+        assert!(compare_embeddings(&reference, &embedding(&[3.0, 4.5])).unwrap_err().contains("cosine 0.99"));
+        assert!(compare_embeddings(&reference, &embedding(&[f32::NAN, 4.0])).is_err());
+        assert!(compare_embeddings(&reference, &[]).is_err());
     }
 
     #[test]
-    fn detections_agree_in_number_score_and_place() {
+    fn detections_agree_in_number_score_and_box() {
         let reference = [detection(0.0, 0.9)];
-        assert_eq!(same_detections(&reference, &[detection(1.0, 0.91)]), Ok(()));
-        assert!(same_detections(&reference, &[]).is_err());
-        assert!(same_detections(&reference, &[detection(1.0, 0.8)]).is_err());
-        assert!(same_detections(&reference, &[detection(20.0, 0.9)]).is_err());
+        assert_eq!(compare_detections(&reference, &[detection(1.0, 0.91)]), Ok(()));
+        assert!(compare_detections(&reference, &[]).is_err());
+        assert!(compare_detections(&reference, &[detection(1.0, 0.8)]).is_err());
+        assert!(compare_detections(&reference, &[detection(20.0, 0.9)]).is_err());
     }
 
     #[test]
-    fn the_drawn_face_fills_the_crop_and_stands_in_the_middle_of_a_picture() {
+    fn the_drawn_face_is_in_the_middle() {
         for (width, height) in [(112, 112), (640, 384)] {
-            let picture = draw(width, height).unwrap();
+            let picture = draw_face(width, height).unwrap();
             let bytes = picture.data_bytes().unwrap();
             let at = |x: i32, y: i32| bytes[((y * width + x) * 3 + 2) as usize];
             assert!(at(width / 2, height / 2) > 150, "skin in the middle of {width} × {height}");

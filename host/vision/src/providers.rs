@@ -1,7 +1,7 @@
-//! Which way to run a model is fastest on this machine: measured once, compared, remembered.
+//! Finds the fastest provider and variant of a model on this machine. The results are measured once and stored.
 //!
-//! The best one differs by model and by processor: OpenVINO in bfloat16 takes a quarter of ONNX Runtime's time for
-//! SFace on a processor with AMX, while on one with AVX2 only ONNX Runtime's own is ahead for YuNet.
+//! The fastest one differs by model and by processor: OpenVINO in bfloat16 takes a quarter of ONNX Runtime's time for
+//! SFace on a processor with AMX, while on one with only AVX2 ONNX Runtime's own provider is faster for YuNet.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -14,16 +14,16 @@ use super::network::Network;
 use super::probe::Probe;
 use everyframe_config::Provider;
 
-/// All that may be tried, the reference first.
+/// The providers that are tried; the first is the reference.
 const PROVIDERS: [Provider; 3] = [Provider::Cpu, Provider::Openvino, Provider::OpenvinoBf16];
-/// The least of this many rounds counts: what else runs on the machine can only add to a time.
+/// Rounds of measuring. The shortest time counts: other load on the machine can only make it longer.
 const ROUNDS: usize = 12;
-/// No more rounds after this long, but at least three.
-const PATIENCE: Duration = Duration::from_millis(1500);
-/// An option must be faster by this factor to be preferred to one nearer to the reference.
-const CLEARLY: f64 = 0.97;
+/// Measuring stops after this time, but not before three rounds.
+const MAX_MEASURING: Duration = Duration::from_millis(1500);
+/// The time of an option must be shorter by this factor to be preferred to one nearer to the reference.
+const FASTER_BY: f64 = 0.97;
 
-/// As the TOML writes it.
+/// The provider's name in the TOML.
 pub(super) fn name(provider: Provider) -> &'static str {
     match provider {
         Provider::Auto => "auto",
@@ -33,32 +33,32 @@ pub(super) fn name(provider: Provider) -> &'static str {
     }
 }
 
-/// One way to run a model, and how it did on this machine.
+/// One way to run a model, and its time on this machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Measured {
-    /// The model file, one of the manifest's exact rewrites.
+pub struct Measurement {
+    /// The model file: a variant of the manifest.
     pub variant: String,
     /// The engine and its precision.
     pub provider: Provider,
-    /// One input (a 640 × 384 picture, or one face) on one thread; none if it does not run or its answer differs.
+    /// Time for one input (a 640 × 384 picture, or one face) on one thread; none if it does not run or its output differs.
     pub milliseconds: Option<f64>,
-    /// Why it is no option.
+    /// Why it cannot be used; none if it can.
     pub refused: Option<String>,
 }
 
-/// Runs every variant with every provider on the probe. `load` makes the network of a variant, by its place.
+/// Runs every variant with every provider on the probe. `load` creates the network of a variant, by its index.
 pub(super) fn measure(
     variants: &[String],
     probe: &Probe,
     load: impl Fn(usize, Provider) -> Result<Box<dyn Network>, String>,
-) -> Vec<Measured> {
+) -> Vec<Measurement> {
     let mut reference = None;
     let mut tried = Vec::new();
     for provider in PROVIDERS {
         for (place, variant) in variants.iter().enumerate() {
             let answered = load(place, provider).and_then(|mut network| {
-                let answer = probe.ask(&mut *network).map_err(|e| e.to_string())?;
-                probe.agree(reference.get_or_insert_with(|| answer.clone()), &answer)?;
+                let answer = probe.run(&mut *network).map_err(|e| e.to_string())?;
+                probe.compare(reference.get_or_insert_with(|| answer.clone()), &answer)?;
                 Ok(network)
             });
             let (network, refused) = match answered {
@@ -67,20 +67,20 @@ pub(super) fn measure(
             };
             tried.push((
                 network,
-                Measured { variant: variant.clone(), provider, milliseconds: None, refused },
+                Measurement { variant: variant.clone(), provider, milliseconds: None, refused },
             ));
         }
     }
     let started = Instant::now();
     for round in 0..ROUNDS {
-        if round >= 3 && started.elapsed() > PATIENCE {
+        if round >= 3 && started.elapsed() > MAX_MEASURING {
             break;
         }
-        // In turns, so that what disturbs the machine for a while disturbs all.
+        // The options take turns, so that a temporary load affects all of them.
         for (network, measured) in &mut tried {
             let Some(running) = network else { continue };
             let begun = Instant::now();
-            match probe.ask(&mut **running) {
+            match probe.run(&mut **running) {
                 Ok(_) => {
                     let took = begun.elapsed().as_micros() as f64 / 1e3;
                     let least = measured.milliseconds.map_or(took, |least| least.min(took));
@@ -97,29 +97,29 @@ pub(super) fn measure(
     tried.into_iter().map(|(_, measured)| measured).collect()
 }
 
-/// The fastest that `wanted` allows; near ties go to the one nearer to the reference. None if there is none.
-pub(super) fn choose(measured: &[Measured], wanted: Provider) -> Option<&Measured> {
+/// The fastest option that `wanted` allows; of nearly equal ones, the one nearer to the reference. None if there is none.
+pub(super) fn choose_fastest(measured: &[Measurement], wanted: Provider) -> Option<&Measurement> {
     let allowed = measured.iter().filter(|m| wanted == Provider::Auto || m.provider == wanted);
     allowed.filter(|m| m.milliseconds.is_some()).reduce(|best, next| {
         let ahead = match (best.milliseconds, next.milliseconds) {
-            (Some(best), Some(next)) => next < best * CLEARLY,
+            (Some(best), Some(next)) => next < best * FASTER_BY,
             _ => false,
         };
         if ahead { next } else { best }
     })
 }
 
-/// What was measured on which machine, by key: `providers.json`.
-type Remembered = BTreeMap<String, Vec<Measured>>;
+/// The content of `providers.json`: measurements by the key of model and machine (see `machine::key`).
+type Measurements = BTreeMap<String, Vec<Measurement>>;
 
-/// What was measured before under this key. A file that is missing or can't be read holds nothing.
-pub(super) fn recall(file: &Path, key: &str) -> Option<Vec<Measured>> {
-    read(file).remove(key)
+/// The stored measurements of this key. A file that is missing or unreadable counts as empty.
+pub(super) fn load_measurements(file: &Path, key: &str) -> Option<Vec<Measurement>> {
+    read_file(file).remove(key)
 }
 
-/// Remembers what was measured. Whoever reads the file meanwhile sees the old or the new one, whole.
-pub(super) fn remember(file: &Path, key: &str, measured: &[Measured]) -> std::io::Result<()> {
-    let mut remembered = read(file);
+/// Stores measurements. The file is replaced atomically.
+pub(super) fn save_measurements(file: &Path, key: &str, measured: &[Measurement]) -> std::io::Result<()> {
+    let mut remembered = read_file(file);
     remembered.insert(key.into(), measured.to_vec());
     let folder = file.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
@@ -130,13 +130,13 @@ pub(super) fn remember(file: &Path, key: &str, measured: &[Measured]) -> std::io
     Ok(())
 }
 
-fn read(file: &Path) -> Remembered {
+fn read_file(file: &Path) -> Measurements {
     let text = std::fs::read(file).unwrap_or_default();
     serde_json::from_slice(&text).unwrap_or_else(|error| {
         if !text.is_empty() {
-            tracing::warn!("{} can't be read ({error}); measuring again", file.display());
+            tracing::warn!("{} cannot be read ({error}); measuring again", file.display());
         }
-        Remembered::new()
+        Measurements::new()
     })
 }
 
@@ -146,8 +146,8 @@ mod tests {
     use crate::manifest::{Channels, Kind, Manifest};
     use crate::network::{Fake, Tensor};
 
-    fn measured(variant: &str, provider: Provider, milliseconds: Option<f64>) -> Measured {
-        Measured { variant: variant.into(), provider, milliseconds, refused: None }
+    fn measured(variant: &str, provider: Provider, milliseconds: Option<f64>) -> Measurement {
+        Measurement { variant: variant.into(), provider, milliseconds, refused: None }
     }
 
     fn probe() -> Probe {
@@ -164,7 +164,7 @@ mod tests {
         Probe::new(&manifest).unwrap()
     }
 
-    /// A network that answers with these numbers after that time.
+    /// A network that returns these numbers after this time.
     fn network(values: [f32; 2], milliseconds: u64) -> Box<dyn Network> {
         Fake::boxed(move |_| {
             std::thread::sleep(Duration::from_millis(milliseconds));
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_or_answers_otherwise_is_no_option_and_says_why() {
+    fn options_that_fail_or_differ_are_refused() {
         let variants = ["a".to_string(), "b".to_string()];
         let measured = measure(&variants, &probe(), |place, provider| match (place, provider) {
             (0, Provider::Cpu) => Ok(network([1.0, 0.0], 4)),
@@ -184,11 +184,11 @@ mod tests {
         let all: Vec<_> = measured.iter().map(|m| (m.variant.as_str(), m.provider)).collect();
         assert_eq!(all[0], ("a", Provider::Cpu));
         assert_eq!(all.len(), 6);
-        assert_eq!(choose(&measured, Provider::Auto).map(|m| m.variant.as_str()), Some("b"));
+        assert_eq!(choose_fastest(&measured, Provider::Auto).map(|m| m.variant.as_str()), Some("b"));
         let refused = |i: usize| measured[i].refused.clone().unwrap_or_default();
         assert!(refused(2).contains("no such library"));
         assert!(refused(4).contains("cosine"));
-        assert!(measured[4].milliseconds.is_none(), "a wrong answer is not timed, however fast");
+        assert!(measured[4].milliseconds.is_none(), "a wrong output is not timed, however fast");
     }
 
     #[test]
@@ -199,40 +199,40 @@ mod tests {
     }
 
     #[test]
-    fn the_fastest_is_chosen_among_what_is_allowed() {
+    fn the_fastest_allowed_option_is_chosen() {
         let all = [
             measured("a", Provider::Cpu, Some(10.0)),
             measured("b", Provider::Cpu, Some(9.9)),
             measured("a", Provider::Openvino, Some(8.0)),
             measured("b", Provider::OpenvinoBf16, None),
         ];
-        assert_eq!(choose(&all, Provider::Auto), Some(&all[2]));
-        assert_eq!(choose(&all, Provider::Cpu), Some(&all[0]), "a near tie goes to the reference");
-        assert_eq!(choose(&all, Provider::OpenvinoBf16), None);
+        assert_eq!(choose_fastest(&all, Provider::Auto), Some(&all[2]));
+        assert_eq!(choose_fastest(&all, Provider::Cpu), Some(&all[0]), "a near tie goes to the reference");
+        assert_eq!(choose_fastest(&all, Provider::OpenvinoBf16), None);
     }
 
     #[test]
-    fn what_was_measured_is_recalled_by_its_key_only() {
+    fn measurements_are_stored_by_key() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("new").join("providers.json");
         let (one, other) =
             ([measured("a", Provider::Cpu, Some(1.0))], [measured("b", Provider::OpenvinoBf16, None)]);
-        remember(&file, "one", &one).unwrap();
-        remember(&file, "other", &other).unwrap();
-        assert_eq!(recall(&file, "one").as_deref(), Some(&one[..]));
-        assert_eq!(recall(&file, "other").as_deref(), Some(&other[..]));
-        assert_eq!(recall(&file, "third"), None);
+        save_measurements(&file, "one", &one).unwrap();
+        save_measurements(&file, "other", &other).unwrap();
+        assert_eq!(load_measurements(&file, "one").as_deref(), Some(&one[..]));
+        assert_eq!(load_measurements(&file, "other").as_deref(), Some(&other[..]));
+        assert_eq!(load_measurements(&file, "third"), None);
     }
 
     #[test]
-    fn a_broken_file_is_as_good_as_none() {
+    fn a_broken_file_counts_as_empty() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("providers.json");
         for broken in ["{\"one\": [{", "[1, 2]", "\u{0}"] {
             std::fs::write(&file, broken).unwrap();
-            assert_eq!(recall(&file, "one"), None);
-            remember(&file, "one", &[]).unwrap();
-            assert_eq!(recall(&file, "one"), Some(Vec::new()));
+            assert_eq!(load_measurements(&file, "one"), None);
+            save_measurements(&file, "one", &[]).unwrap();
+            assert_eq!(load_measurements(&file, "one"), Some(Vec::new()));
         }
     }
 }

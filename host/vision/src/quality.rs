@@ -3,17 +3,16 @@
 use super::align::TEMPLATE;
 use everyframe_types::face::{Detection, Point};
 
-/// Between the eyes of a face of full size, pixels: what the aligned crop has between them. A smaller face has to
-/// be enlarged for the embedder, and misses detail.
-const EYES_APART: f32 = TEMPLATE[1].x - TEMPLATE[0].x;
+/// The distance between the eyes in the aligned crop, pixels. A smaller face is enlarged for the embedder and lacks detail.
+const EYE_DISTANCE: f32 = TEMPLATE[1].x - TEMPLATE[0].x;
 
 /// How well a face can be recognised, 0 (not at all) to 1: score × size × pose × how much of it is in the picture.
 ///
 /// - score: the detector's, which falls with blur, darkness and things in front of the face.
-/// - size: the longer of eye to eye and eyes to mouth (the other shrinks when the head turns), as a share of what
-///   the embedder wants to see; 1 from about 35 pixels between the eyes.
+/// - size: the longer of eye to eye and eyes to mouth (the other shrinks when the head turns), as a share of its
+///   length in the aligned crop; 1 from about 35 pixels between the eyes.
 /// - pose: 1 from the front, falling to 0 in profile and when the head is bent so far that the nose is level with
-///   the eyes or the mouth. A head leaned to the shoulder costs nothing, because alignment turns it upright.
+///   the eyes or the mouth. A head leaned to the shoulder loses nothing, because alignment turns it upright.
 /// - in the picture: the share of the box that is within `width` × `height`, the size of the picture in pixels.
 pub fn quality(detection: &Detection, width: u32, height: u32) -> f32 {
     let quality = detection.score.clamp(0.0, 1.0)
@@ -40,8 +39,8 @@ fn size(landmarks: &[Point; 5]) -> f32 {
     let eyes = from_to(right, left);
     let down = from_to(middle(right, left), middle(mouth_right, mouth_left));
     // In the template the mouth is 1.16 times as far from the eyes as they are from each other.
-    let down_share = (TEMPLATE[3].y - TEMPLATE[0].y) / EYES_APART;
-    (dot(eyes, eyes).sqrt().max(dot(down, down).sqrt() / down_share) / EYES_APART).min(1.0)
+    let down_share = (TEMPLATE[3].y - TEMPLATE[0].y) / EYE_DISTANCE;
+    (dot(eyes, eyes).sqrt().max(dot(down, down).sqrt() / down_share) / EYE_DISTANCE).min(1.0)
 }
 
 fn pose(landmarks: &[Point; 5]) -> f32 {
@@ -80,31 +79,31 @@ mod tests {
         Detection { bounds, landmarks, score: 0.9 }
     }
 
-    fn of(detection: &Detection) -> f32 {
+    fn quality_of(detection: &Detection) -> f32 {
         quality(detection, 1000, 1000)
     }
 
     #[test]
     fn a_large_frontal_face_has_the_quality_of_its_score() {
-        assert!((of(&face(2.0, 100.0, 100.0)) - 0.9).abs() < 0.02);
+        assert!((quality_of(&face(2.0, 100.0, 100.0)) - 0.9).abs() < 0.02);
     }
 
     #[test]
     fn a_small_face_has_less() {
-        let (large, small) = (of(&face(1.0, 100.0, 100.0)), of(&face(0.5, 100.0, 100.0)));
+        let (large, small) = (quality_of(&face(1.0, 100.0, 100.0)), quality_of(&face(0.5, 100.0, 100.0)));
         assert!((small / large - 0.5).abs() < 0.02, "{small} {large}");
     }
 
     #[test]
-    fn a_turned_head_has_less_and_a_profile_nothing() {
+    fn a_turned_head_has_less_and_a_profile_none() {
         let frontal = face(2.0, 100.0, 100.0);
         let turned = |by: f32| {
             let mut turned = frontal.clone();
             turned.landmarks[2].x += by;
-            of(&turned)
+            quality_of(&turned)
         };
         let (a_little, more, profile) = (turned(8.0), turned(20.0), turned(40.0));
-        assert!(of(&frontal) > a_little && a_little > more && more > profile);
+        assert!(quality_of(&frontal) > a_little && a_little > more && more > profile);
         assert_eq!(profile, 0.0);
     }
 
@@ -118,20 +117,20 @@ mod tests {
             let (x, y) = (point.x - centre.x, point.y - centre.y);
             *point = Point { x: centre.x + cos * x - sin * y, y: centre.y + sin * x + cos * y };
         }
-        assert!((of(&upright) - of(&leaning)).abs() < 1e-3);
+        assert!((quality_of(&upright) - quality_of(&leaning)).abs() < 1e-3);
     }
 
     #[test]
     fn a_face_half_outside_the_picture_has_half() {
         let mut half = face(2.0, 100.0, 100.0);
-        let whole = of(&half);
+        let whole = quality_of(&half);
         half.bounds.x = -half.bounds.width / 2.0;
-        assert!((of(&half) / whole - 0.5).abs() < 1e-3);
+        assert!((quality_of(&half) / whole - 0.5).abs() < 1e-3);
     }
 
     proptest! {
         #[test]
-        fn nonsense_is_still_between_nothing_and_one(
+        fn any_input_gives_a_quality_from_0_to_1(
             values in prop::array::uniform15(prop_oneof![any::<f32>(), Just(0.0), -10f32..10.0]),
         ) {
             let detection = Detection {

@@ -1,4 +1,4 @@
-//! ONNX Runtime, loaded once for the process, and sessions of it. No other file knows `ort`.
+//! ONNX Runtime: loaded once for the process, and its sessions. No other file names `ort`.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,26 +9,26 @@ use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::TensorRef;
 
+use super::error::{PictureError, VisionError};
 use super::network::{Network, Tensor};
 use super::preprocess::Planes;
-use super::{PictureError, VisionError};
 use everyframe_config::{Provider, VisionSettings};
 
 /// The loaded library with its environment.
 #[derive(Debug)]
 pub(super) struct Runtime {
-    /// The library, links resolved.
+    /// The library's path, links resolved.
     pub library: PathBuf,
     environment: ort::environment::Environment,
 }
 
-/// ONNX Runtime allows one environment in the life of a process, even after it was released: so it is kept.
+/// The loaded runtime. ONNX Runtime allows one environment in the life of a process, even after it is released, so it is kept.
 static LOADED: Mutex<Option<Arc<Runtime>>> = Mutex::new(None);
 
 impl Runtime {
-    /// Loads the library, or hands out the one that is loaded already.
+    /// Loads the library, or returns the loaded one.
     pub fn load(settings: &VisionSettings, cache: &Path) -> Result<Arc<Self>, VisionError> {
-        let path = library(settings, std::env::var_os("ORT_DYLIB_PATH").map(PathBuf::from), cache);
+        let path = library_path(settings, std::env::var_os("ORT_DYLIB_PATH").map(PathBuf::from), cache);
         let library =
             path.canonicalize().ok().filter(|p| p.is_file()).ok_or(VisionError::NoRuntime { path })?;
         let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -40,7 +40,7 @@ impl Runtime {
             };
         }
         let unusable = |reason: String| VisionError::Runtime { path: library.clone(), reason };
-        // Without this, `ort` would search for the library itself, and panic where it finds none.
+        // Without this, `ort` would search for the library itself, and panic if there is none.
         let builder = ort::init_from(&library).map_err(|e| unusable(e.to_string()))?;
         let environment = builder
             .with_name("everyframe")
@@ -48,24 +48,25 @@ impl Runtime {
             .with_logger(Arc::new(log))
             .build()
             .map_err(|e| unusable(e.to_string()))?;
-        // With a logger of our own ONNX Runtime begins at its most talkative.
+        // With a logger of ours, ONNX Runtime starts at its most verbose level.
         environment.set_log_level(LogLevel::Warning);
         let runtime = Arc::new(Self { library: library.clone(), environment });
         *loaded = Some(runtime.clone());
         Ok(runtime)
     }
 
-    /// A session with one thread: workers are the parallelism, and a thread that spins while it waits for others
-    /// takes the time of a worker.
+    /// Creates a session with one thread. Workers run in parallel already, and a thread that spins while it waits would take the
+    /// time of another worker.
     ///
     /// # Errors
-    /// What ONNX Runtime says. A provider that is not there is an error too, not silently the CPU instead.
+    ///
+    /// The message of ONNX Runtime. A missing provider is an error, too: it is not replaced by the CPU.
     pub fn network(&self, model: &[u8], input: &str, provider: Provider) -> Result<Box<dyn Network>, String> {
         let session = self.session(model, provider).map_err(|e| e.to_string())?;
         if !session.inputs().iter().any(|i| i.name() == input) {
             let inputs: Vec<_> = session.inputs().iter().map(|i| i.name()).collect();
             return Err(format!(
-                "it has no input `{input}`, but {inputs:?}: correct `input` in its manifest"
+                "the model has no input `{input}`, but {inputs:?}: correct `input` in its manifest"
             ));
         }
         let outputs = session.outputs().iter();
@@ -77,7 +78,7 @@ impl Runtime {
         let mut builder = Session::builder(&self.environment)?
             .with_log_level(LogLevel::Warning)?
             .with_optimization_level(GraphOptimizationLevel::Level3)?
-            // The runtime would keep a memory plan for each size of picture: 24 MiB for 960 × 768, without any gain.
+            // Otherwise the runtime keeps a memory plan for each size of picture (24 MiB for 960 × 768) without any gain.
             .with_memory_pattern(false)?
             .with_intra_threads(1)?
             .with_inter_threads(1)?
@@ -101,27 +102,26 @@ impl Network for OnnxNetwork {
         let failed = |e: ort::Error| PictureError::Inference(e.to_string());
         let tensor = TensorRef::from_array_view((input.shape(), input.values())).map_err(failed)?;
         let outputs = self.session.run(ort::inputs![self.input.as_str() => tensor]).map_err(failed)?;
-        // If reading an output fails, none may keep the values of the input before.
+        // If reading an output fails, no tensor may keep the values of the previous input.
         self.tensors.iter_mut().for_each(|tensor| tensor.values.clear());
         for (tensor, output) in self.tensors.iter_mut().zip(outputs.values()) {
             let (_, values) = output.try_extract_tensor::<f32>().map_err(failed)?;
-            // Copied, so that nothing outside this file depends on `ort`: 20 µs for the largest answer.
+            // Copied, so that nothing outside this file depends on `ort`: 20 µs for the largest output.
             tensor.values.extend_from_slice(values);
         }
         Ok(&self.tensors)
     }
 }
 
-/// None for ONNX Runtime's own.
+/// The execution provider of ONNX Runtime; none for its own CPU provider.
 fn execution_provider(provider: Provider) -> Option<ExecutionProviderDispatch> {
     let precision = match provider {
         Provider::Auto | Provider::Cpu => return None,
-        // Said outright, because OpenVINO takes bfloat16 by itself where the processor has it.
+        // Set explicitly, because OpenVINO uses bfloat16 by default where the processor has it.
         Provider::Openvino => "f32",
         Provider::OpenvinoBf16 => "bf16",
     };
-    // OpenVINO would pin each worker to the first core, all of them to the same one: on two cores, two workers were
-    // 1.1 times as fast as one.
+    // Without this, OpenVINO pins all workers to the first core: on two cores, two workers were 1.1 times as fast as one.
     let config = serde_json::json!({
         "CPU": { "INFERENCE_PRECISION_HINT": precision, "ENABLE_CPU_PINNING": "NO" }
     });
@@ -135,8 +135,8 @@ fn execution_provider(provider: Provider) -> Option<ExecutionProviderDispatch> {
     )
 }
 
-/// The TOML's, else the environment's, else what the set-up put into the cache.
-fn library(settings: &VisionSettings, environment: Option<PathBuf>, cache: &Path) -> PathBuf {
+/// The library's path: from the TOML, else from the environment, else in the cache of `make setup`.
+fn library_path(settings: &VisionSettings, environment: Option<PathBuf>, cache: &Path) -> PathBuf {
     let named = settings.onnxruntime.clone().or(environment.filter(|path| !path.as_os_str().is_empty()));
     named.unwrap_or_else(|| cache.join("onnxruntime").join("libonnxruntime.so"))
 }
@@ -154,15 +154,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_toml_names_the_library_before_the_environment_and_the_cache() {
+    fn the_toml_overrides_environment_and_cache() {
         let cache = Path::new("/cache");
         let mut settings = VisionSettings::default();
         let environment = Some(PathBuf::from("/env.so"));
-        assert_eq!(library(&settings, None, cache), Path::new("/cache/onnxruntime/libonnxruntime.so"));
-        assert_eq!(library(&settings, Some(PathBuf::new()), cache), library(&settings, None, cache));
-        assert_eq!(library(&settings, environment.clone(), cache), Path::new("/env.so"));
+        assert_eq!(library_path(&settings, None, cache), Path::new("/cache/onnxruntime/libonnxruntime.so"));
+        assert_eq!(
+            library_path(&settings, Some(PathBuf::new()), cache),
+            library_path(&settings, None, cache)
+        );
+        assert_eq!(library_path(&settings, environment.clone(), cache), Path::new("/env.so"));
         settings.onnxruntime = Some("/toml.so".into());
-        assert_eq!(library(&settings, environment, cache), Path::new("/toml.so"));
+        assert_eq!(library_path(&settings, environment, cache), Path::new("/toml.so"));
     }
 
     #[test]
@@ -177,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_library_is_an_error_and_no_panic() {
+    fn a_file_that_is_no_library_is_an_error() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let settings = VisionSettings { onnxruntime: Some(file.path().into()), ..Default::default() };
         let error = Runtime::load(&settings, Path::new("/cache")).unwrap_err();

@@ -25,22 +25,22 @@ fn disc(width: i32, height: i32) -> Mat {
     picture
 }
 
-/// A grey ground with a bright disc in its middle.
+/// A bright disc in the middle, on grey.
 pub fn encoded(extension: &str, width: i32, height: i32) -> Vec<u8> {
     encode(extension, &disc(width, height))
 }
 
-/// The same as a progressive JPEG.
+/// The disc as a progressive JPEG.
 pub fn progressive(width: i32, height: i32) -> Vec<u8> {
     encode_with(".jpg", &disc(width, height), &[imgcodecs::IMWRITE_JPEG_PROGRESSIVE, 1])
 }
 
-/// The same as a JPEG with a restart marker after every `interval` blocks.
+/// The disc as a JPEG with a restart marker after every `interval` blocks.
 pub fn with_restarts(width: i32, height: i32, interval: i32) -> Vec<u8> {
     encode_with(".jpg", &disc(width, height), &[imgcodecs::IMWRITE_JPEG_RST_INTERVAL, interval])
 }
 
-/// A black ground with a white square of 60 pixels round (x, y).
+/// A white square of 60 pixels around (x, y) on black.
 pub fn spot(extension: &str, width: i32, height: i32, x: i32, y: i32) -> Vec<u8> {
     let mut picture = canvas(width, height, core::CV_8UC3, 0.0);
     let square = Rect::new(x - 30, y - 30, 60, 60);
@@ -48,12 +48,12 @@ pub fn spot(extension: &str, width: i32, height: i32, x: i32, y: i32) -> Vec<u8>
     encode(extension, &picture)
 }
 
-/// The centre of gravity of the white pixels, in pixels from the upper left edge.
+/// The centroid of the white pixels, in pixels from the upper left corner.
 pub fn centre_of_white(picture: &Mat) -> (f32, f32) {
     centre_of_white_above(picture, 127)
 }
 
-/// The same, of the pixels brighter than `floor`.
+/// The centroid of the pixels brighter than `floor`.
 pub fn centre_of_white_above(picture: &Mat, floor: u8) -> (f32, f32) {
     let width = picture.cols() as usize;
     let white = picture.data_bytes().unwrap().chunks(3).enumerate().filter(|(_, p)| p[0] > floor);
@@ -63,25 +63,25 @@ pub fn centre_of_white_above(picture: &Mat, floor: u8) -> (f32, f32) {
     (x / n, y / n)
 }
 
-/// EXIF data which say how to turn a picture (1 to 8).
+/// EXIF data with this orientation (1 to 8).
 pub fn exif(orientation: u8) -> Vec<u8> {
     let mut exif = b"MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
     exif.extend([orientation, 0, 0, 0, 0, 0, 0]);
     exif
 }
 
-/// The JPEG with another segment of kind APP1 before all others.
+/// The JPEG with an APP1 segment before all others.
 pub fn with_app1(jpeg: &[u8], content: &[u8]) -> Vec<u8> {
     let length = (content.len() as u16 + 2).to_be_bytes();
     [&jpeg[..2], &[0xff, 0xe1], &length, content, &jpeg[2..]].concat()
 }
 
-/// The JPEG with an EXIF segment which says how to turn it.
+/// The JPEG with an EXIF segment with this orientation.
 pub fn oriented(jpeg: &[u8], orientation: u8) -> Vec<u8> {
     with_app1(jpeg, &[b"Exif\0\0", &exif(orientation)[..]].concat())
 }
 
-/// The PNG with a chunk after its header. Its checksum is wrong: that of a chunk which is left out does not matter.
+/// The PNG with a chunk after its header. The checksum is wrong, which does not matter for a chunk that is left out.
 pub fn with_png_chunk(png: &[u8], kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
     let length = (content.len() as u32).to_be_bytes();
     [&png[..33], &length, kind, content, &[0; 4], &png[33..]].concat()

@@ -1,29 +1,29 @@
-//! Small grey pictures that are compared instead of large ones: a comparison takes microseconds.
+//! Thumbnails: small grey pictures that stand for large ones in comparisons. A comparison takes microseconds.
 
 use super::align::{CROP_BYTES, SIDE};
 
 /// Cells across and down.
 const CELLS: usize = 16;
-/// If the cells vary less than this (standard deviation, 0 to 255), there is nothing to compare.
+/// A picture whose cells have a lower standard deviation (brightness 0 to 255) has nothing to compare.
 const FLAT: f32 = 1.0;
 
-/// 16 × 16 cells of brightness, with mean 0 and length 1, so that neither light nor contrast matters.
+/// The brightness of 16 × 16 cells, normalised to mean 0 and length 1, so that neither light nor contrast matters.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Thumbnail([f32; CELLS * CELLS]);
 
 impl Thumbnail {
-    /// The thumbnail of an aligned face, 112 × 112 BGR. None if it is all of one brightness.
-    pub(super) fn of_crop(crop: &[u8; CROP_BYTES]) -> Option<Self> {
-        Self::of_picture(crop, SIDE, SIDE, 1)
+    /// The thumbnail of an aligned face, 112 × 112 BGR. None if the crop is of one brightness.
+    pub(super) fn from_crop(crop: &[u8; CROP_BYTES]) -> Option<Self> {
+        Self::from_pixels(crop, SIDE, SIDE, 1)
     }
 
-    /// The thumbnail of a picture of BGR rows without gaps, from every `step`th pixel of every `step`th row. None if the
-    /// picture has fewer pixels than cells, or is all of one brightness.
-    pub(super) fn of_picture(bgr: &[u8], width: usize, height: usize, step: usize) -> Option<Self> {
+    /// The thumbnail of a picture (rows of BGR without gaps), from every `step`th pixel of every `step`th row. None if a side
+    /// has fewer pixels than cells, or if the picture is of one brightness.
+    pub(super) fn from_pixels(bgr: &[u8], width: usize, height: usize, step: usize) -> Option<Self> {
         if width < CELLS || height < CELLS {
             return None;
         }
-        // Where the cells of a row begin, and the last one ends.
+        // The first byte of each cell in a row, and the end of the last cell.
         let edges: [usize; CELLS + 1] = std::array::from_fn(|cell| 3 * (cell * width).div_ceil(CELLS));
         let mut sums = [0u32; CELLS * CELLS];
         let mut counts = [0u32; CELLS * CELLS];
@@ -31,7 +31,7 @@ impl Thumbnail {
             let first = y * CELLS / height * CELLS;
             for (across, edge) in edges.windows(2).enumerate() {
                 for pixel in row[edge[0]..edge[1]].chunks_exact(3).step_by(step) {
-                    // Green counts twice, as it does, roughly, in what people see as brightness.
+                    // Green counts twice: roughly its share in perceived brightness.
                     sums[first + across] +=
                         u32::from(pixel[0]) + 2 * u32::from(pixel[1]) + u32::from(pixel[2]);
                     counts[first + across] += 4;
@@ -74,7 +74,7 @@ mod tests {
     fn light_and_contrast_do_not_matter() {
         let dark = picture(160, 120, |x, y| (x / 2 + y / 4) as u8);
         let bright = picture(160, 120, |x, y| (30 + x + y / 2) as u8);
-        let thumbnail = |bytes: &[u8]| Thumbnail::of_picture(bytes, 160, 120, 1).unwrap();
+        let thumbnail = |bytes: &[u8]| Thumbnail::from_pixels(bytes, 160, 120, 1).unwrap();
         assert!(thumbnail(&dark).similarity(&thumbnail(&bright)) > 0.99);
     }
 
@@ -82,15 +82,15 @@ mod tests {
     fn another_picture_is_not_similar() {
         let across = picture(160, 120, |x, _| x as u8);
         let down = picture(160, 120, |_, y| (2 * y) as u8);
-        let thumbnail = |bytes: &[u8]| Thumbnail::of_picture(bytes, 160, 120, 3).unwrap();
+        let thumbnail = |bytes: &[u8]| Thumbnail::from_pixels(bytes, 160, 120, 3).unwrap();
         assert!(thumbnail(&across).similarity(&thumbnail(&down)).abs() < 0.1);
         assert!((thumbnail(&across).similarity(&thumbnail(&across)) - 1.0).abs() < 1e-5);
     }
 
     #[test]
     fn a_picture_of_one_brightness_has_no_thumbnail() {
-        assert_eq!(Thumbnail::of_picture(&picture(160, 120, |_, _| 90), 160, 120, 1), None);
-        assert_eq!(Thumbnail::of_picture(&[], 0, 0, 1), None);
-        assert_eq!(Thumbnail::of_picture(&picture(15, 200, |x, y| (x * y) as u8), 15, 200, 1), None);
+        assert_eq!(Thumbnail::from_pixels(&picture(160, 120, |_, _| 90), 160, 120, 1), None);
+        assert_eq!(Thumbnail::from_pixels(&[], 0, 0, 1), None);
+        assert_eq!(Thumbnail::from_pixels(&picture(15, 200, |x, y| (x * y) as u8), 15, 200, 1), None);
     }
 }

@@ -1,21 +1,21 @@
-//! Following faces through the frames of one camera: pure, and by the frames' own time, so a replay agrees.
+//! Tracking: follows faces through the frames of one camera. It uses only the frames' own time, so a replay gives the same
+//! tracks.
 
-use crate::Thumbnail;
+use super::thumbnail::Thumbnail;
 use everyframe_config::{EmbedderSettings, TrackerSettings};
 use everyframe_types::face::{Detection, Rect, Track};
 
-/// A second chance for what moves fast: a face continues a track although their boxes hardly overlap, if their
-/// centres are no farther apart than this many face sides. A walking head moves less than its own width in the
-/// tenth of a second between two frames of a usual camera.
-const REACH: f32 = 1.0;
-/// Nor does a face's side change by more than this factor from one frame to the next.
-const GROWTH: f32 = 1.6;
+/// A fast face continues a track although their boxes hardly overlap, if the distance of their centres is at most this many
+/// face sides. A walking head moves less than its own width in the tenth of a second between two frames of a usual camera.
+const MAX_DISTANCE: f32 = 1.0;
+/// A face's side changes by at most this factor from one frame to the next.
+const MAX_GROWTH: f32 = 1.6;
 
 /// Two aligned crops with at least this correlation show one person: of pairs of people photographed in the same light
 /// (ORL, 40 people), 0.03 % reach it; of a face and itself half a second later (the footage), 95 % do.
 const SAME_CROP: f32 = 0.9;
 
-/// Follows the faces of one camera.
+/// The tracker of one camera.
 #[derive(Debug, Clone)]
 pub struct Tracker {
     overlap: f32,
@@ -44,47 +44,47 @@ struct EmbeddedView {
     thumbnail: Option<Thumbnail>,
 }
 
-/// What the tracker needs to know of a frame.
+/// A frame, as the tracker takes it.
 #[derive(Debug, Clone, Copy)]
 pub struct TrackedFrame {
     /// The frame's time, Unix milliseconds. It may stand still or go back: a track is followed as long as the step, either
     /// way, is no longer than `lost_after_ms`.
     pub captured_at: i64,
-    /// New tracks are called `first_id`, `first_id` + 1 and so on.
+    /// New tracks get the ids `first_id`, `first_id` + 1 and so on.
     pub first_id: u64,
-    /// False after a cut, a gap, or in another session. Then a face keeps its track only if a new embedding shows the same
-    /// person.
+    /// False after a scene cut, after a gap in time, or in another session. A face then keeps its track only if a new embedding
+    /// shows the same person.
     pub is_continuous: bool,
 }
 
-/// What the tracker needs to know of a detection.
+/// A detection, as the tracker takes it.
 #[derive(Debug, Clone, Copy)]
 pub struct TrackedFace<'a> {
-    /// Where it is.
+    /// The detected face.
     pub detection: &'a Detection,
-    /// Quality, 0 to 1: how well the face can be recognised.
+    /// How well the face can be recognised, 0 to 1 (see [`quality`](crate::quality)).
     pub quality: f32,
-    /// The thumbnail of its aligned crop; none if that is all of one brightness.
+    /// The thumbnail of its aligned crop; none if the crop is of one brightness.
     pub thumbnail: Option<&'a Thumbnail>,
 }
 
-/// A detection's track, and what is to be done with the face.
+/// The track of a detected face, and whether to embed the face.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Followed {
-    /// The track it belongs to.
+pub struct TrackUpdate {
+    /// The track of the face.
     pub track: Track,
-    /// Embed this face now: it is the first good enough view of the track, it looks unlike the last embedded view, it is
-    /// clearly better, the last one is old, or every face is to be embedded.
+    /// True to embed the face now: it is the first good view of the track, it differs from the last embedded view, its quality
+    /// is clearly better, the last view is old, or the settings ask for every face.
     pub embed: bool,
-    /// It looks unlike the last embedded view, or came after a break: it counts as another person unless its own embedding
-    /// shows the same one.
+    /// True if the face differs from the last embedded view, or if frames are not continuous. It is then another person unless
+    /// its own embedding shows the same one.
     pub may_be_another: bool,
-    /// The number of the embedded view that is used for this face: this one, if it is to be embedded now.
+    /// The id of the embedded view whose embedding this face uses; its own if `embed` is true.
     pub view: Option<u64>,
 }
 
 impl Tracker {
-    /// A tracker which has seen nothing.
+    /// A tracker without tracks.
     pub fn new(tracker: &TrackerSettings, embedder: &EmbedderSettings) -> Self {
         Self {
             overlap: tracker.overlap,
@@ -97,8 +97,8 @@ impl Tracker {
         }
     }
 
-    /// Takes the next frame, and answers for each of its faces, in their order.
-    pub fn follow(&mut self, frame: &TrackedFrame, faces: &[TrackedFace<'_>]) -> Vec<Followed> {
+    /// Assigns each face of the next frame to a track, in the order of the faces.
+    pub fn update(&mut self, frame: &TrackedFrame, faces: &[TrackedFace<'_>]) -> Vec<TrackUpdate> {
         let TrackedFrame { captured_at, first_id, .. } = *frame;
         self.followed.retain(|state| state.seen_at.abs_diff(captured_at) <= self.lost_after_ms);
         let continued = self.associate(faces);
@@ -120,7 +120,7 @@ impl Tracker {
             let embed = self.is_due(&self.followed[at], captured_at, face.quality, may_be_another);
             let state = &mut self.followed[at];
             if may_be_another && !embed {
-                // Nobody can tell who this is, so the face does not keep the track.
+                // The face may be another person and is too poor to check, so it must not keep the track.
                 *state = new;
             }
             state.bounds = face.detection.bounds;
@@ -130,13 +130,13 @@ impl Tracker {
                 state.embedded = Some(EmbeddedView { id, captured_at, quality, thumbnail });
             }
             let view = state.embedded.as_ref().map(|view| view.id);
-            answers.push(Followed { track: state.track, embed, may_be_another, view });
+            answers.push(TrackUpdate { track: state.track, embed, may_be_another, view });
         }
         answers
     }
 
-    /// For each detection the place of the track which it continues. The nearest pairs are joined first; where
-    /// two are as near, the older track and the better detection win, so that a replay agrees.
+    /// For each detection, the index of the track that it continues. The nearest pairs are matched first. Of equally near ones,
+    /// the older track and the better detection win, so that a replay gives the same tracks.
     fn associate(&self, faces: &[TrackedFace<'_>]) -> Vec<Option<usize>> {
         let mut pairs: Vec<(f32, usize, usize)> = Vec::new();
         for (at, state) in self.followed.iter().enumerate() {
@@ -146,7 +146,7 @@ impl Tracker {
                 }
             }
         }
-        // A stable sort: equal pairs stay in the order of tracks and detections.
+        // The sort is stable: equal pairs stay in the order of tracks and detections.
         pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
         let mut taken = vec![false; self.followed.len()];
         let mut continued = vec![None; faces.len()];
@@ -159,7 +159,7 @@ impl Tracker {
         continued
     }
 
-    /// True if the face looks like the last embedded view without a break between them, or if there is no such view.
+    /// True if the face resembles the last embedded view and frames are continuous, or if there is no such view.
     fn is_same_view(&self, state: &State, face: &TrackedFace<'_>, is_continuous: bool) -> bool {
         let Some(view) = &state.embedded else { return true };
         let similarity =
@@ -182,8 +182,8 @@ impl Tracker {
     }
 }
 
-/// How likely `now` is the face that was at `before`: above 0 for boxes that overlap enough, below 0 for those that
-/// are only near each other; none if it is another face.
+/// How near two boxes are: the intersection over union (above 0) if they overlap enough, else the negative distance of their
+/// centres in face sides; none if they are too far apart, or too different in size, for one face.
 fn nearness(before: &Rect, now: &Rect, overlap: f32) -> Option<f32> {
     let shared = before.iou(now);
     if shared >= overlap && shared > 0.0 {
@@ -194,8 +194,8 @@ fn nearness(before: &Rect, now: &Rect, overlap: f32) -> Option<f32> {
     let centre = |r: &Rect| (r.x + r.width / 2.0, r.y + r.height / 2.0);
     let (a, b) = (centre(before), centre(now));
     let distance = (a.0 - b.0).hypot(a.1 - b.1) / ((before_side + now_side) / 2.0);
-    let alike = before_side <= now_side * GROWTH && now_side <= before_side * GROWTH;
-    (alike && distance <= REACH).then_some(-distance)
+    let alike = before_side <= now_side * MAX_GROWTH && now_side <= before_side * MAX_GROWTH;
+    (alike && distance <= MAX_DISTANCE).then_some(-distance)
 }
 
 #[cfg(test)]
@@ -223,25 +223,25 @@ mod tests {
         Tracker::new(&TrackerSettings { overlap: 0.3, lost_after_ms: 1000 }, &embedder)
     }
 
-    /// A thumbnail of somebody: two of different seeds are not similar.
+    /// A thumbnail; those of different seeds are not similar.
     fn thumbnail(seed: u8) -> Thumbnail {
         let bytes: Vec<u8> =
             (0..16 * 16).flat_map(|i: usize| [(i * (7 + 13 * usize::from(seed)) % 251) as u8; 3]).collect();
-        Thumbnail::of_picture(&bytes, 16, 16, 1).unwrap()
+        Thumbnail::from_pixels(&bytes, 16, 16, 1).unwrap()
     }
 
     fn frame(captured_at: i64, first_id: u64) -> TrackedFrame {
         TrackedFrame { captured_at, first_id, is_continuous: true }
     }
 
-    /// Follows faces that all look the same, in frames without a break. A missing quality is 0.
-    fn follow(
+    /// Updates the tracker with faces of one thumbnail, in continuous frames. A missing quality is 0.
+    fn update(
         tracker: &mut Tracker,
         captured_at: i64,
         first_id: u64,
         detections: &[Detection],
         qualities: &[f32],
-    ) -> Vec<Followed> {
+    ) -> Vec<TrackUpdate> {
         let thumbnail = thumbnail(1);
         let faces: Vec<_> = detections
             .iter()
@@ -252,37 +252,37 @@ mod tests {
                 thumbnail: Some(&thumbnail),
             })
             .collect();
-        tracker.follow(&frame(captured_at, first_id), &faces)
+        tracker.update(&frame(captured_at, first_id), &faces)
     }
 
-    /// One face in the same place, of the given looks and quality.
-    fn follow_one(tracker: &mut Tracker, frame: TrackedFrame, looks: u8, quality: f32) -> Followed {
+    /// Updates the tracker with one face in the same place, with the thumbnail `looks`.
+    fn update_one(tracker: &mut Tracker, frame: TrackedFrame, looks: u8, quality: f32) -> TrackUpdate {
         let (detection, thumbnail) = (face(0.0, 0.0, 100.0), thumbnail(looks));
         let face = TrackedFace { detection: &detection, quality, thumbnail: Some(&thumbnail) };
-        tracker.follow(&frame, &[face])[0]
+        tracker.update(&frame, &[face])[0]
     }
 
     #[test]
     fn a_face_that_looks_different_is_embedded_again() {
         let mut tracker = tracker(|_| ());
-        let first = follow_one(&mut tracker, frame(0, 1), 1, 0.5);
+        let first = update_one(&mut tracker, frame(0, 1), 1, 0.5);
         assert_eq!((first.embed, first.may_be_another, first.view), (true, false, Some(1)));
-        let same = follow_one(&mut tracker, frame(100, 2), 1, 0.5);
+        let same = update_one(&mut tracker, frame(100, 2), 1, 0.5);
         assert_eq!((same.embed, same.may_be_another, same.view), (false, false, Some(1)));
-        let other = follow_one(&mut tracker, frame(200, 3), 2, 0.5);
+        let other = update_one(&mut tracker, frame(200, 3), 2, 0.5);
         assert_eq!((other.embed, other.may_be_another, other.view), (true, true, Some(3)));
-        let back = follow_one(&mut tracker, frame(300, 4), 1, 0.5);
+        let back = update_one(&mut tracker, frame(300, 4), 1, 0.5);
         assert_eq!((back.embed, back.may_be_another, back.view), (true, true, Some(4)));
     }
 
     #[test]
     fn after_a_break_every_face_is_embedded_again() {
         let mut tracker = tracker(|_| ());
-        follow_one(&mut tracker, frame(0, 1), 1, 0.5);
+        update_one(&mut tracker, frame(0, 1), 1, 0.5);
         let broken = TrackedFrame { is_continuous: false, ..frame(100, 2) };
-        let after = follow_one(&mut tracker, broken, 1, 0.5);
+        let after = update_one(&mut tracker, broken, 1, 0.5);
         assert_eq!((after.track.id, after.embed, after.may_be_another), (1, true, true));
-        let next = follow_one(&mut tracker, frame(200, 3), 1, 0.5);
+        let next = update_one(&mut tracker, frame(200, 3), 1, 0.5);
         assert_eq!((next.embed, next.may_be_another, next.view), (false, false, Some(2)));
     }
 
@@ -290,10 +290,10 @@ mod tests {
     fn a_changed_face_too_poor_to_embed_is_a_new_track() {
         for (looks, is_continuous) in [(2, true), (1, false)] {
             let mut tracker = tracker(|_| ());
-            follow_one(&mut tracker, frame(0, 1), 1, 0.5);
-            let poor = follow_one(&mut tracker, TrackedFrame { is_continuous, ..frame(100, 2) }, looks, 0.05);
+            update_one(&mut tracker, frame(0, 1), 1, 0.5);
+            let poor = update_one(&mut tracker, TrackedFrame { is_continuous, ..frame(100, 2) }, looks, 0.05);
             assert_eq!((poor.track.id, poor.embed, poor.view), (2, false, None));
-            let next = follow_one(&mut tracker, frame(200, 3), looks, 0.5);
+            let next = update_one(&mut tracker, frame(200, 3), looks, 0.5);
             assert_eq!((next.track.id, next.embed, next.view), (2, true, Some(3)));
         }
     }
@@ -301,15 +301,15 @@ mod tests {
     #[test]
     fn a_face_without_a_thumbnail_may_be_another() {
         let mut tracker = tracker(|_| ());
-        follow_one(&mut tracker, frame(0, 1), 1, 0.5);
+        update_one(&mut tracker, frame(0, 1), 1, 0.5);
         let detection = face(0.0, 0.0, 100.0);
         let flat = TrackedFace { detection: &detection, quality: 0.5, thumbnail: None };
         for n in 1..3 {
-            assert!(tracker.follow(&frame(100 * n, 9), &[flat])[0].may_be_another);
+            assert!(tracker.update(&frame(100 * n, 9), &[flat])[0].may_be_another);
         }
     }
 
-    fn ids(followed: &[Followed]) -> Vec<u64> {
+    fn ids(followed: &[TrackUpdate]) -> Vec<u64> {
         followed.iter().map(|f| f.track.id).collect()
     }
 
@@ -317,29 +317,29 @@ mod tests {
     fn faces_are_followed_while_they_move() {
         let mut tracker = tracker(|_| ());
         let first =
-            follow(&mut tracker, 1000, 70, &[face(0.0, 0.0, 100.0), face(300.0, 0.0, 100.0)], &[0.5; 2]);
+            update(&mut tracker, 1000, 70, &[face(0.0, 0.0, 100.0), face(300.0, 0.0, 100.0)], &[0.5; 2]);
         assert_eq!(ids(&first), [70, 71]);
         // The detector's order is by score, and changes.
         let next =
-            follow(&mut tracker, 1100, 80, &[face(320.0, 5.0, 100.0), face(20.0, 5.0, 100.0)], &[0.5; 2]);
+            update(&mut tracker, 1100, 80, &[face(320.0, 5.0, 100.0), face(20.0, 5.0, 100.0)], &[0.5; 2]);
         assert_eq!(ids(&next), [71, 70]);
         assert_eq!(next[0].track.started_at, 1000);
         let third =
-            follow(&mut tracker, 1200, 90, &[face(600.0, 5.0, 100.0), face(40.0, 5.0, 100.0)], &[0.5; 2]);
+            update(&mut tracker, 1200, 90, &[face(600.0, 5.0, 100.0), face(40.0, 5.0, 100.0)], &[0.5; 2]);
         assert_eq!(ids(&third), [90, 70]);
     }
 
     #[test]
-    fn a_fast_face_is_followed_by_its_centre_and_never_takes_the_place_of_another() {
+    fn a_fast_face_is_matched_by_its_centre() {
         let mut tracker = tracker(|_| ());
-        follow(&mut tracker, 0, 1, &[face(0.0, 0.0, 100.0)], &[0.5]);
-        assert_eq!(ids(&follow(&mut tracker, 100, 2, &[face(80.0, 0.0, 100.0)], &[0.5])), [1]);
+        update(&mut tracker, 0, 1, &[face(0.0, 0.0, 100.0)], &[0.5]);
+        assert_eq!(ids(&update(&mut tracker, 100, 2, &[face(80.0, 0.0, 100.0)], &[0.5])), [1]);
         // One at the old place, one moved: the overlap decides.
         let both =
-            follow(&mut tracker, 200, 3, &[face(170.0, 0.0, 100.0), face(85.0, 0.0, 100.0)], &[0.5; 2]);
+            update(&mut tracker, 200, 3, &[face(170.0, 0.0, 100.0), face(85.0, 0.0, 100.0)], &[0.5; 2]);
         assert_eq!(ids(&both), [3, 1]);
         // As near, but four times as large: another face.
-        let large = follow(&mut tracker, 300, 9, &[face(-120.0, -120.0, 400.0)], &[0.5]);
+        let large = update(&mut tracker, 300, 9, &[face(-120.0, -120.0, 400.0)], &[0.5]);
         assert_eq!(ids(&large), [9]);
     }
 
@@ -347,56 +347,56 @@ mod tests {
     fn a_track_outlives_a_gap_but_not_a_long_one() {
         let mut tracker = tracker(|_| ());
         let there = [face(0.0, 0.0, 100.0)];
-        follow(&mut tracker, 0, 1, &there, &[0.5]);
-        assert!(follow(&mut tracker, 500, 2, &[], &[]).is_empty());
-        assert_eq!(ids(&follow(&mut tracker, 1000, 3, &there, &[0.5])), [1]);
-        assert_eq!(ids(&follow(&mut tracker, 2001, 4, &there, &[0.5])), [4]);
+        update(&mut tracker, 0, 1, &there, &[0.5]);
+        assert!(update(&mut tracker, 500, 2, &[], &[]).is_empty());
+        assert_eq!(ids(&update(&mut tracker, 1000, 3, &there, &[0.5])), [1]);
+        assert_eq!(ids(&update(&mut tracker, 2001, 4, &there, &[0.5])), [4]);
     }
 
     #[test]
-    fn a_face_is_embedded_at_first_when_clearly_better_and_after_a_while() {
+    fn a_face_is_embedded_first_when_better_and_when_old() {
         let mut tracker = tracker(|_| ());
         let there = [face(0.0, 0.0, 100.0)];
-        let mut due = |at, quality| follow(&mut tracker, at, 1, &there, &[quality])[0].embed;
+        let mut due = |at, quality| update(&mut tracker, at, 1, &there, &[quality])[0].embed;
         assert!(!due(0, 0.05), "too poor");
         assert!(due(100, 0.5), "the first good enough view");
         assert!(!due(200, 0.55), "hardly better");
         assert!(due(300, 0.7), "clearly better");
         assert!(!due(700, 0.4), "worse, and the last one is fresh");
         assert!(due(800, 0.4), "the last one is old");
-        assert!(!due(2000, f32::NAN), "no number is no quality");
+        assert!(!due(2000, f32::NAN), "NaN is no quality");
     }
 
     #[test]
-    fn every_face_is_embedded_if_so_wanted_but_no_poor_one() {
+    fn every_face_is_embedded_on_request_except_poor_ones() {
         let mut tracker = tracker(|e| e.every_face = true);
         let there = [face(0.0, 0.0, 100.0)];
         let due: Vec<_> = [0.5, 0.5, 0.05, 0.4]
             .into_iter()
             .enumerate()
-            .map(|(i, quality)| follow(&mut tracker, i as i64, 1, &there, &[quality])[0].embed)
+            .map(|(i, quality)| update(&mut tracker, i as i64, 1, &there, &[quality])[0].embed)
             .collect();
         assert_eq!(due, [true, true, false, true]);
     }
 
     #[test]
-    fn a_clock_that_stands_still_or_goes_back_loses_nothing_near() {
+    fn a_clock_that_stops_or_goes_back_keeps_tracks() {
         let mut tracker = tracker(|_| ());
         let there = [face(0.0, 0.0, 100.0)];
         for at in [5000, 5000, 4800, 5100, 4200] {
-            assert_eq!(ids(&follow(&mut tracker, at, 1, &there, &[0.5])), [1], "at {at}");
+            assert_eq!(ids(&update(&mut tracker, at, 1, &there, &[0.5])), [1], "at {at}");
         }
-        // Set back by an hour: a new track, and it is followed from there.
-        assert_eq!(ids(&follow(&mut tracker, 4200 - 3_600_000, 2, &there, &[0.5])), [2]);
-        assert_eq!(ids(&follow(&mut tracker, 4300 - 3_600_000, 3, &there, &[0.5])), [2]);
+        // Set back by an hour: a new track.
+        assert_eq!(ids(&update(&mut tracker, 4200 - 3_600_000, 2, &there, &[0.5])), [2]);
+        assert_eq!(ids(&update(&mut tracker, 4300 - 3_600_000, 3, &there, &[0.5])), [2]);
         for at in [i64::MIN, i64::MAX, 0] {
-            assert_eq!(follow(&mut tracker, at, u64::MAX, &there, &[0.5]).len(), 1);
+            assert_eq!(update(&mut tracker, at, u64::MAX, &there, &[0.5]).len(), 1);
         }
     }
 
     proptest! {
         #[test]
-        fn any_frames_at_all_give_each_face_one_track_of_its_own(
+        fn any_frames_give_each_face_one_track(
             frames in prop::collection::vec(
                 (any::<i64>(), prop::collection::vec((any::<f32>(), -50f32..50.0, any::<f32>()), 0..6)),
                 0..12,
@@ -406,10 +406,10 @@ mod tests {
             for (at, faces) in frames {
                 let detections: Vec<_> = faces.iter().map(|(x, y, side)| face(*x, *y, *side)).collect();
                 let qualities: Vec<_> = faces.iter().map(|(x, ..)| *x).collect();
-                let followed = follow(&mut one, at, 1 << 40, &detections, &qualities);
+                let followed = update(&mut one, at, 1 << 40, &detections, &qualities);
                 prop_assert_eq!(followed.len(), detections.len());
-                let replayed = follow(&mut again, at, 1 << 40, &detections, &qualities);
-                prop_assert_eq!(&replayed, &followed, "a replay agrees");
+                let replayed = update(&mut again, at, 1 << 40, &detections, &qualities);
+                prop_assert_eq!(&replayed, &followed, "a replay gives the same");
             }
         }
 
@@ -420,7 +420,7 @@ mod tests {
             let mut tracker = tracker(|_| ());
             for (i, faces) in frames.iter().enumerate() {
                 let detections: Vec<_> = faces.iter().map(|(x, y)| face(*x, *y, 80.0)).collect();
-                let mut ids = ids(&follow(&mut tracker, 100 * i as i64, 100 * i as u64, &detections, &[]));
+                let mut ids = ids(&update(&mut tracker, 100 * i as i64, 100 * i as u64, &detections, &[]));
                 ids.sort_unstable();
                 ids.dedup();
                 prop_assert_eq!(ids.len(), detections.len());

@@ -1,69 +1,45 @@
-//! One worker: its own sessions and buffers. Workers are the parallelism; each keeps to one core.
+//! A worker: model sessions and buffers for one thread. Frames are processed in parallel by several workers, each of which
+//! uses one core.
 
 use std::time::Duration;
 
 use opencv::core::{Mat, MatTraitConst, MatTraitConstManual};
 
 use super::align::{self, CROP_BYTES};
-use super::decode::Decoder;
+use super::decode::{Decoded, Decoder};
+use super::detections::{DetectionTimes, Detections};
 use super::detector::{Detector, Search};
 use super::embedder::Embedder;
+use super::error::PictureError;
 use super::header;
 use super::thumbnail::Thumbnail;
-use super::{PictureError, yunet};
+use super::yunet;
 use everyframe_config::{Polygon, VisionSettings};
 use everyframe_telemetry::cpu_timer::CpuTimer;
 use everyframe_types::face::{Detection, Embedding};
 
-/// What the detector saw in one picture.
-#[derive(Debug, Clone, Default)]
-pub struct Detections {
-    /// Of the full-size picture, upright, pixels.
-    pub width: u32,
-    /// Of the full-size picture, upright, pixels.
-    pub height: u32,
-    /// In pixels of the full-size picture, best score first.
-    pub detections: Vec<Detection>,
-    /// What it took.
-    pub times: Times,
-    /// The aligned face of each detection, in their order, if the picture was decoded at full size anyway. They are
-    /// kept rather than the picture: 37 KB a face instead of megabytes, for frames that wait for their turn.
-    crops: Vec<[u8; CROP_BYTES]>,
-    thumbnails: Vec<Option<Thumbnail>>,
-    scene: Option<Thumbnail>,
-}
-
-/// What one picture took, milliseconds and less.
+/// Processor time of a worker by stage, in total since it was created.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Times {
-    /// Checking the header, and decoding.
+pub struct WorkerStats {
+    /// Checking headers, decoding and scaling down.
     pub decode: Duration,
-    /// Everything from pixels to detections.
-    pub detect: Duration,
-}
-
-/// Where a worker's time went, in all since it began.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Spent {
-    /// Checking headers, decoding, scaling down.
-    pub decode: Duration,
-    /// From pixels to the input of the models, both.
+    /// Converting pixels to the input of both models.
     pub prepare: Duration,
-    /// The detector's inference.
+    /// Inference of the detector.
     pub detect: Duration,
-    /// From the detector's output to detections.
+    /// Converting the detector's output to detections.
     pub decode_outputs: Duration,
-    /// Cutting out aligned faces.
+    /// Aligning faces and making thumbnails.
     pub align: Duration,
-    /// The embedder's inference.
+    /// Inference of the embedder.
     pub embed: Duration,
-    /// Decoded pictures, the second decoding of one included.
+    /// Number of decodings; a picture that is decoded twice counts twice.
     pub decoded: u64,
-    /// Embedded faces.
+    /// Number of embedded faces.
     pub embedded: u64,
 }
 
-impl std::ops::Add for Spent {
+impl std::ops::Add for WorkerStats {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
@@ -80,18 +56,18 @@ impl std::ops::Add for Spent {
     }
 }
 
-/// A turned picture must score higher by this to be called upright. The detector scores an upright face at least 0.03 higher
-/// than the same face turned (the footage and the stills).
-const CLEARLY: f32 = 0.01;
+/// A rotated picture counts as upright only if its best face scores higher by at least this much than in the picture as it
+/// is. In the footage and the stills, the detector scores an upright face at least 0.03 higher than the same face rotated.
+const MIN_SCORE_GAIN: f32 = 0.01;
 
-/// Detects and embeds. Made by [`Vision::worker`](super::Vision::worker).
+/// Detects and embeds faces. Created by [`Vision::worker`](super::Vision::worker).
 pub struct Worker {
     decoder: Decoder,
     detector: Detector,
     embedder: Embedder,
     max_pixels: u64,
     max_side: u32,
-    spent: Spent,
+    stats: WorkerStats,
 }
 
 impl Worker {
@@ -102,123 +78,121 @@ impl Worker {
             embedder,
             max_pixels: settings.max_pixels,
             max_side: settings.detector.max_side,
-            spent: Spent::default(),
+            stats: WorkerStats::default(),
         }
     }
 
-    /// Decodes a JPEG, PNG or WebP picture and finds its faces. Nothing is found in what is masked.
+    /// Decodes a JPEG, PNG or WebP picture and detects its faces. Masked parts are painted over first.
     ///
     /// # Errors
     ///
-    /// See [`PictureError`]: all but one say that the picture is to be parked.
+    /// See [`PictureError`]. Retry after [`PictureError::Inference`]; park the frame after any other error.
     pub fn detect(&mut self, encoded: &[u8], masks: &[&Polygon]) -> Result<Detections, PictureError> {
-        self.search(encoded, masks, Search::Usual)
-    }
-
-    fn search(
-        &mut self,
-        encoded: &[u8],
-        masks: &[&Polygon],
-        search: Search,
-    ) -> Result<Detections, PictureError> {
         let mut cpu_timer = CpuTimer::start();
         let header = header::inspect(encoded, self.max_pixels)?;
         let decoded = self.decoder.decode_within(encoded, header, masks, self.max_side)?;
-        let decode = cpu_timer.lap();
-        let (mut detections, took) = self.detector.detect(decoded.pixels, search)?;
-        let mut detect = cpu_timer.lap();
-        // Crops of a reduced picture are good enough for thumbnails, but not for embeddings.
-        let mut crops = cut(decoded.pixels, &detections)?;
-        let thumbnails = crops.iter().map(Thumbnail::of_crop).collect();
-        let scene = scene(decoded.pixels)?;
-        self.spent.align += cpu_timer.lap();
-        for detection in &mut detections {
-            yunet::rescale(detection, decoded.scale);
-        }
-        if decoded.full.is_none() {
-            crops.clear();
-        }
-        detect += cpu_timer.lap();
-        self.spent.decode += decode;
-        self.spent.decoded += 1;
-        self.spent.prepare += took.prepare;
-        self.spent.detect += took.infer;
-        self.spent.decode_outputs += took.read;
-        let (width, height) = (decoded.width, decoded.height);
-        Ok(Detections {
-            width,
-            height,
-            detections,
-            times: Times { decode, detect },
-            crops,
-            thumbnails,
-            scene,
-        })
+        detect_faces(&mut self.detector, &decoded, Search::Usual, &mut cpu_timer, &mut self.stats)
     }
 
-    /// Searches a picture of a person to be enrolled for faces of all sizes, in all four orientations.
+    /// Detects faces of all sizes in a picture for enrolment, and checks whether the picture is upright.
     ///
     /// # Errors
     ///
     /// See [`Worker::detect`].
     pub fn detect_for_enrolment(&mut self, encoded: &[u8]) -> Result<EnrolmentView, PictureError> {
-        let seen = self.search(encoded, &[], Search::AllSizes)?;
-        let best = best_score(&seen.detections);
+        let mut cpu_timer = CpuTimer::start();
         let header = header::inspect(encoded, self.max_pixels)?;
         let decoded = self.decoder.decode_within(encoded, header, &[], self.max_side)?;
+        let (detector, stats) = (&mut self.detector, &mut self.stats);
+        let detections = detect_faces(detector, &decoded, Search::AllSizes, &mut cpu_timer, stats)?;
+        let best = best_score(&detections.detections);
         let mut better = None;
-        for turn in Turn::ALL {
-            let mut turned = Mat::default();
-            opencv::core::rotate(decoded.pixels, &mut turned, turn.opencv_code())
+        for rotation in Rotation::ALL {
+            let mut rotated = Mat::default();
+            opencv::core::rotate(decoded.pixels, &mut rotated, rotation.opencv_code())
                 .map_err(|error| PictureError::Undecodable(error.message))?;
-            let (detections, _) = self.detector.detect(&turned, Search::AllSizes)?;
-            let score = best_score(&detections);
-            if score > best + CLEARLY && better.is_none_or(|(_, other)| score > other) {
-                better = Some((turn, score));
+            let (faces, _) = self.detector.detect(&rotated, Search::AllSizes)?;
+            let score = best_score(&faces);
+            if score > best + MIN_SCORE_GAIN && better.is_none_or(|(_, other)| score > other) {
+                better = Some((rotation, score));
             }
         }
-        Ok(EnrolmentView { seen, should_be_turned: better.map(|(turn, _)| turn) })
+        Ok(EnrolmentView { detections, rotation: better.map(|(rotation, _)| rotation) })
     }
 
-    /// Aligns and embeds `faces` of a picture that was seen. In the order of `faces`; none for a face that gives no
-    /// direction. The faces are cut out of the full-size picture, which is decoded (again) only if need be.
+    /// Embeds `faces` of a picture that was searched before, in the order of `faces`. The embedding is none for a face whose
+    /// landmarks give no direction. Faces are aligned from the full-size picture: it is decoded again unless `detections` holds
+    /// the crops of all of them.
     ///
     /// # Errors
+    ///
     /// As [`Worker::detect`].
     pub fn embed(
         &mut self,
         encoded: &[u8],
         masks: &[&Polygon],
-        seen: &Detections,
+        detections: &Detections,
         faces: &[Detection],
     ) -> Result<Vec<Option<Embedding>>, PictureError> {
         if faces.is_empty() {
             return Ok(Vec::new());
         }
         let mut cpu_timer = CpuTimer::start();
-        let at_hand: Option<Vec<_>> = faces.iter().map(|face| seen.crop(face).copied()).collect();
-        let crops = match at_hand {
+        let kept: Option<Vec<_>> = faces.iter().map(|face| detections.crop(face).copied()).collect();
+        let crops = match kept {
             Some(crops) => crops,
             None => {
                 let header = header::inspect(encoded, self.max_pixels)?;
                 let picture = self.decoder.decode_full(encoded, header, masks)?;
-                self.spent.decode += cpu_timer.lap();
-                self.spent.decoded += 1;
-                cut(picture, faces)?
+                self.stats.decode += cpu_timer.lap();
+                self.stats.decoded += 1;
+                align_faces(picture, faces)?
             }
         };
-        self.spent.align += cpu_timer.lap();
+        self.stats.align += cpu_timer.lap();
         let (embeddings, took) = self.embedder.embed(&crops)?;
-        self.spent.prepare += took.prepare;
-        self.spent.embed += took.infer;
-        self.spent.embedded += faces.len() as u64;
+        self.stats.prepare += took.prepare;
+        self.stats.embed += took.infer;
+        self.stats.embedded += faces.len() as u64;
         Ok(embeddings)
     }
 
-    /// Where the time went since this worker began.
-    pub fn spent(&self) -> Spent {
-        self.spent
+    /// Processor time and counts since this worker was created.
+    pub fn stats(&self) -> WorkerStats {
+        self.stats
     }
+}
+
+/// Detects the faces of a decoded picture. The timer runs since before the picture was decoded.
+fn detect_faces(
+    detector: &mut Detector,
+    decoded: &Decoded<'_>,
+    search: Search,
+    cpu_timer: &mut CpuTimer,
+    stats: &mut WorkerStats,
+) -> Result<Detections, PictureError> {
+    let decode = cpu_timer.lap();
+    let (mut detections, took) = detector.detect(decoded.pixels, search)?;
+    let mut detect = cpu_timer.lap();
+    // Crops of a reduced picture are good enough for thumbnails, but not for embeddings.
+    let mut crops = align_faces(decoded.pixels, &detections)?;
+    let thumbnails = crops.iter().map(Thumbnail::from_crop).collect();
+    let scene = scene_thumbnail(decoded.pixels)?;
+    stats.align += cpu_timer.lap();
+    for detection in &mut detections {
+        yunet::rescale(detection, decoded.scale);
+    }
+    if decoded.full.is_none() {
+        crops.clear();
+    }
+    detect += cpu_timer.lap();
+    stats.decode += decode;
+    stats.decoded += 1;
+    stats.prepare += took.prepare;
+    stats.detect += took.infer;
+    stats.decode_outputs += took.decode_outputs;
+    let (width, height, times) = (decoded.width, decoded.height, DetectionTimes { decode, detect });
+    Ok(Detections { width, height, detections, times, crops, thumbnails, scene })
 }
 
 /// The best score; 0 without a face.
@@ -226,18 +200,18 @@ fn best_score(detections: &[Detection]) -> f32 {
     detections.iter().map(|face| face.score).fold(0.0, f32::max)
 }
 
-/// The faces in a picture of a person to be enrolled, and its orientation.
+/// The faces in a picture for enrolment, and its orientation.
 #[derive(Debug, Clone)]
 pub struct EnrolmentView {
-    /// The faces, in the picture as it is.
-    pub seen: Detections,
-    /// The turn that makes the face upright, if it is not. A turned face would match nobody.
-    pub should_be_turned: Option<Turn>,
+    /// The faces in the picture as it is.
+    pub detections: Detections,
+    /// The rotation that makes the face upright; none if it is upright. A rotated face would match nobody.
+    pub rotation: Option<Rotation>,
 }
 
-/// A turn of a picture.
+/// A rotation of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
+pub enum Rotation {
     /// Clockwise by 90 degrees.
     Right,
     /// By 180 degrees.
@@ -246,7 +220,7 @@ pub enum Turn {
     Left,
 }
 
-impl Turn {
+impl Rotation {
     const ALL: [Self; 3] = [Self::Right, Self::Over, Self::Left];
 
     fn opencv_code(self) -> i32 {
@@ -258,7 +232,7 @@ impl Turn {
     }
 }
 
-impl std::fmt::Display for Turn {
+impl std::fmt::Display for Rotation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Right => "by 90 degrees clockwise",
@@ -268,39 +242,22 @@ impl std::fmt::Display for Turn {
     }
 }
 
-/// The thumbnail of the whole picture, which shows a cut.
-fn scene(picture: &Mat) -> Result<Option<Thumbnail>, PictureError> {
-    /// Only every fourth pixel, across and down, counts: still hundreds for each cell.
+/// The thumbnail of the whole picture, by which a scene cut is found.
+fn scene_thumbnail(picture: &Mat) -> Result<Option<Thumbnail>, PictureError> {
+    /// Every fourth pixel of every fourth row is enough: hundreds of pixels for each cell.
     const STEP: usize = 4;
     let pixels = picture.data_bytes().map_err(|error| PictureError::Undecodable(error.message))?;
     let (width, height) = (picture.cols().max(0) as usize, picture.rows().max(0) as usize);
-    Ok(Thumbnail::of_picture(pixels, width, height, STEP))
+    Ok(Thumbnail::from_pixels(pixels, width, height, STEP))
 }
 
-/// The aligned faces, in the order of `faces`; black for one without direction, whose embedding then says so.
-fn cut(picture: &Mat, faces: &[Detection]) -> Result<Vec<[u8; CROP_BYTES]>, PictureError> {
+/// Aligns faces, in the order of `faces`. The crop is black if the landmarks give no direction; such a crop has no embedding.
+fn align_faces(picture: &Mat, faces: &[Detection]) -> Result<Vec<[u8; CROP_BYTES]>, PictureError> {
     let mut crops = vec![[0; CROP_BYTES]; faces.len()];
     for (face, crop) in faces.iter().zip(&mut crops) {
         align::align(picture, &face.landmarks, crop)?;
     }
     Ok(crops)
-}
-
-impl Detections {
-    /// The thumbnails of the aligned faces, in the order of the detections; none for a face of one brightness.
-    pub fn thumbnails(&self) -> &[Option<Thumbnail>] {
-        &self.thumbnails
-    }
-
-    /// The thumbnail of the whole picture; none if it is all of one brightness.
-    pub fn scene(&self) -> Option<&Thumbnail> {
-        self.scene.as_ref()
-    }
-
-    fn crop(&self, face: &Detection) -> Option<&[u8; CROP_BYTES]> {
-        let index = self.detections.iter().position(|detection| detection == face)?;
-        self.crops.get(index)
-    }
 }
 
 #[cfg(test)]
@@ -326,7 +283,7 @@ mod tests {
         }
     }
 
-    /// Finds one face wherever the picture is brightest: 32 pixels wide there, with upright landmarks.
+    /// A detector that finds one upright face of 32 pixels where the picture is brightest.
     fn brightest(input: &Planes) -> Vec<Tensor> {
         let [_, _, height, width] = input.shape();
         let blue = &input.values()[..height * width];
@@ -355,7 +312,7 @@ mod tests {
         tensors
     }
 
-    /// The mean colour of each crop; nothing for a black one.
+    /// An embedder that answers with the mean colour of each crop; zero for a black one.
     fn mean_colour(input: &Planes) -> Vec<Tensor> {
         let planes = input.values().chunks(SIDE * SIDE);
         let means = planes.map(|plane| plane.iter().sum::<f32>() / plane.len() as f32).collect();
@@ -396,23 +353,23 @@ mod tests {
         let mut direct = worker(1600, Fake::boxed(mean_colour));
         let seen = direct.detect(&bytes, &[]).unwrap();
         let embedded = direct.embed(&bytes, &[], &seen, &seen.detections).unwrap();
-        assert_eq!(direct.spent().decoded, 1);
+        assert_eq!(direct.stats().decoded, 1);
 
         let mut again = worker(800, Fake::boxed(mean_colour));
         let reduced = again.detect(&bytes, &[]).unwrap();
         assert!(again.embed(&bytes, &[], &reduced, &[]).unwrap().is_empty());
-        assert_eq!(again.spent().decoded, 1, "no face to embed");
+        assert_eq!(again.stats().decoded, 1, "no face to embed");
         assert_eq!(
             again.embed(&bytes, &[], &reduced, &seen.detections).unwrap(),
             embedded,
-            "cut from the full size"
+            "aligned from the full size"
         );
-        assert_eq!(again.spent().decoded, 2);
-        assert_eq!(again.spent().embedded, 1);
+        assert_eq!(again.stats().decoded, 2);
+        assert_eq!(again.stats().embedded, 1);
     }
 
     #[test]
-    fn faces_keep_their_order_and_one_without_direction_has_no_embedding() {
+    fn a_face_without_direction_has_no_embedding() {
         let bytes = test_images::spot(".png", 640, 480, 320, 240);
         let mut worker = worker(640, Fake::boxed(mean_colour));
         let seen = worker.detect(&bytes, &[]).unwrap();
@@ -427,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_the_wrong_length_is_the_hosts_fault_not_the_pictures() {
+    fn an_answer_of_the_wrong_length_is_a_host_fault() {
         let bytes = test_images::spot(".png", 640, 480, 320, 240);
         let mut worker =
             worker(640, Fake::boxed(|_| vec![Tensor { name: "fc1".into(), values: vec![1.0; 2] }]));
@@ -437,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_picture_is_refused_with_a_name_for_the_reason() {
+    fn invalid_pictures_are_refused_with_a_reason() {
         let mut worker = worker(640, Fake::boxed(mean_colour));
         let jpeg = test_images::encoded(".jpg", 64, 48);
         for (bytes, reason) in

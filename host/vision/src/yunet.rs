@@ -1,21 +1,20 @@
-//! YuNet's maps, decoded: pure arithmetic.
+//! Decodes the outputs of YuNet: pure arithmetic.
 //!
-//! YuNet answers at three strides (8, 16, 32). For each cell of each stride, row by row: a class and an object
-//! score, a box and five landmarks, in units of the stride and relative to the cell. The formulas are those of
-//! OpenCV's `FaceDetectorYN` (`modules/objdetect/src/face_detect.cpp`).
+//! YuNet has outputs at three strides (8, 16, 32). For each cell of each stride, row by row: a class score and an object score, a
+//! box and five landmarks, in units of the stride and relative to the cell. The formulas are those of OpenCV's `FaceDetectorYN` (`modules/objdetect/src/face_detect.cpp`).
 
 use everyframe_types::face::{Detection, Point, Rect};
 
-/// The three strides, and so what the input's sides must be a multiple of.
+/// The three strides, pixels. The sides of the input must be a multiple of the largest.
 pub(super) const STRIDES: [usize; 3] = [8, 16, 32];
 
-/// The answers at one stride. `n` cells, row by row.
+/// The outputs at one stride: `n` cells, row by row.
 pub(super) struct Maps<'a> {
     /// Pixels of the input for each cell.
     pub stride: usize,
-    /// `[n]`, 0 to 1: how much it is a face.
+    /// `[n]`, 0 to 1: the class score (face).
     pub class: &'a [f32],
-    /// `[n]`, 0 to 1: how much it is an object.
+    /// `[n]`, 0 to 1: the object score.
     pub object: &'a [f32],
     /// `[n, 4]`: centre x and y, logarithm of width and height.
     pub boxes: &'a [f32],
@@ -23,8 +22,8 @@ pub(super) struct Maps<'a> {
     pub landmarks: &'a [f32],
 }
 
-/// All cells of `maps` that score at least `score`, in pixels of the input, which is `width` pixels wide.
-/// What is not finite is left out.
+/// Appends to `found` the detections of all cells that score at least `score`, in pixels of the input, which is `width` pixels
+/// wide. Detections that are not finite are left out.
 pub(super) fn decode_outputs(maps: &Maps<'_>, width: usize, score: f32, found: &mut Vec<Detection>) {
     let columns = (width / maps.stride).max(1);
     let stride = maps.stride as f32;
@@ -34,7 +33,7 @@ pub(super) fn decode_outputs(maps: &Maps<'_>, width: usize, score: f32, found: &
         .zip(maps.object)
         .zip(maps.boxes.chunks_exact(4).zip(maps.landmarks.chunks_exact(10)))
         .enumerate();
-    // The score is the geometric mean of the two: compare the squares, take the root of the few that pass.
+    // The score is the geometric mean of the two scores. Comparing squares saves the root of all that fail.
     let floor = score * score;
     for (cell, ((class, object), (bounds, points))) in cells {
         let squared = class.clamp(0.0, 1.0) * object.clamp(0.0, 1.0);
@@ -64,7 +63,8 @@ fn is_finite(detection: &Detection) -> bool {
         && detection.landmarks.iter().all(|p| p.x.is_finite() && p.y.is_finite())
 }
 
-/// Non-maximum suppression: of two that overlap by more than `overlap`, the better stays. Best first.
+/// Non-maximum suppression: of two detections that overlap by more than `overlap` (intersection over union), the better stays.
+/// Returns the best first.
 pub(super) fn non_max_suppression(mut found: Vec<Detection>, overlap: f32) -> Vec<Detection> {
     found.sort_by(|a, b| b.score.total_cmp(&a.score));
     let mut kept: Vec<Detection> = Vec::new();
@@ -76,7 +76,7 @@ pub(super) fn non_max_suppression(mut found: Vec<Detection>, overlap: f32) -> Ve
     kept
 }
 
-/// Moves a detection from pixels of a scaled picture to those of the full-size one.
+/// Converts a detection from pixels of a scaled picture to pixels of the full-size picture.
 pub(super) fn rescale(detection: &mut Detection, (across, down): (f32, f32)) {
     let bounds = &mut detection.bounds;
     bounds.x *= across;
@@ -93,7 +93,7 @@ pub(super) fn rescale(detection: &mut Detection, (across, down): (f32, f32)) {
 mod tests {
     use super::*;
 
-    /// A stride's maps for an input of 4 × 2 cells, all empty but for what a test puts there.
+    /// The outputs at one stride for an input of 4 × 2 cells, all zero but for the values that a test sets.
     struct Fake {
         stride: usize,
         class: Vec<f32>,
@@ -118,7 +118,7 @@ mod tests {
             }
         }
 
-        fn located(&self, score: f32) -> Vec<Detection> {
+        fn decode(&self, score: f32) -> Vec<Detection> {
             let mut found = Vec::new();
             decode_outputs(&self.maps(), 4 * self.stride, score, &mut found);
             found
@@ -133,7 +133,7 @@ mod tests {
         fake.object[6] = 0.4;
         fake.boxes[24..28].copy_from_slice(&[0.5, 0.25, 2f32.ln(), 3f32.ln()]);
         fake.landmarks[60..70].copy_from_slice(&[0.0, 0.0, 1.0, 0.0, 0.5, 0.5, 0.0, 1.0, -1.0, 2.0]);
-        let found = fake.located(0.59);
+        let found = fake.decode(0.59);
         assert_eq!(found.len(), 1);
         let face = &found[0];
         assert!((face.score - 0.6).abs() < 1e-6);
@@ -153,20 +153,20 @@ mod tests {
         (fake.class[0], fake.object[0]) = (1.7, 1.2);
         (fake.class[1], fake.object[1]) = (-3.0, -3.0);
         (fake.class[2], fake.object[2]) = (0.5, 0.5);
-        let scores = |floor| fake.located(floor).iter().map(|d| d.score).collect::<Vec<_>>();
+        let scores = |floor| fake.decode(floor).iter().map(|d| d.score).collect::<Vec<_>>();
         assert_eq!(scores(0.6), [1.0]);
         assert_eq!(scores(0.5), [1.0, 0.5]);
     }
 
     #[test]
-    fn what_is_no_number_is_no_face() {
+    fn nan_and_infinity_are_no_faces() {
         let mut fake = Fake::new(8);
         (fake.class[0], fake.object[0]) = (f32::NAN, 1.0);
         (fake.class[1], fake.object[1]) = (1.0, 1.0);
         fake.boxes[6] = 1000.0;
         (fake.class[2], fake.object[2]) = (1.0, 1.0);
         fake.landmarks[20] = f32::INFINITY;
-        assert!(fake.located(0.1).is_empty());
+        assert!(fake.decode(0.1).is_empty());
     }
 
     #[test]

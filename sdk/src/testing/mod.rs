@@ -1,5 +1,5 @@
-//! Runs a rule natively: frame after frame as the host would, with state, gallery and embeddings that the test
-//! fills. It needs no WebAssembly.
+//! Runs a rule natively, without WebAssembly: frame after frame, as the host would, with state, gallery and embeddings from the
+//! test.
 //!
 //! ```
 //! # use everyframe_rule::{Alert, AlertRule, Frame, Host, Rule, Severity, Subject};
@@ -24,7 +24,7 @@
 //! assert_eq!(trial.at("10:59").judge([known("anna")]), [], "greeted a moment ago");
 //! assert_eq!(trial.at("11:01").judge([known("anna")]).len(), 1);
 //! ```
-#![allow(clippy::panic, reason = "a test that is wrong is to fail")]
+#![allow(clippy::panic, reason = "a wrong test should fail")]
 
 mod host;
 mod shown;
@@ -41,16 +41,15 @@ use crate::{
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
-/// Monday 5 January 2026, 00:00 UTC: the day of every trial.
+/// Monday 5 January 2026, 00:00 UTC, Unix milliseconds: the day of every trial.
 pub const MONDAY: Timestamp = 1_767_571_200_000;
 
-/// A rule in front of a camera.
+/// Evaluates a rule on a sequence of frames.
 ///
-/// The frames are 1280 × 720; unless the test says otherwise, the first is taken at ten o'clock, and each later
-/// one 100 ms after the one before. As in a host, each frame has an instance of its own, and state is one
-/// camera's.
+/// The frames are 1280 × 720. By default the first is captured at ten o'clock, and each later one 100 ms after the one before.
+/// As in a host, each frame gets a fresh instance, and each camera has its own state.
 pub struct Trial<R> {
-    /// What the rule may ask.
+    /// State, gallery, embeddings and log.
     pub host: FakeHost,
     /// The next frame.
     pub frame: Frame,
@@ -60,11 +59,11 @@ pub struct Trial<R> {
 }
 
 impl<R: Rule> Trial<R> {
-    /// A rule with the settings, a JSON object.
+    /// Makes a trial of the rule with these settings, a JSON object.
     ///
     /// # Panics
     ///
-    /// When the rule refuses the settings: the test is wrong. See [`problems`] for tests of that.
+    /// If the rule refuses the settings. To test refusals, use [`problems`].
     pub fn new(settings: &str) -> Self {
         let frame = Frame {
             camera: "gate".into(),
@@ -86,24 +85,24 @@ impl<R: Rule> Trial<R> {
         trial
     }
 
-    /// When the next frame is taken: a time of that Monday, `"18:30"` or `"18:30:01.250"`.
+    /// Sets when the next frame is captured: a time of that Monday, `"18:30"` or `"18:30:01.250"`.
     pub fn at(&mut self, clock: &str) -> &mut Self {
         self.at_ms(time(clock))
     }
 
-    /// When the next frame is taken, in Unix milliseconds.
+    /// Sets when the next frame is captured, Unix milliseconds.
     pub fn at_ms(&mut self, at: Timestamp) -> &mut Self {
         self.frame.captured_at = at;
         self
     }
 
-    /// From the next frame on these schedules hold, and no others.
+    /// Sets the active schedules, from the next frame on.
     pub fn during(&mut self, schedules: &[&str]) -> &mut Self {
         self.frame.schedules = schedules.iter().map(ToString::to_string).collect();
         self
     }
 
-    /// The next frame is another camera's.
+    /// Sets the camera, from the next frame on.
     pub fn camera(&mut self, camera: &str) -> &mut Self {
         self.frame.camera = camera.into();
         self
@@ -114,7 +113,7 @@ impl<R: Rule> Trial<R> {
         rule.unwrap_or_else(|| panic!("the settings are refused: {problems:?}"))
     }
 
-    /// Shows the faces to the next frame's instance.
+    /// Calls a fresh instance with the next frame and its faces.
     fn run<T>(&mut self, shown: &[Shown], call: impl FnOnce(R, &Frame, Vec<Face>, &mut FakeHost) -> T) -> T {
         let now = self.frame.captured_at;
         let faces = (0..).zip(shown).map(|(index, shown)| {
@@ -133,11 +132,11 @@ impl<R: Rule> Trial<R> {
 }
 
 impl<R: MatchingPolicy> Trial<R> {
-    /// What the rule makes of the next frame's faces.
+    /// The rule's verdicts on the next frame's faces.
     ///
     /// # Panics
     ///
-    /// When there isn't exactly one verdict for each face: the host would refuse them all.
+    /// If there is not exactly one verdict for each face: the host would refuse all of them.
     pub fn decide(&mut self, shown: impl IntoIterator<Item = Shown>) -> Vec<Verdict> {
         let shown: Vec<Shown> = shown.into_iter().collect();
         let verdicts = self.run(&shown, |rule, frame, faces, host| {
@@ -154,11 +153,11 @@ impl<R: MatchingPolicy> Trial<R> {
 }
 
 impl<R: UnknownPersonRule> Trial<R> {
-    /// Whom the rule sees in the next frame, whose faces are all unknown.
+    /// The strangers that the rule identifies in the next frame, whose faces are all unknown.
     ///
     /// # Panics
     ///
-    /// When a face has two strangers, or one is of no face: the host would refuse them all.
+    /// If a face has two strangers, or a stranger has no face of the frame: the host would refuse all of them.
     pub fn observe(&mut self, shown: impl IntoIterator<Item = Shown>) -> Vec<Stranger> {
         let shown: Vec<Shown> = shown.into_iter().collect();
         let strangers = self.run(&shown, |rule, frame, faces, host| rule.observe(frame, &faces, host));
@@ -172,11 +171,11 @@ impl<R: UnknownPersonRule> Trial<R> {
 }
 
 impl<R: AlertRule> Trial<R> {
-    /// What the rule raises for the next frame.
+    /// The alerts that the rule raises for the next frame.
     ///
     /// # Panics
     ///
-    /// When one is about no face of the frame: the host would refuse them all.
+    /// If an alert names a face that is not in the frame: the host would refuse all of them.
     pub fn judge(&mut self, shown: impl IntoIterator<Item = Shown>) -> Vec<Alert> {
         let shown: Vec<Shown> = shown.into_iter().collect();
         let alerts = self.run(&shown, |rule, frame, faces, host| {
@@ -185,26 +184,29 @@ impl<R: AlertRule> Trial<R> {
             limit(frame, rule.judge(frame, &subjects, host))
         });
         let is_face = |face: u32| (face as usize) < shown.len();
-        assert!(alerts.iter().all(|alert| alert.face.is_none_or(is_face)), "about no face: {alerts:?}");
+        assert!(
+            alerts.iter().all(|alert| alert.face.is_none_or(is_face)),
+            "about a face that is not in the frame: {alerts:?}"
+        );
         alerts
     }
 }
 
-/// What the rule says about settings: warnings and errors.
+/// The rule's warnings and errors about settings.
 pub fn problems<R: Rule>(settings: &str) -> Vec<Problem> {
     settings::read::<R>(settings).1.into_iter().collect()
 }
 
-/// A time of [`MONDAY`], `"18:30"` or `"18:30:01.250"`, in Unix milliseconds.
+/// Parses a time of [`MONDAY`], `"18:30"` or `"18:30:01.250"`, to Unix milliseconds.
 ///
 /// # Panics
 ///
-/// When the text is no time of day.
+/// If the text is not a time of day.
 pub fn time(clock: &str) -> Timestamp {
     let mut parts = clock.splitn(3, ':').map(|part| part.parse::<f64>().ok());
     let mut part = |or: Option<f64>| parts.next().unwrap_or(or);
     let (Some(hours), Some(minutes), Some(seconds)) = (part(None), part(None), part(Some(0.0))) else {
-        panic!("`{clock}` is no time of day: write it as \"18:30\" or \"18:30:01.250\"");
+        panic!("`{clock}` is not a time of day: write it as \"18:30\" or \"18:30:01.250\"");
     };
     MONDAY + (((hours * 60.0 + minutes) * 60.0 + seconds) * 1000.0).round() as Timestamp
 }

@@ -1,9 +1,9 @@
-//! The faces that a test shows.
+//! The faces of a test's frames.
 
 use crate::{Candidate, Decision, Event, Face, Identity, Rect, Stranger, Subject, Timestamp};
 
-/// A face that a test shows to a rule: good to see, its track numbered by its place in the frame (from 1), and
-/// unlike the others', unless the test says otherwise.
+/// A face that a test shows to a rule. By default it has a good quality, and its track's number is its position in the frame,
+/// from 1.
 #[derive(Debug, Clone)]
 pub struct Shown {
     pub(super) track: Option<u64>,
@@ -17,24 +17,24 @@ pub struct Shown {
     stranger: Option<Stranger>,
 }
 
-/// Somebody of the gallery.
+/// A person of the gallery.
 pub fn known(person: &str) -> Shown {
     shown(Decision::Known(Identity { person: person.into(), confidence: 0.9 }))
 }
 
-/// Nobody of the gallery, whom no unknown-person rule named. Also a face that is not decided yet, for a matching
-/// policy.
+/// A face of nobody in the gallery, which no unknown-person rule identified. Also, for a matching policy, a face that is not
+/// decided yet.
 pub fn unknown() -> Shown {
     shown(Decision::Unknown)
 }
 
-/// Nobody of the gallery, named by an unknown-person rule.
+/// A face of nobody in the gallery, which an unknown-person rule identified.
 pub fn stranger(id: &str) -> Shown {
     let stranger = Stranger { face: 0, id: id.into(), event: None, first_seen_at: 0, dwell: 0, visits: 1 };
     Shown { stranger: Some(stranger), ..unknown() }
 }
 
-/// Somebody of whom it can't be said who it is.
+/// A face that the matching policies could not decide.
 pub fn undecided(why: &str) -> Shown {
     shown(Decision::Undecided(why.into()))
 }
@@ -54,54 +54,54 @@ fn shown(decision: Decision) -> Shown {
 }
 
 impl Shown {
-    /// On this track. It began when the trial first showed it.
+    /// Sets the track. It began when the trial first showed it.
     pub fn track(self, track: u64) -> Self {
         Shown { track: Some(track), ..self }
     }
 
-    /// On a track that began then.
+    /// Sets when the track began, Unix milliseconds.
     pub fn track_since(self, began: Timestamp) -> Self {
         Shown { track_started_at: Some(began), ..self }
     }
 
-    /// At this place, in pixels. Otherwise the faces are 80 × 100 and stand in a row, 200 pixels apart.
+    /// Sets the bounds, pixels. By default the faces are 80 × 100 and stand in a row, 200 pixels apart.
     pub fn bounds(self, x: f32, y: f32, width: f32, height: f32) -> Self {
         Shown { bounds: Some(Rect { x, y, width, height }), ..self }
     }
 
-    /// Of this quality, 0 to 1.
+    /// Sets the quality, 0 to 1.
     pub fn quality(self, quality: f32) -> Self {
         Shown { quality, ..self }
     }
 
-    /// In this zone; call it again for another.
+    /// Adds a zone.
     pub fn in_zone(mut self, zone: &str) -> Self {
         self.zones.push(zone.into());
         self
     }
 
-    /// With this embedding. Otherwise the face can't be embedded.
+    /// Sets the embedding. By default the face could not be embedded.
     pub fn embedding(self, embedding: impl Into<Vec<f32>>) -> Self {
         Shown { embedding: Some(embedding.into()), ..self }
     }
 
-    /// Alike to somebody of the gallery, for a matching policy; call it again for the next candidate.
+    /// Adds a candidate with its similarity, cosine −1 to 1, for a matching policy.
     pub fn like(mut self, person: &str, similarity: f32) -> Self {
         self.candidates.push(Candidate { person: person.into(), similarity });
         self
     }
 
-    /// What is new about a stranger.
+    /// Sets the stranger's event.
     pub fn event(self, event: Event) -> Self {
         self.stranger_with(|stranger| stranger.event = Some(event))
     }
 
-    /// How long a stranger has been here, in ms.
+    /// Sets how long the stranger has been here, ms.
     pub fn dwell(self, ms: u64) -> Self {
         self.stranger_with(|stranger| stranger.dwell = ms)
     }
 
-    /// How often a stranger has been here.
+    /// Sets how often the stranger has been here.
     pub fn visits(self, visits: u32) -> Self {
         self.stranger_with(|stranger| stranger.visits = visits)
     }
@@ -109,7 +109,9 @@ impl Shown {
     fn stranger_with(mut self, change: impl FnOnce(&mut Stranger)) -> Self {
         match &mut self.stranger {
             Some(stranger) => change(stranger),
-            None => panic!("only a stranger has visits: make it by stranger(\"some-id\")"),
+            None => panic!(
+                "only a stranger has events, dwell and visits: make the face with stranger(\"some-id\")"
+            ),
         }
         self
     }

@@ -1,4 +1,4 @@
-//! The harness is like the host where a rule can tell.
+//! The test harness behaves like the host, as far as a rule can observe.
 
 use super::*;
 use crate::{Host, Level, Severity};
@@ -35,19 +35,19 @@ fn texts(alerts: Vec<Alert>) -> Vec<String> {
 }
 
 #[test]
-fn state_lasts_from_frame_to_frame_and_its_time_is_obeyed() {
+fn state_is_kept_between_frames_until_it_expires() {
     let mut trial = Trial::<Counter>::new(r#"{"from": 10}"#);
     assert_eq!(texts(trial.at("10:00").judge([known("anna"), unknown()])), ["anna 11"]);
     assert_eq!(texts(trial.at("10:00:00.999").judge([known("anna")])), ["anna 12"]);
     assert_eq!(
         texts(trial.at("10:00:01.999").judge([known("anna")])),
         ["anna 11"],
-        "over at the full second"
+        "expired at the full second"
     );
 }
 
 #[test]
-fn state_is_one_cameras() {
+fn each_camera_has_its_own_state() {
     let mut trial = Trial::<Counter>::new("{}");
     trial.judge([known("anna")]);
     assert_eq!(texts(trial.camera("yard").judge([known("anna")])), ["anna 1"]);
@@ -55,7 +55,7 @@ fn state_is_one_cameras() {
 }
 
 #[test]
-fn a_visit_ends_with_an_absence_and_is_not_written_with_every_frame() {
+fn a_visit_ends_with_an_absence_and_is_rarely_stored() {
     let mut host = FakeHost::default();
     let mut frame = Trial::<Counter>::new("{}").frame;
     let mut began = |host: &mut FakeHost, at: Timestamp| {
@@ -72,7 +72,7 @@ fn a_visit_ends_with_an_absence_and_is_not_written_with_every_frame() {
 }
 
 #[test]
-fn what_finds_no_room_is_not_kept_and_the_operator_is_told() {
+fn a_value_without_room_is_refused_and_logged() {
     let mut trial = Trial::<Counter>::new("{}");
     trial.host.capacity = 4;
     trial.judge([known("anna")]);
@@ -82,7 +82,7 @@ fn what_finds_no_room_is_not_kept_and_the_operator_is_told() {
 }
 
 #[test]
-fn state_of_another_type_is_like_none() {
+fn state_of_another_type_is_ignored() {
     let mut trial = Trial::<Counter>::new("{}");
     trial.judge([known("anna")]);
     trial.host.overwrite_all(b"\xff");
@@ -90,7 +90,7 @@ fn state_of_another_type_is_like_none() {
 }
 
 #[test]
-fn an_alert_is_about_its_camera_subject_and_face() {
+fn an_alert_names_its_camera_subject_and_face() {
     let mut trial = Trial::<Counter>::new("{}");
     trial.host.enrol("anna", "Anna Blum");
     let alerts = trial.judge([undecided("too small"), known("anna")]);
@@ -100,11 +100,11 @@ fn an_alert_is_about_its_camera_subject_and_face() {
 
 #[test]
 #[should_panic(expected = "did you mean `from`?")]
-fn settings_that_the_rule_refuses_fail_the_test() {
+fn refused_settings_fail_the_test() {
     Trial::<Counter>::new(r#"{"form": 1}"#);
 }
 
-/// Has one verdict, whatever the faces.
+/// Returns one verdict, whatever the faces.
 #[derive(Default, Deserialize, Serialize, JsonSchema)]
 struct OneVerdict {}
 
@@ -119,18 +119,18 @@ impl MatchingPolicy for OneVerdict {
 }
 
 #[test]
-fn one_verdict_is_right_for_one_face() {
+fn one_verdict_for_one_face_is_accepted() {
     assert_eq!(Trial::<OneVerdict>::new("{}").decide([unknown()]).len(), 1);
 }
 
 #[test]
 #[should_panic(expected = "not exactly one verdict for each of 2 faces")]
-fn verdicts_that_the_host_would_refuse_fail_the_test() {
+fn refused_verdicts_fail_the_test() {
     Trial::<OneVerdict>::new("{}").decide([unknown(), unknown()]);
 }
 
 #[test]
-fn times_are_those_of_a_monday() {
+fn times_are_on_the_monday() {
     assert_eq!(time("00:00"), MONDAY);
     assert_eq!(time("18:30:01.250") - MONDAY, ((18 * 60 + 30) * 60 + 1) * 1000 + 250);
 }

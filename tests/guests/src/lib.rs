@@ -1,5 +1,5 @@
-//! Guests for the tests of the rule runtime: written in WebAssembly text, made into components in the test.
-#![allow(clippy::unwrap_used, reason = "it serves tests only")]
+//! Guests for the tests of the rule runtime, written in WebAssembly text and encoded as components by the test.
+#![allow(clippy::unwrap_used, reason = "used by tests only")]
 
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
@@ -8,32 +8,33 @@ const CONTRACT: &str = include_str!("../../../wit/0.1.0/rules.wit");
 
 const WASI: &str = include_str!("wasi.wit");
 
-/// A guest: the bodies of its functions, in WebAssembly text. By default it takes any settings, and
-/// answers a matching policy's question with "unknown" for faces 0 to n.
+/// The bodies of a guest's functions, in WebAssembly text. The default is a matching policy that accepts any settings and decides
+/// "unknown" for faces 0 to n.
 #[derive(Clone)]
 pub struct Guest {
-    /// Its world in the contract.
+    /// The guest's world in the contract.
     pub world: &'static str,
-    /// More imports of the world, in WIT.
+    /// Additional imports of the world, in WIT.
     pub wit: &'static str,
     /// The contract's version.
     pub version: &'static str,
-    /// The size of its memory when it starts, in pages of 64 KiB.
+    /// The initial size of its memory, in pages of 64 KiB.
     pub pages: u32,
-    /// Fields of the core module; imports first.
+    /// Additional fields of the core module; imports first.
     pub module: String,
-    /// Returns the address of its description. No parameters.
+    /// The body of `describe`: returns the address of the description. No parameters.
     pub describe: String,
-    /// Returns the address of so many bytes. Parameters: the former address, its length, alignment, length.
+    /// The body of `cabi_realloc`: returns the address of the allocated bytes. Parameters: old address, old length, alignment, new
+    /// length.
     pub realloc: String,
-    /// Returns the address of the list of diagnostics. Parameters: `$settings`, `$settings_length`.
+    /// The body of `configure`: returns the address of the list of diagnostics. Parameters: `$settings`, `$settings_length`.
     pub configure: String,
-    /// Returns the address of the list of answers. Parameters: `$sequence` (i64), `$faces` (the address of
-    /// the list), `$n` (its length).
+    /// The body of the kind's own function: returns the address of the list of answers. Parameters: `$sequence` (i64), `$faces`
+    /// (the address of the list), `$n` (its length).
     pub answer: String,
 }
 
-/// "Unknown" for faces 0 to n. A verdict takes 20 bytes: face at 0, decision at 4, its payload from 8 on.
+/// Decides "unknown" for faces 0 to n. A verdict has 20 bytes: face at 0, decision at 4, its payload from 8.
 pub const ALL_UNKNOWN: &str = r#"
     (local $i i32) (local $at i32)
     (loop $next
@@ -48,7 +49,7 @@ pub const ALL_UNKNOWN: &str = r#"
     (i32.const 80)
 "#;
 
-/// The next free bytes; from the beginning each time while `$again` is set, for guests that call the host for ever.
+/// A bump allocator. While `$again` is set it always returns the same address, for guests that call the host for ever.
 pub const BUMP: &str = r#"
     (local $at i32)
     (if (global.get $again) (then (return (i32.const 65536))))
@@ -57,7 +58,7 @@ pub const BUMP: &str = r#"
     (local.get $at)
 "#;
 
-/// Two addresses below: an empty list.
+/// Returns an empty list, which is at address 96.
 pub const NOTHING: &str = "(i32.const 96)";
 
 impl Default for Guest {
@@ -77,12 +78,12 @@ impl Default for Guest {
 }
 
 impl Guest {
-    /// A matching policy with this answer.
+    /// A matching policy with this body of `decide`.
     pub fn answering(answer: &str) -> Self {
         Self { answer: answer.into(), ..Self::default() }
     }
 
-    /// The core module, before it is made a component.
+    /// The core module, before it is encoded as a component.
     pub fn core_module(&self) -> Vec<u8> {
         let Self { version, pages, module, describe, realloc, configure, answer, .. } = self;
         let function = match self.world {

@@ -2,7 +2,7 @@
 
 use super::Past;
 use everyframe_config::{Config, Site};
-use everyframe_rules::{Before, FrameFacts, RuleFailure, RuleState, Rules};
+use everyframe_rules::{FrameFacts, PreviousJudgement, RuleFailure, RuleState, Rules};
 use everyframe_types::face::{Face, People, Person};
 use everyframe_types::judgement::{Judgement, Subject};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -59,7 +59,7 @@ impl Judge {
         }
         let blind = self.blind.get(&past.camera);
         let none = HashSet::new();
-        let before = Before { subjects: &past.subjects, blind: blind.unwrap_or(&none) };
+        let before = PreviousJudgement { subjects: &past.subjects, blind: blind.unwrap_or(&none) };
         let state = self.states.entry(past.place.0).or_default();
         self.rules.rejudge(&facts, faces, &people, state, &before)
     }
@@ -102,7 +102,7 @@ impl Judge {
     ) -> HashSet<String> {
         let good = faces.iter().map(|face| Face { quality: 1.0, ..face.clone() }).collect();
         let nobody = HashSet::new();
-        let before = Before { subjects, blind: &nobody };
+        let before = PreviousJudgement { subjects, blind: &nobody };
         let asked = self.rules.rejudge(frame, good, people, &mut RuleState::new(), &before);
         asked.map(|judgement| judgement.blind.into_iter().collect()).unwrap_or_default()
     }

@@ -3,10 +3,12 @@
 //! [`stored`] reads what was judged then, [`Judge`] puts it to rules anew, and [`Account`] tells the two apart.
 
 mod account;
+mod driver;
 mod faces;
 mod judge;
 pub mod stored;
 
 pub use account::{Account, AlertChange, AlertCounts, Count, FaceChange, FaceCounts, Report, Side};
+pub use driver::{Replay, ReplayError};
 pub use judge::Judge;
 pub use stored::{Past, Window};

@@ -177,7 +177,7 @@ pub fn alerts(config: &Config, window: &Window) -> Result<Alerts, BrokerError> {
 /// The brokers do not answer.
 pub fn people(config: &Config) -> Result<BTreeMap<String, Person>, GalleryError> {
     let mut people: BTreeMap<String, Person> = BTreeMap::new();
-    for Sample { person, name, .. } in everyframe_gallery::read(config)?.into_values() {
+    for Sample { person, name, .. } in everyframe_gallery::read_samples(config)?.into_values() {
         let known =
             people.entry(person.clone()).or_insert(Person { id: person, name: String::new(), samples: 0 });
         known.name = name;

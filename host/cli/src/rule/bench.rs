@@ -1,10 +1,11 @@
 //! `everyframe rule bench`
 
-use super::{open_rule, said, size, test};
+use super::{open_rule, size, test};
 use crate::DONE;
 use anyhow::{Context as _, Result, anyhow, bail};
 use everyframe_config::{RuleKind, RuleSettings};
-use everyframe_rule_tools::scenario::{Scenario, ask};
+use everyframe_rule_tools::record::problem_text;
+use everyframe_rule_tools::scenario::{Scenario, evaluate_frame};
 use everyframe_rules::{CallCost, RuleRunner, RuleState, kind_name};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -60,9 +61,9 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let mut figures: Vec<Figures> = Vec::new();
     for reuse in [false, true] {
         rule.reuse = reuse;
-        let ready = opened.ready(&rule).map_err(|problems| {
-            let said: Vec<String> = problems.iter().map(said).collect();
-            anyhow!("{}", super::lines(&said)).context("the rule does not take its settings")
+        let ready = opened.configure(&rule).map_err(|problems| {
+            let texts: Vec<String> = problems.iter().map(problem_text).collect();
+            anyhow!("{}", super::lines(&texts)).context("the rule does not take its settings")
         })?;
         for (what, scenario) in &put {
             let instance = if reuse { "reused" } else { "fresh" };
@@ -76,8 +77,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         return Ok(DONE);
     }
     let description = opened.describe(&rule).map_err(|problems| {
-        let said: Vec<String> = problems.iter().map(said).collect();
-        anyhow!("{}", super::lines(&said))
+        let texts: Vec<String> = problems.iter().map(problem_text).collect();
+        anyhow!("{}", super::lines(&texts))
     })?;
     println!(
         "{} {} ({}), {calls} calls each: in a fresh instance for each call, and in one that stays (`reuse`)",
@@ -107,7 +108,7 @@ fn measure(what: &str, scenario: &Scenario, rule: &RuleRunner<'_>, calls: usize)
         if at == 0 {
             memory = RuleState::new();
         }
-        match ask(frame, &scenario.people, rule, &mut memory) {
+        match evaluate_frame(frame, &scenario.people, rule, &mut memory) {
             Ok((_, cost)) if number >= WARM_UP => costs.push(cost),
             Ok(_) => {}
             Err(failure) => bail!("{what}: frame {}: {}", at + 1, failure.message),

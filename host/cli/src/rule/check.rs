@@ -83,7 +83,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     if let (true, Some(kind)) = (is_fit, kind) {
         rule.kind = kind;
         let placed = |it: &RuleProblem| source.place(&it.key, it.error.to_string());
-        match opened.ready(&rule) {
+        match opened.configure(&rule) {
             Ok(ready) => {
                 description = Some(ready.description().clone());
                 warnings.extend(ready.warnings().iter().map(placed));
@@ -107,7 +107,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
                 "version": description.as_ref().map(|it| &it.version),
                 "contractImports": component_info.contract_imports,
                 "otherImports": component_info.other_imports,
-                "wants": component_info.wants,
+                "wants": component_info.required_grants,
                 "bytes": component_info.bytes,
                 "sha256": component_info.sha256,
                 "problems": places(&problems),
@@ -125,7 +125,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
             "imports {}",
             [component_info.contract_imports.clone(), component_info.packages()].concat().join(", ")
         );
-        if !component_info.wants.is_empty() {
+        if !component_info.required_grants.is_empty() {
             println!("wants {}", wants(component_info));
         }
         warnings.iter().for_each(|warning| println!("warning  {}", shown(warning)));
@@ -169,7 +169,7 @@ fn configured(arguments: &Arguments) -> Result<(RuleSettings, Source)> {
     let Some(file) = &arguments.config else {
         return Ok((unconfigured(component), Source::Nowhere));
     };
-    let mut loaded = super::super::read_configuration(file)?;
+    let mut loaded = everyframe_kafka::read_configuration(file)?;
     loaded.find_grants()?;
     let rules = &loaded.config.rules;
     let chosen: Vec<usize> = match &arguments.rule {

@@ -1,9 +1,10 @@
 //! `everyframe rule inspect`
 
 use super::schema::{self, Setting};
-use super::{kinds, open, said, size, unconfigured, wants};
+use super::{kinds, open, size, unconfigured, wants};
 use crate::{DONE, FAILED};
 use anyhow::Result;
+use everyframe_rule_tools::record::problem_text;
 use everyframe_rules::ComponentInfo;
 use everyframe_types::id::printable;
 use serde_json::json;
@@ -33,12 +34,12 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         rule.kind = *kind;
         match opened.describe(&rule) {
             Ok(described) => description = Some(described),
-            Err(refused) => problems.extend(refused.iter().map(said)),
+            Err(refused) => problems.extend(refused.iter().map(problem_text)),
         }
     }
     let settings = description.as_ref().map(|it| schema::settings(&it.settings_schema));
     if arguments.json {
-        let said = |what: fn(&everyframe_rules::RuleDescription) -> &String| description.as_ref().map(what);
+        let field = |what: fn(&everyframe_rules::RuleDescription) -> &String| description.as_ref().map(what);
         let schema = description.as_ref().map(|it| &it.settings_schema);
         println!(
             "{}",
@@ -46,14 +47,14 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
                 "file": arguments.component,
                 "kind": component_info.kinds.first(),
                 "contract": component_info.contract,
-                "name": said(|it| &it.title),
-                "version": said(|it| &it.version),
-                "about": said(|it| &it.about),
+                "name": field(|it| &it.title),
+                "version": field(|it| &it.version),
+                "about": field(|it| &it.about),
                 "settings": settings.as_ref().and_then(|it| it.as_ref().ok()),
                 "settingsSchema": schema.and_then(|it| serde_json::from_str::<serde_json::Value>(it).ok()),
                 "contractImports": component_info.contract_imports,
                 "otherImports": component_info.other_imports,
-                "wants": component_info.wants,
+                "wants": component_info.required_grants,
                 "bytes": component_info.bytes,
                 "sha256": component_info.sha256,
                 "problems": problems,

@@ -14,7 +14,7 @@ mod test;
 use super::WrongInput;
 use anyhow::{Result, bail};
 use everyframe_config::{Grants, RuleKind, RuleSettings};
-use everyframe_rules::{ComponentInfo, LoadError, LoadedComponent, Problem, kind_name};
+use everyframe_rules::{ComponentInfo, LoadError, LoadedComponent, kind_name};
 use std::path::Path;
 use tokio::runtime::Runtime;
 
@@ -109,7 +109,11 @@ fn unconfigured(component: &Path) -> RuleSettings {
 
 /// The grants that a component wants, as keys of its rule's table.
 fn wants(component_info: &ComponentInfo) -> String {
-    if component_info.wants.is_empty() { "nothing".to_owned() } else { component_info.wants.join(", ") }
+    if component_info.required_grants.is_empty() {
+        "nothing".to_owned()
+    } else {
+        component_info.required_grants.join(", ")
+    }
 }
 
 /// Reads and compiles a rule's component.
@@ -132,15 +136,6 @@ fn open_rule(component: &Path, runtime: &Runtime) -> Result<(LoadedComponent, Ru
     }
     rule.kind = opened.component_info().kinds.first().copied().unwrap_or(rule.kind);
     Ok((opened, rule))
-}
-
-/// A rule's problem as it concerns the file with its settings: without the rule's name.
-fn said(problem: &Problem) -> String {
-    if problem.key.is_empty() {
-        problem.error.to_string()
-    } else {
-        format!("{}: {}", problem.key, problem.error)
-    }
 }
 
 fn lines<T: ToString>(items: &[T]) -> String {

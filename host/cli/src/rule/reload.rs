@@ -1,8 +1,9 @@
 //! `everyframe rule reload`
 
-use super::super::hosts::{Said, at_work};
 use super::super::{DONE, FAILED, cache_folder, config::load_rules, runtime};
 use anyhow::{Context as _, Result, bail};
+use everyframe_kafka::read_configuration;
+use everyframe_pipeline::reload::{HostReport, find_hosts};
 use rustix::process::{Pid, Signal, kill_process};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -21,9 +22,9 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<u8> {
     // What is wrong with the rules is better said here than in a host's log.
-    load_rules(&mut super::super::read_configuration(&arguments.config)?, runtime()?)?;
+    load_rules(&mut read_configuration(&arguments.config)?, runtime()?)?;
     let (cache, config) = (cache_folder()?, std::path::absolute(&arguments.config)?);
-    let hosts = at_work(&cache, &config)?;
+    let hosts = find_hosts(&cache, &config)?;
     if hosts.is_empty() {
         bail!("no host on this machine runs with {}; start one with `everyframe run`", config.display());
     }
@@ -44,11 +45,11 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
 }
 
 /// What the host says after it was asked.
-fn answer(cache: &Path, config: &Path, asked: &Said) -> Result<Said> {
+fn answer(cache: &Path, config: &Path, asked: &HostReport) -> Result<HostReport> {
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(50));
-        let hosts = at_work(cache, config)?;
+        let hosts = find_hosts(cache, config)?;
         if let Some(said) =
             hosts.into_iter().find(|said| said.pid == asked.pid && said.reloads > asked.reloads)
         {

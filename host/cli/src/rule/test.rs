@@ -1,11 +1,12 @@
 //! `everyframe rule test`
 
-use super::{open_rule, said};
+use super::open_rule;
 use crate::{DONE, FAILED, WrongInput};
 use anyhow::{Context as _, Result, anyhow};
 use everyframe_config::{ConfigError, RuleKind, RuleSettings};
+use everyframe_rule_tools::record::problem_text;
 use everyframe_rule_tools::scenario::{
-    Difference, Ran, Scenario, ScenarioFrame, run as run_scenario, updated, written,
+    Difference, FrameResult, Scenario, ScenarioFrame, format_time, run_scenario, update_expectations,
 };
 use everyframe_rules::LoadedComponent;
 use std::path::{Path, PathBuf};
@@ -80,20 +81,21 @@ fn put(
     let name = file.display();
     let about = if scenario.about.is_empty() { String::new() } else { format!(": {}", scenario.about) };
     let settings = RuleSettings { settings: scenario.settings.clone(), ..rule.clone() };
-    let ready = match opened.ready(&settings) {
+    let ready = match opened.configure(&settings) {
         Ok(ready) => ready,
         Err(problems) => {
-            let problems = problems.iter().map(|problem| format!("{name}: {}", said(problem)));
+            let problems = problems.iter().map(|problem| format!("{name}: {}", problem_text(problem)));
             return Ok(Report { lines: problems.collect(), well: false });
         }
     };
     let ran = run_scenario(scenario, &ready);
     let mut lines = Vec::new();
-    let warnings = ready.warnings().iter().map(|warning| format!("{name}: warning: {}", said(warning)));
+    let warnings =
+        ready.warnings().iter().map(|warning| format!("{name}: warning: {}", problem_text(warning)));
     lines.extend(warnings);
     let failed = ran.iter().filter(|ran| ran.got.is_err()).count();
     if update {
-        let new = updated(text, &scenario.frames, &ran)
+        let new = update_expectations(text, &scenario.frames, &ran)
             .map_err(|reason| anyhow!("{name}: cannot be updated: {reason}"))?;
         match new {
             Some(new) => {
@@ -119,15 +121,15 @@ fn put(
             lines.extend(explained(&name.to_string(), number, frame, ran));
         }
     }
-    let well = if update { failed == 0 } else { ran.iter().all(Ran::is_as_expected) };
+    let well = if update { failed == 0 } else { ran.iter().all(FrameResult::is_as_expected) };
     Ok(Report { lines, well })
 }
 
 /// The lines about a frame that was not answered as expected.
-fn explained(file: &str, number: usize, frame: &ScenarioFrame, ran: &Ran) -> Vec<String> {
+fn explained(file: &str, number: usize, frame: &ScenarioFrame, ran: &FrameResult) -> Vec<String> {
     let line = frame.line.map_or(String::new(), |line| format!(":{line}"));
     let mut lines =
-        vec![format!("  frame {number}, {} at {} ({file}{line})", frame.camera, written(frame.at))];
+        vec![format!("  frame {number}, {} at {} ({file}{line})", frame.camera, format_time(frame.at))];
     if let Err(failure) = &ran.got {
         lines.push(format!("    {}: {}", failure.kind.reason(), failure.message));
     }

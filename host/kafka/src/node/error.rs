@@ -6,13 +6,16 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+/// The oldest Java that Kafka 4 runs on.
+pub(super) const OLDEST_JAVA: u32 = 17;
+
 /// Why a node does not run, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
     /// There is no Java to run Kafka on.
     #[error(
         "no Java {} or newer to run Kafka on; looked for {looked_for}. Run `make setup`, which fetches one, or install one (Debian: apt-get install openjdk-17-jre-headless) and set JAVA_HOME",
-        super::java::OLDEST
+        OLDEST_JAVA
     )]
     NoJava {
         /// Each place, and what was found there.

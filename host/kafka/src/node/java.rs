@@ -1,11 +1,9 @@
 //! The software that a node is made of: a Java, and Kafka's jars.
 
-use super::NodeError;
+use super::error::{NodeError, OLDEST_JAVA};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The oldest Java that Kafka 4 runs on.
-pub(super) const OLDEST: u32 = 17;
 /// The oldest Java that can keep what it has learnt of its classes (JEP 514).
 const OLDEST_WITH_CACHE: u32 = 25;
 /// From this one on, Java warns of what Kafka and its libraries do, unless it is told not to (JEP 472, JEP 498).
@@ -24,7 +22,6 @@ const JVM: [&str; 5] = [
 pub struct Software {
     java: PathBuf,
     java_version: String,
-    jars: PathBuf,
     class_path: String,
     kafka_version: String,
     /// What Java has learnt of Kafka's classes; none where it cannot.
@@ -43,7 +40,7 @@ impl Software {
         let (java, java_version) = find_java(&candidates(cache))?;
         let keeps = major(&java_version) >= Some(OLDEST_WITH_CACHE);
         let cache = keeps.then(|| cache.join(format!("kafka-{kafka_version}-java-{java_version}.aot")));
-        Ok(Self { java, java_version, jars, class_path, kafka_version, cache })
+        Ok(Self { java, java_version, class_path, kafka_version, cache })
     }
 
     /// Versions and places, for the log.
@@ -91,11 +88,6 @@ impl Software {
         let logging = format!("-Dlog4j2.configurationFile={}", folder.join("logging.properties").display());
         java.arg(logging).arg("-cp").arg(&self.class_path);
         java
-    }
-
-    /// The folder with Kafka's jars.
-    pub fn jars(&self) -> &Path {
-        &self.jars
     }
 }
 
@@ -148,7 +140,7 @@ fn find_java(candidates: &[Candidate]) -> Result<(PathBuf, String), NodeError> {
             None => "none".to_owned(),
             Some(java) if !java.is_file() => "not there".to_owned(),
             Some(java) => match version(java) {
-                Some(version) if major(&version) >= Some(OLDEST) => return Ok((java.clone(), version)),
+                Some(version) if major(&version) >= Some(OLDEST_JAVA) => return Ok((java.clone(), version)),
                 Some(version) => format!("version {version}, too old"),
                 None => format!("{} does not run", java.display()),
             },

@@ -185,7 +185,7 @@ pub fn train(software: &Software) -> Result<(), NodeError> {
     if !made.is_file() {
         return Err(NodeError::Untrained { log: node.log() });
     }
-    std::fs::rename(&made, &learnt).map_err(NodeError::io(&learnt))
+    std::fs::rename(&made, learnt).map_err(NodeError::io(learnt))
 }
 
 /// Opens a file for reading and writing, and creates it if it is not there.

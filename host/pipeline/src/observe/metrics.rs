@@ -350,7 +350,7 @@ impl Metrics {
 
     /// Where the calls of a rule are counted.
     pub fn rule(&self, name: &str) -> RuleMeter {
-        self.rules.of(name)
+        self.rules.for_rule(name)
     }
 
     /// Rules were read again: `in-force`, `refused`, `fell-back`.

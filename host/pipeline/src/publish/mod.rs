@@ -200,7 +200,7 @@ mod tests {
         let names = Stage::ALL.map(|stage| format!("`{}`", stage.as_str()));
         let [others @ .., last] = &names;
         let line = format!("| `everyframe-stage` | {} or {last} |", others.join(", "));
-        let page = include_str!("../../../docs/events.md");
+        let page = include_str!("../../../../docs/events.md");
         assert!(page.lines().any(|found| found == line), "docs/events.md lacks this line: {line}");
     }
 }

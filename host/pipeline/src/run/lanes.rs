@@ -1,6 +1,5 @@
 //! The lanes at work: what moves each frame to its next stage, on whichever thread has just finished one.
 
-use super::appearance::Appearances;
 use super::dead_letter_limiter::DeadLetterLimiter;
 use super::stages::{DetectedFrame, Prepared, Ready, Stages};
 use super::tracking::Trackers;
@@ -13,6 +12,7 @@ use everyframe_kafka::Downstream;
 use everyframe_rules::RuleState;
 use everyframe_types::dead_letter::Parked;
 use everyframe_types::frame::Frame;
+use everyframe_vision::EmbeddingCache;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -179,7 +179,7 @@ struct Passage {
 /// What judging remembers of one lane.
 #[derive(Default)]
 pub(super) struct Judging {
-    pub appearances: HashMap<Arc<str>, Appearances>,
+    pub appearances: HashMap<Arc<str>, EmbeddingCache>,
     pub state: RuleState,
 }
 

@@ -1,7 +1,6 @@
 //! The one place that joins the stages.
 
 mod active_rules;
-mod appearance;
 mod dead_letter_limiter;
 mod deleted;
 mod lanes;
@@ -21,7 +20,7 @@ use everyframe_gallery::{Gallery, GalleryError};
 use everyframe_kafka::{BrokerError, Ended, GroupConsumer};
 use everyframe_rules::{Condition, RuleDescription, Rules};
 use everyframe_types::machine::cores;
-use everyframe_vision::{Models, Spent, Vision, VisionError, Worker};
+use everyframe_vision::{Models, Vision, VisionError, Worker, WorkerStats};
 use lanes::{Job, Jobs, Lanes};
 pub use reprocess::{ReprocessedFrame, Reprocessor};
 use stages::Stages;
@@ -56,7 +55,7 @@ pub struct Host {
     stages: Arc<Stages>,
     /// Tells the workers that nobody waits for them any more.
     ended: Arc<AtomicBool>,
-    workers: Vec<JoinHandle<Spent>>,
+    workers: Vec<JoinHandle<WorkerStats>>,
     lanes: Arc<Lanes>,
     health: Arc<Health>,
     models: Models,
@@ -80,10 +79,10 @@ impl Host {
         let vision = Vision::load(&config.vision, cache)?;
         tracing::info!("{}", vision.models());
         let gallery = Gallery::follow(&config, &vision.models().embedder.sha256)?;
-        tracing::info!(people = gallery.now().people().len(), "gallery read");
+        tracing::info!(people = gallery.index().people().len(), "gallery read");
         let publisher = Publisher::start(&config, metrics.clone(), &stop)?;
         let count = worker_count(&config);
-        rules.measure(|name| metrics.rule(name));
+        rules.set_meters(|name| metrics.rule(name));
         let active_rules = ArcSwap::from_pointee(ActiveRules::new(&config, rules, vision.models()));
         let stages = Arc::new(Stages { gallery, active_rules, publisher, metrics, stop, config });
         let (see, see_jobs) = crossbeam_channel::unbounded();
@@ -117,7 +116,7 @@ impl Host {
     /// Puts other rules in force, with the zones, masks and schedules of their configuration: each frame is judged by the
     /// old or by the new ones from beginning to end. What the rules keep stays theirs by their names.
     pub fn put_in_force(&self, config: &Config, mut rules: Rules) {
-        rules.measure(|name| self.stages.metrics.rule(name));
+        rules.set_meters(|name| self.stages.metrics.rule(name));
         let new = ActiveRules::new(config, rules, &self.models);
         let old = self.stages.active_rules.swap(Arc::new(new));
         *self.before.lock().unwrap_or_else(PoisonError::into_inner) = Some(old);
@@ -127,7 +126,9 @@ impl Host {
     pub fn fall_back(&self, rule: &str) -> bool {
         let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.stages.active_rules.load();
-        let Some(old) = before.take_if(|old| old.rules.configured(rule) != now.rules.configured(rule)) else {
+        let Some(old) = before
+            .take_if(|old| old.rules.component_and_settings(rule) != now.rules.component_and_settings(rule))
+        else {
             return false;
         };
         drop(now);
@@ -147,7 +148,7 @@ impl Host {
 
     /// What became of the rules since the last call.
     pub fn take_news(&self) -> Vec<Condition> {
-        self.stages.active_rules.load().rules.take_news()
+        self.stages.active_rules.load().rules.take_conditions()
     }
 
     /// True if a result is there exactly once; otherwise at least once.
@@ -172,7 +173,7 @@ impl Host {
 
     /// Ends the workers. One that is stuck (a record that no broker takes holds its lane) is left behind: the
     /// process is about to end, and its frame is not committed. Tells what was done, and where vision's time went.
-    pub fn end(self) -> (Snapshot, Spent) {
+    pub fn end(self) -> (Snapshot, WorkerStats) {
         let totals = self.totals();
         self.stages.publisher.end();
         self.ended.store(true, Ordering::Relaxed);
@@ -183,7 +184,7 @@ impl Host {
         }
         let ended =
             self.workers.into_iter().filter(JoinHandle::is_finished).filter_map(|worker| worker.join().ok());
-        (totals, ended.fold(Spent::default(), |all, one| all + one))
+        (totals, ended.fold(WorkerStats::default(), |all, one| all + one))
     }
 }
 
@@ -201,10 +202,10 @@ fn work(
     see_jobs: &crossbeam_channel::Receiver<Job>,
     embed_jobs: &crossbeam_channel::Receiver<Job>,
     ended: &AtomicBool,
-) -> Spent {
+) -> WorkerStats {
     loop {
         if ended.load(Ordering::Relaxed) {
-            return worker.spent();
+            return worker.stats();
         }
         let job = crossbeam_channel::select_biased! {
             recv(embed_jobs) -> job => job,
@@ -220,7 +221,7 @@ fn work(
                     stages::embed(&mut worker, &stages.active_rules.load().site, frame.clone(), *prepared);
                 cell.embedded(frame.position.offset, ready);
             }
-            Err(crossbeam_channel::RecvError) => return worker.spent(),
+            Err(crossbeam_channel::RecvError) => return worker.stats(),
         }
     }
 }

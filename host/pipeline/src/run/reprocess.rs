@@ -1,7 +1,6 @@
 //! Frames that are long done go through vision and the gallery once more, on one thread, and nothing is published.
 
 use super::RunError;
-use super::appearance::Appearances;
 use super::stages::{Ready, embed, see};
 use super::tracking::Trackers;
 use crate::intake::{FrameClock, forget_cameras};
@@ -11,7 +10,7 @@ use everyframe_gallery::Index;
 use everyframe_types::dead_letter::Parked;
 use everyframe_types::face::Face;
 use everyframe_types::frame::Frame;
-use everyframe_vision::{Vision, Worker};
+use everyframe_vision::{EmbeddingCache, Vision, Worker};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -28,7 +27,7 @@ pub struct Reprocessor {
 #[derive(Default)]
 struct Followed {
     trackers: Trackers,
-    appearances: HashMap<Arc<str>, Appearances>,
+    appearances: HashMap<Arc<str>, EmbeddingCache>,
     clock: FrameClock,
 }
 
@@ -48,7 +47,7 @@ impl Reprocessor {
     /// As a host that cannot start.
     pub fn start(config: &Config, cache: &Path) -> Result<Self, RunError> {
         let vision = Vision::load(&config.vision, cache)?;
-        let samples = everyframe_gallery::read(config)?;
+        let samples = everyframe_gallery::read_samples(config)?;
         Ok(Self {
             worker: vision.worker()?,
             index: Index::new(samples.values(), &vision.models().embedder.sha256),
@@ -82,8 +81,8 @@ impl Reprocessor {
         let count = self.config.gallery.candidates;
         let faces = prepared.settle(&frame, appearances, &self.index, count, &self.site);
         let lost_after = self.config.vision.tracker.lost_after_ms;
-        appearances.forget(frame.captured_at.saturating_sub_unsigned(lost_after));
-        forget_cameras(&mut lane.appearances, Appearances::last_seen);
+        appearances.remove_stale(frame.captured_at.saturating_sub_unsigned(lost_after));
+        forget_cameras(&mut lane.appearances, EmbeddingCache::last_seen_at);
         Ok(ReprocessedFrame { size: prepared.size(), faces })
     }
 }

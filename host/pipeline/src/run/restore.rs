@@ -62,7 +62,8 @@ fn read(stages: &Stages, cells: &[Arc<LaneCell>]) -> Result<HashMap<i32, RuleSta
             continue;
         };
         let next = committed.get(&record.partition()).copied().unwrap_or(0);
-        if offset.unsigned_abs() < next && stages.active_rules.load().rules.describes(&change.rule).is_some()
+        if offset.unsigned_abs() < next
+            && stages.active_rules.load().rules.description(&change.rule).is_some()
         {
             states.entry(record.partition()).or_default().restore(change);
             count += 1;

@@ -1,7 +1,6 @@
 //! What one frame goes through, as plain functions of the stages; where and in which order is the lanes' matter.
 
 use super::active_rules::ActiveRules;
-use super::appearance::Appearances;
 use super::lanes::Judging;
 use crate::intake::forget_cameras;
 use crate::observe::Metrics;
@@ -17,7 +16,7 @@ use everyframe_types::face::{Detection, Embedding, Face, People};
 use everyframe_types::frame::Frame;
 use everyframe_types::sequence_gap;
 use everyframe_vision::{
-    Detections, Followed, PictureError, TrackedFace, TrackedFrame, Tracker, Worker, quality,
+    Detections, EmbeddingCache, PictureError, TrackUpdate, TrackedFrame, Tracker, Worker,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -51,7 +50,7 @@ pub(super) struct Prepared {
 struct FollowedFace {
     detection: Detection,
     quality: f32,
-    followed: Followed,
+    followed: TrackUpdate,
     embedding: Option<Embedding>,
 }
 
@@ -64,18 +63,9 @@ pub(super) struct Ready {
 impl Prepared {
     /// Follows the faces of a frame. `is_continuous` is false if a person may have left unseen since the camera's last frame.
     pub fn follow(frame: &Frame, seen: Detections, tracker: &mut Tracker, is_continuous: bool) -> Self {
-        let tracked: Vec<TrackedFace<'_>> = seen
-            .detections
-            .iter()
-            .zip(seen.thumbnails())
-            .map(|(detection, thumbnail)| TrackedFace {
-                detection,
-                quality: quality(detection, seen.width, seen.height),
-                thumbnail: thumbnail.as_ref(),
-            })
-            .collect();
+        let tracked = seen.tracked_faces();
         let (captured_at, first_id) = (frame.captured_at, first_track_id(frame));
-        let followed = tracker.follow(&TrackedFrame { captured_at, first_id, is_continuous }, &tracked);
+        let followed = tracker.update(&TrackedFrame { captured_at, first_id, is_continuous }, &tracked);
         let faces = tracked
             .iter()
             .zip(followed)
@@ -114,14 +104,14 @@ impl Prepared {
     pub fn settle(
         &self,
         frame: &Frame,
-        appearances: &mut Appearances,
+        appearances: &mut EmbeddingCache,
         index: &Index,
         count: usize,
         site: &Site,
     ) -> Vec<Face> {
         let settled = self.faces.iter().zip(0u32..).map(|(face, index_in_frame)| {
             let new_id = first_track_id(frame) + JUMPED + u64::from(index_in_frame);
-            let (track, embedding) = appearances.settle(
+            let (track, embedding) = appearances.update(
                 &face.followed,
                 face.embedding.clone(),
                 face.quality,
@@ -135,7 +125,7 @@ impl Prepared {
                 track,
                 candidates: embedding
                     .as_ref()
-                    .map(|embedding| index.candidates(embedding, count))
+                    .map(|embedding| index.search(embedding, count))
                     .unwrap_or_default(),
                 zones: site.zones_of(&frame.camera, self.size(), &face.detection.bounds),
                 embedding,
@@ -208,14 +198,15 @@ impl Stages {
         prepared: &Prepared,
         judging: &mut Judging,
     ) -> Result<Outcome, RuleFailure> {
-        let (index, active_rules) = (self.gallery.now(), self.active_rules.load());
+        let (index, active_rules) = (self.gallery.index(), self.active_rules.load());
         let ActiveRules { rules, site, judged_by } = &**active_rules;
         let appearances = judging.appearances.entry(frame.camera.clone()).or_default();
         let times = prepared.seen.times;
         let count = self.config.gallery.candidates;
         let faces = prepared.settle(frame, appearances, &index, count, site);
-        appearances
-            .forget(frame.captured_at.saturating_sub_unsigned(self.config.vision.tracker.lost_after_ms));
+        appearances.remove_stale(
+            frame.captured_at.saturating_sub_unsigned(self.config.vision.tracker.lost_after_ms),
+        );
         let size = prepared.size();
         let facts = FrameFacts {
             camera: &frame.camera,
@@ -230,14 +221,14 @@ impl Stages {
         let people: Arc<dyn People> = index;
         let mut judgement = match rules.judge(&facts, faces, &people, &mut judging.state) {
             Ok(judgement) => judgement,
-            Err(failure) if rules.stops_for(&failure.rule) => return Err(failure),
+            Err(failure) if rules.stops_on_failure(&failure.rule) => return Err(failure),
             Err(failure) => {
                 let (reason, message) = (failure.kind.reason().to_owned(), failure.to_string());
                 return Ok(Outcome::Parked(Parked { stage: Stage::Rules, reason, message }));
             }
         };
-        for camera in forget_cameras(&mut judging.appearances, Appearances::last_seen) {
-            judgement.state.extend(judging.state.forget(&camera));
+        for camera in forget_cameras(&mut judging.appearances, EmbeddingCache::last_seen_at) {
+            judgement.state.extend(judging.state.delete_camera(&camera));
         }
         let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
         let timings = Timings {

@@ -1,15 +1,15 @@
-//! Answers as scenarios write them: entries of named fields, one language for what is expected and what came.
+//! A rule's output as scenarios write it: entries of named fields, for the expected and for the actual output.
 
-use super::{time, written};
+use super::{format_time, parse_time};
 use everyframe_config::RuleKind;
 use everyframe_rules::RuleOutput;
 use everyframe_types::judgement::{Decision, StrangerEvent};
 use std::fmt;
 
-/// How far two numbers may be apart and still be called equal: they are written with three digits.
+/// Two numbers that differ by at most this are equal: scenarios write them with three digits.
 const TOLERANCE: f64 = 6e-4;
 
-/// One alert, decision or stranger, by the names of its fields.
+/// One alert, decision or stranger: the names and values of its fields.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Entry(Vec<(&'static str, Value)>);
 
@@ -29,8 +29,8 @@ impl Value {
         Self::Text(text.to_owned())
     }
 
-    /// Numbers are equal as far as they are written; `undecided = true` takes any reason.
-    fn accepts(&self, got: &Value) -> bool {
+    /// True if the actual value is the expected one. `undecided = true` matches any reason.
+    fn matches(&self, got: &Value) -> bool {
         match (self, got) {
             (Self::Number(expected), Self::Number(got)) => (expected - got).abs() <= TOLERANCE,
             (Self::Truth(true), Self::Text(_)) => true,
@@ -64,13 +64,13 @@ impl Entry {
         &self.0
     }
 
-    /// True if every field that this entry names is the same in `got`.
-    pub(super) fn accepts(&self, got: &Entry) -> bool {
-        self.0.iter().all(|(name, value)| got.field(name).is_some_and(|got| value.accepts(got)))
+    /// True if every field of this expected entry matches the same field of `got`.
+    pub(super) fn matches(&self, got: &Entry) -> bool {
+        self.0.iter().all(|(name, value)| got.field(name).is_some_and(|got| value.matches(got)))
     }
 
-    /// Those fields of `got` that this entry names too; all, if it names something that `got` has not.
-    pub(super) fn in_the_words_of(&self, got: &Entry) -> Entry {
+    /// The fields of `got` that this entry has too; all fields if this entry has one that `got` does not have.
+    pub(super) fn select_fields(&self, got: &Entry) -> Entry {
         if self.0.is_empty() || self.0.iter().any(|(name, _)| got.field(name).is_none()) {
             return got.clone();
         }
@@ -78,11 +78,11 @@ impl Entry {
         Entry(named.cloned().collect())
     }
 
-    /// The same with other indices of faces.
-    pub(super) fn with_faces(mut self, called: impl Fn(u32) -> Option<u32>) -> Self {
+    /// Replaces the index of the entry's face.
+    pub(super) fn map_face(mut self, new_index: impl Fn(u32) -> Option<u32>) -> Self {
         for (name, value) in &mut self.0 {
             if let ("face", Value::Number(face)) = (*name, &mut *value) {
-                *face = called(*face as u32).map_or(*face, f64::from);
+                *face = new_index(*face as u32).map_or(*face, f64::from);
             }
         }
         self
@@ -92,13 +92,13 @@ impl Entry {
         self.0.iter().find(|(field, _)| *field == name).map(|(_, value)| value)
     }
 
-    /// Reads what is expected of a kind of rule.
+    /// Reads an expected entry for a kind of rule.
     ///
     /// # Errors
     ///
-    /// The key and what is wrong with it.
+    /// The key, and what is wrong with it.
     pub(super) fn read(kind: RuleKind, table: &toml::Table) -> Result<Self, (String, String)> {
-        let names = names(kind);
+        let names = field_names(kind);
         let mut entry = Entry::default();
         for (key, value) in table {
             let Some(name) = names.iter().find(|name| *name == key) else {
@@ -108,39 +108,39 @@ impl Entry {
             let value = read_value(name, value).map_err(|message| (key.clone(), message))?;
             entry.0.push((name, value));
         }
-        let place = |name: &str| names.iter().position(|it| *it == name);
-        entry.0.sort_by_key(|(name, _)| place(name));
+        let position = |name: &str| names.iter().position(|it| *it == name);
+        entry.0.sort_by_key(|(name, _)| position(name));
         if kind == RuleKind::MatchingPolicy {
             let decided = ["known", "unknown", "undecided"].iter().filter(|name| entry.field(name).is_some());
             if decided.count() != 1 {
-                let message = "say one of `known = \"ID\"`, `unknown = true`, `undecided = \"WHY\"`";
+                let message = "give one of `known = \"ID\"`, `unknown = true`, `undecided = \"WHY\"`";
                 return Err((String::new(), message.into()));
             }
         }
         Ok(entry)
     }
 
-    /// The entries of an answer, with every field that there is.
-    pub(super) fn of(opinion: &RuleOutput) -> Vec<Self> {
-        match opinion {
+    /// The entries of a rule's output, with all fields.
+    pub(super) fn from_output(output: &RuleOutput) -> Vec<Self> {
+        match output {
             RuleOutput::Decisions(decisions) => {
-                decisions.iter().map(|(_, decision)| of_decision(decision)).collect()
+                decisions.iter().map(|(_, decision)| decision_entry(decision)).collect()
             }
             RuleOutput::Strangers(strangers) => {
-                let of = |(face, stranger): &(u32, everyframe_types::judgement::Stranger)| {
+                let entry = |(face, stranger): &(u32, everyframe_types::judgement::Stranger)| {
                     Entry(vec![
                         ("face", Value::Number(f64::from(*face))),
                         ("id", Value::text(&stranger.id)),
                         ("event", Value::text(stranger.event.map_or(NO_EVENT, event_name))),
                         ("visits", Value::Number(f64::from(stranger.visits))),
                         ("dwell_ms", Value::Number(stranger.dwell as f64)),
-                        ("first_seen_at", Value::Text(written(stranger.first_seen_at))),
+                        ("first_seen_at", Value::Text(format_time(stranger.first_seen_at))),
                     ])
                 };
-                strangers.iter().map(of).collect()
+                strangers.iter().map(entry).collect()
             }
             RuleOutput::Alerts(alerts) => {
-                let of = |alert: &everyframe_types::judgement::Alert| {
+                let entry = |alert: &everyframe_types::judgement::Alert| {
                     let severity = match alert.severity {
                         everyframe_types::judgement::Severity::Info => "info",
                         everyframe_types::judgement::Severity::Warning => "warning",
@@ -156,13 +156,13 @@ impl Entry {
                     fields.extend(alert.face.map(|face| ("face", Value::Number(f64::from(face)))));
                     Entry(fields)
                 };
-                alerts.iter().map(of).collect()
+                alerts.iter().map(entry).collect()
             }
         }
     }
 }
 
-/// What stands for "nothing new" where a stranger's event is expected.
+/// The value of `event` for a stranger without an event.
 const NO_EVENT: &str = "none";
 
 fn event_name(event: StrangerEvent) -> &'static str {
@@ -173,7 +173,7 @@ fn event_name(event: StrangerEvent) -> &'static str {
     }
 }
 
-fn of_decision(decision: &Decision) -> Entry {
+fn decision_entry(decision: &Decision) -> Entry {
     Entry(match decision {
         Decision::Known { person, confidence } => vec![
             ("known", Value::text(person)),
@@ -184,8 +184,8 @@ fn of_decision(decision: &Decision) -> Entry {
     })
 }
 
-/// What may be expected of a kind, in the order in which it is shown.
-fn names(kind: RuleKind) -> &'static [&'static str] {
+/// The fields of a kind's entries, in the order in which they are written.
+fn field_names(kind: RuleKind) -> &'static [&'static str] {
     match kind {
         RuleKind::MatchingPolicy => &["known", "confidence", "unknown", "undecided"],
         RuleKind::UnknownPerson => &["face", "id", "event", "visits", "dwell_ms", "first_seen_at"],
@@ -196,7 +196,7 @@ fn names(kind: RuleKind) -> &'static [&'static str] {
 fn read_value(name: &str, value: &toml::Value) -> Result<Value, String> {
     let one_of = |choices: &[&str], text: &str| match choices.contains(&text) {
         true => Ok(Value::text(text)),
-        false => Err(format!("`{text}` is none of `{}`", choices.join("`, `"))),
+        false => Err(format!("`{text}` is not one of `{}`", choices.join("`, `"))),
     };
     match (name, value) {
         ("severity", toml::Value::String(text)) => one_of(&["info", "warning", "critical"], text),
@@ -204,13 +204,15 @@ fn read_value(name: &str, value: &toml::Value) -> Result<Value, String> {
             one_of(&["first-seen", "returned", "loitering", NO_EVENT], text)
         }
         ("first_seen_at", toml::Value::String(text)) => {
-            time(text).map(|at| Value::Text(written(at))).ok_or_else(|| NO_TIME.to_owned())
+            parse_time(text).map(|at| Value::Text(format_time(at))).ok_or_else(|| NOT_A_TIME.to_owned())
         }
         ("unknown", toml::Value::Boolean(true)) => Ok(Value::Truth(true)),
-        ("unknown", _) => Err("say `unknown = true`, or another decision".into()),
+        ("unknown", _) => Err("give `unknown = true`, or another decision".into()),
         ("undecided", toml::Value::Boolean(true)) => Ok(Value::Truth(true)),
         ("undecided", toml::Value::String(text)) => Ok(Value::text(text)),
-        ("undecided", _) => Err("give the reason in quotation marks, or `true` for any reason".into()),
+        ("undecided", _) => {
+            Err("give the reason as a text in quotation marks, or `true` for any reason".into())
+        }
         ("confidence", toml::Value::Float(number)) => Ok(Value::Number(*number)),
         ("confidence" | "face" | "visits" | "dwell_ms", toml::Value::Integer(number)) if *number >= 0 => {
             Ok(Value::Number(*number as f64))
@@ -222,5 +224,5 @@ fn read_value(name: &str, value: &toml::Value) -> Result<Value, String> {
     }
 }
 
-/// What a time must look like.
-pub(super) const NO_TIME: &str = "is no time; give one of the day such as \"10:00:00\" or \"10:00:00.250\", or such as \"2026-01-05T10:00:00Z\"";
+/// The message for a text that is not a time.
+pub(super) const NOT_A_TIME: &str = "is not a time; give a time of day such as \"10:00:00\" or \"10:00:00.250\", or a full one such as \"2026-01-05T10:00:00Z\"";

@@ -1,4 +1,4 @@
-//! The shape of the file, key by key.
+//! The keys of a scenario file.
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -34,7 +34,7 @@ pub(super) struct Frame {
     pub(super) height: Option<u32>,
     #[serde(default)]
     pub(super) schedules: Vec<String>,
-    /// Its keys depend on the kind of rule.
+    /// The keys of an entry depend on the kind of rule.
     pub(super) expect: Option<Vec<toml::Table>>,
 }
 

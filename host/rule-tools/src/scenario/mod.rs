@@ -1,8 +1,8 @@
-//! Scenarios: a few frames told in TOML, and what a rule should answer to each.
+//! Scenarios: a few frames described in TOML, and the output that a rule should have for each.
 //!
-//! [`Scenario::parse`] reads one for a kind of rule, [`run()`] puts its frames to the rule one after another, and
-//! [`updated`] writes the answers back as what is expected from now on. A [`Recording`] writes one of frames that a host
-//! judged. The format is described in `docs/rules.md`.
+//! [`Scenario::parse`] reads a scenario for a kind of rule. [`run_scenario`] evaluates the rule on its frames in order.
+//! [`update_expectations`] writes the rule's output into the scenario. A [`Recording`] is a scenario made from frames that a host
+//! judged. `docs/rules.md` describes the format.
 
 mod expect;
 mod file;
@@ -15,9 +15,9 @@ mod update;
 mod tests;
 
 pub use expect::{Entry, Value};
-pub use record::{Recorded, Recording};
-pub use run::{Difference, Ran, ask, run};
-pub use update::updated;
+pub use record::{RecordedFrame, Recording};
+pub use run::{Difference, FrameResult, evaluate_frame, run_scenario};
+pub use update::update_expectations;
 
 use everyframe_config::RuleKind;
 use everyframe_rules::FrameFacts;
@@ -26,23 +26,24 @@ use everyframe_types::judgement::Subject;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The day of a time that is given without one: Monday, 2026-01-05, UTC.
+/// The date of times that have none: Monday, 2026-01-05, 00:00 UTC, Unix milliseconds.
 const MONDAY: i64 = 1_767_571_200_000;
+/// Milliseconds in a day.
 const DAY: i64 = 24 * 3_600_000;
 
-/// What the frames of a scenario have for a session.
+/// The session id of every scenario's frames.
 const SESSION: &str = "scenario";
 
-/// A scenario that fits a kind of rule.
+/// A scenario for one kind of rule.
 #[derive(Clone)]
 pub struct Scenario {
-    /// One sentence; may be empty.
+    /// What the scenario is about, one sentence; may be empty.
     pub about: String,
-    /// The kind of rule that it is for.
+    /// The kind of rule.
     pub kind: RuleKind,
     /// The rule's settings.
     pub settings: toml::Table,
-    /// Whom the rule may look up.
+    /// The people whom the rule may look up.
     pub people: Arc<dyn People>,
     /// In the order of the file.
     pub frames: Vec<ScenarioFrame>,
@@ -53,26 +54,26 @@ pub struct Scenario {
 pub struct ScenarioFrame {
     /// The camera's id.
     pub camera: String,
-    /// Its number among the camera's frames, from 1.
+    /// The frame's number among the camera's frames, from 1.
     pub sequence: u64,
-    /// When it was taken, Unix milliseconds.
+    /// When the frame was captured, Unix milliseconds.
     pub at: i64,
-    /// Pixels.
+    /// Width, pixels.
     pub width: u32,
-    /// Pixels.
+    /// Height, pixels.
     pub height: u32,
-    /// The schedules that hold, by name.
+    /// Names of the active schedules.
     pub schedules: Vec<String>,
-    /// The faces, each decided upon (for a matching policy, which is to decide, not yet).
+    /// The faces with their decisions. For a matching policy, which makes the decisions, all are undecided.
     pub subjects: Vec<Subject>,
-    /// What the rule should answer; none: anything.
+    /// The expected output; none: any output is accepted.
     pub expect: Option<Vec<Entry>>,
-    /// Where it stands in the file, from 1.
+    /// The frame's line in the file, from 1.
     pub line: Option<usize>,
 }
 
 impl ScenarioFrame {
-    /// What a rule is told of it.
+    /// The frame's metadata, as the rule gets it.
     pub fn facts(&self) -> FrameFacts<'_> {
         FrameFacts {
             camera: &self.camera,
@@ -95,8 +96,8 @@ impl People for Enrolled {
     }
 }
 
-/// A time as scenarios write it: of the day on the Monday, else with its date.
-pub fn written(at: i64) -> String {
+/// Formats Unix milliseconds as scenarios write them: a time of day if it is on the Monday, else RFC 3339.
+pub fn format_time(at: i64) -> String {
     let Some(of_day) = at.checked_sub(MONDAY).filter(|of_day| (0..DAY).contains(of_day)) else {
         return everyframe_types::event::rfc3339(at);
     };
@@ -105,8 +106,8 @@ pub fn written(at: i64) -> String {
     if milliseconds == 0 { clock } else { format!("{clock}.{milliseconds:03}") }
 }
 
-/// Reads a time of day on the Monday, or an RFC 3339 time: Unix milliseconds.
-fn time(text: &str) -> Option<i64> {
+/// Parses a time of day on the Monday, or an RFC 3339 time, to Unix milliseconds.
+fn parse_time(text: &str) -> Option<i64> {
     if let Ok(time) = text.parse::<jiff::Timestamp>() {
         return Some(time.as_millisecond());
     }

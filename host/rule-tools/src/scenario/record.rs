@@ -1,7 +1,7 @@
-//! A scenario of frames that a host judged: what was decided then, and what the rule answered.
+//! Writes a scenario from frames that a host judged: their decisions then, and the rule's output.
 
-use super::update::list;
-use super::{Entry, written};
+use super::update::format_list;
+use super::{Entry, format_time};
 use everyframe_config::RuleKind;
 use everyframe_rules::RuleOutput;
 use everyframe_types::face::{Face, Person};
@@ -9,62 +9,65 @@ use everyframe_types::judgement::{Decision, StrangerEvent, Subject};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use toml_edit::{Array, InlineTable, Value};
 
-/// What a reader takes for the size of a frame that says none.
+/// The default size of a scenario's frame, pixels. It is not written.
 const SIZE: (u32, u32) = (1280, 720);
 
-/// Frames of one camera, in their order, as one rule saw them.
+/// Frames of one camera, in order, as one rule judged them.
 #[derive(Debug, Clone)]
 pub struct Recording {
-    /// One sentence.
+    /// What the scenario is about, one sentence.
     pub about: String,
     /// The rule's kind.
     pub kind: RuleKind,
     /// The rule's settings.
     pub settings: toml::Table,
-    /// Whom it may look up.
+    /// The people whom the rule may look up.
     pub people: Vec<Person>,
     /// The camera's id.
     pub camera: String,
     /// The frames.
-    pub frames: Vec<Recorded>,
+    pub frames: Vec<RecordedFrame>,
 }
 
-/// One of them.
+/// One frame of a recording.
 #[derive(Debug, Clone)]
-pub struct Recorded {
-    /// When it was taken, Unix milliseconds.
+pub struct RecordedFrame {
+    /// When the frame was captured, Unix milliseconds.
     pub at: i64,
     /// Width and height, pixels.
     pub size: (u32, u32),
-    /// The schedules that held, by name.
+    /// Names of the active schedules.
     pub schedules: Vec<String>,
-    /// The faces that the rule was told of, as they were decided upon.
+    /// The faces that the rule got, with their decisions.
     pub subjects: Vec<Subject>,
-    /// What the rule answered, by the faces' own indices; none if it failed.
-    pub answer: Option<RuleOutput>,
-    /// False for a frame of which the answer is told, but not expected.
+    /// The rule's output, by the faces' own indices; none if it failed.
+    pub output: Option<RuleOutput>,
+    /// False for a frame whose output is written as a comment, not as expectation.
     pub is_expected: bool,
 }
 
-impl Recorded {
-    /// The answer's entries, with the faces called by their place among those that the rule was told of.
+impl RecordedFrame {
+    /// The output's entries. A face's index is its position among the faces that the rule got.
     fn entries(&self) -> Option<Vec<Entry>> {
-        let place = |face: u32| {
-            (0..).zip(&self.subjects).find(|(_, subject)| subject.face.index == face).map(|(place, _)| place)
+        let position = |face: u32| {
+            (0..)
+                .zip(&self.subjects)
+                .find(|(_, subject)| subject.face.index == face)
+                .map(|(position, _)| position)
         };
-        let entries = Entry::of(self.answer.as_ref()?).into_iter();
-        Some(entries.map(|entry| entry.with_faces(place)).collect())
+        let entries = Entry::from_output(self.output.as_ref()?).into_iter();
+        Some(entries.map(|entry| entry.map_face(position)).collect())
     }
 }
 
 impl Recording {
-    /// The text of the scenario. Embeddings are not told: where a rule would ask for one, there is a stand-in, one for
-    /// each stranger, at right angles to all others.
+    /// Writes the scenario. Embeddings are not written. Where a rule would request one, there is a substitute: one unit vector
+    /// for each stranger, orthogonal to all others.
     ///
     /// # Errors
     ///
-    /// The settings cannot be written.
-    pub fn text(&self) -> Result<String, toml::ser::Error> {
+    /// The settings cannot be written as TOML.
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
         let mut text = format!("about = {}\n", Value::from(self.about.as_str()));
         if !self.settings.is_empty() {
             let settings = toml::Table::from_iter([("settings".to_owned(), self.settings.clone().into())]);
@@ -74,14 +77,14 @@ impl Recording {
             let (id, name) = (Value::from(id.as_str()), Value::from(name.as_str()));
             text += &format!("\n[[people]]\nid = {id}\nname = {name}\nsamples = {samples}\n");
         }
-        let looks = Looks::of(&self.frames);
+        let embeddings = SubstituteEmbeddings::new(&self.frames);
         let mut tracks: HashMap<u64, i64> = HashMap::new();
         for (number, frame) in self.frames.iter().enumerate() {
             text += "\n[[frames]]\n";
             if number == 0 {
                 text += &format!("camera = {}\n", Value::from(self.camera.as_str()));
             }
-            text += &format!("at = \"{}\"\n", written(frame.at));
+            text += &format!("at = \"{}\"\n", format_time(frame.at));
             if frame.size != SIZE {
                 text += &format!("width = {}\nheight = {}\n", frame.size.0, frame.size.1);
             }
@@ -93,20 +96,20 @@ impl Recording {
             if !frame.subjects.is_empty() {
                 text += "faces = [\n";
                 for subject in &frame.subjects {
-                    // A reader takes it from the frame before, or for the frame's own time.
+                    // By default a track begins with the frame before that has it, or with this frame.
                     let track = subject.face.track;
-                    let is_clear = before.get(&track.id).copied().unwrap_or(frame.at) == track.started_at;
+                    let is_default = before.get(&track.id).copied().unwrap_or(frame.at) == track.started_at;
                     tracks.insert(track.id, track.started_at);
-                    text += &format!("  {},\n", self.face(subject, !is_clear, &looks));
+                    text += &format!("  {},\n", self.format_face(subject, !is_default, &embeddings));
                 }
                 text += "]\n";
             }
             let Some(entries) = frame.entries() else { continue };
-            let entries = list(&entries).to_string();
+            let entries = format_list(&entries).to_string();
             match frame.is_expected {
                 true => text += &format!("expect = {entries}\n"),
                 false => {
-                    text += "# what the rule kept from before is not here; then it answered:\n";
+                    text += "# the rule had state from earlier frames, which is not in this scenario; its output was:\n";
                     entries.lines().for_each(|line| text += &format!("# {line}\n"));
                 }
             }
@@ -114,7 +117,12 @@ impl Recording {
         Ok(text)
     }
 
-    fn face(&self, subject: &Subject, tell_start: bool, looks: &Looks) -> InlineTable {
+    fn format_face(
+        &self,
+        subject: &Subject,
+        with_track_start: bool,
+        embeddings: &SubstituteEmbeddings,
+    ) -> InlineTable {
         let face = &subject.face;
         let mut table = InlineTable::new();
         if self.kind == RuleKind::MatchingPolicy {
@@ -135,11 +143,11 @@ impl Recording {
         if self.kind == RuleKind::Alerting
             && let Some(stranger) = &subject.stranger
         {
-            table.insert("stranger", stranger_of(stranger).into());
+            table.insert("stranger", format_stranger(stranger).into());
         }
-        table.insert("track", whole(face.track.id));
-        if tell_start {
-            table.insert("track_started_at", written(face.track.started_at).into());
+        table.insert("track", integer(face.track.id));
+        if with_track_start {
+            table.insert("track_started_at", format_time(face.track.started_at).into());
         }
         let bounds = face.detection.bounds;
         let bounds: Array =
@@ -151,7 +159,7 @@ impl Recording {
             let zones: Array = face.zones.iter().map(String::as_str).collect();
             table.insert("zones", zones.into());
         }
-        if let Some(embedding) = looks.stand_in(self.kind, subject) {
+        if let Some(embedding) = embeddings.find(self.kind, subject) {
             table.insert("embedding", embedding.into());
         }
         table.fmt();
@@ -159,7 +167,7 @@ impl Recording {
     }
 }
 
-fn stranger_of(stranger: &everyframe_types::judgement::Stranger) -> InlineTable {
+fn format_stranger(stranger: &everyframe_types::judgement::Stranger) -> InlineTable {
     let mut table = InlineTable::new();
     table.insert("id", stranger.id.as_str().into());
     if let Some(event) = stranger.event {
@@ -170,31 +178,31 @@ fn stranger_of(stranger: &everyframe_types::judgement::Stranger) -> InlineTable 
         };
         table.insert("event", name.into());
     }
-    table.insert("first_seen_at", written(stranger.first_seen_at).into());
-    table.insert("dwell_ms", whole(stranger.dwell));
-    table.insert("visits", whole(u64::from(stranger.visits)));
+    table.insert("first_seen_at", format_time(stranger.first_seen_at).into());
+    table.insert("dwell_ms", integer(stranger.dwell));
+    table.insert("visits", integer(u64::from(stranger.visits)));
     table
 }
 
-fn whole(number: u64) -> Value {
+fn integer(number: u64) -> Value {
     i64::try_from(number).unwrap_or(i64::MAX).into()
 }
 
-/// As short as it can be without being another `f32`.
+/// The shortest decimal number that parses to the same `f32`.
 fn decimal(number: f32) -> Value {
     number.to_string().parse().unwrap_or(f64::from(number)).into()
 }
 
-/// What strangers look like in a recording.
-struct Looks {
-    /// By track: whose it is.
+/// The substitutes for the strangers' embeddings.
+struct SubstituteEmbeddings {
+    /// By track: the stranger's id.
     owners: HashMap<u64, String>,
-    /// The strangers' axes.
+    /// By stranger: the index of its unit vector's only 1.
     axes: BTreeMap<String, usize>,
 }
 
-impl Looks {
-    fn of(frames: &[Recorded]) -> Self {
+impl SubstituteEmbeddings {
+    fn new(frames: &[RecordedFrame]) -> Self {
         let subjects = frames.iter().flat_map(|frame| &frame.subjects);
         let owned = subjects.filter_map(|it| Some((it.face.track.id, it.stranger.as_ref()?.id.clone())));
         let owners: HashMap<u64, String> = owned.collect();
@@ -203,14 +211,14 @@ impl Looks {
         Self { owners, axes }
     }
 
-    fn stand_in(&self, kind: RuleKind, subject: &Subject) -> Option<Array> {
+    fn find(&self, kind: RuleKind, subject: &Subject) -> Option<Array> {
         let Face { track, candidates, .. } = &subject.face;
         match kind {
             RuleKind::UnknownPerson => {
                 let axis = *self.axes.get(self.owners.get(&track.id)?)?;
                 Some((0..self.axes.len()).map(|place| i64::from(place == axis)).collect())
             }
-            // Nobody is like it, and yet it was decided upon: it had one.
+            // A face without candidates that was decided to be unknown had an embedding.
             RuleKind::MatchingPolicy => {
                 let had = candidates.is_empty() && subject.decision == Decision::Unknown;
                 had.then(|| Array::from_iter([1]))

@@ -1,25 +1,30 @@
-//! Answers are written into a scenario's text as what is expected from now on. The rest of the text, with its
-//! comments, stays as it is.
+//! Writes a rule's output into a scenario's text as the new expectation. The rest of the text, with its comments, does not
+//! change.
 
-use super::{Entry, Ran, ScenarioFrame, Value};
+use super::{Entry, FrameResult, ScenarioFrame, Value};
 use toml_edit::{Array, DocumentMut, InlineTable, Item};
 
-/// Longer than this, and a list has a line for each entry.
-const LINE: usize = 100;
+/// A list that is longer than this has one line for each entry, characters.
+const LINE_LENGTH: usize = 100;
 
-/// The text with new answers for those frames whose answer was not expected or not written; none if there are none.
-/// An entry keeps to the fields that it named before. A frame on which the rule failed stays as it is.
+/// Returns the text with the rule's output as expectation, for the frames whose output differs from the expectation or that
+/// have none; `None` if there is no such frame. An entry keeps the fields that it had. A frame on which the rule failed does not
+/// change.
 ///
 /// # Errors
 ///
-/// The text is not the one that the frames were read from.
-pub fn updated(text: &str, frames: &[ScenarioFrame], ran: &[Ran]) -> Result<Option<String>, String> {
+/// The text is not the one that the frames were parsed from. Parse the file again.
+pub fn update_expectations(
+    text: &str,
+    frames: &[ScenarioFrame],
+    results: &[FrameResult],
+) -> Result<Option<String>, String> {
     let mut document: DocumentMut =
         text.parse().map_err(|error: toml_edit::TomlError| error.message().to_owned())?;
     let mut changed = false;
-    for (at, (frame, ran)) in frames.iter().zip(ran).enumerate() {
-        let Ok(got) = &ran.got else { continue };
-        if frame.expect.is_some() && ran.differences.is_empty() {
+    for (at, (frame, result)) in frames.iter().zip(results).enumerate() {
+        let Ok(got) = &result.got else { continue };
+        if frame.expect.is_some() && result.differences.is_empty() {
             continue;
         }
         let before = frame.expect.as_deref().unwrap_or_default();
@@ -27,23 +32,24 @@ pub fn updated(text: &str, frames: &[ScenarioFrame], ran: &[Ran]) -> Result<Opti
         let entries: Vec<Entry> = got
             .iter()
             .enumerate()
-            .map(|(at, got)| before.get(at).unwrap_or(&none).in_the_words_of(got))
+            .map(|(at, got)| before.get(at).unwrap_or(&none).select_fields(got))
             .collect();
-        write(&mut document, at, &entries).ok_or_else(|| format!("frame {} is not there", at + 1))?;
+        write_expectation(&mut document, at, &entries)
+            .ok_or_else(|| format!("the text has no frame {}", at + 1))?;
         changed = true;
     }
     Ok(changed.then(|| document.to_string()))
 }
 
-fn write(document: &mut DocumentMut, frame: usize, entries: &[Entry]) -> Option<()> {
-    let mut value = toml_edit::Value::from(list(entries));
+fn write_expectation(document: &mut DocumentMut, frame: usize, entries: &[Entry]) -> Option<()> {
+    let mut value = toml_edit::Value::from(format_list(entries));
     match document.get_mut("frames")? {
         Item::ArrayOfTables(frames) => {
             let frame = frames.get_mut(frame)?;
             if let Some(old) = frame.get("expect").and_then(Item::as_value) {
                 *value.decor_mut() = old.decor().clone();
             }
-            // The key's own comment stays: it is not replaced.
+            // The value is replaced, not the key: the key keeps its comment.
             match frame.get_mut("expect") {
                 // A list of `[[frames.expect]]`.
                 Some(Item::Value(old)) => *old = value,
@@ -58,9 +64,9 @@ fn write(document: &mut DocumentMut, frame: usize, entries: &[Entry]) -> Option<
     Some(())
 }
 
-pub(super) fn list(entries: &[Entry]) -> Array {
-    let mut list: Array = entries.iter().map(table).collect();
-    if list.len() > 1 && list.to_string().len() > LINE {
+pub(super) fn format_list(entries: &[Entry]) -> Array {
+    let mut list: Array = entries.iter().map(format_entry).collect();
+    if list.len() > 1 && list.to_string().len() > LINE_LENGTH {
         list.iter_mut().for_each(|entry| entry.decor_mut().set_prefix("\n  "));
         list.set_trailing_comma(true);
         list.set_trailing("\n");
@@ -68,7 +74,7 @@ pub(super) fn list(entries: &[Entry]) -> Array {
     list
 }
 
-fn table(entry: &Entry) -> InlineTable {
+fn format_entry(entry: &Entry) -> InlineTable {
     let fields = entry.fields().iter().map(|(name, value)| {
         let value: toml_edit::Value = match value {
             Value::Text(text) => text.as_str().into(),

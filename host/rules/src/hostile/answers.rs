@@ -1,4 +1,4 @@
-//! What a rule may answer, and should not.
+//! Answers that contradict the frame or the contract.
 
 use super::Attack;
 use super::Outcome::Fails;
@@ -28,29 +28,29 @@ pub(super) fn answers() -> Vec<Attack> {
     let confident = |number: &str| format!("{KNOWN_ANNA} (f32.store (i32.const 316) (f32.const {number}))");
     let nonsense = |words| Fails(Nonsense, words);
     vec![
-        Attack::of("answers nothing", Guest::answering(NOTHING), nonsense("no verdict for face 0")),
-        Attack::of("is NaN sure", verdict(&confident("nan")), nonsense("confidence NaN")),
-        Attack::of("is infinitely sure", verdict(&confident("inf")), nonsense("confidence inf")),
-        Attack::of("is sure beyond all bounds downwards", verdict(&confident("-inf")), nonsense("confidence -inf")),
-        Attack::of(
-            "knows somebody who is not enrolled",
+        Attack::new("answers nothing", Guest::answering(NOTHING), nonsense("no verdict for face 0")),
+        Attack::new("has a confidence of NaN", verdict(&confident("nan")), nonsense("confidence NaN")),
+        Attack::new("has an infinite confidence", verdict(&confident("inf")), nonsense("confidence inf")),
+        Attack::new("has a confidence of minus infinity", verdict(&confident("-inf")), nonsense("confidence -inf")),
+        Attack::new(
+            "identifies somebody who is not enrolled",
             verdict("(i32.store (i32.const 308) (i32.const 8)) (i32.store (i32.const 312) (i32.const 4))"),
             nonsense("who is not in the gallery"),
         ),
-        Attack::of(
-            "judges a face that is not there",
+        Attack::new(
+            "decides about a face that does not exist",
             verdict(&format!("{unknown} (i32.store (i32.const 300) (i32.const 7))")),
             nonsense("face 7"),
         ),
-        Attack::of("judges a face twice", list(&format!("{unknown} {second}"), 300, 2), nonsense("two verdicts")),
-        Attack::of(
-            "says too much",
+        Attack::new("decides about a face twice", list(&format!("{unknown} {second}"), 300, 2), nonsense("two verdicts")),
+        Attack::new(
+            "gives a reason that is too long",
             wide(verdict(&format!("{UNDECIDED} (i32.store (i32.const 308) (i32.const 131072)) (i32.store (i32.const 312) (i32.const 50000))"))),
             Fails(OutputTooLarge, "`limits.output_bytes` is 10000"),
         )
         .with(|limits| limits.output_bytes = 10_000),
-        Attack::of(
-            "says the same long sentence about a thousand faces",
+        Attack::new(
+            "gives the same long reason for a thousand faces",
             wide(list(
                 "(local $i i32) (local.set $i (i32.const 32768))
                  (loop $next
@@ -63,17 +63,17 @@ pub(super) fn answers() -> Vec<Attack> {
             )),
             Fails(OutputTooLarge, "answered with more than"),
         ),
-        Attack::of(
+        Attack::new(
             "answers with 300,000 verdicts",
             wide(list("", 0, 300_000)),
             Fails(OutputTooLarge, "answered with more than"),
         ),
-        Attack { prepared: true, ..Attack::of("refuses its settings after all", in_configure("(return (i32.const 104))"), Fails(RefusedSettings, "test: test")) },
-        Attack { prepared: true, ..Attack::of("traps in configure", in_configure("unreachable"), Fails(Trapped, "unreachable")) },
+        Attack { prepared: true, ..Attack::new("refuses its settings after it was loaded", in_configure("(return (i32.const 104))"), Fails(RefusedSettings, "test: test")) },
+        Attack { prepared: true, ..Attack::new("traps in configure", in_configure("unreachable"), Fails(Trapped, "unreachable")) },
     ]
 }
 
-/// Of the other two kinds.
+/// Answers of the other two kinds.
 pub(super) fn other_answers() -> Vec<Attack> {
     // face 0, "test", first seen, once; at 200.
     let stranger = |more: &str| Guest {
@@ -100,41 +100,41 @@ pub(super) fn other_answers() -> Vec<Attack> {
         Guest { world: "alerting", ..list(&format!("{words} {more}"), 200, length) }
     };
     vec![
-        Attack::of(
-            "a stranger with an event that is none",
+        Attack::new(
+            "a stranger with an invalid event",
             stranger("(i32.store8 (i32.const 213) (i32.const 9))"),
             Fails(Trapped, "discriminant"),
         ),
-        Attack::of(
-            "a stranger who is here for longer than time",
+        Attack::new(
+            "a stranger with a dwell of more than a century",
             stranger("(i64.store (i32.const 224) (i64.const -1))"),
-            Fails(Nonsense, "is here for"),
+            Fails(Nonsense, "longer than a hundred years"),
         ),
-        Attack::of(
-            "a stranger who is not there",
+        Attack::new(
+            "a stranger for a face that does not exist",
             stranger("(i32.store (i32.const 200) (i32.const 5))"),
             Fails(Nonsense, "face 5"),
         ),
-        Attack::of(
-            "a stranger whose name breaks lines",
+        Attack::new(
+            "a stranger whose id has a line break",
             stranger(
                 "(i32.store8 (i32.const 320) (i32.const 10)) (i32.store (i32.const 204) (i32.const 320)) (i32.store (i32.const 208) (i32.const 1))",
             ),
             Fails(Nonsense, "control characters"),
         ),
-        Attack::of("raises 101 alerts", alerts(101, ""), Fails(Nonsense, "101 alerts")),
-        Attack::of(
+        Attack::new("raises 101 alerts", alerts(101, ""), Fails(Nonsense, "101 alerts")),
+        Attack::new(
             "raises 100,000 alerts",
             wide(alerts(100_000, "")),
             Fails(OutputTooLarge, "answered with more than"),
         ),
-        Attack::of(
-            "an alert of a severity that is none",
+        Attack::new(
+            "an alert with an invalid severity",
             alerts(1, "(i32.store8 (i32.const 200) (i32.const 200))"),
             Fails(Trapped, "discriminant"),
         ),
-        Attack::of(
-            "an alert about a face that is not there",
+        Attack::new(
+            "an alert about a face that does not exist",
             alerts(
                 1,
                 "(i32.store8 (i32.const 236) (i32.const 1)) (i32.store (i32.const 240) (i32.const 77))",

@@ -1,4 +1,4 @@
-//! What a rule tries when it is asked about a frame.
+//! The attacks of a rule during a call.
 
 use super::Outcome::{Answers, Fails};
 use super::answers::{UNDECIDED, answers, list, other_answers, verdict};
@@ -29,7 +29,7 @@ const SUBSCRIBE: &str = r#"
     (import "wasi:io/poll@0.2.6" "[resource-drop]pollable" (func $drop (param i32)))
     (import "wasi:io/poll@0.2.6" "poll" (func $poll (param i32 i32 i32)))"#;
 
-/// A resource of the guest's own.
+/// The guest's own resource.
 const THING: &str = "export things: interface { resource thing; }";
 const NEW: &str = r#"
     (import "[export]things" "[resource-new]thing" (func $new (param i32) (result i32)))
@@ -48,43 +48,43 @@ const KEY: &str = r#"
 const SET_KEY: &str = "(call $key (local.get $n)) (local.set $n (i64.add (local.get $n) (i64.const 1)))
     (call $set (i32.const 512) (i32.const 256) (i32.const 8) (i32.const 4) (i32.const 0) (i64.const 0) (i32.const 200))";
 
-/// Remembers that there was a frame, and does this in `configure` from the next one on.
-pub(super) fn in_configure(deed: &str) -> Guest {
+/// Runs `code` in `configure`, from the second frame on: the first frame stores that it happened.
+pub(super) fn in_configure(code: &str) -> Guest {
     let set = "(call $set (i32.const 8) (i32.const 4) (i32.const 8) (i32.const 4) (i32.const 0) (i64.const 0) (i32.const 200))";
     let guest = after("", &format!("{SET} {GET}"), set);
     let configure = format!(
-        "(call $get (i32.const 8) (i32.const 4) (i32.const 400)) (if (i32.load8_u (i32.const 400)) (then {deed})) {NOTHING}"
+        "(call $get (i32.const 8) (i32.const 4) (i32.const 400)) (if (i32.load8_u (i32.const 400)) (then {code})) {NOTHING}"
     );
     Guest { configure, ..guest }
 }
 
-/// Does this when it is asked for room for the camera's name, or anything else of more than 4 bytes.
-fn in_realloc(deed: &str) -> Guest {
-    let deed = format!("(if (i32.gt_u (local.get 3) (i32.const 4)) (then {deed})) (if (global.get $again)");
-    Guest { realloc: BUMP.replacen("(if (global.get $again)", &deed, 1), ..Guest::default() }
+/// Runs `code` when the host allocates memory for the camera's id, or anything else of more than 4 bytes.
+fn in_realloc(code: &str) -> Guest {
+    let code = format!("(if (i32.gt_u (local.get 3) (i32.const 4)) (then {code})) (if (global.get $again)");
+    Guest { realloc: BUMP.replacen("(if (global.get $again)", &code, 1), ..Guest::default() }
 }
 
-/// Does this after it has answered.
-fn in_post_return(deed: &str) -> Guest {
+/// Runs `code` after it returned its answer.
+fn in_post_return(code: &str) -> Guest {
     let function = r#"(func (export "cabi_post_everyframe:rules/matching@0.1.0#decide") (param i32)"#;
-    Guest { module: format!("{function} {deed})"), ..Guest::default() }
+    Guest { module: format!("{function} {code})"), ..Guest::default() }
 }
 
-/// Does this when it drops a resource of its own.
-fn in_destructor(deed: &str) -> Guest {
+/// Runs `code` when it drops its own resource.
+fn in_destructor(code: &str) -> Guest {
     let mut guest = after(THING, NEW, "(call $drop (call $new (i32.const 1)))");
-    guest.module.push_str(&format!(r#"(func (export "things#[dtor]thing") (param i32) {deed})"#));
+    guest.module.push_str(&format!(r#"(func (export "things#[dtor]thing") (param i32) {code})"#));
     guest
 }
 
-/// Has a resource whose destructor does nothing.
-fn with_things(deed: &str) -> Guest {
-    let mut guest = after(THING, NEW, deed);
+/// Runs `code` with a resource whose destructor does nothing.
+fn with_things(code: &str) -> Guest {
+    let mut guest = after(THING, NEW, code);
     guest.module.push_str(r#"(func (export "things#[dtor]thing") (param i32))"#);
     guest
 }
 
-/// Six MiB of zeros to begin with.
+/// Gives the guest 6 MiB of memory from the start.
 pub(super) fn wide(guest: Guest) -> Guest {
     Guest { pages: 100, ..guest }
 }
@@ -93,15 +93,15 @@ fn time() -> Vec<Attack> {
     let over = |words| Fails(TimedOut, words);
     let now = r#"(import "wasi:clocks/monotonic-clock@0.2.6" "now" (func $now (result i64)))"#;
     vec![
-        Attack::of("loops for ever", after("", "", "(loop (br 0))"), over("20 ms (it was computing)")),
+        Attack::new("loops for ever", after("", "", "(loop (br 0))"), over("20 ms (it was computing)")),
         Attack {
             prepared: true,
-            ..Attack::of("loops in configure", in_configure("(loop (br 0))"), over("computing"))
+            ..Attack::new("loops in configure", in_configure("(loop (br 0))"), over("computing"))
         },
-        Attack::of("loops where the host asks for room", in_realloc("(loop (br 0))"), over("computing")),
-        Attack::of("loops after its answer", in_post_return("(loop (br 0))"), over("computing")),
-        Attack::of("loops in a destructor", in_destructor("(loop (br 0))"), over("computing")),
-        Attack::of(
+        Attack::new("loops when the host allocates", in_realloc("(loop (br 0))"), over("computing")),
+        Attack::new("loops after its answer", in_post_return("(loop (br 0))"), over("computing")),
+        Attack::new("loops in a destructor", in_destructor("(loop (br 0))"), over("computing")),
+        Attack::new(
             "fills its memory for ever",
             wide(after(
                 "",
@@ -110,8 +110,8 @@ fn time() -> Vec<Attack> {
             )),
             over("computing"),
         ),
-        Attack::of(
-            "waits by looking at the clock",
+        Attack::new(
+            "polls the clock for ever",
             after(
                 "import wasi:clocks/monotonic-clock@0.2.6;",
                 now,
@@ -119,17 +119,17 @@ fn time() -> Vec<Attack> {
             ),
             over("computing"),
         ),
-        Attack::of(
+        Attack::new(
             "sleeps for a day",
             after(CLOCK, SUBSCRIBE, "(call $block (call $subscribe (i64.const 86400000000000)))"),
             over("waiting"),
         ),
-        Attack::of(
-            "sleeps for longer than time itself",
+        Attack::new(
+            "sleeps for the longest duration",
             after(CLOCK, SUBSCRIBE, "(call $block (call $subscribe (i64.const -1)))"),
             over("waiting"),
         ),
-        Attack::of(
+        Attack::new(
             "waits for the same thing many times over",
             after(
                 CLOCK,
@@ -143,7 +143,7 @@ fn time() -> Vec<Attack> {
             ),
             over("waiting"),
         ),
-        Attack::of(
+        Attack::new(
             "sleeps a millisecond, for ever",
             after(
                 CLOCK,
@@ -160,7 +160,7 @@ fn time() -> Vec<Attack> {
 fn memory() -> Vec<Attack> {
     let table = "(table $t 1 funcref)";
     vec![
-        Attack::of(
+        Attack::new(
             "takes memory until there is none",
             after(
                 "",
@@ -169,12 +169,12 @@ fn memory() -> Vec<Attack> {
             ),
             Fails(OutOfMemory, "8 MiB of memory (`limits.memory_mb`)"),
         ),
-        Attack::of(
-            "asks for all memory at once, and does without",
+        Attack::new(
+            "requests all memory at once, and continues without",
             after("", "", "(drop (memory.grow (i32.const 60000)))"),
             Answers,
         ),
-        Attack::of(
+        Attack::new(
             "takes all the memory that it may have",
             after(
                 "",
@@ -184,7 +184,7 @@ fn memory() -> Vec<Attack> {
             ),
             Answers,
         ),
-        Attack::of(
+        Attack::new(
             "takes table elements until there are none",
             after(
                 "",
@@ -193,17 +193,17 @@ fn memory() -> Vec<Attack> {
             ),
             Fails(OutOfTable, "100000 table elements (`limits.table_elements`)"),
         ),
-        Attack::of(
+        Attack::new(
             "hoards the host's resources",
             after(CLOCK, SUBSCRIBE, "(loop (drop (call $subscribe (i64.const 1))) (br 0))"),
             Fails(TooManyResources, "256 of the host's resources (`limits.resources`)"),
         ),
-        Attack::of(
+        Attack::new(
             "hoards handles of its own",
             with_things("(loop (drop (call $new (i32.const 1))) (br 0))"),
             Fails(TooManyResources, "10000 handles (`limits.handles`)"),
         ),
-        Attack::of(
+        Attack::new(
             "recurses for ever",
             after("", "", "(call $worst)"),
             Fails(Trapped, "call stack exhausted"),
@@ -219,14 +219,14 @@ fn floods() -> Vec<Attack> {
     let stderr = r#"(import "wasi:cli/stderr@0.2.6" "get-stderr" (func $stderr (result i32)))
         (import "wasi:io/streams@0.2.6" "[method]output-stream.write" (func $write (param i32 i32 i32 i32)))"#;
     let keyed =
-        |imports: &str, deed: &str| after("", &format!("{imports} {KEY}"), &format!("(local $n i64) {deed}"));
+        |imports: &str, code: &str| after("", &format!("{imports} {KEY}"), &format!("(local $n i64) {code}"));
     vec![
-        Attack::of(
+        Attack::new(
             "logs for ever",
             after("", LOG, "(loop (call $log (i32.const 1) (i32.const 8) (i32.const 4)) (br 0))"),
             over(),
         ),
-        Attack::of(
+        Attack::new(
             "logs a thousand lines of a MiB",
             wide(after("", LOG, "(local $n i32) (loop
                 (call $log (i32.const 3) (i32.const 131072) (i32.const 1000000))
@@ -234,18 +234,18 @@ fn floods() -> Vec<Attack> {
                 (br_if 0 (i32.lt_u (local.get $n) (i32.const 1000))))")),
             Answers,
         ),
-        Attack::of(
-            "logs what would clear a terminal",
+        Attack::new(
+            "logs control characters that clear a terminal",
             after("", &format!(r#"{LOG} (data (i32.const 400) "\1b[2J\1b]0;owned\07\r\nERROR forged\e2\80\ae")"#), "(call $log (i32.const 3) (i32.const 400) (i32.const 32))"),
             Answers,
         ),
-        Attack::of("sets new keys for ever", keyed(SET, &format!("(loop {SET_KEY} (br 0))")), over()),
-        Attack::of(
+        Attack::new("sets new keys for ever", keyed(SET, &format!("(loop {SET_KEY} (br 0))")), over()),
+        Attack::new(
             "sets and deletes new keys for ever",
             keyed(&format!("{SET} {DELETE}"), &format!("(loop {SET_KEY} (call $delete (i32.const 512) (i32.const 256)) (br 0))")),
             over(),
         ),
-        Attack::of(
+        Attack::new(
             "fills its state and goes on",
             wide(keyed(SET, "(loop (call $key (local.get $n))
                 (call $set (i32.const 512) (i32.const 16) (i32.const 0) (i32.const 200000) (i32.const 0) (i64.const 0) (i32.const 200))
@@ -253,62 +253,62 @@ fn floods() -> Vec<Attack> {
                 (br_if 0 (i64.lt_u (local.get $n) (i64.const 10))))")),
             Answers,
         ),
-        Attack::of(
+        Attack::new(
             "reads its state for ever",
             after("", &format!("{SET} {GET}"), &format!("{again}
                 (call $set (i32.const 8) (i32.const 4) (i32.const 0) (i32.const 60000) (i32.const 0) (i64.const 0) (i32.const 200))
                 (loop (call $get (i32.const 8) (i32.const 4) (i32.const 200)) (br 0))")),
             over(),
         ),
-        Attack::of(
+        Attack::new(
             "lists a thousand keys for ever",
             wide(keyed(&format!("{SET} {KEYS}"), &format!("{again} (loop {SET_KEY} (br_if 0 (i64.lt_u (local.get $n) (i64.const 1000))))
                 (loop (call $keys (i32.const 8) (i32.const 0) (i32.const 200)) (br 0))"))),
             over(),
         ),
-        Attack::of(
-            "a value that lasts for ever, and one that is over at once",
+        Attack::new(
+            "a value that never expires, and one that expires at once",
             after("", SET, "(call $set (i32.const 8) (i32.const 4) (i32.const 8) (i32.const 4) (i32.const 1) (i64.const -1) (i32.const 200))
                 (call $set (i32.const 8) (i32.const 3) (i32.const 8) (i32.const 4) (i32.const 1) (i64.const 0) (i32.const 200))"),
             Answers,
         ),
-        Attack::of(
+        Attack::new(
             "fetches embeddings for ever",
             after("", EMBEDDING, &format!("{again} (loop (call $get (i32.const 0) (i32.const 200)) (br 0))")),
             over(),
         ),
-        Attack::of(
-            "asks for people for ever",
+        Attack::new(
+            "looks people up for ever",
             after("", FIND, "(loop (call $find (i32.const 8) (i32.const 4) (i32.const 200)) (br 0))"),
             over(),
         ),
-        Attack::of(
+        Attack::new(
             "draws random numbers for ever",
             after("import wasi:random/random@0.2.6;", random, "(loop (drop (call $random)) (br 0))"),
             over(),
         ),
-        Attack::of(
-            "wants a billion random bytes",
+        Attack::new(
+            "requests a billion random bytes",
             after("import wasi:random/random@0.2.6;", random, "(call $bytes (i64.const 1000000000) (i32.const 400))"),
             Fails(Trapped, "exceeds limit 65536"),
         ),
-        Attack::of(
+        Attack::new(
             "writes to its standard error for ever",
             after("import wasi:cli/stderr@0.2.6; import wasi:io/streams@0.2.6;", stderr, "(local $h i32) (local.set $h (call $stderr))
                 (loop (call $write (local.get $h) (i32.const 0) (i32.const 8192) (i32.const 16400)) (br 0))"),
             over(),
         ),
-        Attack::of(
-            "writes what would clear a terminal, and traps",
+        Attack::new(
+            "writes control characters to its standard error, and traps",
             after("import wasi:cli/stderr@0.2.6; import wasi:io/streams@0.2.6;",
                 &format!(r#"{stderr} (data (i32.const 400) "\1b[2Jgone\n")"#),
                 "(call $write (call $stderr) (i32.const 400) (i32.const 9) (i32.const 16400)) unreachable"),
-            Fails(Trapped, "it said: [2Jgone"),
+            Fails(Trapped, "its standard error: [2Jgone"),
         ),
     ]
 }
 
-/// Addresses, lengths and handles that are none.
+/// Invalid addresses, lengths and handles.
 fn lies() -> Vec<Attack> {
     let trapped = |words| Fails(Trapped, words);
     let key_of = |bytes: u32| {
@@ -317,77 +317,77 @@ fn lies() -> Vec<Attack> {
         )
     };
     vec![
-        Attack::of("answers from outside of its memory", Guest::answering("(i32.const -16)"), trapped("pointer")),
-        Attack::of("answers from an odd address", Guest::answering("(i32.const 81)"), trapped("align")),
-        Attack::of("a list of a hundred million", list("", 8, 100_000_000), trapped("out of bounds")),
-        Attack::of("a list that goes round the address space", list("", 0xffff_fff0, 0xffff_ffff), trapped("")),
-        Attack::of(
+        Attack::new("answers from outside of its memory", Guest::answering("(i32.const -16)"), trapped("pointer")),
+        Attack::new("answers from an odd address", Guest::answering("(i32.const 81)"), trapped("align")),
+        Attack::new("a list of a hundred million", list("", 8, 100_000_000), trapped("out of bounds")),
+        Attack::new("a list that wraps around the address space", list("", 0xffff_fff0, 0xffff_ffff), trapped("")),
+        Attack::new(
             "a text that ends outside of its memory",
             verdict(&format!("{UNDECIDED} (i32.store (i32.const 308) (i32.const 131000)) (i32.store (i32.const 312) (i32.const 1000))")),
             trapped("out of bounds"),
         ),
-        Attack::of(
+        Attack::new(
             "a text of four GiB",
             verdict(&format!("{UNDECIDED} (i32.store (i32.const 312) (i32.const -1))")),
             trapped("out of bounds"),
         ),
-        Attack::of(
-            "a text that is none (UTF-8)",
+        Attack::new(
+            "a text that is not UTF-8",
             verdict(&format!("{UNDECIDED} (i32.store8 (i32.const 320) (i32.const 0xff)) (i32.store (i32.const 308) (i32.const 320)) (i32.store (i32.const 312) (i32.const 1))")),
             trapped("utf-8"),
         ),
-        Attack::of(
-            "a decision that is none",
+        Attack::new(
+            "an invalid decision",
             verdict("(i32.store8 (i32.const 304) (i32.const 7))"),
             trapped("discriminant"),
         ),
-        Attack::of("gives room outside of its memory", in_realloc("(return (i32.const -8))"), trapped("")),
-        Attack::of(
-            "gives room at an odd address",
+        Attack::new("allocates outside of its memory", in_realloc("(return (i32.const -8))"), trapped("")),
+        Attack::new(
+            "allocates at an unaligned address",
             in_realloc("(if (i32.gt_u (local.get 3) (i32.const 40)) (then (return (i32.const 65537))))"),
             trapped("align"),
         ),
-        Attack::of("traps where the host asks for room", in_realloc("unreachable"), trapped("unreachable")),
-        Attack::of(
+        Attack::new("traps when the host allocates", in_realloc("unreachable"), trapped("unreachable")),
+        Attack::new(
             "logs from outside of its memory",
             after("", LOG, "(call $log (i32.const 1) (i32.const -1) (i32.const 10))"),
             trapped("out of bounds"),
         ),
-        Attack::of(
-            "logs at a level that is none",
+        Attack::new(
+            "logs at an invalid level",
             after("", LOG, "(call $log (i32.const 77) (i32.const 8) (i32.const 4))"),
             trapped("discriminant"),
         ),
-        Attack::of(
+        Attack::new(
             "logs four MiB at once",
             wide(after("", LOG, "(call $log (i32.const 1) (i32.const 0) (i32.const 4194304))")),
             Fails(TransferTooLarge, "(`limits.transfer_bytes`)"),
         ),
-        Attack::of("a key of a megabyte", wide(after("", SET, &key_of(1_000_000))), Answers),
-        Attack::of("a key of three megabytes", wide(after("", SET, &key_of(3_000_000))), Fails(TransferTooLarge, "at once")),
-        Attack::of("a key of four GiB", after("", SET, &key_of(u32::MAX)), trapped("out of bounds")),
-        Attack::of(
-            "a key that is no text (UTF-8)",
+        Attack::new("a key of a megabyte", wide(after("", SET, &key_of(1_000_000))), Answers),
+        Attack::new("a key of three megabytes", wide(after("", SET, &key_of(3_000_000))), Fails(TransferTooLarge, "at once")),
+        Attack::new("a key of four GiB", after("", SET, &key_of(u32::MAX)), trapped("out of bounds")),
+        Attack::new(
+            "a key that is not UTF-8",
             wide(after("", SET, &format!("(i32.store8 (i32.const 131072) (i32.const 0xc0)) {}", key_of(1)))),
             trapped("utf-8"),
         ),
-        Attack::of(
-            "wants the value outside of its memory",
+        Attack::new(
+            "requests a value outside of its memory",
             after("", GET, "(call $get (i32.const 8) (i32.const 4) (i32.const -4))"),
             trapped("pointer"),
         ),
-        Attack::of(
-            "waits for a handle that is none",
+        Attack::new(
+            "waits for an invalid handle",
             after(CLOCK, SUBSCRIBE, "(call $block (i32.const 12345))"),
             trapped("unknown handle index"),
         ),
-        Attack::of(
+        Attack::new(
             "drops a handle twice",
             after(CLOCK, SUBSCRIBE, "(local $p i32) (local.set $p (call $subscribe (i64.const 1))) (call $drop (local.get $p)) (call $drop (local.get $p))"),
             trapped("unknown handle index"),
         ),
-        Attack::of(
-            "takes a handle of one kind for another",
+        Attack::new(
+            "uses a handle of the wrong type",
             Guest {
                 module: format!("{SUBSCRIBE} {NEW} (func $worst (call $drop_thing (call $subscribe (i64.const 1)))) (func (export \"things#[dtor]thing\") (param i32))")
                     .replace("[resource-drop]thing\" (func $drop ", "[resource-drop]thing\" (func $drop_thing "),
@@ -403,38 +403,38 @@ fn traps() -> Vec<Attack> {
     let trapped = |words| Fails(Trapped, words);
     let exit = r#"(import "wasi:cli/exit@0.2.6" "exit" (func $exit (param i32)))"#;
     vec![
-        Attack::of("gives up", after("", "", "unreachable"), trapped("unreachable")),
-        Attack::of("traps after its answer", in_post_return("unreachable"), trapped("unreachable")),
-        Attack::of("traps in a destructor", in_destructor("unreachable"), trapped("unreachable")),
-        Attack::of(
+        Attack::new("executes unreachable", after("", "", "unreachable"), trapped("unreachable")),
+        Attack::new("traps after its answer", in_post_return("unreachable"), trapped("unreachable")),
+        Attack::new("traps in a destructor", in_destructor("unreachable"), trapped("unreachable")),
+        Attack::new(
             "divides by zero",
             after("", "", "(drop (i32.div_u (i32.const 1) (i32.const 0)))"),
             trapped("divide by zero"),
         ),
-        Attack::of(
+        Attack::new(
             "reads outside of its memory",
             after("", "", "(drop (i32.load (i32.const -4)))"),
             trapped("out of bounds"),
         ),
-        Attack::of(
-            "calls a function that is none",
+        Attack::new(
+            "calls an empty table element",
             after("", "(table $t 4 funcref)", "(call_indirect (i32.const 2))"),
             trapped("uninitialized element"),
         ),
-        Attack::of(
-            "makes a number of what is none",
+        Attack::new(
+            "converts NaN to an integer",
             after("", "", "(drop (i32.trunc_f32_s (f32.const nan)))"),
             trapped("conversion to integer"),
         ),
-        Attack::of(
+        Attack::new(
             "ends the program",
             after("import wasi:cli/exit@0.2.6;", exit, "(call $exit (i32.const 0))"),
-            trapped("ended itself with status 0"),
+            trapped("exited with status 0"),
         ),
     ]
 }
 
-/// What is not granted: it is not there, or the host says no; the guest traps if it gets any of it.
+/// Accesses that are not granted. They find nothing or are refused; the guest traps if one succeeds.
 fn reaches() -> Vec<Attack> {
     let network = "import wasi:sockets/instance-network@0.2.6; import wasi:sockets/network@0.2.6;
         import wasi:sockets/tcp@0.2.6; import wasi:sockets/tcp-create-socket@0.2.6; import wasi:sockets/ip-name-lookup@0.2.6;";
@@ -446,8 +446,8 @@ fn reaches() -> Vec<Attack> {
         (import "wasi:sockets/ip-name-lookup@0.2.6" "resolve-addresses" (func $resolve (param i32 i32 i32 i32)))"#;
     let zeros = "(i32.const 0) ".repeat(6);
     vec![
-        Attack::of(
-            "looks for variables",
+        Attack::new(
+            "reads the environment",
             after(
                 "import wasi:cli/environment@0.2.6;",
                 r#"(import "wasi:cli/environment@0.2.6" "get-environment" (func $environment (param i32)))"#,
@@ -455,7 +455,7 @@ fn reaches() -> Vec<Attack> {
             ),
             Answers,
         ),
-        Attack::of(
+        Attack::new(
             "looks for files",
             after(
                 "import wasi:filesystem/preopens@0.2.6; import wasi:filesystem/types@0.2.6;",
@@ -464,7 +464,7 @@ fn reaches() -> Vec<Attack> {
             ),
             Answers,
         ),
-        Attack::of(
+        Attack::new(
             "opens a connection",
             after(
                 network,
@@ -479,8 +479,8 @@ fn reaches() -> Vec<Attack> {
             ),
             Answers,
         ),
-        Attack::of(
-            "looks a name up",
+        Attack::new(
+            "resolves a host name",
             after(
                 network,
                 sockets,

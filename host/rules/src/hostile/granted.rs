@@ -1,4 +1,4 @@
-//! What a rule is granted, and how far that goes.
+//! The grants of a rule, and their boundaries.
 
 use super::{Bench, after};
 use crate::FailureKind::{NotRun, TimedOut, Trapped};
@@ -25,7 +25,7 @@ fn host(guest: &Guest, grants: Grants) -> (Rules, Bench) {
     (bench.load(&rules).unwrap(), bench)
 }
 
-fn asked(guest: &Guest, grants: Grants) -> Result<Judgement, RuleFailure> {
+fn judge_once(guest: &Guest, grants: Grants) -> Result<Judgement, RuleFailure> {
     let (rules, _bench) = host(guest, grants);
     judge(&rules, &mut RuleState::new(), 0, 1)
 }
@@ -35,7 +35,7 @@ fn is_unknown(judged: Result<Judgement, RuleFailure>) -> bool {
 }
 
 #[test]
-fn a_rule_sees_the_variables_that_are_granted_and_no_others() {
+fn a_rule_sees_only_granted_variables() {
     // One variable, its name begins with "REGI", its value with "nort".
     let guest = after(
         "import wasi:cli/environment@0.2.6;",
@@ -47,14 +47,14 @@ fn a_rule_sees_the_variables_that_are_granted_and_no_others() {
          (if (i32.ne (i32.load (i32.load offset=8 (local.get $it))) (i32.const 0x74726f6e)) (then unreachable))",
     );
     let environment = BTreeMap::from([("REGION".to_owned(), "north".into())]);
-    assert!(is_unknown(asked(&guest, Grants { environment, ..Grants::default() })));
-    assert_eq!(asked(&guest, Grants::default()).unwrap_err().kind, Trapped);
+    assert!(is_unknown(judge_once(&guest, Grants { environment, ..Grants::default() })));
+    assert_eq!(judge_once(&guest, Grants::default()).unwrap_err().kind, Trapped);
 }
 
 const FILES: &str = "import wasi:filesystem/preopens@0.2.6; import wasi:filesystem/types@0.2.6;";
 
-/// The rule's one folder is in `$folder`; 600: what is opened.
-fn with_folder(path: &str, deed: &str) -> Guest {
+/// A guest that runs `code` with the granted folder in `$folder`. `$open` opens `path`.
+fn with_folder(path: &str, code: &str) -> Guest {
     let imports = format!(
         r#"(import "wasi:filesystem/preopens@0.2.6" "get-directories" (func $folders (param i32)))
         (import "wasi:filesystem/types@0.2.6" "[method]descriptor.open-at" (func $open_at (param i32 i32 i32 i32 i32 i32 i32)))
@@ -65,17 +65,17 @@ fn with_folder(path: &str, deed: &str) -> Guest {
             (call $open_at (local.get $folder) (i32.const 1) (i32.const 600) (i32.const {}) (local.get $how) (local.get $rights) (i32.const 408)))"#,
         path.len()
     );
-    let deed = format!(
+    let code = format!(
         "(local $folder i32) (call $folders (i32.const 400))
          (if (i32.ne (i32.load (i32.const 404)) (i32.const 1)) (then unreachable))
          (local.set $folder (i32.load (i32.load (i32.const 400))))
-         {deed}"
+         {code}"
     );
-    after(FILES, &imports, &deed)
+    after(FILES, &imports, &code)
 }
 
 #[test]
-fn a_rule_reads_the_folder_that_is_granted_and_nothing_else() {
+fn a_rule_reads_only_the_granted_folder() {
     let site = tempfile::tempdir().unwrap();
     let folder = site.path().join("lists");
     std::fs::create_dir(&folder).unwrap();
@@ -83,7 +83,7 @@ fn a_rule_reads_the_folder_that_is_granted_and_nothing_else() {
     std::fs::write(site.path().join("secret"), "AB12").unwrap();
     std::os::unix::fs::symlink("../secret", folder.join("link")).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", folder.join("absolute")).unwrap();
-    let ask = |guest: &Guest| asked(guest, Grants { folder: Some(folder.clone()), ..Grants::default() });
+    let ask = |guest: &Guest| judge_once(guest, Grants { folder: Some(folder.clone()), ..Grants::default() });
 
     // It can be opened for reading (1), and begins with "AB12".
     let read = "(call $open (local.get $folder) (i32.const 0) (i32.const 1))
@@ -105,11 +105,11 @@ fn a_rule_reads_the_folder_that_is_granted_and_nothing_else() {
         ("new", 1, 3),
         ("new", 1, 1),
     ] {
-        let deed = format!(
+        let code = format!(
             "(call $open (local.get $folder) (i32.const {how}) (i32.const {rights}))
              (if (i32.eqz (i32.load8_u (i32.const 408))) (then unreachable))"
         );
-        assert!(is_unknown(ask(&with_folder(path, &deed))), "{path}, {how}, {rights}");
+        assert!(is_unknown(ask(&with_folder(path, &code))), "{path}, {how}, {rights}");
     }
     let remove = "(call $unlink (local.get $folder) (i32.const 600) (i32.const 10) (i32.const 408))
         (if (i32.eqz (i32.load8_u (i32.const 408))) (then unreachable))";
@@ -117,7 +117,7 @@ fn a_rule_reads_the_folder_that_is_granted_and_nothing_else() {
     assert_eq!(std::fs::read_to_string(folder.join("plates.txt")).unwrap(), "AB12");
     assert!(!folder.join("new").exists());
 
-    // While it runs the folder goes: the frame is parked, and not for the rule's fault.
+    // The folder is removed while the rule runs: the frame is parked, and the rule is not at fault.
     let (rules, _bench) =
         host(&with_folder("plates.txt", read), Grants { folder: Some(folder.clone()), ..Grants::default() });
     assert!(is_unknown(judge(&rules, &mut RuleState::new(), 0, 1)));
@@ -128,23 +128,23 @@ fn a_rule_reads_the_folder_that_is_granted_and_nothing_else() {
 }
 
 #[test]
-fn a_pipe_that_nobody_writes_to_costs_the_rules_frame_and_nothing_else() {
+fn reading_an_idle_pipe_costs_only_the_rules_frame() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("pipe");
-    // As if it had been made later: a configuration with such a folder is refused.
+    // Made after the folder was granted: a configuration with such a folder is refused.
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let open = "(call $open (local.get $folder) (i32.const 0) (i32.const 1))";
     let grants = Grants { folder: Some(folder.path().to_owned()), ..Grants::default() };
     let (rules, _bench) = host(&with_folder("pipe", open), grants);
-    let mut memory = RuleState::new();
-    let failure = judge(&rules, &mut memory, 0, 1).unwrap_err();
+    let mut state = RuleState::new();
+    let failure = judge(&rules, &mut state, 0, 1).unwrap_err();
     assert_eq!(failure.kind, TimedOut, "{failure}");
-    assert!(judge_at("door", &rules, &mut memory, 1, 2).is_ok());
-    // Lets the thread go that waits in the system's call; nothing else could.
+    assert!(judge_at("door", &rules, &mut state, 1, 2).is_ok());
+    // Wakes the thread that waits in the system call; nothing else can.
     drop(std::fs::OpenOptions::new().write(true).open(pipe).unwrap());
 }
 
-/// A server of one answer; each connection, and each that ends, is told.
+/// A server that sends one answer. It reports each connection, and each that ends.
 struct Server {
     authority: String,
     calls: Receiver<()>,
@@ -152,8 +152,8 @@ struct Server {
 }
 
 impl Server {
-    /// Without an answer it lets callers wait.
-    fn of(answer: Option<&'static str>) -> Self {
+    /// Without an answer, clients wait.
+    fn start(answer: Option<&'static str>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let authority = listener.local_addr().unwrap().to_string();
         let ((called, calls), (ended, ends)) = (channel(), channel());
@@ -190,8 +190,8 @@ fn serve(connection: &mut TcpStream, answer: Option<&str>) {
 const HTTP: &str =
     "import wasi:http/outgoing-handler@0.2.6; import wasi:http/types@0.2.6; import wasi:io/poll@0.2.6;";
 
-/// Makes requests to an authority: `$request` gives a handle in 600, and 592 is 0 if the host took it.
-fn calling(authority: &str, deed: &str) -> Guest {
+/// A guest that sends requests to an authority. `$request` stores a handle at 600, and 0 at 592 if the host accepted it.
+fn calling(authority: &str, code: &str) -> Guest {
     let imports = format!(
         r#"(import "wasi:http/types@0.2.6" "[constructor]fields" (func $fields (result i32)))
         (import "wasi:http/types@0.2.6" "[constructor]outgoing-request" (func $new (param i32) (result i32)))
@@ -220,14 +220,14 @@ fn calling(authority: &str, deed: &str) -> Guest {
             (call $status (i32.load (i32.const 632))))"#,
         authority.len()
     );
-    after(HTTP, &imports, deed)
+    after(HTTP, &imports, code)
 }
 
-/// Calls once, and traps unless this is the status.
+/// Sends one request, and traps unless the response has this status.
 fn expecting(authority: &str, status: u16) -> Guest {
-    let deed =
+    let code =
         format!("(call $request) (if (i32.ne (call $response) (i32.const {status})) (then unreachable))");
-    calling(authority, &deed)
+    calling(authority, &code)
 }
 
 fn calls(hosts: &[&str]) -> Grants {
@@ -235,12 +235,12 @@ fn calls(hosts: &[&str]) -> Grants {
 }
 
 #[test]
-fn a_rule_calls_the_hosts_that_are_granted_and_no_others() {
-    let server = Server::of(Some("HTTP/1.1 204 No Content\r\n\r\n"));
+fn a_rule_reaches_only_granted_hosts() {
+    let server = Server::start(Some("HTTP/1.1 204 No Content\r\n\r\n"));
     let authority = server.authority.as_str();
-    assert!(is_unknown(asked(&expecting(authority, 204), calls(&["a.example", authority]))));
+    assert!(is_unknown(judge_once(&expecting(authority, 204), calls(&["a.example", authority]))));
     assert_eq!(server.calls(), 1);
-    // The same place, but not by the name that is granted; the guest gets an error and no response.
+    // The same server, but under names that are not granted. The guest gets an error and no response.
     let port = authority.split(':').nth(1).unwrap();
     for called in
         [&format!("localhost:{port}"), &format!("127.0.0.1.:{port}"), &format!("granted@127.0.0.1:{port}")]
@@ -249,8 +249,8 @@ fn a_rule_calls_the_hosts_that_are_granted_and_no_others() {
             called,
             "(call $request) (if (i32.ne (call $response) (i32.const 0)) (then unreachable))",
         );
-        let judged = asked(&guest, calls(&[authority]));
-        // An authority that is none, it cannot even set.
+        let judged = judge_once(&guest, calls(&[authority]));
+        // The guest cannot even set an invalid authority.
         assert!(
             judged.as_ref().is_ok_and(|it| it.subjects[0].decision == Decision::Unknown)
                 || judged.is_err_and(|failure| failure.kind == Trapped),
@@ -259,39 +259,39 @@ fn a_rule_calls_the_hosts_that_are_granted_and_no_others() {
     }
     let guest =
         calling(authority, "(call $request) (if (i32.ne (call $response) (i32.const 0)) (then unreachable))");
-    assert!(is_unknown(asked(&guest, calls(&[]))));
+    assert!(is_unknown(judge_once(&guest, calls(&[]))));
     assert_eq!(server.calls(), 0);
 }
 
 #[test]
-fn a_redirect_is_an_answer_and_leads_nowhere() {
-    let secret = Server::of(Some("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"));
+fn a_redirect_is_returned_and_not_followed() {
+    let secret = Server::start(Some("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"));
     let location =
         format!("HTTP/1.1 302 Found\r\nlocation: http://{}/\r\ncontent-length: 0\r\n\r\n", secret.authority);
-    let server = Server::of(Some(location.leak()));
-    assert!(is_unknown(asked(&expecting(&server.authority, 302), calls(&[&server.authority]))));
+    let server = Server::start(Some(location.leak()));
+    assert!(is_unknown(judge_once(&expecting(&server.authority, 302), calls(&[&server.authority]))));
     assert_eq!((server.calls(), secret.calls()), (1, 0));
 }
 
 #[test]
-fn a_server_that_does_not_answer_costs_the_rules_frame_and_nothing_else() {
-    let server = Server::of(None);
+fn a_silent_server_costs_only_the_rules_frame() {
+    let server = Server::start(None);
     let (rules, _bench) = host(&expecting(&server.authority, 204), calls(&[&server.authority]));
-    let mut memory = RuleState::new();
+    let mut state = RuleState::new();
     let start = Instant::now();
-    let failure = judge(&rules, &mut memory, 0, 1).unwrap_err();
+    let failure = judge(&rules, &mut state, 0, 1).unwrap_err();
     let took = start.elapsed();
     assert_eq!(failure.kind, TimedOut, "{failure}");
     assert!(failure.message.contains("waiting"), "{failure}");
     assert!(took >= Duration::from_millis(500) && took < Duration::from_secs(5), "{took:?}");
-    assert!(judge_at("door", &rules, &mut memory, 1, 2).is_ok());
-    // What was begun for it is ended with it.
+    assert!(judge_at("door", &rules, &mut state, 1, 2).is_ok());
+    // The connection of the abandoned call ends.
     server.ends.recv_timeout(Duration::from_secs(5)).unwrap();
 }
 
 #[test]
-fn a_call_makes_so_many_requests_and_no_more() {
-    let server = Server::of(None);
+fn a_call_sends_a_limited_number_of_requests() {
+    let server = Server::start(None);
     let guest = calling(
         &server.authority,
         "(local $n i32) (local $first i32) (call $request) (local.set $first (i32.load (i32.const 600)))
@@ -299,19 +299,19 @@ fn a_call_makes_so_many_requests_and_no_more() {
          (if (i32.ne (call $response) (i32.const 0)) (then unreachable))
          (call $block (call $subscribe (local.get $first)))",
     );
-    // The last is refused at once; the first is waited for, so that the others are made meanwhile.
-    assert_eq!(asked(&guest, calls(&[&server.authority])).unwrap_err().kind, TimedOut);
+    // The last request is refused at once. The guest waits for the first, so that the others are sent meanwhile.
+    assert_eq!(judge_once(&guest, calls(&[&server.authority])).unwrap_err().kind, TimedOut);
     assert_eq!(server.calls(), Limits::default().http_requests);
 }
 
 #[test]
-fn what_a_component_wants_is_told_before_it_is_granted() {
+fn required_grants_are_listed_before_they_are_given() {
     let guest = calling("a.example", "(call $request)");
     let bench = Bench::new();
     let rule = bench.rule("policy", RuleKind::MatchingPolicy, &guest.component());
-    let opened = LoadedComponent::read(&rule, runtime().handle().clone(), None).unwrap();
-    let component_info = opened.component_info();
-    assert_eq!(component_info.wants, ["grants.http"]);
+    let component = LoadedComponent::read(&rule, runtime().handle().clone(), None).unwrap();
+    let component_info = component.component_info();
+    assert_eq!(component_info.required_grants, ["grants.http"]);
     assert_eq!(component_info.problems(None, &calls(&[])).len(), 0);
     let problems = component_info.problems(None, &Grants::default());
     assert_eq!(problems.len(), 2, "{problems:?}");
@@ -319,10 +319,10 @@ fn what_a_component_wants_is_told_before_it_is_granted() {
 }
 
 #[test]
-fn a_grant_of_no_host_is_refused_when_the_rule_is_loaded() {
+fn an_invalid_host_grant_is_refused_at_load() {
     let bench = Bench::new();
     let rule = bench.rule("policy", RuleKind::MatchingPolicy, b"never read");
     let rule = RuleSettings { grants: calls(&["https://a.example/"]), ..rule };
     let message = bench.load(&[rule]).unwrap_err().to_string();
-    assert!(message.starts_with("rules.policy.grants.http: `https://a.example/` is no host"), "{message}");
+    assert!(message.starts_with("rules.policy.grants.http: `https://a.example/` is not a host"), "{message}");
 }

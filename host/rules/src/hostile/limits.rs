@@ -1,4 +1,4 @@
-//! Each limit where it is set lower than it is by default: it holds, and its key is in the message.
+//! Each limit, set lower than its default, is enforced, and the message names its key.
 
 use super::{Bench, after};
 use crate::FailureKind::*;
@@ -10,83 +10,83 @@ use everyframe_types::face::{Face, People};
 use everyframe_types::judgement::{Decision, Subject};
 use std::sync::Arc;
 
-/// What became of a frame with four faces.
-fn judged(guest: &Guest, limits: Limits) -> Result<(), RuleFailure> {
+/// Judges a frame with four faces.
+fn judge_four_faces(guest: &Guest, limits: Limits) -> Result<(), RuleFailure> {
     let bench = Bench::new();
     let rule = bench.rule("policy", RuleKind::MatchingPolicy, &guest.component());
     let rules = bench.load(&[RuleSettings { limits, ..rule }]).unwrap();
     judge(&rules, &mut RuleState::new(), 0, 4).map(|_| ())
 }
 
-/// The guest is stopped with the tight limit, by this failure that names the key, and goes on with the wide one.
-fn holds(guest: &Guest, tight: Limits, wide: Limits, kind: FailureKind, key: &str) {
-    let failure = judged(guest, tight).unwrap_err();
+/// The guest fails with the low limit, with a message that names the key, and succeeds with the high limit.
+fn assert_limit(guest: &Guest, low: Limits, high: Limits, kind: FailureKind, key: &str) {
+    let failure = judge_four_faces(guest, low).unwrap_err();
     assert_eq!(failure.kind, kind, "{failure}");
     assert!(failure.message.contains(&format!("`limits.{key}`")), "{failure}");
-    judged(guest, wide).unwrap();
+    judge_four_faces(guest, high).unwrap();
 }
 
 #[test]
-fn a_call_has_so_much_time() {
+fn the_time_of_a_call_is_limited() {
     let guest = after(
         "",
         "",
         "(local $n i32) (loop (br_if 0 (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 300000000))))",
     );
     let with = |time_ms| Limits { time_ms, ..Limits::default() };
-    holds(&guest, with(20), with(60_000), TimedOut, "time_ms");
+    assert_limit(&guest, with(20), with(60_000), TimedOut, "time_ms");
 }
 
 #[test]
-fn a_call_has_so_much_memory() {
+fn the_memory_of_a_call_is_limited() {
     let guest = after("", "", "(if (i32.eq (memory.grow (i32.const 32)) (i32.const -1)) (then unreachable))");
     let with = |memory_mb| Limits { memory_mb, ..Limits::default() };
-    holds(&guest, with(2), with(3), OutOfMemory, "memory_mb");
+    assert_limit(&guest, with(2), with(3), OutOfMemory, "memory_mb");
 }
 
 #[test]
-fn a_call_has_so_many_table_elements() {
+fn the_table_elements_of_a_call_are_limited() {
     let guest = after(
         "",
         "(table $t 1 funcref)",
         "(if (i32.eq (table.grow $t (ref.null func) (i32.const 99)) (i32.const -1)) (then unreachable))",
     );
     let with = |table_elements| Limits { table_elements, ..Limits::default() };
-    holds(&guest, with(99), with(101), OutOfTable, "table_elements");
+    assert_limit(&guest, with(99), with(101), OutOfTable, "table_elements");
 }
 
 #[test]
-fn a_call_has_so_many_resources_and_handles() {
+fn the_resources_and_handles_of_a_call_are_limited() {
     let imports = r#"(import "wasi:clocks/monotonic-clock@0.2.6" "subscribe-duration" (func $subscribe (param i64) (result i32)))"#;
     let wit = "import wasi:clocks/monotonic-clock@0.2.6;";
     let guest = after(wit, imports, &"(drop (call $subscribe (i64.const 1)))".repeat(8));
     let with = |resources| Limits { resources, ..Limits::default() };
-    // Each takes two places: the deadline, and what polls it.
-    holds(&guest, with(10), with(16), TooManyResources, "resources");
+    // Each takes two resources: the deadline, and its pollable.
+    assert_limit(&guest, with(10), with(16), TooManyResources, "resources");
     let with = |handles| Limits { handles, ..Limits::default() };
-    holds(&guest, with(7), with(8), TooManyResources, "handles");
+    assert_limit(&guest, with(7), with(8), TooManyResources, "handles");
 }
 
 #[test]
-fn an_answer_may_be_so_large() {
+fn the_size_of_an_answer_is_limited() {
     // An "unknown" counts for 32 bytes.
     let with = |output_bytes| Limits { output_bytes, ..Limits::default() };
-    holds(&Guest::default(), with(127), with(128), OutputTooLarge, "output_bytes");
+    assert_limit(&Guest::default(), with(127), with(128), OutputTooLarge, "output_bytes");
 }
 
 #[test]
-fn a_host_call_may_carry_so_much() {
+fn the_bytes_of_a_host_call_are_limited() {
     let log = r#"(import "everyframe:rules/log@0.1.0" "write" (func $log (param i32 i32 i32)))"#;
     let guest = after("", log, "(call $log (i32.const 1) (i32.const 0) (i32.const 6000))");
     let with = |bytes| Limits { transfer_bytes: Some(bytes), ..Limits::default() };
-    holds(&guest, with(5000), with(7000), TransferTooLarge, "transfer_bytes");
+    assert_limit(&guest, with(5000), with(7000), TransferTooLarge, "transfer_bytes");
 }
 
-/// What a component that needs more than it is given before it runs is told.
-fn refused(guest: &Guest, limits: Limits) -> String {
+/// The error of loading a component that exceeds a limit before it runs.
+fn load_error(guest: &Guest, limits: Limits) -> String {
     let bench = Bench::new();
     let rule = bench.rule("policy", RuleKind::MatchingPolicy, &guest.component());
-    // A second rule that may have more: the pool, which the two share, has room for both.
+    // A second rule with a higher limit: the pool, which both share, has room for both.
     let large = Limits { memory_mb: 64, ..Limits::default() };
     let other = RuleSettings {
         limits: large,
@@ -96,21 +96,21 @@ fn refused(guest: &Guest, limits: Limits) -> String {
 }
 
 #[test]
-fn what_a_component_is_made_of_is_limited_by_rule() {
+fn the_parts_of_a_component_are_limited_by_rule() {
     let limits = Limits { instances: 1, ..Limits::default() };
-    // What it imports is joined to it by two more.
+    // Its import adds two core instances.
     let log = r#"(import "everyframe:rules/log@0.1.0" "write" (func $log (param i32 i32 i32)))"#;
-    let message = refused(&after("", log, ""), limits);
+    let message = load_error(&after("", log, ""), limits);
     assert!(message.contains("`limits.instances`"), "{message}");
     let guest = Guest { pages: 100, ..Guest::default() };
-    let message = refused(&guest, Limits { memory_mb: 4, ..Limits::default() });
+    let message = load_error(&guest, Limits { memory_mb: 4, ..Limits::default() });
     assert!(message.contains("`limits.memory_mb`"), "{message}");
     let tables =
         Guest { module: "(table 1 funcref) (table 1 funcref) (table 1 funcref)".into(), ..Guest::default() };
-    let message = refused(&tables, Limits { tables: 2, ..Limits::default() });
+    let message = load_error(&tables, Limits { tables: 2, ..Limits::default() });
     assert!(message.contains("`limits.tables`"), "{message}");
     let elements = Guest { module: "(table 5000 funcref)".into(), ..Guest::default() };
-    let message = refused(&elements, Limits { table_elements: 4000, ..Limits::default() });
+    let message = load_error(&elements, Limits { table_elements: 4000, ..Limits::default() });
     assert!(message.contains("`limits.table_elements`"), "{message}");
 }
 
@@ -125,7 +125,7 @@ fn a_limit_out_of_range_is_named() {
 }
 
 #[test]
-fn what_a_call_was_refused_without_failing_is_counted() {
+fn refusals_that_do_not_fail_the_call_are_counted() {
     let imports = r#"(import "everyframe:rules/log@0.1.0" "write" (func $log (param i32 i32 i32)))
         (import "everyframe:rules/state@0.1.0" "set" (func $set (param i32 i32 i32 i32 i32 i64 i32)))"#;
     let log = "(call $log (i32.const 0) (i32.const 8) (i32.const 4))".repeat(5);
@@ -136,11 +136,11 @@ fn what_a_call_was_refused_without_failing_is_counted() {
         limits: Limits { log_lines: 3, state_bytes: 1000, ..Limits::default() },
         ..bench.rule("policy", RuleKind::MatchingPolicy, &guest.component())
     };
-    let opened = LoadedComponent::read(&rule, runtime().handle().clone(), None).unwrap();
-    let rule_runner = opened.ready(&rule).unwrap();
+    let component = LoadedComponent::read(&rule, runtime().handle().clone(), None).unwrap();
+    let rule_runner = component.configure(&rule).unwrap();
     let face: Face = face(0);
     let subject = Subject { face, decision: Decision::Undecided { reason: String::new() }, stranger: None };
     let people: Arc<dyn People> = Arc::new(Enrolled(&[]));
-    let (_, cost) = rule_runner.ask(&facts(0), &[subject], &people, &mut RuleState::new()).unwrap();
+    let (_, cost) = rule_runner.evaluate(&facts(0), &[subject], &people, &mut RuleState::new()).unwrap();
     assert_eq!((cost.log_lines_dropped, cost.state_refused, cost.http_refused), (2, 3, 0));
 }

@@ -1,4 +1,4 @@
-//! What a component tries before it is asked about any frame: it is not loaded, and the host says why.
+//! Components that must not load. The host says why.
 
 use super::Bench;
 use crate::fixtures::runtime;
@@ -11,16 +11,16 @@ struct Component {
     name: &'static str,
     bytes: Vec<u8>,
     limits: Limits,
-    /// In the message.
+    /// Text in the error's message.
     refused: &'static str,
 }
 
-fn of(name: &'static str, bytes: Vec<u8>, refused: &'static str) -> Component {
+fn component(name: &'static str, bytes: Vec<u8>, refused: &'static str) -> Component {
     let limits = Limits { time_ms: 100, memory_mb: 8, ..Limits::default() };
     Component { name, bytes, limits, refused }
 }
 
-fn text(component: &str) -> Vec<u8> {
+fn parse_wat(component: &str) -> Vec<u8> {
     wat::parse_str(component).unwrap()
 }
 
@@ -30,9 +30,9 @@ fn guest(change: impl FnOnce(&mut Guest)) -> Vec<u8> {
     guest.component()
 }
 
-/// So many core instances of one module with these fields.
+/// A component of `count` core instances of one module with these fields.
 fn instances(count: usize, fields: &str) -> Vec<u8> {
-    text(&format!(
+    parse_wat(&format!(
         "(component (core module $m {fields}) {})",
         "(core instance (instantiate $m))".repeat(count)
     ))
@@ -45,26 +45,38 @@ fn all() -> Vec<Component> {
     let middle = bent.len() / 2;
     bent[middle..middle + 64].fill(0xff);
     let machine_code = wasmtime::Engine::default().precompile_component(&good).unwrap();
-    // A description, at 400: a name of so many bytes from 0 on, and three empty texts.
+    // A description at 400: a name of `bytes` bytes from address 0, and three empty texts.
     let named = |bytes: u32| format!("(i32.store (i32.const 404) (i32.const {bytes})) (i32.const 400)");
     let list = |length: u32| format!("(i32.store (i32.const 404) (i32.const {length})) (i32.const 400)");
     vec![
-        of("loops in describe", guest(|it| it.describe = "(loop (br 0)) unreachable".into()), "2000 ms"),
-        of("loops in configure", guest(|it| it.configure = "(loop (br 0)) unreachable".into()), "2000 ms"),
-        of("loops in start", guest(|it| it.module = "(func $s (loop (br 0))) (start $s)".into()), "2000 ms"),
-        of("traps in describe", guest(|it| it.describe = "unreachable".into()), "unreachable"),
-        of("traps in configure", guest(|it| it.configure = "unreachable".into()), "unreachable"),
-        of(
+        component(
+            "loops in describe",
+            guest(|it| it.describe = "(loop (br 0)) unreachable".into()),
+            "2000 ms",
+        ),
+        component(
+            "loops in configure",
+            guest(|it| it.configure = "(loop (br 0)) unreachable".into()),
+            "2000 ms",
+        ),
+        component(
+            "loops in start",
+            guest(|it| it.module = "(func $s (loop (br 0))) (start $s)".into()),
+            "2000 ms",
+        ),
+        component("traps in describe", guest(|it| it.describe = "unreachable".into()), "unreachable"),
+        component("traps in configure", guest(|it| it.configure = "unreachable".into()), "unreachable"),
+        component(
             "traps in start",
             guest(|it| it.module = "(func $s unreachable) (start $s)".into()),
             "unreachable",
         ),
-        of(
+        component(
             "recurses in start",
             guest(|it| it.module = "(func $s (call $s)) (start $s)".into()),
             "call stack exhausted",
         ),
-        of(
+        component(
             "eats memory in start",
             guest(|it| {
                 it.module =
@@ -72,20 +84,20 @@ fn all() -> Vec<Component> {
             }),
             "`limits.memory_mb`",
         ),
-        of(
+        component(
             "describes itself from outside of its memory",
             guest(|it| it.describe = "(i32.const -16)".into()),
             "pointer",
         ),
-        of("has a name of four GiB", guest(|it| it.describe = named(u32::MAX)), "out of bounds"),
-        of(
-            "has a name that is no text",
+        component("has a name of four GiB", guest(|it| it.describe = named(u32::MAX)), "out of bounds"),
+        component(
+            "has a name that is not UTF-8",
             guest(|it| {
                 it.describe = format!("(i32.store8 (i32.const 3) (i32.const 0xff)) {}", named(8));
             }),
             "utf-8",
         ),
-        of(
+        component(
             "has a name of four MiB",
             guest(|it| {
                 it.pages = 100;
@@ -93,46 +105,54 @@ fn all() -> Vec<Component> {
             }),
             "answered with more than",
         ),
-        of("makes a hundred million remarks", guest(|it| it.configure = list(100_000_000)), "out of bounds"),
-        of(
-            "makes 300,000 remarks",
+        component(
+            "makes a hundred million diagnostics",
+            guest(|it| it.configure = list(100_000_000)),
+            "out of bounds",
+        ),
+        component(
+            "makes 300,000 diagnostics",
             guest(|it| {
                 it.pages = 120;
                 it.configure = list(300_000);
             }),
             "answered with more than",
         ),
-        of(
-            "remarks of a weight that is none",
+        component(
+            "makes a diagnostic of an invalid severity",
             guest(|it| {
                 it.configure = "(i32.store8 (i32.const 112) (i32.const 9)) (i32.const 104)".into();
             }),
             "discriminant",
         ),
-        of("is of another kind", guest(|it| it.world = "alerting"), "write `kind = \"alerting\"`"),
-        of("is of a newer contract", guest(|it| it.version = "0.2.0"), "upgrade everyframe"),
-        of("is of a contract that never was", guest(|it| it.version = "0.0.7"), "build the rule against"),
-        of("is no rule", text("(component)"), "is no rule"),
-        of(
-            "wants what the contract has not",
-            text(
+        component("is of another kind", guest(|it| it.world = "alerting"), "write `kind = \"alerting\"`"),
+        component("is of a newer contract", guest(|it| it.version = "0.2.0"), "upgrade everyframe"),
+        component(
+            "is of a contract that never existed",
+            guest(|it| it.version = "0.0.7"),
+            "build the rule against",
+        ),
+        component("is not a rule", parse_wat("(component)"), "is not a rule"),
+        component(
+            "imports a function that the contract does not have",
+            parse_wat(
                 r#"(component
             (import "everyframe:rules/state@0.1.0" (instance (export "steal" (func))))
             (instance $i) (export "everyframe:rules/matching@0.1.0" (instance $i)))"#,
             ),
             "steal",
         ),
-        of(
+        component(
             "exports no function of its kind",
-            text(
+            parse_wat(
                 r#"(component
             (instance $i) (export "everyframe:rules/matching@0.1.0" (instance $i)))"#,
             ),
             "0.1.0",
         ),
-        of(
+        component(
             "has functions of another shape",
-            text(
+            parse_wat(
                 r#"(component
             (core module $m (func (export "f"))) (core instance $c (instantiate $m))
             (func $f (canon lift (core func $c "f")))
@@ -142,17 +162,17 @@ fn all() -> Vec<Component> {
             ),
             "expected 1-tuple",
         ),
-        of(
-            "wants the host's own interfaces",
-            text(
+        component(
+            "imports the host's own interfaces",
+            parse_wat(
                 r#"(component
             (import "everyframe:host/admin@0.1.0" (instance))
             (instance $i) (export "everyframe:rules/matching@0.1.0" (instance $i)))"#,
             ),
             "everyframe:host/admin@0.1.0",
         ),
-        of(
-            "wants to call out",
+        component(
+            "imports HTTP requests",
             guest(|it| {
                 it.wit = "import wasi:http/outgoing-handler@0.2.6; import wasi:http/types@0.2.6;";
                 it.module =
@@ -161,64 +181,68 @@ fn all() -> Vec<Component> {
             }),
             "[rules.grants] http = ",
         ),
-        of(
-            "wants to serve",
-            text(
+        component(
+            "imports an HTTP server",
+            parse_wat(
                 r#"(component
             (import "wasi:http/incoming-handler@0.2.6" (instance))
             (instance $i) (export "everyframe:rules/matching@0.1.0" (instance $i)))"#,
             ),
-            "which no rule is given",
+            "which no rule may use",
         ),
-        of(
-            "wants WASI of another version",
-            text(
+        component(
+            "imports another version of WASI",
+            parse_wat(
                 r#"(component
             (import "wasi:cli/environment@0.3.0" (instance))
             (instance $i) (export "everyframe:rules/matching@0.1.0" (instance $i)))"#,
             ),
             "wasi:cli/environment@0.3.0",
         ),
-        of(
+        component(
             "has a name that would clear a terminal",
-            text(
+            parse_wat(
                 r#"(component
             (import "bad-\u{1b}" (func)))"#
                     .replace(r"\u{1b}", "x")
                     .as_str(),
             ),
-            "is no rule",
+            "is not a rule",
         ),
-        of("ends in the middle", half, "is damaged"),
-        of("has its middle bent", bent, "is damaged"),
-        of("is nothing", Vec::new(), "is not a WebAssembly component"),
-        of("is a picture", b"\xff\xd8\xff\xe0 JFIF".to_vec(), "is not a WebAssembly component"),
-        of("is text", b"(component)".to_vec(), "is not a WebAssembly component"),
-        of("is a core module", Guest::default().core_module(), "is a core module"),
-        of("is machine code", machine_code, "is machine code"),
+        component("ends in the middle", half, "is damaged"),
+        component("is overwritten in the middle", bent, "is damaged"),
+        component("is empty", Vec::new(), "is not a WebAssembly component"),
+        component("is a picture", b"\xff\xd8\xff\xe0 JFIF".to_vec(), "is not a WebAssembly component"),
+        component("is text", b"(component)".to_vec(), "is not a WebAssembly component"),
+        component("is a core module", Guest::default().core_module(), "is a core module"),
+        component("is machine code", machine_code, "is machine code"),
         Component {
             limits: Limits { component_mb: 1, ..Limits::default() },
             ..of("is larger than a component may be", vec![0; (1 << 20) + 1], "`limits.component_mb`")
         },
-        of("is made of 101 core instances", instances(101, ""), "`limits.instances`"),
-        of("has five memories", instances(5, "(memory 1)"), "`limits.memories`"),
-        of("has 17 tables", instances(17, "(table 1 funcref)"), "`limits.tables`"),
-        of("begins with 100 MiB", guest(|it| it.pages = 1600), "`limits.memory_mb`"),
-        of(
+        component("is made of 101 core instances", instances(101, ""), "`limits.instances`"),
+        component("has five memories", instances(5, "(memory 1)"), "`limits.memories`"),
+        component("has 17 tables", instances(17, "(table 1 funcref)"), "`limits.tables`"),
+        component("begins with 100 MiB", guest(|it| it.pages = 1600), "`limits.memory_mb`"),
+        component(
             "begins with a table of a million",
             guest(|it| it.module = "(table 1000000 funcref)".into()),
             "`limits.table_elements`",
         ),
-        of("begins with many memories that are too much together", instances(4, "(memory 40)"), "is no rule"),
-        of(
+        component(
+            "begins with memories that are too large together",
+            instances(4, "(memory 40)"),
+            "is not a rule",
+        ),
+        component(
             "is nested ninety-nine deep",
             {
                 let (open, close) = ("(component ".repeat(99), ")".repeat(99));
-                text(&format!("{open}{close}"))
+                parse_wat(&format!("{open}{close}"))
             },
-            "is no rule",
+            "is not a rule",
         ),
-        of(
+        component(
             "blocks in a block, fifty thousand deep",
             {
                 let (open, close) = ("block ".repeat(50_000), "end ".repeat(50_000));
@@ -230,7 +254,7 @@ fn all() -> Vec<Component> {
 }
 
 #[test]
-fn no_such_component_is_loaded_and_another_is_all_the_same() {
+fn hostile_components_are_refused_and_a_good_one_loads() {
     let components = all();
     assert!(components.len() >= 40, "{}", components.len());
     let mut faults = Vec::new();
@@ -249,11 +273,11 @@ fn no_such_component_is_loaded_and_another_is_all_the_same() {
                 }
             }
         }
-        // The tools open what no host loads.
+        // The authors' tools also read components that a host does not load.
         let _ = LoadedComponent::read(&rule, runtime().handle().clone(), None)
-            .map(|opened| opened.describe(&rule).is_ok());
+            .map(|component| component.describe(&rule).is_ok());
         let took = start.elapsed();
-        // Twice the time for `describe` and `configure`, and compiling.
+        // Twice the time limit of `describe` and `configure`, and the time to compile.
         if took > Duration::from_secs(20) {
             faults.push(format!("{name}: took {took:?}"));
         }
@@ -264,8 +288,8 @@ fn no_such_component_is_loaded_and_another_is_all_the_same() {
 }
 
 #[test]
-fn of_many_remarks_a_hundred_are_told() {
-    // Remarks, 20 bytes each, all of them empty warnings.
+fn at_most_a_hundred_warnings_are_reported() {
+    // Diagnostics of 20 bytes each, all of them empty warnings.
     let bytes = guest(|it| {
         it.pages = 10;
         it.configure = format!(

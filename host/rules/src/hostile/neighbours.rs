@@ -1,4 +1,4 @@
-//! What a rule leaves to the frames and rules after it.
+//! Effects of a rule on the frames and rules after it.
 
 use crate::FailureKind::*;
 use crate::RuleState;
@@ -10,9 +10,8 @@ use everyframe_types::judgement::{Decision, StrangerEvent};
 const SET: &str =
     r#"(import "everyframe:rules/state@0.1.0" "set" (func $set (param i32 i32 i32 i32 i32 i64 i32)))"#;
 
-/// Answers "undecided" about face 0 if it remembers something, else "unknown"; remembers; then does
-/// `then`.
-fn remembering(then: &str) -> Guest {
+/// Answers "undecided" about face 0 if it has state, else "unknown". Then stores state and runs `then`.
+fn with_state(then: &str) -> Guest {
     Guest {
         module: format!(
             r#"(import "everyframe:rules/state@0.1.0" "get" (func $get (param i32 i32 i32))) {SET}"#
@@ -30,10 +29,10 @@ fn remembering(then: &str) -> Guest {
 }
 
 #[test]
-fn a_frame_that_failed_leaves_no_trace_in_the_state() {
+fn a_failed_frame_does_not_change_the_state() {
     let trap = "(if (i64.eq (local.get $sequence) (i64.const 1)) (then unreachable))";
     let bench = Bench::new();
-    let rules = bench.policy(&remembering(trap)).unwrap();
+    let rules = bench.policy(&with_state(trap)).unwrap();
     let mut state = RuleState::new();
     let decision = |state: &mut RuleState, sequence| {
         judge(&rules, state, sequence, 1).map(|judgement| judgement.subjects[0].decision.clone())
@@ -45,8 +44,8 @@ fn a_frame_that_failed_leaves_no_trace_in_the_state() {
 }
 
 #[test]
-fn an_instance_leaves_nothing_to_the_next_one() {
-    // Undecided if a page in the middle of the memory is not as it was made; then writes to each page.
+fn a_fresh_instance_has_fresh_memory() {
+    // Undecided if a page in the middle of the memory is not zero. Then writes to each page.
     let answer = r#"
         (local $at i32)
         (i32.store8 (i32.const 304) (i32.add (i32.const 1) (i32.load8_u (i32.const 100000))))
@@ -67,13 +66,13 @@ fn an_instance_leaves_nothing_to_the_next_one() {
 }
 
 #[test]
-fn a_later_rules_failure_undoes_what_an_earlier_one_remembered() {
+fn a_later_failure_reverts_an_earlier_rules_state() {
     let bench = Bench::new();
     let alerting = Guest { world: "alerting", answer: "unreachable".into(), ..Guest::default() };
     let rules = bench
         .load(&[
             bench.rule("alerts", RuleKind::Alerting, &alerting.component()),
-            bench.rule("policy", RuleKind::MatchingPolicy, &remembering("").component()),
+            bench.rule("policy", RuleKind::MatchingPolicy, &with_state("").component()),
         ])
         .unwrap();
     let mut state = RuleState::new();
@@ -81,7 +80,7 @@ fn a_later_rules_failure_undoes_what_an_earlier_one_remembered() {
     assert_eq!(state.bytes(), 0);
 }
 
-/// Names face 0 "test", first seen; nothing if no face is unknown.
+/// Returns the stranger "test" for face 0, first seen; nothing if no face is unknown.
 fn stranger() -> Guest {
     Guest {
         world: "unknown-person",
@@ -94,7 +93,7 @@ fn stranger() -> Guest {
     }
 }
 
-/// Raises one alert, all of whose words are "test", about no face.
+/// Raises one alert without a face. All its texts are "test".
 fn alarm() -> Guest {
     let words: String = (0..4)
         .map(|i| {
@@ -124,7 +123,7 @@ fn three_rules(bench: &Bench) -> [RuleSettings; 4] {
 }
 
 #[test]
-fn the_rules_of_a_frame_see_what_those_before_them_made_of_it() {
+fn a_rule_gets_the_results_of_the_rules_before_it() {
     let bench = Bench::new();
     let rules = bench.load(&three_rules(&bench)).unwrap();
     let mut state = RuleState::new();
@@ -136,7 +135,7 @@ fn the_rules_of_a_frame_see_what_those_before_them_made_of_it() {
 
     let empty = judge(&rules, &mut state, 1, 0).unwrap();
     assert_eq!((empty.subjects.len(), empty.alerts.len()), (0, 2));
-    // Two faces are asked about, and the second answer names face 0 with a length of nothing.
+    // For two faces the rule returns two strangers, and the second one has face 0 and an empty id.
     assert_eq!(judge(&rules, &mut state, 2, 2).unwrap_err().kind, Nonsense);
 }
 
@@ -157,7 +156,7 @@ fn many_threads_judge_at_once() {
 }
 
 #[test]
-fn a_replay_meets_the_same_random_numbers() {
+fn a_replay_gets_the_same_random_numbers() {
     // Undecided about face 0; the reason is eight random characters.
     let guest = Guest {
         wit: "import wasi:random/random@0.2.6;",

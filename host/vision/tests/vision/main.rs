@@ -11,14 +11,14 @@ use std::path::PathBuf;
 
 use everyframe_config::{Polygon, Provider, VisionSettings};
 use everyframe_types::face::Embedding;
-use everyframe_vision::{Detections, TrackedFace, TrackedFrame, Tracker, Turn, Vision, Worker, quality};
+use everyframe_vision::{Detections, Rotation, TrackedFrame, Tracker, Vision, Worker, quality};
 use opencv::core::{Mat, Size, Vector};
 use opencv::prelude::*;
 use opencv::videoio::{CAP_ANY, VideoCapture};
 use opencv::{imgcodecs, imgproc};
 
-/// Cosine from which two faces are one person here: FAR 1e-3 on ORL.
-const SAME: f32 = 0.42;
+/// Cosine from which two faces count as one person: a false accept rate of 1e-3 on ORL.
+const SAME_PERSON: f32 = 0.42;
 
 fn cache() -> PathBuf {
     let home = |name: &str| std::env::var_os(name).map(PathBuf::from);
@@ -34,7 +34,7 @@ fn vision(settings: &VisionSettings) -> Vision {
 
 fn worker() -> Worker {
     let mut settings = VisionSettings::default();
-    // `make test PROVIDER=cpu` and the like: one machine can test what others would choose.
+    // Set by `make test PROVIDER=cpu`: one machine can test the providers that others would choose.
     if let Some(name) = std::env::var("EVERYFRAME_TEST_PROVIDER").ok().filter(|name| !name.is_empty()) {
         let known = [Provider::Cpu, Provider::Openvino, Provider::OpenvinoBf16];
         let provider = known.into_iter().find(|provider| provider.to_string() == name).expect("a provider");
@@ -73,7 +73,7 @@ fn embed_all(worker: &mut Worker, frame: &[u8], seen: &Detections) -> Vec<Embedd
 }
 
 #[test]
-fn faces_are_found_in_exactly_the_frames_that_have_one() {
+fn faces_are_found_in_the_frames_that_have_one() {
     let mut worker = worker();
     for (clip, decoded, with_face) in [
         ("single_face.mp4", 72, 72),
@@ -91,7 +91,7 @@ fn faces_are_found_in_exactly_the_frames_that_have_one() {
 }
 
 #[test]
-fn nobody_is_found_behind_a_mask() {
+fn no_face_is_found_in_a_masked_part() {
     let mut worker = worker();
     let frame = &frames("single_face.mp4")[0];
     let open = worker.detect(frame, &[]).unwrap();
@@ -100,7 +100,7 @@ fn nobody_is_found_behind_a_mask() {
     let column = |from: f32, to: f32| Polygon::from(vec![(from, 0.0), (to, 0.0), (to, 1.0), (from, 1.0)]);
     let over = column(left.max(0.0), right.min(1.0));
     assert_eq!(worker.detect(frame, &[&over]).unwrap().detections, []);
-    // One beside the face is none of its business.
+    // A mask beside the face changes nothing.
     let beside = column(0.0, (left - 0.05).max(0.001));
     let found = worker.detect(frame, &[&beside]).unwrap().detections;
     assert_eq!(found.len(), 1);
@@ -108,7 +108,7 @@ fn nobody_is_found_behind_a_mask() {
 }
 
 #[test]
-fn a_man_is_recognised_in_his_other_clips_and_a_woman_never_taken_for_him() {
+fn a_man_is_recognised_in_other_clips_and_a_woman_is_not() {
     let mut worker = worker();
     let mut embeddings = |clip: &str| -> Vec<Embedding> {
         let frames = frames(clip);
@@ -125,15 +125,15 @@ fn a_man_is_recognised_in_his_other_clips_and_a_woman_never_taken_for_him() {
     for clip in ["face_noface.mov", "noface_face.mov"] {
         let least = embeddings(clip).iter().map(best).fold(f32::MAX, f32::min);
         println!("{clip}: the man, at least {least:.3}");
-        assert!(least >= SAME, "{clip}: {least}");
+        assert!(least >= SAME_PERSON, "{clip}: {least}");
     }
     let most = embeddings("WolfgangLanger_Pexels.mp4").iter().map(best).fold(f32::MIN, f32::max);
     println!("the woman, at most {most:.3}");
-    assert!(most < SAME, "{most}");
+    assert!(most < SAME_PERSON, "{most}");
 }
 
 #[test]
-fn a_face_has_one_track_through_its_clip_and_is_embedded_now_and_then() {
+fn a_face_has_one_track_and_is_embedded_sometimes() {
     let settings = VisionSettings::default();
     let mut worker = worker();
     for (clip, tracks) in [("WolfgangLanger_Pexels.mp4", 1), ("face_noface.mov", 1), ("no_face.mp4", 0)] {
@@ -142,19 +142,9 @@ fn a_face_has_one_track_through_its_clip_and_is_embedded_now_and_then() {
         // Ten frames a second, as a camera sends them.
         for (i, frame) in frames(clip).iter().enumerate() {
             let seen = worker.detect(frame, &[]).unwrap();
-            let observed: Vec<_> = seen
-                .detections
-                .iter()
-                .zip(seen.thumbnails())
-                .map(|(detection, thumbnail)| TrackedFace {
-                    detection,
-                    quality: quality(detection, seen.width, seen.height),
-                    thumbnail: thumbnail.as_ref(),
-                })
-                .collect();
             let frame =
                 TrackedFrame { captured_at: 100 * i as i64, first_id: 1000 * i as u64, is_continuous: true };
-            for followed in tracker.follow(&frame, &observed) {
+            for followed in tracker.update(&frame, &seen.tracked_faces()) {
                 ids.insert(followed.track.id);
                 faces += 1;
                 embedded += usize::from(followed.embed);
@@ -167,7 +157,7 @@ fn a_face_has_one_track_through_its_clip_and_is_embedded_now_and_then() {
 }
 
 #[test]
-fn every_provider_gives_the_same_faces_and_people() {
+fn every_provider_finds_the_same_faces_and_people() {
     let frames: Vec<_> = ["single_face.mp4", "WolfgangLanger_Pexels.mp4", "face_noface.mov"]
         .iter()
         .flat_map(|clip| frames(clip).into_iter().take(60).step_by(20))
@@ -179,7 +169,7 @@ fn every_provider_gives_the_same_faces_and_people() {
         settings.detector.provider = provider;
         settings.embedder.provider = provider;
         let Ok(vision) = Vision::load(&settings, &cache()) else {
-            // Not every runtime has OpenVINO, but every one has its own.
+            // Not every runtime has OpenVINO, but every one has the CPU provider.
             assert_ne!(provider, Provider::Cpu);
             continue;
         };
@@ -216,8 +206,8 @@ fn five_people_in_one_picture_are_five_people() {
     let people = embed_all(&mut worker, &picture, &seen);
     for (i, one) in people.iter().enumerate() {
         for other in &people[i + 1..] {
-            // The nearest two of these five have 0.437: more than SAME, which one in a thousand pairs exceeds.
-            assert!(one.similarity(other) < 0.45, "two of five are taken for one person");
+            // The two most similar of the five have 0.437: more than SAME_PERSON, which one in a thousand pairs exceeds.
+            assert!(one.similarity(other) < 0.45, "two of five count as one person");
         }
     }
 }
@@ -238,7 +228,7 @@ fn a_reduced_picture_gives_the_same_face_as_the_full_one() {
     assert!(one[0].similarity(&other[0]) > 0.9);
 }
 
-/// The first frame of a clip, magnified about a face so that the face is `height` pixels high in 960 × 960.
+/// The first frame of a clip, scaled around a face so that the face is `height` pixels high in 960 × 960.
 fn close_up(clip: &str, (x, y, width, face_height): (f32, f32, f32, f32), height: f32) -> Vec<u8> {
     let frame = frames(clip).remove(0);
     let picture = imgcodecs::imdecode(&Mat::from_slice(&frame).unwrap(), imgcodecs::IMREAD_COLOR).unwrap();
@@ -271,9 +261,10 @@ fn a_face_is_found_once_whatever_its_size() {
         let person = embed_all(&mut worker, &reference, &seen).remove(0);
         for height in [200.0, 300.0, 350.0, 400.0, 500.0, 600.0, 700.0, 800.0, 900.0] {
             let picture = close_up(clip, face, height);
-            for seen in
-                [worker.detect(&picture, &[]).unwrap(), worker.detect_for_enrolment(&picture).unwrap().seen]
-            {
+            for seen in [
+                worker.detect(&picture, &[]).unwrap(),
+                worker.detect_for_enrolment(&picture).unwrap().detections,
+            ] {
                 let [found] = &seen.detections[..] else { panic!("{clip}, {height}: {:?}", seen.detections) };
                 let share = found.bounds.height / height;
                 assert!((0.85..1.15).contains(&share), "{clip}, {height}: {:?}", found.bounds);
@@ -285,28 +276,28 @@ fn a_face_is_found_once_whatever_its_size() {
 }
 
 #[test]
-fn enrolment_notices_a_picture_that_is_not_upright() {
+fn enrolment_detects_a_picture_that_is_not_upright() {
     let mut worker = worker();
     for clip in ["single_face.mp4", "WolfgangLanger_Pexels.mp4"] {
         let frame = frames(clip).remove(0);
         let upright =
             imgcodecs::imdecode(&Mat::from_slice(&frame).unwrap(), imgcodecs::IMREAD_COLOR).unwrap();
-        assert_eq!(worker.detect_for_enrolment(&frame).unwrap().should_be_turned, None);
+        assert_eq!(worker.detect_for_enrolment(&frame).unwrap().rotation, None);
         for (code, back) in [
-            (opencv::core::ROTATE_90_CLOCKWISE, Turn::Left),
-            (opencv::core::ROTATE_180, Turn::Over),
-            (opencv::core::ROTATE_90_COUNTERCLOCKWISE, Turn::Right),
+            (opencv::core::ROTATE_90_CLOCKWISE, Rotation::Left),
+            (opencv::core::ROTATE_180, Rotation::Over),
+            (opencv::core::ROTATE_90_COUNTERCLOCKWISE, Rotation::Right),
         ] {
             let mut turned = Mat::default();
             opencv::core::rotate(&upright, &mut turned, code).unwrap();
             let view = worker.detect_for_enrolment(&jpeg(&turned)).unwrap();
-            assert_eq!(view.should_be_turned, Some(back), "{clip}");
+            assert_eq!(view.rotation, Some(back), "{clip}");
         }
     }
 }
 
 #[test]
-fn the_choice_of_providers_is_remembered_and_a_broken_memory_measured_again() {
+fn measured_providers_are_stored_and_measured_again() {
     let cache = tempfile::tempdir().unwrap();
     let ours = self::cache();
     let settings = VisionSettings {
@@ -327,7 +318,7 @@ fn the_choice_of_providers_is_remembered_and_a_broken_memory_measured_again() {
 }
 
 #[test]
-fn hostile_bytes_leave_a_worker_as_good_as_new() {
+fn invalid_bytes_do_not_affect_later_pictures() {
     let mut worker = worker();
     let frame = frames("single_face.mp4").remove(0);
     let before = worker.detect(&frame, &[]).unwrap().detections;
@@ -346,15 +337,15 @@ fn hostile_bytes_leave_a_worker_as_good_as_new() {
     assert_eq!(worker.detect(&frame, &[]).unwrap().detections, before);
 }
 
-/// The processors on which the kernel may run a thread: a line of its `status`.
+/// The processors on which a thread may run: a line of its `status`.
 fn processors_allowed(thread: &str) -> String {
     let status = std::fs::read_to_string(format!("/proc/self/task/{thread}/status")).unwrap_or_default();
     status.lines().find(|line| line.starts_with("Cpus_allowed_list")).unwrap_or_default().to_owned()
 }
 
 #[test]
-fn a_worker_may_run_on_every_processor_also_while_a_model_runs() {
-    // OpenVINO pins, if it is let, the thread that calls it, and every worker to the same processor.
+fn a_running_model_does_not_pin_its_thread() {
+    // By default, OpenVINO pins the threads that call it, all to the same processor.
     for provider in [Provider::Cpu, Provider::Openvino, Provider::OpenvinoBf16] {
         let mut settings = VisionSettings::default();
         settings.detector.provider = provider;

@@ -1,4 +1,4 @@
-//! The pictures of `tests/fixtures/pictures`, good and broken.
+//! The pictures of `tests/fixtures/pictures`, valid and broken.
 
 use crate::dice::Dice;
 use crate::worker;
@@ -19,7 +19,7 @@ struct Expected {
     file: String,
     /// The only face: left, top, width, height in pixels.
     face: Option<[f32; 4]>,
-    /// The reason for which a frame of it is parked.
+    /// The reason with which its frame is parked.
     refused: Option<String>,
 }
 
@@ -37,20 +37,20 @@ fn pictures() -> Vec<(Expected, Vec<u8>)> {
     expectations.pictures.into_iter().map(read).collect()
 }
 
-/// What a worker makes of a picture: its faces with their embeddings, or the reason for refusing it.
+/// The result of a picture: its faces with their embeddings, or the error.
 #[derive(Debug, Clone, PartialEq)]
 struct Answer(Result<Vec<(Rect, Option<Embedding>)>, String>);
 
 fn answer(worker: &mut Worker, bytes: &[u8]) -> Answer {
-    let looked = worker.detect(bytes, &[]).and_then(|seen| {
+    let faces = worker.detect(bytes, &[]).and_then(|seen| {
         let embeddings = worker.embed(bytes, &[], &seen, &seen.detections)?;
         Ok(seen.detections.iter().map(|face| face.bounds).zip(embeddings).collect())
     });
-    Answer(looked.map_err(|error| error.to_string()))
+    Answer(faces.map_err(|error| error.to_string()))
 }
 
 #[test]
-fn each_picture_gives_its_face_or_its_reason() {
+fn each_picture_has_its_face_or_its_error() {
     let mut worker = worker();
     let mut wrong = Vec::new();
     for (expected, bytes) in pictures() {
@@ -73,12 +73,12 @@ fn each_picture_gives_its_face_or_its_reason() {
 }
 
 #[test]
-fn a_picture_gives_the_same_whatever_came_before() {
+fn earlier_pictures_do_not_affect_later_ones() {
     let dice = Dice::new();
     let pictures = pictures();
     let pick = || dice.below(pictures.len() as u64) as usize;
     let mut used = worker();
-    // The first answer to each comes after nothing but refused pictures: no face that it shows can be another's.
+    // The first results follow only refused pictures, so their faces cannot come from another picture.
     let refused = pictures.iter().filter(|(expected, _)| expected.refused.is_some());
     for (expected, bytes) in refused {
         assert!(answer(&mut used, bytes).0.is_err(), "{}", expected.file);

@@ -1,4 +1,4 @@
-//! `wasi:http`, as far as a rule is granted it: so many requests to the hosts that are named, and no others.
+//! `wasi:http` for one call: a limited number of requests to the granted hosts, and none to others.
 
 use everyframe_config::Grants;
 use everyframe_types::redact::redact_address;
@@ -8,84 +8,88 @@ use std::sync::Arc;
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpHooks, default_hooks};
 
-/// Bytes of one set of headers; the host keeps them.
+/// The most bytes of one set of headers; the host stores them.
 const HEADER_BYTES: usize = 32 << 10;
 
-/// Bytes of a request's body that the host keeps before the peer takes them.
+/// The most bytes of a request's body that the host buffers before the peer reads them.
 const BODY_BYTES: usize = 64 << 10;
 
-/// A host that a rule may call.
+/// One host that a rule may send requests to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct GrantedHost {
     /// In lower case; an IPv6 address in brackets.
     name: String,
-    /// None: the scheme's own.
+    /// None: the scheme's default port.
     port: Option<u16>,
 }
 
-/// The hosts that a rule may call.
+/// The hosts that a rule may send requests to.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Hosts(Arc<[GrantedHost]>);
+pub(super) struct GrantedHosts(Arc<[GrantedHost]>);
 
-impl Hosts {
-    /// Those of a grant; the first entry that names none, and what is right.
-    pub(super) fn of(grants: &Grants) -> Result<Self, String> {
+impl GrantedHosts {
+    /// Parses the entries of `grants.http`.
+    ///
+    /// # Errors
+    ///
+    /// The first entry that is not a host, and how to write one.
+    pub(super) fn parse(grants: &Grants) -> Result<Self, String> {
         let entries = grants.http.iter().flatten();
-        let hosts: Result<Vec<GrantedHost>, String> = entries.map(|entry| granted(entry)).collect();
+        let hosts: Result<Vec<GrantedHost>, String> = entries.map(|entry| parse_entry(entry)).collect();
         Ok(Self(hosts?.into()))
     }
 
-    /// True if a request may go there.
-    fn have(&self, uri: &Uri) -> bool {
+    /// True if a request to this address is granted.
+    fn allow(&self, uri: &Uri) -> bool {
         let standard = match uri.scheme() {
             Some(scheme) if *scheme == Scheme::HTTP => 80,
             Some(scheme) if *scheme == Scheme::HTTPS => 443,
             _ => return false,
         };
-        let Some(called) = uri.authority().and_then(parse) else { return false };
+        let Some(requested) = uri.authority().and_then(parse_authority) else { return false };
         self.0.iter().any(|host| {
-            host.name == called.name && host.port.unwrap_or(standard) == called.port.unwrap_or(standard)
+            host.name == requested.name && host.port.unwrap_or(standard) == requested.port.unwrap_or(standard)
         })
     }
 }
 
-fn granted(entry: &str) -> Result<GrantedHost, String> {
+fn parse_entry(entry: &str) -> Result<GrantedHost, String> {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
     let authority = entry.parse::<Authority>().ok().filter(|_| entry.chars().all(legal));
-    authority.as_ref().and_then(parse).ok_or_else(|| {
+    authority.as_ref().and_then(parse_authority).ok_or_else(|| {
         format!(
-            "`{}` is no host; name each as `hooks.example.org` or `127.0.0.1:8080`, without scheme, path or `*`",
+            "`{}` is not a host; write each as `hooks.example.org` or `127.0.0.1:8080`, without scheme, path or `*`",
             super::limits::presentable(&redact_address(entry), 100)
         )
     })
 }
 
-/// Host and port, if there is nothing else: no user, no port that is none.
-fn parse(authority: &Authority) -> Option<GrantedHost> {
+/// Host and port; none if the authority has anything else, such as a user or an invalid port.
+fn parse_authority(authority: &Authority) -> Option<GrantedHost> {
     let (name, port) = (authority.host(), authority.port_u16());
-    let whole = port.map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
-    (!name.is_empty() && authority.as_str() == whole)
+    let expected = port.map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
+    (!name.is_empty() && authority.as_str() == expected)
         .then(|| GrantedHost { name: name.to_ascii_lowercase(), port })
 }
 
-/// Makes a call's requests, and counts them.
-pub(super) struct Caller {
-    hosts: Hosts,
+/// Sends the requests of one call, and limits their number.
+pub(super) struct HttpClient {
+    hosts: GrantedHosts,
     left: usize,
-    /// Requests that were not made.
+    /// Requests that were not granted or above the limit, and were not sent.
     pub(super) refused: u64,
 }
 
-impl Caller {
-    pub(super) fn new(hosts: &Hosts, requests: usize) -> Self {
+impl HttpClient {
+    pub(super) fn new(hosts: &GrantedHosts, requests: usize) -> Self {
         Self { hosts: hosts.clone(), left: requests, refused: 0 }
     }
 
     fn check(&mut self, method: &Method, uri: &Uri) -> Result<(), Error> {
-        if !self.hosts.have(uri) {
+        if !self.hosts.allow(uri) {
             return Err(Error::HttpRequestDenied);
         }
-        // It would make a proxy of the host that is called.
+        // It would turn the granted host into a proxy.
         if *method == Method::CONNECT {
             return Err(Error::HttpRequestMethodInvalid);
         }
@@ -94,25 +98,25 @@ impl Caller {
     }
 }
 
-/// What the host keeps of a call's requests.
-pub(super) fn context() -> WasiHttpCtx {
+/// The `wasi:http` context of one call.
+pub(super) fn http_context() -> WasiHttpCtx {
     let mut context = WasiHttpCtx::new();
     context.set_field_size_limit(HEADER_BYTES);
     context
 }
 
-type Working = Box<dyn Future<Output = Result<(), Error>> + Send>;
-type Sending = Box<dyn Future<Output = Result<(Response<WasiBody>, Working), Error>> + Send>;
+type Connection = Box<dyn Future<Output = Result<(), Error>> + Send>;
+type ResponseFuture = Box<dyn Future<Output = Result<(Response<WasiBody>, Connection), Error>> + Send>;
 
-impl WasiHttpHooks for Caller {
+impl WasiHttpHooks for HttpClient {
     fn send_request(
         &mut self,
         request: Request<WasiBody>,
         options: Option<RequestOptions>,
-        done: Working,
-    ) -> Sending {
+        done: Connection,
+    ) -> ResponseFuture {
         match self.check(request.method(), request.uri()) {
-            // It follows no redirect: where one leads is another request, and checked.
+            // Redirects are not followed: following one is another request of the guest, which is checked again.
             Ok(()) => default_hooks().send_request(request, options, done),
             Err(error) => {
                 self.refused += 1;
@@ -125,19 +129,19 @@ impl WasiHttpHooks for Caller {
         BODY_BYTES
     }
 
-    // The rule is told; a warning for each would let it flood the operator's log.
+    // The guest gets the error. A warning for each would let the rule flood the operator's log.
     fn p2_error_from_hyper(&mut self, error: &hyper::Error) -> ErrorCode {
-        tracing::debug!(target: "everyframe::rule", "a request failed: {error}");
+        tracing::debug!(target: "everyframe::rule", "HTTP request failed: {error}");
         ErrorCode::HttpProtocolError
     }
 
     fn p2_error_from_connect(&mut self, error: &std::io::Error) -> ErrorCode {
-        tracing::debug!(target: "everyframe::rule", "no connection: {error}");
+        tracing::debug!(target: "everyframe::rule", "HTTP connection failed: {error}");
         ErrorCode::ConnectionRefused
     }
 
     fn p2_error_from_tls(&mut self, error: &std::io::Error) -> ErrorCode {
-        tracing::debug!(target: "everyframe::rule", "no secure connection: {error}");
+        tracing::debug!(target: "everyframe::rule", "TLS connection failed: {error}");
         ErrorCode::TlsProtocolError
     }
 }
@@ -146,15 +150,15 @@ impl WasiHttpHooks for Caller {
 mod tests {
     use super::*;
 
-    fn hosts(entries: &[&str]) -> Result<Hosts, String> {
+    fn hosts(entries: &[&str]) -> Result<GrantedHosts, String> {
         let http = Some(entries.iter().map(ToString::to_string).collect());
-        Hosts::of(&Grants { http, ..Grants::default() })
+        GrantedHosts::parse(&Grants { http, ..Grants::default() })
     }
 
     #[test]
-    fn a_request_goes_to_the_hosts_that_are_named_and_no_others() {
+    fn only_requests_to_granted_hosts_are_allowed() {
         let hosts = hosts(&["Hooks.example.org", "127.0.0.1:8080", "[::1]:80"]).unwrap();
-        let have = |uri: &str| hosts.have(&uri.parse().unwrap());
+        let allowed = |uri: &str| hosts.allow(&uri.parse().unwrap());
         for granted in [
             "https://hooks.example.org/a?b",
             "http://hooks.example.org/",
@@ -163,7 +167,7 @@ mod tests {
             "https://127.0.0.1:8080/",
             "http://[::1]/",
         ] {
-            assert!(have(granted), "{granted}");
+            assert!(allowed(granted), "{granted}");
         }
         for other in [
             "https://hooks.example.org:8443/",
@@ -181,12 +185,12 @@ mod tests {
             "//127.0.0.1:8080",
             "/a",
         ] {
-            assert!(!other.parse::<Uri>().is_ok_and(|uri| hosts.have(&uri)), "{other}");
+            assert!(!other.parse::<Uri>().is_ok_and(|uri| hosts.allow(&uri)), "{other}");
         }
     }
 
     #[test]
-    fn what_is_no_host_is_refused() {
+    fn entries_that_are_not_hosts_are_refused() {
         for entry in [
             "",
             "https://a.example",
@@ -201,17 +205,17 @@ mod tests {
             "me:hunter2@a.example",
             "a.example/?token=hunter2",
         ] {
-            let said = hosts(&[entry]).unwrap_err();
-            assert!(said.contains("is no host") && !said.contains("hunter2"), "{entry}: {said}");
+            let message = hosts(&[entry]).unwrap_err();
+            assert!(message.contains("is not a host") && !message.contains("hunter2"), "{entry}: {message}");
         }
     }
 
     #[test]
-    fn a_call_makes_so_many_requests() {
-        let mut caller = Caller::new(&hosts(&["a.example"]).unwrap(), 2);
+    fn a_call_sends_a_limited_number_of_requests() {
+        let mut client = HttpClient::new(&hosts(&["a.example"]).unwrap(), 2);
         let uri = "https://a.example/".parse().unwrap();
-        assert!(caller.check(&Method::CONNECT, &uri).is_err());
-        assert!(caller.check(&Method::POST, &uri).is_ok() && caller.check(&Method::GET, &uri).is_ok());
-        assert!(matches!(caller.check(&Method::GET, &uri), Err(Error::ConnectionLimitReached)));
+        assert!(client.check(&Method::CONNECT, &uri).is_err());
+        assert!(client.check(&Method::POST, &uri).is_ok() && client.check(&Method::GET, &uri).is_ok());
+        assert!(matches!(client.check(&Method::GET, &uri), Err(Error::ConnectionLimitReached)));
     }
 }

@@ -1,9 +1,9 @@
-//! Compiled code, kept from one start to the next: a Python rule compiles for seconds.
+//! A cache of compiled code on disk: compiling a Python rule takes seconds.
 //!
-//! Only code that this program compiled is ever loaded: it lies in a folder of our own which nobody else may write to,
-//! under the checksum of the component and of everything in the engine that shapes the code.
+//! Only code that this program compiled is loaded. The folder belongs to this user and nobody else may write to it. A file's
+//! name has the checksum of the component and of every engine setting that affects the code.
 
-use super::component::ComponentFile;
+use super::component_file::ComponentFile;
 use super::error::LoadError;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -14,39 +14,42 @@ use std::time::SystemTime;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-/// As many pieces of compiled code are kept; those used last.
-const KEPT: usize = 100;
+/// The most files in the cache. The least recently used ones are deleted.
+const MAX_FILES: usize = 100;
 
-/// The folder.
+/// The cache's folder.
 #[derive(Debug, Clone)]
 pub struct CodeCache(PathBuf);
 
 impl CodeCache {
-    /// In a folder of the cache; made when there is something to keep.
+    /// A subfolder of `cache`, created when there is code to store.
     pub fn in_folder(cache: &Path) -> Self {
         Self(cache.join("compiled"))
     }
 
-    /// The component's code: what was kept, or compiled now and kept from now on. A folder that cannot be used costs
-    /// time and nothing else.
+    /// Loads the component's code, or compiles and stores it. If the folder cannot be used, the code is compiled each time.
+    ///
+    /// # Errors
+    ///
+    /// The component does not compile.
     pub(super) fn compile(&self, file: &ComponentFile, engine: &Engine) -> Result<Component, LoadError> {
-        if let Err(error) = self.own() {
-            tracing::debug!("compiled code is not kept in {}: {error}", self.0.display());
+        if let Err(error) = self.secure_folder() {
+            tracing::debug!("cannot cache compiled code in {}: {error}", self.0.display());
             return file.compile(engine);
         }
         let path = self.0.join(format!("{}-{:016x}", file.sha256, engine_hash(engine)));
-        if let Some(component) = kept(&path, engine) {
+        if let Some(component) = load_code(&path, engine) {
             return Ok(component);
         }
         let component = file.compile(engine)?;
-        if let Err(error) = self.keep(&path, &component) {
-            tracing::debug!("compiled code is not kept at {}: {error}", path.display());
+        if let Err(error) = self.store(&path, &component) {
+            tracing::debug!("cannot store compiled code at {}: {error}", path.display());
         }
         Ok(component)
     }
 
-    /// Makes the folder, or makes sure that nobody else can have put anything into it.
-    fn own(&self) -> io::Result<()> {
+    /// Creates the folder, or checks that nobody else can have written to it.
+    fn secure_folder(&self) -> io::Result<()> {
         match fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -54,29 +57,29 @@ impl CodeCache {
         }
         let folder = fs::symlink_metadata(&self.0)?;
         if !folder.is_dir() || folder.uid() != rustix::process::geteuid().as_raw() {
-            return Err(io::Error::other("it is not a folder of this user's"));
+            return Err(io::Error::other("it is not a folder that this user owns"));
         }
         if folder.permissions().mode() & 0o022 != 0 {
-            return Err(io::Error::other("others may write to it"));
+            return Err(io::Error::other("other users may write to it"));
         }
         Ok(())
     }
 
-    fn keep(&self, path: &Path, component: &Component) -> io::Result<()> {
+    fn store(&self, path: &Path, component: &Component) -> io::Result<()> {
         let code = component.serialize().map_err(|error| io::Error::other(error.to_string()))?;
         let mut file = tempfile::NamedTempFile::new_in(&self.0)?;
         file.write_all(&code)?;
         file.persist(path)?;
-        self.forget()
+        self.delete_oldest()
     }
 
-    fn forget(&self) -> io::Result<()> {
+    fn delete_oldest(&self) -> io::Result<()> {
         let mut files: Vec<(SystemTime, PathBuf)> = fs::read_dir(&self.0)?
             .filter_map(|entry| entry.ok())
             .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
             .collect();
         files.sort();
-        let too_many = files.len().saturating_sub(KEPT);
+        let too_many = files.len().saturating_sub(MAX_FILES);
         files.iter().take(too_many).try_for_each(|(_, path)| fs::remove_file(path))
     }
 }
@@ -87,15 +90,15 @@ fn engine_hash(engine: &Engine) -> u64 {
     hasher.finish()
 }
 
-fn kept(path: &Path, engine: &Engine) -> Option<Component> {
+fn load_code(path: &Path, engine: &Engine) -> Option<Component> {
     if !path.exists() {
         return None;
     }
-    // SAFETY: the file is in a folder to which only this user may write, and `keep` alone writes there, whole files.
-    // The engine refuses what another version or another setting of it compiled.
+    // SAFETY: the file is in a folder to which only this user may write, and only `store` writes there, whole files.
+    // The engine rejects code of another version or of other settings.
     match unsafe { Component::deserialize_file(engine, path) } {
         Ok(component) => {
-            // So that what is used last is kept.
+            // The modification time is the time of last use.
             let touched = fs::File::open(path).and_then(|file| file.set_modified(SystemTime::now()));
             if let Err(error) = touched {
                 tracing::debug!("{}: {error}", path.display());
@@ -103,7 +106,10 @@ fn kept(path: &Path, engine: &Engine) -> Option<Component> {
             Some(component)
         }
         Err(error) => {
-            tracing::debug!("compiled code at {} is compiled anew: {error:#}", path.display());
+            tracing::debug!(
+                "compiled code at {} is not usable and is compiled again: {error:#}",
+                path.display()
+            );
             None
         }
     }
@@ -126,18 +132,18 @@ mod tests {
     }
 
     #[test]
-    fn code_is_kept_and_found_again() {
+    fn compiled_code_is_stored_and_loaded() {
         let (bench, engine) = (Bench::new(), Engine::default());
         let cache = CodeCache::in_folder(bench.folder.path());
         let file = file(&bench);
         cache.compile(&file, &engine).unwrap();
         let [path] = &entries(&cache.0)[..] else { panic!("one file") };
-        assert!(kept(path, &engine).is_some());
-        // What is damaged is compiled anew.
+        assert!(load_code(path, &engine).is_some());
+        // Damaged code is compiled again.
         fs::write(path, b"\x7fELF nonsense").unwrap();
-        assert!(kept(path, &engine).is_none());
+        assert!(load_code(path, &engine).is_none());
         cache.compile(&file, &engine).unwrap();
-        assert!(kept(path, &engine).is_some());
+        assert!(load_code(path, &engine).is_some());
     }
 
     #[test]
@@ -151,16 +157,16 @@ mod tests {
     }
 
     #[test]
-    fn what_was_used_last_is_kept() {
+    fn the_least_recently_used_code_is_deleted() {
         let bench = Bench::new();
         let cache = CodeCache::in_folder(bench.folder.path());
-        cache.own().unwrap();
-        for number in 0..KEPT as u64 + 5 {
+        cache.secure_folder().unwrap();
+        for number in 0..MAX_FILES as u64 + 5 {
             let file = fs::File::create(cache.0.join(number.to_string())).unwrap();
             file.set_modified(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(number)).unwrap();
         }
-        cache.forget().unwrap();
-        assert_eq!(entries(&cache.0).len(), KEPT);
+        cache.delete_oldest().unwrap();
+        assert_eq!(entries(&cache.0).len(), MAX_FILES);
         assert!(!cache.0.join("4").exists() && cache.0.join("5").exists());
     }
 }

@@ -1,27 +1,27 @@
-//! The hosts at work on this machine, each known by a file of its own, which it holds locked while it lives.
+//! The running hosts of this machine. Each has a file in the cache folder, which it keeps locked while it lives.
 
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
-/// What a host says of itself.
+/// What a host reports about itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Said {
+pub struct HostReport {
     /// The process.
     pub pid: i32,
     /// Its configuration file, absolute.
     pub config: PathBuf,
-    /// How often it has read that again.
+    /// How often it has read the configuration again.
     pub reloads: u64,
-    /// True if what it read last is in force.
+    /// True if the rules that it read last are active.
     pub is_in_force: bool,
-    /// What came of it, for a person.
+    /// The outcome of the last reload, for a person.
     pub outcome: String,
 }
 
 /// A host's own file; gone with it.
-pub struct Entry {
+pub struct HostEntry {
     path: PathBuf,
     file: File,
 }
@@ -30,8 +30,12 @@ fn folder(cache: &Path) -> PathBuf {
     cache.join("hosts")
 }
 
-impl Entry {
-    /// Of this process.
+impl HostEntry {
+    /// Makes the file of this process.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be made or locked: the host is not found by `everyframe rule reload`.
     pub fn new(cache: &Path) -> io::Result<Self> {
         let folder = folder(cache);
         std::fs::create_dir_all(&folder)?;
@@ -44,24 +48,32 @@ impl Entry {
         Ok(Self { path, file })
     }
 
-    /// Says something new.
-    pub fn say(&mut self, said: &Said) -> io::Result<()> {
-        let text = serde_json::to_vec(said)?;
+    /// Replaces the report.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written: the host is not found by `everyframe rule reload`.
+    pub fn publish(&mut self, report: &HostReport) -> io::Result<()> {
+        let text = serde_json::to_vec(report)?;
         self.file.set_len(0)?;
         self.file.rewind()?;
         self.file.write_all(&text)
     }
 }
 
-impl Drop for Entry {
+impl Drop for HostEntry {
     fn drop(&mut self) {
-        // Left behind it would say nothing: nobody holds it locked.
+        // A file that stays behind does no harm: nobody holds it locked.
         let _ = std::fs::remove_file(&self.path);
     }
 }
 
-/// The hosts at work with a configuration file. What dead ones left behind is removed.
-pub fn at_work(cache: &Path, config: &Path) -> io::Result<Vec<Said>> {
+/// The running hosts that use a configuration file. Files of hosts that died are removed.
+///
+/// # Errors
+///
+/// The folder cannot be read.
+pub fn find_hosts(cache: &Path, config: &Path) -> io::Result<Vec<HostReport>> {
     let entries = match std::fs::read_dir(folder(cache)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
@@ -74,8 +86,9 @@ pub fn at_work(cache: &Path, config: &Path) -> io::Result<Vec<Said>> {
             continue;
         }
         let mut text = String::new();
-        let said = file.read_to_string(&mut text).ok().and_then(|_| serde_json::from_str::<Said>(&text).ok());
-        all.extend(said.filter(|said| said.config == config));
+        let report =
+            file.read_to_string(&mut text).ok().and_then(|_| serde_json::from_str::<HostReport>(&text).ok());
+        all.extend(report.filter(|report| report.config == config));
     }
     Ok(all)
 }
@@ -85,32 +98,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_is_known_while_it_lives() {
+    fn a_host_is_found_while_it_lives() {
         let cache = tempfile::tempdir().unwrap();
-        let mut entry = Entry::new(cache.path()).unwrap();
-        let said = Said {
+        let mut entry = HostEntry::new(cache.path()).unwrap();
+        let report = HostReport {
             pid: std::process::id() as i32,
             config: "/etc/everyframe.toml".into(),
             reloads: 0,
             is_in_force: true,
             outcome: "a longer text".into(),
         };
-        entry.say(&said).unwrap();
-        let said = Said { reloads: 1, outcome: "short".into(), ..said };
-        entry.say(&said).unwrap();
-        assert_eq!(at_work(cache.path(), &said.config).unwrap(), std::slice::from_ref(&said));
-        assert_eq!(at_work(cache.path(), Path::new("/other.toml")).unwrap(), []);
+        entry.publish(&report).unwrap();
+        let report = HostReport { reloads: 1, outcome: "short".into(), ..report };
+        entry.publish(&report).unwrap();
+        assert_eq!(find_hosts(cache.path(), &report.config).unwrap(), std::slice::from_ref(&report));
+        assert_eq!(find_hosts(cache.path(), Path::new("/other.toml")).unwrap(), []);
         drop(entry);
-        assert_eq!(at_work(cache.path(), &said.config).unwrap(), []);
+        assert_eq!(find_hosts(cache.path(), &report.config).unwrap(), []);
     }
 
     #[test]
-    fn what_a_dead_host_left_is_removed() {
+    fn files_of_dead_hosts_are_removed() {
         let cache = tempfile::tempdir().unwrap();
         let folder = folder(cache.path());
         std::fs::create_dir(&folder).unwrap();
         std::fs::write(folder.join("1"), "{}").unwrap();
-        assert_eq!(at_work(cache.path(), Path::new("x")).unwrap(), []);
+        assert_eq!(find_hosts(cache.path(), Path::new("x")).unwrap(), []);
         assert!(!folder.join("1").exists());
     }
 }

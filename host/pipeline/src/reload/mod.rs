@@ -1,13 +1,14 @@
-//! Looks after the rules of a host at work: puts new ones in force when their files change or somebody says so, and
-//! tells of those that fail.
+//! Reloads the rules of a running host when their files change, at SIGHUP, and back again when a changed rule fails.
 
-use super::config::load_rules;
-use super::hosts::{Entry, Said};
-use anyhow::Result;
-use everyframe_config::{Config, Loaded};
-use everyframe_pipeline::observe::{Announcer, RuleData, RuleStatus, rule_event};
-use everyframe_pipeline::run::Host;
-use everyframe_rules::{Condition, RuleDescription, Rules};
+mod host_registry;
+
+pub use host_registry::{HostEntry, HostReport, find_hosts};
+
+use crate::observe::{Announcer, RuleData, RuleStatus, rule_event};
+use crate::run::Host;
+use everyframe_config::{Config, ConfigError, Loaded};
+use everyframe_kafka::read_host_configuration;
+use everyframe_rules::{CodeCache, Condition, RuleDescription, Rules, load_rules};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,39 +16,47 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// How soon it sees that somebody wants something.
-const LOOK_UP: Duration = Duration::from_millis(100);
-/// How often it looks at the files. What changed has to look the same twice: it may still be being written.
-const LOOK_AT_FILES: Duration = Duration::from_secs(1);
+/// How often it looks for a SIGHUP and for rules that began to fail.
+const POLL: Duration = Duration::from_millis(100);
+/// How often it looks at the files. A file counts as changed when it looks the same twice: it may still be being written.
+const CHECK_FILES: Duration = Duration::from_secs(1);
 
-/// Watches over one host.
-pub(super) struct Reloader<'a> {
+/// Reloads the rules of one host.
+pub struct Reloader<'a> {
+    /// The host.
     pub host: &'a Host,
+    /// Compiles and configures rules, and waits for SIGHUP.
     pub runtime: &'a Runtime,
-    /// What the host began with: what is not about rules stays so.
+    /// The configuration that the host started with. Everything in it but rules, zones, masks and schedules stays.
     pub config: &'a Config,
+    /// The folder with compiled rules, and where hosts register.
     pub cache: &'a Path,
 }
 
-/// Files as they were: which, when last changed, how long. The configuration is the first.
-type Look = Vec<(PathBuf, Option<(SystemTime, u64)>)>;
+/// Files with their times of change and lengths. The configuration is the first.
+type FileStates = Vec<(PathBuf, Option<(SystemTime, u64)>)>;
 
-/// The files of a configuration, and what they were like just before they were read.
-pub(super) struct Files {
-    read: Look,
-    last: Look,
+/// The files of a configuration, with their states just before they were read.
+pub struct WatchedFiles {
+    read: FileStates,
+    last: FileStates,
 }
 
-impl Files {
-    pub(super) fn of(config: &Path) -> Self {
-        Self { read: look([config.to_owned()]), last: Look::new() }
+impl WatchedFiles {
+    /// Watches a configuration file, and the components that it will name.
+    pub fn new(config: &Path) -> Self {
+        Self { read: file_states([config.to_owned()]), last: FileStates::new() }
     }
 
-    /// Reads the configuration; its components are to be read next.
-    pub(super) fn read(&mut self) -> Result<Loaded> {
-        self.reads();
-        let loaded = super::read_configuration_of_host(self.config())?;
-        self.reads_components(&loaded.config);
+    /// Reads the configuration. Its components are to be read next.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or something in it is wrong: the error names each line.
+    pub fn read(&mut self) -> Result<Loaded, ConfigError> {
+        self.record_states();
+        let loaded = read_host_configuration(self.config())?;
+        self.record_components(&loaded.config);
         Ok(loaded)
     }
 
@@ -55,51 +64,51 @@ impl Files {
         &self.read[0].0
     }
 
-    fn look(&self) -> Look {
-        look(self.read.iter().map(|(path, _)| path.clone()))
+    fn current_states(&self) -> FileStates {
+        file_states(self.read.iter().map(|(path, _)| path.clone()))
     }
 
     /// True if they are not as they were read, and have not changed since the last look.
     fn have_changed(&mut self) -> bool {
-        let now = self.look();
+        let now = self.current_states();
         let has_changed = now == self.last && now != self.read;
         self.last = now;
         has_changed
     }
 
     /// To be called before they are read again: what changes meanwhile is a change.
-    fn reads(&mut self) {
-        self.read = self.look();
+    fn record_states(&mut self) {
+        self.read = self.current_states();
     }
 
     /// To be called once the configuration was read, and before its components are.
-    fn reads_components(&mut self, config: &Config) {
+    fn record_components(&mut self, config: &Config) {
         self.read.truncate(1);
-        self.read.extend(look(config.rules.iter().map(|rule| rule.component.clone())));
+        self.read.extend(file_states(config.rules.iter().map(|rule| rule.component.clone())));
     }
 }
 
-fn look(paths: impl IntoIterator<Item = PathBuf>) -> Look {
-    let of = |path: &Path| {
+fn file_states(paths: impl IntoIterator<Item = PathBuf>) -> FileStates {
+    let state = |path: &Path| {
         let metadata = std::fs::metadata(path).ok()?;
         Some((metadata.modified().ok()?, metadata.len()))
     };
-    paths.into_iter().map(|path| (path.clone(), of(&path))).collect()
+    paths.into_iter().map(|path| (path.clone(), state(&path))).collect()
 }
 
 impl Reloader<'_> {
-    /// Until `stop` is set.
-    pub(super) fn run(&self, mut files: Files, stop: &AtomicBool) {
+    /// Reloads until `stop` is set.
+    pub fn run(&self, mut files: WatchedFiles, stop: &AtomicBool) {
         let asked = self.on_hangup();
         let mut announcer = Announcer::new(self.config);
-        let mut said = Said {
+        let mut report = HostReport {
             pid: i32::try_from(std::process::id()).unwrap_or_default(),
             config: std::path::absolute(files.config()).unwrap_or_else(|_| files.config().to_owned()),
             reloads: 0,
             is_in_force: true,
-            outcome: names(&self.host.rules()),
+            outcome: rule_names(&self.host.rules()),
         };
-        let mut entry = Entry::new(self.cache);
+        let mut entry = HostEntry::new(self.cache);
         if let Err(error) = &entry {
             tracing::warn!("`everyframe rule reload` does not find this host: {error}");
         }
@@ -108,24 +117,24 @@ impl Reloader<'_> {
         while !stop.load(Ordering::Relaxed) {
             if std::mem::take(&mut is_new)
                 && let Ok(entry) = &mut entry
-                && let Err(error) = entry.say(&said)
+                && let Err(error) = entry.publish(&report)
             {
                 tracing::warn!("`everyframe rule reload` is not answered: {error}");
             }
-            std::thread::sleep(LOOK_UP);
-            for news in self.host.take_news() {
-                self.tell(&mut announcer, news);
+            std::thread::sleep(POLL);
+            for condition in self.host.take_news() {
+                self.announce(&mut announcer, condition);
             }
             let mut has_changed = false;
             if self.config.reload.watch && Instant::now() >= next {
-                next = Instant::now() + LOOK_AT_FILES;
+                next = Instant::now() + CHECK_FILES;
                 has_changed = files.have_changed();
             }
             if asked.swap(false, Ordering::Relaxed) || has_changed {
                 let outcome = self.reload(&mut files);
-                said.reloads += 1;
-                said.is_in_force = outcome.is_ok();
-                said.outcome = outcome.unwrap_or_else(|error| error.to_string());
+                report.reloads += 1;
+                report.is_in_force = outcome.is_ok();
+                report.outcome = outcome.unwrap_or_else(|error| error.to_string());
                 is_new = true;
             }
         }
@@ -148,8 +157,8 @@ impl Reloader<'_> {
         asked
     }
 
-    /// Reads the configuration and its rules again, and puts them in force if all of it is in order.
-    fn reload(&self, files: &mut Files) -> Result<String> {
+    /// Reads the configuration and its rules again, and activates them if all of it is in order.
+    fn reload(&self, files: &mut WatchedFiles) -> Result<String, ConfigError> {
         let metrics = self.host.metrics();
         match self.read(files) {
             Ok((config, rules)) => {
@@ -178,15 +187,15 @@ impl Reloader<'_> {
         }
     }
 
-    fn read(&self, files: &mut Files) -> Result<(Config, Rules)> {
+    fn read(&self, files: &mut WatchedFiles) -> Result<(Config, Rules), ConfigError> {
         let mut loaded = files.read()?;
-        let rules = load_rules(&mut loaded, self.runtime)?;
+        let rules = load_rules(&mut loaded, self.runtime.handle(), &CodeCache::in_folder(self.cache))?;
         Ok((loaded.config, rules))
     }
 
-    /// A rule that fails after it was changed is changed back.
-    fn tell(&self, announcer: &mut Announcer, news: Condition) {
-        let Condition { rule, camera, is_failing, message } = news;
+    /// Logs and publishes that a rule began to fail or answers again. A rule that fails after it was changed is changed back.
+    fn announce(&self, announcer: &mut Announcer, condition: Condition) {
+        let Condition { rule, camera, is_failing, message } = condition;
         let (state, text) = match is_failing {
             true if self.host.fall_back(&rule) => {
                 self.host.metrics().reloaded("fell-back");
@@ -248,23 +257,24 @@ fn changed_until_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     tables.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
 }
 
-fn name(rule: &RuleDescription) -> String {
+fn rule_name(rule: &RuleDescription) -> String {
     format!("{} {}", rule.name, rule.version)
 }
 
-fn names(rules: &[RuleDescription]) -> String {
-    rules.iter().map(name).collect::<Vec<_>>().join(", ")
+fn rule_names(rules: &[RuleDescription]) -> String {
+    rules.iter().map(rule_name).collect::<Vec<_>>().join(", ")
 }
 
-/// What came and went, for a person.
+/// The rules that were added, changed and removed, for a person.
 fn changes(before: &[RuleDescription], now: &[RuleDescription]) -> String {
-    let of = |rules: &'_ [RuleDescription], name: &str| rules.iter().find(|rule| rule.name == name).cloned();
-    let came = now.iter().map(|rule| match of(before, &rule.name) {
-        None => format!("{} (new)", name(rule)),
-        Some(old) if old.sha256 != rule.sha256 => format!("{} (was {})", name(rule), old.version),
-        Some(_) => name(rule),
+    let find =
+        |rules: &'_ [RuleDescription], name: &str| rules.iter().find(|rule| rule.name == name).cloned();
+    let came = now.iter().map(|rule| match find(before, &rule.name) {
+        None => format!("{} (new)", rule_name(rule)),
+        Some(old) if old.sha256 != rule.sha256 => format!("{} (was {})", rule_name(rule), old.version),
+        Some(_) => rule_name(rule),
     });
-    let went = before.iter().filter(|rule| of(now, &rule.name).is_none());
+    let went = before.iter().filter(|rule| find(now, &rule.name).is_none());
     came.chain(went.map(|rule| format!("{} (gone)", rule.name))).collect::<Vec<_>>().join(", ")
 }
 
@@ -287,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_and_went_is_said() {
+    fn added_changed_and_removed_rules_are_named() {
         let (before, now) = (
             [rule("a", "1"), rule("b", "1"), rule("c", "1")],
             [rule("a", "1"), rule("b", "2"), rule("d", "1")],
@@ -296,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_changes_while_it_is_read_has_changed() {
+    fn a_file_changed_while_it_is_read_has_changed() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         let config = |component: &str| {
@@ -307,25 +317,25 @@ mod tests {
         };
         std::fs::write(path("a.wasm"), "a").unwrap();
         let first = config("a.wasm");
-        let mut files = Files::of(&path("host.toml"));
-        files.reads_components(&first);
-        let looks = |files: &mut Files| [files.have_changed(), files.have_changed()];
+        let mut files = WatchedFiles::new(&path("host.toml"));
+        files.record_components(&first);
+        let looks = |files: &mut WatchedFiles| [files.have_changed(), files.have_changed()];
         assert_eq!(looks(&mut files), [false, false]);
         std::fs::write(path("a.wasm"), "longer").unwrap();
         assert_eq!(looks(&mut files), [false, true], "it may still be being written");
-        files.reads();
+        files.record_states();
         let changed = config("b.wasm");
-        files.reads_components(&changed);
+        files.record_components(&changed);
         // Written only now: what was read is not what is there.
         std::fs::write(path("b.wasm"), "b").unwrap();
         assert_eq!(looks(&mut files), [false, true]);
-        files.reads();
-        files.reads_components(&changed);
+        files.record_states();
+        files.record_components(&changed);
         assert_eq!(looks(&mut files), [false, false]);
     }
 
     #[test]
-    fn tables_that_a_reload_does_not_apply_are_named() {
+    fn tables_not_applied_by_a_reload_are_named() {
         let config = |text: &str| toml::from_str::<Config>(text).unwrap();
         let old = config("[topics]\nframes = \"a\"\n");
         let changed = |text: &str| changed_until_restart(&old, &config(text));

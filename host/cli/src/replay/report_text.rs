@@ -6,7 +6,7 @@ use everyframe_types::id::printable;
 use std::collections::BTreeMap;
 
 /// The whole account; `frames` if the frames were looked at again.
-pub fn told(report: &Report, frames: bool) -> String {
+pub fn render(report: &Report, frames: bool) -> String {
     let mut lines = vec![format!(
         "{} frames with {} faces judged again; what rules kept from before them is not known here",
         report.frames, report.faces

@@ -1,10 +1,9 @@
-//! Answers are checked before anything believes them.
+//! Checks a rule's answer before anything uses it.
 
-use super::People;
 use super::contract::Answer;
-use super::error::FailureKind;
+use super::error::{FailureKind, Fault};
 use super::limits::presentable;
-use everyframe_types::face::Face;
+use everyframe_types::face::{Face, People};
 use everyframe_types::id;
 use everyframe_types::id::InvalidId;
 use everyframe_types::judgement::{Alert, Decision, Stranger, StrangerEvent};
@@ -18,22 +17,22 @@ const STRANGER_BYTES: usize = 200;
 const SUBJECT_BYTES: usize = 512;
 /// The longest deduplication key of an alert, bytes: rules build it from kind, camera and subject.
 const KEY_BYTES: usize = 1 << 10;
-/// An alert's sentence, or the reason of an undecided face, bytes.
+/// The longest text of an alert or reason of an undecided face, bytes. Longer ones are cut.
 const TEXT_BYTES: usize = 1 << 10;
-/// Alerts that one rule may raise for one frame.
-const ALERTS: usize = 100;
-/// Longer than any visit, milliseconds: a hundred years. Catches a negative difference read as unsigned.
-const DWELL: u64 = 100 * 366 * 24 * 3600 * 1000;
-/// Room for an item's numbers in the size of an answer, bytes.
+/// The most alerts that one rule may raise for one frame.
+const MAX_ALERTS: usize = 100;
+/// The longest dwell of a stranger, milliseconds: a hundred years. Catches a negative difference that was stored as unsigned.
+const MAX_DWELL: u64 = 100 * 366 * 24 * 3600 * 1000;
+/// Counted for the numbers of each item in an answer, bytes.
 const ITEM_BYTES: usize = 32;
 
-type Fault = (FailureKind, String);
-
 fn nonsense(message: String) -> Fault {
-    (FailureKind::Nonsense, message)
+    Fault::new(FailureKind::Nonsense, message)
 }
 
-/// Refuses an answer that is larger than `limit`, in bytes.
+/// # Errors
+///
+/// The answer is larger than `limit`, bytes.
 pub(super) fn check_size(answer: &Answer, limit: usize) -> Result<(), Fault> {
     let bytes: usize = match answer {
         Answer::Verdicts(verdicts) => verdicts
@@ -52,12 +51,16 @@ pub(super) fn check_size(answer: &Answer, limit: usize) -> Result<(), Fault> {
     };
     if bytes > limit {
         let message = format!("answered with {bytes} bytes; `limits.output_bytes` is {limit}");
-        return Err((FailureKind::OutputTooLarge, message));
+        return Err(Fault::new(FailureKind::OutputTooLarge, message));
     }
     Ok(())
 }
 
-/// The decisions in the order of the faces; exactly one for each.
+/// Sorts the decisions into the order of the faces.
+///
+/// # Errors
+///
+/// There is not exactly one verdict for each face, or one is not valid.
 pub(super) fn check_verdicts(
     verdicts: Vec<(u32, Decision)>,
     faces: &[&Face],
@@ -65,24 +68,26 @@ pub(super) fn check_verdicts(
 ) -> Result<Vec<Decision>, Fault> {
     let mut decisions: Vec<Option<Decision>> = vec![None; faces.len()];
     for (index, mut decision) in verdicts {
-        let place = faces.iter().position(|face| face.index == index);
-        let slot = place.and_then(|place| decisions.get_mut(place)).ok_or_else(|| {
-            nonsense(format!("gave a verdict for face {index}, but the frame has {} faces", faces.len()))
+        let position = faces.iter().position(|face| face.index == index);
+        let slot = position.and_then(|position| decisions.get_mut(position)).ok_or_else(|| {
+            nonsense(format!("returned a verdict for face {index}, but the frame has {} faces", faces.len()))
         })?;
         if slot.is_some() {
-            return Err(nonsense(format!("gave two verdicts for face {index}")));
+            return Err(nonsense(format!("returned two verdicts for face {index}")));
         }
         match &mut decision {
             Decision::Known { person, confidence } => {
                 if !(0.0..=1.0).contains(confidence) {
-                    return Err(nonsense(format!("gave face {index} confidence {confidence}, not 0 to 1")));
+                    return Err(nonsense(format!(
+                        "returned confidence {confidence} for face {index}; it must be from 0 to 1"
+                    )));
                 }
-                // The id may come from the rule's settings, where somebody typed it.
+                // The id may come from the rule's settings, where a person typed it.
                 *person = id::normalise(person.trim()).into_owned();
                 if people.find(person).is_none() {
                     let person = presentable(person, id::MAX_BYTES);
                     return Err(nonsense(format!(
-                        "took face {index} for \"{person}\", who is not in the gallery"
+                        "identified face {index} as \"{person}\", who is not in the gallery"
                     )));
                 }
             }
@@ -93,27 +98,36 @@ pub(super) fn check_verdicts(
     }
     let missing = faces.iter().zip(&decisions).find(|(_, decision)| decision.is_none());
     if let Some((face, _)) = missing {
-        return Err(nonsense(format!("gave no verdict for face {}", face.index)));
+        return Err(nonsense(format!("returned no verdict for face {}", face.index)));
     }
     Ok(decisions.into_iter().flatten().collect())
 }
 
-/// Strangers by `face.index`: only unknown faces, each at most once.
+/// Normalises the strangers' ids.
+///
+/// # Errors
+///
+/// A stranger is not one of the unknown `faces`, a face has two strangers, or one is not valid.
 pub(super) fn check_strangers(
     mut strangers: Vec<(u32, Stranger)>,
-    asked: &[&Face],
+    faces: &[&Face],
 ) -> Result<Vec<(u32, Stranger)>, Fault> {
-    let mut named = HashSet::new();
+    let mut seen = HashSet::new();
     for (index, stranger) in &mut strangers {
-        if !asked.iter().any(|face| face.index == *index) {
-            return Err(nonsense(format!("named face {index}, which is not one of the unknown faces")));
+        if !faces.iter().any(|face| face.index == *index) {
+            return Err(nonsense(format!(
+                "returned a stranger for face {index}, which is not one of the unknown faces"
+            )));
         }
-        if !named.insert(*index) {
-            return Err(nonsense(format!("named face {index} twice")));
+        if !seen.insert(*index) {
+            return Err(nonsense(format!("returned two strangers for face {index}")));
         }
-        stranger.id = checked_id("a stranger's id", &stranger.id, STRANGER_BYTES)?;
-        if stranger.dwell > DWELL {
-            return Err(nonsense(format!("says that face {index} is here for {} ms", stranger.dwell)));
+        stranger.id = normalise_id("a stranger's id", &stranger.id, STRANGER_BYTES)?;
+        if stranger.dwell > MAX_DWELL {
+            return Err(nonsense(format!(
+                "returned a dwell of {} ms for face {index}, longer than a hundred years",
+                stranger.dwell
+            )));
         }
         let visits = match stranger.event {
             Some(StrangerEvent::FirstSeen) => 1..=1,
@@ -122,7 +136,7 @@ pub(super) fn check_strangers(
         };
         if !visits.contains(&stranger.visits) {
             return Err(nonsense(format!(
-                "counts {} visits of face {index} with the event {:?}",
+                "returned {} visits of face {index} with the event {:?}",
                 stranger.visits, stranger.event
             )));
         }
@@ -130,22 +144,29 @@ pub(super) fn check_strangers(
     Ok(strangers)
 }
 
-/// Alerts, with the name of the rule that raised them.
+/// Normalises the alerts, and adds the name of the rule.
+///
+/// # Errors
+///
+/// There are too many alerts, or one is not valid.
 pub(super) fn check_alerts(
     alerts: Vec<Alert>,
     rule: &str,
     faces: usize,
-    has: impl Fn(u32) -> bool,
+    has_face: impl Fn(u32) -> bool,
 ) -> Result<Vec<Alert>, Fault> {
-    if alerts.len() > ALERTS {
-        return Err(nonsense(format!("raised {} alerts for one frame; {ALERTS} are the most", alerts.len())));
+    if alerts.len() > MAX_ALERTS {
+        return Err(nonsense(format!(
+            "raised {} alerts for one frame; the limit is {MAX_ALERTS}",
+            alerts.len()
+        )));
     }
     let mut checked = Vec::with_capacity(alerts.len());
     for mut alert in alerts {
-        alert.kind = checked_id("an alert's kind", &alert.kind, KIND_BYTES)?;
-        alert.subject = checked_id("an alert's subject", &alert.subject, SUBJECT_BYTES)?;
-        alert.dedup_key = checked_id("an alert's dedup-key", &alert.dedup_key, KEY_BYTES)?;
-        if let Some(index) = alert.face.filter(|index| !has(*index)) {
+        alert.kind = normalise_id("an alert's kind", &alert.kind, KIND_BYTES)?;
+        alert.subject = normalise_id("an alert's subject", &alert.subject, SUBJECT_BYTES)?;
+        alert.dedup_key = normalise_id("an alert's dedup-key", &alert.dedup_key, KEY_BYTES)?;
+        if let Some(index) = alert.face.filter(|index| !has_face(*index)) {
             return Err(nonsense(format!(
                 "raised an alert about face {index}, but the frame has {faces} faces"
             )));
@@ -157,11 +178,11 @@ pub(super) fn check_alerts(
     Ok(checked)
 }
 
-/// The id, normalised.
-fn checked_id(what: &str, text: &str, limit: usize) -> Result<String, Fault> {
+/// Normalises an id.
+fn normalise_id(name: &str, text: &str, limit: usize) -> Result<String, Fault> {
     id::parse(text, limit).map_err(|fault| match fault {
-        InvalidId::Forbidden(_) => nonsense(format!("{what} {fault}: {}", presentable(text, 64))),
-        fault => nonsense(format!("{what} {fault}")),
+        InvalidId::Forbidden(_) => nonsense(format!("{name} {fault}: {}", presentable(text, 64))),
+        fault => nonsense(format!("{name} {fault}")),
     })
 }
 
@@ -176,13 +197,13 @@ mod tests {
     }
 
     fn fault<T: std::fmt::Debug>(result: Result<T, Fault>) -> String {
-        let (kind, message) = result.unwrap_err();
+        let Fault { kind, message } = result.unwrap_err();
         assert_eq!(kind, FailureKind::Nonsense);
         message
     }
 
     #[test]
-    fn verdicts_are_put_into_the_order_of_the_faces() {
+    fn verdicts_are_sorted_into_the_order_of_the_faces() {
         let (zero, one) = (face(0), face(1));
         let verdicts = vec![(1, Decision::Unknown), (0, known("anna", 1.0))];
         let decisions = check_verdicts(verdicts, &[&zero, &one], &Enrolled(&["anna"])).unwrap();
@@ -190,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn verdicts_that_do_not_fit_the_frame_are_nonsense() {
+    fn verdicts_that_contradict_the_frame_are_refused() {
         let (zero, one) = (face(0), face(1));
         let check = |verdicts| fault(check_verdicts(verdicts, &[&zero, &one], &Enrolled(&["anna"])));
         let unknown = |index| (index, Decision::Unknown);
@@ -204,14 +225,14 @@ mod tests {
     }
 
     #[test]
-    fn strangers_that_do_not_fit_the_frame_are_nonsense() {
+    fn strangers_that_contradict_the_frame_are_refused() {
         let (zero, one) = (face(0), face(1));
         let stranger =
             |id: &str| Stranger { id: id.into(), event: None, first_seen_at: 0, dwell: 5, visits: 1 };
         let check = |strangers| check_strangers(strangers, &[&zero, &one]);
         assert!(check(vec![(1, stranger("s"))]).is_ok());
         assert!(fault(check(vec![(2, stranger("s"))])).contains("face 2"));
-        assert!(fault(check(vec![(1, stranger("s")), (1, stranger("t"))])).contains("twice"));
+        assert!(fault(check(vec![(1, stranger("s")), (1, stranger("t"))])).contains("two strangers"));
         assert!(fault(check(vec![(1, stranger(""))])).contains("empty"));
         assert!(fault(check(vec![(1, stranger(&"s".repeat(201)))])).contains("201 bytes"));
         assert!(fault(check(vec![(1, stranger("a\nb"))])).contains("control"));
@@ -222,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn alerts_that_do_not_fit_the_frame_are_nonsense() {
+    fn alerts_that_contradict_the_frame_are_refused() {
         let alert = Alert {
             rule: String::new(),
             severity: Severity::Info,
@@ -237,11 +258,11 @@ mod tests {
         assert_eq!((checked[0].rule.as_str(), checked[0].text.as_str()), ("door", "Anna [2J"));
         assert!(fault(check(vec![Alert { face: Some(1), ..alert.clone() }])).contains("face 1"));
         assert!(fault(check(vec![Alert { kind: String::new(), ..alert.clone() }])).contains("kind"));
-        assert!(fault(check(vec![alert; ALERTS + 1])).contains("101 alerts"));
+        assert!(fault(check(vec![alert; MAX_ALERTS + 1])).contains("101 alerts"));
     }
 
     #[test]
-    fn ids_are_normalised_as_they_are_where_they_come_in() {
+    fn ids_are_normalised() {
         let zero = face(0);
         let verdicts = vec![(0, known("jose\u{301} ", 1.0))];
         let decisions = check_verdicts(verdicts, &[&zero], &Enrolled(&["jos\u{e9}"])).unwrap();
@@ -251,9 +272,9 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Rules may answer with any camera's id, and with ids built from it.
+        /// Rules may return any camera's id, and ids built from it.
         #[test]
-        fn no_camera_is_refused_in_an_answer(key in proptest::collection::vec(proptest::prelude::any::<char>(), 0..300)) {
+        fn every_cameras_id_is_accepted_in_an_answer(key in proptest::collection::vec(proptest::prelude::any::<char>(), 0..300)) {
             let camera = everyframe_types::record::camera(Some(key.iter().collect::<String>().as_bytes()), 0);
             let zero = face(0);
             let id = format!("{camera}-{}-{}", i64::MIN, u64::MAX);
@@ -275,10 +296,10 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_weighed_by_its_words() {
+    fn the_size_of_an_answer_includes_its_text() {
         let reason = Decision::Undecided { reason: "x".repeat(100) };
         let answer = Answer::Verdicts(vec![(0, reason)]);
         assert!(check_size(&answer, 132).is_ok());
-        assert_eq!(check_size(&answer, 131).unwrap_err().0, FailureKind::OutputTooLarge);
+        assert_eq!(check_size(&answer, 131).unwrap_err().kind, FailureKind::OutputTooLarge);
     }
 }

@@ -1,0 +1,163 @@
+//! Reads a window of frames or results, judges each again and compares.
+
+use super::account::{Account, Report, Side};
+use super::judge::Judge;
+use super::stored::{self, Alerts, Past, Window};
+use crate::audit::Offsets;
+use everyframe_config::Config;
+use everyframe_kafka::BrokerError;
+use everyframe_pipeline::run::{ReprocessedFrame, Reprocessor, RunError};
+use everyframe_rules::RuleFailure;
+use everyframe_types::frame::Frame;
+use everyframe_types::judgement::{Decision, Judgement, Subject};
+use everyframe_types::record::{self, IncomingRecord as _};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Judges frames again and compares the answers.
+pub struct Replay {
+    /// Judges the frames as before; without it, the frames are compared with what was published.
+    before: Option<Judge>,
+    now: Judge,
+    account: Account,
+}
+
+/// Why frames could not be judged again.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// The brokers do not answer.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// The models or the gallery cannot be loaded.
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+impl Replay {
+    /// Compares `now` with `before`, or with what was published. The report has so many examples of each kind.
+    pub fn new(before: Option<Judge>, now: Judge, examples: usize) -> Self {
+        Self { before, now, account: Account::new(examples) }
+    }
+
+    /// Judges the published results again.
+    ///
+    /// # Errors
+    ///
+    /// The brokers do not answer.
+    pub fn judge_results(mut self, config: &Config, window: &Window) -> Result<Report, ReplayError> {
+        let alerts = self.published_alerts(config, window)?;
+        self.account.report().unreadable =
+            stored::results(config, window, |past| -> Result<(), BrokerError> {
+                let then = Some(Published { past: &past, alerts: &alerts });
+                self.compare(&past, then, Judge::from_result);
+                Ok(())
+            })?;
+        Ok(self.account.ended())
+    }
+
+    /// Decodes the frames again, finds and embeds their faces, and judges them.
+    ///
+    /// # Errors
+    ///
+    /// The brokers do not answer, or the models cannot be loaded.
+    pub fn judge_frames(
+        mut self,
+        config: &Config,
+        window: &Window,
+        cache: &Path,
+    ) -> Result<Report, ReplayError> {
+        let alerts = self.published_alerts(config, window)?;
+        let mut then = HashMap::new();
+        if self.before.is_none() {
+            // A frame's result may come long after it.
+            self.account.report().unreadable =
+                stored::results(config, &window.widened(), |mut past| -> Result<(), BrokerError> {
+                    past.subjects.iter_mut().for_each(|subject| subject.face.candidates.clear());
+                    then.insert(past.place, past);
+                    Ok(())
+                })?;
+        }
+        let mut reprocessor = Reprocessor::start(config, cache)?;
+        let topic: Arc<str> = config.topics.frames.as_str().into();
+        let mut seen: HashMap<i32, Offsets> = HashMap::new();
+        let mut reader = window.open(&config.kafka, &topic)?;
+        while let Some(record) = reader.next()? {
+            if !window.holds(record.timestamp())
+                || !window.means(&record::camera(record.key(), record.partition()))
+            {
+                continue;
+            }
+            let mut frame = record::read(&topic, &record);
+            reprocessor.set_time(&mut frame);
+            let frame = Arc::new(frame);
+            let place = (frame.identity.partition, frame.identity.offset);
+            let known = seen.entry(place.0).or_default();
+            if !frame.is_frame() || known.contains(place.1.unsigned_abs()) {
+                continue;
+            }
+            let Ok(reprocessed) = reprocessor.look(frame.clone()) else {
+                self.account.report().unseen += 1;
+                continue;
+            };
+            known.insert(place.1.unsigned_abs());
+            let past = past_of(&frame, reprocessed);
+            let then = then.get(&place).map(|past| Published { past, alerts: &alerts });
+            self.compare(&past, then, Judge::from_frame);
+        }
+        Ok(self.account.ended())
+    }
+
+    fn published_alerts(&self, config: &Config, window: &Window) -> Result<Alerts, BrokerError> {
+        match self.before {
+            Some(_) => Ok(Alerts::new()),
+            None => stored::alerts(config, window),
+        }
+    }
+
+    fn compare(&mut self, past: &Past, then: Option<Published<'_>>, judge: Judging) {
+        let after = judge(&mut self.now, past);
+        match (&mut self.before, then) {
+            (Some(before), _) => match judge(before, past) {
+                Ok(before) => {
+                    let skipped: Vec<String> = before.skipped.iter().map(|it| it.rule.clone()).collect();
+                    let side = Side { subjects: &before.subjects, alerts: &before.alerts, skipped: &skipped };
+                    self.account.compare(past, &side, &after);
+                }
+                Err(_) => self.account.report().without_result += 1,
+            },
+            (None, Some(Published { past: then, alerts })) => {
+                let alerts = alerts.get(&then.place).map_or(&[][..], Vec::as_slice);
+                let side = Side { subjects: &then.subjects, alerts, skipped: &then.skipped };
+                self.account.compare(past, &side, &after);
+            }
+            (None, None) => self.account.report().without_result += 1,
+        }
+    }
+}
+
+/// One of the ways to judge a frame.
+type Judging = fn(&mut Judge, &Past) -> Result<Judgement, RuleFailure>;
+
+/// What was published about a frame.
+struct Published<'a> {
+    past: &'a Past,
+    alerts: &'a Alerts,
+}
+
+/// The frame as a result would hold it, before rules judged it.
+fn past_of(frame: &Frame, reprocessed: ReprocessedFrame) -> Past {
+    let undecided = || Decision::Undecided { reason: String::new() };
+    let subjects =
+        reprocessed.faces.into_iter().map(|face| Subject { face, decision: undecided(), stranger: None });
+    Past {
+        place: (frame.identity.partition, frame.identity.offset),
+        camera: frame.camera.to_string(),
+        session: frame.session.to_string(),
+        sequence: frame.sequence,
+        captured_at: frame.captured_at,
+        size: reprocessed.size,
+        subjects: subjects.collect(),
+        skipped: Vec::new(),
+    }
+}
