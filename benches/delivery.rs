@@ -83,7 +83,7 @@ fn cameras(
     (0usize..).map(move |turn| {
         let (number, camera) = (turn / PARTITIONS as usize, (turn % PARTITIONS as usize) as i32);
         let stamp = Some((session.into(), number as u64, at(number)));
-        Frame { stamp, ..Frame::of(&format!("camera-{camera}"), &picture(camera, number)).to(camera) }
+        Frame { stamp, ..Frame::new(&format!("camera-{camera}"), &picture(camera, number)).to(camera) }
     })
 }
 

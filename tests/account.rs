@@ -1,4 +1,4 @@
-//! The account, and what operators do about it.
+//! `audit`, `lag`, `plan` and `dead-letters`.
 
 use everyframe_tests::{Frame, Raw, Site, Topic, pictures, places, rule, shipped_rules, wait_for};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ fn now() -> i64 {
 
 const HOUR: i64 = 3_600_000;
 
-/// A frame of an agent.
+/// A frame with an agent's headers.
 fn numbered(camera: &str, number: u64) -> Raw {
     Raw {
         key: camera.into(),
@@ -36,14 +36,14 @@ fn audit(site: &Site, words: &[&str]) -> (Option<i32>, Value) {
 }
 
 #[test]
-fn the_account_of_a_window_leaves_out_what_came_before() {
+fn the_audit_of_a_window_leaves_out_earlier_frames() {
     let site = Site::start(1);
     site.create_topics(1, &[]);
     let at = |number: u64, hours_ago: i64| Raw {
         timestamp: Some(now() - hours_ago * HOUR),
         ..numbered("gate", number)
     };
-    // The fourth came late out of a spool, with its old time.
+    // The fourth came late from a spool, with its old time.
     site.send_raw(Topic::Frames, &[at(0, 3), at(1, 3), at(2, 0), at(3, 3), at(4, 0)]);
     site.send_raw(Topic::Results, &(0..4).map(|offset| result(&site, 0, offset)).collect::<Vec<_>>());
     site.commit(0, 5);
@@ -61,7 +61,7 @@ fn the_account_of_a_window_leaves_out_what_came_before() {
 }
 
 #[test]
-fn a_window_knows_frames_whose_clock_is_an_hour_ahead() {
+fn a_window_accepts_clocks_an_hour_ahead() {
     let site = Site::start(1);
     site.create_topics(1, &[]);
     let at = |number: u64, minutes: i64| Raw {
@@ -72,21 +72,21 @@ fn a_window_knows_frames_whose_clock_is_an_hour_ahead() {
         timestamp: Some(now() + minutes * 60_000),
         ..result(&site, 0, offset)
     };
-    // Taken an hour ago by a clock that is 50 minutes ahead, and judged at once.
+    // Taken an hour ago by a clock that is 50 minutes ahead, and judged immediately.
     site.send_raw(Topic::Frames, &[at(0, -10), at(1, -9), at(2, -8)]);
     site.send_raw(Topic::Results, &[result_at(0, -60), result_at(1, -59)]);
     site.commit(0, 2);
     let (code, window) = audit(&site, &["--since", "30m"]);
     let total = &window["total"];
     assert_eq!((code, &total["sent"], &total["results"]), (Some(0), &json!(3), &json!(2)), "{window}");
-    // One that has no result anywhere is still missing.
+    // A frame without any result is still missing.
     site.commit(0, 3);
     let (code, window) = audit(&site, &["--since", "30m"]);
     assert_eq!((code, &window["missing"]["gate"]), (Some(1), &json!(["0/2"])), "{window}");
 }
 
 #[test]
-fn frames_deleted_before_the_group_came_to_them_are_named_and_fail_the_account() {
+fn frames_deleted_unread_are_listed_and_fail_the_audit() {
     let site = Site::start(2);
     site.create_topics(2, &[]);
     let frames: Vec<Raw> = (0..20).map(|number| numbered("gate", number)).collect();
@@ -113,7 +113,7 @@ fn frames_deleted_before_the_group_came_to_them_are_named_and_fail_the_account()
 }
 
 #[test]
-fn late_and_refused_numbers_are_told_from_gaps() {
+fn late_and_refused_numbers_are_no_gaps() {
     let site = Site::start(1);
     site.create_topics(1, &[]);
     let mut frames: Vec<Raw> = [0, 1, 4, 3, 9, 9].map(|number| numbered("gate", number)).into();
@@ -132,7 +132,7 @@ fn late_and_refused_numbers_are_told_from_gaps() {
 }
 
 #[test]
-fn forged_headers_are_named_and_count_for_nothing() {
+fn forged_headers_are_listed_and_change_no_count() {
     let site = Site::start(1);
     site.create_topics(1, &[]);
     let replay_of = |key: &str, place: &str| Raw {
@@ -164,7 +164,8 @@ fn forged_headers_are_named_and_count_for_nothing() {
         &[
             numbered("gate", 0),
             numbered("gate", 1),
-            // Of another camera's frame, of one that was not parked, of one that never was, and of no place at all.
+            // Replays of another camera's frame, of a frame that was not parked, of one that does not exist, and of an invalid
+            // position.
             replay_of("yard", "0/1"),
             replay_of("gate", "0/0"),
             replay_of("gate", "0/900"),
@@ -188,7 +189,7 @@ fn forged_headers_are_named_and_count_for_nothing() {
     assert_eq!(code, Some(0), "{report}");
     let counts = ["sent", "results", "dead_letters", "missing", "waiting", "repeated", "refused"];
     let counts = counts.map(|count| report["total"][count].as_u64());
-    // The repeats are what was really done twice: frame 0 by its forged replay, and frame 1, which was parked besides.
+    // Real repeats: frame 0 has a second result by its forged replay, and frame 1 was parked as well.
     assert_eq!(counts, [4, 3, 1, 0, 0, 3, 0].map(Some), "{report}");
     assert_eq!(report["forged_records"], json!(5), "{report}");
     let mut forged: Vec<&str> =
@@ -210,7 +211,7 @@ fn forged_headers_are_named_and_count_for_nothing() {
 }
 
 #[test]
-fn retention_that_comes_near_what_nobody_reads_raises_the_alarm() {
+fn retention_near_unread_frames_raises_the_alarm() {
     let site = Site::start(1);
     site.create_topics(1, &[("retention.ms", "86400000")]);
     let old = |number| Raw { timestamp: Some(now() - 21 * HOUR), ..numbered("gate", number) };
@@ -239,19 +240,19 @@ fn retention_that_comes_near_what_nobody_reads_raises_the_alarm() {
 }
 
 fn letters(site: &Site, words: &[&str]) -> Vec<Value> {
-    let out = site.everyframe(&[&["dead-letters", "list", "--json"], words].concat()).well();
+    let out = site.everyframe(&[&["dead-letters", "list", "--json"], words].concat()).expect_success();
     out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
 #[test]
-fn a_parked_frame_is_put_through_again_after_its_rule_was_mended() {
+fn a_dead_letter_is_replayed_after_its_rule_was_fixed() {
     let site = Site::start(1);
     let trap = rule("who", "matching-policy", &places::other_rule("hostile_rule"), "do = \"trap\"");
     site.configure("", &trap);
     let host = site.host();
     let man = pictures::man();
     site.send(&Frame::stream("gate", &man[..4]));
-    site.send(&[Frame::of("gate", b"no picture")]);
+    site.send(&[Frame::new("gate", b"no picture")]);
     site.settled_audit();
     assert_eq!(host.terminate().code, Some(0));
     assert_eq!(letters(&site, &[]).len(), 5);
@@ -259,10 +260,10 @@ fn a_parked_frame_is_put_through_again_after_its_rule_was_mended() {
     let asked = site.everyframe(&["dead-letters", "replay", "--reason", "rule-trapped"]);
     assert_eq!(asked.code, Some(2), "nobody is there to ask: {}{}", asked.out, asked.err);
     let replay = ["dead-letters", "replay", "--reason", "rule-trapped", "--yes"];
-    let said = site.everyframe(&replay).well();
+    let said = site.everyframe(&replay).expect_success();
     assert_eq!(said, "replayed: 4 frames, 4 dead letters marked, 4 records deleted\n");
     assert_eq!(
-        site.everyframe(&replay).well(),
+        site.everyframe(&replay).expect_success(),
         "replayed: 0 frames, 0 dead letters marked, 0 records deleted\n"
     );
     let (code, waiting) = site.audit();
@@ -294,16 +295,16 @@ fn a_parked_frame_is_put_through_again_after_its_rule_was_mended() {
 }
 
 #[test]
-fn dropped_letters_are_deleted_up_to_the_first_that_is_open_and_stay_accounted_for() {
+fn dropped_letters_are_deleted_up_to_the_first_open_one() {
     let site = Site::start(1);
     let host = site.host();
-    let frame = |camera: &str| Frame::of(camera, b"no picture");
+    let frame = |camera: &str| Frame::new(camera, b"no picture");
     site.send(&[frame("test"), frame("test"), frame("gate"), frame("test")]);
     site.settled_audit();
     host.terminate().code.expect("it ended in good order");
 
     let drop = |words: &[&str]| {
-        site.everyframe(&[&["dead-letters", "drop", "--yes", "--json"], words].concat()).well()
+        site.everyframe(&[&["dead-letters", "drop", "--yes", "--json"], words].concat()).expect_success()
     };
     let said: Value = serde_json::from_str(&drop(&["--camera", "test"])).expect("JSON");
     assert_eq!(said, json!({ "dropped": 3, "letters": 3, "deleted": 2 }));
@@ -315,7 +316,7 @@ fn dropped_letters_are_deleted_up_to_the_first_that_is_open_and_stay_accounted_f
     let (code, report) = site.audit();
     assert_eq!((code, &report["total"]["dead_letters"]), (Some(0), &json!(4)), "{report}");
 
-    let shown = site.everyframe(&["dead-letters", "show", "0/2", "--save", "parked"]).well();
+    let shown = site.everyframe(&["dead-letters", "show", "0/2", "--save", "parked"]).expect_success();
     assert!(shown.contains("everyframe-stage        vision\n"), "{shown}");
     assert_eq!(std::fs::read(site.folder().join("parked/0-2.frame")).expect("a file"), b"no picture");
     assert_eq!(site.everyframe(&["dead-letters", "show", "0/77"]).code, Some(1));
@@ -333,18 +334,18 @@ fn dropped_letters_are_deleted_up_to_the_first_that_is_open_and_stay_accounted_f
 }
 
 #[test]
-fn a_plan_puts_the_numbers_into_its_formulas() {
+fn a_plan_prints_its_formulas_with_numbers() {
     let site = Site::start(1);
     let plan = |words: &str| {
         let words: Vec<&str> = words.split(' ').collect();
         site.run(&mut site.command(&words))
     };
-    let told =
-        plan("plan --cameras 1 --fps 10 --frame-kb 100 --seconds-per-frame 0.5 --cores-per-host 4").well();
+    let told = plan("plan --cameras 1 --fps 10 --frame-kb 100 --seconds-per-frame 0.5 --cores-per-host 4")
+        .expect_success();
     assert!(told.contains("10 frames/s × 0.5 s = 5 before head-room\n"), "{told}");
     let json =
         plan("plan --cameras 100 --fps 10 --frame-kb 80 --seconds-per-frame 0.02 --json --cores-per-host 8");
-    let json: Value = serde_json::from_str(&json.well()).expect("JSON");
+    let json: Value = serde_json::from_str(&json.expect_success()).expect("JSON");
     assert_eq!((&json["plan"]["consumers"], &json["plan"]["hosts"]), (&json!(29), &json!(4)), "{json}");
     assert_eq!(plan("plan --cameras 100 --fps 10").code, Some(2), "neither given nor measured");
 
@@ -352,7 +353,7 @@ fn a_plan_puts_the_numbers_into_its_formulas() {
     for (number, picture) in pictures[..20].iter().enumerate() {
         site.file(&format!("frames/{number}.jpg"), picture);
     }
-    let measured = plan("plan --cameras 1 --fps 10 --json --measure frames").well();
+    let measured = plan("plan --cameras 1 --fps 10 --json --measure frames").expect_success();
     let measured: Value = serde_json::from_str(&measured).expect("JSON");
     let bytes: usize = pictures[..20].iter().map(Vec::len).sum();
     assert_eq!(

@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 #[test]
-fn a_video_file_is_sent_frame_by_frame_and_each_run_is_a_session() {
+fn each_run_of_a_video_file_is_one_session() {
     let site = Site::start(2);
-    let camera = || site.everyframe(&["camera", "--id", "gate", &clip("single_face.mp4")]).well();
+    let camera = || site.everyframe(&["camera", "--id", "gate", &clip("single_face.mp4")]).expect_success();
     assert_eq!(camera(), "gate: 72 frames read · 72 acknowledged\n");
     let first = site.wait_for_records(Topic::Frames, 72);
     assert_eq!(
@@ -33,7 +33,7 @@ fn a_video_file_is_sent_frame_by_frame_and_each_run_is_a_session() {
 }
 
 #[test]
-fn a_folder_of_pictures_is_sent_in_order_of_name_and_untouched() {
+fn a_folder_of_pictures_is_sent_unchanged_in_name_order() {
     let site = Site::start(1);
     let man = pictures::man();
     let pictures = [
@@ -46,7 +46,7 @@ fn a_folder_of_pictures_is_sent_in_order_of_name_and_untouched() {
         site.file(&format!("pictures/{name}"), picture);
     }
     site.file("pictures/notes.txt", b"not sent");
-    let said = site.everyframe(&["camera", "--id", "folder", "--rate", "20", "pictures"]).well();
+    let said = site.everyframe(&["camera", "--id", "folder", "--rate", "20", "pictures"]).expect_success();
     assert_eq!(said, "folder: 4 frames read · 4 acknowledged\n");
     let records = site.wait_for_records(Topic::Frames, 4);
     let (sequences, times, _) = stamps(&records);
@@ -72,29 +72,29 @@ fn a_bad_file_of_a_folder_is_skipped_with_a_warning() {
     {
         assert_eq!(ended.err.matches(reason).count(), 1, "{}", ended.err);
     }
-    assert_eq!(ended.well(), "gate: 2 frames read · 2 acknowledged · 2 skipped\n");
+    assert_eq!(ended.expect_success(), "gate: 2 frames read · 2 acknowledged · 2 skipped\n");
     let records = site.wait_for_records(Topic::Frames, 2);
     assert_eq!(stamps(&records).0, [0, 1], "what is skipped is no frame");
 }
 
 #[test]
-fn a_recording_that_states_no_length_is_sent_once() {
+fn a_recording_without_a_stated_length_is_sent_once() {
     let site = Site::start(1);
     let man = pictures::man();
     let recording = site.file("camera.mjpeg", &man[..5].concat()).display().to_string();
-    let said = site.everyframe(&["camera", "--id", "gate", &recording]).well();
+    let said = site.everyframe(&["camera", "--id", "gate", &recording]).expect_success();
     assert_eq!(said, "gate: 5 frames read · 5 acknowledged\n");
     let records = site.wait_for_records(Topic::Frames, 5);
     assert_stamped(&records, "gate", 40);
     assert_eq!(sources(&records), BTreeSet::from(["recording".to_owned()]));
 
     let picture = site.file("one.png", &pictures::reencoded(&man[0], ".png")).display().to_string();
-    let said = site.everyframe(&["camera", "--id", "still", &picture]).well();
+    let said = site.everyframe(&["camera", "--id", "still", &picture]).expect_success();
     assert_eq!(said, "still: 1 frames read · 1 acknowledged\n");
 }
 
 #[test]
-fn no_log_and_no_error_shows_a_cameras_password() {
+fn no_log_or_error_shows_the_password_of_a_camera() {
     let site = Site::start(1);
     let address = "rtsp://admin:hunter2@127.0.0.1:1/stream?token=abcdef";
     let file = site.file("address", format!("{address}\n").as_bytes()).display().to_string();
@@ -131,13 +131,13 @@ fn no_log_and_no_error_shows_a_cameras_password() {
     assert!(!brokers.err.contains("hunter2") && brokers.err.contains("sasl.password"), "{}", brokers.err);
 }
 
-/// A JPEG with half of its data, at which FFmpeg's decoder complains to standard error.
+/// A JPEG with half of its data. FFmpeg's decoder writes a warning about it to standard error.
 fn damaged(picture: &[u8]) -> Vec<u8> {
     [&picture[..picture.len() / 2], b"\xff\xd9"].concat()
 }
 
 #[test]
-fn what_libraries_write_is_in_the_log() {
+fn output_of_libraries_is_in_the_log() {
     let site = Site::start(1);
     let recording =
         site.file("damaged.mjpeg", &damaged(&pictures::man()[0]).repeat(300)).display().to_string();
@@ -157,13 +157,13 @@ fn what_libraries_write_is_in_the_log() {
         messages.iter().any(|message| message.contains("more lines of libraries suppressed")),
         "{messages:?}"
     );
-    assert_eq!(ended.well(), "gate: 300 frames read · 300 acknowledged\n");
+    assert_eq!(ended.expect_success(), "gate: 300 frames read · 300 acknowledged\n");
 
     let ended = site.everyframe(&["camera", "--id", "gate", &recording]);
     let of_decoder: Vec<&str> = ended.err.lines().filter(|line| line.contains("mjpeg")).collect();
     assert!(!of_decoder.is_empty() && of_decoder.iter().all(|line| line.contains(" WARN ")), "{}", ended.err);
 
-    // The last line comes last, and is there.
+    // The error of the command is the last line.
     let ended = site.everyframe(&["camera", "--id", "gate", "--log-json", "absent.mp4"]);
     let last: serde_json::Value = serde_json::from_str(ended.err.lines().last().unwrap_or("")).expect("JSON");
     let message = last["fields"]["message"].as_str().unwrap_or_default();
@@ -174,12 +174,12 @@ fn what_libraries_write_is_in_the_log() {
 fn a_host_that_decodes_bad_pictures_logs_only_json() {
     let site = Site::start(1);
     let mut png = pictures::reencoded(&pictures::grey(64, 64), ".png");
-    // The checksum of its data.
+    // Breaks the checksum of its data.
     let end = png.len() - 13;
     png[end] ^= 1;
     site.file("pictures/1.png", &png);
     site.file("pictures/2.jpg", &pictures::man()[0]);
-    site.everyframe(&["camera", "--id", "gate", "pictures"]).well();
+    site.everyframe(&["camera", "--id", "gate", "pictures"]).expect_success();
     let mut host = site.start_everyframe("host", &["run", "--log-json"]);
     host.wait_for_word("partition assigned");
     site.settled_audit();
@@ -190,7 +190,7 @@ fn a_host_that_decodes_bad_pictures_logs_only_json() {
     assert!(ended.err.lines().count() > 2, "{}", ended.err);
 }
 
-/// A camera's stream of JPEG parts in a loop, for each client anew: good, bad, good; and how many clients came.
+/// Serves the JPEG parts as an endless stream to each client. Returns the address and the number of clients so far.
 fn stream_server(parts: Vec<Vec<u8>>) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = format!("http://{}/stream", listener.local_addr().expect("an address"));
@@ -223,7 +223,7 @@ fn stream_server(parts: Vec<Vec<u8>>) -> (String, Arc<AtomicUsize>) {
 }
 
 #[test]
-fn a_part_of_a_stream_that_is_no_picture_costs_no_connection() {
+fn a_bad_part_of_a_stream_does_not_break_the_connection() {
     let site = Site::start(1);
     let man = pictures::man();
     let parts =
@@ -235,14 +235,14 @@ fn a_part_of_a_stream_that_is_no_picture_costs_no_connection() {
     assert!(!ended.err.contains("broke off"), "{}", ended.err);
     assert!(ended.err.contains("are no pictures; skipped"), "{}", ended.err);
     assert!(ended.out.contains(" skipped"), "{}", ended.out);
-    ended.well();
+    ended.expect_success();
     assert_eq!(clients.load(Ordering::Relaxed), 1, "one connection");
     let records = site.read(Topic::Frames);
     assert_eq!(sources(&records), BTreeSet::from(["live".to_owned()]));
     assert!(records.iter().all(|record| record.value.as_ref().is_some_and(|value| man[..2].contains(value))));
 }
 
-/// A web server with the footage, and its address.
+/// Starts a web server with the footage, and returns its address.
 fn server(site: &Site) -> (Part, String) {
     let mut server = Part::start(
         "server",
@@ -266,16 +266,16 @@ fn an_http_address_is_a_source() {
     let site = Site::start(1);
     let (_server, address) = server(&site);
     let clip = format!("{address}/WolfgangLanger_Pexels.mp4");
-    let said = site.everyframe(&["camera", "--id", "stream", &clip]).well();
+    let said = site.everyframe(&["camera", "--id", "stream", &clip]).expect_success();
     assert_eq!(said, "stream: 472 frames read · 472 acknowledged\n");
     assert_stamped(&site.wait_for_records(Topic::Frames, 472), "stream", 42);
 }
 
 #[test]
-fn a_source_that_gives_no_picture_is_no_success() {
+fn a_source_without_pictures_is_an_error() {
     let site = Site::start(1);
     let (_server, address) = server(&site);
-    // Its index is at the end, which this server cannot send first.
+    // The index of this file is at its end, and this server does not support byte ranges.
     let clip = format!("{address}/single_face.mp4");
     let ended = site.everyframe(&["camera", "--id", "stream", &clip]);
     assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{}", ended.err);
@@ -286,7 +286,7 @@ fn a_source_that_gives_no_picture_is_no_success() {
 }
 
 #[test]
-fn a_looped_clip_goes_on_in_one_session_until_it_is_asked_to_end() {
+fn a_looped_clip_is_one_session() {
     let site = Site::start(1);
     let camera = site.start_everyframe(
         "camera",
@@ -295,7 +295,7 @@ fn a_looped_clip_goes_on_in_one_session_until_it_is_asked_to_end() {
     site.wait_for_records(Topic::Frames, 150);
     let ended = camera.terminate();
     let said = ended.out.clone();
-    ended.well();
+    ended.expect_success();
     let records = site.read(Topic::Frames);
     assert_stamped(&records, "gate", 5);
     let count = records.len();
@@ -303,7 +303,7 @@ fn a_looped_clip_goes_on_in_one_session_until_it_is_asked_to_end() {
 }
 
 #[test]
-fn a_source_that_is_none_is_named() {
+fn an_invalid_source_is_named() {
     let site = Site::start(1);
     let empty = site.file("empty/notes.txt", b"").parent().expect("a folder").display().to_string();
     let text = site.file("notes.mp4", b"no video").display().to_string();

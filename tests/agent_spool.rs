@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// A camera that gives 50 frames a second without end.
+/// Starts an agent that sends 50 frames a second without end.
 fn endless(site: &Site, name: &str, more: &[&str]) -> Part {
     let clip = clip("single_face.mp4");
     let mut words = vec!["camera", "--id", "gate", "--loop", "--rate", "50"];
@@ -16,8 +16,8 @@ fn endless(site: &Site, name: &str, more: &[&str]) -> Part {
     site.start_everyframe(name, &words)
 }
 
-/// The sessions in the order of their first record, each with its numbers: of the frames as they came, and of the
-/// frames that it says were refused.
+/// The sessions in the order of their first record. Each has its id, the numbers of its frames in topic order, and the
+/// numbers that it reported as refused.
 fn sessions(records: &[Record]) -> Vec<(String, Vec<u64>, Vec<u64>)> {
     let mut sessions: Vec<(String, Vec<u64>, Vec<u64>)> = Vec::new();
     for record in records {
@@ -39,7 +39,7 @@ fn sessions(records: &[Record]) -> Vec<(String, Vec<u64>, Vec<u64>)> {
     sessions
 }
 
-/// The numbers of a closing line: read, acknowledged, in the spool, refused.
+/// The numbers of the closing line: read, acknowledged, in the spool, refused.
 fn closing(out: &str) -> (u64, u64, u64, u64) {
     let after = |what: &str| {
         let words: Vec<&str> = out.trim().split(" · ").collect();
@@ -50,7 +50,7 @@ fn closing(out: &str) -> (u64, u64, u64, u64) {
 }
 
 #[test]
-fn while_the_broker_is_away_frames_wait_in_the_spool_and_get_in_in_order() {
+fn frames_wait_in_the_spool_while_the_broker_is_away() {
     let site = Site::with_a_broker(1);
     let mut camera = endless(&site, "camera", &[]);
     site.wait_for_records(Topic::Frames, 20);
@@ -63,7 +63,7 @@ fn while_the_broker_is_away_frames_wait_in_the_spool_and_get_in_in_order() {
     site.wait_for_records(Topic::Frames, before + 20);
     let ended = camera.terminate();
     let said = ended.err.clone();
-    let (read, acknowledged, in_spool, refused) = closing(&ended.well());
+    let (read, acknowledged, in_spool, refused) = closing(&ended.expect_success());
     assert_eq!((read, in_spool, refused), (acknowledged, 0, 0));
     let lines = said.lines().filter(|line| !line.contains("topic created")).count();
     assert_eq!(lines, 2, "one line when it went, one when it came back: {said}");
@@ -75,7 +75,7 @@ fn while_the_broker_is_away_frames_wait_in_the_spool_and_get_in_in_order() {
 }
 
 #[test]
-fn an_agent_that_starts_without_a_broker_and_is_killed_has_its_frames_sent_by_the_next() {
+fn the_next_agent_sends_the_frames_of_a_killed_one() {
     let site = Site::with_a_broker(1);
     site.stop_broker();
     let mut camera = endless(&site, "camera", &[]);
@@ -86,7 +86,7 @@ fn an_agent_that_starts_without_a_broker_and_is_killed_has_its_frames_sent_by_th
     site.start_broker();
     let ended = site.everyframe(&["camera", "--id", "gate", &clip("single_face.mp4")]);
     assert!(ended.err.contains("frames wait in the spool; they are sent first"), "{}", ended.err);
-    assert_eq!(ended.well(), "gate: 72 frames read · 72 acknowledged\n");
+    assert_eq!(ended.expect_success(), "gate: 72 frames read · 72 acknowledged\n");
     let records = site.read(Topic::Frames);
     let sessions = sessions(&records);
     assert_eq!(sessions.len(), 2);
@@ -99,7 +99,7 @@ fn an_agent_that_starts_without_a_broker_and_is_killed_has_its_frames_sent_by_th
 }
 
 #[test]
-fn an_agent_killed_in_the_middle_of_an_outage_repeats_at_most_what_was_not_acknowledged() {
+fn an_agent_killed_in_an_outage_repeats_few_frames() {
     let site = Site::with_a_broker(1);
     let mut camera = endless(&site, "camera", &[]);
     site.wait_for_records(Topic::Frames, 50);
@@ -108,7 +108,7 @@ fn an_agent_killed_in_the_middle_of_an_outage_repeats_at_most_what_was_not_ackno
     camera.kill();
     site.start_broker();
     let got_in = site.read(Topic::Frames).len();
-    site.everyframe(&["camera", "--id", "gate", &clip("single_face.mp4")]).well();
+    site.everyframe(&["camera", "--id", "gate", &clip("single_face.mp4")]).expect_success();
     let records = site.read(Topic::Frames);
     let numbers = &sessions(&records)[0].1;
     let highest = numbers.iter().copied().max().expect("there are frames");
@@ -120,7 +120,7 @@ fn an_agent_killed_in_the_middle_of_an_outage_repeats_at_most_what_was_not_ackno
 }
 
 #[test]
-fn an_agent_that_is_asked_to_end_while_the_broker_is_away_leaves_its_frames_to_the_next() {
+fn an_agent_that_ends_in_an_outage_leaves_its_frames() {
     let site = Site::with_a_broker(1);
     site.stop_broker();
     let ended = site.everyframe(&["camera", "--id", "gate", &clip("single_face.mp4")]);
@@ -130,7 +130,7 @@ fn an_agent_that_is_asked_to_end_while_the_broker_is_away_leaves_its_frames_to_t
     assert!(last.starts_with("everyframe: 72 frames wait in "), "{last}");
     assert!(last.ends_with("gate.redb; the next start sends them"), "{last}");
     site.start_broker();
-    let said = site.everyframe(&["camera", "--id", "gate", &clip("single_face.mp4")]).well();
+    let said = site.everyframe(&["camera", "--id", "gate", &clip("single_face.mp4")]).expect_success();
     assert_eq!(said, "gate: 72 frames read · 72 acknowledged\n");
     let records = site.read(Topic::Frames);
     assert_eq!(sources(&records), BTreeSet::from(["recording".to_owned()]), "also through the spool");
@@ -139,7 +139,7 @@ fn an_agent_that_is_asked_to_end_while_the_broker_is_away_leaves_its_frames_to_t
 }
 
 #[test]
-fn what_a_full_spool_refuses_is_told_to_the_topic() {
+fn frames_refused_by_a_full_spool_are_reported() {
     let site = Site::with_a_broker(1);
     let mut camera = endless(&site, "camera", &["--spool-bytes", "2MB"]);
     site.wait_for_records(Topic::Frames, 20);
@@ -163,7 +163,7 @@ fn what_a_full_spool_refuses_is_told_to_the_topic() {
     assert_eq!((sent.len() as u64, missing.len() as u64), (acknowledged, refused));
     let all: BTreeSet<u64> = sent.iter().chain(missing).copied().collect();
     assert!(all.into_iter().eq(0..read), "each frame is there or said to be missing");
-    // In order among the frames.
+    // Refusals are in order among the frames.
     let order = records.iter().map(|record| {
         let word = record.header("everyframe-refused");
         let text = word.split('-').next().filter(|first| !first.is_empty());
@@ -172,12 +172,12 @@ fn what_a_full_spool_refuses_is_told_to_the_topic() {
     assert!(order.is_sorted(), "refusals stand where the frames would");
 }
 
-/// A disk that takes no more looks to the agent like a limit on the size of its files.
+/// A limit on the size of files stands for a full disk: the agent gets the same error.
 #[test]
-fn frames_that_a_full_disk_has_no_room_for_are_refused_and_told_to_the_topic() {
+fn frames_refused_by_a_full_disk_are_reported() {
     let site = Site::with_a_broker(1);
     let agent = site.command(&["camera", "--id", "gate", "--loop", "--rate", "50", &clip("single_face.mp4")]);
-    // Blocks of 1024 bytes; without the signal that a file's limit sends.
+    // The limit is in blocks of 1024 bytes. The trap ignores the signal that a file at its limit causes.
     let mut limited = Command::new("bash");
     limited.args(["-c", "trap '' XFSZ; ulimit -f 3000; exec \"$0\" \"$@\""]).arg(agent.get_program());
     limited.args(agent.get_args()).arg("--config").arg(site.config()).current_dir(site.folder());
@@ -211,12 +211,12 @@ fn a_file_waits_for_a_full_spool_to_empty() {
     camera.wait_for_word("broker away: frames go to the spool (");
     std::thread::sleep(Duration::from_secs(2));
     site.start_broker();
-    assert_eq!(camera.end().well(), "gate: 472 frames read · 472 acknowledged\n");
+    assert_eq!(camera.end().expect_success(), "gate: 472 frames read · 472 acknowledged\n");
     assert!(sessions(&site.read(Topic::Frames))[0].1.iter().copied().eq(0..472));
 }
 
 #[test]
-fn refusals_survive_a_killed_agent() {
+fn refusals_survive_the_kill_of_an_agent() {
     let site = Site::with_a_broker(1);
     site.stop_broker();
     let mut camera = endless(&site, "camera", &["--spool-bytes", "1MB"]);
@@ -224,7 +224,7 @@ fn refusals_survive_a_killed_agent() {
     std::thread::sleep(Duration::from_secs(2));
     camera.kill();
     site.start_broker();
-    site.everyframe(&["camera", "--id", "gate", &clip("single_face.mp4")]).well();
+    site.everyframe(&["camera", "--id", "gate", &clip("single_face.mp4")]).expect_success();
     let sessions = sessions(&site.read(Topic::Frames));
     let (_, sent, missing) = &sessions[0];
     assert!(missing.len() >= 50, "two seconds at 50 frames a second, but the last quarter: {missing:?}");
@@ -240,15 +240,16 @@ fn two_agents_do_not_share_a_spool() {
     let second = site.everyframe(&["camera", "--id", "gate", &clip("single_face.mp4")]);
     assert_eq!((second.code, second.out.as_str()), (Some(1), ""));
     assert!(second.err.contains("another agent of this camera uses this spool"), "{}", second.err);
-    // Another camera, and the same one with a folder of its own, are welcome.
-    site.everyframe(&["camera", "--id", "yard", &clip("single_face.mp4")]).well();
-    site.everyframe(&["camera", "--id", "gate", "--spool", "other", &clip("single_face.mp4")]).well();
+    // Another camera, and the same camera with another folder, are accepted.
+    site.everyframe(&["camera", "--id", "yard", &clip("single_face.mp4")]).expect_success();
+    site.everyframe(&["camera", "--id", "gate", "--spool", "other", &clip("single_face.mp4")])
+        .expect_success();
     assert!(first.is_running());
-    first.terminate().well();
+    first.terminate().expect_success();
 }
 
 #[test]
-fn a_damaged_spool_is_named_and_left_as_it_is() {
+fn a_damaged_spool_is_named_and_not_changed() {
     let site = Site::with_a_broker(1);
     site.stop_broker();
     let mut camera = endless(&site, "camera", &["--spool", "spool"]);
@@ -275,8 +276,9 @@ fn a_damaged_spool_is_named_and_left_as_it_is() {
         assert!(std::fs::metadata(&path).is_ok_and(|file| file.len() >= damaged.len() as u64));
     }
     std::fs::write(&path, whole).expect("it can be written");
-    let said =
-        site.everyframe(&["camera", "--id", "gate", "--spool", "spool", &clip("single_face.mp4")]).well();
+    let said = site
+        .everyframe(&["camera", "--id", "gate", "--spool", "spool", &clip("single_face.mp4")])
+        .expect_success();
     assert_eq!(said, "gate: 72 frames read · 72 acknowledged\n");
     assert!(site.read(Topic::Frames).len() > 72 + 50, "what was in it got in");
 }
@@ -287,6 +289,6 @@ fn without_a_spool_frames_go_straight_to_the_broker() {
     site.file("taken", b"a file where the folder would be");
     let ended = site.everyframe(&["camera", "--id", "gate", "--spool", "taken", &clip("single_face.mp4")]);
     assert!(ended.err.contains("cannot be used as a spool"), "{}", ended.err);
-    assert_eq!(ended.well(), "gate: 72 frames read · 72 acknowledged\n");
+    assert_eq!(ended.expect_success(), "gate: 72 frames read · 72 acknowledged\n");
     assert_stamped(&site.wait_for_records(Topic::Frames, 72), "gate", 33);
 }

@@ -1,4 +1,4 @@
-//! `everyframe broker`: a single node of Kafka that outlives what happens to it, and says what is in its way.
+//! `everyframe broker`: the single Kafka node survives crashes, and reports obstacles at its start.
 
 use everyframe_tests::{Part, free_port, places};
 use rdkafka::ClientConfig;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A folder for a broker, and an address.
+/// A folder and an address for a broker.
 struct Place {
     folder: TempDir,
     address: String,
@@ -35,14 +35,14 @@ impl Place {
         command
     }
 
-    /// A broker that answers.
+    /// Starts a broker, and waits until it answers.
     fn broker(&self, log: &str, command: &mut Command) -> Part {
         let mut broker = Part::start(log, self.path(), command);
         broker.wait_for_word("broker answers at");
         broker
     }
 
-    /// Runs it to its end, which is a failure: what it said.
+    /// Runs a broker that fails, and returns its standard error.
     fn refusal(&self, command: &mut Command) -> String {
         let ended = Part::start("refused", self.path(), command).end();
         assert_eq!(ended.code, Some(1), "{}", ended.err);
@@ -66,7 +66,7 @@ impl Place {
         client
     }
 
-    /// Lets producers make topics, which saves this test an admin client.
+    /// Allows producers to create topics, so that this test needs no admin client.
     fn with_topics(&self) -> Command {
         let settings = self.path().join("more.properties");
         std::fs::write(&settings, "auto.create.topics.enable=true\n").expect("a file");
@@ -75,7 +75,7 @@ impl Place {
         command
     }
 
-    /// The process of Kafka itself.
+    /// The process id of Kafka itself.
     fn node(&self) -> u32 {
         let id =
             std::fs::read_to_string(self.path().join("data/node.pid")).expect("a node that runs has an id");
@@ -84,7 +84,7 @@ impl Place {
 }
 
 fn is_running(process: u32) -> bool {
-    // One that has ended and was not waited for is a zombie, and no more than a line in /proc.
+    // A process that has ended but was not waited for is a zombie; it does not count as running.
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     status.lines().any(|line| line.starts_with("State:") && !line.contains('Z'))
 }
@@ -94,7 +94,7 @@ fn wait_for_the_end_of(process: u32) {
 }
 
 #[test]
-fn what_it_took_outlives_a_crash_of_all_of_it() {
+fn acknowledged_records_survive_a_crash() {
     let place = Place::new();
     let broker = place.broker("first", &mut place.with_topics());
     place.send("one");
@@ -105,7 +105,7 @@ fn what_it_took_outlives_a_crash_of_all_of_it() {
     let broker = place.broker("second", &mut place.with_topics());
     assert_eq!(place.count(), 1);
     place.send("two");
-    // Kafka alone this time: its end is named.
+    // This time only Kafka is killed; the command reports its end.
     let killed = Command::new("kill").args(["-KILL", &place.node().to_string()]).status();
     assert!(killed.expect("kill is there").success());
     let ended = broker.end();
@@ -121,10 +121,10 @@ fn what_it_took_outlives_a_crash_of_all_of_it() {
 }
 
 #[test]
-fn it_ends_with_whoever_started_it_if_asked_to() {
+fn it_ends_with_its_parent_if_asked_to() {
     let place = Place::new();
     let mut command = place.command();
-    // The test's end of the pipe closes with the child that holds it.
+    // The test's end of the pipe closes together with the child that holds it.
     let mut parent = Command::new("sleep").arg("600").stdout(Stdio::piped()).spawn().expect("a process");
     command.arg("--until-stdin-closes").stdin(parent.stdout.take().expect("a pipe"));
     let broker = place.broker("broker", &mut command);
@@ -137,7 +137,7 @@ fn it_ends_with_whoever_started_it_if_asked_to() {
 }
 
 #[test]
-fn a_second_one_in_the_same_folder_or_at_the_same_address_is_refused() {
+fn a_second_node_with_the_same_folder_or_port_is_refused() {
     let place = Place::new();
     let _broker = place.broker("broker", &mut place.command());
     let other = Place { folder: Place::new().folder, address: place.address.clone() };
@@ -150,7 +150,7 @@ fn a_second_one_in_the_same_folder_or_at_the_same_address_is_refused() {
 }
 
 #[test]
-fn what_is_in_its_way_is_named_before_anything_starts() {
+fn obstacles_are_named_before_anything_starts() {
     let place = Place::new();
     let taken = TcpListener::bind(&place.address).expect("the port is free");
     let said = place.refusal(&mut place.command());

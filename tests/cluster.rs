@@ -1,5 +1,5 @@
-//! Encrypted and with a password: who may come in works, and who may not is told why, without a secret in it. And what
-//! the other tests on a cluster rely on: its nodes come back, and readers see what is committed.
+//! TLS and passwords: allowed users can work, others get a reason without secrets. Also what other tests on a cluster rely
+//! on: killed nodes come back, and readers see committed records.
 
 use everyframe_tests::cluster::{Listener, NODES, other_ca, properties};
 use everyframe_tests::{Cluster, Ended, Frame, Site, Topic, pictures, places};
@@ -8,16 +8,16 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use std::sync::{LockResult, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
-/// Read by tests that need every node, written by the one that ends nodes: what meets a dead leader waits longer than
-/// a command has patience.
+/// Tests that need every node hold it for reading, the test that ends nodes holds it for writing. A command gives up sooner
+/// than a partition whose leader died has a new one.
 static WHOLE: RwLock<()> = RwLock::new(());
 
-/// The tests' own cluster, while nobody breaks it.
-fn whole(test: &str) -> Option<(&'static Cluster, LockResult<RwLockReadGuard<'static, ()>>)> {
+/// The tests' own cluster, with all of its nodes.
+fn whole_cluster(test: &str) -> Option<(&'static Cluster, LockResult<RwLockReadGuard<'static, ()>>)> {
     Cluster::ours(test).map(|cluster| (cluster, WHOLE.read()))
 }
 
-/// A site whose commands go to this listener with these properties, and these rules.
+/// A site whose commands use this listener and these properties.
 fn site_by(cluster: &Cluster, listener: Listener, properties: &str) -> Site {
     let site = Site::on(cluster, 1);
     site.reach(&cluster.brokers_of(listener), properties);
@@ -25,39 +25,39 @@ fn site_by(cluster: &Cluster, listener: Listener, properties: &str) -> Site {
     site
 }
 
-/// Everything that a user does, to the last frame's account.
+/// Everything that a user does, until every frame is accounted for.
 fn works(site: &Site) {
     let man = pictures::man();
     let host = site.host();
     site.enrol("viktor", &[&man[0]]);
     let clip = places::cached("footage/single_face.mp4").display().to_string();
-    site.everyframe(&["camera", "--id", "gate", &clip]).well();
+    site.everyframe(&["camera", "--id", "gate", &clip]).expect_success();
     let (code, audit) = site.settled_audit();
     assert_eq!(code, Some(0), "{audit}");
     assert_eq!((&audit["total"]["sent"], &audit["total"]["results"]), (&72.into(), &72.into()), "{audit}");
-    assert!(site.everyframe(&["gallery", "list"]).well().contains("viktor"));
+    assert!(site.everyframe(&["gallery", "list"]).expect_success().contains("viktor"));
     let ended = host.terminate();
     assert_eq!(ended.code, Some(0), "{}", ended.err);
 }
 
 #[test]
-fn all_of_it_works_encrypted_and_with_a_password() {
-    let Some((cluster, _whole)) = whole("all_of_it_works_encrypted_and_with_a_password") else { return };
+fn everything_works_with_tls_and_a_password() {
+    let Some((cluster, _whole)) = whole_cluster("everything_works_with_tls_and_a_password") else { return };
     let properties = cluster.properties_of(cluster.user());
     works(&site_by(cluster, Listener::SaslSsl, &properties));
 }
 
 #[test]
-fn all_of_it_works_encrypted() {
-    let Some((cluster, _whole)) = whole("all_of_it_works_encrypted") else { return };
+fn everything_works_with_tls() {
+    let Some((cluster, _whole)) = whole_cluster("everything_works_with_tls") else { return };
     let properties =
         format!("\"security.protocol\" = \"SSL\"\n\"ssl.ca.location\" = \"{}\"", cluster.ca().display());
     works(&site_by(cluster, Listener::Ssl, &properties));
 }
 
-/// The commands that meet the brokers in different ways: to make topics, to read, to send.
+/// Commands that use the brokers in different ways: they create topics, read, or send.
 fn first_contacts(site: &Site) -> Vec<Ended> {
-    // Not the agent: it goes on trying, and its frames wait in its spool.
+    // Not the agent: it keeps trying, and its frames wait in its spool.
     let commands: [&[&str]; 3] = [&["run"], &["audit"], &["watch"]];
     commands.into_iter().map(|words| site.everyframe(words)).collect()
 }
@@ -72,7 +72,7 @@ fn assert_refused(ended: &Ended, why: &[&str]) {
 
 #[test]
 fn a_wrong_password_is_refused_and_not_shown() {
-    let Some((cluster, _whole)) = whole("a_wrong_password_is_refused_and_not_shown") else { return };
+    let Some((cluster, _whole)) = whole_cluster("a_wrong_password_is_refused_and_not_shown") else { return };
     let site = Site::on(cluster, 1);
     let password = site.file("password", b"hunter2-and-more\n");
     site.reach(&cluster.brokers_of(Listener::SaslSsl), &properties(cluster.user(), &password, &cluster.ca()));
@@ -81,14 +81,14 @@ fn a_wrong_password_is_refused_and_not_shown() {
         assert_refused(&ended, &["refuse this user or its password", "check sasl.username, sasl.password"]);
         assert!(!ended.err.contains("hunter2") && !ended.out.contains("hunter2"), "{}", ended.err);
     }
-    // Not even for who asks for everything.
+    // Not even with all log levels.
     let run = site.run(site.command(&["audit"]).arg("--config").arg(site.config()).env("RUST_LOG", "trace"));
     assert!(run.err.contains("refuse this user") && !run.err.contains("hunter2"), "{}", run.err);
 }
 
 #[test]
 fn a_password_comes_from_the_environment() {
-    let Some((cluster, _whole)) = whole("a_password_comes_from_the_environment") else { return };
+    let Some((cluster, _whole)) = whole_cluster("a_password_comes_from_the_environment") else { return };
     let properties = cluster.properties_of(cluster.user());
     let file = format!("{{ file = \"{}\" }}", cluster.password_file().display());
     let site =
@@ -98,7 +98,7 @@ fn a_password_comes_from_the_environment() {
     let mut command = site.command(&["camera", "--id", "gate", "pictures"]);
     site.file("pictures/a.jpg", &pictures::grey(64, 64));
     command.arg("--config").arg(site.config()).env("EVERYFRAME_TEST_WORD", word.trim_end());
-    assert_eq!(site.run(&mut command).well(), "gate: 1 frames read · 1 acknowledged\n");
+    assert_eq!(site.run(&mut command).expect_success(), "gate: 1 frames read · 1 acknowledged\n");
 
     let ended = site.everyframe(&["audit"]);
     assert_eq!(ended.code, Some(2), "{}", ended.err);
@@ -107,9 +107,8 @@ fn a_password_comes_from_the_environment() {
 }
 
 #[test]
-fn brokers_with_a_certificate_of_another_authority_are_not_trusted() {
-    let Some((cluster, _whole)) = whole("brokers_with_a_certificate_of_another_authority_are_not_trusted")
-    else {
+fn a_certificate_of_another_authority_is_refused() {
+    let Some((cluster, _whole)) = whole_cluster("a_certificate_of_another_authority_is_refused") else {
         return;
     };
     let site = Site::on(cluster, 1);
@@ -125,8 +124,8 @@ fn brokers_with_a_certificate_of_another_authority_are_not_trusted() {
 }
 
 #[test]
-fn a_certificate_that_is_not_there_is_named_with_its_line() {
-    let Some((cluster, _whole)) = whole("a_certificate_that_is_not_there_is_named_with_its_line") else {
+fn a_missing_certificate_is_named_with_its_line() {
+    let Some((cluster, _whole)) = whole_cluster("a_missing_certificate_is_named_with_its_line") else {
         return;
     };
     let site =
@@ -137,17 +136,17 @@ fn a_certificate_that_is_not_there_is_named_with_its_line() {
     assert!(ended.err.contains(&format!("everyframe.toml:7: {said}")), "{}", ended.err);
     assert!(ended.err.contains("ca.pem is not there"), "{}", ended.err);
 
-    // Beside the configuration it is found, wherever the command is called.
+    // The path is relative to the configuration file, so the working folder does not matter.
     site.file("ca.pem", &std::fs::read(cluster.ca()).expect("the cluster has a certificate"));
     site.file("pictures/a.jpg", &pictures::grey(64, 64));
     let pictures = site.folder().join("pictures").display().to_string();
     let mut camera = site.command(&["camera", "--id", "gate", &pictures]);
-    site.run(camera.arg("--config").arg(site.config()).current_dir("/")).well();
+    site.run(camera.arg("--config").arg(site.config()).current_dir("/")).expect_success();
 }
 
 #[test]
-fn a_user_without_rights_is_told_what_it_may_not() {
-    let Some((cluster, _whole)) = whole("a_user_without_rights_is_told_what_it_may_not") else { return };
+fn a_missing_right_is_named() {
+    let Some((cluster, _whole)) = whole_cluster("a_missing_right_is_named") else { return };
     let properties = cluster.properties_of(cluster.stranger());
     let site = site_by(cluster, Listener::SaslSsl, &properties);
     for ended in first_contacts(&site) {
@@ -156,9 +155,8 @@ fn a_user_without_rights_is_told_what_it_may_not() {
 }
 
 #[test]
-fn an_unencrypted_client_at_an_encrypted_port_is_told_where_to_look() {
-    let Some((cluster, _whole)) = whole("an_unencrypted_client_at_an_encrypted_port_is_told_where_to_look")
-    else {
+fn a_plain_client_at_a_tls_port_gets_advice() {
+    let Some((cluster, _whole)) = whole_cluster("a_plain_client_at_a_tls_port_gets_advice") else {
         return;
     };
     let site = site_by(cluster, Listener::Ssl, "");
@@ -167,7 +165,7 @@ fn an_unencrypted_client_at_an_encrypted_port_is_told_where_to_look() {
 }
 
 #[test]
-fn a_reader_of_the_tests_sees_what_is_committed_and_all_of_it() {
+fn readers_of_the_tests_see_all_committed_records() {
     let _whole = WHOLE.read();
     let site = Site::on(Cluster::shared(), 1);
     site.create_frames_topic();
@@ -194,21 +192,21 @@ fn a_reader_of_the_tests_sees_what_is_committed_and_all_of_it() {
         } else {
             producer.abort_transaction(patience).expect("an end");
         }
-        // The partition learns of a commit a moment after whoever committed.
+        // The partition's followers learn of a commit a moment after the client.
         assert_eq!(site.wait_for_records(Topic::Frames, committed).len(), committed);
     }
 }
 
 #[test]
-fn the_cluster_survives_each_of_its_nodes_and_they_come_back() {
+fn the_cluster_survives_the_loss_of_each_node() {
     let _alone = WHOLE.write();
-    let Some(cluster) = Cluster::to_break("the_cluster_survives_each_of_its_nodes_and_they_come_back") else {
+    let Some(cluster) = Cluster::to_break("the_cluster_survives_the_loss_of_each_node") else {
         return;
     };
     let site = Site::on(&cluster, 1);
     site.create_frames_topic();
     let name = site.name(Topic::Frames);
-    let frame = [Frame::of("gate", b"a picture")];
+    let frame = [Frame::new("gate", b"a picture")];
     let leads = |after: i32| {
         everyframe_tests::wait_for("another leader", || {
             Some(cluster.leader(&name, 0)).filter(|leader| *leader != after)
@@ -235,7 +233,7 @@ fn the_cluster_survives_each_of_its_nodes_and_they_come_back() {
     site.send(&frame);
     cluster.resume(paused);
     cluster.wait_until_whole();
-    // A new leader shows what is in sync a moment after it leads.
+    // A new leader reports the replicas in sync only after a moment.
     assert_eq!(site.wait_for_records(Topic::Frames, 3).len(), 3);
     assert!(NODES.contains(&cluster.leader(&name, 0)));
 }

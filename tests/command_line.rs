@@ -1,18 +1,18 @@
-//! What commands print, and to whom.
+//! The output of commands to pipes, files and full disks.
 
 use everyframe_tests::{Raw, Site, Topic, pictures, places, wait_for};
 use serde_json::json;
 use std::fs::File;
 use std::process::{Command, Output, Stdio};
 
-/// Runs a command whose standard output is this, to its end.
+/// Runs a command with this standard output, and waits for its end.
 fn print_to(stdout: impl Into<Stdio>, words: &[&str]) -> Output {
     let mut command = Command::new(places::binary("everyframe"));
     command.args(words).stdin(Stdio::null()).stdout(stdout).output().expect("the command starts")
 }
 
 #[test]
-fn a_closed_pipe_ends_no_command_with_an_error() {
+fn a_closed_pipe_is_not_an_error() {
     let rule = places::rule("alerting");
     let rule = rule.to_str().expect("a path of UTF-8");
     for words in [
@@ -23,7 +23,7 @@ fn a_closed_pipe_ends_no_command_with_an_error() {
         &["rule", "check", rule],
         &["--help"],
     ] {
-        // Nobody reads, as after `| head -1` has ended.
+        // Nobody reads the pipe, as after the end of `| head -1`.
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
         let output = print_to(writer, words);
@@ -41,7 +41,7 @@ fn a_full_disk_is_an_error() {
     assert!(error.starts_with("everyframe: cannot write to standard output: No space left"), "{error}");
 }
 
-/// A result of one frame that shows one known person.
+/// The result of a frame with one known person.
 fn result() -> Raw {
     let face = json!({
         "index": 0, "bounds": { "x": 0.0, "y": 0.0, "width": 1.0, "height": 1.0 }, "score": 1.0, "quality": 1.0,
@@ -61,11 +61,11 @@ fn result() -> Raw {
 }
 
 #[test]
-fn watch_tells_a_file_at_once_and_counts_at_its_end() {
+fn watch_writes_to_a_file_at_once_and_counts_at_its_end() {
     let site = Site::start(1);
-    // An agent makes the topics.
+    // An agent creates the topics.
     let picture = site.file("a.jpg", &pictures::grey(64, 64));
-    site.everyframe(&["camera", "--id", "gate", picture.to_str().expect("a path of UTF-8")]).well();
+    site.everyframe(&["camera", "--id", "gate", picture.to_str().expect("a path of UTF-8")]).expect_success();
     let mut quiet = site.start_everyframe("quiet", &["watch"]);
     let mut watch = site.start_everyframe("watch", &["watch", "--from-start"]);
     let mut json = site.start_everyframe("json", &["watch", "--from-start", "--json"]);

@@ -1,9 +1,9 @@
-//! Wrong configuration: said with file, line, key and advice, before anything starts.
+//! Mistakes in the configuration are reported with file, line, key and advice before anything starts.
 
 use everyframe_tests::{Site, places, rule, shipped_rules};
 use std::path::Path;
 
-/// `run` and `config check` both refuse the file, with exit status 2 and exactly these lines.
+/// Checks that `run` and `config check` refuse the file with exit status 2 and exactly these lines.
 fn assert_refused(site: &Site, expected: &[&str]) {
     for words in [&["config", "check", "everyframe.toml"][..], &["run", "--config", "everyframe.toml"]] {
         let ended = site.run(&mut site.command(words));
@@ -14,7 +14,7 @@ fn assert_refused(site: &Site, expected: &[&str]) {
 }
 
 #[test]
-fn an_unknown_key_is_named_with_those_that_there_are() {
+fn an_unknown_key_is_named_with_the_known_ones() {
     let site = Site::start(1);
     site.configure("[intake]\nlane_byte = 1000000\n", &shipped_rules(""));
     assert_refused(
@@ -48,7 +48,7 @@ fn a_value_of_the_wrong_type_is_named() {
 }
 
 #[test]
-fn an_address_that_is_none_and_a_rule_by_the_hosts_name_are_named() {
+fn a_bad_address_and_a_reserved_rule_name_are_named() {
     let site = Site::start(1);
     let rule = rule("everyframe", "matching-policy", &places::rule("matching_policy"), "");
     site.configure("[observe]\nlisten = \"9464\"\n", &rule);
@@ -62,7 +62,7 @@ fn an_address_that_is_none_and_a_rule_by_the_hosts_name_are_named() {
 }
 
 #[test]
-fn thresholds_out_of_range_are_all_named() {
+fn all_thresholds_out_of_range_are_named() {
     let site = Site::start(1);
     site.configure(
         "[vision.detector]\nscore = 1.5\noverlap = nan\n\n[intake]\nlane_bytes = 10\n",
@@ -79,7 +79,7 @@ fn thresholds_out_of_range_are_all_named() {
 }
 
 #[test]
-fn a_rules_own_setting_out_of_range_is_named() {
+fn a_setting_of_a_rule_out_of_range_is_named() {
     let site = Site::start(1);
     let policy =
         rule("who", "matching-policy", &places::rule("matching_policy"), "margin = 0.1\nthreshold = 1.5");
@@ -91,7 +91,7 @@ fn a_rules_own_setting_out_of_range_is_named() {
 }
 
 #[test]
-fn a_rules_own_setting_that_is_none_is_told_the_one_that_was_meant() {
+fn an_unknown_setting_of_a_rule_gets_a_suggestion() {
     let site = Site::start(1);
     let policy = rule("who", "matching-policy", &places::rule("matching_policy"), "treshold = 0.5");
     site.configure("", &policy);
@@ -104,7 +104,7 @@ fn a_rules_own_setting_that_is_none_is_told_the_one_that_was_meant() {
 }
 
 #[test]
-fn a_component_that_is_not_there_is_named() {
+fn a_missing_component_is_named() {
     let site = Site::start(1);
     site.configure("", &rule("who", "matching-policy", Path::new("absent.wasm"), ""));
     let path = site.folder().join("absent.wasm");
@@ -117,7 +117,7 @@ fn a_component_that_is_not_there_is_named() {
 }
 
 #[test]
-fn a_component_of_another_kind_is_told_what_it_is() {
+fn a_component_of_another_kind_is_named_with_its_kind() {
     let site = Site::start(1);
     site.configure("", &rule("who", "matching-policy", &places::rule("alerting"), ""));
     assert_refused(
@@ -129,7 +129,7 @@ fn a_component_of_another_kind_is_told_what_it_is() {
 }
 
 #[test]
-fn a_kind_that_is_none_is_told_those_that_there_are() {
+fn an_unknown_kind_is_answered_with_the_known_ones() {
     let site = Site::start(1);
     site.configure("", &rule("who", "matching", &places::rule("matching_policy"), ""));
     assert_refused(
@@ -141,12 +141,12 @@ fn a_kind_that_is_none_is_told_those_that_there_are() {
 }
 
 #[test]
-fn a_component_that_is_another_file_than_the_one_pinned_is_refused() {
+fn a_component_with_another_checksum_is_refused() {
     let site = Site::start(1);
     let policy = rule("who", "matching-policy", &places::rule("matching_policy"), "");
     site.configure("", &policy.replacen("kind", &format!("sha256 = \"{}\"\nkind", "0".repeat(64)), 1));
     let path = places::rule("matching_policy");
-    let sha256 = site.run(std::process::Command::new("sha256sum").arg(&path)).well();
+    let sha256 = site.run(std::process::Command::new("sha256sum").arg(&path)).expect_success();
     let (sha256, _) = sha256.split_once(' ').expect("a checksum");
     let expected = format!(
         "everyframe.toml:15: rules[0].sha256: {} has sha256 {sha256}, not {}; to accept the new file, set \
@@ -165,7 +165,7 @@ fn rules_without_a_matching_policy_are_refused() {
 }
 
 #[test]
-fn a_property_on_which_delivery_rests_is_refused() {
+fn a_property_on_which_delivery_depends_is_refused() {
     let site = Site::start(1);
     site.configure("", &shipped_rules(""));
     let text = std::fs::read_to_string(site.config()).expect("the configuration");
@@ -180,7 +180,7 @@ fn a_property_on_which_delivery_rests_is_refused() {
 }
 
 #[test]
-fn a_property_that_librdkafka_does_not_take_is_refused() {
+fn a_property_that_librdkafka_refuses_is_refused() {
     let site = Site::start(1);
     site.configure("", &shipped_rules(""));
     let right = std::fs::read_to_string(site.config()).expect("the configuration");
@@ -214,14 +214,14 @@ fn a_property_that_librdkafka_does_not_take_is_refused() {
 }
 
 #[test]
-fn broken_toml_is_placed() {
+fn broken_toml_is_named_with_its_place() {
     let site = Site::start(1);
     site.configure("[intake\n", &shipped_rules(""));
     assert_refused(&site, &["everyframe.toml:12: unclosed table, expected `]`"]);
 }
 
 #[test]
-fn a_file_that_is_not_there_is_named() {
+fn a_missing_file_is_named() {
     let site = Site::start(1);
     std::fs::remove_file(site.config()).expect("it is there");
     assert_refused(
@@ -233,14 +233,14 @@ fn a_file_that_is_not_there_is_named() {
 }
 
 #[test]
-fn the_example_is_in_order_once_its_rules_are_there() {
+fn the_example_is_valid_if_its_rules_exist() {
     let site = Site::start(1);
-    let example = site.run(&mut site.command(&["config", "example"])).well();
+    let example = site.run(&mut site.command(&["config", "example"])).expect_success();
     site.file("example.toml", example.as_bytes());
     for name in ["matching_policy", "unknown_person", "alerting"] {
         let component = std::fs::read(places::rule(name)).expect("a component");
         site.file(&format!("components/{name}.wasm"), &component);
     }
-    let said = site.run(&mut site.command(&["config", "check", "example.toml"])).well();
+    let said = site.run(&mut site.command(&["config", "check", "example.toml"])).expect_success();
     assert!(said.ends_with("example.toml: in order\n"), "{said}");
 }

@@ -1,9 +1,9 @@
-//! No frame is lost, whatever dies; and the account says so. Each of it with transactions and without.
+//! No frame is lost when a process dies, and `audit` confirms it; with transactions and without.
 
 use everyframe_tests::{Frame, Part, Record, Site, Topic, pictures, shipped_rules, wait_for};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Each test twice, with a site of so many partitions.
+/// Defines each test twice, with transactions and without, on a site with this number of partitions.
 macro_rules! both_ways {
     ($($test:ident: $partitions:literal,)*) => {
         mod at_least_once {
@@ -24,13 +24,13 @@ macro_rules! both_ways {
 
 both_ways! {
     a_killed_host_redelivers_its_unfinished_frames: 4,
-    a_host_asked_to_end_finishes_and_a_restart_repeats_nothing: 4,
-    hosts_of_one_group_share_the_work_and_outlive_each_other: 4,
-    frames_of_a_lane_come_out_in_order_however_little_it_may_hold: 1,
-    a_frame_that_the_group_passed_over_is_missing_and_named: 1,
+    a_restart_after_a_clean_end_repeats_nothing: 4,
+    hosts_of_one_group_share_and_take_over_partitions: 4,
+    frames_of_a_small_lane_come_out_in_order: 1,
+    a_frame_that_the_group_skipped_is_missing: 1,
 }
 
-/// Four cameras, each on a partition of its own, `rounds` × 72 frames each.
+/// Frames of four cameras, each on its own partition, `rounds` × 72 frames each.
 fn four_cameras(rounds: usize) -> Vec<Frame> {
     let man = pictures::man();
     let pictures: Vec<&Vec<u8>> = (0..rounds).flat_map(|_| &man).collect();
@@ -39,7 +39,7 @@ fn four_cameras(rounds: usize) -> Vec<Frame> {
         frames.into_iter().map(move |frame| frame.to(number))
     };
     let cameras: Vec<Vec<Frame>> = (0..4).map(|number| camera(number).collect()).collect();
-    // As they would come: in turns.
+    // The cameras take turns.
     (0..pictures.len()).flat_map(|at| cameras.iter().map(move |camera| camera[at].clone())).collect()
 }
 
@@ -52,7 +52,7 @@ fn commit_every(milliseconds: u32) -> String {
 }
 
 fn a_killed_host_redelivers_its_unfinished_frames(site: Site) {
-    // So seldom that nothing is committed when the host is killed.
+    // Batches are so rare that nothing is committed when the host is killed.
     site.configure(&commit_every(60_000), &shipped_rules(""));
     let host = site.host();
     let frames = four_cameras(2);
@@ -77,7 +77,7 @@ fn a_killed_host_redelivers_its_unfinished_frames(site: Site) {
     }
     assert_eq!(audit["total"]["repeated"], repeated, "{audit}");
 
-    // The same frame gets the same answer, so that it does not matter which of the two a reader keeps.
+    // Both results of a frame are the same, so it does not matter which one a reader keeps.
     let mut answers: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for record in after {
         let event = record.json();
@@ -89,7 +89,7 @@ fn a_killed_host_redelivers_its_unfinished_frames(site: Site) {
     }
 }
 
-fn a_host_asked_to_end_finishes_and_a_restart_repeats_nothing(site: Site) {
+fn a_restart_after_a_clean_end_repeats_nothing(site: Site) {
     site.configure(&commit_every(60_000), &shipped_rules(""));
     let host = site.host();
     let frames = four_cameras(3);
@@ -112,15 +112,15 @@ fn a_host_asked_to_end_finishes_and_a_restart_repeats_nothing(site: Site) {
     assert_eq!(audit["total"]["repeated"], 0, "{audit}");
 }
 
-/// Commits at once and sends late: a host that commits what is not acknowledged yet loses it when it is killed.
+/// Commits early and sends late: a host that commits unacknowledged records would lose them when it is killed.
 const HASTY: &str = "[intake]\ncommit_interval_ms = 10\n\n[kafka.producer]\n\"linger.ms\" = \"300\"\n";
 
-fn hosts_of_one_group_share_the_work_and_outlive_each_other(site: Site) {
+fn hosts_of_one_group_share_and_take_over_partitions(site: Site) {
     site.configure(HASTY, &shipped_rules(""));
     let first = site.host_called("host-1");
     let second = site.host_called("host-2");
     let share = |host: &Part| host.err().matches("partition assigned").count();
-    // The first one had all four, and let two of them go.
+    // The first host had all four partitions, and gave up two of them.
     wait_for("the partitions to be shared", || (share(&second) == 2).then_some(()));
     let frames = four_cameras(3);
     site.send(&frames);
@@ -139,18 +139,18 @@ fn hosts_of_one_group_share_the_work_and_outlive_each_other(site: Site) {
     assert_eq!(distinct_ids(&site.read(Topic::Results)).len(), frames.len());
 }
 
-fn frames_of_a_lane_come_out_in_order_however_little_it_may_hold(site: Site) {
+fn frames_of_a_small_lane_come_out_in_order(site: Site) {
     site.create_frames_topic();
     site.configure("[intake]\nlane_bytes = 1048576\nworkers = 3\n", &shipped_rules(""));
     let man = pictures::man();
     let nobody = pictures::grey(64, 64);
-    // Frames that take long and frames that are done at once, several cameras, broken ones in between.
+    // Slow frames, fast frames and broken frames of several cameras.
     let frames: Vec<Frame> = (0..360usize)
         .map(|number| match number % 5 {
-            0 | 1 => Frame::of("slow", &man[number % man.len()]),
-            2 => Frame::of("quick", &nobody),
-            3 => Frame::of("broken", b"no picture"),
-            _ => Frame::of("other", &man[(number + 7) % man.len()]),
+            0 | 1 => Frame::new("slow", &man[number % man.len()]),
+            2 => Frame::new("quick", &nobody),
+            3 => Frame::new("broken", b"no picture"),
+            _ => Frame::new("other", &man[(number + 7) % man.len()]),
         })
         .collect();
     let bytes: usize = frames.iter().filter_map(|frame| frame.picture.as_ref()).map(Vec::len).sum();
@@ -173,14 +173,14 @@ fn offset_of(record: &Record) -> i64 {
     }
 }
 
-fn a_frame_that_the_group_passed_over_is_missing_and_named(site: Site) {
+fn a_frame_that_the_group_skipped_is_missing(site: Site) {
     let host = site.host();
     let man = pictures::man();
     site.send(&Frame::stream("gate", &man[..10]));
     site.settled_audit();
     host.terminate().code.expect("it ended in good order");
 
-    // Three more, and somebody moves the group past the first two of them.
+    // Three more frames; then the group is moved past the first two of them.
     let mut later = Frame::stream("gate", &man[..13]).split_off(10);
     // Frame 12 of the agent's session never reached the topic.
     later[2].stamp.as_mut().expect("it is stamped").1 = 13;

@@ -1,10 +1,10 @@
-//! The first thing that anybody tries.
+//! `everyframe demo`.
 
 use everyframe_tests::places;
 use std::process::{Command, Stdio};
 
 #[test]
-fn the_demo_shows_people_strangers_and_alerts_and_loses_nothing() {
+fn the_demo_shows_people_and_alerts_and_loses_no_frame() {
     let plugins = places::rule("alerting").parent().expect("a component lies in a folder").to_owned();
     let demo = Command::new(places::binary("everyframe"))
         .args(["demo", "--seconds", "8"])

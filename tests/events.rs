@@ -1,6 +1,6 @@
-//! Results and alerts are what their published schemas say.
+//! Results and alerts match their published schemas.
 //!
-//! `EVERYFRAME_UPDATE=1 cargo test -p everyframe-tests --test events` writes the schemas anew.
+//! `EVERYFRAME_UPDATE=1 cargo test -p everyframe-tests --test events` writes the schemas again.
 
 use everyframe_tests::{Frame, Site, Topic, pictures, places};
 use jsonschema::Validator;
@@ -23,10 +23,10 @@ fn assert_valid(validator: &Validator, event: &Value) {
 }
 
 #[test]
-fn the_published_schemas_are_those_of_the_program() {
+fn the_published_schemas_match_the_program() {
     let site = Site::start(1);
     for kind in ["result", "alert", "retention", "rule", "replay"] {
-        let printed = site.run(&mut site.command(&["config", "schema", kind])).well();
+        let printed = site.run(&mut site.command(&["config", "schema", kind])).expect_success();
         let path = places::repository(&format!("docs/schemas/{kind}.schema.json"));
         if std::env::var_os("EVERYFRAME_UPDATE").is_some() {
             std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
@@ -47,13 +47,13 @@ fn every_result_and_alert_is_valid_by_its_schema() {
     let man = pictures::man();
     site.enrol("viktor", &[&man[0], &man[30]]);
     let _host = site.host();
-    // A known person, a stranger, several faces at once, and nobody.
+    // A known person, a stranger, several faces at once, and an empty picture.
     let woman = pictures::clip("WolfgangLanger_Pexels.mp4");
     let group = std::fs::read(places::cached("footage/multi_face.jpg")).expect("a picture");
     let frames = [
         Frame::stream("office", &man[..20]),
         Frame::stream("lobby", &woman[..20]),
-        vec![Frame::of("group", &group), Frame::of("yard", &pictures::grey(640, 480))],
+        vec![Frame::new("group", &group), Frame::new("yard", &pictures::grey(640, 480))],
     ]
     .concat();
     site.send(&frames);
@@ -80,7 +80,7 @@ fn every_result_and_alert_is_valid_by_its_schema() {
         }
     }
 
-    // A result names its alerts, and an alert's frame is the result's.
+    // A result names its alerts, and an alert has the same frame as its result.
     for event in &alerts {
         let id = event["id"].as_str().expect("an id");
         let position = &event["data"]["position"];
@@ -93,7 +93,7 @@ fn every_result_and_alert_is_valid_by_its_schema() {
 }
 
 #[test]
-fn an_event_that_lacks_something_is_not_valid() {
+fn an_event_without_a_field_is_invalid() {
     let site = Site::start(1);
     let _host = site.host();
     site.send(&Frame::stream("office", &pictures::man()[..20]));

@@ -1,11 +1,11 @@
-//! The five minutes that docs/rules.md promises: its own commands, from nothing to an alert, in each language.
+//! The section "Five minutes" of docs/rules.md: runs its commands up to an alert, in each language.
 
 use everyframe_tests::{Part, Site, pictures, places, wait_for};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The commands of the guide, without what it remarks about them.
+/// The commands of the guide, without their comments.
 fn guide() -> Vec<String> {
     let text = std::fs::read_to_string(places::repository("docs/rules.md")).expect("the guide");
     let (_, section) = text.split_once("\n## Five minutes").expect("the section");
@@ -14,7 +14,7 @@ fn guide() -> Vec<String> {
     commands.lines().map(|line| line.split("  #").next().unwrap_or_default().trim().to_owned()).collect()
 }
 
-/// A line of the guide, as a shell in the site's folder is given it.
+/// A shell command for a line of the guide, in the site's folder.
 fn command(site: &Site, line: &str) -> Command {
     let programs = places::binary("everyframe").parent().expect("a program lies in a folder").to_owned();
     let path = std::env::var("PATH").unwrap_or_default();
@@ -26,15 +26,15 @@ fn command(site: &Site, line: &str) -> Command {
         .env("PATH", format!("{}:{path}", programs.display()))
         .env("EVERYFRAME_STATE", site.folder().join("state"))
         .envs(places::component_tools())
-        // As on a machine where a rule was built before: cargo has the dependencies.
+        // As on a machine where a rule was built before, with compiled dependencies.
         .env("CARGO_TARGET_DIR", places::guests().join("new/target"))
         .env_remove("RUST_LOG");
     command
 }
 
-/// Does what the guide says, and waits for the alert of that rule.
+/// Runs the commands of the guide, and waits for the alert of the new rule.
 fn follow_the_guide(language: &str) {
-    // What the guide takes for granted: a broker, a configuration, a picture and a clip of one man.
+    // The requirements of the guide: a broker, a configuration, a picture and a clip of one man.
     let site = Site::start(1);
     site.file("viktor.jpg", &pictures::man()[0]);
     std::fs::copy(places::cached("footage/single_face.mp4"), site.folder().join("clip.mp4"))
@@ -61,12 +61,12 @@ fn follow_the_guide(language: &str) {
                     watch.out().contains("ALERT info: Viktor is here [my-rule]").then_some(())
                 });
             }
-            None => drop(site.run(&mut command(&site, &words)).well()),
+            None => drop(site.run(&mut command(&site, &words)).expect_success()),
         }
         let command: Vec<&str> = line.trim_start_matches("everyframe ").split_whitespace().take(2).collect();
         took.push(format!("{} {:.1} s", command.join(" "), began.elapsed().as_secs_f64()));
     }
-    // Past the harness, which keeps to itself what a test that passes prints.
+    // Not by `eprintln!`: the test harness hides the output of a test that passes.
     let total = started.elapsed();
     let line = format!("{language}: an alert after {:.1} s: {}\n", total.as_secs_f64(), took.join(", "));
     std::io::stderr().write_all(line.as_bytes()).expect("it can be said");
@@ -76,8 +76,8 @@ fn follow_the_guide(language: &str) {
 }
 
 #[test]
-fn the_guide_leads_to_an_alert_of_a_rule_in_each_language() {
-    // At once: each waits for its camera more than it works.
+fn the_guide_leads_to_an_alert_in_each_language() {
+    // All languages at once, because each mostly waits for its camera.
     std::thread::scope(|scope| {
         for language in ["rust", "python", "javascript"] {
             scope.spawn(move || follow_the_guide(language));

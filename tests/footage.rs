@@ -1,4 +1,4 @@
-//! The truth of the footage: who is in which frame, and what the whole of Everyframe makes of it.
+//! The footage, with known answers for each frame, through the whole of Everyframe.
 
 use everyframe_tests::{Record, Site, Topic, pictures, places};
 use serde_json::Value;
@@ -12,7 +12,7 @@ const CLIPS: [(&str, &str, usize, usize); 5] = [
     ("gate-2", "noface_face.mov", 169, 72),
     ("yard", "no_face.mp4", 95, 0),
 ];
-/// The cameras that see the man; he is enrolled from the first one's clip.
+/// The cameras that see the man. He is enrolled from the clip of the first.
 const MANS: [&str; 3] = ["office", "gate-1", "gate-2"];
 
 fn of<'a>(results: &'a [Value], camera: &'a str) -> impl Iterator<Item = &'a Value> {
@@ -24,14 +24,14 @@ fn faces(data: &Value) -> &[Value] {
 }
 
 #[test]
-fn every_frame_of_the_footage_is_told_as_it_is() {
+fn every_frame_of_the_footage_gets_the_right_answer() {
     let site = Site::start(4);
     let man = pictures::man();
     site.enrol("viktor", &man.iter().step_by(12).collect::<Vec<_>>());
     let host = site.host();
     for (camera, clip, frames, _) in CLIPS {
         let path = places::cached("footage").join(clip);
-        let said = site.everyframe(&["camera", "--id", camera, &path.to_string_lossy()]).well();
+        let said = site.everyframe(&["camera", "--id", camera, &path.to_string_lossy()]).expect_success();
         assert_eq!(said, format!("{camera}: {frames} frames read · {frames} acknowledged\n"));
     }
     let (code, audit) = site.settled_audit();

@@ -11,7 +11,7 @@ fn enrol(site: &Site, person: &str, files: &[&PathBuf]) -> everyframe_tests::End
 }
 
 #[test]
-fn enrolment_refuses_what_would_not_be_recognised_and_names_the_picture() {
+fn enrolment_refuses_unsuitable_pictures_by_name() {
     let site = Site::start(1);
     let man = pictures::man();
     let good = site.file("good.jpg", &man[0]);
@@ -53,31 +53,34 @@ fn people_are_listed_with_their_samples_and_removed() {
     let site = Site::start(1);
     let man = pictures::man();
     let files = [site.file("1.jpg", &man[0]), site.file("2.jpg", &man[30])];
-    enrol(&site, "viktor", &[&files[0], &files[1]]).well();
-    // The same picture again, under another name: still the same sample.
+    enrol(&site, "viktor", &[&files[0], &files[1]]).expect_success();
+    // The same picture with another file name is still the same sample.
     let copy = site.file("copy.jpg", &man[0]);
-    enrol(&site, "viktor", &[&copy]).well();
+    enrol(&site, "viktor", &[&copy]).expect_success();
     let woman = site.file("woman.jpg", &pictures::clip("WolfgangLanger_Pexels.mp4")[0]);
-    site.everyframe(&["enrol", "ada", "--name", "Ada L.", &woman.to_string_lossy()]).well();
+    site.everyframe(&["enrol", "ada", "--name", "Ada L.", &woman.to_string_lossy()]).expect_success();
 
     assert_eq!(
-        site.everyframe(&["gallery", "list"]).well(),
+        site.everyframe(&["gallery", "list"]).expect_success(),
         "ada  Ada L.  samples: 1\nviktor  viktor  samples: 2\n"
     );
     assert_eq!(
-        site.everyframe(&["gallery", "list", "--json"]).well(),
+        site.everyframe(&["gallery", "list", "--json"]).expect_success(),
         "{\"name\":\"Ada L.\",\"person\":\"ada\",\"samples\":1}\n\
          {\"name\":\"viktor\",\"person\":\"viktor\",\"samples\":2}\n"
     );
-    assert_eq!(site.everyframe(&["gallery", "remove", "viktor"]).well(), "viktor: samples erased: 2\n");
+    assert_eq!(
+        site.everyframe(&["gallery", "remove", "viktor"]).expect_success(),
+        "viktor: samples erased: 2\n"
+    );
     let again = site.everyframe(&["gallery", "remove", "viktor"]);
     assert_eq!(again.code, Some(1));
     assert!(again.err.ends_with(
         "everyframe: nobody with the id `viktor` is enrolled; `everyframe gallery list` shows who is\n"
     ));
-    site.everyframe(&["gallery", "remove", "ada"]).well();
+    site.everyframe(&["gallery", "remove", "ada"]).expect_success();
     assert_eq!(
-        site.everyframe(&["gallery", "list"]).well(),
+        site.everyframe(&["gallery", "list"]).expect_success(),
         "nobody is enrolled; `everyframe enrol PERSON PICTURES…` does it\n"
     );
     let topic = site.read(Topic::Gallery);
@@ -85,12 +88,12 @@ fn people_are_listed_with_their_samples_and_removed() {
 }
 
 #[test]
-fn a_running_host_knows_whom_you_enrol_and_forgets_whom_you_remove() {
+fn a_running_host_follows_enrolments_and_removals() {
     let site = Site::start(1);
     let host = site.host();
     let man = pictures::man();
     let mut sent = 0;
-    // Each time another camera, so that no track remembers what was before.
+    // Another camera each time, so that no track has an earlier embedding.
     let mut decision = || {
         sent += 1;
         site.send(&Frame::stream(&format!("camera-{sent}"), &man[..1]));
@@ -105,7 +108,7 @@ fn a_running_host_knows_whom_you_enrol_and_forgets_whom_you_remove() {
     let face = decision();
     assert_eq!((&face["decision"], &face["person"]), (&"known".into(), &"viktor".into()), "{face}");
 
-    site.everyframe(&["gallery", "remove", "viktor"]).well();
+    site.everyframe(&["gallery", "remove", "viktor"]).expect_success();
     wait_for("the host to forget the person", || (changes(&host) == 2).then_some(()));
     let face = decision();
     assert_eq!(
@@ -128,13 +131,13 @@ fn a_host_reads_the_whole_gallery_before_its_first_frame() {
 }
 
 #[test]
-fn one_face_under_two_ids_is_refused_unless_it_is_meant() {
+fn one_face_under_two_ids_is_refused_without_force() {
     let site = Site::start(1);
     let man = pictures::man();
     let (one, other) = (site.file("1.jpg", &man[0]), site.file("2.jpg", &man[40]));
-    enrol(&site, "Jose\u{301} ", &[&one]).well();
-    enrol(&site, "Jos\u{e9}", &[&other]).well();
-    assert_eq!(site.everyframe(&["gallery", "list"]).well(), "Jos\u{e9}  Jos\u{e9}  samples: 2\n");
+    enrol(&site, "Jose\u{301} ", &[&one]).expect_success();
+    enrol(&site, "Jos\u{e9}", &[&other]).expect_success();
+    assert_eq!(site.everyframe(&["gallery", "list"]).expect_success(), "Jos\u{e9}  Jos\u{e9}  samples: 2\n");
 
     let refused = enrol(&site, "viktor", &[&other]);
     assert_eq!((refused.code, refused.out.as_str()), (Some(1), "viktor: enrolled 0, refused 1\n"));
@@ -151,7 +154,7 @@ fn one_face_under_two_ids_is_refused_unless_it_is_meant() {
         assert_eq!(enrol(&site, wrong, &[&one]).code, Some(2), "{wrong:?}");
     }
 
-    site.everyframe(&["enrol", "viktor", "--force", &other.to_string_lossy()]).well();
+    site.everyframe(&["enrol", "viktor", "--force", &other.to_string_lossy()]).expect_success();
     let list = site.everyframe(&["gallery", "list"]);
     assert!(
         list.err.contains("`Jos\u{e9}` and `viktor` have nearly the same face (similarity "),

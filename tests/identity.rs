@@ -37,7 +37,7 @@ fn woman_in_his_place(picture: &[u8]) -> Mat {
     moved
 }
 
-/// Her head on his picture: the room round it stays the same.
+/// Her head in his picture; the background stays the same.
 fn on_his_picture(hers: &Mat, his: &Mat) -> Mat {
     let mut both = his.clone();
     let head = Rect::new(170, 20, 250, 320);
@@ -104,7 +104,7 @@ fn two_people_in_the_same_place_keep_their_names() {
 }
 
 #[test]
-fn photographs_of_two_people_are_not_one_person() {
+fn photographs_of_two_people_get_two_names() {
     let (man, woman) = (pictures::man(), pictures::clip("WolfgangLanger_Pexels.mp4"));
     let site = Site::start(1);
     site.enrol("viktor", &man.iter().step_by(12).collect::<Vec<_>>());
@@ -120,9 +120,9 @@ fn photographs_of_two_people_are_not_one_person() {
         site.file(&format!("photographs/{n}.jpg"), picture);
     }
     let _host = site.host();
-    site.everyframe(&["camera", "--id", "photographs", "photographs"]).well();
-    // The same by a producer that says nothing of its frames, and by one that begins a session for each.
-    site.send(&shown.iter().map(|(_, picture)| Frame::of("plain", picture)).collect::<Vec<_>>());
+    site.everyframe(&["camera", "--id", "photographs", "photographs"]).expect_success();
+    // The same from a producer without headers, and from one that starts a new session for each frame.
+    site.send(&shown.iter().map(|(_, picture)| Frame::new("plain", picture)).collect::<Vec<_>>());
     let mut sessions: Vec<Frame> =
         shown.iter().flat_map(|(_, picture)| Frame::stream("sessions", [picture])).collect();
     for (n, frame) in sessions.iter_mut().enumerate() {

@@ -1,4 +1,4 @@
-//! A host at work can be watched: what it counts is what the account says, and what goes wrong is told.
+//! Monitoring of a running host: its metrics agree with `audit`, and problems are reported.
 
 use everyframe_tests::{
     Frame, Part, Raw, Site, Topic, free_port, pictures, places, rule, shipped_rules, wait_for,
@@ -7,25 +7,25 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Where a host can be watched.
+/// The monitoring address of a host.
 struct Watched {
     address: String,
 }
 
 impl Watched {
-    /// Has the site's hosts listen at a port that is free at the moment; `more` goes into `[observe]`.
+    /// Configures the site's hosts to listen at a free port. `more` are lines of `[observe]`.
     fn configure(site: &Site, more: &str, rules: &str) -> Self {
         let address = format!("127.0.0.1:{}", free_port());
         site.configure(&format!("[observe]\nlisten = \"{address}\"\n{more}\n"), rules);
         Self { address }
     }
 
-    /// Other rules, at the same address.
+    /// Configures other rules, at the same address.
     fn reconfigure(site: &Site, address: &str, rules: &str) {
         site.configure(&format!("[observe]\nlisten = \"{address}\"\n"), rules);
     }
 
-    /// Status and body; none while nobody answers.
+    /// Status and body of a page; `None` while nobody answers.
     fn get(&self, path: &str) -> Option<(u16, String)> {
         let mut stream = TcpStream::connect(&self.address).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
@@ -48,14 +48,14 @@ impl Watched {
         text
     }
 
-    /// All of a metric's values, whatever its labels, added up; none if it is not there.
+    /// The sum of a metric's values over all labels; `None` if there is none.
     fn sum(&self, metric: &str) -> Option<f64> {
         let text = self.text();
         let values: Vec<f64> = text.lines().filter_map(|line| value(line, metric)).collect();
         (!values.is_empty()).then(|| values.iter().sum())
     }
 
-    /// One metric with its labels, as it is written.
+    /// The value of a metric with exactly these labels.
     fn of(&self, metric: &str) -> Option<f64> {
         let text = self.text();
         text.lines().find_map(|line| line.strip_prefix(metric)?.strip_prefix(' ')?.parse().ok())
@@ -72,7 +72,7 @@ fn now() -> i64 {
 }
 
 #[test]
-fn what_a_host_counts_is_what_the_account_says() {
+fn the_metrics_of_a_host_agree_with_the_audit() {
     let site = Site::start(2);
     let watched = Watched::configure(&site, "lag_interval_s = 1", &shipped_rules(""));
     let host = site.host();
@@ -80,7 +80,7 @@ fn what_a_host_counts_is_what_the_account_says() {
     let frames = [
         Frame::stream("gate", &man[..20]),
         Frame::stream("lobby", &man[20..30]),
-        vec![Frame::of("gate", b"no picture"), Frame::of("gate", b"")],
+        vec![Frame::new("gate", b"no picture"), Frame::new("gate", b"")],
     ]
     .concat();
     site.send(&frames);
@@ -125,7 +125,7 @@ fn what_a_host_counts_is_what_the_account_says() {
 }
 
 #[test]
-fn a_host_is_ready_once_it_has_joined_and_not_while_kafka_is_away() {
+fn a_host_is_ready_after_joining_and_not_without_kafka() {
     let site = Site::with_a_broker(1);
     let watched = Watched::configure(&site, "away_after_s = 2", &shipped_rules(""));
     let mut host = site.start_everyframe("host", &["run"]);
@@ -171,7 +171,7 @@ fn a_host_with_stalled_frames_is_not_ready() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_named() {
+fn a_taken_port_is_named() {
     let site = Site::start(1);
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address");
@@ -184,7 +184,7 @@ fn a_port_that_is_taken_is_named() {
     assert_eq!(ended.err.lines().last(), Some(expected.as_str()));
 }
 
-/// A watcher of everything from the start, and its words.
+/// Starts `watch` from the first record.
 fn wait_for_word(watcher: &mut Part, word: &str) {
     wait_for(word, || {
         assert!(watcher.is_running(), "it ended early: {}", watcher.err());
@@ -201,16 +201,16 @@ fn refusal(numbers: &str) -> Raw {
 }
 
 #[test]
-fn frames_that_are_missing_or_refused_are_told_as_they_are_noticed() {
+fn missing_and_refused_frames_are_reported_at_least_once() {
     misses_frames(&Site::at_least_once(1));
 }
 
 #[test]
-fn frames_that_are_missing_or_refused_are_told_in_the_transaction_of_their_frame() {
+fn missing_and_refused_frames_are_reported_exactly_once() {
     misses_frames(&Site::start(1));
 }
 
-/// A camera's numbers jump, come late, come again, and are refused.
+/// Sends a camera's frames with gaps, late, repeated and refused numbers.
 fn misses_frames(site: &Site) {
     let quiet = rule("who", "matching-policy", &places::rule("matching_policy"), "");
     let watched = Watched::configure(site, "", &quiet);
@@ -218,17 +218,17 @@ fn misses_frames(site: &Site) {
     let grey = pictures::grey(320, 240);
     let numbered = |number: u64, picture: &[u8]| Frame {
         stamp: Some(("session-1".into(), number, 1_764_000_000_000 + 100 * number as i64)),
-        ..Frame::of("gate", picture)
+        ..Frame::new("gate", picture)
     };
     let send = |numbers: &[u64]| {
         site.send(&numbers.iter().map(|number| numbered(*number, &grey)).collect::<Vec<_>>());
     };
-    // 2 to 4 are jumped over, 3 comes late, 5 comes again.
+    // 2 to 4 are missing at first, 3 comes late, 5 comes twice.
     send(&[0, 1, 5, 3, 5]);
     site.send_raw(Topic::Frames, &[refusal("6-8")]);
-    // What was refused is no jump; what has no number never is one; what is no picture tells of a jump, too.
+    // Refused numbers are no gap, frames without number never are one, and a broken picture can reveal a gap, too.
     send(&[9]);
-    site.send(&[Frame::of("yard", &grey), Frame::of("yard", &grey), numbered(12, b"no picture")]);
+    site.send(&[Frame::new("yard", &grey), Frame::new("yard", &grey), numbered(12, b"no picture")]);
     wait_for("the frames", || {
         (watched.sum("everyframe_publish_delay_seconds_count") == Some(10.0)).then_some(())
     });
@@ -275,7 +275,7 @@ fn misses_frames(site: &Site) {
         &mut watcher,
         "ALERT warning: 2 frames of camera gate are missing: 10-11 of session session-1",
     );
-    // A refusal was committed as what it is: nothing waits, nothing is done again.
+    // The refusal notice was committed: nothing waits, and nothing is processed again.
     let (code, audit) = wait_for("the account", || {
         let (code, audit) = site.audit();
         (audit["total"]["waiting"] == 0).then_some((code, audit))
@@ -289,7 +289,7 @@ fn misses_frames(site: &Site) {
 }
 
 #[test]
-fn frames_about_to_be_deleted_unread_are_told_once_and_again_when_they_are_safe() {
+fn the_retention_alarm_is_raised_and_ended_once() {
     let site = Site::start(1);
     // Each frame takes eight seconds, and is parked.
     let limits = "do = \"loop\"\n\n[rules.limits]\ntime_ms = 8000";

@@ -1,4 +1,4 @@
-//! Records that are too large for their topic: each is cut or its frame is parked, and the others go on.
+//! Records that are too large for their topic are cut, or their frame is parked. Other frames continue.
 
 use everyframe_tests::{Frame, Raw, Record, Site, Topic, pictures, places, rule, shipped_rules};
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 /// The largest record of a topic by Kafka's default, bytes.
 const MEGABYTE: usize = 1_000_000;
 
-/// Bytes that are no picture.
+/// Bytes that are not a picture.
 fn no_picture(bytes: usize) -> Vec<u8> {
     (0..bytes).map(|n| (n * 7 + n / 251) as u8).collect()
 }
@@ -15,17 +15,17 @@ fn is_partial(letter: &Record) -> bool {
     !letter.header("everyframe-partial").is_empty()
 }
 
-/// A broken frame of 3 MB between good ones, and a dead-letters topic that takes 1 MB: all others are processed, and the dead
-/// letter names the whole frame.
+/// Sends a broken frame of 3 MB between good ones, with a dead-letters topic for 1 MB. All others are processed, and the
+/// dead letter describes the whole frame.
 fn broken_among_good(delivery: &str) {
     let site = Site::start(1);
     site.configure(&format!("[publish]\ndelivery = \"{delivery}\"\n"), &shipped_rules(""));
     site.create_for(Topic::DeadLetters, MEGABYTE);
     let mut host = site.host();
     let (grey, broken) = (pictures::grey(64, 64), no_picture(3_000_000));
-    let mut frames: Vec<Frame> = (0..20).map(|_| Frame::of("gate", &grey)).collect();
-    frames[7] = Frame::of("gate", &broken);
-    frames[11] = Frame::of("gate", b"small, and no picture");
+    let mut frames: Vec<Frame> = (0..20).map(|_| Frame::new("gate", &grey)).collect();
+    frames[7] = Frame::new("gate", &broken);
+    frames[11] = Frame::new("gate", b"small, and no picture");
     site.send(&frames);
     let (code, audit) = site.settled_audit();
     assert_eq!((code, &audit["total"]["missing"]), (Some(0), &json!(0)), "{audit}");
@@ -38,7 +38,7 @@ fn broken_among_good(delivery: &str) {
     host.wait_for_word("takes records of at most 1000000 bytes");
 
     let mut letters = site.read(Topic::DeadLetters);
-    // At least once, what was refused comes after what was not.
+    // With at least once, the replaced record comes after the others.
     letters.sort_by_key(|letter| letter.header("everyframe-offset").parse::<u64>().ok());
     let [partial, whole] = &letters[..] else { panic!("{letters:?}") };
     assert!(is_partial(partial) && !is_partial(whole));
@@ -48,13 +48,13 @@ fn broken_among_good(delivery: &str) {
     assert_eq!(header("original-at"), format!("{}/0/7", site.name(Topic::Frames)));
     let kept = partial.value.as_deref().expect("the beginning of the frame");
     assert!(kept.len() >= 1024 && broken.starts_with(kept), "{} bytes", kept.len());
-    let list = site.everyframe(&["dead-letters", "list"]).well();
+    let list = site.everyframe(&["dead-letters", "list"]).expect_success();
     assert!(list.contains("of 3000000 bytes, too large to keep; the whole frame stands at"), "{list}");
-    let show = site.everyframe(&["dead-letters", "show", "0/7", "--json"]).well();
+    let show = site.everyframe(&["dead-letters", "show", "0/7", "--json"]).expect_success();
     assert!(show.contains("\"originalBytes\":3000000"), "{show}");
 
-    // The whole frame is put through again, not what the letter has of it: it is parked as it was.
-    site.everyframe(&["dead-letters", "replay", "--at", "0/7", "--yes"]).well();
+    // The whole frame is replayed, not only the part in the dead letter; it is parked again as before.
+    site.everyframe(&["dead-letters", "replay", "--at", "0/7", "--yes"]).expect_success();
     let replayed = site.wait_for_records(Topic::Frames, 21);
     assert!(replayed[20].value.as_deref() == Some(&broken), "the bytes are those that were sent");
     let (code, audit) = site.settled_audit();
@@ -63,7 +63,7 @@ fn broken_among_good(delivery: &str) {
         (Some(0), &json!(20), &json!(2))
     );
 
-    // When retention has taken the frame, nothing is put through in its place.
+    // If retention has deleted the frame, nothing is replayed.
     site.delete_before(Topic::Frames, 0, 21);
     let again = site.everyframe(&["dead-letters", "replay", "--at", "0/7", "--yes"]);
     assert_eq!(again.code, Some(1), "{}{}", again.out, again.err);
@@ -94,7 +94,7 @@ fn many_frames_too_large_to_park_are_each_kept_in_part() {
     let _host = site.host();
     let (grey, broken) = (pictures::grey(64, 64), no_picture(1_500_000));
     let frame =
-        |n: usize| if n.is_multiple_of(3) { Frame::of("gate", &broken) } else { Frame::of("gate", &grey) };
+        |n: usize| if n.is_multiple_of(3) { Frame::new("gate", &broken) } else { Frame::new("gate", &grey) };
     let frames: Vec<Frame> = (0..30).map(|n| frame(n).to(n as i32 % 2)).collect();
     site.send(&frames);
     let (code, audit) = site.settled_audit();
@@ -116,7 +116,7 @@ fn a_state_record_that_is_too_large_parks_its_frame() {
     site.create_for(Topic::State, MEGABYTE);
     let host = site.host();
     let man = pictures::man();
-    // On the tenth frame it keeps a megabyte under each of several keys.
+    // On the tenth frame the rule stores a megabyte under each of several keys.
     site.send(&Frame::stream("state-flood", &man[..14]));
     let (code, audit) = site.settled_audit();
     assert_eq!((code, &audit["total"]["results"]), (Some(0), &json!(13)), "{audit}");
@@ -137,7 +137,7 @@ fn a_state_record_that_is_too_large_parks_its_frame() {
 #[test]
 fn a_result_that_is_too_large_parks_its_frame() {
     let site = Site::start(1);
-    // Each face is in all of these.
+    // Each face is in all of these zones, so the result is large.
     let zone = |n: usize| {
         let name = format!("{n:064}");
         format!("[[zones]]\nname = \"{name}\"\npolygon = [[0, 0], [1, 0], [1, 1], [0, 1]]\n")
@@ -147,7 +147,7 @@ fn a_result_that_is_too_large_parks_its_frame() {
     let _host = site.host();
     let (man, grey) = (pictures::man(), pictures::grey(64, 64));
     site.enrol("viktor", &[&man[0]]);
-    let frames = [&grey, &grey, &man[0], &grey, &man[1], &grey].map(|picture| Frame::of("gate", picture));
+    let frames = [&grey, &grey, &man[0], &grey, &man[1], &grey].map(|picture| Frame::new("gate", picture));
     site.send(&frames);
     let (code, audit) = site.settled_audit();
     assert_eq!((code, &audit["total"]["results"]), (Some(0), &json!(4)), "{audit}");
@@ -168,12 +168,12 @@ fn a_result_that_is_too_large_parks_its_frame() {
 #[test]
 fn small_records_that_are_too_large_together_are_sent_apart() {
     let site = Site::start(1);
-    // Larger batches than the topic takes, whatever the host finds out.
+    // Batches are larger than the topic's limit, so the host must split them.
     site.configure("[kafka.producer]\n\"batch.size\" = 900000\n\"linger.ms\" = 50\n", &shipped_rules(""));
     site.create_for(Topic::Results, 20_000);
     let _host = site.host();
     let grey = pictures::grey(64, 64);
-    site.send(&(0..200).map(|_| Frame::of("gate", &grey)).collect::<Vec<_>>());
+    site.send(&(0..200).map(|_| Frame::new("gate", &grey)).collect::<Vec<_>>());
     let (code, audit) = site.settled_audit();
     assert_eq!((code, &audit["total"]["results"]), (Some(0), &json!(200)), "{audit}");
     assert_eq!(audit["total"]["repeated"], json!(0), "{audit}");
@@ -187,15 +187,15 @@ fn frames_that_are_too_large_together_are_sent_apart() {
     assert!((70_000..190_000).contains(&noise.len()), "{} bytes", noise.len());
     (0..30).for_each(|n| drop(site.file(&format!("pictures/{n:02}.jpg"), &noise)));
     let said = site.everyframe(&["camera", "--id", "gate", "--rate", "1000", "pictures"]);
-    assert_eq!(said.well(), "gate: 30 frames read · 30 acknowledged\n");
+    assert_eq!(said.expect_success(), "gate: 30 frames read · 30 acknowledged\n");
 }
 
-/// Bytes that Kafka's variable-length number takes (zigzag).
+/// The number of bytes of a variable-length number of Kafka (zigzag).
 fn varint(number: usize) -> usize {
     (1..10).find(|bytes| number << 1 < 1 << (7 * bytes)).expect("a small number")
 }
 
-/// Bytes of a batch with one record.
+/// The number of bytes of a batch with one record.
 fn batch_bytes(raw: &Raw) -> usize {
     let field = |bytes: usize| varint(bytes) + bytes;
     let headers = raw.headers.iter().map(|(name, value)| field(name.len()) + field(value.len()));

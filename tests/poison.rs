@@ -1,19 +1,19 @@
-//! Frames that are none: parked with the reason, and the lane goes on.
+//! Bad frames are parked with the reason, and the lane continues.
 
 use everyframe_tests::{Frame, Site, Topic, pictures, shipped_rules, vision_by, wait_for};
 
-/// A PNG whose header says 20,000 × 20,000 pixels, whole to its end marker.
+/// A complete PNG whose header states 20,000 × 20,000 pixels.
 fn huge_png() -> Vec<u8> {
     let mut png = pictures::reencoded(&pictures::grey(8, 8), ".png");
     png[16..24].copy_from_slice(&[0, 0, 0x4e, 0x20, 0, 0, 0x4e, 0x20]);
     png
 }
 
-/// A name, what is sent, and the reason for which it is parked; none for what is processed.
+/// A name, the bytes, and the reason of the dead letter; `None` if the frame is processed.
 type Case = (&'static str, Option<Vec<u8>>, Option<&'static str>);
 
 #[test]
-fn a_frame_that_is_no_picture_is_parked_and_those_around_it_are_processed() {
+fn a_bad_frame_is_parked_and_its_neighbours_are_processed() {
     let man = pictures::man();
     let noise = pictures::noise(2600, 2000);
     assert!((4_500_000..8_000_000).contains(&noise.len()), "{} bytes", noise.len());
@@ -44,7 +44,7 @@ fn a_frame_that_is_no_picture_is_parked_and_those_around_it_are_processed() {
     const FIRST: usize = 1;
     let site = Site::start(1);
     let host = site.host();
-    // The largest picture comes first, so that the memory which the models' runtime takes for it is there already.
+    // The largest picture comes first, so that the models' runtime has already allocated its memory.
     site.send(&[frame(picture(&noise))]);
     site.wait_for_records(Topic::Results, 1);
     let before = host.memory_from_now_on();
@@ -90,7 +90,7 @@ fn memory_does_not_grow_with_the_backlog() {
     let noise = pictures::noise(2600, 2000);
     let difference = ((LONG - SHORT) * noise.len()) >> 20;
     assert!(difference > 100, "{difference} MiB");
-    // What a model's runtime takes for frames of this size differs by hundreds of MiB from one to the other.
+    // The memory of a model's runtime for frames of this size differs by hundreds of MiB between providers.
     for provider in ["cpu", "openvino", "openvino-bf16"] {
         let site = Site::start(1);
         let tables = format!("[intake]\nlane_bytes = 8388608\n\n{}", vision_by(provider));
@@ -99,12 +99,12 @@ fn memory_does_not_grow_with_the_backlog() {
         let mut sent = 0;
         let mut peak_after = |count: usize| {
             host.memory_from_now_on();
-            site.send(&vec![Frame::of("gate", &noise); count]);
+            site.send(&vec![Frame::new("gate", &noise); count]);
             sent += count;
             site.wait_for_records(Topic::Results, sent);
             host.peak_memory()
         };
-        // The first frames of a size are those for which the runtime takes its memory.
+        // The runtime allocates its memory at the first frames of a size.
         peak_after(SHORT);
         let (short, long) = (peak_after(SHORT), peak_after(LONG));
         assert!(long < short + 40, "{provider}: {short} MiB with {SHORT} frames, {long} MiB with {LONG}");
@@ -113,12 +113,12 @@ fn memory_does_not_grow_with_the_backlog() {
 }
 
 #[test]
-fn a_partition_that_parks_everything_stops_and_leaves_the_rest_in_kafka() {
+fn a_partition_that_parks_everything_stops() {
     let site = Site::start(2);
     site.create_frames_topic();
-    let broken: Vec<Frame> = (0..300).map(|_| Frame::of("broken", b"no picture").to(0)).collect();
+    let broken: Vec<Frame> = (0..300).map(|_| Frame::new("broken", b"no picture").to(0)).collect();
     let grey = pictures::grey(64, 64);
-    let whole: Vec<Frame> = (0..20).map(|_| Frame::of("whole", &grey).to(1)).collect();
+    let whole: Vec<Frame> = (0..20).map(|_| Frame::new("whole", &grey).to(1)).collect();
     site.send(&broken);
     site.send(&whole);
     let host = site.host();
@@ -139,19 +139,19 @@ fn a_partition_that_parks_everything_stops_and_leaves_the_rest_in_kafka() {
 }
 
 #[test]
-fn what_was_parked_can_be_listed_by_camera_and_reason_and_saved() {
+fn dead_letters_can_be_filtered_and_saved() {
     let site = Site::start(1);
     let _host = site.host();
     site.send(&[
-        Frame::of("gate", b"I am no picture"),
-        Frame::of("gate", b""),
-        Frame::of("yard", b"neither am I"),
-        Frame::of("yard", &pictures::grey(64, 64)),
+        Frame::new("gate", b"I am no picture"),
+        Frame::new("gate", b""),
+        Frame::new("yard", b"neither am I"),
+        Frame::new("yard", &pictures::grey(64, 64)),
     ]);
     site.settled_audit();
     let list = |words: &[&str]| {
         let words = [&["dead-letters", "list"], words].concat();
-        site.everyframe(&words).well()
+        site.everyframe(&words).expect_success()
     };
     let all = list(&[]);
     assert!(

@@ -1,4 +1,4 @@
-//! Any Kafka client is a camera.
+//! Any Kafka client can act as a camera.
 
 use everyframe_tests::{Frame, Raw, Record, Site, Topic, pictures, places, wait_for};
 use serde_json::Value;
@@ -47,10 +47,10 @@ fn a_frame_needs_no_key_no_headers_and_no_jpeg() {
 }
 
 #[test]
-fn headers_that_cannot_be_read_count_as_missing() {
+fn unreadable_headers_count_as_missing() {
     let site = Site::start(1);
     let _host = site.host();
-    let mut frame = Frame::of("gate\n\u{1b}[2J", &pictures::grey(64, 64));
+    let mut frame = Frame::new("gate\n\u{1b}[2J", &pictures::grey(64, 64));
     frame.stamp = Some((String::new(), 7, -5));
     site.send(&[frame]);
     let data = &results(&site, 1)[0];
@@ -65,7 +65,7 @@ fn headers_that_cannot_be_read_count_as_missing() {
 }
 
 #[test]
-fn the_shell_example_puts_pictures_in() {
+fn the_shell_example_sends_pictures() {
     let site = Site::start(1);
     let _host = site.host();
     let folder = pictures_in_three_formats(&site);
@@ -73,7 +73,7 @@ fn the_shell_example_puts_pictures_in() {
     let topic = site.name(Topic::Frames);
     let mut kcat = Command::new("bash");
     kcat.arg(script).args(["-t", &topic, site.address(), "door", &folder]);
-    let said = site.run(&mut kcat).well();
+    let said = site.run(&mut kcat).expect_success();
     assert_eq!(said, format!("sent 3 pictures of door to {topic}\n"));
     let results = results(&site, 3);
     assert_the_man_is_seen(&results);
@@ -81,7 +81,7 @@ fn the_shell_example_puts_pictures_in() {
 }
 
 #[test]
-fn the_python_example_puts_pictures_in_and_numbers_them() {
+fn the_python_example_sends_numbered_pictures() {
     let site = Site::start(1);
     let _host = site.host();
     let folder = pictures_in_three_formats(&site);
@@ -90,7 +90,7 @@ fn the_python_example_puts_pictures_in_and_numbers_them() {
     let topic = site.name(Topic::Frames);
     let mut python = Command::new(python);
     python.arg(script).args(["--topic", &topic, site.address(), "door", &folder]);
-    let said = site.run(&mut python).well();
+    let said = site.run(&mut python).expect_success();
     assert!(said.starts_with("door: read 3, acknowledged 3, session "), "{said}");
     let session = said.trim().rsplit(' ').next().expect("a session");
     let results = results(&site, 3);
@@ -104,7 +104,7 @@ fn the_python_example_puts_pictures_in_and_numbers_them() {
     assert!(sent.eq(results.iter().map(|data| data["capturedAt"].as_i64())));
 }
 
-/// The man at a camera, ten frames a second; what each claims, and when its record was written.
+/// Frames of the man at a camera, ten a second, with their claimed times and the times of their records.
 fn claiming(camera: &str, claims: &[(i64, i64)]) -> Vec<Raw> {
     let man = pictures::man();
     let raw = |((claimed, recorded), number): (&(i64, i64), usize)| Raw {
@@ -122,7 +122,7 @@ fn claiming(camera: &str, claims: &[(i64, i64)]) -> Vec<Raw> {
 }
 
 #[test]
-fn one_frame_with_a_wrong_time_changes_nothing_for_the_others() {
+fn one_wrong_time_does_not_affect_other_frames() {
     const BEGIN: i64 = 1_764_000_000_000;
     let site = Site::start(1);
     let host = site.host();
@@ -150,7 +150,7 @@ fn one_frame_with_a_wrong_time_changes_nothing_for_the_others() {
             None => assert_eq!((believed, &data["claimedAt"]), (*right, &Value::Null), "{place}"),
         }
     }
-    // Nobody is enrolled: the man is a stranger, who is new once and loiters once.
+    // Nobody is enrolled, so the man is a stranger: new once, and loitering once.
     let events: Vec<(i64, String)> = results
         .iter()
         .filter_map(|data| {
@@ -174,7 +174,7 @@ fn one_frame_with_a_wrong_time_changes_nothing_for_the_others() {
 }
 
 #[test]
-fn no_cameras_id_costs_its_own_frames_or_another_cameras() {
+fn frames_of_cameras_with_odd_ids_are_processed() {
     let site = Site::start(1);
     let _host = site.host();
     let man = pictures::man();

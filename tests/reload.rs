@@ -1,8 +1,8 @@
-//! Rules come and go while frames come, and one that fails takes nothing with it.
+//! Rules are replaced while frames flow, and a failing rule affects nothing else.
 
 use everyframe_tests::{Frame, Part, Site, Topic, pictures, places, rule, shipped_rules, wait_for};
 
-/// The hostile rule as the matching policy, with more lines for its table.
+/// The hostile rule as the matching policy, with additional lines for its table.
 fn policy(misdeed: &str, table: &str) -> String {
     let settings = format!("do = \"{misdeed}\"");
     let component = places::other_rule("hostile_rule");
@@ -10,9 +10,9 @@ fn policy(misdeed: &str, table: &str) -> String {
         .replace("\n\n[rules.settings]", &format!("\n{table}\n[rules.settings]"))
 }
 
-/// Has the site's hosts read their rules again.
+/// Makes the site's hosts reload their rules.
 fn reload(site: &Site) -> String {
-    site.run(&mut site.command(&["rule", "reload", "--config", "everyframe.toml"])).well()
+    site.run(&mut site.command(&["rule", "reload", "--config", "everyframe.toml"])).expect_success()
 }
 
 /// The rules that the newest result names.
@@ -23,7 +23,7 @@ fn judged_by(site: &Site) -> Vec<String> {
     rules.expect("rules").iter().map(|rule| rule["name"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
-/// The states that events in the alerts topic tell of a rule.
+/// The states of a rule, from its events in the alerts topic.
 fn states(site: &Site) -> Vec<String> {
     let events = site.read(Topic::Alerts).into_iter().map(|record| record.json());
     let told = events.filter(|event| event["type"] == "everyframe.rule.v1");
@@ -38,7 +38,7 @@ fn in_order(site: &Site, host: Part) {
 }
 
 #[test]
-fn other_rules_are_in_force_from_one_frame_to_the_next() {
+fn new_rules_apply_from_one_frame_to_the_next() {
     let site = Site::start(2);
     let who = rule("who", "matching-policy", &places::rule("matching_policy"), "");
     site.configure("", &who);
@@ -65,7 +65,7 @@ fn other_rules_are_in_force_from_one_frame_to_the_next() {
         .collect();
     assert!(faces.len() >= 9 && faces.iter().all(|zones| *zones == 1), "each face is in one half: {faces:?}");
 
-    // By itself, when the file changes: a mask over everything, and nobody is found any more.
+    // Automatically, when the file changes: a mask covers everything, so nobody is found any more.
     let mask = "[[masks]]\ncameras = [\"door\"]\npolygon = [[0, 0], [1, 0], [1, 1], [0, 1]]\n";
     site.configure(mask, &who);
     wait_for("the host to see the change", || host.err().contains("alerts (gone)").then_some(()));
@@ -77,7 +77,7 @@ fn other_rules_are_in_force_from_one_frame_to_the_next() {
 }
 
 #[test]
-fn rules_that_are_not_in_order_change_nothing() {
+fn invalid_rules_change_nothing() {
     let site = Site::start(1);
     site.configure("[reload]\nwatch = false\n", &shipped_rules(""));
     let host = site.host();
@@ -105,7 +105,7 @@ fn rules_that_are_not_in_order_change_nothing() {
 }
 
 #[test]
-fn a_rule_that_fails_and_fails_is_not_asked_and_that_is_told() {
+fn a_rule_that_keeps_failing_is_paused_with_an_event() {
     let site = Site::start(1);
     site.configure("", &policy("trap", "on_failure = \"skip\""));
     let host = site.host();
@@ -119,13 +119,13 @@ fn a_rule_that_fails_and_fails_is_not_asked_and_that_is_told() {
     let not_asked = reasons.iter().filter(|reason| *reason == "rule-not-asked").count();
     assert!(not_asked >= 20, "{reasons:?}");
     wait_for("the event", || (states(&site) == ["failing"]).then_some(()));
-    let watched = site.run(&mut site.command(&["config", "schema", "rule"])).well();
+    let watched = site.run(&mut site.command(&["config", "schema", "rule"])).expect_success();
     assert!(watched.contains("fell-back"), "{watched}");
     in_order(&site, host);
 }
 
 #[test]
-fn a_rule_that_fails_after_it_was_changed_is_changed_back() {
+fn a_changed_rule_that_fails_is_rolled_back() {
     let site = Site::start(1);
     site.configure("", &policy("behave", ""));
     let host = site.host();
@@ -146,7 +146,7 @@ fn a_rule_that_fails_after_it_was_changed_is_changed_back() {
 }
 
 #[test]
-fn frames_wait_for_a_rule_that_says_so_until_it_is_mended() {
+fn frames_wait_for_a_rule_with_on_failure_stop() {
     let site = Site::start(1);
     site.configure("", &policy("trap", "on_failure = \"stop\""));
     let host = site.host();

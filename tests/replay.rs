@@ -1,4 +1,4 @@
-//! Frames of the past: judged again by other rules, and recorded as scenarios.
+//! `replay` judges past frames again with other rules; `rule record` writes them as scenarios.
 
 use everyframe_tests::{Ended, Frame, Part, Site, Topic, pictures, places, rule, shipped_rules, wait_for};
 use serde_json::Value;
@@ -35,7 +35,7 @@ fn rules(policy: &str, alerts: &str) -> String {
 }
 
 #[test]
-fn the_same_rules_change_nothing_and_others_say_what_they_would_have_changed() {
+fn only_other_rules_change_answers() {
     let site = judged();
     let counts = || Topic::ALL.map(|topic| if topic == Topic::State { 0 } else { site.count(topic) });
     let before = counts();
@@ -46,7 +46,7 @@ fn the_same_rules_change_nothing_and_others_say_what_they_would_have_changed() {
         assert_eq!((code, &report["changed"]), (Some(0), &false.into()), "{words:?}: {report:#}");
         assert_eq!(report["frames"], FRAMES, "{words:?}: {report:#}");
         let blind = report["blind"]["strangers"].as_u64().unwrap_or(0);
-        // With the frames, only faces too poor to be embedded have no embedding.
+        // With `--frames`, only faces of too low quality have no embedding.
         assert!(if words == ["--frames"] { blind < 20 } else { blind >= 60 }, "{words:?}: {report:#}");
     }
 
@@ -63,7 +63,7 @@ fn the_same_rules_change_nothing_and_others_say_what_they_would_have_changed() {
     assert!(known >= 50, "{report:#}");
     assert_eq!(decisions[0]["examples"][0]["before"], "viktor", "{report:#}");
 
-    // What people see says the same.
+    // The printed report agrees.
     let Ended { code, out, .. } = site.everyframe(&["replay", "--examples", "1", "--camera", "gat?"]);
     assert_eq!(code, Some(1), "{out}");
     for expected in [
@@ -77,7 +77,7 @@ fn the_same_rules_change_nothing_and_others_say_what_they_would_have_changed() {
     }
     assert!(!out.contains("lobby"), "{out}");
 
-    // Compared with itself nothing changes, with what ran then it does.
+    // Compared with itself nothing changes; compared with the live rules something does.
     let own = site.config().display().to_string();
     assert_eq!(replay(&site, &["--baseline", &own]).0, Some(0));
     let old = site.file(
@@ -91,7 +91,7 @@ fn the_same_rules_change_nothing_and_others_say_what_they_would_have_changed() {
 }
 
 #[test]
-fn what_cannot_be_replayed_ends_with_status_2() {
+fn an_impossible_replay_ends_with_status_2() {
     let site = Site::start(1);
     let absent = site.everyframe(&["replay", "--since", "1h"]);
     assert_eq!(absent.code, Some(2), "no topics: {}{}", absent.out, absent.err);
@@ -104,7 +104,7 @@ fn what_cannot_be_replayed_ends_with_status_2() {
 }
 
 #[test]
-fn a_rule_that_fails_is_told_with_its_reason() {
+fn a_rule_that_fails_is_reported_with_its_reason() {
     let site = judged();
     site.configure("", &rule("who", "matching-policy", &places::other_rule("hostile_rule"), "do = \"trap\""));
     let (code, report) = replay(&site, &["--camera", "gate"]);
@@ -121,12 +121,12 @@ fn a_rule_that_fails_is_told_with_its_reason() {
 }
 
 #[test]
-fn a_recorded_scenario_is_as_expected_by_the_rule_that_judged() {
+fn a_recorded_scenario_passes_with_the_same_rule() {
     let site = judged();
     let test = |component: &str, scenario: &str| {
         let mut command =
             site.command(&["rule", "test", &places::rule(component).display().to_string(), scenario]);
-        site.run(&mut command).well()
+        site.run(&mut command).expect_success()
     };
     for (kind, camera, component, words) in [
         (
@@ -148,7 +148,7 @@ fn a_recorded_scenario_is_as_expected_by_the_rule_that_judged() {
         let name = format!("{kind}-{camera}.toml");
         let said = site
             .everyframe(&["rule", "record", "--kind", kind, "--camera", camera, "--output", &name])
-            .well();
+            .expect_success();
         let frames = if camera == "gate" { 60 } else { 80 };
         assert!(said.starts_with(&format!("{name}: {frames} frames, {frames} with an `expect`")), "{said}");
         let text = std::fs::read_to_string(site.folder().join(&name)).expect("it is written");
@@ -159,7 +159,7 @@ fn a_recorded_scenario_is_as_expected_by_the_rule_that_judged() {
         assert!(said.contains(&format!("as expected, {frames} frames, {frames} with")), "{said}");
     }
 
-    // The last frames only: the rule had told of the man before, and begins anew here.
+    // Only the last frames: the live rule had raised the alert before, and the scenario starts with empty state.
     let words = [
         "rule",
         "record",
@@ -172,7 +172,7 @@ fn a_recorded_scenario_is_as_expected_by_the_rule_that_judged() {
         "--output",
         "last.toml",
     ];
-    let said = site.everyframe(&words).well();
+    let said = site.everyframe(&words).expect_success();
     assert!(said.starts_with("last.toml: 10 frames, 9 with an `expect`"), "{said}");
     let text = std::fs::read_to_string(site.folder().join("last.toml")).expect("it is written");
     assert!(text.contains("# the rule had state from earlier frames"), "{text}");
@@ -196,7 +196,7 @@ fn a_recorded_scenario_is_as_expected_by_the_rule_that_judged() {
 }
 
 #[test]
-fn what_rules_log_is_found_in_a_hosts_log() {
+fn log_lines_of_rules_are_found_in_the_log_of_a_host() {
     let site = Site::start(1);
     let chatty =
         rule("chatty", "matching-policy", &places::other_rule("hostile_rule"), "do = \"terminal-escapes\"");
@@ -210,7 +210,7 @@ fn what_rules_log_is_found_in_a_hosts_log() {
         assert_eq!(host.terminate().code, Some(0));
     }
     let logs = |words: &[&str]| {
-        let said = site.run(&mut site.command(&[&["rule", "logs"], words].concat())).well();
+        let said = site.run(&mut site.command(&[&["rule", "logs"], words].concat())).expect_success();
         assert!(!said.contains('\u{1b}'), "{said}");
         said
     };

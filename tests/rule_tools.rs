@@ -1,4 +1,4 @@
-//! The tools for authors of rules: from a new project to a tested component, without Kafka.
+//! The tools for rule authors: from a new project to a tested component, without Kafka.
 
 use everyframe_tests::{Ended, places};
 use serde_json::Value;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
-/// A folder in which commands are run.
+/// A folder in which commands run.
 struct Desk(TempDir);
 
 impl Desk {
@@ -27,7 +27,7 @@ impl Desk {
         std::fs::read_to_string(self.path(name)).expect("a file")
     }
 
-    /// Runs `everyframe rule` with these words.
+    /// Runs `everyframe rule` with these arguments.
     fn rule(&self, words: &[&str]) -> Ended {
         run(Command::new(places::binary("everyframe")).arg("rule").args(words).current_dir(self.0.path()))
     }
@@ -78,9 +78,9 @@ expect = [{ kind = "known-person" }]
 "#;
 
 #[test]
-fn inspect_tells_what_a_component_is() {
+fn inspect_describes_a_component() {
     let desk = Desk::new();
-    let said = desk.rule(&["inspect", &alerting()]).well();
+    let said = desk.rule(&["inspect", &alerting()]).expect_success();
     for expected in [
         "alerting 0.1.0\n",
         "kind      alerting\n",
@@ -97,7 +97,7 @@ fn inspect_tells_what_a_component_is() {
         (places::rule("unknown_person"), "unknown-person"),
         (places::other_rule("after_hours"), "alerting"),
     ] {
-        let said = json(&desk.rule(&["inspect", &shown(&path), "--json"]).well());
+        let said = json(&desk.rule(&["inspect", &shown(&path), "--json"]).expect_success());
         assert_eq!((&said["kind"], &said["contract"]), (&kind.into(), &"0.1.0".into()), "{said}");
         assert_eq!(said["sha256"].as_str().map(str::len), Some(64), "{said}");
         assert!(said["settings"].as_array().is_some_and(|settings| !settings.is_empty()), "{said}");
@@ -105,10 +105,10 @@ fn inspect_tells_what_a_component_is() {
 }
 
 #[test]
-fn check_tells_every_problem_with_its_place() {
+fn check_prints_every_problem_with_its_place() {
     let desk = Desk::new();
     let component = alerting();
-    assert!(desk.rule(&["check", &component]).well().ends_with("in order\n"));
+    assert!(desk.rule(&["check", &component]).expect_success().ends_with("in order\n"));
 
     let other = desk.rule(&["check", &component, "--kind", "matching-policy"]);
     assert_eq!(other.code, Some(1), "{}", other.err);
@@ -144,10 +144,10 @@ fn check_tells_every_problem_with_its_place() {
 }
 
 #[test]
-fn a_scenario_is_put_to_the_rule_in_its_sandbox() {
+fn a_scenario_runs_in_the_sandbox() {
     let desk = Desk::new();
     desk.file("good.toml", SCENARIO);
-    let said = desk.rule(&["test", &alerting(), "good.toml"]).well();
+    let said = desk.rule(&["test", &alerting(), "good.toml"]).expect_success();
     assert_eq!(said, "good.toml: as expected, 3 frames, 3 with an `expect`: Viktor is told once a visit\n");
 
     desk.file(
@@ -168,15 +168,15 @@ fn a_scenario_is_put_to_the_rule_in_its_sandbox() {
         assert!(ended.out.contains(expected), "{expected}: {}", ended.out);
     }
 
-    let said = desk.rule(&["test", &alerting(), "bad.toml", "--update"]).well();
+    let said = desk.rule(&["test", &alerting(), "bad.toml", "--update"]).expect_success();
     assert_eq!(said, "bad.toml: written: Viktor is told once a visit\n");
     let updated = desk.text("bad.toml");
     assert!(
         updated.contains("# He comes.\n") && updated.contains("expect = []  # still there\n"),
         "{updated}"
     );
-    desk.rule(&["test", &alerting(), "bad.toml"]).well();
-    let said = desk.rule(&["test", &alerting(), "bad.toml", "--update"]).well();
+    desk.rule(&["test", &alerting(), "bad.toml"]).expect_success();
+    let said = desk.rule(&["test", &alerting(), "bad.toml", "--update"]).expect_success();
     assert!(said.starts_with("bad.toml: nothing to write"), "{said}");
     assert_eq!(desk.text("bad.toml"), updated);
 }
@@ -196,7 +196,7 @@ fn a_rule_that_fails_or_refuses_its_settings_does_not_pass() {
 }
 
 #[test]
-fn a_rule_has_the_variables_and_the_folder_that_are_granted_and_nothing_else() {
+fn a_rule_gets_only_granted_variables_and_folders() {
     let desk = Desk::new();
     let hostile = shown(&places::other_rule("hostile_rule"));
     let rule = format!(
@@ -220,15 +220,16 @@ fn a_rule_has_the_variables_and_the_folder_that_are_granted_and_nothing_else() {
 
     std::fs::create_dir(desk.path("lists")).expect("a folder");
     std::fs::write(desk.path("lists").join("plates.txt"), "AB12").expect("a file");
-    let said = check().well();
+    let said = check().expect_success();
     assert!(said.ends_with(": in order\n"), "{said}");
 }
 
 #[test]
-fn bench_tells_time_and_memory() {
+fn bench_prints_time_and_memory() {
     let desk = Desk::new();
     desk.file("scenario.toml", SCENARIO);
-    let said = desk.rule(&["bench", &alerting(), "scenario.toml", "--calls", "200", "--json"]).well();
+    let said =
+        desk.rule(&["bench", &alerting(), "scenario.toml", "--calls", "200", "--json"]).expect_success();
     let figures: Vec<Value> = said.lines().map(json).collect();
     let whats: Vec<&str> = figures.iter().filter_map(|it| it["what"].as_str()).collect();
     let both = ["one face, fresh", "scenario.toml, fresh", "one face, reused", "scenario.toml, reused"];
@@ -240,7 +241,7 @@ fn bench_tells_time_and_memory() {
         assert!(number("p50Fuel") > 1000.0 && number("memoryBytes") >= 65_536.0, "{figures}");
     }
     for name in ["matching_policy", "unknown_person"] {
-        let said = desk.rule(&["bench", &shown(&places::rule(name)), "--calls", "20"]).well();
+        let said = desk.rule(&["bench", &shown(&places::rule(name)), "--calls", "20"]).expect_success();
         assert!(said.contains("one face") && said.contains("p99"), "{said}");
     }
 }
@@ -276,28 +277,29 @@ fn wrong_input_is_named_and_ends_with_status_2() {
     }
 }
 
-/// Makes a project of each kind in a language, builds it, and puts its scenario to it.
+/// Creates a project of each kind in a language, builds it, and runs its scenario.
 fn new_projects_build_and_pass(language: &str) {
     let desk = Desk::new();
-    // Built where earlier builds are, so that only what is new in the templates costs anything.
+    // Uses the build folder of earlier runs, so that only changes of the templates are compiled.
     let kept = places::guests().join("new");
     for (name, kind) in
         [("a-greeter", "alerting"), ("who-is-it", "matching-policy"), ("stayers", "unknown-person")]
     {
         let name = format!("{name}-in-{language}");
-        desk.rule(&["new", &name, "--kind", kind, "--lang", language]).well();
+        desk.rule(&["new", &name, "--kind", kind, "--lang", language]).expect_success();
         let again = desk.rule(&["new", &name, "--kind", kind, "--lang", language]);
         assert_eq!(again.code, Some(2));
         assert!(again.err.contains("there already, and not empty"), "{}", again.err);
 
         let mirror = places::repository("scripts/mirror.sh").canonicalize().expect("a script");
-        run(Command::new(mirror).arg(&kept).arg(&name).current_dir(desk.0.path())).well();
-        // One target folder: the second and third have the dependencies built. The toolchain is the repository's.
+        run(Command::new(mirror).arg(&kept).arg(&name).current_dir(desk.0.path())).expect_success();
+        // One target folder, so that the dependencies are compiled once. The toolchain is the repository's.
         let mut make = Command::new("make");
         make.current_dir(kept.join(&name)).env("CARGO_TARGET_DIR", kept.join("target"));
-        run(make.envs(places::component_tools())).well();
+        run(make.envs(places::component_tools())).expect_success();
         let component = kept.join(&name).join(format!("{name}.wasm"));
-        let said = desk.rule(&["test", &shown(&component), &format!("{name}/scenario.toml")]).well();
+        let said =
+            desk.rule(&["test", &shown(&component), &format!("{name}/scenario.toml")]).expect_success();
         assert!(said.contains("as expected"), "{said}");
     }
 }
@@ -317,7 +319,7 @@ fn new_projects_in_javascript_build_and_pass_their_scenarios() {
     new_projects_build_and_pass("javascript");
 }
 
-/// The examples in a folder: their names and scenarios.
+/// The names and scenarios of the examples in a folder.
 fn examples(folder: &str) -> Vec<(String, PathBuf)> {
     let folders = std::fs::read_dir(places::repository(folder)).expect("the examples");
     let paths = folders.map(|entry| entry.expect("an entry").path());
@@ -333,12 +335,12 @@ fn every_example_answers_as_its_scenario_says() {
     assert!(examples.len() >= 11, "{examples:?}");
     for (name, scenario) in examples {
         let component = places::other_rule(&name.replace('-', "_"));
-        let said = desk.rule(&["test", &shown(&component), &shown(&scenario)]).well();
+        let said = desk.rule(&["test", &shown(&component), &shown(&scenario)]).expect_success();
         assert!(said.contains(": as expected, "), "{said}");
     }
 }
 
-/// What the examples in Python and JavaScript answer, and that they refuse settings that there are not.
+/// Checks the answers of the examples in Python and JavaScript, and that they refuse unknown settings.
 fn scripted_examples_answer(language: &str) {
     let desk = Desk::new();
     desk.file("typo.toml", "[settings]\nunheard_of = 5\n[[frames]]\n");
@@ -360,10 +362,10 @@ fn scripted_examples_answer(language: &str) {
 }
 
 #[test]
-fn wrong_times_neither_forget_nor_silence_a_stranger() {
+fn wrong_times_do_not_affect_a_stranger() {
     let desk = Desk::new();
     let scenario = places::repository("plugins/unknown-person/wrong-clock.toml");
-    desk.rule(&["test", &shown(&places::rule("unknown_person")), &shown(&scenario)]).well();
+    desk.rule(&["test", &shown(&places::rule("unknown_person")), &shown(&scenario)]).expect_success();
 }
 
 #[test]

@@ -1,9 +1,9 @@
-//! Rules that do their worst, and rules built in two ways.
+//! Hostile rules in a running host, and rules built by two tools.
 
 use everyframe_tests::{Frame, Site, Topic, pictures, places, rule, shipped_rules};
 use std::collections::BTreeMap;
 
-/// Misdeeds of the hostile rule, and the reason for which the frame is parked; none if there is nothing to park.
+/// Actions of the hostile rule, and the reason of the dead letter; `None` if the frame is processed.
 const MISDEEDS: [(&str, Option<&str>); 17] = [
     ("behave", None),
     ("loop", Some("rule-timed-out")),
@@ -24,16 +24,16 @@ const MISDEEDS: [(&str, Option<&str>); 17] = [
     ("terminal-escapes", None),
 ];
 
-/// It is asked however often it fails.
+/// No breaker: the rule is called however often it fails.
 fn hostile(settings: &str) -> String {
     let rule = rule("who", "matching-policy", &places::other_rule("hostile_rule"), settings);
     rule.replace("\n\n[rules.settings]", "\nbreaker = 0\n[rules.settings]")
 }
 
 #[test]
-fn a_rule_that_misbehaves_parks_its_own_frames_and_harms_no_others() {
+fn a_hostile_rule_parks_only_its_own_frames() {
     let site = Site::start(4);
-    // Time enough to eat all memory on a busy machine, so that it is not the time that runs out.
+    // Enough time to allocate all memory on a busy machine, so that the time limit is not reached first.
     site.configure("", &(hostile("do = \"as-the-camera-says\"") + "[rules.limits]\ntime_ms = 1000\n"));
     site.enrol("viktor", &[&pictures::man()[0]]);
     let mut host = site.host();
@@ -41,7 +41,7 @@ fn a_rule_that_misbehaves_parks_its_own_frames_and_harms_no_others() {
     let man = pictures::man();
     let cameras: Vec<Vec<Frame>> =
         MISDEEDS.iter().map(|(misdeed, _)| Frame::stream(misdeed, &man[..20])).collect();
-    // In turns, so that every lane has frames of decent cameras between those of the others.
+    // In turns, so that every lane has frames of normal cameras between those of the others.
     let frames: Vec<Frame> =
         (0..20).flat_map(|at| cameras.iter().map(move |camera| camera[at].clone())).collect();
     site.send(&frames);
@@ -77,7 +77,7 @@ fn a_rule_that_misbehaves_parks_its_own_frames_and_harms_no_others() {
     assert!(memory < 500, "the host grew by {memory} MiB");
     assert_eq!(host.terminate().code, Some(0));
 
-    // The same broker and group with decent rules: as if nothing had been.
+    // The same broker and group with normal rules works as usual.
     site.configure("", &shipped_rules(""));
     let host = site.host_called("host-with-decent-rules");
     site.send(&Frame::stream("door", &man[..10]));
@@ -87,7 +87,7 @@ fn a_rule_that_misbehaves_parks_its_own_frames_and_harms_no_others() {
 }
 
 #[test]
-fn a_rule_that_never_takes_its_settings_is_refused_before_anything_starts() {
+fn a_rule_that_hangs_in_configure_is_refused() {
     let site = Site::start(1);
     site.configure("", &hostile("do = \"loop-in-configure\""));
     for words in [&["config", "check", "everyframe.toml"][..], &["run", "--config", "everyframe.toml"]] {
@@ -102,7 +102,7 @@ fn a_rule_that_never_takes_its_settings_is_refused_before_anything_starts() {
 }
 
 #[test]
-fn a_file_that_never_opens_keeps_no_host_from_its_end() {
+fn a_granted_pipe_does_not_keep_a_host_from_ending() {
     let site = Site::start(1);
     let lists = site.folder().join("lists");
     let plates = lists.join("plates.txt");
@@ -114,7 +114,7 @@ fn a_file_that_never_opens_keeps_no_host_from_its_end() {
     site.send(&Frame::stream("gate", &pictures::man()[..1]));
     site.wait_for_records(Topic::Results, 1);
 
-    // From now on opening it waits for somebody who writes, in a thread of the host's.
+    // From now on the file is a pipe: opening it blocks a thread of the host until somebody writes.
     std::fs::remove_file(&plates).expect("it was there");
     let made = std::process::Command::new("mkfifo").arg(&plates).status().expect("mkfifo");
     assert!(made.success());
@@ -133,7 +133,7 @@ fn a_file_that_never_opens_keeps_no_host_from_its_end() {
 #[test]
 fn both_builds_of_each_rule_load() {
     let site = Site::start(1);
-    let check = || site.run(&mut site.command(&["config", "check", "everyframe.toml"])).well();
+    let check = || site.run(&mut site.command(&["config", "check", "everyframe.toml"])).expect_success();
     let by_cargo = check();
     let rules = [
         ("who", "matching-policy", "matching_policy"),
@@ -153,7 +153,7 @@ fn both_builds_of_each_rule_load() {
 }
 
 #[test]
-fn rules_built_by_cargo_component_judge_as_the_others_do() {
+fn rules_built_by_cargo_component_give_the_same_answers() {
     let site = Site::start(1);
     let component = |file| places::rule_by_cargo_component(file);
     let rules = rule("who", "matching-policy", &component("matching_policy"), "")
@@ -171,14 +171,14 @@ fn rules_built_by_cargo_component_judge_as_the_others_do() {
 }
 
 #[test]
-fn the_example_rule_alerts_once_an_hour_and_camera_outside_its_hours() {
+fn the_example_rule_alerts_once_an_hour_after_hours() {
     let site = Site::start(1);
     let rules = shipped_rules("") + &rule("hours", "alerting", &places::other_rule("after_hours"), "");
     let alerts_of_the_rule = || {
         let alerts = site.read(Topic::Alerts).into_iter().map(|record| record.json());
         alerts.filter(|alert| alert["data"]["rule"] == "hours").collect::<Vec<_>>()
     };
-    // Open round the clock, then never: whatever the time is when this runs.
+    // First open at all hours, then never, so that the time of the test run does not matter.
     site.configure("[[schedules]]\nname = \"opening-hours\"\nhours = [{}]\n", &rules);
     let host = site.host();
     site.send(&Frame::stream("door", &pictures::man()[..20]));

@@ -1,4 +1,4 @@
-//! Cameras keep their frames while the brokers are away, and after they died themselves.
+//! Agents keep their frames while brokers are away, and after a crash.
 
 use crate::trial::Trial;
 use everyframe_tests::cluster::NODES;
@@ -11,16 +11,16 @@ crate::on_both! {
 const AWAY: &str = "broker away: frames go to the spool (";
 const BACK: &str = "frames of the spool caught up";
 
-/// A camera that gives so many frames a second without end.
+/// Starts an agent that sends `rate` frames a second without end.
 fn camera(trial: &Trial, log: &str, rate: &str) -> Part {
     let clip = places::cached("footage/single_face.mp4").display().to_string();
     let words = ["camera", "--id", "gate", "--loop", "--rate", rate, &clip];
     trial.site.start_everyframe(log, &words)
 }
 
-/// Asks it to end when all is acknowledged: how many frames it has read.
+/// Ends the agent by SIGTERM, checks that all frames were acknowledged, and returns their number.
 fn end(camera: Part) -> usize {
-    let said = camera.terminate().well();
+    let said = camera.terminate().expect_success();
     let read = said.split(' ').nth(1).and_then(|count| count.parse().ok()).expect("a closing line");
     assert_eq!(said, format!("gate: {read} frames read · {read} acknowledged\n"));
     read
@@ -64,15 +64,15 @@ fn broker_away(trial: &Trial, stop: impl Fn(), start: impl Fn()) {
 }
 
 #[test]
-fn while_the_whole_cluster_is_away_frames_wait_with_the_agent() {
+fn frames_wait_in_the_spool_while_the_cluster_is_away() {
     let Some(trial) = Trial::of_the_cluster("whole cluster away") else { return };
     let cluster = trial.cluster();
-    // At once, as without power; `mend` brings all of them back.
+    // All nodes at once, as in a power cut; `mend` restarts them.
     broker_away(&trial, || NODES.iter().for_each(|node| cluster.kill(*node)), || cluster.mend());
 }
 
 #[test]
-fn while_the_only_broker_is_away_frames_wait_with_the_agent() {
+fn frames_wait_in_the_spool_while_the_broker_is_away() {
     let Some(trial) = Trial::with_a_broker("broker away") else { return };
     broker_away(&trial, || trial.site.stop_broker(), || trial.site.start_broker());
 }

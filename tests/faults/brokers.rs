@@ -1,11 +1,11 @@
-//! Nodes of the cluster die, and all of them go away.
+//! Single nodes, and all nodes, are killed or paused.
 
 use crate::trial::{CAMERAS, Trial, four_cameras, the_man};
 use everyframe_tests::cluster::NODES;
 use everyframe_tests::{Feed, Part, Topic, wait_for};
 
 const PER_SECOND: u32 = 40;
-/// A name in the group gives the host's transactions a name, by which their coordinator is found.
+/// The host's static name is part of its transactional id, by which the test finds the coordinator.
 const INSTANCE: &str = "host-1";
 
 fn host(trial: &Trial) -> Part {
@@ -14,7 +14,7 @@ fn host(trial: &Trial) -> Part {
     host
 }
 
-/// Kills whichever node `victim` says; the two others have to carry on while it is away.
+/// Kills the node that `victim` returns. The two others must continue while it is away.
 fn nodes_killed(fault: &'static str, victim: impl Fn(&Trial, usize) -> i32) {
     let Some(trial) = Trial::of_the_cluster(fault) else { return };
     let (site, cluster) = (&trial.site, trial.cluster());

@@ -1,4 +1,4 @@
-//! Frames that cannot be processed, and frames that nobody came to in time.
+//! Frames that cannot be processed, and frames that retention deletes unread.
 
 use crate::trial::{CAMERAS, Trial, four_cameras, the_man};
 use everyframe_tests::{Feed, Part, Topic, places, rule};
@@ -6,14 +6,14 @@ use serde_json::json;
 
 crate::on_both! {
     broken_pictures_are_dead_letters_once_whatever_dies: "host killed, every fifth picture broken",
-    frames_on_which_a_rule_traps_are_dead_letters_once_whatever_dies: "host killed, a rule traps on every tenth frame",
-    frames_that_retention_deleted_under_a_stopped_host_are_named: "retention overtook a stopped host",
+    frames_on_which_a_rule_traps_are_parked_once: "host killed, a rule traps on every tenth frame",
+    frames_deleted_while_a_host_was_stopped_are_listed: "retention overtook a stopped host",
 }
 
-/// What the hostile rule does on every tenth frame of the camera of that name.
+/// The actions of the hostile rule on every tenth frame of the camera with that name.
 const MISDEEDS: [&str; 4] = ["trap", "panic", "stack", "no-verdict"];
 
-/// Kills the host some times. With its name in the group it is back at once.
+/// Kills the host several times. With a static name it gets its partitions back at once.
 fn kill_hosts(trial: &Trial, few: usize, many: usize) -> Part {
     let host = |log: String| trial.site.start_host_as("host-1", 20_000, &log);
     let mut last = host("host-0".into());
@@ -28,7 +28,7 @@ fn kill_hosts(trial: &Trial, few: usize, many: usize) -> Part {
     last
 }
 
-/// The distinct frames in a topic are as many as this, and all are there once where that is promised.
+/// Checks the number of distinct frames in a topic, and with exactly once that none is there twice.
 fn assert_count(trial: &Trial, audit: &serde_json::Value, dead_letters: usize) {
     assert_eq!(audit["total"]["dead_letters"], dead_letters, "{audit}");
     let letters = trial.site.count(Topic::DeadLetters);
@@ -40,7 +40,7 @@ fn assert_count(trial: &Trial, audit: &serde_json::Value, dead_letters: usize) {
 
 fn broken_pictures_are_dead_letters_once_whatever_dies(trial: &Trial) {
     trial.site.create_frames_topic();
-    // A picture that ends in the middle, one that is none, and none at all.
+    // A truncated picture, a text, and an empty record.
     let half = everyframe_tests::pictures::man().swap_remove(0);
     let broken = [half[..half.len() / 2].to_vec(), b"no picture".to_vec(), Vec::new()];
     let other = move |number: usize| (number % 5 == 4).then(|| broken[number / 5 % 3].clone());
@@ -48,12 +48,12 @@ fn broken_pictures_are_dead_letters_once_whatever_dies(trial: &Trial) {
     let _host = kill_hosts(trial, 3, 30);
     let sent = feed.stop();
     let audit = trial.account(sent);
-    // In turns: camera N has sent a frame more than the last one, if the feed ended there.
+    // The cameras take turns, so some have sent one frame more than the last camera.
     let dead = (0..4).map(|camera| ((sent + 3 - camera) / 4) / 5).sum();
     assert_count(trial, &audit, dead);
 }
 
-fn frames_on_which_a_rule_traps_are_dead_letters_once_whatever_dies(trial: &Trial) {
+fn frames_on_which_a_rule_traps_are_parked_once(trial: &Trial) {
     let hostile = places::other_rule("hostile_rule");
     let rules = rule("who", "matching-policy", &hostile, "do = \"as-the-camera-says\"");
     trial.site.configure("", &rules);
@@ -66,7 +66,7 @@ fn frames_on_which_a_rule_traps_are_dead_letters_once_whatever_dies(trial: &Tria
     assert_count(trial, &audit, dead);
 }
 
-fn frames_that_retention_deleted_under_a_stopped_host_are_named(trial: &Trial) {
+fn frames_deleted_while_a_host_was_stopped_are_listed(trial: &Trial) {
     let site = &trial.site;
     let frames: Vec<_> = four_cameras(CAMERAS, the_man).take(240).collect();
     trial.once();
@@ -76,7 +76,7 @@ fn frames_that_retention_deleted_under_a_stopped_host_are_named(trial: &Trial) {
     assert_eq!(host.terminate().code, Some(0));
 
     site.send(&frames[120..]);
-    // Each partition has had 30 frames, and has 30 more: retention comes to the tenth of these.
+    // The host has processed 30 frames of each partition. Retention deletes the first ten of the next 30.
     site.delete_before(Topic::Frames, 1, 40);
     let (code, audit) = site.audit();
     assert_eq!(code, Some(1), "{audit}");
@@ -87,7 +87,7 @@ fn frames_that_retention_deleted_under_a_stopped_host_are_named(trial: &Trial) {
     let (_, audit) = site.settled_audit();
     let total = &audit["total"];
     assert_eq!((&total["missing"], &total["repeated"], &total["gaps"]), (&json!(0), &json!(0), &json!(0)));
-    // What the partition has left, and all of the others.
+    // The rest of this partition, and all frames of the others.
     assert_eq!((&total["sent"], &total["results"]), (&json!(20 + 180), &json!(20 + 180)), "{audit}");
     assert_eq!((&audit["deleted"], &audit["deleted_frames"]), (&json!(["1/30-39"]), &json!(10)), "{audit}");
 }

@@ -1,12 +1,12 @@
-//! Hosts die, freeze, come and go.
+//! Hosts are killed, paused, started and ended.
 
 use crate::trial::{CAMERAS, PARTITIONS, Trial, four_cameras, the_man};
 use everyframe_tests::{Feed, Part, Topic, wait_for};
 
 crate::on_both! {
     a_host_killed_at_any_moment_loses_nothing: "host killed",
-    hosts_that_come_and_go_hand_their_partitions_over_whole: "hosts come and go",
-    a_host_that_was_frozen_writes_nothing_of_what_another_took_over: "host frozen",
+    hosts_that_come_and_go_lose_and_repeat_nothing: "hosts come and go",
+    a_resumed_host_writes_nothing_for_lost_partitions: "host frozen",
 }
 
 const ASSIGNED: &str = "partition assigned";
@@ -17,7 +17,7 @@ fn a_host_killed_at_any_moment_loses_nothing(trial: &Trial) {
     let mut host = site.host_called("host-0");
     let feed = Feed::start(site, PER_SECOND, four_cameras(CAMERAS, the_man));
     for time in trial.times(5, 50) {
-        // Most die at work; some while they start, or wait for the partitions of the one before.
+        // Most are killed at work, some while they start or wait for the partitions of the previous one.
         if !trial.dice.one_in(4) {
             host.wait_for_word(ASSIGNED);
         }
@@ -28,7 +28,7 @@ fn a_host_killed_at_any_moment_loses_nothing(trial: &Trial) {
     trial.account(feed.stop());
 }
 
-fn hosts_that_come_and_go_hand_their_partitions_over_whole(trial: &Trial) {
+fn hosts_that_come_and_go_lose_and_repeat_nothing(trial: &Trial) {
     let site = &trial.site;
     let first = site.host_called("host-first");
     let second = site.host_called("host-second");
@@ -44,7 +44,7 @@ fn hosts_that_come_and_go_hand_their_partitions_over_whole(trial: &Trial) {
         }
         trial.dice.sleep(500, 2000);
     }
-    assert!(first.said("partitions revoked") >= 1, "{}", first.err());
+    assert!(first.count_in_log("partitions revoked") >= 1, "{}", first.err());
     trial.account(feed.stop());
     for host in [first, second] {
         let ended = host.terminate();
@@ -52,13 +52,13 @@ fn hosts_that_come_and_go_hand_their_partitions_over_whole(trial: &Trial) {
     }
 }
 
-/// Results that come after now.
+/// Waits for new results.
 fn wait_for_more_results(trial: &Trial, more: usize) {
     let before = trial.site.count(Topic::Results);
     wait_for("more results", || (trial.site.count(Topic::Results) >= before + more).then_some(()));
 }
 
-fn a_host_that_was_frozen_writes_nothing_of_what_another_took_over(trial: &Trial) {
+fn a_resumed_host_writes_nothing_for_lost_partitions(trial: &Trial) {
     let site = &trial.site;
     let mut sleeper = site.host_called("host-0");
     let mut other: Part = site.host_called("host-other-0");
@@ -66,12 +66,12 @@ fn a_host_that_was_frozen_writes_nothing_of_what_another_took_over(trial: &Trial
     for time in trial.times(1, 10) {
         wait_for_more_results(trial, 20);
         trial.dice.sleep(0, 1000);
-        let (had, others) = (sleeper.said(ASSIGNED), other.said(ASSIGNED));
+        let (had, others) = (sleeper.count_in_log(ASSIGNED), other.count_in_log(ASSIGNED));
         sleeper.signal("STOP");
         other.wait_for_words(ASSIGNED, others + 1);
         trial.dice.sleep(500, 2000);
         sleeper.signal("CONT");
-        // It is given partitions again, and goes on with them when it is alone.
+        // It gets partitions again, and continues when it is alone.
         sleeper.wait_for_words(ASSIGNED, had + 1);
         other.kill();
         sleeper.wait_for_words(ASSIGNED, had + PARTITIONS as usize);

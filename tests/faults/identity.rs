@@ -1,4 +1,4 @@
-//! Hosts that have a name of their own in the group.
+//! Hosts with a static name in the group.
 
 use crate::trial::{CAMERAS, Trial, four_cameras, the_man};
 use everyframe_tests::{Feed, Part};
@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 crate::on_both! {
     a_named_host_killed_and_restarted_keeps_its_partitions: "named host killed",
-    a_frozen_host_whose_successor_has_its_name_ends_when_it_wakes: "named host frozen, its successor started",
+    a_frozen_host_with_a_successor_ends_when_it_resumes: "named host frozen, its successor started",
 }
 
 const ASSIGNED: &str = "partition assigned";
@@ -19,7 +19,7 @@ fn host(trial: &Trial, instance: &str, log: &str) -> Part {
     host
 }
 
-/// The partitions that a host was given, in the words of its log.
+/// The partitions that a host was assigned, from its log.
 fn partitions(host: &Part) -> BTreeSet<String> {
     let log = host.err();
     log.lines()
@@ -27,8 +27,8 @@ fn partitions(host: &Part) -> BTreeSet<String> {
         .collect()
 }
 
-/// Two named hosts with two partitions each, while frames flow. The first one was alone before, so it is another
-/// process now: its log has what it was given in the end.
+/// Starts two named hosts with two partitions each, while frames flow. The first host was alone at first and was restarted,
+/// so that its log contains its final assignment.
 fn two_hosts(trial: &Trial) -> (Part, Part) {
     let first = host(trial, "host-1", "first-alone");
     let mut second = host(trial, "host-2", "second");
@@ -56,7 +56,7 @@ fn a_named_host_killed_and_restarted_keeps_its_partitions(trial: &Trial) {
     trial.account(feed.stop());
 }
 
-fn a_frozen_host_whose_successor_has_its_name_ends_when_it_wakes(trial: &Trial) {
+fn a_frozen_host_with_a_successor_ends_when_it_resumes(trial: &Trial) {
     let (mut first, mut second) = two_hosts(trial);
     let feed = Feed::start(&trial.site, 40, four_cameras(CAMERAS, the_man));
     for time in trial.times(1, 10) {

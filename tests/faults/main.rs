@@ -1,9 +1,8 @@
-//! Hosts, brokers and agents die, freeze and go away while frames flow. Every trial ends with the account: nothing is
-//! lost, nothing is there twice, and without transactions every repeat can be told.
+//! Hosts, brokers and agents are killed, paused and disconnected while frames flow. Every trial ends with an audit: no frame
+//! is lost, none is repeated, and without transactions every repeat is reported.
 //!
-//! When is left to chance; each trial says its seed, and `EVERYFRAME_SEED` gives it again. With
-//! `EVERYFRAME_SOAK_MINUTES` the same trials are longer: more deaths, longer outages, for about that long all together.
-//! `make soak` repeats them.
+//! The moments are random. Each trial prints its seed, and `EVERYFRAME_SEED` repeats it. With `EVERYFRAME_SOAK_MINUTES` the
+//! trials are longer, with more kills and longer outages, about that long in total. `make soak` repeats them.
 
 mod agents;
 mod brokers;
@@ -14,7 +13,7 @@ mod memory;
 mod topics;
 mod trial;
 
-/// Each trial twice: without transactions on a single node, and on a cluster.
+/// Defines each trial twice: without transactions on a single node, and on a cluster.
 macro_rules! on_both {
     ($($test:ident: $fault:literal,)*) => {
         mod at_least_once {

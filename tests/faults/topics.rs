@@ -1,4 +1,4 @@
-//! Topics go away, and the right to them.
+//! Topics are deleted, and access rights are removed.
 
 use crate::trial::{CAMERAS, Trial, four_cameras, the_man};
 use everyframe_tests::cluster::Listener;
@@ -7,7 +7,7 @@ use everyframe_tests::{Feed, Topic, shipped_rules, wait_for};
 const REFUSED: &str = "results are not taken";
 const TAKEN: &str = "results are taken again";
 
-/// The host says that its results are refused, once, and goes on when they no longer are.
+/// Checks that the host logs once that its records are refused, and continues when they are accepted again.
 fn refused_for_a_while(trial: &Trial, refuse: impl Fn(), end: impl Fn()) {
     let site = &trial.site;
     let mut host = site.host();
@@ -15,7 +15,7 @@ fn refused_for_a_while(trial: &Trial, refuse: impl Fn(), end: impl Fn()) {
     let feed = Feed::start(site, 40, four_cameras(CAMERAS, the_man));
     host.wait_for_word(REFUSED);
     std::thread::sleep(trial.seconds(3, 30));
-    assert_eq!(host.said(REFUSED), 1, "{}", host.err());
+    assert_eq!(host.count_in_log(REFUSED), 1, "{}", host.err());
     end();
     host.wait_for_word(TAKEN);
     wait_for("results", || (site.count(Topic::Results) > 40).then_some(()));
@@ -24,14 +24,14 @@ fn refused_for_a_while(trial: &Trial, refuse: impl Fn(), end: impl Fn()) {
 }
 
 #[test]
-fn a_topic_deleted_under_a_running_host_is_waited_for() {
+fn a_host_waits_for_a_deleted_topic_to_come_back() {
     let Some(trial) = Trial::on_a_cluster("topic missing") else { return };
     trial.once();
     refused_for_a_while(&trial, || trial.site.delete(Topic::Results), || trial.site.create(Topic::Results));
 }
 
 #[test]
-fn a_right_withdrawn_from_a_running_host_is_waited_for() {
+fn a_host_waits_for_an_access_right_to_come_back() {
     let Some((trial, cluster)) = Trial::on_a_cluster_of_ours("right withdrawn") else { return };
     trial.once();
     let (site, user) = (&trial.site, cluster.stranger());

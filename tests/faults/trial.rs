@@ -1,4 +1,4 @@
-//! What every trial has: a place, chance, frames that flow, and the account at its end.
+//! A trial: a site, random numbers, frames that flow, and an audit at its end.
 
 use everyframe_tests::cluster::Broken;
 use everyframe_tests::{Cluster, Dice, Frame, Record, Site, Topic, pictures};
@@ -9,38 +9,38 @@ use std::io::Write as _;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-/// Partitions of a trial, and cameras: one on each.
+/// Partitions of a trial; there is one camera on each.
 pub const PARTITIONS: i32 = 4;
 
-/// About how many trials there are, over the two that run at once on a small machine.
+/// About the number of trials, divided by the two that run at once on a small machine.
 const IN_TURN: u32 = 13;
 
-/// How long all of the long versions may take together; none for the short ones.
+/// The time for all long versions together; `None` for the short ones.
 fn soak() -> Option<Duration> {
     let minutes: f64 = std::env::var("EVERYFRAME_SOAK_MINUTES").ok()?.parse().ok()?;
     Some(Duration::from_secs_f64(60.0 * minutes))
 }
 
-/// Held for writing by whoever breaks the cluster, for reading by whoever counts on it.
+/// A trial that breaks the cluster holds it for writing; a trial that needs it whole holds it for reading.
 static CLUSTER: RwLock<()> = RwLock::new(());
 
-/// Keeps the cluster as the trial needs it.
+/// The lock on the cluster that a trial holds.
 enum Hold {
     Nothing,
     Whole(#[expect(dead_code, reason = "held")] RwLockReadGuard<'static, ()>),
     ToBreak(Broken, #[expect(dead_code, reason = "held")] RwLockWriteGuard<'static, ()>),
 }
 
-/// One fault, made some times, while frames flow.
+/// One fault, caused several times while frames flow.
 pub struct Trial {
     fault: &'static str,
-    // Dropped in this order: the topics go while the cluster is held.
+    // Dropped in this order: the topics are deleted while the cluster is held.
     pub site: Site,
     hold: Hold,
     pub dice: Dice,
     times: Cell<usize>,
     began: Instant,
-    /// Until when the fault is made again.
+    /// When to stop causing the fault; `None` for short versions.
     until: Option<Instant>,
 }
 
@@ -72,7 +72,7 @@ impl Trial {
         })
     }
 
-    /// None if there is no place for it.
+    /// `None` if there is no cluster for it.
     fn begin(fault: &'static str, place: impl FnOnce() -> Option<(Site, Hold)>) -> Option<Self> {
         let (site, hold) = place()?;
         let dice = Dice::new();
@@ -82,13 +82,13 @@ impl Trial {
         Some(Self { fault, site, hold, dice, times: Cell::new(0), began, until })
     }
 
-    /// On a cluster whose users are ours, too.
+    /// On a cluster whose users the tests may change.
     pub fn on_a_cluster_of_ours(fault: &'static str) -> Option<(Self, &'static Cluster)> {
         let cluster = Cluster::ours(fault)?;
         Some((Self::on_a_cluster(fault)?, cluster))
     }
 
-    /// The cluster, to break.
+    /// The cluster, which this trial may break.
     pub fn cluster(&self) -> &Cluster {
         match &self.hold {
             Hold::ToBreak(cluster, _) => cluster,
@@ -96,7 +96,7 @@ impl Trial {
         }
     }
 
-    /// Counts from 1 to how many times the fault is to be made: `few` times, or `many` in a soak as far as there is time.
+    /// Counts how often to cause the fault, from 1: up to `few`, or up to `many` in a soak while there is time.
     pub fn times(&self, few: usize, many: usize) -> impl Iterator<Item = usize> + '_ {
         let count = if self.until.is_some() { many } else { few };
         let has_time =
@@ -104,7 +104,7 @@ impl Trial {
         (1..=count).take_while(has_time).inspect(|time| self.times.set(*time))
     }
 
-    /// The fault is made once, however long there is.
+    /// Records that the fault is caused only once.
     pub fn once(&self) {
         self.times.set(1);
     }
@@ -114,8 +114,8 @@ impl Trial {
         Duration::from_secs(if self.until.is_some() { long } else { short })
     }
 
-    /// The end of every trial: each of `sent` frames has come out: once, or at least once with every repeat
-    /// told as one. Gives the account.
+    /// The end of every trial. Checks that each of `sent` frames has one outcome, or without transactions at least one with every
+    /// repeat reported. Returns the audit.
     pub fn account(&self, sent: usize) -> Value {
         let (code, audit) = self.site.settled_audit();
         let total = &audit["total"];
@@ -126,7 +126,7 @@ impl Trial {
         assert_eq!((code, count("sent")), (Some(0), sent), "{audit}");
         assert_eq!((count("missing"), count("gaps"), count("waiting")), (0, 0, 0), "{audit}");
 
-        // By what the topics say, without the account.
+        // The same count from the topics, independent of the audit.
         let outcomes: Vec<(i32, i64)> = [Topic::Results, Topic::DeadLetters]
             .iter()
             .flat_map(|topic| self.site.read(*topic))
@@ -144,7 +144,7 @@ impl Trial {
         audit
     }
 
-    /// A line of the table that `EVERYFRAME_SOAK_TABLE` names.
+    /// Appends a row to the table that `EVERYFRAME_SOAK_TABLE` names.
     fn write_row(&self, sent: usize, audit: &Value) {
         let Some(path) = std::env::var_os("EVERYFRAME_SOAK_TABLE") else { return };
         let total = &audit["total"];
@@ -184,11 +184,11 @@ pub fn id(record: &Record) -> String {
     record.json()["id"].to_string()
 }
 
-/// What the cameras are called where it does not matter.
+/// Default names of the cameras.
 pub const CAMERAS: [&str; PARTITIONS as usize] = ["camera-0", "camera-1", "camera-2", "camera-3"];
 
-/// Cameras in turns, each on a partition of its own, as agents stamp them: the man of the footage, but `other`
-/// instead where it has something for the camera's frame of this number.
+/// Frames of four cameras in turns, each on its own partition, with an agent's headers. They show the man of the footage,
+/// except where `other` returns a picture for the frame's number.
 pub fn four_cameras(
     names: [&'static str; PARTITIONS as usize],
     other: impl Fn(usize) -> Option<Vec<u8>> + Send + 'static,
@@ -198,11 +198,11 @@ pub fn four_cameras(
         let (number, camera) = (turn / PARTITIONS as usize, (turn % PARTITIONS as usize) as i32);
         let picture = other(number).unwrap_or_else(|| man[number % man.len()].clone());
         let stamp = Some(("session-1".into(), number as u64, 1_764_000_000_000 + 100 * number as i64));
-        Frame { stamp, ..Frame::of(names[camera as usize], &picture).to(camera) }
+        Frame { stamp, ..Frame::new(names[camera as usize], &picture).to(camera) }
     })
 }
 
-/// The man, all the time.
+/// For [`four_cameras`]: the man in every frame.
 pub fn the_man(_: usize) -> Option<Vec<u8>> {
     None
 }

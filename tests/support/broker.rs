@@ -1,4 +1,4 @@
-//! A single node of Kafka, as `everyframe broker` runs it.
+//! A single Kafka node, run by `everyframe broker`.
 
 use crate::part::Part;
 use crate::ports::free_port;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-/// A running broker. It ends with this process, whatever becomes of it, and its folder goes with it.
+/// A broker. It ends with this process, also after a crash, and its folder is removed.
 pub(crate) struct Broker {
     part: Option<Part>,
     pub(crate) address: String,
@@ -16,15 +16,15 @@ pub(crate) struct Broker {
 }
 
 impl Broker {
-    /// The address of the broker that the tests of this binary share, started when the first of them asks; or that of the
-    /// cluster that `EVERYFRAME_TEST_BROKERS` names.
+    /// The address of the broker that all tests of this binary share, or of the cluster of `EVERYFRAME_TEST_BROKERS`. The first
+    /// call starts the broker.
     pub(crate) fn shared() -> &'static str {
         static SHARED: OnceLock<Broker> = OnceLock::new();
         let shared = SHARED.get_or_init(|| match crate::cluster::others() {
             Some(address) => Self { part: None, address, folder: PathBuf::new(), starts: 0 },
             None => {
                 let folder = tempfile::Builder::new().prefix("everyframe-broker-").tempdir();
-                // The broker itself removes it: nothing here outlives the last test.
+                // The broker removes the folder itself, because nothing in this process outlives the last test.
                 let mut broker = Self::new(&folder.expect("a folder").keep());
                 broker.start();
                 broker
@@ -33,13 +33,13 @@ impl Broker {
         &shared.address
     }
 
-    /// One with its data in this folder; not started yet.
+    /// A broker with its data in this folder, not started yet.
     pub(crate) fn new(folder: &Path) -> Self {
         let address = format!("127.0.0.1:{}", free_port());
         Self { part: None, address, folder: folder.to_owned(), starts: 0 }
     }
 
-    /// Starts it: at the same address and with the same data as before, if it was stopped.
+    /// Starts it, at the same address and with the same data as before.
     pub(crate) fn start(&mut self) {
         self.starts += 1;
         let mut command = Command::new(places::binary("everyframe"));
@@ -58,7 +58,7 @@ impl Broker {
         });
     }
 
-    /// Ends it at once, as a crash would.
+    /// Ends it by SIGKILL, like a crash.
     pub(crate) fn kill(&mut self) {
         self.part.take().expect("the broker runs").kill();
     }

@@ -1,11 +1,10 @@
-//! A real Apache Kafka of three nodes, whose nodes can be killed, stopped, paused and brought back.
+//! An Apache Kafka cluster of three nodes, which tests can kill, stop, pause and restart.
 //!
-//! The nodes are what `scripts/kafka.py` lays out and `everyframe broker` runs: replication 3, two of which must be in
-//! sync; three listeners each.
-//! They end with this process, whatever becomes of it, and their folder goes with them.
+//! `scripts/kafka.py` prepares the nodes, and `everyframe broker` runs them: replication factor 3, two in sync, three
+//! listeners each. They end with this process, also after a crash, and their folder is removed.
 //!
-//! With `EVERYFRAME_TEST_BROKERS=host:port,...` the tests use that cluster instead. Nothing is broken there: what would
-//! be is skipped, and says so.
+//! With `EVERYFRAME_TEST_BROKERS=host:port,...` the tests use that cluster instead. Tests that would break it are skipped
+//! with a message.
 
 use crate::kafka::{self, Metadata};
 use crate::part::{self, Part};
@@ -18,15 +17,15 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-/// The numbers of the nodes.
+/// The ids of the nodes.
 pub const NODES: [i32; 3] = [1, 2, 3];
 
-/// One of the ways in.
+/// A listener of the nodes.
 #[derive(Debug, Clone, Copy)]
 pub enum Listener {
-    /// Neither encrypted nor authenticated: what the tests' own clients use.
+    /// Neither encrypted nor authenticated; the tests' own clients use it.
     Plain,
-    /// TLS, and a user with a password by SCRAM-SHA-512.
+    /// TLS, with user and password by SCRAM-SHA-512.
     SaslSsl,
     /// TLS without a user.
     Ssl,
@@ -42,51 +41,51 @@ impl Listener {
     }
 }
 
-/// Three nodes, or somebody else's cluster. All of it can be used from several tests at once.
+/// A cluster of three nodes, or an external cluster. Several tests can use it at once.
 pub struct Cluster {
     brokers: String,
     own: Option<Own>,
 }
 
-/// What a cluster of our own is, over and above its addresses.
+/// The parts of a cluster that the tests started themselves.
 struct Own {
     nodes: [Mutex<Node>; 3],
     layout: Value,
     folder: PathBuf,
 }
 
-/// One node: its process while it has one.
+/// One node, with its process while it runs.
 struct Node {
     part: Option<Part>,
     paused: bool,
     starts: u32,
 }
 
-/// The bootstrap brokers of somebody else's cluster, if the tests are to use that.
+/// The bootstrap brokers of an external cluster, if the tests shall use one.
 pub(crate) fn others() -> Option<String> {
     std::env::var("EVERYFRAME_TEST_BROKERS").ok().filter(|brokers| !brokers.is_empty())
 }
 
 impl Cluster {
-    /// The cluster that the tests of this binary share, started when the first of them asks.
+    /// The cluster that all tests of this binary share. The first call starts it.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Cluster> = OnceLock::new();
         SHARED.get_or_init(|| others().map_or_else(Self::start, |brokers| Self { brokers, own: None }))
     }
 
-    /// The shared cluster for a test that breaks its nodes: one such test at a time, and it is whole again when the
-    /// guard is dropped. None, and a line that says so, when it is not ours to break.
+    /// The shared cluster, for a test that breaks nodes: one such test at a time. Dropping the guard repairs the cluster.
+    /// `None`, with a message, for an external cluster.
     pub fn to_break(test: &str) -> Option<Broken> {
         static ONE: Mutex<()> = Mutex::new(());
         let cluster = Self::ours(test)?;
-        // A test that failed has been mended after by its guard.
+        // A poisoned lock is fine: the guard of the failed test has repaired the cluster.
         let turn = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         cluster.wait_until_whole();
         Some(Broken { cluster, _turn: turn })
     }
 
-    /// The shared cluster for a test that needs more than brokers: its users and certificates, or its nodes. None, and
-    /// a line that says so, when the cluster is somebody else's.
+    /// The shared cluster, for a test that needs its users, certificates or nodes. `None`, with a message, for an external
+    /// cluster.
     pub fn ours(test: &str) -> Option<&'static Self> {
         let cluster = Self::shared();
         if cluster.own.is_none() {
@@ -95,14 +94,14 @@ impl Cluster {
         cluster.own.is_some().then_some(cluster)
     }
 
-    /// Another cluster, for a test that wants one to itself. Takes some eight seconds.
+    /// Starts another cluster, for a test that needs one of its own. Takes about eight seconds.
     pub fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("everyframe-kafka-").tempdir().expect("a folder");
-        // The nodes themselves remove it: nothing here outlives the last test.
+        // The nodes remove the folder themselves, because nothing in this process outlives the last test.
         let folder = folder.keep();
         let prepared =
             Part::start("prepare", &folder, script().arg("prepare").arg(&folder).stdin(Stdio::null()));
-        prepared.end().well();
+        prepared.end().expect_success();
         let layout = std::fs::read(folder.join("cluster.json")).expect("a prepared cluster has a layout");
         let layout: Value = serde_json::from_slice(&layout).expect("the layout is JSON");
         let nodes = NODES.map(|_| Mutex::new(Node { part: None, paused: false, starts: 0 }));
@@ -125,39 +124,39 @@ impl Cluster {
         addresses(&self.own().layout, listener)
     }
 
-    /// The certificate of the authority that signed the nodes' own (PEM).
+    /// The certificate of the authority that signed the nodes' certificates (PEM).
     pub fn ca(&self) -> PathBuf {
         self.own().folder.join("ca.pem")
     }
 
-    /// A user that may do anything.
+    /// A user with all rights.
     pub fn user(&self) -> &str {
         self.own().layout["user"].as_str().expect("a prepared cluster has a user")
     }
 
-    /// A user with the same password, who may come in and then do nothing.
+    /// A user with the same password and no rights.
     pub fn stranger(&self) -> &str {
         self.own().layout["stranger"].as_str().expect("a prepared cluster has a stranger")
     }
 
-    /// The file with the password, and a line end after it.
+    /// The file with the password, followed by a line break.
     pub fn password_file(&self) -> PathBuf {
         self.own().folder.join("password")
     }
 
-    /// Lines of `[kafka.properties]` for a user at the encrypted listener with passwords.
+    /// Lines of `[kafka.properties]` for a user at the listener with TLS and passwords.
     pub fn properties_of(&self, user: &str) -> String {
         properties(user, &self.password_file(), &self.ca())
     }
 
-    /// Changes what a user may do: see `fixtures/rights.py`.
+    /// Changes the rights of a user: see `fixtures/rights.py`.
     pub fn rights(&self, change: &str, user: &str, name: &str) {
         let mut python = Command::new(places::cached("python/bin/python"));
         python.arg(places::repository("tests/fixtures/rights.py")).args([self.brokers(), change, user, name]);
-        crate::part::run(&self.own().folder, &mut python).well();
+        crate::part::run(&self.own().folder, &mut python).expect_success();
     }
 
-    /// The process of a node that runs: Kafka itself.
+    /// The process id of Kafka in a running node.
     pub fn pid(&self, node: i32) -> u32 {
         self.node(node).running(node);
         let path = self.own().folder.join(format!("node-{node}/node.pid"));
@@ -165,12 +164,12 @@ impl Cluster {
         text.trim().parse().expect("the id is a number")
     }
 
-    /// The processor time that all nodes together have taken since they started.
+    /// The CPU time of all nodes together since they started.
     pub fn cpu_time(&self) -> Duration {
         NODES.iter().map(|node| part::cpu_time(self.pid(*node))).sum()
     }
 
-    /// Ends a node at once (SIGKILL), as a crash would. It keeps its data.
+    /// Ends a node by SIGKILL, like a crash. It keeps its data.
     pub fn kill(&self, node: i32) {
         let mut at = self.node(node);
         at.running(node);
@@ -183,7 +182,7 @@ impl Cluster {
         );
     }
 
-    /// Asks a node to end (SIGTERM) and waits: it hands its partitions over before it goes.
+    /// Ends a node by SIGTERM and waits. The node hands its partitions over first.
     pub fn stop(&self, node: i32) {
         let mut at = self.node(node);
         at.running(node);
@@ -192,8 +191,8 @@ impl Cluster {
         }
     }
 
-    /// Brings back a node that was killed or stopped, and waits until it takes connections. It may take some seconds
-    /// more until it has caught up: [`Cluster::wait_until_whole`].
+    /// Restarts a node that was killed or stopped, and waits until it accepts connections. It may need some seconds more to
+    /// catch up: see [`Cluster::wait_until_whole`].
     pub fn restart(&self, node: i32) {
         self.begin(node);
         self.wait_for_node(node);
@@ -204,19 +203,19 @@ impl Cluster {
         wait_for(&format!("node {node} to come back"), || TcpStream::connect(&address).ok());
     }
 
-    /// Stops a node's clock (SIGSTOP): it holds its connections, and says nothing.
+    /// Pauses a node (SIGSTOP): it keeps its connections open, and does not answer.
     pub fn pause(&self, node: i32) {
         part::signal(self.pid(node), "STOP");
         self.node(node).paused = true;
     }
 
-    /// Lets a paused node go on (SIGCONT).
+    /// Resumes a paused node (SIGCONT).
     pub fn resume(&self, node: i32) {
         part::signal(self.pid(node), "CONT");
         self.node(node).paused = false;
     }
 
-    /// The node that leads a partition, as soon as one does.
+    /// Waits for a leader of a partition, and returns its node.
     pub fn leader(&self, topic: &str, partition: i32) -> i32 {
         wait_for(&format!("a leader of {topic}/{partition}"), || {
             let metadata = kafka::metadata(&self.brokers)?;
@@ -224,17 +223,17 @@ impl Cluster {
         })
     }
 
-    /// The node that coordinates a consumer group, once any group has been there.
+    /// The node that coordinates a consumer group. Some group must have existed before.
     pub fn group_coordinator(&self, group: &str) -> i32 {
         self.coordinator("__consumer_offsets", group)
     }
 
-    /// The node that coordinates the transactions of a `transactional.id`, once any transaction has been there.
+    /// The node that coordinates the transactions of a `transactional.id`. Some transaction must have existed before.
     pub fn transaction_coordinator(&self, id: &str) -> i32 {
         self.coordinator("__transaction_state", id)
     }
 
-    /// Waits until all nodes are there and every replica of every partition is in sync.
+    /// Waits until all nodes run and every replica of every partition is in sync.
     pub fn wait_until_whole(&self) {
         let whole = |metadata: &Metadata| {
             let in_sync =
@@ -244,7 +243,7 @@ impl Cluster {
         wait_for("the cluster to be whole", || kafka::metadata(&self.brokers).filter(whole));
     }
 
-    /// Resumes and restarts what is paused or away, and waits until all is well.
+    /// Resumes and restarts all nodes, and waits until the cluster is whole.
     pub fn mend(&self) {
         let mut away = Vec::new();
         for node in NODES {
@@ -259,7 +258,7 @@ impl Cluster {
                 away.push(node);
             }
         }
-        // All at once: one alone is no quorum, and takes no connections.
+        // All at once: a single node has no quorum, and accepts no connections.
         away.iter().for_each(|node| self.begin(*node));
         away.iter().for_each(|node| self.wait_for_node(*node));
         self.wait_until_whole();
@@ -270,7 +269,7 @@ impl Cluster {
         assert!(at.part.is_none(), "node {node} runs already");
         at.starts += 1;
         let folder = &self.own().folder;
-        // A log for each start: what the node said before it was killed stays readable.
+        // A log for each start, so that the log from before a kill is kept.
         let name = format!("node-{node}-start-{}", at.starts);
         let mut command = Command::new(places::binary("everyframe"));
         command
@@ -285,14 +284,14 @@ impl Cluster {
         at.part = Some(Part::start(&name, folder, &mut command));
     }
 
-    /// Kafka's way from a name to the partition of a topic of its own, whose leader is the coordinator.
+    /// Finds a coordinator as Kafka does: it is the leader of the internal topic's partition to which the name hashes.
     fn coordinator(&self, topic: &str, of: &str) -> i32 {
         let count = wait_for(&format!("partitions of {topic}"), || {
             let metadata = kafka::metadata(&self.brokers)?;
             let count = metadata.partitions.keys().filter(|(name, _)| name == topic).count();
             i32::try_from(count).ok().filter(|count| *count > 0)
         });
-        // `String.hashCode` of Java, without its sign.
+        // Java's `String.hashCode`, without its sign.
         let hash = of.encode_utf16().fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(unit.into()));
         self.leader(topic, (hash & i32::MAX) % count)
     }
@@ -315,7 +314,7 @@ impl Node {
     }
 }
 
-/// The shared cluster in the hands of the one test that may break it now; mended when dropped.
+/// The shared cluster, for the one test that may break it now. It is repaired when dropped.
 pub struct Broken {
     cluster: &'static Cluster,
     _turn: MutexGuard<'static, ()>,
@@ -331,7 +330,7 @@ impl Deref for Broken {
 
 impl Drop for Broken {
     fn drop(&mut self) {
-        // A second panic would end all tests: the next one to break it waits for it to be whole anyway.
+        // A second panic would abort all tests. The next test that breaks the cluster waits for it anyway.
         let mended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.cluster.mend()));
         if mended.is_err() {
             eprintln!("the cluster could not be mended");
@@ -339,7 +338,7 @@ impl Drop for Broken {
     }
 }
 
-/// Lines of `[kafka.properties]` for a user with a password that stands in this file.
+/// Lines of `[kafka.properties]` for a user whose password is in this file.
 pub fn properties(user: &str, password: &Path, ca: &Path) -> String {
     format!(
         "\"security.protocol\" = \"SASL_SSL\"\n\"ssl.ca.location\" = \"{}\"\n\"sasl.mechanism\" = \"SCRAM-SHA-512\"\n\
@@ -357,7 +356,7 @@ fn script() -> Command {
     Command::new(places::script("kafka.py"))
 }
 
-/// Any file that is no authority of the cluster's: a certificate that nothing was signed with.
+/// Creates the certificate of another authority, which signed nothing of the cluster.
 pub fn other_ca(folder: &Path) -> PathBuf {
     let (key, certificate) = (folder.join("other-key.pem"), folder.join("other-ca.pem"));
     let mut openssl = Command::new("openssl");
@@ -377,6 +376,6 @@ pub fn other_ca(folder: &Path) -> PathBuf {
         .arg(key)
         .arg("-out")
         .arg(&certificate);
-    crate::part::run(folder, &mut openssl).well();
+    crate::part::run(folder, &mut openssl).expect_success();
     certificate
 }

@@ -1,9 +1,9 @@
-//! Chance that can be had again: the seed says it all.
+//! Reproducible random numbers.
 
 use std::cell::Cell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Random numbers out of a seed (SplitMix64).
+/// A random number generator with a seed (SplitMix64).
 #[derive(Debug)]
 pub struct Dice {
     seed: u64,
@@ -11,7 +11,7 @@ pub struct Dice {
 }
 
 impl Dice {
-    /// With the seed of `EVERYFRAME_SEED`, or with one that no run had before.
+    /// Uses the seed of `EVERYFRAME_SEED`, or else the time.
     pub fn new() -> Self {
         let fixed = std::env::var("EVERYFRAME_SEED").ok().and_then(|seed| seed.parse().ok());
         let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_micros() as u64);
@@ -19,12 +19,12 @@ impl Dice {
         Self { seed, state: Cell::new(seed) }
     }
 
-    /// What gives the same numbers again.
+    /// The seed, which gives the same numbers again.
     pub fn seed(&self) -> u64 {
         self.seed
     }
 
-    /// A number below this one.
+    /// A random number below `end`.
     pub fn below(&self, end: u64) -> u64 {
         let state = self.state.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
         self.state.set(state);
@@ -33,12 +33,12 @@ impl Dice {
         (mixed ^ (mixed >> 31)) % end
     }
 
-    /// True once in so many times.
+    /// True once in `times` calls on average.
     pub fn one_in(&self, times: u64) -> bool {
         self.below(times) == 0
     }
 
-    /// Sleeps for so many milliseconds, or up to so many more.
+    /// Sleeps for `least` milliseconds and a random part of `more`.
     pub fn sleep(&self, least: u64, more: u64) {
         std::thread::sleep(Duration::from_millis(least + self.below(more)));
     }

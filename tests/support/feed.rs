@@ -1,4 +1,4 @@
-//! Frames that flow while other things happen.
+//! A steady flow of frames in the background.
 
 use crate::kafka::{self, Frame};
 use crate::{Site, Topic, wait_for};
@@ -8,24 +8,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Sends frames at an even pace, on a thread of its own, whatever becomes of the brokers meanwhile.
+/// Sends frames at a steady rate on a separate thread, also while brokers are away.
 pub struct Feed {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<usize>>,
 }
 
 impl Feed {
-    /// Begins. The frames topic must be there.
+    /// Starts to send. The frames topic must exist.
     pub fn start(site: &Site, per_second: u32, frames: impl Iterator<Item = Frame> + Send + 'static) -> Self {
         let (brokers, topic) = (site.address().to_owned(), site.name(Topic::Frames));
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let thread =
-            std::thread::spawn(move || run(&brokers, &topic, Pace::of(per_second), frames, &stopped));
+            std::thread::spawn(move || run(&brokers, &topic, Pace::new(per_second), frames, &stopped));
         Self { stop, thread: Some(thread) }
     }
 
-    /// Ends, when the brokers have taken every frame: how many these are.
+    /// Stops, waits until the brokers have acknowledged every frame, and returns the number of frames.
     pub fn stop(mut self) -> usize {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.take().and_then(|thread| thread.join().ok()).expect("every frame is acknowledged")
@@ -44,7 +44,7 @@ struct Pace {
 }
 
 impl Pace {
-    fn of(per_second: u32) -> Self {
+    fn new(per_second: u32) -> Self {
         Self { next: Instant::now(), step: Duration::from_secs(1) / per_second }
     }
 
@@ -78,7 +78,7 @@ fn run(
         count += 1;
         pace.wait();
     }
-    // Nothing times out: what is flushed was taken.
+    // The producer never gives up a frame, so after the flush all are acknowledged.
     producer.flush(2 * crate::PATIENCE).expect("every frame is acknowledged");
     count
 }

@@ -1,4 +1,4 @@
-//! Records in and out, by librdkafka directly: the tests share no code with the product.
+//! A Kafka client for the tests. It uses librdkafka directly and shares no code with the product.
 
 use crate::{PATIENCE, wait_for};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -18,36 +18,36 @@ use std::time::{Duration, Instant};
 pub struct Frame {
     /// The key.
     pub camera: Option<String>,
-    /// The value; none for a tombstone.
+    /// The value; `None` for a tombstone.
     pub picture: Option<Vec<u8>>,
     /// Session, sequence number and time of capture.
     pub stamp: Option<(String, u64, i64)>,
-    /// Where it is to go; without it, the key decides.
+    /// The partition; without it, the key decides.
     pub partition: Option<i32>,
 }
 
 impl Frame {
-    /// A picture of a camera, without headers.
-    pub fn of(camera: &str, picture: &[u8]) -> Self {
+    /// A frame of a camera, without headers.
+    pub fn new(camera: &str, picture: &[u8]) -> Self {
         Self { camera: Some(camera.to_owned()), picture: Some(picture.to_owned()), ..Self::default() }
     }
 
-    /// The pictures of a camera as its agent stamps them, a tenth of a second apart.
+    /// Frames of a camera with the headers of an agent, a tenth of a second apart.
     pub fn stream<'a>(camera: &str, pictures: impl IntoIterator<Item = &'a Vec<u8>>) -> Vec<Self> {
         let stamped = pictures.into_iter().zip(0u64..).map(|(picture, number)| Self {
             stamp: Some(("session-1".into(), number, 1_764_000_000_000 + 100 * number as i64)),
-            ..Self::of(camera, picture)
+            ..Self::new(camera, picture)
         });
         stamped.collect()
     }
 
-    /// The same, into this partition.
+    /// The same frame, for this partition.
     pub fn to(self, partition: i32) -> Self {
         Self { partition: Some(partition), ..self }
     }
 }
 
-/// A record as it was read.
+/// A record from a topic.
 #[derive(Debug, Clone)]
 pub struct Record {
     /// The partition.
@@ -56,7 +56,7 @@ pub struct Record {
     pub offset: i64,
     /// The key, as text.
     pub key: Option<String>,
-    /// By name, as text.
+    /// The headers by name, as text.
     pub headers: BTreeMap<String, String>,
     /// The value; none for a tombstone.
     pub value: Option<Vec<u8>>,
@@ -80,30 +80,30 @@ fn client(brokers: &str) -> ClientConfig {
     config
 }
 
-/// A client that reads: what a transaction has not committed is not there.
+/// Settings of a consumer that reads committed records only.
 fn reader(brokers: &str) -> ClientConfig {
     let mut config = client(brokers);
     config.set("isolation.level", "read_committed").set("enable.auto.commit", "false");
     config
 }
 
-/// What a cluster says of itself.
+/// The metadata of a cluster.
 pub(crate) struct Metadata {
     pub(crate) brokers: Vec<i32>,
-    /// By topic and number.
+    /// Partitions by topic and number.
     pub(crate) partitions: BTreeMap<(String, i32), Partition>,
 }
 
-/// Who has a partition.
+/// The replicas of a partition.
 pub(crate) struct Partition {
     pub(crate) leader: Option<i32>,
-    /// How many have it.
+    /// Number of replicas.
     pub(crate) replicas: usize,
-    /// How many of them have all of it.
+    /// Number of replicas in sync.
     pub(crate) in_sync: usize,
 }
 
-/// None while no broker answers.
+/// Reads the metadata. `None` while no broker answers.
 pub(crate) fn metadata(brokers: &str) -> Option<Metadata> {
     let consumer: BaseConsumer = reader(brokers).create().expect("a consumer");
     let metadata = consumer.fetch_metadata(None, Duration::from_secs(5)).ok()?;
@@ -131,14 +131,14 @@ pub(crate) fn create(brokers: &str, topic: &str, partitions: i32, max_bytes: usi
         .for_each(|topic| drop(topic.expect("the topic is new")));
 }
 
-/// Deletes the topics, as far as it can: a cluster that a test left in pieces keeps them.
+/// Deletes the topics if possible. Errors are ignored, because a test may have left the cluster broken.
 pub(crate) fn delete(brokers: &str, topics: &[&str]) {
     let admin: AdminClient<DefaultClientContext> = client(brokers).create().expect("an admin client");
     let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(5)));
     drop(block_on(admin.delete_topics(topics, &options)));
 }
 
-/// The names of all topics but the broker's own.
+/// The names of all topics except internal ones.
 pub(crate) fn topics(brokers: &str) -> Vec<String> {
     let consumer: BaseConsumer = reader(brokers).create().expect("a consumer");
     let metadata = consumer.fetch_metadata(None, PATIENCE).expect("the broker answers");
@@ -146,8 +146,8 @@ pub(crate) fn topics(brokers: &str) -> Vec<String> {
     names.filter(|name| !name.starts_with("__")).collect()
 }
 
-/// How far a topic's partitions have come, added up; nothing if it is not there. Where records came in transactions,
-/// the ends of these count, too.
+/// The sum of the end offsets of a topic's partitions; 0 if it does not exist. The markers of transactions count as
+/// well.
 pub(crate) fn end(brokers: &str, topic: &str) -> i64 {
     let consumer: BaseConsumer = reader(brokers).create().expect("a consumer");
     let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).expect("the broker answers");
@@ -157,7 +157,7 @@ pub(crate) fn end(brokers: &str, topic: &str) -> i64 {
     partitions.map(|partition| end(partition.id())).sum()
 }
 
-/// Waits on this thread: rdkafka's futures are woken by librdkafka's own threads.
+/// Waits for a future on this thread. librdkafka's own threads wake it.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     struct Unpark(std::thread::Thread);
     impl std::task::Wake for Unpark {
@@ -176,7 +176,7 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// A frame as it is sent, with a number for whoever hears of its delivery.
+/// A frame as a record, with a number for its delivery report.
 pub(crate) fn base_record<'a>(
     topic: &'a str,
     frame: &'a Frame,
@@ -201,7 +201,7 @@ pub(crate) fn base_record<'a>(
     next
 }
 
-/// A producer that never gives a frame up.
+/// A producer that never gives up a frame.
 pub(crate) fn patient_producer(brokers: &str) -> ThreadedProducer<Unheard> {
     let mut config = client(brokers);
     config.set("acks", "all").set("enable.idempotence", "true").set("message.timeout.ms", "0");
@@ -209,7 +209,7 @@ pub(crate) fn patient_producer(brokers: &str) -> ThreadedProducer<Unheard> {
     config.create_with_context(Unheard).expect("a producer")
 }
 
-/// Deliveries that nobody asks for.
+/// Ignores delivery reports.
 pub(crate) struct Unheard;
 
 impl ClientContext for Unheard {}
@@ -224,7 +224,7 @@ impl ProducerContext for Unheard {
     }
 }
 
-/// Sends frames in order and returns where each came to stand.
+/// Sends frames in order, and returns partition and offset of each.
 pub(crate) fn send(brokers: &str, topic: &str, frames: &[Frame]) -> Vec<(i32, i64)> {
     let places: Places = Arc::new(Mutex::new(vec![None; frames.len()]));
     let producer: ThreadedProducer<Deliveries> = client(brokers)
@@ -247,7 +247,7 @@ pub(crate) fn send(brokers: &str, topic: &str, frames: &[Frame]) -> Vec<(i32, i6
     places.iter().map(|place| place.expect("every frame has its place")).collect()
 }
 
-/// Where each frame came to stand, once it has.
+/// Partition and offset of each delivered frame.
 type Places = Arc<Mutex<Vec<Option<(i32, i64)>>>>;
 
 struct Deliveries(Places);
@@ -269,16 +269,16 @@ impl ProducerContext for Deliveries {
 pub(crate) struct Follower {
     consumer: BaseConsumer,
     topic: String,
-    /// By partition: the offset that comes next.
+    /// The next offset of each partition.
     next: BTreeMap<i32, i64>,
     pub(crate) records: Vec<Record>,
 }
 
-/// How long nothing may be heard of records that are there.
+/// How long existing records may fail to arrive.
 const SILENCE: Duration = Duration::from_secs(2);
 
 impl Follower {
-    /// Waits for the topic to be there.
+    /// Waits until the topic exists.
     pub(crate) fn new(brokers: &str, topic: &str) -> Self {
         let consumer: BaseConsumer = reader(brokers)
             .set("group.id", "tests")
@@ -305,9 +305,9 @@ impl Follower {
         Self { consumer, topic: topic.to_owned(), next, records: Vec::new() }
     }
 
-    /// Takes in all that there is at this moment.
+    /// Reads all records that exist at this moment.
     pub(crate) fn update(&mut self) {
-        // By partition: its end, and whether reading from where we are began after that end was known.
+        // For each partition: its end, and whether the current read began after that end was known.
         let mut ends = BTreeMap::new();
         for (partition, next) in &self.next {
             let end = wait_for(&format!("the end of {}/{partition}", self.topic), || {
@@ -334,7 +334,7 @@ impl Follower {
                     Err(_) => {}
                 }
             }
-            // A seek that failed brings no news.
+            // After a failed seek, no new end arrives.
             if heard_at.elapsed() > SILENCE {
                 heard_at = Instant::now();
                 for (partition, (_, again)) in &mut ends {
@@ -350,8 +350,8 @@ impl Follower {
         self.consumer.seek(&self.topic, partition, next, Duration::from_secs(5)).is_ok()
     }
 
-    /// The last offsets may hold no records but the end of a transaction. This news of an end may be old, so the rest
-    /// is read again: the news that comes then is new.
+    /// The last offsets may contain only the marker of a transaction. The reported end may be old, so the rest is read again:
+    /// the end reported after that is new.
     fn came_to_an_end(&mut self, partition: i32, ends: &mut BTreeMap<i32, (i64, bool)>) {
         match ends.get_mut(&partition) {
             Some((_, again @ false)) => *again = self.seek(partition),
@@ -378,7 +378,7 @@ fn record(message: &BorrowedMessage<'_>) -> Record {
     }
 }
 
-/// Commits an offset for a group whose members are all away.
+/// Commits an offset for a group without members.
 pub(crate) fn commit(brokers: &str, group: &str, topic: &str, partition: i32, offset: i64) {
     let consumer: BaseConsumer = reader(brokers).set("group.id", group).create().expect("a consumer");
     let mut offsets = TopicPartitionList::new();

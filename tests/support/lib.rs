@@ -1,8 +1,8 @@
-//! What the end-to-end tests stand on: a broker that they share, or a cluster, the product's commands as
-//! child processes, records in and out. A test sees what a user sees: commands, files, topics.
+//! The library of the end-to-end tests: a shared broker or cluster, the product's commands as child processes, and a
+//! Kafka client. A test sees what a user sees: commands, files, topics.
 //!
-//! Every wait has a deadline far above what the thing takes; a test that meets it fails and shows the ends of the
-//! children's logs. Children and folders go when what holds them is dropped.
+//! Every wait has a deadline far above the usual time. A test that reaches it fails, and shows the ends of the children's
+//! logs. Children and folders are removed when their owner is dropped.
 
 mod broker;
 pub mod cluster;
@@ -28,10 +28,10 @@ pub use site::{Site, Topic, rule, shipped_rules, vision_by};
 
 use std::time::{Duration, Instant};
 
-/// How long anything is waited for.
+/// The deadline of every wait.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Asks again and again until there is an answer; fails after [`PATIENCE`], naming what was waited for.
+/// Calls `answer` until it returns a value. Fails after [`PATIENCE`] with `what` in the message.
 pub fn wait_for<T>(what: &str, mut answer: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {

@@ -1,16 +1,16 @@
-//! One child process with its output in files.
+//! A child process with its output in files.
 
 use crate::wait_for;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
-/// A running child; killed when dropped, and its output shown if the test failed.
+/// A running child. It is killed when dropped, and its output is shown if the test failed.
 pub struct Part {
     name: String,
     child: Child,
-    // A child that ends when its standard input closes ends with this process, whatever becomes of it. Not left to
-    // `Child`, which closes it as soon as it is waited for.
+    // Kept open for as long as this process lives: some children end when their standard input closes. `Child` would
+    // close it at the first wait.
     _stdin: Option<ChildStdin>,
     out: PathBuf,
     err: PathBuf,
@@ -19,7 +19,7 @@ pub struct Part {
 /// How a child ended.
 #[derive(Debug)]
 pub struct Ended {
-    /// The exit status; none if a signal ended it.
+    /// The exit status; `None` if a signal ended it.
     pub code: Option<i32>,
     /// All of its standard output.
     pub out: String,
@@ -28,15 +28,15 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// The standard output of a child that ended well.
-    pub fn well(self) -> String {
+    /// Checks that the child ended with status 0, and returns its standard output.
+    pub fn expect_success(self) -> String {
         assert_eq!(self.code, Some(0), "{}{}", self.out, self.err);
         self.out
     }
 }
 
 impl Part {
-    /// Starts `command`; its output goes to files in `folder` that are called after `name`.
+    /// Starts `command`. Its output goes to the files `name.out` and `name.err` in `folder`.
     pub fn start(name: &str, folder: &Path, command: &mut Command) -> Self {
         let (out, err) = (folder.join(format!("{name}.out")), folder.join(format!("{name}.err")));
         let file = |path: &Path| std::fs::File::create(path).expect("a log file");
@@ -49,17 +49,17 @@ impl Part {
         Self { name: name.to_owned(), child, _stdin: stdin, out, err }
     }
 
-    /// The child's id.
+    /// The process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// What it wrote to standard output so far.
+    /// The standard output so far.
     pub fn out(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.out).unwrap_or_default()).into_owned()
     }
 
-    /// What it wrote to standard error so far.
+    /// The standard error so far.
     pub fn err(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.err).unwrap_or_default()).into_owned()
     }
@@ -69,21 +69,21 @@ impl Part {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Waits until it has said this on standard error.
+    /// Waits until standard error contains `word`.
     pub fn wait_for_word(&mut self, word: &str) {
         self.wait_for_words(word, 1);
     }
 
-    /// Waits until it has said this so many times.
+    /// Waits until standard error contains `word` at least `times` times.
     pub fn wait_for_words(&mut self, word: &str, times: usize) {
         wait_for(&format!("\"{word}\" of {}, time {times}", self.name), || {
             assert!(self.is_running(), "{} ended early: {}", self.name, self.err());
-            (self.said(word) >= times).then_some(())
+            (self.count_in_log(word) >= times).then_some(())
         });
     }
 
-    /// How many times it has said this on standard error.
-    pub fn said(&self, word: &str) -> usize {
+    /// How many times standard error contains `word`.
+    pub fn count_in_log(&self, word: &str) -> usize {
         self.err().matches(word).count()
     }
 
@@ -94,7 +94,7 @@ impl Part {
         Ended { code: status.code(), out: self.out(), err: self.err() }
     }
 
-    /// Asks it to end (SIGTERM), and waits.
+    /// Sends SIGTERM, and waits for its end.
     pub fn terminate(self) -> Ended {
         self.signal("TERM");
         self.end()
@@ -105,26 +105,26 @@ impl Part {
         self::signal(self.id(), signal);
     }
 
-    /// Ends it at once (SIGKILL), as a crash would.
+    /// Sends SIGKILL, which ends it like a crash.
     pub fn kill(mut self) {
         assert!(self.is_running(), "{} ended before it was killed: {}", self.name, self.err());
         self.child.kill().expect("a running child can be killed");
         let _ = self.child.wait();
     }
 
-    /// The memory that it has, MiB; its peak is counted from this moment on.
+    /// Its resident memory, MiB. Also resets the peak, see [`Part::peak_memory`].
     pub fn memory_from_now_on(&self) -> u64 {
         // Linux, proc(5): 5 resets the peak.
         std::fs::write(format!("/proc/{}/clear_refs", self.id()), "5").expect("a peak can be forgotten");
         self.memory("VmRSS:")
     }
 
-    /// The most memory that it has had since, MiB.
+    /// Its peak of resident memory since the last [`Part::memory_from_now_on`], MiB.
     pub fn peak_memory(&self) -> u64 {
         self.memory("VmHWM:")
     }
 
-    /// The processor time that it has taken, of all its threads.
+    /// The CPU time of all its threads.
     pub fn cpu_time(&self) -> Duration {
         cpu_time(self.id())
     }
@@ -148,7 +148,7 @@ impl Drop for Part {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("--- the end of what {} said:\n{}\n---", self.name, self.tail());
+            eprintln!("--- the end of the output of {}:\n{}\n---", self.name, self.tail());
         }
     }
 }
@@ -167,9 +167,9 @@ pub(crate) fn signal(process: u32, signal: &str) {
     assert!(sent.is_ok_and(|status| status.success()), "process {process} cannot be sent a {signal}");
 }
 
-/// The processor time that a process has taken, of all its threads.
+/// The CPU time of all threads of a process.
 pub(crate) fn cpu_time(process: u32) -> Duration {
-    // Linux, proc(5): fields 14 and 15, after a name in brackets; a hundred ticks make a second.
+    // Linux, proc(5): fields 14 and 15, after a name in brackets; 100 ticks a second.
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
     let ticks: Option<u64> = fields.skip(11).take(2).map(|field| field.parse::<u64>().ok()).sum();

@@ -1,4 +1,4 @@
-//! Pictures for frames: out of the clips, or made up.
+//! Pictures for frames: from the footage, or generated.
 
 use crate::places::cached;
 use opencv::core::{CV_8UC3, Mat, Scalar, Vector, randu};

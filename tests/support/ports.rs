@@ -1,4 +1,4 @@
-//! Free ports of this machine, for child processes that get theirs as an argument.
+//! Free ports of this machine, for child processes that get a port as an argument.
 
 use std::net::TcpListener;
 use std::ops::Range;
@@ -6,13 +6,13 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Above the ports of the trial cluster (`scripts/kafka.py`), and below those that a broker takes for itself and those of
-/// outgoing connections on Linux (from 32768 on), because such a connection may take a port just before the child listens.
+/// Above the ports of the cluster (`scripts/kafka.py`). Below the ports that a broker chooses, and below those of outgoing
+/// connections on Linux (from 32768 on), because such a connection may take a port just before the child listens.
 const RANGE: Range<u32> = 24_000..32_000;
 
 /// A free port. No other call in this process returns it.
 pub fn free_port() -> u16 {
-    // Each process begins somewhere else.
+    // Each process starts at another port.
     static FIRST: OnceLock<u32> = OnceLock::new();
     static CALLS: AtomicU32 = AtomicU32::new(0);
     let count = RANGE.end - RANGE.start;

@@ -1,4 +1,4 @@
-//! Records with any headers and timestamp, and topics as an operator finds them.
+//! Records with arbitrary headers and timestamps, and administration of topics.
 
 use crate::kafka::block_on;
 use crate::{PATIENCE, Site, Topic};
@@ -8,16 +8,16 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-/// A record as no agent would send it.
+/// A record with arbitrary content.
 #[derive(Debug, Clone, Default)]
 pub struct Raw {
     /// The key.
     pub key: String,
-    /// The value; none for a tombstone.
+    /// The value; `None` for a tombstone.
     pub value: Option<Vec<u8>>,
-    /// Names and values.
+    /// The headers: names and values.
     pub headers: Vec<(&'static str, String)>,
-    /// Unix milliseconds; now if there is none.
+    /// The timestamp, Unix milliseconds; default now.
     pub timestamp: Option<i64>,
     /// The partition.
     pub partition: i32,
@@ -28,7 +28,7 @@ impl Site {
         ClientConfig::new().set("bootstrap.servers", self.address()).create().expect("an admin client")
     }
 
-    /// Creates all topics that the audit reads, with these properties for the frames topic.
+    /// Creates all topics that the audit reads. `properties` are those of the frames topic.
     pub fn create_topics(&self, partitions: i32, properties: &[(&str, &str)]) {
         let topics =
             [Topic::Frames, Topic::Results, Topic::DeadLetters].map(|topic| (topic, self.name(topic)));
@@ -45,7 +45,7 @@ impl Site {
         }
     }
 
-    /// Sends records as they are.
+    /// Sends records unchanged.
     pub fn send_raw(&self, topic: Topic, records: &[Raw]) {
         let producer: BaseProducer = ClientConfig::new()
             .set("bootstrap.servers", self.address())
@@ -69,7 +69,7 @@ impl Site {
         producer.flush(PATIENCE).expect("every record is acknowledged");
     }
 
-    /// Deletes what is before this offset, as retention does.
+    /// Deletes all records before this offset, as retention does.
     pub fn delete_before(&self, topic: Topic, partition: i32, offset: i64) {
         let mut offsets = TopicPartitionList::new();
         offsets

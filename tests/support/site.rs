@@ -1,4 +1,4 @@
-//! A site: a broker, a configuration, and the commands run against them.
+//! A site of the tests: a broker, a configuration, and the commands that use them.
 
 use crate::broker::Broker;
 use crate::cluster::Cluster;
@@ -14,25 +14,25 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 
-/// One of the topics that the product writes.
+/// One of the product's topics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Topic {
-    /// What the cameras sent.
+    /// Frames of the cameras.
     Frames,
-    /// One for each frame processed.
+    /// One record for each processed frame.
     Results,
-    /// What the rules raised.
+    /// Alerts of the rules.
     Alerts,
     /// Frames that could not be processed.
     DeadLetters,
     /// The enrolled people.
     Gallery,
-    /// What rules keep.
+    /// Rule state.
     State,
 }
 
 impl Topic {
-    /// All of them. One that is not here keeps its usual name, which the sites would then share.
+    /// All topics. A topic that is missing here would keep its default name, and be shared by all sites.
     pub const ALL: [Self; 6] =
         [Self::Frames, Self::Results, Self::Alerts, Self::DeadLetters, Self::Gallery, Self::State];
 
@@ -49,19 +49,19 @@ impl Topic {
     }
 }
 
-/// Longer than a killed host's partitions are without one.
+/// Longer than the partitions of a killed host are unassigned.
 const STILL: Duration = Duration::from_secs(20);
 
-/// Topics and a group of its own on brokers that others use, too, and a configuration that names them.
+/// Topics and a consumer group of its own on shared brokers, and a configuration with their names.
 pub struct Site {
     // Dropped in this order: the broker before its folder.
     followers: RefCell<BTreeMap<Topic, Follower>>,
-    /// One that no other site has.
+    /// A broker that no other site uses.
     broker: RefCell<Option<Broker>>,
     address: String,
-    /// What the names of its group and topics begin with.
+    /// The prefix of its group and topics.
     prefix: String,
-    /// Where the product finds the brokers, and properties for it to go there.
+    /// The addresses of the brokers, and the properties, that the product uses.
     way: RefCell<(String, String)>,
     exactly_once: bool,
     partitions: i32,
@@ -69,17 +69,17 @@ pub struct Site {
 }
 
 impl Site {
-    /// On the broker that all tests share, with the three rules as they come, and so many partitions.
+    /// A site on the shared broker, with the three shipped rules with default settings, and this number of partitions.
     pub fn start(partitions: i32) -> Self {
         Self::new(folder(), Broker::shared().to_owned(), None, true, partitions)
     }
 
-    /// The same without transactions, as on brokers that have none.
+    /// The same without transactions, as on brokers without them.
     pub fn at_least_once(partitions: i32) -> Self {
         Self::new(folder(), Broker::shared().to_owned(), None, false, partitions)
     }
 
-    /// The same on a broker of its own, which can be stopped.
+    /// The same with a broker of its own, which can be stopped.
     pub fn with_a_broker(partitions: i32) -> Self {
         let folder = folder();
         let place = folder.path().join("kafka");
@@ -102,7 +102,7 @@ impl Site {
         partitions: i32,
     ) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        // Somebody's own cluster may have seen a process of this number before.
+        // An external cluster may contain topics of an earlier process with the same id, so the name contains the time.
         let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let prefix =
             format!("test-{started}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -113,17 +113,17 @@ impl Site {
         site
     }
 
-    /// Starts the broker of its own: at the same address and with the same data as before.
+    /// Starts its own broker, at the same address and with the same data as before.
     pub fn start_broker(&self) {
         self.broker.borrow_mut().as_mut().expect("a site with a broker").start();
     }
 
-    /// Ends the broker of its own at once, as a crash would.
+    /// Ends its own broker at once, as a crash would.
     pub fn stop_broker(&self) {
         self.broker.borrow_mut().as_mut().expect("a site with a broker").kill();
     }
 
-    /// Host and port of the broker, or of each of a cluster's.
+    /// Host and port of the broker, or of each broker of a cluster.
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -133,18 +133,18 @@ impl Site {
         format!("{}.{}", self.prefix, topic.key())
     }
 
-    /// True where the product delivers exactly once.
+    /// True if the product delivers exactly once.
     pub fn is_exactly_once(&self) -> bool {
         self.exactly_once
     }
 
-    /// The group of its hosts.
+    /// The consumer group of its hosts.
     pub fn group(&self) -> &str {
         &self.prefix
     }
 
-    /// Has the product go to the brokers another way from the next [`Site::configure`] on; `properties` are lines of
-    /// `[kafka.properties]`. The tests' own clients go as before.
+    /// From the next [`Site::configure`] on, the product uses these brokers, with `properties` as lines of
+    /// `[kafka.properties]`. The tests' own clients do not change.
     pub fn reach(&self, brokers: &str, properties: &str) {
         self.way.replace((brokers.to_owned(), properties.to_owned()));
     }
@@ -159,7 +159,7 @@ impl Site {
         self.folder.path().join("everyframe.toml")
     }
 
-    /// Writes the configuration: `tables` (`[intake]` and so on) and `rules` go into it as they are.
+    /// Writes the configuration with `tables` (`[intake]` and so on) and `rules` unchanged.
     pub fn configure(&self, tables: &str, rules: &str) {
         let ((brokers, properties), group, partitions) =
             (self.way.borrow().clone(), self.group(), self.partitions);
@@ -172,13 +172,13 @@ impl Site {
             names += &format!("{} = \"{}\"\n", topic.key(), self.name(topic));
         }
         let delivery = if self.exactly_once { "" } else { "[publish]\ndelivery = \"at-least-once\"\n" };
-        // `make test PROVIDER=cpu` and the like: one machine can test what others would choose.
+        // `make test PROVIDER=cpu` tests an execution provider that other machines would choose.
         let provider = match std::env::var("EVERYFRAME_TEST_PROVIDER") {
             Ok(name) if !name.is_empty() && !tables.contains("[vision") => vision_by(&name),
             _ => String::new(),
         };
-        // The partitions of a killed host come back after the session's time, so it is short.
-        // What each site has of its own comes last, so that the lines of the rest have the same numbers everywhere.
+        // The session is short, because the partitions of a killed host are assigned again only after it.
+        // The lines that differ between sites come last, so that all other lines have the same numbers everywhere.
         let text = format!(
             "[kafka]\nbrokers = \"{brokers}\"\ngroup = \"{group}\"\n\n{properties}\
              [kafka.consumer]\n\"session.timeout.ms\" = \"6000\"\n\"heartbeat.interval.ms\" = \"500\"\n\n\
@@ -196,44 +196,44 @@ impl Site {
         path
     }
 
-    /// Runs `everyframe` with these words and `--config`, to its end.
+    /// Runs `everyframe` with these arguments and `--config`, and waits for its end.
     pub fn everyframe(&self, words: &[&str]) -> Ended {
         part::run(self.folder(), self.command(words).arg("--config").arg(self.config()))
     }
 
-    /// Runs any other command to its end.
+    /// Runs any other command, and waits for its end.
     pub fn run(&self, command: &mut Command) -> Ended {
         part::run(self.folder(), command)
     }
 
-    /// Starts `everyframe` with these words and `--config`, and leaves it running.
+    /// Starts `everyframe` with these arguments and `--config`.
     pub fn start_everyframe(&self, name: &str, words: &[&str]) -> Part {
         Part::start(name, self.folder(), self.command(words).arg("--config").arg(self.config()))
     }
 
-    /// `everyframe` with these words, in the site's folder.
+    /// The command `everyframe` with these arguments, in the site's folder.
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(places::binary("everyframe"));
         command.args(words).current_dir(self.folder()).stdin(Stdio::null()).env_remove("RUST_LOG");
-        // Spools, which would otherwise be one for all tests.
+        // The folder of spools, which all tests would share otherwise.
         command.env("EVERYFRAME_STATE", self.folder().join("state"));
         command
     }
 
-    /// A host, as soon as it has a partition.
+    /// Starts a host, and waits until it has a partition.
     pub fn host(&self) -> Part {
         self.host_called("host")
     }
 
-    /// A host whose log is called after `name`.
+    /// The same, with `name` as the name of the log.
     pub fn host_called(&self, name: &str) -> Part {
         let mut host = self.start_everyframe(name, &["run"]);
         host.wait_for_word("partition assigned");
         host
     }
 
-    /// A host with a name of its own in the group (`[kafka] instance`), which the group misses only after so many
-    /// milliseconds. Its log is called after `log`; it may not have a partition yet.
+    /// Starts a host with a static name in the group (`[kafka] instance`) and this session timeout, ms. `log` is the name
+    /// of its log. Does not wait for a partition.
     pub fn start_host_as(&self, instance: &str, session_ms: u32, log: &str) -> Part {
         let text = std::fs::read_to_string(self.config()).expect("the site is configured");
         let text = text.replacen("[kafka]\n", &format!("[kafka]\ninstance = \"{instance}\"\n"), 1);
@@ -242,34 +242,34 @@ impl Site {
         Part::start(log, self.folder(), self.command(&["run"]).arg("--config").arg(config))
     }
 
-    /// Creates the frames topic, for tests that send frames before any command has made it.
+    /// Creates the frames topic, for tests that send frames before a command has created it.
     pub fn create_frames_topic(&self) {
         self.create(Topic::Frames);
     }
 
-    /// Creates a topic that is not there.
+    /// Creates a topic.
     pub fn create(&self, topic: Topic) {
         self.create_for(topic, 16 << 20);
     }
 
-    /// Creates a topic that takes records of at most `max_bytes` bytes, as an administrator may do.
+    /// Creates a topic for records of at most `max_bytes` bytes, as an administrator may do.
     pub fn create_for(&self, topic: Topic, max_bytes: usize) {
         kafka::create(&self.address, &self.name(topic), self.partitions, max_bytes);
     }
 
-    /// Deletes a topic with all that is in it.
+    /// Deletes a topic with all its records.
     pub fn delete(&self, topic: Topic) {
         kafka::delete(&self.address, &[&self.name(topic)]);
     }
 
-    /// The topics that there are of this site.
+    /// The existing topics of this site.
     pub fn topics(&self) -> Vec<String> {
         let mut topics = kafka::topics(&self.address);
         topics.retain(|topic| topic.starts_with(&self.prefix));
         topics
     }
 
-    /// Sends frames in order; tells partition and offset of each.
+    /// Sends frames in order, and returns partition and offset of each.
     pub fn send(&self, frames: &[Frame]) -> Vec<(i32, i64)> {
         kafka::send(&self.address, &self.name(Topic::Frames), frames)
     }
@@ -285,15 +285,15 @@ impl Site {
             .collect();
         let mut words = vec!["enrol", person];
         words.extend(files.iter().map(String::as_str));
-        self.everyframe(&words).well();
+        self.everyframe(&words).expect_success();
     }
 
-    /// Everything in a topic now.
+    /// All records that a topic has now.
     pub fn read(&self, topic: Topic) -> Vec<Record> {
         self.follow(topic, |records| records.to_vec())
     }
 
-    /// How many records a topic has now.
+    /// The number of records that a topic has now.
     pub fn count(&self, topic: Topic) -> usize {
         self.follow(topic, <[Record]>::len)
     }
@@ -306,17 +306,17 @@ impl Site {
         answer(&follower.records)
     }
 
-    /// Waits until a topic has so many records, and gives those that it has then.
+    /// Waits until a topic has at least `count` records, and returns all of them.
     pub fn wait_for_records(&self, topic: Topic, count: usize) -> Vec<Record> {
         wait_for(&format!("{count} records in {}", self.name(topic)), || {
             (self.count(topic) >= count).then(|| self.read(topic))
         })
     }
 
-    /// Waits until every frame sent is accounted for, and gives the account: exit status and JSON.
+    /// Waits until every frame is accounted for, and returns the audit: exit status and JSON.
     pub fn settled_audit(&self) -> (Option<i32>, Value) {
-        // Reading on costs little; the audit reads all the topics. When nothing moves any more, it says what is
-        // missing. Frames don't come in transactions, so the end of their topic is their count.
+        // Following the topics is cheap; an audit reads all of them. If nothing changes any more, the audit reports what is
+        // missing. Frames are not sent in transactions, so the end of their topic is their number.
         let frames = || kafka::end(&self.address, &self.name(Topic::Frames));
         let (mut done, mut still_since) = (0, Instant::now());
         while done < frames() && still_since.elapsed() < STILL {
@@ -333,14 +333,14 @@ impl Site {
         })
     }
 
-    /// What the audit says now: exit status and JSON.
+    /// Runs an audit, and returns its exit status and JSON.
     pub fn audit(&self) -> (Option<i32>, Value) {
         let audit = self.everyframe(&["audit", "--json"]);
         let report = serde_json::from_str(&audit.out);
         (audit.code, report.unwrap_or_else(|error| panic!("{error}: {}{}", audit.out, audit.err)))
     }
 
-    /// Moves the host's group to this offset; its hosts must be away.
+    /// Moves the hosts' group to this offset. No host may be running.
     pub fn commit(&self, partition: i32, offset: i64) {
         kafka::commit(&self.address, self.group(), &self.name(Topic::Frames), partition, offset);
     }
@@ -356,18 +356,18 @@ impl Drop for Site {
 }
 
 fn folder() -> TempDir {
-    // To look into afterwards.
+    // Keeps the folder for inspection.
     let keep = std::env::var_os("EVERYFRAME_TEST_KEEP").is_some();
     let mut folder = tempfile::Builder::new();
     folder.prefix("everyframe-test-").disable_cleanup(keep).tempdir().expect("a folder")
 }
 
-/// Tables that make a host run both models by one provider: `cpu`, `openvino` or `openvino-bf16`.
+/// Tables that make a host run both models with one provider: `cpu`, `openvino` or `openvino-bf16`.
 pub fn vision_by(provider: &str) -> String {
     format!("[vision.detector]\nprovider = \"{provider}\"\n\n[vision.embedder]\nprovider = \"{provider}\"\n")
 }
 
-/// The three rules that come with Everyframe; `settings` is the alert rule's.
+/// The three shipped rules, with `settings` for the alert rule.
 pub fn shipped_rules(settings: &str) -> String {
     let others = rule("strangers", "unknown-person", &places::rule("unknown_person"), "")
         + &rule("alerts", "alerting", &places::rule("alerting"), settings);

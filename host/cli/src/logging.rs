@@ -48,7 +48,7 @@ pub(super) fn start(is_json: bool, filter: &str, has_libraries: bool) -> LogGuar
         log.init()
     }
     let log = LOG.get_or_init(|| Log { stderr, is_json, capture: Mutex::new(None) });
-    std::panic::set_hook(Box::new(tell_panic));
+    std::panic::set_hook(Box::new(log_panic));
     if has_libraries {
         match StderrCapture::start() {
             Ok(capture) => *log.capture.lock().unwrap_or_else(PoisonError::into_inner) = Some(capture),

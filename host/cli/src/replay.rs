@@ -2,7 +2,7 @@
 
 mod report_text;
 
-use super::{DONE, FAILED, WrongInput, said_once, when};
+use super::{DONE, FAILED, WrongInput, error_chain, when};
 use anyhow::Result;
 use everyframe_account::replay::{Judge, Replay, Report, Window, stored};
 use everyframe_config::{Config, ConfigError, Loaded, pattern};

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn one_setting_of_a_choice_leaves_the_other_as_it_was() {
+    fn one_field_of_an_entry_keeps_the_other_default() {
         let (settings, _) = everyframe_rule::settings::read::<Settings>(
             r#"{"unknown": {"loitering": {"severity": "critical"}, "returned": {"enabled": false}},
                 "known": {"severity": "warning"}, "people": {"anna": {"enabled": false}, "ben": {"severity": "info"}}}"#,
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn one_person_may_be_heard_of_when_the_others_are_not() {
+    fn one_person_may_raise_alerts_when_others_do_not() {
         let (settings, _) = everyframe_rule::settings::read::<Settings>(
             r#"{"known": {"enabled": false}, "people": {"anna": {"enabled": true}}}"#,
         );
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_is_found_wherever_it_is() {
+    fn a_mistake_is_found_in_every_table() {
         assert_eq!(
             problems(r#"{"unknown": {"loitering": {"severity_": "info"}}}"#)[0].0,
             "unknown.loitering.severity_"
@@ -175,12 +175,12 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_contradict_are_refused() {
+    fn contradicting_settings_are_refused() {
         assert_eq!(problems(r#"{"allow": ["anna"], "deny": ["anna"]}"#)[0].0, "allow[0]");
     }
 
     #[test]
-    fn a_choice_without_effect_is_mentioned() {
+    fn a_setting_without_effect_is_reported() {
         let (settings, problems) =
             everyframe_rule::settings::read::<Settings>(r#"{"deny": ["anna"], "people": {"anna": {}}}"#);
         assert!(settings.is_some());

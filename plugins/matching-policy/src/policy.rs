@@ -106,17 +106,17 @@ mod tests {
     }
 
     #[test]
-    fn a_face_like_one_person_is_that_person() {
+    fn a_face_similar_to_one_person_is_known() {
         assert_eq!(known(&decide_about(&[("anna", 0.7), ("ben", 0.1)])), Some("anna"));
     }
 
     #[test]
-    fn the_threshold_itself_is_enough() {
+    fn a_similarity_equal_to_the_threshold_is_enough() {
         assert_eq!(known(&decide_about(&[("anna", 0.45)])), Some("anna"));
     }
 
     #[test]
-    fn a_stranger_alike_to_nobody_is_unknown() {
+    fn a_face_similar_to_nobody_is_unknown() {
         assert_eq!(decide_about(&[("anna", 0.2), ("ben", 0.19)]), Decision::Unknown);
         assert_eq!(decide_about(&[("anna", -1.0)]), Decision::Unknown);
     }
@@ -127,36 +127,36 @@ mod tests {
     }
 
     #[test]
-    fn a_face_that_could_not_be_embedded_is_no_stranger() {
+    fn a_face_without_embedding_is_undecided() {
         let decision = decide(&Settings::default(), &probe(&[]), || false);
         assert_eq!(reason(&decision), "the face could not be embedded");
     }
 
     #[test]
-    fn just_below_the_threshold_is_undecided_and_says_who_was_meant() {
+    fn just_below_the_threshold_is_undecided_with_a_name() {
         assert_eq!(reason(&decide_about(&[("anna", 0.43)])), "nearly like anna: 0.43, 0.45 needed");
         assert_eq!(decide_about(&[("anna", 0.35)]), Decision::Unknown);
     }
 
     #[test]
-    fn without_a_band_nothing_is_nearly_known() {
+    fn without_a_band_a_face_below_the_threshold_is_unknown() {
         let settings = Settings { undecided_band: 0.0, ..Settings::default() };
         assert_eq!(decide(&settings, &probe(&[("anna", 0.4199)]), || true), Decision::Unknown);
     }
 
     #[test]
-    fn two_people_alike_are_undecided() {
+    fn two_similar_people_are_undecided() {
         let decision = decide_about(&[("anna", 0.60), ("ben", 0.58)]);
         assert_eq!(reason(&decision), "two people alike: anna 0.60, ben 0.58");
     }
 
     #[test]
-    fn a_rival_below_the_threshold_counts_too() {
+    fn a_second_person_below_the_threshold_counts() {
         reason(&decide_about(&[("anna", 0.43), ("ben", 0.41)]));
     }
 
     #[test]
-    fn another_sample_of_the_same_person_is_no_rival() {
+    fn another_sample_of_the_same_person_does_not_count() {
         assert_eq!(known(&decide_about(&[("anna", 0.60), ("anna", 0.59), ("ben", 0.2)])), Some("anna"));
     }
 
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_poor_face_is_undecided_whoever_it_is_like() {
+    fn a_face_of_low_quality_is_undecided() {
         for candidates in [&[("anna", 0.9)][..], &[]] {
             let mut poor = probe(candidates);
             poor.face.quality = 0.1;
@@ -184,14 +184,14 @@ mod tests {
     }
 
     #[test]
-    fn a_quality_that_is_no_number_is_a_poor_one() {
+    fn a_nan_quality_counts_as_low() {
         let mut odd = probe(&[("anna", 0.9)]);
         odd.face.quality = f32::NAN;
         reason(&decide(&Settings::default(), &odd, || true));
     }
 
     #[test]
-    fn a_similarity_that_is_no_number_makes_nobody_known() {
+    fn a_nan_similarity_makes_nobody_known() {
         assert_eq!(
             reason(&decide_about(&[("anna", f32::NAN), ("ben", f32::INFINITY)])),
             "no similarity to the gallery's people is a number"
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn confidence_rises_with_similarity_and_stays_within_0_and_1() {
+    fn confidence_rises_with_similarity_between_0_and_1() {
         let all: Vec<f32> = (-10..=10).map(|tenth| confidence(tenth as f32 / 10.0, 0.45)).collect();
         assert!(all.windows(2).all(|pair| pair[0] < pair[1]), "{all:?}");
         assert!(all.iter().all(|sure| (0.0..=1.0).contains(sure)), "{all:?}");

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_who_can_never_return_are_mentioned() {
+    fn a_return_time_above_the_memory_is_reported() {
         assert_eq!(keys(r#"{"forget_after_ms": 20000}"#), ["forget_after_ms"]);
     }
 }

@@ -186,13 +186,13 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_survives_its_bytes() {
+    fn a_stranger_is_decoded_as_it_was_encoded() {
         assert_eq!(Stranger::from_bytes(&stranger().to_bytes()), Some(stranger()));
         assert_eq!(stranger().to_bytes().len(), HEADER + 128);
     }
 
     #[test]
-    fn bytes_of_another_layout_are_no_stranger() {
+    fn a_record_with_another_layout_is_refused() {
         let bytes = stranger().to_bytes();
         assert_eq!(Stranger::from_bytes(&[]), None);
         assert_eq!(Stranger::from_bytes(&bytes[..HEADER - 1]), None);
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_put_back_makes_nothing_negative() {
+    fn a_clock_set_back_gives_no_negative_times() {
         assert_eq!(elapsed(10, 5), 0);
         assert_eq!(elapsed(i64::MIN, i64::MAX), u64::MAX);
         let stranger = Stranger { last_seen_at: -1000, ..stranger() };

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn likeness_is_the_cosine_to_the_nearest_view() {
+    fn similarity_is_the_cosine_to_the_nearest_view() {
         let mut views = Views::of(&at_cosine(1.0)).unwrap();
         assert!((views.likeness(&at_cosine(0.5)) - 0.5).abs() < 0.005);
         assert!(views.learn(&at_cosine(0.3)));
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn only_new_sides_of_the_same_person_are_learnt() {
+    fn only_new_views_of_the_same_person_are_kept() {
         let mut views = Views::of(&at_cosine(1.0)).unwrap();
         assert!(!views.learn(&at_cosine(0.9)), "nothing new");
         assert!(!views.learn(&at_cosine(0.1)), "somebody else, whatever the track says");
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_never_more_than_four() {
+    fn there_are_at_most_four_views() {
         let mut views = Views::of(&at_cosine(1.0)).unwrap();
         for axis in 1..20 {
             let mut embedding = vec![0.0; 128];
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_direction_is_no_view_and_like_nothing() {
+    fn an_invalid_embedding_is_no_view() {
         let views = Views::of(&at_cosine(1.0)).unwrap();
         for odd in [vec![], vec![0.0; 128], vec![f32::NAN; 128], vec![f32::INFINITY; 128]] {
             assert_eq!(Views::of(&odd), None);
@@ -136,14 +136,14 @@ mod tests {
     }
 
     #[test]
-    fn embeddings_of_another_model_are_like_nothing() {
+    fn embeddings_of_another_model_are_not_similar() {
         let mut views = Views::of(&at_cosine(1.0)).unwrap();
         assert_eq!(views.likeness(&[1.0; 512]), -1.0);
         assert!(!views.learn(&[1.0; 512]));
     }
 
     #[test]
-    fn views_survive_their_bytes() {
+    fn views_are_decoded_as_they_were_encoded() {
         let mut views = Views::of(&at_cosine(1.0)).unwrap();
         views.learn(&at_cosine(-0.5));
         views.learn(&at_cosine(0.4));
