@@ -15,7 +15,7 @@ mod update;
 mod tests;
 
 pub use expect::{Entry, Value};
-pub use record::{Recorded, Recording};
+pub use record::{RecordedFrame, Recording};
 pub use run::{Difference, FrameResult, evaluate_frame, run_scenario};
 pub use update::update_expectations;
 
