@@ -59,7 +59,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     std::fs::write(&arguments.output, recording.to_toml()?)
         .with_context(|| format!("{name}: cannot be written"))?;
     let frames = recording.frames.len();
-    let expected = recording.frames.iter().filter(|it| it.is_expected && it.answer.is_some()).count();
+    let expected = recording.frames.iter().filter(|it| it.is_expected && it.output.is_some()).count();
     println!("{name}: {frames} frames, {expected} with an `expect`");
     if unexpected > 0 {
         println!(
