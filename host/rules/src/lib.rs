@@ -15,7 +15,7 @@
 //!
 //! | files | what they hold |
 //! | --- | --- |
-//! | `error`, `limits`, `meter`, `breaker`, `rule_state` | plain types: failures, limits, metrics, state between frames |
+//! | `error`, `limits`, `meter`, `breaker`, `rule_state`, `settings_json` | plain types: failures, limits, metrics, state between frames, settings |
 //! | `frame`, `rule_log`, `wasi_http`, `wasi_grants`, `stderr_buffer` | what a call can reach |
 //! | `call_policy`, `host_state` | the data of one call's store |
 //! | `contract`, `v0_1_0`, `contract_versions` | types of the contract, and the bindings of each version |

@@ -218,7 +218,7 @@ fn all() -> Vec<Component> {
         component("is machine code", machine_code, "is machine code"),
         Component {
             limits: Limits { component_mb: 1, ..Limits::default() },
-            ..of("is larger than a component may be", vec![0; (1 << 20) + 1], "`limits.component_mb`")
+            ..component("is larger than a component may be", vec![0; (1 << 20) + 1], "`limits.component_mb`")
         },
         component("is made of 101 core instances", instances(101, ""), "`limits.instances`"),
         component("has five memories", instances(5, "(memory 1)"), "`limits.memories`"),
