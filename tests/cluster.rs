@@ -125,7 +125,7 @@ fn a_certificate_that_is_not_there_is_named_with_its_line() {
     let ended = site.everyframe(&["audit"]);
     assert_eq!(ended.code, Some(2), "{}", ended.err);
     assert!(ended.err.contains(&format!("everyframe.toml:7: {said}")), "{}", ended.err);
-    assert!(ended.err.contains("ca.pem is not there"), "{}", ended.err);
+    assert!(ended.err.contains("ca.pem does not exist"), "{}", ended.err);
 
     // Beside the configuration it is found, wherever the command is called.
     site.file("ca.pem", &std::fs::read(cluster.ca()).expect("the cluster has a certificate"));

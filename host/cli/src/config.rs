@@ -82,7 +82,7 @@ pub fn run(arguments: Arguments) -> Result<u8> {
 
 /// The rules of a configuration, with what they are granted; read, checked and compiled. What is wrong with them is a problem of the file.
 pub fn load_rules(loaded: &mut Loaded, runtime: &Runtime) -> Result<Rules> {
-    loaded.find_grants()?;
+    loaded.resolve_grants()?;
     let cache = super::code_cache()?;
     let rules = Rules::load(&loaded.config.rules, runtime.handle().clone(), Some(&cache));
     Ok(rules.map_err(|error| explained(loaded, error))?)

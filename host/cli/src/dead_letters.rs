@@ -147,7 +147,7 @@ impl View<'_> {
         let fates = choice::fates(config)?;
         let mut count = 0;
         choice.each(config, |letter| {
-            if self.all || fates.of(letter.place).is_none() {
+            if self.all || fates.get(letter.place).is_none() {
                 count += 1;
                 self.letter(letter, &fates)?;
             }
@@ -160,7 +160,7 @@ impl View<'_> {
         let header = |name| letter.record.header(name).unwrap_or("?");
         let (frame, bytes) = (letter.frame, letter.record.value().unwrap_or_default());
         let parked_at = rfc3339(letter.record.timestamp());
-        let fate = fates.of(letter.place);
+        let fate = fates.get(letter.place);
         if self.json {
             let mut object = serde_json::json!({
                 "camera": letter.camera, "reason": header(REASON), "stage": header(STAGE), "message": header(MESSAGE),

@@ -66,8 +66,8 @@ impl Choice {
             None => Reader::from_start(&config.kafka, topic)?,
         };
         while let Some(record) = reader.next()? {
-            let Letter::Parked(frame) = Letter::read(&record) else { continue };
-            let camera = everyframe_types::record::camera(record.key(), record.partition());
+            let Letter::Parked(frame) = Letter::parse(&record) else { continue };
+            let camera = everyframe_types::record::camera_id(record.key(), record.partition());
             let parked_at = record.timestamp();
             let is_meant = self.camera.as_ref().is_none_or(|given| *given == camera)
                 && self.reason.as_deref().is_none_or(|given| record.header(REASON) == Some(given))
@@ -75,7 +75,7 @@ impl Choice {
                 && self.until.is_none_or(|until| parked_at < until)
                 && self.at.is_none_or(|at| at == frame);
             if is_meant {
-                let (place, partial) = (Place::of(&record), Partial::read(&record));
+                let (place, partial) = (Place::of_record(&record), Partial::parse(&record));
                 visit(&Parked { place, frame, camera, partial, record })?;
             }
         }
@@ -88,8 +88,8 @@ pub fn fates(config: &Config) -> Result<LetterActions> {
     let mut fates = LetterActions::default();
     let mut reader = Reader::from_start(&config.kafka, &config.topics.dead_letters)?;
     while let Some(record) = reader.next()? {
-        if let Letter::Mark(mark) = Letter::read(&record) {
-            fates.mark(&mark);
+        if let Letter::Mark(mark) = Letter::parse(&record) {
+            fates.add(&mark);
         }
     }
     Ok(fates)

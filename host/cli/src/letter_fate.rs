@@ -156,7 +156,7 @@ struct Chosen<'a> {
 impl Chosen<'_> {
     fn each(&self, mut visit: impl FnMut(&Parked<'_>) -> Result<()>) -> Result<()> {
         self.choice.each(self.config, |letter| {
-            let fate = self.fates.of(letter.place).map(|(fate, _)| fate);
+            let fate = self.fates.get(letter.place).map(|(fate, _)| fate);
             if (self.is_meant)(fate) { visit(letter) } else { Ok(()) }
         })
     }
@@ -320,12 +320,12 @@ fn tidy(config: &Config) -> Result<u64> {
     let mut closed = HashSet::new();
     let mut reader = Reader::from_start(&config.kafka, topic)?;
     while let Some(record) = reader.next()? {
-        let place = Place::of(&record);
+        let place = Place::of_record(&record);
         if closed.contains(&place.partition) {
             continue;
         }
-        let may_go = match Letter::read(&record) {
-            Letter::Parked(_) => fates.of(place).is_some(),
+        let may_go = match Letter::parse(&record) {
+            Letter::Parked(_) => fates.get(place).is_some(),
             Letter::Mark(mark) => mark.at < needed_from,
             Letter::Deleted { .. } => false,
             Letter::Other => true,

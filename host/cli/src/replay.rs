@@ -6,8 +6,8 @@ use super::{DONE, FAILED, WrongInput, said_once, when};
 use anyhow::Result;
 use everyframe_account::audit;
 use everyframe_account::replay::stored::Alerts;
-use everyframe_account::replay::{Account, Judge, Past, Report, Side, Window, stored};
-use everyframe_config::{Config, ConfigError, Loaded, pattern};
+use everyframe_account::replay::{Comparison, Judge, Past, Report, Side, Window, stored};
+use everyframe_config::{Config, ConfigError, Loaded, camera_pattern};
 use everyframe_pipeline::run::Reprocessor;
 use everyframe_rules::RuleFailure;
 use everyframe_types::frame::Frame;
@@ -85,13 +85,13 @@ fn report(arguments: &Arguments) -> Result<Report> {
         }
         None => None,
     };
-    let people = Arc::new(stored::people(&loaded.config)?);
+    let people = Arc::new(stored::read_people(&loaded.config)?);
     let judge = |config: &Config, rules| Judge::new(config, rules, people.clone());
     let now = judge(&loaded.config, rules);
     let before = baseline.map(|(loaded, rules)| judge(&loaded.config, rules));
-    let camera = arguments.camera.as_deref().map(pattern);
+    let camera = arguments.camera.as_deref().map(camera_pattern);
     let window = Window { since: arguments.since, until: arguments.until, camera };
-    let replay = Replay { before, now, account: Account::new(arguments.examples) };
+    let replay = Replay { before, now, account: Comparison::new(arguments.examples) };
     let report = match arguments.frames {
         true => replay.frames(&loaded.config, &window, &super::cache_folder()?),
         false => replay.results(&loaded.config, &window),
@@ -114,18 +114,18 @@ fn to_try(file: &Path) -> Result<Loaded> {
 struct Replay {
     before: Option<Judge>,
     now: Judge,
-    account: Account,
+    account: Comparison,
 }
 
 impl Replay {
     fn results(mut self, config: &Config, window: &Window) -> Result<Report> {
         let alerts = self.published_alerts(config, window)?;
-        self.account.report().unreadable = stored::results(config, window, |past| -> Result<()> {
+        self.account.report_mut().unreadable = stored::visit_results(config, window, |past| -> Result<()> {
             let then = Some(Then { past: &past, alerts: &alerts });
             self.compare(&past, then, Judge::from_result);
             Ok(())
         })?;
-        Ok(self.account.ended())
+        Ok(self.account.finish())
     }
 
     fn frames(mut self, config: &Config, window: &Window, cache: &Path) -> Result<Report> {
@@ -133,8 +133,8 @@ impl Replay {
         let mut then = HashMap::new();
         if self.before.is_none() {
             // A frame's result may come long after it.
-            self.account.report().unreadable =
-                stored::results(config, &window.widened(), |mut past| -> Result<()> {
+            self.account.report_mut().unreadable =
+                stored::visit_results(config, &window.with_tolerance(), |mut past| -> Result<()> {
                     past.subjects.iter_mut().for_each(|subject| subject.face.candidates.clear());
                     then.insert(past.place, past);
                     Ok(())
@@ -145,12 +145,12 @@ impl Replay {
         let mut seen: HashMap<i32, audit::Offsets> = HashMap::new();
         let mut reader = window.open(&config.kafka, &topic)?;
         while let Some(record) = reader.next()? {
-            if !window.holds(record.timestamp())
-                || !window.means(&record::camera(record.key(), record.partition()))
+            if !window.includes_time(record.timestamp())
+                || !window.includes_camera(&record::camera_id(record.key(), record.partition()))
             {
                 continue;
             }
-            let mut frame = record::read(&topic, &record);
+            let mut frame = record::parse_frame(&topic, &record);
             reprocess.set_time(&mut frame);
             let frame = Arc::new(frame);
             let place = (frame.identity.partition, frame.identity.offset);
@@ -159,7 +159,7 @@ impl Replay {
                 continue;
             }
             let Ok(retraced) = reprocess.look(frame.clone()) else {
-                self.account.report().unseen += 1;
+                self.account.report_mut().unseen += 1;
                 continue;
             };
             known.insert(place.1.unsigned_abs());
@@ -167,13 +167,13 @@ impl Replay {
             let then = then.get(&place).map(|past| Then { past, alerts: &alerts });
             self.compare(&past, then, Judge::from_frame);
         }
-        Ok(self.account.ended())
+        Ok(self.account.finish())
     }
 
     fn published_alerts(&self, config: &Config, window: &Window) -> Result<Alerts> {
         match self.before {
             Some(_) => Ok(Alerts::new()),
-            None => Ok(stored::alerts(config, window)?),
+            None => Ok(stored::read_alerts(config, window)?),
         }
     }
 
@@ -186,14 +186,14 @@ impl Replay {
                     let side = Side { subjects: &before.subjects, alerts: &before.alerts, skipped: &skipped };
                     self.account.compare(past, &side, &after);
                 }
-                Err(_) => self.account.report().without_result += 1,
+                Err(_) => self.account.report_mut().without_result += 1,
             },
             (None, Some(Then { past: then, alerts })) => {
                 let alerts = alerts.get(&then.place).map_or(&[][..], Vec::as_slice);
                 let side = Side { subjects: &then.subjects, alerts, skipped: &then.skipped };
                 self.account.compare(past, &side, &after);
             }
-            (None, None) => self.account.report().without_result += 1,
+            (None, None) => self.account.report_mut().without_result += 1,
         }
     }
 }

@@ -12,7 +12,7 @@ use super::load::{RuleReady, Rules};
 use super::rejudge::Before;
 use super::rule_state::{Changes, RuleState};
 use crate::RuleMeter;
-use everyframe_config::{OnFailure, RuleKind, is_meant};
+use everyframe_config::{OnFailure, RuleKind, matches_camera};
 use everyframe_types::face::{Face, People};
 use everyframe_types::judgement::{Decision, Judgement, Skipped, Subject};
 use std::sync::{Arc, PoisonError};
@@ -46,7 +46,7 @@ impl Chain {
     fn of<'a>(&'a self, frame: &'a FrameFacts<'_>) -> impl Iterator<Item = &'a RuleReady> {
         let holds = |schedule: &String| frame.schedules.contains(schedule);
         self.0.iter().filter(move |rule| {
-            is_meant(&rule.cameras, frame.camera) && rule.schedule.as_ref().is_none_or(holds)
+            matches_camera(&rule.cameras, frame.camera) && rule.schedule.as_ref().is_none_or(holds)
         })
     }
 }
@@ -60,12 +60,12 @@ impl RuleOutput {
         match self {
             Self::Decisions(decisions) => {
                 for (index, decision) in decisions {
-                    judgement.of_face(index, |subject| subject.decision = decision);
+                    judgement.update_face(index, |subject| subject.decision = decision);
                 }
             }
             Self::Strangers(strangers) => {
                 for (index, stranger) in strangers {
-                    judgement.of_face(index, |subject| {
+                    judgement.update_face(index, |subject| {
                         subject.stranger.get_or_insert(stranger);
                     });
                 }

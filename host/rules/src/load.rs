@@ -17,7 +17,7 @@ use super::rule_state::RuleState;
 use super::settings::to_json;
 use super::wasi_grants::WasiGrants;
 use crate::RuleMeter;
-use everyframe_config::{Limits, OnFailure, RuleKind, RuleSettings, patterns};
+use everyframe_config::{Limits, OnFailure, RuleKind, RuleSettings, camera_patterns};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -68,7 +68,7 @@ impl RuleReady {
         Self {
             name: rule.name.clone(),
             kind: rule.kind,
-            cameras: patterns(&rule.cameras),
+            cameras: camera_patterns(&rule.cameras),
             zones: rule.zones.clone(),
             schedule: rule.schedule.clone(),
             on_failure: rule.on_failure,

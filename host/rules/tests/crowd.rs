@@ -7,7 +7,7 @@ use everyframe_config::{Limits, RuleKind, RuleSettings};
 use everyframe_rules::{FrameFacts, RuleState, Rules};
 use everyframe_types::face::{Candidate, Detection, Embedding, Face, People, Person, Point, Rect, Track};
 use everyframe_types::judgement::{Alert, Decision};
-use everyframe_types::record::camera;
+use everyframe_types::record::camera_id;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
@@ -92,7 +92,7 @@ fn load(rules: &[RuleSettings]) -> Rules {
 /// back on other tracks.
 fn judged(rules: &Rules, crowd: u32) -> (BTreeMap<String, Vec<Alert>>, u32) {
     let people: Arc<dyn People> = Arc::new(Everybody);
-    let camera = camera(Some("門".repeat(200).as_bytes()), 0);
+    let camera = camera_id(Some("門".repeat(200).as_bytes()), 0);
     let mut memory = RuleState::new();
     let (mut alerts, mut named) = (BTreeMap::<String, Vec<Alert>>::new(), 0);
     for (at, since) in [(0, 0), (400, 0), (500, 0), (900, 900), (1400, 900), (2000, 900)] {

@@ -4,7 +4,7 @@ mod line;
 
 use crate::{DONE, WrongInput};
 use anyhow::Result;
-use everyframe_config::pattern;
+use everyframe_config::camera_pattern;
 use everyframe_types::id::printable_json;
 use line::{Level, Line};
 use std::fs::File;
@@ -49,7 +49,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<u8> {
-    let camera = arguments.camera.as_deref().map(pattern);
+    let camera = arguments.camera.as_deref().map(camera_pattern);
     let is_meant = |line: &Line| {
         arguments.rule.as_ref().is_none_or(|rule| line.rule == *rule)
             && camera.as_ref().is_none_or(|pattern| pattern.matches(&line.camera))

@@ -6,7 +6,7 @@ use crate::{DONE, WrongInput, when};
 use anyhow::{Context as _, Result};
 use everyframe_account::replay::stored::{Alerts, Past};
 use everyframe_account::replay::{Window, stored};
-use everyframe_config::{Config, ConfigError, RuleKind, RuleSettings, Site, is_meant, patterns};
+use everyframe_config::{Config, ConfigError, RuleKind, RuleSettings, Site, camera_patterns, matches_camera};
 use everyframe_rule_tools::scenario::{Recorded, Recording, Scenario, run as run_scenario};
 use everyframe_rules::{RuleOutput, kind_name};
 use everyframe_types::face::Person;
@@ -51,7 +51,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let rule = chosen(&config, arguments)?;
     let pasts = last_results(&config, arguments)?;
     let alerts = match rule.kind {
-        RuleKind::Alerting => stored::alerts(&config, &window(arguments))?,
+        RuleKind::Alerting => stored::read_alerts(&config, &window(arguments))?,
         _ => Alerts::new(),
     };
     let mut recording = recorded(&config, rule, arguments, &pasts, &alerts)?;
@@ -95,7 +95,7 @@ fn chosen<'a>(config: &'a Config, arguments: &Arguments) -> Result<&'a RuleSetti
             );
         }
     };
-    if !is_meant(&patterns(&rule.cameras), &arguments.camera) {
+    if !matches_camera(&camera_patterns(&rule.cameras), &arguments.camera) {
         let (rule, camera) = (&rule.name, &arguments.camera);
         return Err(WrongInput(format!("rule {rule} is not asked about camera {camera}")).into());
     }
@@ -109,7 +109,7 @@ fn window(arguments: &Arguments) -> Window {
 fn last_results(config: &Config, arguments: &Arguments) -> Result<VecDeque<Past>> {
     let most = arguments.frames_number.map_or(MOST, |number| number as usize);
     let mut last: VecDeque<Past> = VecDeque::new();
-    stored::results(config, &window(arguments), |past| -> Result<()> {
+    stored::visit_results(config, &window(arguments), |past| -> Result<()> {
         if past.camera != arguments.camera {
             return Ok(());
         }
@@ -161,7 +161,7 @@ fn recorded(
     let frames: Vec<Recorded> = frames.collect();
     let (name, kind) = (&rule.name, kind_name(rule.kind));
     let first = frames.first().map_or_else(String::new, |frame| everyframe_types::event::rfc3339(frame.at));
-    let people = people(stored::people(config)?, rule, &frames);
+    let people = people(stored::read_people(config)?, rule, &frames);
     Ok(Recording {
         about: format!("recorded: camera {} from {first} on, and {kind} {name}", arguments.camera),
         kind: rule.kind,

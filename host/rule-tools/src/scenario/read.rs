@@ -3,7 +3,7 @@
 use super::expect::NO_TIME;
 use super::file::{self, File};
 use super::{Enrolled, Entry, MONDAY, Scenario, ScenarioFrame, time};
-use everyframe_config::{Places, Problem, RuleKind};
+use everyframe_config::{KeyLines, Problem, RuleKind};
 use everyframe_rules::kind_name;
 use everyframe_types::face::{Candidate, Detection, Embedding, Face, Person, Point, Rect, Track};
 use everyframe_types::judgement::{Decision, Stranger, Subject};
@@ -23,7 +23,7 @@ impl Scenario {
     ///
     /// Every problem; only the first, where the text is not of the shape of a scenario.
     pub fn parse(text: &str, file: &Path, kind: RuleKind) -> Result<Self, Vec<Problem>> {
-        let places = Places::of(text);
+        let places = KeyLines::parse(text);
         let read: File = places.read(file).map_err(|problem| vec![problem])?;
         let mut reader = Reader {
             kind,
@@ -56,7 +56,7 @@ struct Before {
 
 struct Reader<'a> {
     kind: RuleKind,
-    places: Places,
+    places: KeyLines,
     file: &'a Path,
     problems: Vec<Problem>,
     /// The frame before's.
