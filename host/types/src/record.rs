@@ -151,12 +151,12 @@ mod tests {
 
     #[test]
     fn an_impossible_refusal_is_ignored() {
-        assert_eq!(refused(&Header(REFUSED, "5-6")), Some(5..=6));
-        assert_eq!(refused(&Header(REFUSED, "7-7")), Some(7..=7));
+        assert_eq!(parse_refusal(&Header(REFUSED, "5-6")), Some(5..=6));
+        assert_eq!(parse_refusal(&Header(REFUSED, "7-7")), Some(7..=7));
         for text in
             ["0-18446744073709551615", "18446744073709551615-18446744073709551615", "6-5", "5", "-1-4", ""]
         {
-            assert_eq!(refused(&Header(REFUSED, text)), None, "{text}");
+            assert_eq!(parse_refusal(&Header(REFUSED, text)), None, "{text}");
             assert!(parse_frame(&"frames".into(), &Header(REFUSED, text)).is_frame(), "{text}");
         }
     }
@@ -173,16 +173,16 @@ mod tests {
 
     #[test]
     fn a_record_without_a_key_belongs_to_its_partition() {
-        assert_eq!(camera(None, 3), "partition-3");
-        assert_eq!(camera(Some(b""), 3), "partition-3");
-        assert_eq!(camera(Some(b" \t"), 3), "partition-3");
-        assert_eq!(camera(Some(b"gate-1"), 3), "gate-1");
+        assert_eq!(camera_id(None, 3), "partition-3");
+        assert_eq!(camera_id(Some(b""), 3), "partition-3");
+        assert_eq!(camera_id(Some(b" \t"), 3), "partition-3");
+        assert_eq!(camera_id(Some(b"gate-1"), 3), "gate-1");
     }
 
     #[test]
     fn a_hostile_key_becomes_a_valid_id() {
-        assert_eq!(camera(Some(b"a\x1b[2J\xff"), 0), "a\u{fffd}[2J\u{fffd}");
-        assert_eq!(camera(Some(&[b'x'; 5000]), 0).len(), id::MAX_BYTES);
-        assert_eq!(camera(Some("gate\u{202a}".as_bytes()), 0), "gate\u{fffd}");
+        assert_eq!(camera_id(Some(b"a\x1b[2J\xff"), 0), "a\u{fffd}[2J\u{fffd}");
+        assert_eq!(camera_id(Some(&[b'x'; 5000]), 0).len(), id::MAX_BYTES);
+        assert_eq!(camera_id(Some("gate\u{202a}".as_bytes()), 0), "gate\u{fffd}");
     }
 }
