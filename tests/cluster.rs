@@ -134,7 +134,7 @@ fn a_missing_certificate_is_named_with_its_line() {
     let ended = site.everyframe(&["audit"]);
     assert_eq!(ended.code, Some(2), "{}", ended.err);
     assert!(ended.err.contains(&format!("everyframe.toml:7: {said}")), "{}", ended.err);
-    assert!(ended.err.contains("ca.pem is not there"), "{}", ended.err);
+    assert!(ended.err.contains("ca.pem does not exist"), "{}", ended.err);
 
     // The path is relative to the configuration file, so the working folder does not matter.
     site.file("ca.pem", &std::fs::read(cluster.ca()).expect("the cluster has a certificate"));

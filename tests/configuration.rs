@@ -55,8 +55,8 @@ fn a_bad_address_and_a_reserved_rule_name_are_named() {
     assert_refused(
         &site,
         &[
-            "everyframe.toml:13: observe.listen: `9464` is no address; give one such as 127.0.0.1:9464",
-            "everyframe.toml:16: rules[0].name: `everyframe` is what the host calls itself in alerts; give the rule another name",
+            "everyframe.toml:13: observe.listen: `9464` is not an address; give one such as 127.0.0.1:9464",
+            "everyframe.toml:16: rules[0].name: `everyframe` is the name of the host itself in alerts; give the rule another name",
         ],
     );
 }
@@ -174,7 +174,7 @@ fn a_property_on_which_delivery_depends_is_refused() {
     assert_refused(
         &site,
         &[
-            "everyframe.toml:7: kafka.consumer.enable.auto.commit: cannot be set here: delivery rests on it, or it has a key of its own",
+            "everyframe.toml:7: kafka.consumer.enable.auto.commit: cannot be set here: delivery depends on it, or it has a key of its own",
         ],
     );
 }

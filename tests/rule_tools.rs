@@ -216,7 +216,7 @@ fn a_rule_gets_only_granted_variables_and_folders() {
     let ended = check();
     assert_eq!(ended.code, Some(2), "{}{}", ended.out, ended.err);
     assert!(ended.err.contains("everyframe.toml:10: rules[0].grants.folder: "), "{}", ended.err);
-    assert!(ended.err.contains("lists is not there"), "{}", ended.err);
+    assert!(ended.err.contains("lists does not exist"), "{}", ended.err);
 
     std::fs::create_dir(desk.path("lists")).expect("a folder");
     std::fs::write(desk.path("lists").join("plates.txt"), "AB12").expect("a file");

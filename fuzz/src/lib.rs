@@ -15,7 +15,7 @@ use everyframe_types::event::rfc3339;
 use everyframe_types::face::Rect;
 use everyframe_types::frame::Position;
 use everyframe_types::record::{
-    CAPTURED_AT, IncomingRecord, REFUSED, REPLAY_OF, SEQUENCE, SESSION, read, stamp,
+    CAPTURED_AT, IncomingRecord, REFUSED, REPLAY_OF, SEQUENCE, SESSION, parse_frame, parse_stamp,
 };
 use everyframe_vision::{DecodedPicture, PictureDecoder};
 use std::path::{Path, PathBuf};
@@ -166,7 +166,7 @@ pub fn headers(bytes: &[u8]) -> bool {
     let mut numbered = false;
     for record in bytes.split(|byte| *byte == 0).take(FRAMES) {
         let record = Lines(record.split(|byte| *byte == b'\n').collect());
-        let frame = read(&topic, &record);
+        let frame = parse_frame(&topic, &record);
         assert!(frame.camera.chars().count() <= 200 && !frame.camera.contains(char::is_control));
         assert!(frame.session.chars().count() <= 200 && !frame.session.contains(char::is_control));
         assert_eq!(Position::parse(&frame.identity.to_string()).as_ref(), Some(&frame.identity));
@@ -230,15 +230,15 @@ fn note(live: &mut LiveLedger, frame: &everyframe_types::frame::Frame) {
 /// As the audit does.
 fn account(ledger: &mut Ledger, record: &impl IncomingRecord, frame: &everyframe_types::frame::Frame) {
     use everyframe_types::sequence_gap::SequenceGap;
-    let stamp = stamp(record);
+    let stamp = parse_stamp(record);
     let offset = record.offset().unsigned_abs();
     if let Some(SequenceGap::Refused(numbers)) = &frame.sequence_gap {
-        ledger.refusal(&frame.camera, stamp.session.as_deref().unwrap_or_default(), numbers.clone());
+        ledger.add_refusal(&frame.camera, stamp.session.as_deref().unwrap_or_default(), numbers.clone());
     } else if frame.is_replayed() {
         let (of, at) = (frame.identity.partition, frame.identity.offset.unsigned_abs());
-        ledger.replay(of, at, &frame.camera, offset, true);
+        ledger.add_replay(of, at, &frame.camera, offset, true);
     } else {
-        ledger.frame(0, offset, &frame.camera, offset, stamp.session.as_deref().zip(stamp.sequence));
+        ledger.add_frame(0, offset, &frame.camera, offset, stamp.session.as_deref().zip(stamp.sequence));
     }
 }
 

@@ -1,5 +1,8 @@
-//! What became of every frame, from the topics alone: the audit, dead letters, replays with other rules, and the sizing
-//! of a site so that nothing is lost.
+//! Accounting for frames from the topics alone.
+//!
+//! - [`audit`]: what happened to every frame.
+//! - [`replay`]: what other rules would have decided about past frames.
+//! - [`sizing`]: how many hosts, partitions and brokers a site needs.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod audit;

@@ -1,71 +1,71 @@
-//! How much of everything a site needs. Pure: the formulas, which `everyframe plan` prints with the numbers put in.
+//! Sizing: how many hosts, partitions and brokers a site needs. Pure formulas; `everyframe plan` prints them with numbers.
 
 use serde::Serialize;
 use std::time::Duration;
 
-/// What is to be processed, and on what.
+/// The load of a site, and the available machines.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Demand {
-    /// Cameras.
+    /// Number of cameras.
     pub cameras: u32,
-    /// Frames a second of each.
+    /// Frames per second of each camera.
     pub fps: f64,
     /// Mean size of a frame, bytes.
     pub frame_bytes: f64,
-    /// Processor seconds that a frame takes, on one core.
+    /// Processor time of a frame on one core, seconds.
     pub seconds_per_frame: f64,
-    /// The share of its time that a consumer may be busy, above 0 and below 1.
+    /// The share of time that a consumer may be busy, above 0 and below 1.
     pub target_load: f64,
-    /// The longest outage of all hosts to survive, seconds.
+    /// The longest outage of all hosts without losing frames, seconds.
     pub outage: f64,
-    /// Copies of each record.
+    /// Number of copies of each record.
     pub replication: u32,
-    /// Bytes a second that a broker takes in and copies, for as long as it must.
+    /// The sustained throughput of a broker, including replication, bytes per second.
     pub broker_bytes: f64,
-    /// Cores of a host that are for frames.
+    /// Number of cores of each host for frames.
     pub cores_per_host: u32,
 }
 
-/// What that takes.
+/// The size of a site.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Plan {
-    /// Frames that arrive in a second.
+    /// Frames per second of all cameras.
     pub frames_per_second: f64,
-    /// Bytes that arrive in a second.
+    /// Bytes per second of all cameras.
     pub bytes_per_second: f64,
-    /// Consumers, a core each, that would just keep up.
+    /// Number of consumers, each on one core, without head-room.
     pub consumers_busy: u64,
-    /// Consumers with head-room.
+    /// Number of consumers with head-room.
     pub consumers: u64,
-    /// Hosts.
+    /// Number of hosts.
     pub hosts: u64,
-    /// Partitions of the frames topic.
+    /// Number of partitions of the frames topic.
     pub partitions: u64,
-    /// Brokers.
+    /// Number of brokers.
     pub brokers: u64,
-    /// `retention.ms` of the frames topic, as seconds.
+    /// Retention time of the frames topic (`retention.ms`), in seconds.
     pub retention: f64,
-    /// `retention.bytes` of the frames topic, for each partition.
+    /// Retention size of each partition of the frames topic (`retention.bytes`).
     pub retention_bytes: f64,
     /// Disk for the frames on each broker, bytes.
     pub disk_per_broker: f64,
-    /// After the longest outage: seconds until nothing is left over.
+    /// Time to process the backlog after the longest outage, seconds.
     pub catch_up: f64,
 }
 
-/// A partition's appends are one file's; what one takes with ease, bytes a second.
+/// The comfortable throughput of one partition, bytes per second: its records are appended to one file.
 pub const PARTITION_BYTES: f64 = 10e6;
-/// Partitions for each host: twice as many hosts can be added without moving cameras between partitions.
+/// Partitions for each host, so that the number of hosts can be doubled without moving cameras between partitions.
 pub const PARTITIONS_PER_HOST: u64 = 2;
-/// Retention over the outage: time to find out, and to catch up.
+/// Retention time as a factor of the outage: time to detect it and to catch up.
 pub const RETENTION_RESERVE: f64 = 1.25;
-/// Cameras do not spread evenly over partitions: the fullest may hold twice its share.
+/// Cameras are not spread evenly over partitions: the fullest one may hold twice its share.
 pub const UNEVEN: f64 = 2.0;
-/// Disks are not filled beyond this share.
+/// The largest share of a disk that is used.
 pub const DISK_USE: f64 = 0.8;
 
-/// The least whole number that is not below; what is a hair above a whole number by rounding is that number.
-fn up(number: f64) -> u64 {
+/// Rounds up to a whole number. A number that exceeds a whole number only by a rounding error becomes that number.
+fn round_up(number: f64) -> u64 {
     (number - 1e-9 * number.abs().max(1.0)).ceil().max(0.0) as u64
 }
 
@@ -82,18 +82,18 @@ pub fn plan(demand: &Demand) -> Plan {
     let frames_per_second = f64::from(demand.cameras) * demand.fps;
     let bytes_per_second = frames_per_second * demand.frame_bytes;
     let work = frames_per_second * demand.seconds_per_frame;
-    let consumers = up(work / demand.target_load).max(1);
+    let consumers = round_up(work / demand.target_load).max(1);
     let hosts = consumers.div_ceil(u64::from(demand.cores_per_host.max(1)));
-    let partitions = (PARTITIONS_PER_HOST * hosts).max(up(bytes_per_second / PARTITION_BYTES));
+    let partitions = (PARTITIONS_PER_HOST * hosts).max(round_up(bytes_per_second / PARTITION_BYTES));
     let copies = f64::from(demand.replication.max(1));
     let brokers =
-        up(bytes_per_second * copies / demand.broker_bytes).max(u64::from(demand.replication.max(1)));
+        round_up(bytes_per_second * copies / demand.broker_bytes).max(u64::from(demand.replication.max(1)));
     let retention = demand.outage * RETENTION_RESERVE;
     let capacity = consumers as f64 / demand.seconds_per_frame;
     Plan {
         frames_per_second,
         bytes_per_second,
-        consumers_busy: up(work).max(1),
+        consumers_busy: round_up(work).max(1),
         consumers,
         hosts,
         partitions,
@@ -107,7 +107,7 @@ pub fn plan(demand: &Demand) -> Plan {
 
 impl Plan {
     /// Retention as a duration.
-    pub fn kept(&self) -> Duration {
+    pub fn retention_time(&self) -> Duration {
         Duration::try_from_secs_f64(self.retention).unwrap_or(Duration::MAX)
     }
 }
@@ -132,17 +132,17 @@ mod tests {
     }
 
     #[test]
-    fn ten_frames_a_second_of_half_a_second_are_five_consumers_before_head_room() {
+    fn half_a_second_at_ten_frames_needs_five_consumers() {
         let plan = plan(&ten_a_second());
         assert_eq!((plan.consumers_busy, plan.consumers), (5, 8));
         assert_eq!((plan.hosts, plan.partitions, plan.brokers), (2, 4, 3));
         assert_eq!(plan.retention, 108_000.0);
-        // A day of 10 frames a second, done by 8 consumers at 16 a second while 10 more come.
+        // A day's backlog of 10 frames per second; 8 consumers process 16 per second while 10 arrive.
         assert_eq!(plan.catch_up, 144_000.0);
     }
 
     #[test]
-    fn a_thousand_cameras() {
+    fn a_thousand_cameras_are_sized() {
         let demand = Demand { cameras: 1000, seconds_per_frame: 0.015, cores_per_host: 16, ..ten_a_second() };
         let plan = plan(&demand);
         assert_eq!((plan.consumers, plan.hosts, plan.brokers), (215, 14, 50));
@@ -175,7 +175,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn more_load_never_takes_less(demand in demands(), more in 1.0f64..10.0) {
+        fn more_load_never_needs_less(demand in demands(), more in 1.0f64..10.0) {
             let before = plan(&demand);
             for demand in [
                 Demand { fps: demand.fps * more, ..demand },
@@ -193,7 +193,7 @@ mod tests {
         }
 
         #[test]
-        fn a_plan_holds(demand in demands()) {
+        fn a_plan_meets_its_demand(demand in demands()) {
             let plan = plan(&demand);
             let capacity = plan.consumers as f64 / demand.seconds_per_frame;
             prop_assert!(capacity * demand.target_load >= plan.frames_per_second * 0.999_999);

@@ -1,7 +1,7 @@
 //! The address of a source, which may contain a password.
 
 use everyframe_kafka::remember_secret;
-use everyframe_types::redact::{percent_decoded, redact_address, secrets_of};
+use everyframe_types::redact::{find_secrets, percent_decoded, redact_address};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ impl SourceAddress {
             return Self { text: text.to_owned(), shown: text.to_owned() };
         }
         // OpenCV and FFmpeg may print parts of the address, and their output goes to the log.
-        secrets_of(text).into_iter().for_each(remember_secret);
+        find_secrets(text).into_iter().for_each(remember_secret);
         Self { text: text.to_owned(), shown: redact_address(text) }
     }
 

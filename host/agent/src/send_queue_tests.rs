@@ -96,17 +96,17 @@ impl Fixture {
     }
 
     fn end(self) -> SendSummary {
-        self.queue.end(self.now)
+        self.queue.finish(self.now)
     }
 }
 
 /// Sent entries as a short text: `0 1 2 3-9`.
 fn sent_text(sent: &[(u64, Entry)]) -> String {
-    let sent_text = sent.iter().map(|(_, entry)| match &entry.payload {
+    let words = sent.iter().map(|(_, entry)| match &entry.payload {
         Payload::Frame { sequence, .. } => sequence.to_string(),
         Payload::Refused { first, last } => format!("{first}-{last}"),
     });
-    sent_text.collect::<Vec<_>>().join(" ")
+    words.collect::<Vec<_>>().join(" ")
 }
 
 fn file_length(folder: &Path) -> u64 {

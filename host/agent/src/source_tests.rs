@@ -22,7 +22,7 @@ fn read_all(source: &mut Source) -> Vec<(Vec<u8>, Option<u128>)> {
 }
 
 fn times(source: &mut Source) -> Vec<u128> {
-    all(source).into_iter().filter_map(|(_, at)| at).collect()
+    read_all(source).into_iter().filter_map(|(_, at)| at).collect()
 }
 
 fn shades(count: u8) -> Vec<Vec<u8>> {

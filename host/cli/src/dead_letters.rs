@@ -222,7 +222,7 @@ impl View<'_> {
         let actions = read_actions(config)?;
         let mut count = 0;
         filter.for_each(config, |letter| -> Result<()> {
-            if self.all || actions.of(letter.place).is_none() {
+            if self.all || actions.get(letter.place).is_none() {
                 count += 1;
                 self.print_letter(letter, &actions)?;
             }
@@ -235,7 +235,7 @@ impl View<'_> {
         let header = |name| letter.record.header(name).unwrap_or("?");
         let (frame, bytes) = (letter.frame, letter.record.value().unwrap_or_default());
         let parked_at = rfc3339(letter.record.timestamp());
-        let fate = actions.of(letter.place);
+        let fate = actions.get(letter.place);
         if self.json {
             let mut object = serde_json::json!({
                 "camera": letter.camera, "reason": header(REASON), "stage": header(STAGE), "message": header(MESSAGE),

@@ -31,7 +31,7 @@ mod when;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
-use everyframe_config::{Config, ConfigError, KafkaSettings, user_in_brokers};
+use everyframe_config::{Config, ConfigError, KafkaSettings, find_user_in_brokers};
 use everyframe_kafka::read_configuration;
 use everyframe_rules::CodeCache;
 use std::path::{Path, PathBuf};
@@ -118,7 +118,7 @@ impl Connection {
             None => Config::default(),
         };
         if let Some(brokers) = &self.brokers {
-            if let Some(problem) = user_in_brokers(brokers) {
+            if let Some(problem) = find_user_in_brokers(brokers) {
                 return Err(WrongInput(format!("--brokers {problem}")).into());
             }
             config.kafka = KafkaSettings { brokers: brokers.clone(), ..config.kafka };

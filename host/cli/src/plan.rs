@@ -155,7 +155,7 @@ fn render(demand: &Demand, plan: &Plan) -> String {
     let (seconds, rate) = (short(demand.seconds_per_frame), short(plan.frames_per_second));
     let (mb, broker_mb) = (short(plan.bytes_per_second / 1e6), short(demand.broker_bytes / 1e6));
     let outage = when::spoken(Duration::from_secs_f64(demand.outage));
-    let retention = when::spoken(plan.kept());
+    let retention = when::spoken(plan.retention_time());
     let mut text = String::new();
     let mut line = |what: &str, formula: String, result: String| {
         text += &format!("{what:<11} {formula} = {result}\n");

@@ -5,7 +5,7 @@ mod report_text;
 use super::{DONE, FAILED, WrongInput, error_chain, when};
 use anyhow::Result;
 use everyframe_account::replay::{Judge, Replay, Report, Window, stored};
-use everyframe_config::{Config, ConfigError, Loaded, pattern};
+use everyframe_config::{Config, ConfigError, Loaded, camera_pattern};
 use everyframe_types::id::printable_json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -77,11 +77,11 @@ fn report(arguments: &Arguments) -> Result<Report> {
         }
         None => None,
     };
-    let people = Arc::new(stored::people(&loaded.config)?);
+    let people = Arc::new(stored::read_people(&loaded.config)?);
     let judge = |config: &Config, rules| Judge::new(config, rules, people.clone());
     let now = judge(&loaded.config, rules);
     let before = baseline.map(|(loaded, rules)| judge(&loaded.config, rules));
-    let camera = arguments.camera.as_deref().map(pattern);
+    let camera = arguments.camera.as_deref().map(camera_pattern);
     let window = Window { since: arguments.since, until: arguments.until, camera };
     let replay = Replay::new(before, now, arguments.examples);
     let report = match arguments.frames {

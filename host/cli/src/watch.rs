@@ -96,14 +96,14 @@ pub fn watch(config: &Config, from_start: bool, json: bool, stop: &AtomicBool) -
             }
         }
         while let Some(record) = parked.follow(Duration::from_millis(5))? {
-            let letter = Letter::read(&record);
+            let letter = Letter::parse(&record);
             counts.dead_letters += u64::from(matches!(letter, Letter::Parked(_)));
             if json {
                 continue;
             }
             match letter {
                 Letter::Parked(_) => {
-                    let camera = everyframe_types::record::camera(record.key(), record.partition());
+                    let camera = everyframe_types::record::camera_id(record.key(), record.partition());
                     let header = |name| record.header(name).unwrap_or("?");
                     lines.push(narrator.parked(&camera, header(REASON), header(MESSAGE)));
                 }

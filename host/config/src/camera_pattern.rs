@@ -1,19 +1,19 @@
-//! Patterns that say which cameras something is for.
+//! Patterns of camera ids: `*` stands for any characters, `?` for one.
 
 use everyframe_types::id::clean_pattern;
 use wildmatch::WildMatch;
 
-/// Patterns of cameras as the configuration writes them: `*` for any characters, `?` for one.
-pub fn patterns(cameras: &[String]) -> Vec<WildMatch> {
-    cameras.iter().map(|camera| pattern(camera)).collect()
+/// The patterns of a list of cameras in the configuration.
+pub fn camera_patterns(cameras: &[String]) -> Vec<WildMatch> {
+    cameras.iter().map(|camera| camera_pattern(camera)).collect()
 }
 
-/// One pattern of cameras, normalised like their ids (see [`everyframe_types::id`]).
-pub fn pattern(camera: &str) -> WildMatch {
+/// One pattern, normalised like camera ids (see [`everyframe_types::id`]).
+pub fn camera_pattern(camera: &str) -> WildMatch {
     WildMatch::new(&clean_pattern(camera))
 }
 
-/// True if a camera is one of those meant.
-pub fn is_meant(patterns: &[WildMatch], camera: &str) -> bool {
+/// True if a camera matches one of the patterns.
+pub fn matches_camera(patterns: &[WildMatch], camera: &str) -> bool {
     patterns.iter().any(|pattern| pattern.matches(camera))
 }

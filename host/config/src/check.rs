@@ -1,4 +1,4 @@
-//! What a type cannot say: ranges, names that must differ, files that must be there.
+//! Checks that types cannot express: ranges, unique names, existing files.
 
 use crate::schedule::{Window, time_zone};
 use crate::settings::Config;
@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-/// Properties of librdkafka on which "no frame is lost" rests, or that have a key of their own.
-const OURS: [&str; 20] = [
+/// Properties of librdkafka that cannot be set: delivery depends on them, or they have a key of their own.
+const RESERVED_PROPERTIES: [&str; 20] = [
     "bootstrap.servers",
     "metadata.broker.list",
     "group.id",
@@ -25,52 +25,52 @@ const OURS: [&str; 20] = [
     "transactional.id",
     "isolation.level",
     "partition.assignment.strategy",
-    // The host waits for ends of partitions and for acknowledgements.
+    // The host waits for the ends of partitions and for acknowledgements.
     "enable.partition.eof",
     "delivery.report.only.error",
-    // Offsets in a file, and brokers that do not exist.
+    // Offsets in a file, and mock brokers.
     "offset.store.method",
     "test.mock.num.brokers",
     "test.mock.broker.rtt",
 ];
 
-/// Every problem outside the rules, which are checked when they are loaded, as dotted key and message.
-pub fn problems(config: &Config) -> Vec<(String, String)> {
-    let mut found = Found(Vec::new());
-    kafka(config, &mut found);
-    stages(config, &mut found);
-    site(config, &mut found);
+/// Finds all problems except those of the rules, which are checked when they are loaded. Returns dotted keys and messages.
+pub fn find_problems(config: &Config) -> Vec<(String, String)> {
+    let mut found = Problems(Vec::new());
+    check_kafka(config, &mut found);
+    check_stages(config, &mut found);
+    check_site(config, &mut found);
     found.0
 }
 
-/// The problem of broker addresses that contain a user: every error about the broker would show the password.
-pub fn user_in_brokers(brokers: &str) -> Option<&'static str> {
+/// The problem of broker addresses with a user in them, if there is one: errors about the broker would show the password.
+pub fn find_user_in_brokers(brokers: &str) -> Option<&'static str> {
     brokers.contains('@').then_some(
         "contains a user; give only host:port here, and the user by sasl.username and sasl.password in \
          [kafka.properties]",
     )
 }
 
-struct Found(Vec<(String, String)>);
+struct Problems(Vec<(String, String)>);
 
-impl Found {
+impl Problems {
     fn add(&mut self, key: impl Into<String>, message: impl Into<String>) {
         self.0.push((key.into(), message.into()));
     }
 
     fn range<T: PartialOrd + Display>(&mut self, key: &str, value: T, range: RangeInclusive<T>) {
-        // A NaN is in no range.
+        // NaN is in no range.
         if !range.contains(&value) {
             self.add(key, format!("must be from {} to {}, is {value}", range.start(), range.end()));
         }
     }
 }
 
-fn kafka(config: &Config, found: &mut Found) {
+fn check_kafka(config: &Config, found: &mut Problems) {
     if config.kafka.brokers.trim().is_empty() {
         found.add("kafka.brokers", "is empty; give host:port of at least one broker");
     }
-    if let Some(problem) = user_in_brokers(&config.kafka.brokers) {
+    if let Some(problem) = find_user_in_brokers(&config.kafka.brokers) {
         found.add("kafka.brokers", problem);
     }
     if config.kafka.group.trim().is_empty() {
@@ -83,13 +83,13 @@ fn kafka(config: &Config, found: &mut Found) {
         );
     }
     for (table, properties) in config.kafka.tables() {
-        for name in properties.keys().filter(|name| OURS.contains(&name.as_str())) {
-            let message = "cannot be set here: delivery rests on it, or it has a key of its own";
+        for name in properties.keys().filter(|name| RESERVED_PROPERTIES.contains(&name.as_str())) {
+            let message = "cannot be set here: delivery depends on it, or it has a key of its own";
             found.add(format!("kafka.{table}.{name}"), message);
         }
     }
     let topics = &config.topics;
-    let mut seen = BTreeSet::new();
+    let mut used = BTreeSet::new();
     for (key, name) in [
         ("topics.frames", &topics.frames),
         ("topics.results", &topics.results),
@@ -102,29 +102,29 @@ fn kafka(config: &Config, found: &mut Found) {
         if name.is_empty() || name.len() > 249 || !name.chars().all(legal) || name == "." || name == ".." {
             found.add(
                 key,
-                format!("`{name}` is no topic name; use letters, digits, `.`, `_`, `-`, at most 249"),
+                format!("`{name}` is not a topic name; use letters, digits, `.`, `_`, `-`, at most 249"),
             );
         }
-        if !seen.insert(name) {
-            found.add(key, format!("`{name}` is the name of another topic too; each needs its own"));
+        if !used.insert(name) {
+            found.add(key, format!("`{name}` is used for another topic, too; each topic needs its own name"));
         }
     }
 }
 
-fn site(config: &Config, found: &mut Found) {
+fn check_site(config: &Config, found: &mut Problems) {
     let is_name = |name: &str| id::parse(name, 64).as_deref() == Ok(name);
     const NAME: &str = "must be a name of 1 to 64 bytes without control and invisible characters";
     for (index, zone) in config.zones.iter().enumerate() {
         if !is_name(&zone.name) {
             found.add(format!("zones[{index}].name"), NAME);
         }
-        if let Some(fault) = zone.polygon.fault() {
-            found.add(format!("zones[{index}].polygon"), fault);
+        if let Some(problem) = zone.polygon.find_problem() {
+            found.add(format!("zones[{index}].polygon"), problem);
         }
     }
     for (index, mask) in config.masks.iter().enumerate() {
-        if let Some(fault) = mask.polygon.fault() {
-            found.add(format!("masks[{index}].polygon"), fault);
+        if let Some(problem) = mask.polygon.find_problem() {
+            found.add(format!("masks[{index}].polygon"), problem);
         }
     }
     let mut schedules = BTreeSet::new();
@@ -134,41 +134,48 @@ fn site(config: &Config, found: &mut Found) {
             found.add(key("name"), NAME);
         }
         if !schedules.insert(&*schedule.name) {
-            found.add(key("name"), format!("`{}` is the name of another schedule too", schedule.name));
+            found.add(
+                key("name"),
+                format!("`{}` is used for another schedule, too; each needs its own name", schedule.name),
+            );
         }
         if time_zone(&schedule.time_zone).is_none() {
             let name = &schedule.time_zone;
-            found.add(key("time_zone"), format!("`{name}` is no time zone; give one such as Europe/Berlin"));
+            found.add(
+                key("time_zone"),
+                format!("`{name}` is not a time zone; give one such as Europe/Berlin"),
+            );
         }
         if schedule.hours.is_empty() {
-            found.add(key("hours"), "has no hours; a rule without a schedule is always asked");
+            found.add(key("hours"), "is empty; for a rule that is always called, leave out its schedule");
         }
-        if let Some(fault) = schedule.hours.iter().find_map(Window::fault) {
-            found.add(key("hours"), fault);
+        if let Some(problem) = schedule.hours.iter().find_map(Window::find_problem) {
+            found.add(key("hours"), problem);
         }
     }
     let zones: BTreeSet<&str> = config.zones.iter().map(|zone| &*zone.name).collect();
     for (index, rule) in config.rules.iter().enumerate() {
         for zone in rule.zones.iter().filter(|zone| !zones.contains(&***zone)) {
-            let message = format!("there is no zone `{zone}`; {}", those("zones", &zones));
+            let message = format!("there is no zone `{zone}`; {}", list_names("zones", &zones));
             found.add(format!("rules[{index}].zones"), message);
         }
         for schedule in rule.schedule.iter().filter(|schedule| !schedules.contains(&***schedule)) {
-            let message = format!("there is no schedule `{schedule}`; {}", those("schedules", &schedules));
+            let message =
+                format!("there is no schedule `{schedule}`; {}", list_names("schedules", &schedules));
             found.add(format!("rules[{index}].schedule"), message);
         }
     }
 }
 
-/// What there is instead.
-fn those(table: &str, names: &BTreeSet<&str>) -> String {
+/// Lists the names that exist, for a message about one that does not.
+fn list_names(table: &str, names: &BTreeSet<&str>) -> String {
     if names.is_empty() {
-        return format!("write it as a table of `[[{table}]]`");
+        return format!("add it as a table `[[{table}]]`");
     }
     format!("there are: {}", names.iter().copied().collect::<Vec<_>>().join(", "))
 }
 
-fn stages(config: &Config, found: &mut Found) {
+fn check_stages(config: &Config, found: &mut Problems) {
     found.range("topics.partitions", config.topics.partitions, 1..=10_000);
     let intake = &config.intake;
     found.range("intake.lane_bytes", intake.lane_bytes, 1 << 20..=16 << 30);
@@ -194,19 +201,20 @@ fn stages(config: &Config, found: &mut Found) {
     let port =
         observe.listen.rsplit_once(':').map(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
     if !observe.listen.is_empty() && port != Some(true) {
-        let message = format!("`{}` is no address; give one such as 127.0.0.1:9464", observe.listen);
+        let message = format!("`{}` is not an address; give one such as 127.0.0.1:9464", observe.listen);
         found.add("observe.listen", message);
     }
     found.range("observe.lag_interval_s", observe.lag_interval_s, 0..=86_400);
     found.range("observe.retention_alarm_h", observe.retention_alarm_h, 0.0..=87_600.0);
     found.range("observe.away_after_s", observe.away_after_s, 1..=3600);
     for (index, _) in config.rules.iter().enumerate().filter(|(_, rule)| rule.name == HOST) {
-        let message = format!("`{HOST}` is what the host calls itself in alerts; give the rule another name");
+        let message =
+            format!("`{HOST}` is the name of the host itself in alerts; give the rule another name");
         found.add(format!("rules[{index}].name"), message);
     }
     for (key, path) in [("vision.onnxruntime", &vision.onnxruntime), ("vision.models", &vision.models)] {
         if let Some(path) = path.as_ref().filter(|path| !path.exists()) {
-            found.add(key, format!("{} is not there", path.display()));
+            found.add(key, format!("{} does not exist", path.display()));
         }
     }
 }

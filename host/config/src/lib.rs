@@ -1,12 +1,15 @@
-//! The configuration: read, checked, explained.
+//! The configuration file: its settings, reading and checking it.
+//!
+//! [`Loaded`] reads and checks a TOML file and reports problems with their lines. [`Config`] holds its settings as plain data.
+//! [`Site`] answers questions about zones, masks and schedules.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod camera_pattern;
 mod check;
 mod grants;
+mod key_lines;
 mod limits;
 mod load;
-mod places;
 mod polygon;
 mod problem;
 mod property;
@@ -16,12 +19,12 @@ mod settings;
 mod site;
 mod site_settings;
 
-pub use camera_pattern::{is_meant, pattern, patterns};
-pub use check::user_in_brokers;
+pub use camera_pattern::{camera_pattern, camera_patterns, matches_camera};
+pub use check::find_user_in_brokers;
 pub use grants::Grants;
+pub use key_lines::KeyLines;
 pub use limits::Limits;
 pub use load::{ConfigError, Loaded};
-pub use places::Places;
 pub use polygon::Polygon;
 pub use problem::Problem;
 pub use property::Property;

@@ -1,68 +1,68 @@
-//! What one call of a rule may use.
+//! Limits: what a rule may use.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// `[rules.limits]`: what one call of a rule may use.
+/// `[rules.limits]`: what the rule may use.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Time of one call, start of the instance included, milliseconds.
+    /// The longest time of one call, including the start of the instance, milliseconds.
     pub time_ms: u64,
-    /// Linear memory, MiB.
+    /// The largest linear memory, MiB.
     pub memory_mb: usize,
-    /// Bytes that one rule may remember for one camera.
+    /// The most bytes of state that the rule may keep for one camera.
     pub state_bytes: usize,
-    /// Bytes that one answer may have.
+    /// The largest result of one call, bytes.
     pub output_bytes: usize,
-    /// Bytes that the rule may hand to the host in one go, as arguments of a host call or as its answer. Without it, twice
-    /// the larger of `state_bytes` and `output_bytes`, and 64 KiB.
+    /// The most bytes that the rule may pass to the host at once, as arguments of a host call or as its result. By default, twice
+    /// the larger of `state_bytes` and `output_bytes`, plus 64 KiB.
     pub transfer_bytes: Option<usize>,
-    /// Log lines for one call.
+    /// The most log lines of one call.
     pub log_lines: usize,
-    /// Log lines in a second, over all calls of the rule.
+    /// The most log lines a second, over all calls of the rule.
     pub log_rate: u32,
-    /// Bytes of one log line; the rest is cut off.
+    /// The longest log line, bytes; longer lines are cut.
     pub log_line_bytes: usize,
-    /// Elements of all tables together. A Python rule has 10,000, one in Rust a few hundred.
+    /// The most elements of all tables together. A Python rule has 10,000, one in Rust a few hundred.
     pub table_elements: usize,
-    /// Core instances inside the component. A Python rule is made of 30.
+    /// The most core instances inside the component. A Python rule has 30.
     pub instances: u32,
-    /// Linear memories inside the component. More than one only in composed components.
+    /// The most linear memories inside the component. Only composed components have more than one.
     pub memories: u32,
-    /// Tables inside the component.
+    /// The most tables inside the component.
     pub tables: u32,
-    /// Resources of the host (streams, pollables, open files, requests) that it may hold at once.
+    /// The most resources of the host (streams, pollables, open files, requests) that the rule may hold at once.
     pub resources: usize,
-    /// Handles of all kinds that it may hold at once, those of its own resources included.
+    /// The most handles of all kinds that the rule may hold at once, including those of its own resources.
     pub handles: usize,
-    /// Requests that one call may make, where `grants.http` allows any.
+    /// The most HTTP requests of one call, if `grants.http` allows any.
     pub http_requests: usize,
-    /// The component file, MiB. A Python rule is 18.
+    /// The largest component file, MiB. A Python rule has 18.
     pub component_mb: u64,
 }
 
 impl Limits {
-    /// Time of one call.
+    /// The longest time of one call.
     pub fn time(&self) -> Duration {
         Duration::from_millis(self.time_ms)
     }
 
-    /// Linear memory, bytes.
+    /// The largest linear memory, bytes.
     pub fn memory_bytes(&self) -> usize {
         self.memory_mb.saturating_mul(1 << 20)
     }
 
-    /// Bytes that the guest may hand to the host in one go (the arguments of a host call, or its answer).
-    /// If not set, twice what is allowed, so that a value or answer somewhat too large gets its proper error.
+    /// The most bytes that the guest may pass to the host at once (arguments of a host call, or its result). By default, twice the
+    /// limit of values and results, so that one that is somewhat too large gets its own error.
     pub fn transfer(&self) -> usize {
         let twice = || self.state_bytes.max(self.output_bytes).saturating_mul(2).saturating_add(64 << 10);
         self.transfer_bytes.unwrap_or_else(twice)
     }
 
-    /// The largest of each limit that shapes the pool, which all rules share.
+    /// The largest of each limit that sizes the instance pool, which all rules share.
     pub fn largest<'a>(rules: impl IntoIterator<Item = &'a Limits>) -> Self {
         let mut rules = rules.into_iter();
         let first = rules.next().cloned().unwrap_or_default();
@@ -76,7 +76,7 @@ impl Limits {
         })
     }
 
-    /// A component file may not be larger, bytes.
+    /// The largest component file, bytes.
     pub fn component_bytes(&self) -> u64 {
         self.component_mb.saturating_mul(1 << 20)
     }
@@ -106,7 +106,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The settings out of range: key and what is right.
+    /// Finds the settings that are out of range. Returns keys and messages.
     pub fn out_of_range(&self) -> Vec<(&'static str, String)> {
         let number = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
         let transfer = self.transfer_bytes.map_or(1 << 20, number);

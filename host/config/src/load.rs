@@ -1,7 +1,7 @@
-//! Reads a configuration file, and says where in it a problem is.
+//! Reads a configuration file, and reports problems with their lines.
 
 use crate::check;
-use crate::places::Places;
+use crate::key_lines::KeyLines;
 use crate::problem::Problem;
 use crate::settings::Config;
 use everyframe_types::id::normalise;
@@ -15,66 +15,74 @@ pub enum ConfigError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The operating system's error.
         reason: std::io::Error,
     },
-    /// The file says something that cannot be done. One problem a line.
+    /// The file is invalid. The message has one line for each problem.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Invalid(Vec<Problem>),
 }
 
-/// A checked configuration, and the file it came from.
+/// A checked configuration, and its file.
 #[derive(Debug, Clone)]
 pub struct Loaded {
-    /// What the file says, with defaults filled in and paths made absolute.
+    /// The settings, with defaults filled in and paths made absolute.
     pub config: Config,
     file: PathBuf,
-    places: Places,
+    lines: KeyLines,
 }
 
 impl Loaded {
-    /// Reads and checks a file, all but the rules: these are checked when they are loaded. All problems found are
-    /// reported together.
+    /// Reads and checks a file, except the rules, which are checked when they are loaded.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or is invalid. All problems are reported together: show them to the user.
     pub fn read(file: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(file)
             .map_err(|reason| ConfigError::Unreadable { path: file.to_owned(), reason })?;
         Self::parse(&text, file)
     }
 
-    /// Looks for what the rules are granted: for whoever runs them. It need not be there for anybody else.
-    pub fn find_grants(&mut self) -> Result<(), ConfigError> {
-        let folder = folder_of(&self.file);
-        let mut problems = Vec::new();
-        for (index, rule) in self.config.rules.iter_mut().enumerate() {
-            let found = rule.grants.find(&folder).into_iter();
-            problems.extend(found.map(|(key, message)| (format!("rules[{index}].grants.{key}"), message)));
-        }
-        self.without(problems)
-    }
-
-    /// Checks a configuration given as text; `file` names it in errors, and its folder is the base of paths.
+    /// Reads the granted values, and checks the granted folders, of all rules. Only commands that run rules need this: grants need
+    /// not exist elsewhere.
     ///
     /// # Errors
     ///
-    /// All problems found; of the rules, as with [`Loaded::read`], none but those of their tables' shape.
+    /// A value or folder cannot be read. All problems are reported together: show them to the user.
+    pub fn resolve_grants(&mut self) -> Result<(), ConfigError> {
+        let folder = folder_of(&self.file);
+        let mut problems = Vec::new();
+        for (index, rule) in self.config.rules.iter_mut().enumerate() {
+            let found = rule.grants.resolve(&folder).into_iter();
+            problems.extend(found.map(|(key, message)| (format!("rules[{index}].grants.{key}"), message)));
+        }
+        self.reject(problems)
+    }
+
+    /// Reads and checks a configuration given as text. Errors name `file`, and its folder is the base of relative paths.
+    ///
+    /// # Errors
+    ///
+    /// As [`Loaded::read`].
     pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
-        let places = Places::of(text);
-        let mut config: Config = places.read(file).map_err(|problem| ConfigError::Invalid(vec![problem]))?;
+        let lines = KeyLines::parse(text);
+        let mut config: Config = lines.read(file).map_err(|problem| ConfigError::Invalid(vec![problem]))?;
         normalise_names(&mut config);
         let folder = folder_of(file);
         let absolute = |path: &mut PathBuf| *path = folder.join(&*path);
         config.vision.onnxruntime.iter_mut().for_each(absolute);
         config.vision.models.iter_mut().for_each(absolute);
         config.rules.iter_mut().map(|rule| &mut rule.component).for_each(absolute);
-        let mut problems = config.kafka.find_properties(&folder);
-        let loaded = Self { config, file: file.to_owned(), places };
-        problems.extend(check::problems(&loaded.config));
-        loaded.without(problems)?;
+        let mut problems = config.kafka.resolve_properties(&folder);
+        let loaded = Self { config, file: file.to_owned(), lines };
+        problems.extend(check::find_problems(&loaded.config));
+        loaded.reject(problems)?;
         Ok(loaded)
     }
 
-    /// An error if there are problems: keys and messages.
-    fn without(&self, problems: Vec<(String, String)>) -> Result<(), ConfigError> {
+    /// Returns an error if there are problems (keys and messages).
+    fn reject(&self, problems: Vec<(String, String)>) -> Result<(), ConfigError> {
         if problems.is_empty() {
             return Ok(());
         }
@@ -82,13 +90,13 @@ impl Loaded {
         Err(ConfigError::Invalid(problems.collect()))
     }
 
-    /// A problem with a key of this file, for checks that need more than the file: the rules' own.
+    /// Makes the problem of a key of this file, for checks outside this crate.
     pub fn problem(&self, key: &str, message: String) -> Problem {
-        Problem { file: self.file.clone(), line: self.places.line(key), key: key.to_owned(), message }
+        Problem { file: self.file.clone(), line: self.lines.line(key), key: key.to_owned(), message }
     }
 }
 
-/// Normalises the names of zones and schedules, so that rules find them however they were typed.
+/// Normalises the names of zones and schedules, so that rules find them in any Unicode form.
 fn normalise_names(config: &mut Config) {
     let zones = config.zones.iter_mut().map(|zone| &mut zone.name);
     let schedules = config.schedules.iter_mut().map(|schedule| &mut schedule.name);
@@ -98,7 +106,7 @@ fn normalise_names(config: &mut Config) {
     }
 }
 
-/// The base of a file's paths.
+/// The folder of a configuration file: the base of its relative paths.
 fn folder_of(file: &Path) -> PathBuf {
     let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
     file.parent().unwrap_or(Path::new("")).to_owned()
@@ -122,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_fill_what_is_not_written() {
+    fn missing_settings_have_defaults() {
         let loaded = parse(RULES).unwrap();
         assert_eq!(loaded.config.topics.frames, "frames");
         assert!(loaded.config.rules[0].component.is_absolute());
@@ -143,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_expected_is_said_without_rust() {
+    fn expected_types_are_named_in_plain_words() {
         for (text, expected) in [
             ("[intake]\nworkers = -1\n", "expected a whole number, 0 or more"),
             ("[topics]\npartitions = true\n", "expected a whole number"),
@@ -167,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_not_where_it_is_said_to_be_is_named_with_its_line() {
+    fn a_missing_value_is_reported_with_its_line() {
         let problem = first_problem(&format!(
             "[kafka.properties]\n\"sasl.password\" = {{ env = \"EVERYFRAME_NO_SUCH\" }}\n{RULES}"
         ));
@@ -178,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn brokers_with_a_password_are_refused_without_showing_it() {
+    fn brokers_with_a_password_are_refused_unshown() {
         let problem = first_problem(&format!("[kafka]\nbrokers = \"a:9092,me:hunter2@b:9092\"\n{RULES}"));
         assert_eq!((problem.line, problem.key.as_str()), (Some(2), "kafka.brokers"));
         assert!(problem.message.contains("sasl.password"), "{problem}");
@@ -186,15 +194,15 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_of_what_is_not_there_is_named_with_its_line() {
-        let first_problem = |text: &str| match parse(text).unwrap().find_grants() {
+    fn an_invalid_grant_is_reported_with_its_line() {
+        let first_problem = |text: &str| match parse(text).unwrap().resolve_grants() {
             Err(ConfigError::Invalid(problems)) => problems[0].clone(),
             other => panic!("expected problems, got {other:?}"),
         };
         let problem =
             first_problem(&format!("{RULES}[rules.grants]\nhttp = [\"a.example\"]\nfolder = \"none\"\n"));
         assert_eq!((problem.line, problem.key.as_str()), (Some(7), "rules[0].grants.folder"));
-        assert!(problem.message.contains("none is not there"), "{}", problem.message);
+        assert!(problem.message.contains("none does not exist"), "{}", problem.message);
         let problem = first_problem(&format!(
             "{RULES}[rules.grants.environment]\nREGION = \"north\"\nTOKEN = {{ env = \"EVERYFRAME_NO_SUCH\" }}\n"
         ));
@@ -209,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_zones_and_schedules_is_named_with_its_line() {
+    fn invalid_zones_and_schedules_are_reported() {
         let half = "[[zones]]\nname = \"door\"\npolygon = [[0, 0], [640, 0], [1, 1]]\n";
         for (text, line, key, message) in [
             (format!("{RULES}zones = [\"door\"]\n"), 5, "rules[0].zones", "`[[zones]]`"),
@@ -219,13 +227,13 @@ mod tests {
                 format!("{RULES}[[schedules]]\nname = \"night\"\ntime_zone = \"Berlin\"\nhours = [{{}}]\n"),
                 7,
                 "schedules[0].time_zone",
-                "`Berlin` is no time zone",
+                "`Berlin` is not a time zone",
             ),
             (
                 format!("{RULES}[[schedules]]\nname = \"night\"\nhours = [{{ from = \"6pm\" }}]\n"),
                 7,
                 "schedules[0].hours",
-                "`6pm` is no time of day",
+                "`6pm` is not a time of day",
             ),
         ] {
             let problem = first_problem(&text);
@@ -235,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_syntax_is_placed() {
+    fn broken_syntax_is_reported_with_its_line() {
         assert_eq!(first_problem("[kafka\n").line, Some(1));
     }
 }

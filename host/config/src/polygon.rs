@@ -1,30 +1,30 @@
-//! Parts of the picture.
+//! Polygons in the picture.
 
 use everyframe_types::face::Rect;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Corners in order, each `[x, y]` in parts of the picture's width and height, 0 to 1 from its upper left corner: it is
-/// the same part whatever the resolution.
+/// The corners in order, each `[x, y]` as a share of the picture's width and height, 0 to 1, from its upper left corner. The
+/// polygon covers the same part of the picture at any resolution.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 pub struct Polygon(Vec<(f32, f32)>);
 
 impl Polygon {
-    /// What is wrong with its corners, if anything is.
-    pub fn fault(&self) -> Option<String> {
+    /// The problem of its corners, if there is one.
+    pub fn find_problem(&self) -> Option<String> {
         if self.0.len() < 3 {
             return Some(format!("has {} corners; give three or more", self.0.len()));
         }
         let outside = self.0.iter().find(|(x, y)| !(0.0..=1.0).contains(x) || !(0.0..=1.0).contains(y));
         let (x, y) = outside?;
-        Some(format!("[{x}, {y}] is outside the picture; corners are parts of its width and height, 0 to 1"))
+        Some(format!("[{x}, {y}] is outside the picture; corners are shares of its width and height, 0 to 1"))
     }
 
-    /// Whether the middle of a box is in it; the picture's size in pixels. Each side that a line from there to the
-    /// right crosses changes between inside and outside.
+    /// True if the centre of a box is inside. The box and the picture's size are in pixels.
     pub fn contains(&self, bounds: &Rect, (width, height): (u32, u32)) -> bool {
         let x = (bounds.x + bounds.width / 2.0) / width as f32;
         let y = (bounds.y + bounds.height / 2.0) / height as f32;
+        // A point is inside if a ray to the right crosses an odd number of sides.
         let sides = self.0.iter().zip(self.0.iter().cycle().skip(1));
         let crossed = sides.filter(|((ax, ay), (bx, by))| {
             (*ay > y) != (*by > y) && x < (bx - ax) * (y - ay) / (by - ay) + ax
@@ -32,7 +32,7 @@ impl Polygon {
         crossed.count() % 2 == 1
     }
 
-    /// Its corners in a picture of this size, pixels, rounded.
+    /// Its corners in a picture of this size, rounded to pixels.
     pub fn corners(&self, (width, height): (i32, i32)) -> impl Iterator<Item = (i32, i32)> {
         let pixel = move |part: f32, size: i32| (part * size as f32).round() as i32;
         self.0.iter().map(move |(x, y)| (pixel(*x, width), pixel(*y, height)))
@@ -63,11 +63,11 @@ mod tests {
     }
 
     #[test]
-    fn a_line_and_a_corner_outside_are_no_part_of_the_picture() {
-        let fault = |corners: &[(f32, f32)]| Polygon(corners.to_vec()).fault();
-        assert!(fault(&[(0.0, 0.0), (1.0, 1.0)]).unwrap().contains("2 corners"));
-        assert!(fault(&[(0.0, 0.0), (640.0, 0.0), (0.0, 1.0)]).unwrap().contains("[640, 0]"));
-        assert!(fault(&[(0.0, 0.0), (f32::NAN, 0.0), (0.0, 1.0)]).is_some());
-        assert_eq!(fault(&[(0.0, 0.0), (1.0, 0.0), (0.0, 1.0)]), None);
+    fn invalid_corners_are_reported() {
+        let problem = |corners: &[(f32, f32)]| Polygon(corners.to_vec()).find_problem();
+        assert!(problem(&[(0.0, 0.0), (1.0, 1.0)]).unwrap().contains("2 corners"));
+        assert!(problem(&[(0.0, 0.0), (640.0, 0.0), (0.0, 1.0)]).unwrap().contains("[640, 0]"));
+        assert!(problem(&[(0.0, 0.0), (f32::NAN, 0.0), (0.0, 1.0)]).is_some());
+        assert_eq!(problem(&[(0.0, 0.0), (1.0, 0.0), (0.0, 1.0)]), None);
     }
 }

@@ -1,18 +1,18 @@
-//! One thing that is wrong in a file, with its place.
+//! A problem in a file, with its line.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// One thing that is wrong, and where.
+/// A problem in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The file.
     pub file: PathBuf,
-    /// Line in the file, from 1; none for a problem of the whole file.
+    /// The line, from 1; none for a problem of the whole file.
     pub line: Option<usize>,
     /// The dotted key; empty for a problem of the whole file.
     pub key: String,
-    /// What is wrong and what to do.
+    /// What is wrong, and what to do.
     pub message: String,
 }
 

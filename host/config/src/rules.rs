@@ -1,4 +1,4 @@
-//! One rule, as the TOML has it.
+//! The settings of one rule.
 
 use crate::grants::Grants;
 use crate::limits::Limits;
@@ -11,11 +11,11 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RuleKind {
-    /// Who is this, is it sure.
+    /// Decides who a face is, from the candidates of the gallery.
     MatchingPolicy,
-    /// A stranger, again, for how long.
+    /// Recognises unknown people again, and measures how long they stay.
     UnknownPerson,
-    /// What somebody should hear of.
+    /// Raises alerts.
     Alerting,
 }
 
@@ -23,49 +23,49 @@ pub enum RuleKind {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RuleSettings {
-    /// The rule's name: in results, alerts, logs and state. Letters, digits, `-` and `_`.
+    /// The rule's name in results, alerts, logs and state. Letters, digits, `-` and `_`.
     pub name: String,
-    /// Which world it is of.
+    /// The kind of rule: a world of the contract.
     pub kind: RuleKind,
     /// The component file (`.wasm`).
     pub component: PathBuf,
-    /// If set, the component file must have this checksum (hexadecimal).
+    /// If set, the SHA-256 that the component file must have (hexadecimal).
     #[serde(default)]
     pub sha256: Option<String>,
-    /// The rule's own settings; their schema is the rule's.
+    /// The rule's own settings. Each rule defines its schema.
     #[serde(default)]
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub settings: toml::Table,
-    /// Which cameras it is asked about: their ids, `*` for any characters and `?` for one of them.
+    /// The cameras whose frames the rule gets, by id. `*` stands for any characters, `?` for one.
     #[serde(default = "every_camera")]
     pub cameras: Vec<String>,
-    /// The zones that it is told of: faces in none of them are kept from it; without any, it is told of all faces.
+    /// The zones whose faces the rule gets. Without zones, it gets all faces.
     #[serde(default)]
     pub zones: Vec<String>,
-    /// It is asked only while this schedule holds; without one, always.
+    /// The rule is called only while this schedule is active. Without a schedule, it is always called.
     #[serde(default)]
     pub schedule: Option<String>,
-    /// What becomes of a frame on which it fails.
+    /// What happens to a frame on which the rule fails.
     #[serde(default)]
     pub on_failure: OnFailure,
-    /// After so many failures in a row it is not asked for a while, which counts as a failure too, and an event says so; 0:
-    /// it is always asked.
-    #[serde(default = "breaker")]
+    /// The circuit breaker: after this many consecutive failures the rule is not called for a while, and an event is published. Each
+    /// skipped call counts as a failure. 0: the rule is always called.
+    #[serde(default = "default_breaker")]
     pub breaker: u32,
-    /// Whether its instances stay from frame to frame, of whatever camera, as long as they answer: for languages whose
-    /// instances are dear to make. What one keeps in its own memory may then change its answers, also in a replay.
+    /// Reuse instances for later frames, of any camera, until they fail: for languages whose instances are expensive to create.
+    /// Data in an instance's memory may then change its results, also in a replay.
     #[serde(default)]
     pub reuse: bool,
-    /// What one call may use.
+    /// What the rule may use.
     #[serde(default)]
     pub limits: Limits,
-    /// What it may reach besides the contract: nothing, unless it is written here.
+    /// What the rule may access beyond the contract. By default, nothing.
     #[serde(default)]
     pub grants: Grants,
 }
 
 impl RuleSettings {
-    /// A rule of which nothing else is configured.
+    /// The settings of a rule with all defaults.
     pub fn new(name: &str, kind: RuleKind, component: PathBuf) -> Self {
         Self {
             name: name.into(),
@@ -77,7 +77,7 @@ impl RuleSettings {
             zones: Vec::new(),
             schedule: None,
             on_failure: OnFailure::default(),
-            breaker: breaker(),
+            breaker: default_breaker(),
             reuse: false,
             limits: Limits::default(),
             grants: Grants::default(),
@@ -85,7 +85,7 @@ impl RuleSettings {
     }
 }
 
-fn breaker() -> u32 {
+fn default_breaker() -> u32 {
     10
 }
 
@@ -93,11 +93,11 @@ fn breaker() -> u32 {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnFailure {
-    /// The frame is a dead letter: `dead-letters replay` puts it through again when the rule is mended.
+    /// The frame is parked as a dead letter. `dead-letters replay` processes it again when the rule is fixed.
     #[default]
     Park,
-    /// The frame goes on as if the rule had no opinion; its result names the rule and the reason.
+    /// The frame is processed without the rule. Its result names the rule and the reason.
     Skip,
-    /// The partition stops, and the frame is tried again after a pause, and again; the others wait in Kafka.
+    /// The partition stops, and the frame is retried after a pause until the rule succeeds. Later frames wait in Kafka.
     Stop,
 }

@@ -1,4 +1,4 @@
-//! Hours of the week.
+//! Schedules: hours of the week.
 
 use everyframe_types::event::CALENDAR;
 use jiff::Timestamp;
@@ -12,18 +12,18 @@ const MINUTES_A_DAY: u16 = 24 * 60;
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Window {
-    /// The days on which it begins; none for every day.
+    /// The days on which it begins. Empty: every day.
     pub days: Vec<Day>,
-    /// When it begins: "18:00".
+    /// The start: "18:00".
     pub from: TimeOfDay,
-    /// When it ends, not included: "07:00". Earlier than `from` is on the next day.
+    /// The end, not included: "07:00". If it is earlier than `from`, it is on the next day.
     pub to: TimeOfDay,
 }
 
 /// A day of the week.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-#[allow(missing_docs, reason = "they are the days of the week")]
+#[allow(missing_docs, reason = "the days of the week")]
 pub enum Day {
     Mon,
     Tue,
@@ -54,7 +54,7 @@ impl TryFrom<String> for TimeOfDay {
             let total = hour * 60 + minute;
             (minute < 60 && total <= MINUTES_A_DAY).then_some(TimeOfDay(total))
         });
-        parsed.ok_or_else(|| format!("`{text}` is no time of day: write it as \"18:00\", up to \"24:00\""))
+        parsed.ok_or_else(|| format!("`{text}` is not a time of day; write it as \"18:00\", up to \"24:00\""))
     }
 }
 
@@ -65,12 +65,12 @@ impl Default for Window {
 }
 
 impl Window {
-    /// What is wrong with a window in which there would be no time, or all of it by mistake.
-    pub fn fault(&self) -> Option<&'static str> {
+    /// The problem of a window that is empty, or the whole day by mistake, if there is one.
+    pub fn find_problem(&self) -> Option<&'static str> {
         if self.from == self.to {
             Some("`from` and `to` are the same; leave both out for the whole day")
         } else if self.from == TimeOfDay(MINUTES_A_DAY) {
-            Some("`from` is the end of a day; write \"00:00\" and the next day")
+            Some("`from` is the end of a day; write \"00:00\" of the next day")
         } else {
             None
         }
@@ -86,19 +86,19 @@ impl Window {
         if self.from < self.to {
             self.begins_on(today) && self.from <= now && now < self.to
         } else {
-            // Past midnight it is still the window of the day on which it began.
+            // After midnight, the window still belongs to the day on which it began.
             (self.begins_on(today) && self.from <= now) || (self.begins_on(yesterday) && now < self.to)
         }
     }
 }
 
-/// Whether `at` (Unix milliseconds) is in one of the windows, which are in the hours of a time zone. Without windows it
-/// always is.
+/// True if a time (Unix milliseconds) is in one of the windows, whose hours are in the given time zone. Without windows, always
+/// true.
 pub fn is_open(windows: &[Window], at: i64, zone: &TimeZone) -> bool {
     if windows.is_empty() {
         return true;
     }
-    // A camera without a clock may say any number.
+    // A camera without a clock may claim any time.
     let within = at.clamp(*CALENDAR.start(), *CALENDAR.end());
     let local = zone.to_datetime(Timestamp::from_millisecond(within).unwrap_or_default());
     let today = usize::from(local.weekday().to_monday_zero_offset().unsigned_abs());
@@ -107,7 +107,7 @@ pub fn is_open(windows: &[Window], at: i64, zone: &TimeZone) -> bool {
     windows.iter().any(|window| window.contains(today, now))
 }
 
-/// A time zone by its name; none if there is none of that name.
+/// Finds a time zone by its name in the IANA database.
 pub fn time_zone(name: &str) -> Option<TimeZone> {
     TimeZone::get(name).ok()
 }
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_includes_its_first_minute_and_not_its_last() {
+    fn a_window_includes_its_start_and_excludes_its_end() {
         let office = [window(&[], "09:00", "17:00")];
         assert!(!is_open(&office, MONDAY + 9 * HOUR - 1, &TimeZone::UTC));
         assert!(is_open(&office, MONDAY + 9 * HOUR, &TimeZone::UTC));
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn until_midnight_may_be_written_both_ways() {
+    fn midnight_can_be_written_in_two_ways() {
         for to in ["24:00", "00:00"] {
             let evening = [window(&[Day::Mon], "18:00", to)];
             assert!(is_open(&evening, MONDAY + 24 * HOUR - 1, &TimeZone::UTC), "{to}");
@@ -177,7 +177,7 @@ mod tests {
         let nine = [window(&[], "09:00", "10:00")];
         assert!(is_open(&nine, MONDAY + 8 * HOUR, &berlin));
         assert!(!is_open(&nine, MONDAY + 9 * HOUR, &berlin));
-        // 23 June 2026: an hour nearer to the sun.
+        // 23 June 2026: daylight saving time.
         let summer = MONDAY - 153 * 24 * HOUR;
         assert!(is_open(&nine, summer + 7 * HOUR, &berlin));
         let monday_in_new_york = [window(&[Day::Mon], "00:00", "24:00")];
@@ -186,14 +186,14 @@ mod tests {
     }
 
     #[test]
-    fn any_of_several_windows_will_do() {
+    fn one_of_several_windows_is_enough() {
         let two = [window(&[Day::Sat], "00:00", "24:00"), window(&[Day::Mon], "12:00", "13:00")];
         assert!(is_open(&two, MONDAY + 12 * HOUR, &TimeZone::UTC));
         assert!(!is_open(&two, MONDAY + 13 * HOUR, &TimeZone::UTC));
     }
 
     #[test]
-    fn a_camera_without_a_clock_is_no_disaster() {
+    fn any_time_of_a_camera_is_accepted() {
         let always = [window(&[], "00:00", "24:00")];
         for at in [0, -1, i64::MIN, i64::MAX] {
             assert!(is_open(&always, at, &TimeZone::fixed(jiff::tz::offset(14))), "{at}");
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_of_day_is_refused() {
+    fn invalid_times_of_day_are_refused() {
         for text in ["", "18", "18:0", "18:60", "24:01", "25:00", "-1:00", "+1:00", "018:00", "6pm"] {
             assert!(TimeOfDay::try_from(text.to_string()).is_err(), "{text}");
         }

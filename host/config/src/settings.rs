@@ -1,4 +1,4 @@
-//! The TOML, field by field. Paths are relative to the folder of the configuration file.
+//! The settings of the configuration file. Relative paths are relative to its folder.
 
 use crate::property::Property;
 use crate::rules::RuleSettings;
@@ -16,25 +16,25 @@ pub struct Config {
     pub kafka: KafkaSettings,
     /// The names of the topics.
     pub topics: Topics,
-    /// How much is taken in at once.
+    /// How many frames are processed at once.
     pub intake: IntakeSettings,
     /// How results, alerts and state are delivered.
     pub publish: PublishSettings,
     /// Detection, tracking and embedding.
     pub vision: VisionSettings,
-    /// The search among the enrolled people.
+    /// The search in the gallery.
     pub gallery: GallerySettings,
-    /// How the host can be watched.
+    /// Metrics, health checks and lag.
     pub observe: ObserveSettings,
-    /// When rules are read again.
+    /// Reloading of rules and the site.
     pub reload: ReloadSettings,
-    /// Parts of cameras' pictures that rules know by name.
+    /// Named parts of cameras' pictures, for rules.
     pub zones: Vec<ZoneSettings>,
-    /// Parts of cameras' pictures that nobody is to look at.
+    /// Parts of cameras' pictures that are painted over.
     pub masks: Vec<MaskSettings>,
-    /// Hours of the week that rules know by name.
+    /// Named hours of the week, for rules.
     pub schedules: Vec<ScheduleSettings>,
-    /// The rules, each kind asked in this order; at least one is a `matching-policy`.
+    /// The rules. Rules of the same kind are called in this order. At least one must be a `matching-policy`.
     pub rules: Vec<RuleSettings>,
 }
 
@@ -46,11 +46,11 @@ pub struct KafkaSettings {
     pub brokers: String,
     /// The consumer group that shares the work.
     pub group: String,
-    /// A name for this host that is its own in the group, and stays: it then keeps its partitions over a restart that
-    /// is shorter than the session timeout (static membership), and its successor stops it from writing at once.
+    /// A permanent name of this host that no other host of the group has (static membership). The host then keeps its partitions
+    /// over a restart that is shorter than the session timeout, and a successor with this name stops it from writing at once.
     pub instance: Option<String>,
-    /// Any other property of librdkafka, for every client; these win over our defaults. A value, or where it is to be
-    /// found: `{ env = "NAME" }`, `{ file = "path" }`.
+    /// Other properties of librdkafka, for all clients. They override Everyframe's defaults. Each is a value, or the place of a
+    /// value: `{ env = "NAME" }` or `{ file = "PATH" }`.
     pub properties: BTreeMap<String, Property>,
     /// Properties for consumers only: `session.timeout.ms`, `fetch.min.bytes`.
     pub consumer: BTreeMap<String, Property>,
@@ -67,7 +67,7 @@ impl Default for KafkaSettings {
 }
 
 impl KafkaSettings {
-    /// What this host's transactions are known by: its instance's name, or one that no other process has.
+    /// The transactional id of this host, made of the instance's name. Without one, the id is unique to this process.
     pub fn transactional_id(&self) -> String {
         let group = &self.group;
         match &self.instance {
@@ -86,9 +86,9 @@ impl KafkaSettings {
         [("properties", &self.properties), ("consumer", &self.consumer), ("producer", &self.producer)]
     }
 
-    /// Finds every value that is kept elsewhere; `folder` is the base of paths. What cannot be found comes back as
-    /// dotted key and message.
-    pub(super) fn find_properties(&mut self, folder: &Path) -> Vec<(String, String)> {
+    /// Reads every value that is kept elsewhere. `folder` is the base of relative paths. Returns a dotted key and a message for each
+    /// problem.
+    pub(super) fn resolve_properties(&mut self, folder: &Path) -> Vec<(String, String)> {
         let tables = [
             ("properties", &mut self.properties),
             ("consumer", &mut self.consumer),
@@ -98,7 +98,7 @@ impl KafkaSettings {
             properties.iter_mut().map(move |(name, property)| (table, name, property))
         });
         let found = all.filter_map(|(table, name, property)| {
-            Some((format!("kafka.{table}.{name}"), property.find(name, folder).err()?))
+            Some((format!("kafka.{table}.{name}"), property.resolve(name, folder).err()?))
         });
         found.collect()
     }
@@ -108,7 +108,7 @@ impl KafkaSettings {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Topics {
-    /// Where cameras put frames.
+    /// The frames of the cameras.
     pub frames: String,
     /// One result for each frame.
     pub results: String,
@@ -118,9 +118,9 @@ pub struct Topics {
     pub dead_letters: String,
     /// The enrolled people (compacted).
     pub gallery: String,
-    /// What rules keep (compacted); it has as many partitions as the frames topic.
+    /// The state of rules (compacted). It has as many partitions as the frames topic.
     pub state: String,
-    /// Partitions of the frames topic and the results topic where Everyframe creates them.
+    /// Number of partitions of the frames topic and the results topic when Everyframe creates them.
     pub partitions: i32,
 }
 
@@ -142,14 +142,14 @@ impl Default for Topics {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct IntakeSettings {
-    /// Bytes of frames that one partition may hold in memory; beyond it, the partition is paused, unless it has fewer
-    /// frames than keep the workers busy.
+    /// The most bytes of frames in memory for one partition. Beyond it, the partition is paused, unless it has too few frames to
+    /// keep all workers busy.
     pub lane_bytes: usize,
-    /// Vision workers, one thread and one set of model sessions each; 0 means one for each core.
+    /// Number of vision workers, each with one thread and its own model sessions. 0: one for each core.
     pub workers: usize,
-    /// How often finished offsets are committed, milliseconds.
+    /// How often offsets of processed frames are committed, milliseconds.
     pub commit_interval_ms: u64,
-    /// How long a revoked partition may take to finish the frames it has begun, milliseconds.
+    /// How long a revoked partition may take to finish the frames that are being processed, milliseconds.
     pub drain_timeout_ms: u64,
 }
 
@@ -159,16 +159,16 @@ impl Default for IntakeSettings {
     }
 }
 
-/// How often a frame's result may be there.
+/// The delivery guarantee.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Delivery {
-    /// Exactly once where the broker has transactions, else at least once.
+    /// Exactly once if the broker supports transactions, otherwise at least once.
     #[default]
     Auto,
-    /// Exactly once, or the host does not start.
+    /// Exactly once. The host does not start without transactions.
     ExactlyOnce,
-    /// At least once: a frame that a crash cuts short is done again, under the same ids.
+    /// At least once: a frame that a crash interrupts is processed again, with the same ids.
     AtLeastOnce,
 }
 
@@ -178,11 +178,11 @@ pub enum Delivery {
 pub struct PublishSettings {
     /// Exactly once or at least once.
     pub delivery: Delivery,
-    /// How long a batch gathers, milliseconds; one with an alert does not wait.
+    /// How long a batch collects results, milliseconds. A batch with an alert is sent at once.
     pub interval_ms: u64,
-    /// The largest batch, frames.
+    /// The largest number of frames in a batch.
     pub batch_frames: usize,
-    /// A partition stops when more than this share of its last 200 frames had to be parked, 0 to 1; 1: never.
+    /// A partition stops when more than this share of its last 200 frames was parked, 0 to 1. 1: never.
     pub dead_letter_share: f32,
 }
 
@@ -196,19 +196,19 @@ impl Default for PublishSettings {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct VisionSettings {
-    /// The ONNX Runtime library; without it: `ORT_DYLIB_PATH`, then what `make setup` put into the cache.
+    /// The ONNX Runtime library. By default, the one in `ORT_DYLIB_PATH`, otherwise that of `make setup`.
     pub onnxruntime: Option<PathBuf>,
-    /// The folder with the models and their manifests; without it: what `make setup` put into the cache.
+    /// The folder of the models and their manifests. By default, that of `make setup`.
     pub models: Option<PathBuf>,
-    /// Pictures with more pixels than this are parked undecoded.
+    /// Frames with more pixels are parked without decoding.
     pub max_pixels: u64,
-    /// Pictures that take more processor time than this to decode are parked, milliseconds.
+    /// Frames whose decoding takes more processor time are parked, milliseconds.
     pub max_decode_ms: u64,
     /// The face detector.
     pub detector: DetectorSettings,
     /// The face embedder.
     pub embedder: EmbedderSettings,
-    /// How faces are followed.
+    /// The tracker, which follows faces from frame to frame.
     pub tracker: TrackerSettings,
 }
 
@@ -226,14 +226,14 @@ impl Default for VisionSettings {
     }
 }
 
-/// Which engine runs a model, and in which precision.
+/// The execution provider of a model, and its precision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Provider {
-    /// Measure all on this machine once, and take the fastest whose answers agree.
+    /// The fastest provider whose results agree with the reference. It is measured once on each machine.
     #[default]
     Auto,
-    /// ONNX Runtime's own.
+    /// ONNX Runtime's CPU provider.
     Cpu,
     /// OpenVINO in 32-bit floats.
     Openvino,
@@ -260,23 +260,22 @@ pub struct DetectorSettings {
     pub model: String,
     /// Which engine runs it.
     pub provider: Provider,
-    /// Faces are looked for in a picture scaled down to at most this many pixels on its longer side.
+    /// The longer side of the picture in which faces are detected, pixels. Larger pictures are scaled down.
     pub max_side: u32,
-    /// Detections below this score are dropped, 0 to 1.
+    /// Detections of a lower score are dropped, 0 to 1.
     pub score: f32,
-    /// Of two detections that overlap by more than this (intersection over union), the better stays.
+    /// Of two detections that overlap by more than this (intersection over union, 0 to 1), only the better one is kept.
     pub overlap: f32,
 }
 
 impl Default for DetectorSettings {
     fn default() -> Self {
-        // Score: in the 977 frames of the footage, real faces score 0.89 or more and everything else less than 0.5;
-        // OpenCV Zoo's demo of YuNet, from which the overlap is, takes 0.6 too.
+        // Score: in the 977 frames of the footage, real faces score 0.89 or more and everything else less than 0.5. The demo of
+        // YuNet in OpenCV Zoo, which is also the source of the overlap, uses 0.6, too.
         //
-        // Longer side: 640 finds the same faces in the footage, in half the detector's time for frames of
-        // 960 × 540. But in 1920 × 1080 a face 40 pixels wide then has landmarks too coarse to align it by: its
-        // embedding has a cosine of 0.73 to the same face large, against 0.91 with 960, and 30 pixels 0.36 against
-        // 0.74. Cameras of 640 × 480 and less pay nothing for it.
+        // Longer side: 640 finds the same faces in the footage, in half the detector's time for frames of 960 × 540. But in
+        // 1920 × 1080, the landmarks of a face of 40 pixels are then too coarse for alignment: the cosine of its embedding to the
+        // same face in large is 0.73, with 960 it is 0.91 (30 pixels: 0.36 and 0.74). Cameras of up to 640 × 480 are not affected.
         Self {
             model: "yunet-2023mar".into(),
             provider: Provider::Auto,
@@ -295,13 +294,13 @@ pub struct EmbedderSettings {
     pub model: String,
     /// Which engine runs it.
     pub provider: Provider,
-    /// Embed every face of every frame, instead of each track once in a while.
+    /// Embed every face of every frame, instead of reusing the embedding of its track.
     pub every_face: bool,
-    /// A track's face is embedded again after this long, milliseconds of frame time.
+    /// The face of a track is embedded again after this time, milliseconds of frame time.
     pub refresh_ms: u64,
-    /// A track's face is embedded again when its quality is better than the last one's by this factor.
+    /// The face of a track is embedded again when its quality is better by this factor than that of the last embedded view.
     pub better_by: f32,
-    /// A face of lower quality is not embedded, 0 to 1.
+    /// Faces of a lower quality are not embedded, 0 to 1.
     pub min_quality: f32,
 }
 
@@ -322,9 +321,9 @@ impl Default for EmbedderSettings {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrackerSettings {
-    /// A face continues a track if their boxes overlap by at least this (intersection over union).
+    /// A face continues a track if their boxes overlap by at least this (intersection over union, 0 to 1).
     pub overlap: f32,
-    /// A track ends when its face was not seen for this long, milliseconds of frame time.
+    /// A track ends when its face was not detected for this time, milliseconds of frame time.
     pub lost_after_ms: u64,
 }
 
@@ -338,7 +337,7 @@ impl Default for TrackerSettings {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GallerySettings {
-    /// How many candidates the matching policy is given for each face.
+    /// Number of candidates for each face that the matching policy gets.
     pub candidates: usize,
 }
 
@@ -352,15 +351,15 @@ impl Default for GallerySettings {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ObserveSettings {
-    /// Where the host answers `/metrics`, `/health/live` and `/health/ready`: `127.0.0.1:9464`. Empty: nowhere. There is
-    /// no authentication: let it listen only where who may watch can reach it.
+    /// The address at which the host serves `/metrics`, `/health/live` and `/health/ready`: `127.0.0.1:9464`. Empty: none. There is
+    /// no authentication, so choose an address that only authorised people can reach.
     pub listen: String,
-    /// How often the host looks at what is unread, seconds; 0: never, and there is no alarm either.
+    /// How often the host measures the lag, seconds. 0: never, and there is no retention alarm.
     pub lag_interval_s: u64,
-    /// With less time than this until retention deletes frames unread, the host gives alarm, hours; where frames are kept
-    /// for less than twice this, by age or by size, with less than half of what they are kept for.
+    /// The retention alarm is raised when frames will be deleted unread in less than this time, hours. If frames are kept for less
+    /// than twice this time, by age or by size, it is raised at half of the time for which they are kept.
     pub retention_alarm_h: f64,
-    /// Without an answer from Kafka for this long, the host is not ready, seconds.
+    /// The host is not ready after this time without an answer from Kafka, seconds.
     pub away_after_s: u64,
 }
 
@@ -374,8 +373,8 @@ impl Default for ObserveSettings {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReloadSettings {
-    /// Whether rules, zones, masks and schedules are read again when the configuration file or a component has changed. At
-    /// SIGHUP and by `everyframe rule reload` they always are.
+    /// Reload rules, zones, masks and schedules when the configuration file or a component changes. SIGHUP and
+    /// `everyframe rule reload` always reload them.
     pub watch: bool,
 }
 

@@ -1,9 +1,9 @@
-//! What the operator says of the place that the cameras watch: zones and masks of their pictures, and hours.
+//! The site: zones and masks of the cameras' pictures, and schedules.
 //!
-//! [`Site`] turns them into facts: of a frame, which schedules hold; of a face, in which zones it is; and of a
-//! camera, what nobody is to look at.
+//! [`Site`] answers which schedules are active for a frame, in which zones a face is, and which parts of a camera's picture are
+//! masked.
 
-use crate::camera_pattern::{is_meant, patterns};
+use crate::camera_pattern::{camera_patterns, matches_camera};
 use crate::polygon::Polygon;
 use crate::schedule::{self, Window, time_zone};
 use crate::settings::Config;
@@ -12,7 +12,7 @@ use everyframe_types::face::Rect;
 use jiff::tz::TimeZone;
 use wildmatch::WildMatch;
 
-/// The zones, masks and schedules of a configuration, ready to be asked.
+/// The zones, masks and schedules of a configuration, prepared for queries.
 #[derive(Debug, Default)]
 pub struct Site {
     zones: Vec<(String, Vec<WildMatch>, Polygon)>,
@@ -21,11 +21,11 @@ pub struct Site {
 }
 
 impl Site {
-    /// Of a checked configuration.
+    /// The site of a checked configuration.
     pub fn new(config: &Config) -> Self {
-        let zone = |it: &ZoneSettings| (it.name.clone(), patterns(&it.cameras), it.polygon.clone());
-        let mask = |it: &MaskSettings| (patterns(&it.cameras), it.polygon.clone());
-        // The check refuses zones of time that are not known.
+        let zone = |it: &ZoneSettings| (it.name.clone(), camera_patterns(&it.cameras), it.polygon.clone());
+        let mask = |it: &MaskSettings| (camera_patterns(&it.cameras), it.polygon.clone());
+        // A checked configuration has only known time zones.
         let schedule = |it: &ScheduleSettings| {
             (it.name.clone(), time_zone(&it.time_zone).unwrap_or(TimeZone::UTC), it.hours.clone())
         };
@@ -36,29 +36,30 @@ impl Site {
         }
     }
 
-    /// The schedules that hold at a time, Unix milliseconds, by name.
+    /// The names of the schedules that are active at a time, Unix milliseconds.
     pub fn schedules_at(&self, at: i64) -> Vec<String> {
-        let holds = |(_, zone, hours): &&(String, TimeZone, Vec<Window>)| schedule::is_open(hours, at, zone);
-        self.schedules.iter().filter(holds).map(|(name, ..)| name.clone()).collect()
+        let is_active =
+            |(_, zone, hours): &&(String, TimeZone, Vec<Window>)| schedule::is_open(hours, at, zone);
+        self.schedules.iter().filter(is_active).map(|(name, ..)| name.clone()).collect()
     }
 
-    /// The zones of a camera in which the middle of a box is, by name; the picture's size and the box in pixels.
+    /// The names of a camera's zones that contain the centre of a box. The picture's size and the box are in pixels.
     pub fn zones_of(&self, camera: &str, size: (u32, u32), bounds: &Rect) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
         for (name, cameras, polygon) in &self.zones {
-            // A zone may have another part in another camera, or two parts in one.
-            if is_meant(cameras, camera) && polygon.contains(bounds, size) && !names.contains(name) {
+            // A zone may have different polygons in different cameras, or several in one.
+            if matches_camera(cameras, camera) && polygon.contains(bounds, size) && !names.contains(name) {
                 names.push(name.clone());
             }
         }
         names
     }
 
-    /// The parts of a camera's picture that nobody is to look at.
+    /// The masked parts of a camera's picture.
     pub fn masks_of(&self, camera: &str) -> Vec<&Polygon> {
         self.masks
             .iter()
-            .filter(|(cameras, _)| is_meant(cameras, camera))
+            .filter(|(cameras, _)| matches_camera(cameras, camera))
             .map(|(_, polygon)| polygon)
             .collect()
     }
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn schedules_hold_by_their_own_clocks() {
+    fn schedules_use_their_own_time_zones() {
         let site = site(
             r#"
             schedules = [
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn masks_are_of_their_cameras() {
+    fn masks_apply_to_their_cameras() {
         let site = site(r#"masks = [{ cameras = ["gate"], polygon = [[0, 0], [1, 0], [1, 1]] }]"#);
         assert_eq!((site.masks_of("gate").len(), site.masks_of("yard").len()), (1, 0));
     }

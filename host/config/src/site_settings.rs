@@ -1,32 +1,32 @@
-//! What the operator says of the place that the cameras watch, as the TOML has it.
+//! The settings of zones, masks and schedules.
 
 use crate::polygon::Polygon;
 use crate::schedule::Window;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// `[[zones]]`: a face is told to be in a zone when the middle of its box is. A zone whose part of the picture is another
-/// one in another camera is written again, under the same name.
+/// `[[zones]]`: a face is in a zone if the centre of its box is. If a zone has different polygons in different cameras, add one
+/// table for each, with the same name.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ZoneSettings {
-    /// What rules call it.
+    /// The zone's name in rules.
     pub name: String,
-    /// The cameras that have it: their ids, `*` for any characters and `?` for one of them.
+    /// The cameras of the zone, by id. `*` stands for any characters, `?` for one.
     #[serde(default = "every_camera")]
     pub cameras: Vec<String>,
-    /// Its corners, three or more.
+    /// The corners, three or more.
     pub polygon: Polygon,
 }
 
-/// `[[masks]]`: what is in a mask is painted over before faces are looked for, and is in no embedding.
+/// `[[masks]]`: the masked part is painted over before faces are detected, and is in no embedding.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MaskSettings {
-    /// The cameras that have it: their ids, `*` for any characters and `?` for one of them.
+    /// The cameras of the mask, by id. `*` stands for any characters, `?` for one.
     #[serde(default = "every_camera")]
     pub cameras: Vec<String>,
-    /// Its corners, three or more.
+    /// The corners, three or more.
     pub polygon: Polygon,
 }
 
@@ -34,12 +34,12 @@ pub struct MaskSettings {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScheduleSettings {
-    /// What rules call it.
+    /// The schedule's name in rules.
     pub name: String,
-    /// Whose clocks its hours are of, by the name in the IANA database: `Europe/Berlin`.
+    /// The time zone of its hours, by its name in the IANA database: `Europe/Berlin`.
     #[serde(default = "utc")]
     pub time_zone: String,
-    /// When it holds; any of these will do.
+    /// When the schedule is active: in any of these windows.
     pub hours: Vec<Window>,
 }
 
@@ -47,7 +47,7 @@ fn utc() -> String {
     "UTC".into()
 }
 
-/// Patterns that leave out no camera.
+/// The default list of cameras: all.
 pub(super) fn every_camera() -> Vec<String> {
     vec!["*".into()]
 }

@@ -111,7 +111,7 @@ impl GroupConsumer {
                 Some(Ok(message)) => {
                     log_once.settle("frames come again");
                     let record = Received(message);
-                    self.downstream.admit(record::read(&self.topic, &record));
+                    self.downstream.admit(record::parse_frame(&self.topic, &record));
                 }
                 Some(Err(error)) if is_final(&error) => {
                     return Err(BrokerError::from_rdkafka(error, &self.brokers));

@@ -3,7 +3,7 @@
 use crate::scenario::{RecordedFrame, Recording, Scenario, run_scenario};
 use everyframe_account::replay::stored::{Alerts, Past};
 use everyframe_account::replay::{Window, stored};
-use everyframe_config::{Config, ConfigError, RuleKind, RuleSettings, Site, is_meant, patterns};
+use everyframe_config::{Config, ConfigError, RuleKind, RuleSettings, Site, camera_patterns, matches_camera};
 use everyframe_gallery::GalleryError;
 use everyframe_kafka::BrokerError;
 use everyframe_rules::{CodeCache, LoadError, LoadedComponent, Problem, RuleOutput, kind_name};
@@ -89,7 +89,7 @@ pub fn record_scenario(
     let rule = selected_rule(config, request)?;
     let pasts = last_results(config, request)?;
     let alerts = match rule.kind {
-        RuleKind::Alerting => stored::alerts(config, &window(request))?,
+        RuleKind::Alerting => stored::read_alerts(config, &window(request))?,
         _ => Alerts::new(),
     };
     let mut recording = recorded(config, rule, request, &pasts, &alerts)?;
@@ -129,7 +129,7 @@ fn selected_rule<'a>(config: &'a Config, request: &RecordRequest) -> Result<&'a 
             )));
         }
     };
-    if !is_meant(&patterns(&rule.cameras), &request.camera) {
+    if !matches_camera(&camera_patterns(&rule.cameras), &request.camera) {
         let (rule, camera) = (&rule.name, &request.camera);
         return Err(RecordError::Selection(format!("rule {rule} is not asked about camera {camera}")));
     }
@@ -143,7 +143,7 @@ fn window(request: &RecordRequest) -> Window {
 fn last_results(config: &Config, request: &RecordRequest) -> Result<VecDeque<Past>, RecordError> {
     let most = request.most_frames.unwrap_or(MOST_FRAMES);
     let mut last: VecDeque<Past> = VecDeque::new();
-    stored::results(config, &window(request), |past| -> Result<(), RecordError> {
+    stored::visit_results(config, &window(request), |past| -> Result<(), RecordError> {
         if past.camera != request.camera {
             return Ok(());
         }
@@ -197,7 +197,7 @@ fn recorded(
     let frames: Vec<RecordedFrame> = frames.collect();
     let (name, kind) = (&rule.name, kind_name(rule.kind));
     let first = frames.first().map_or_else(String::new, |frame| rfc3339(frame.at));
-    let people = people(stored::people(config)?, rule, &frames);
+    let people = people(stored::read_people(config)?, rule, &frames);
     Ok(Recording {
         about: format!("recorded: camera {} from {first} on, and {kind} {name}", request.camera),
         kind: rule.kind,

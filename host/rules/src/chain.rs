@@ -12,7 +12,7 @@ use super::meter::RuleMeter;
 use super::previous_judgement::PreviousJudgement;
 use super::rule_state::{RuleState, StateChanges};
 use super::sandbox::Sandbox;
-use everyframe_config::{OnFailure, RuleKind, is_meant};
+use everyframe_config::{OnFailure, RuleKind, matches_camera};
 use everyframe_types::face::{Face, People};
 use everyframe_types::judgement::{Decision, Judgement, Skipped, Subject};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -48,12 +48,12 @@ impl RuleOutput {
         match self {
             Self::Decisions(decisions) => {
                 for (index, decision) in decisions {
-                    judgement.of_face(index, |subject| subject.decision = decision);
+                    judgement.update_face(index, |subject| subject.decision = decision);
                 }
             }
             Self::Strangers(strangers) => {
                 for (index, stranger) in strangers {
-                    judgement.of_face(index, |subject| {
+                    judgement.update_face(index, |subject| {
                         subject.stranger.get_or_insert(stranger);
                     });
                 }
@@ -106,7 +106,7 @@ impl Chain {
     fn rules_for<'a>(&'a self, frame: &'a FrameFacts<'_>) -> impl Iterator<Item = &'a LoadedRule> {
         let is_active = |schedule: &String| frame.schedules.contains(schedule);
         self.rules.iter().filter(move |rule| {
-            is_meant(&rule.cameras, frame.camera) && rule.schedule.as_ref().is_none_or(is_active)
+            matches_camera(&rule.cameras, frame.camera) && rule.schedule.as_ref().is_none_or(is_active)
         })
     }
 

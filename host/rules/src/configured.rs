@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 ///
 /// A rule or a grant cannot be used: the error names each line of the configuration.
 pub fn load_rules(loaded: &mut Loaded, runtime: &Handle, cache: &CodeCache) -> Result<Rules, ConfigError> {
-    loaded.find_grants()?;
+    loaded.resolve_grants()?;
     let rules = Rules::load(&loaded.config.rules, runtime.clone(), Some(cache));
     rules.map_err(|error| place_problems(loaded, error))
 }

@@ -6,7 +6,7 @@ use super::contract::RulePre;
 use super::instance_pool::InstancePool;
 use super::meter::RuleMeter;
 use super::wasi_grants::WasiGrants;
-use everyframe_config::{OnFailure, RuleKind, RuleSettings, patterns};
+use everyframe_config::{OnFailure, RuleKind, RuleSettings, camera_patterns};
 use wildmatch::WildMatch;
 
 /// Made when the configuration is loaded, kept until the next one is.
@@ -39,7 +39,7 @@ impl LoadedRule {
     ) -> Self {
         Self {
             kind: rule.kind,
-            cameras: patterns(&rule.cameras),
+            cameras: camera_patterns(&rule.cameras),
             zones: rule.zones.clone(),
             schedule: rule.schedule.clone(),
             on_failure: rule.on_failure,

@@ -7,7 +7,7 @@ use everyframe_config::{Limits, RuleKind, RuleSettings};
 use everyframe_rules::{FrameFacts, RuleState, Rules};
 use everyframe_types::face::{Candidate, Detection, Embedding, Face, People, Person, Point, Rect, Track};
 use everyframe_types::judgement::{Alert, Decision};
-use everyframe_types::record::camera;
+use everyframe_types::record::camera_id;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};

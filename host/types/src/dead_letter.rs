@@ -1,5 +1,5 @@
-//! What became of the dead letters: an operator replays or drops them, and a mark in the same topic says so. A mark names
-//! its letter by place, so that a letter that has been deleted since still counts, and one that comes later is open.
+//! Records of the dead-letters topic: parked frames, and marks. When an operator replays or drops a letter, a mark in the same
+//! topic records it. A mark identifies its letter by partition and offset, so it counts even after the letter was deleted.
 
 use crate::frame::Position;
 use crate::hexadecimal::hexadecimal;
@@ -7,32 +7,32 @@ use crate::record::IncomingRecord;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 
-/// Headers of a dead letter: why, where in the way of a frame, and where the frame stood.
+/// Header of a dead letter: why the frame was parked, a stable name.
 pub const REASON: &str = "everyframe-reason";
-/// The stage that could not go on: `vision`, `rules`, `publish` or `host`.
+/// Header of a dead letter: the stage that failed: `vision`, `rules`, `publish` or `host`.
 pub const STAGE: &str = "everyframe-stage";
-/// A sentence for a person.
+/// Header of a dead letter: why the frame was parked, a sentence for people.
 pub const MESSAGE: &str = "everyframe-message";
-/// The frames topic.
+/// Header of a dead letter: the frames topic.
 pub const TOPIC: &str = "everyframe-topic";
-/// The frame's partition.
+/// Header of a dead letter: the frame's partition.
 pub const PARTITION: &str = "everyframe-partition";
-/// The frame's offset.
+/// Header of a dead letter: the frame's offset.
 pub const OFFSET: &str = "everyframe-offset";
 
-/// Header of a record without value: `FIRST-LAST`, offsets of frames that retention deleted before the group came to them.
+/// Header of a record without a value: `FIRST-LAST`, offsets of frames that retention deleted before the group read them.
 pub const DELETED: &str = "everyframe-deleted";
 
-/// Header of a partial dead letter, which holds only the first bytes of its frame, or none: why the topic refused the rest.
+/// Header of a partial dead letter, which holds only the first bytes of its frame, or none: why the topic refused the whole frame.
 pub const PARTIAL: &str = "everyframe-partial";
-/// Of such a letter, how many bytes the frame has.
+/// Header of a partial dead letter: the size of the frame, bytes.
 pub const ORIGINAL_BYTES: &str = "everyframe-original-bytes";
-/// Of such a letter, the SHA-256 of the frame's bytes, hexadecimal.
+/// Header of a partial dead letter: the SHA-256 of the frame's bytes, hexadecimal.
 pub const ORIGINAL_SHA256: &str = "everyframe-original-sha256";
-/// Of such a letter, where the whole frame stands: `topic/partition/offset`.
+/// Header of a partial dead letter: the position of the whole frame: `topic/partition/offset`.
 pub const ORIGINAL_AT: &str = "everyframe-original-at";
 
-/// The stage at which a frame was parked; the `stage` label of the metric, too.
+/// The stage at which a frame was parked. It is also the `stage` label of the metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// The picture cannot be decoded, or is too large.
@@ -46,10 +46,10 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// All of them.
+    /// All stages.
     pub const ALL: [Self; 4] = [Self::Vision, Self::Rules, Self::Publish, Self::Host];
 
-    /// Its name in headers and metrics.
+    /// The stage's name in headers and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Vision => "vision",
@@ -60,23 +60,23 @@ impl Stage {
     }
 }
 
-/// Why a frame is parked.
+/// Why a frame was parked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parked {
-    /// The stage that could not go on.
+    /// The stage that failed.
     pub stage: Stage,
     /// A stable name: `truncated`, `rule-timed-out`.
     pub reason: String,
-    /// A sentence for a person.
+    /// A sentence for people.
     pub message: String,
 }
 
-/// Header of a mark: `replayed` or `dropped`. A record with it is no letter, and has no value.
+/// Header of a mark: `replayed` or `dropped`. A record with this header is not a letter, and has no value.
 pub const FATE: &str = "everyframe-fate";
 /// Header of a mark: `partition/offset` of the letter in the dead-letters topic.
 pub const LETTER: &str = "everyframe-letter";
 
-/// Partition and offset.
+/// The partition and offset of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// The partition.
@@ -86,12 +86,12 @@ pub struct Place {
 }
 
 impl Place {
-    /// Where a record stands.
-    pub fn of(record: &impl IncomingRecord) -> Self {
+    /// The place of a record.
+    pub fn of_record(record: &impl IncomingRecord) -> Self {
         Self { partition: record.partition(), offset: record.offset().unsigned_abs() }
     }
 
-    /// The place that `partition/offset` names.
+    /// Parses `partition/offset`; none for numbers that no record can have.
     pub fn parse(text: &str) -> Option<Self> {
         let (partition, offset) = text.split_once('/')?;
         Self::new(partition.parse().ok()?, offset.parse().ok()?)
@@ -115,17 +115,17 @@ impl std::fmt::Display for Place {
     }
 }
 
-/// What an operator did with a letter.
+/// What an operator did with a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LetterAction {
-    /// Its frame was put through again.
+    /// The frame was sent again.
     Replayed,
-    /// Nobody wants it any more.
+    /// The frame is not needed any more.
     Dropped,
 }
 
 impl LetterAction {
-    /// As the mark's header has it.
+    /// The action's name in the header of a mark.
     pub fn name(self) -> &'static str {
         match self {
             Self::Replayed => "replayed",
@@ -134,18 +134,18 @@ impl LetterAction {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        [Self::Replayed, Self::Dropped].into_iter().find(|fate| fate.name() == text)
+        [Self::Replayed, Self::Dropped].into_iter().find(|action| action.name() == text)
     }
 }
 
 /// A record of the dead-letters topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Letter {
-    /// A parked frame: where the frame stood in the frames topic.
+    /// A parked frame: its place in the frames topic.
     Parked(Place),
     /// An operator's mark.
     Mark(Mark),
-    /// A host's word that retention deleted these frames before it came to them.
+    /// A host's report that retention deleted these frames before they were read.
     Deleted {
         /// The partition of the frames topic.
         partition: i32,
@@ -154,26 +154,26 @@ pub enum Letter {
         /// The last offset.
         last: u64,
     },
-    /// Nothing of ours.
+    /// A record that is not of Everyframe.
     Other,
 }
 
 /// An operator's mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
-    /// Where the letter stands, or stood.
+    /// The letter's place in the dead-letters topic.
     pub letter: Place,
-    /// Where its frame stood.
+    /// The frame's place in the frames topic.
     pub frame: Place,
-    /// What was done.
+    /// What the operator did.
     pub fate: LetterAction,
-    /// When, Unix milliseconds.
+    /// When the operator did it, Unix milliseconds.
     pub at: i64,
 }
 
 impl Letter {
-    /// Reads a record of the dead-letters topic.
-    pub fn read(record: &impl IncomingRecord) -> Self {
+    /// Parses a record of the dead-letters topic.
+    pub fn parse(record: &impl IncomingRecord) -> Self {
         if let Some(deleted) = deleted(record) {
             return deleted;
         }
@@ -200,20 +200,20 @@ fn deleted(record: &impl IncomingRecord) -> Option<Letter> {
     (first <= last).then_some(Letter::Deleted { partition, first, last })
 }
 
-/// The headers of a partial letter: it holds only the beginning of a frame that was too large for the topic.
+/// The headers of a partial letter, which holds only the beginning of a frame that was too large for the topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Partial {
-    /// How many bytes the frame has.
+    /// The size of the frame, bytes.
     pub bytes: u64,
-    /// Their SHA-256, hexadecimal.
+    /// The SHA-256 of the frame's bytes, hexadecimal.
     pub sha256: String,
-    /// The place of the whole frame, until retention deletes it.
+    /// The position of the whole frame, until retention deletes it.
     pub at: Position,
 }
 
 impl Partial {
-    /// Reads them from a letter; none for a letter that is whole.
-    pub fn read(record: &impl IncomingRecord) -> Option<Self> {
+    /// Parses the headers of a letter; none for a complete letter.
+    pub fn parse(record: &impl IncomingRecord) -> Option<Self> {
         Some(Self {
             bytes: record.header(ORIGINAL_BYTES)?.parse().ok()?,
             sha256: record.header(ORIGINAL_SHA256)?.to_owned(),
@@ -227,27 +227,27 @@ impl Partial {
     }
 }
 
-/// The letters that are marked, and the last mark of each.
+/// The last mark of each marked letter.
 #[derive(Debug, Default)]
 pub struct LetterActions(BTreeMap<Place, (LetterAction, i64)>);
 
 impl LetterActions {
-    /// Takes a mark in.
-    pub fn mark(&mut self, mark: &Mark) {
+    /// Adds a mark. The last mark of a letter counts.
+    pub fn add(&mut self, mark: &Mark) {
         self.0.insert(mark.letter, (mark.fate, mark.at));
     }
 
-    /// What was done with a letter, and when; none if it is open.
-    pub fn of(&self, letter: Place) -> Option<(LetterAction, i64)> {
+    /// The action on a letter and its time, Unix milliseconds; none if the letter is open.
+    pub fn get(&self, letter: Place) -> Option<(LetterAction, i64)> {
         self.0.get(&letter).copied()
     }
 
-    /// How many letters are marked.
+    /// The number of marked letters.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// True if none is.
+    /// True if no letter is marked.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -258,7 +258,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_known_by_length_and_checksum() {
+    fn bytes_match_by_length_and_checksum() {
         let at = Position::parse("frames/0/7").unwrap();
         let partial = Partial { bytes: 3, sha256: hexadecimal(&Sha256::digest(b"abc")), at };
         assert!(partial.matches(b"abc") && !partial.matches(b"xyz") && !partial.matches(b"ab"));

@@ -1,4 +1,4 @@
-//! What leaves the host, as JSON CloudEvents (version 1.0). The schemas are in `docs/schemas/`.
+//! The published events: JSON CloudEvents (version 1.0). Their schemas are in `docs/schemas/`.
 
 use crate::face::{Candidate, Rect};
 use crate::frame::{Frame, Position};
@@ -11,25 +11,25 @@ use serde::{Deserialize, Serialize};
 pub struct CloudEvent<T> {
     /// The version of CloudEvents.
     pub specversion: String,
-    /// A function of topic, partition and offset (and, of an alert, its rule and place; of an alarm, when it began): an
-    /// event that is delivered twice has the same id twice.
+    /// The event's id, a function of topic, partition and offset (for an alert, also of its rule and its index; for an alarm, of its
+    /// start). An event that is delivered twice has the same id.
     pub id: String,
     /// `everyframe`
     pub source: String,
     /// `everyframe.result.v1`, `everyframe.alert.v1` or `everyframe.retention.v1`
     #[serde(rename = "type")]
     pub kind: String,
-    /// The camera's id; of an alarm, `topic/partition`.
+    /// The camera's id; for an alarm, `topic/partition`.
     pub subject: String,
-    /// When the frame was taken, or the alarm raised, RFC 3339.
+    /// When the frame was taken, or the alarm was raised, RFC 3339.
     pub time: String,
     /// `application/json`
     pub datacontenttype: String,
-    /// What happened.
+    /// The content of the event.
     pub data: T,
 }
 
-/// Where the frame stands in Kafka.
+/// The frame's position in Kafka.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EventPosition {
     /// The frames topic.
@@ -46,7 +46,7 @@ impl From<&Position> for EventPosition {
     }
 }
 
-/// The record of one processed frame.
+/// The result of one processed frame.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResultData {
@@ -61,22 +61,22 @@ pub struct ResultData {
     /// The time that the frame claims, Unix milliseconds; present only if the host does not believe it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub claimed_at: Option<i64>,
-    /// Where the frame stands.
+    /// The frame's position in Kafka.
     pub position: EventPosition,
-    /// Pixels.
+    /// The picture's width, pixels.
     pub width: u32,
-    /// Pixels.
+    /// The picture's height, pixels.
     pub height: u32,
     /// The faces, in the detector's order; empty if there are none.
     pub faces: Vec<FaceResult>,
     /// The ids of the alerts that the frame raised.
     pub alerts: Vec<String>,
-    /// Rules that failed on it and were passed over.
+    /// The rules that failed on the frame and were skipped.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub skipped: Vec<Skipped>,
-    /// Where the time went.
+    /// Processor time by stage.
     pub timings: Timings,
-    /// Which models and rules made this.
+    /// The models and rules that produced this result.
     pub judged_by: JudgedBy,
 }
 
@@ -84,67 +84,67 @@ pub struct ResultData {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FaceResult {
-    /// Its place in the frame's list.
+    /// The face's index in the result.
     pub index: u32,
-    /// Where it is.
+    /// The face's bounding box, pixels.
     pub bounds: Rect,
     /// The detector's score, 0 to 1.
     pub score: f32,
-    /// How well it can be recognised, 0 to 1.
+    /// How well the face can be recognised, 0 to 1.
     pub quality: f32,
-    /// The track it belongs to; text, since JSON's numbers are too short for it.
+    /// The id of the face's track. It is a string, because JSON numbers are not exact for it.
     pub track: String,
     /// When the track's first frame was taken, Unix milliseconds.
     pub track_started_at: i64,
-    /// The camera's zones that it is in.
+    /// The camera's zones that the face is in.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub zones: Vec<String>,
     /// The matching policy's decision.
     #[serde(flatten)]
     pub decision: Decision,
-    /// The gallery's people most like it, best first.
+    /// The most similar people of the gallery, best first.
     pub candidates: Vec<Candidate>,
-    /// Who this stranger is, if an unknown-person rule said so.
+    /// The stranger, if an unknown-person rule identified the face as one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stranger: Option<Stranger>,
 }
 
-/// CPU milliseconds of each stage.
+/// Processor time of each stage, milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Timings {
-    /// From encoded bytes to pixels.
+    /// Decoding the picture.
     pub decode_ms: f64,
-    /// Face detection.
+    /// Detecting faces.
     pub detect_ms: f64,
-    /// Alignment and embedding of all faces embedded.
+    /// Aligning and embedding faces.
     pub embed_ms: f64,
     /// All rules.
     pub rules_ms: f64,
 }
 
-/// Which models and rules judged a frame.
+/// The models and rules that judged a frame.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct JudgedBy {
-    /// Detector and embedder.
+    /// The detector and the embedder.
     pub models: Vec<Part>,
-    /// In the order in which they are called.
+    /// The rules, in the order of their calls.
     pub rules: Vec<Part>,
 }
 
-/// A model or a rule, exactly.
+/// A model or a rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Part {
     /// Its name.
     pub name: String,
-    /// The version a rule says it has.
+    /// The version that a rule reports.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub version: Option<String>,
-    /// Checksum of its file.
+    /// SHA-256 of its file, hexadecimal.
     pub sha256: String,
 }
 
-/// An alert, and the frame it is about.
+/// An alert, and its frame.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AlertData {
@@ -155,14 +155,14 @@ pub struct AlertData {
     /// The time that the frame claims, Unix milliseconds; present only if the host does not believe it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub claimed_at: Option<i64>,
-    /// Where the frame stands; the id of its result is made of it.
+    /// The frame's position in Kafka, from which the id of its result is made.
     pub position: EventPosition,
-    /// What the rule raised.
+    /// The alert.
     #[serde(flatten)]
     pub alert: Alert,
 }
 
-/// The event of a processed frame.
+/// Makes the event of a processed frame.
 pub fn result(
     frame: &Frame,
     (width, height): (u32, u32),
@@ -205,7 +205,7 @@ pub fn result(
     envelope(frame.identity.to_string(), "everyframe.result.v1", frame, data)
 }
 
-/// The event of the frame's alert number `place`.
+/// Makes the event of an alert; `place` is its index among the frame's alerts.
 pub fn alert(frame: &Frame, alert: &Alert, place: usize) -> CloudEvent<AlertData> {
     let id = format!("{}/{}/{place}", frame.identity, alert.rule);
     let data = AlertData {
@@ -231,10 +231,10 @@ fn envelope<T>(id: String, kind: &str, frame: &Frame, data: T) -> CloudEvent<T> 
     }
 }
 
-/// The years that RFC 3339 can write, Unix milliseconds: from 0001-01-01 to 9999-01-01.
+/// The times that RFC 3339 can express, Unix milliseconds: from 0001-01-01 to 9999-01-01.
 pub const CALENDAR: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_370_764_800_000;
 
-/// Unix milliseconds as RFC 3339 in UTC; a time outside the calendar is moved to its end.
+/// Formats Unix milliseconds as RFC 3339 in UTC. A time outside [`CALENDAR`] is clamped.
 pub fn rfc3339(milliseconds: i64) -> String {
     let within = milliseconds.clamp(*CALENDAR.start(), *CALENDAR.end());
     jiff::Timestamp::from_millisecond(within).unwrap_or_default().to_string()
@@ -245,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_number_is_a_time() {
+    fn any_number_becomes_a_time() {
         assert_eq!(rfc3339(1_764_000_000_123), "2025-11-24T16:00:00.123Z");
         assert_eq!(rfc3339(i64::MAX), "9999-01-01T00:00:00Z");
         assert_eq!(rfc3339(i64::MIN), "0001-01-01T00:00:00Z");

@@ -1,4 +1,4 @@
-//! Faces: found, followed, embedded, compared.
+//! Faces: detections, embeddings, candidates and tracks.
 
 use std::sync::Arc;
 
@@ -20,9 +20,9 @@ pub struct Rect {
     pub x: f32,
     /// Upper edge, pixels.
     pub y: f32,
-    /// Pixels.
+    /// Width, pixels.
     pub width: f32,
-    /// Pixels.
+    /// Height, pixels.
     pub height: f32,
 }
 
@@ -37,18 +37,18 @@ impl Rect {
     }
 }
 
-/// What the detector found.
+/// A detected face.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Detection {
-    /// Where the face is.
+    /// The bounding box.
     pub bounds: Rect,
     /// Right eye, left eye, nose tip, right and left corner of the mouth (the person's right and left).
     pub landmarks: [Point; 5],
-    /// 0 to 1.
+    /// The detector's score, 0 to 1.
     pub score: f32,
 }
 
-/// The unit vector of a face. Shape `[n]`, `n` given by the model; compare by cosine.
+/// The unit vector of a face, shape `[n]`; `n` is given by the model. Embeddings are compared by cosine similarity.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Embedding(Arc<[f32]>);
 
@@ -59,7 +59,7 @@ impl Embedding {
         (norm.is_finite() && norm > f32::EPSILON).then(|| Self(values.iter().map(|v| v / norm).collect()))
     }
 
-    /// The numbers; their squares add up to 1.
+    /// The values; the sum of their squares is 1.
     pub fn values(&self) -> &[f32] {
         &self.0
     }
@@ -87,9 +87,9 @@ pub struct Candidate {
 pub struct Person {
     /// The id.
     pub id: String,
-    /// The name to show; the id if none was given.
+    /// The display name; the id if none was given.
     pub name: String,
-    /// How many samples are enrolled.
+    /// The number of enrolled samples.
     pub samples: u32,
 }
 
@@ -102,30 +102,28 @@ pub struct Track {
     pub started_at: i64,
 }
 
-/// A detected face with all that is known before the rules see it.
+/// A detected face with everything that rules get.
 #[derive(Debug, Clone)]
 pub struct Face {
-    /// Its place in the frame's list of faces.
+    /// Its index in the frame's list of faces.
     pub index: u32,
-    /// What the detector found.
+    /// The detection.
     pub detection: Detection,
     /// How well it can be recognised, 0 to 1.
     pub quality: f32,
-    /// The track it belongs to.
+    /// The track of the face.
     pub track: Track,
-    /// Of this frame, or the best of the track so far.
+    /// The embedding of this frame, or the cached one of the track.
     pub embedding: Option<Embedding>,
-    /// The gallery's people most like it, best first.
+    /// The most similar people of the gallery, best first.
     pub candidates: Vec<Candidate>,
-    /// The camera's zones that it is in, by name.
+    /// The names of the camera's zones that the face is in.
     pub zones: Vec<String>,
 }
 
-/// The gallery, as far as rules may ask it.
-///
-/// A call goes from guest code through this: it must be quick and must not block.
+/// The people that rules can look up. Calls come from guest code, so they must be fast and must not block.
 pub trait People: Send + Sync {
-    /// Looks a person up by id.
+    /// Finds a person by id.
     fn find(&self, person: &str) -> Option<Person>;
 }
 

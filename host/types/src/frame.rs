@@ -1,11 +1,11 @@
-//! A frame: one encoded picture of one camera, and where it stands in Kafka.
+//! A frame: one encoded picture of one camera, and its position in Kafka.
 
 use crate::sequence_gap::SequenceGap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Where a record stands: the identity of its frame and of everything that the frame causes.
+/// The position of a record. It identifies the frame and everything that is made from it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Position {
     /// The topic's name.
@@ -17,7 +17,7 @@ pub struct Position {
 }
 
 impl Position {
-    /// The position that `topic/partition/offset` names.
+    /// Parses `topic/partition/offset`.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.rsplitn(3, '/');
         let offset = parts.next()?.parse().ok()?;
@@ -32,20 +32,20 @@ impl fmt::Display for Position {
     }
 }
 
-/// What an agent read a frame from.
+/// The kind of source from which an agent read a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceKind {
-    /// A camera or a stream: frames follow each other closely, and their time is the clock's.
+    /// A camera or a stream: frames are continuous, and their time is the clock's.
     Live,
-    /// A video file: frames follow each other closely, and their time is a position in the file, which may run ahead of
-    /// the clock when the file is sent faster than it plays.
+    /// A video file: frames are continuous, and their time is a position in the file. It may run ahead of the clock when the file
+    /// is sent faster than it plays.
     Recording,
-    /// A folder of pictures: one frame says nothing about the next.
+    /// A folder of pictures: frames are not continuous.
     Pictures,
 }
 
 impl SourceKind {
-    /// The header's text.
+    /// The kind's name in the header.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Live => "live",
@@ -54,19 +54,19 @@ impl SourceKind {
         }
     }
 
-    /// Reads the header's text; none for any other.
+    /// Parses the header; none for an unknown kind.
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Live, Self::Recording, Self::Pictures].into_iter().find(|kind| kind.as_str() == text)
     }
 }
 
-/// One encoded picture of one camera, as it came out of Kafka.
+/// One encoded picture of one camera, as read from Kafka.
 #[derive(Debug, Clone)]
 pub struct Frame {
-    /// Where it stands: its place in its lane, and what is committed.
+    /// The position of its record: it decides the place in the lane and the committed offset.
     pub position: Position,
-    /// Where it stood when it was first taken in: its identity, which results, alerts and dead letters name. Another
-    /// place than `position` only for a dead letter that is replayed.
+    /// The position at which it was first read: its identity in results, alerts and dead letters. It differs from `position` only
+    /// for a replayed dead letter.
     pub identity: Position,
     /// The camera's id: the record's key, or `partition-N` for a record without one.
     pub camera: Arc<str>,
@@ -74,36 +74,36 @@ pub struct Frame {
     pub session: Arc<str>,
     /// The frame's number in its session; the offset for a record without the header.
     pub sequence: u64,
-    /// When it was taken, Unix milliseconds: the time that is believed (see [`everyframe_pipeline::intake::FrameClock`]).
+    /// When it was taken, Unix milliseconds. The pipeline corrects an implausible claim (`FrameClock`).
     pub captured_at: i64,
     /// The time that the frame claims, Unix milliseconds; the record's timestamp without the header.
     pub claimed_at: i64,
     /// The record's timestamp, Unix milliseconds.
     pub recorded_at: i64,
-    /// True if an agent numbered it: session and sequence are its own.
+    /// True if an agent numbered it, so that session and sequence are the agent's.
     pub is_numbered: bool,
-    /// What the agent read it from; none without the header.
+    /// The kind of source; none without the header.
     pub source: Option<SourceKind>,
-    /// When this host took it in.
+    /// When this host read it.
     pub taken_in_at: Instant,
-    /// What is not there, known at this place.
+    /// The missing frames that are known at this position.
     pub sequence_gap: Option<SequenceGap>,
     /// JPEG, PNG or WebP.
     pub picture: Vec<u8>,
 }
 
 impl Frame {
-    /// False for an agent's word that frames are missing: it goes the way of a frame, in its place, without a picture.
+    /// False for an agent's refusal notice. It has no picture, and passes through every stage only to keep its place in the order.
     pub fn is_frame(&self) -> bool {
         !matches!(self.sequence_gap, Some(SequenceGap::Refused(_)))
     }
 
-    /// The claimed time, Unix milliseconds, if the host believes another one.
+    /// The claimed time, Unix milliseconds, if the host has corrected it.
     pub fn claim_in_doubt(&self) -> Option<i64> {
         Some(self.claimed_at).filter(|claimed| *claimed != self.captured_at)
     }
 
-    /// True for a dead letter that is put through again.
+    /// True for a replayed dead letter.
     pub fn is_replayed(&self) -> bool {
         self.identity != self.position
     }

@@ -1,11 +1,11 @@
-//! Checksums as people write them.
+//! Hexadecimal text of bytes.
 
 use std::fmt::Write as _;
 
-/// Two lower-case digits a byte, as `sha256sum` prints them.
+/// Formats bytes as lower-case hexadecimal, as `sha256sum` does.
 pub fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string can't fail.
+        // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");
         text
     })

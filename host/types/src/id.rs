@@ -1,8 +1,8 @@
-//! Ids of cameras, sessions, people, zones and strangers: one definition of a valid id, for every place where ids come in.
+//! Ids of cameras, sessions, people, zones and strangers: one definition of a valid id for all inputs.
 //!
 //! An id is 1 to [`MAX_BYTES`] bytes of UTF-8 in normalisation form NFC, without white space at its ends and without
-//! [forbidden](is_forbidden) characters. [`clean`] makes any text of a record valid and never fails: no frame is lost because
-//! of its key. [`parse`] normalises and checks the input of people and the answers of rules, and says what is wrong.
+//! [forbidden](is_forbidden) characters. [`clean`] makes any text of a record a valid id and never fails: no frame is lost because
+//! of its key. [`parse`] normalises and checks the input of people and the results of rules, and returns what is wrong.
 
 use crate::hexadecimal::hexadecimal;
 use sha2::{Digest as _, Sha256};
@@ -13,7 +13,7 @@ use unicode_normalization::{UnicodeNormalization as _, is_nfc};
 /// prefix into a key of rule state (256 bytes).
 pub const MAX_BYTES: usize = 128;
 
-/// The longest name to show, bytes.
+/// The longest display name, bytes.
 pub const MAX_NAME_BYTES: usize = 200;
 
 /// Replaces a forbidden character.
@@ -21,27 +21,27 @@ const REPLACEMENT: char = '\u{fffd}';
 /// Bytes of the hash at the end of an id that was cut.
 const HASH_BYTES: usize = 6;
 
-/// Why a text is no id.
+/// Why a text is not a valid id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidId {
-    /// Nothing is left without white space.
+    /// The text is empty or white space.
     #[error("is empty")]
     Empty,
-    /// It is too long.
+    /// The text is too long.
     #[error("has {bytes} bytes; the limit is {limit}")]
     TooLong {
-        /// Bytes of the id.
+        /// The id's length, bytes.
         bytes: usize,
-        /// The most that it may have.
+        /// The longest allowed length, bytes.
         limit: usize,
     },
-    /// It has a character that no id may have.
+    /// The text has a forbidden character.
     #[error("has control characters or invisible ones: U+{0:04X}")]
     Forbidden(u32),
 }
 
-/// True for a character that no id may have: one that controls a terminal or the direction of a line, is invisible, or
-/// is no character. By Unicode's categories these are Cc, Cf, Zl, Zp and Co, and the noncharacters.
+/// True for a character that no id may have: it controls a terminal or the direction of text, is invisible, or is not a
+/// character. These are Unicode's categories Cc, Cf, Zl, Zp and Co, and the noncharacters.
 ///
 /// Unassigned characters are allowed: the set must not change with the version of Unicode, or a camera's id would.
 pub fn is_forbidden(c: char) -> bool {
@@ -63,9 +63,9 @@ fn is_private(c: char) -> bool {
         || u32::from(c) & 0xfffe == 0xfffe
 }
 
-/// Makes a text an id: normalised and trimmed, forbidden characters replaced by U+FFFD, and cut to [`MAX_BYTES`] if it
-/// is longer, with a hash of the whole at its end so that two long ones stay two. Empty only for white space. An id
-/// stays as it is.
+/// Makes any text a valid id: normalises and trims it, replaces forbidden characters by U+FFFD, and cuts it to [`MAX_BYTES`]. A
+/// hash at the end of a cut id keeps different long texts different. The result is empty only for white space. A valid id is not
+/// changed.
 pub fn clean(text: &str) -> String {
     let text: String = text.trim().chars().map(|c| if is_forbidden(c) { REPLACEMENT } else { c }).collect();
     let text = normalise(&text);
@@ -77,13 +77,13 @@ pub fn clean(text: &str) -> String {
     format!("{}~{hash}", &text[..end])
 }
 
-/// The id that a person or a rule gave: normalised and trimmed, of at most `limit` bytes.
+/// Normalises, trims and checks an id from a person or a rule. It may have at most `limit` bytes.
 ///
 /// # Errors
 ///
-/// It is empty, too long, or has a forbidden character: show it, and ask for another one.
+/// The id is empty, too long, or has a forbidden character: show the error, and ask for another id.
 pub fn parse(text: &str, limit: usize) -> Result<String, InvalidId> {
-    // Trims only white space that is not a control character: nobody types a line break by mistake.
+    // Only white space that is not a control character is trimmed: nobody types a line break by mistake.
     let text = normalise(text.trim_matches(|c: char| c.is_whitespace() && !is_forbidden(c)));
     match text.chars().find(|c| is_forbidden(*c)) {
         Some(c) => Err(InvalidId::Forbidden(c.into())),
@@ -93,12 +93,12 @@ pub fn parse(text: &str, limit: usize) -> Result<String, InvalidId> {
     }
 }
 
-/// A pattern of ids (`*` for any characters, `?` for one), written as the ids are. One without wildcards is an id.
+/// Normalises a pattern of ids (`*` for any characters, `?` for one). A pattern without wildcards is an id.
 pub fn clean_pattern(pattern: &str) -> String {
     if pattern.contains(['*', '?']) { normalise(pattern.trim()).into_owned() } else { clean(pattern) }
 }
 
-/// A name to show: normalised, trimmed and printable, and cut to [`MAX_NAME_BYTES`].
+/// Makes any text a display name: normalised, trimmed, printable, and cut to [`MAX_NAME_BYTES`].
 pub fn clean_name(name: &str) -> String {
     let mut name = normalise(&printable(name.trim())).into_owned();
     if name.len() > MAX_NAME_BYTES {
@@ -108,11 +108,11 @@ pub fn clean_name(name: &str) -> String {
     name
 }
 
-/// The name to show that a person gave, normalised.
+/// Normalises, trims and checks a display name from a person.
 ///
 /// # Errors
 ///
-/// It is empty, too long, or has a character that cannot be shown: ask for another one.
+/// The name is empty, too long, or has a character that cannot be displayed: show the error, and ask for another name.
 pub fn parse_name(text: &str) -> Result<String, InvalidId> {
     let name = normalise(text.trim());
     match name.chars().find(|c| is_forbidden(*c) && !is_joiner(*c)) {
@@ -125,13 +125,13 @@ pub fn parse_name(text: &str) -> Result<String, InvalidId> {
     }
 }
 
-/// Text in normalisation form NFC: `é` is one character, however it was typed.
+/// Converts text to normalisation form NFC, in which `é` is always one character.
 pub fn normalise(text: &str) -> Cow<'_, str> {
     if is_nfc(text) { Cow::Borrowed(text) } else { Cow::Owned(text.nfc().collect()) }
 }
 
-/// Reduces an id to what people see. Two ids look alike if their skeletons are equal: they differ only in case, in the
-/// width or style of letters, in kinds of white space, or in invisible characters.
+/// Reduces an id to its visible form. Two ids look alike if their skeletons are equal: they differ only in case, in the width or
+/// style of letters, in kinds of white space, or in invisible characters.
 pub fn skeleton(id: &str) -> String {
     let is_unseen = |c: &char| {
         matches!(c, '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
@@ -142,22 +142,22 @@ pub fn skeleton(id: &str) -> String {
     seen.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// True for the joiners that Persian and Indic words and some emoji need. No id has them, other text may.
+/// True for the joiners that Persian and Indic words and some emoji need. Ids must not have them; other text may.
 pub fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200c}' | '\u{200d}')
 }
 
-/// Makes text from records and people safe to show: it cannot control a terminal or reverse a line.
+/// Makes text safe to display: it cannot control a terminal or reverse the direction of text.
 pub fn printable(text: &str) -> String {
     text.chars().map(|c| if is_forbidden(c) && !is_joiner(c) { REPLACEMENT } else { c }).collect()
 }
 
-/// Makes JSON from records safe to show, in one line and with the same meaning: forbidden characters are escaped.
+/// Makes JSON safe to display, in one line and with the same meaning: forbidden characters are escaped.
 pub fn printable_json(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
     for c in json.chars() {
         match c {
-            // Between the values of JSON; inside a text it is escaped already.
+            // These occur only between JSON values; inside a string they are escaped already.
             '\n' | '\r' | '\t' => shown.push(' '),
             c if is_forbidden(c) => {
                 c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| shown += &format!("\\u{unit:04x}"))
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn one_id_however_it_was_typed() {
+    fn an_id_has_one_form_however_it_was_typed() {
         for typed in ["Jos\u{e9}", "Jose\u{301}", " Jos\u{e9} ", "\u{3000}Jose\u{301}\u{a0}"] {
             assert_eq!(clean(typed), "Jos\u{e9}");
             assert_eq!(parse(typed, 100).as_deref(), Ok("Jos\u{e9}"));
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_is_not_made_to_obey() {
+    fn displayed_text_cannot_control_a_terminal() {
         assert_eq!(printable("a\x1b[2Jb\u{202e}c"), "a\u{fffd}[2Jb\u{fffd}c");
         let json = serde_json::json!({ "a": "\u{9b}2J\u{202e}\u{e0001}é\n" });
         let shown = printable_json(&serde_json::to_string_pretty(&json).unwrap());
@@ -254,7 +254,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_was_cleaned_is_an_id(bytes in proptest::collection::vec(any::<u8>(), 0..600), text in "\\PC*|.*", odd in any::<Vec<char>>()) {
+        fn any_cleaned_text_is_a_valid_id(bytes in proptest::collection::vec(any::<u8>(), 0..600), text in "\\PC*|.*", odd in any::<Vec<char>>()) {
             for text in [String::from_utf8_lossy(&bytes).into_owned(), text, odd.into_iter().collect()] {
                 let id = clean(&text);
                 prop_assert_eq!(&clean(&id), &id);

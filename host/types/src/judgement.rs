@@ -1,23 +1,23 @@
-//! What the rules made of a frame.
+//! The judgement: what the rules decided about a frame.
 
 use crate::face::Face;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What the matching policy made of one face.
+/// The matching policy's decision about one face.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "decision", rename_all = "kebab-case")]
 pub enum Decision {
-    /// A person of the gallery.
+    /// The face is a person of the gallery.
     Known {
         /// The person's id.
         person: String,
-        /// How sure the policy is, 0 to 1.
+        /// The policy's confidence, 0 to 1.
         confidence: f32,
     },
-    /// Nobody of the gallery.
+    /// The face is nobody of the gallery.
     Unknown,
-    /// It cannot be said.
+    /// The policy cannot decide.
     Undecided {
         /// Why.
         reason: String,
@@ -28,11 +28,11 @@ pub enum Decision {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StrangerEvent {
-    /// Never seen before.
+    /// The stranger was never seen before.
     FirstSeen,
-    /// Seen before, and away in between.
+    /// The stranger was seen before, and was away in between.
     Returned,
-    /// Here for longer than the rule allows.
+    /// The stranger stays longer than the rule allows.
     Loitering,
 }
 
@@ -40,27 +40,27 @@ pub enum StrangerEvent {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Stranger {
-    /// A stable id.
+    /// The stranger's stable id.
     pub id: String,
-    /// What is new in this frame, if anything is.
+    /// What is new in this frame; none if nothing is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event: Option<StrangerEvent>,
-    /// When first seen, Unix milliseconds.
+    /// When the stranger was first seen, Unix milliseconds.
     pub first_seen_at: i64,
-    /// Length of the present visit, milliseconds.
+    /// Length of the current visit, milliseconds.
     pub dwell: u64,
-    /// Number of visits, the present one included.
+    /// Number of visits, including the current one.
     pub visits: u32,
 }
 
-/// A face with all that was decided about it.
+/// A face and the decisions about it.
 #[derive(Debug, Clone)]
 pub struct Subject {
     /// The face.
     pub face: Face,
     /// The matching policy's decision.
     pub decision: Decision,
-    /// Set for an unknown face that an unknown-person rule named.
+    /// The stranger, for an unknown face that an unknown-person rule identified.
     pub stranger: Option<Stranger>,
 }
 
@@ -68,29 +68,29 @@ pub struct Subject {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
-    /// For the record.
+    /// For information.
     Info,
-    /// Look at it today.
+    /// Needs attention today.
     Warning,
-    /// Look at it now.
+    /// Needs attention now.
     Critical,
 }
 
-/// What an alert rule raised.
+/// An alert.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Alert {
-    /// The rule that raised it, by its name in the configuration.
+    /// The name of the rule that raised it.
     pub rule: String,
     /// How urgent it is.
     pub severity: Severity,
-    /// What happened, for machines: `known-person`, `loitering`.
+    /// A stable name of what happened: `known-person`, `loitering`.
     pub kind: String,
     /// Who or what it is about.
     pub subject: String,
     /// Alerts with the same key are about the same thing.
     pub dedup_key: String,
-    /// One sentence for a person.
+    /// One sentence for people.
     pub text: String,
     /// The face's index in the frame's result, if it is about one face.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -100,13 +100,13 @@ pub struct Alert {
 /// A value that a rule keeps from frame to frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateValue {
-    /// Whatever the rule likes.
+    /// The value; its format is the rule's own.
     pub bytes: Vec<u8>,
-    /// Frame time from which on it is gone, Unix milliseconds; none: never.
+    /// The frame time at which it expires, Unix milliseconds; none: never.
     pub expires_at: Option<i64>,
 }
 
-/// One change of what a rule keeps about a camera.
+/// A change of a rule's state for a camera.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateChange {
     /// The rule's name in the configuration.
@@ -115,39 +115,39 @@ pub struct StateChange {
     pub camera: String,
     /// The rule's own key.
     pub key: String,
-    /// What it keeps from now on; none: nothing.
+    /// The new value; none if the value was deleted.
     pub value: Option<StateValue>,
 }
 
-/// A rule that failed on the frame and was passed over (`on_failure = "skip"`).
+/// A rule that failed on the frame and was skipped (`on_failure = "skip"`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Skipped {
     /// The rule's name in the configuration.
     pub rule: String,
-    /// What it did, for machines: `rule-timed-out`.
+    /// A stable name of the failure: `rule-timed-out`.
     pub reason: String,
-    /// The same for a person.
+    /// A sentence for people.
     pub message: String,
 }
 
-/// What the rules made of one frame.
+/// The judgement of one frame.
 #[derive(Debug, Clone, Default)]
 pub struct Judgement {
-    /// One for each face, in the order of the faces.
+    /// The faces with their decisions, in the order of the faces.
     pub subjects: Vec<Subject>,
-    /// In the order in which they were raised.
+    /// The alerts, in the order in which they were raised.
     pub alerts: Vec<Alert>,
-    /// The rules that had no say in it.
+    /// The rules that failed and were skipped.
     pub skipped: Vec<Skipped>,
-    /// The rules that asked for the embedding of a face that has none.
+    /// The rules that requested the embedding of a face without one.
     pub blind: Vec<String>,
-    /// What the rules keep from now on, where that changed.
+    /// The changes of the rules' state.
     pub state: Vec<StateChange>,
 }
 
 impl Judgement {
-    /// Changes what is known of a face.
-    pub fn of_face(&mut self, index: u32, change: impl FnOnce(&mut Subject)) {
+    /// Changes the subject of the face with this index.
+    pub fn update_face(&mut self, index: u32, change: impl FnOnce(&mut Subject)) {
         if let Some(subject) = self.subjects.iter_mut().find(|subject| subject.face.index == index) {
             change(subject);
         }

@@ -1,4 +1,9 @@
-//! Plain data that crosses stages: frames, faces, decisions, events and the headers of records. No clients, no models.
+//! Plain data that crosses stages. Nothing here depends on a Kafka client, a model or a configuration.
+//!
+//! - [`frame`], [`face`], [`judgement`] and [`event`]: a frame, its faces, the rules' judgement, and the published events.
+//! - [`record`] and [`dead_letter`]: the headers of Kafka records.
+//! - [`sequence_gap`] and [`ranges`]: missing frames.
+//! - [`id`] and [`redact`]: valid ids, and addresses without secrets.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod dead_letter;

@@ -1,14 +1,14 @@
-//! A set of numbers that come mostly in order: kept as ranges, so that millions take the memory of a few.
+//! A set of mostly consecutive numbers, stored as ranges: millions of numbers take the memory of a few ranges.
 
 use std::collections::BTreeMap;
 use std::ops::{Range, RangeInclusive};
 
-/// Disjoint, non-adjacent, half-open ranges. The greatest number that there can be counts as the one before it.
+/// Disjoint, non-adjacent, half-open ranges. `u64::MAX` is stored as `u64::MAX - 1`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ranges(BTreeMap<u64, u64>);
 
 impl Ranges {
-    /// Adds a number; false if it was there.
+    /// Adds a number; false if the set contained it.
     pub fn insert(&mut self, number: u64) -> bool {
         if self.contains(number) {
             return false;
@@ -24,7 +24,7 @@ impl Ranges {
         }
         let (first, end) = (*numbers.start(), numbers.end().saturating_add(1));
         let (mut start, mut stop) = (first.min(end - 1), end);
-        // Those that overlap or touch it become one with it.
+        // Ranges that overlap or touch it are merged into it.
         while let Some((from, to)) = self.0.range(..=stop).next_back().map(|(from, to)| (*from, *to)) {
             if to < start {
                 break;
@@ -35,7 +35,7 @@ impl Ranges {
         self.0.insert(start, stop);
     }
 
-    /// True if the number is there.
+    /// True if the set contains the number.
     pub fn contains(&self, number: u64) -> bool {
         let number = number.min(u64::MAX - 1);
         self.0.range(..=number).next_back().is_some_and(|(_, end)| number < *end)
@@ -46,17 +46,17 @@ impl Ranges {
         self.0.last_key_value().map(|(_, end)| end - 1)
     }
 
-    /// How many ranges it takes.
+    /// The number of ranges.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// True if there is no number.
+    /// True if the set is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Adds the numbers between the first two ranges: one range less.
+    /// Adds the numbers between the first two ranges, which merges them.
     pub fn fill_first_gap(&mut self) {
         let first = self.gaps().next();
         if let Some(gap) = first {
@@ -69,12 +69,12 @@ impl Ranges {
         self.0.pop_first();
     }
 
-    /// The holes between the first and the last number.
+    /// The gaps between the first and the last number.
     pub fn gaps(&self) -> impl Iterator<Item = Range<u64>> + '_ {
         self.0.values().zip(self.0.keys().skip(1)).map(|(end, start)| *end..*start)
     }
 
-    /// What is in here and not in the other.
+    /// The ranges of numbers that are in this set and not in the other.
     pub fn without(&self, other: &Self) -> Vec<Range<u64>> {
         let mut left = Vec::new();
         for (start, end) in &self.0 {
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_greatest_numbers_do_no_harm() {
+    fn the_greatest_numbers_are_accepted() {
         let mut ranges = Ranges::default();
         ranges.insert_all(0..=u64::MAX);
         assert!(!ranges.insert(u64::MAX) && ranges.contains(5));
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::reversed_empty_ranges, reason = "what a header may say")]
+    #[expect(clippy::reversed_empty_ranges, reason = "a header may contain it")]
     fn a_range_that_ends_before_it_begins_has_no_numbers() {
         let mut ranges = Ranges::default();
         ranges.insert_all(5..=3);
@@ -136,7 +136,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ranges_stay_disjoint_whatever_comes(
+        fn ranges_stay_disjoint_for_any_input(
             numbers in proptest::collection::vec((any_number(), any_number()), 0..40),
             others in proptest::collection::vec((any_number(), any_number()), 0..40),
         ) {
@@ -165,7 +165,7 @@ mod tests {
         }
 
         #[test]
-        fn it_is_a_set(
+        fn ranges_behave_like_a_set(
             numbers in proptest::collection::vec((0u64..60, 0u64..5), 0..60),
             others in proptest::collection::vec((0u64..60, 0u64..5), 0..60),
         ) {

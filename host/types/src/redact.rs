@@ -1,6 +1,7 @@
-//! Takes user names, passwords and keys out of addresses, before a person or a log sees them.
+//! Removes user names, passwords and keys from addresses before they are displayed or logged.
 //!
-//! In doubt it hides more: hiding too much costs a look into the configuration, showing too much costs the camera.
+//! In doubt it hides more: a value that is hidden needlessly can be found in the configuration, but a leaked password gives access
+//! to the camera.
 
 /// Replaces a secret.
 const HIDDEN: &str = "***";
@@ -14,8 +15,8 @@ const SECRET_NAMES: [&str; 20] = [
 /// A value of at least this many bytes is hidden whatever its name: it is more likely a key than a setting.
 const LONG_VALUE_BYTES: usize = 16;
 
-/// Shorter secrets are not searched in other texts, bytes: half of all words would contain them.
-const LEAST_SECRET_BYTES: usize = 4;
+/// Shorter secrets are not searched for in other texts, bytes: too many words would contain them.
+const MIN_SECRET_BYTES: usize = 4;
 
 /// An address in three parts.
 struct Parts<'a> {
@@ -31,7 +32,7 @@ impl<'a> Parts<'a> {
     fn parse(address: &'a str) -> Self {
         let (scheme, rest) = address.split_at(address.find("://").map_or(0, |at| at + 3));
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        // A password may hold what it should have encoded (`/`, `?`, `#`, `@`), so the last `@` counts.
+        // A password may contain unencoded `/`, `?`, `#` or `@`, so the last `@` counts.
         let user = rest.rfind('@').map(|at| (&rest[..at], &rest[at + 1..])).filter(|(user, _)| {
             // Without a scheme, `me@home.mp4` is more likely a file than a user.
             if scheme.is_empty() { user.contains(':') } else { authority.contains(['@', ':']) }
@@ -65,7 +66,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// The address without user, password and secret parameters: `rtsp://***@10.0.0.7/stream?channel=1&password=***`.
+/// Removes the user, the password and secret parameters from an address: `rtsp://***@10.0.0.7/stream?channel=1&password=***`.
 pub fn redact_address(address: &str) -> String {
     let parts = Parts::parse(address);
     let mut shown = parts.scheme.to_owned();
@@ -94,7 +95,7 @@ pub fn redact_address(address: &str) -> String {
     shown
 }
 
-/// A text with each address in it redacted.
+/// Redacts each address in a text.
 pub fn redact_addresses(text: &str) -> String {
     let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '<' | '>' | '(' | ')' | ',');
     let mut shown = String::with_capacity(text.len());
@@ -113,8 +114,8 @@ pub fn redact_addresses(text: &str) -> String {
     shown
 }
 
-/// The secrets in an address, as written and percent-decoded, to be removed from texts in which they stand alone.
-pub fn secrets_of(address: &str) -> Vec<String> {
+/// Finds the secrets in an address, as written and percent-decoded, so that they can be removed from other texts.
+pub fn find_secrets(address: &str) -> Vec<String> {
     let parts = Parts::parse(address);
     let mut found: Vec<&str> = Vec::new();
     if let Some(user) = parts.user {
@@ -125,7 +126,7 @@ pub fn secrets_of(address: &str) -> Vec<String> {
     found.extend(named.filter(|(name, value)| is_secret(name, value)).map(|(_, value)| value));
     let mut secrets: Vec<String> = found.iter().map(|secret| (*secret).to_owned()).collect();
     secrets.extend(found.iter().map(|secret| percent_decoded(secret)));
-    secrets.retain(|secret| secret.len() >= LEAST_SECRET_BYTES);
+    secrets.retain(|secret| secret.len() >= MIN_SECRET_BYTES);
     secrets
 }
 
@@ -225,10 +226,10 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_found_as_written_and_as_meant() {
-        let secrets = secrets_of("http://admin:hunt%40er2@cam/v?token=abcd&channel=1");
+    fn secrets_are_found_encoded_and_decoded() {
+        let secrets = find_secrets("http://admin:hunt%40er2@cam/v?token=abcd&channel=1");
         assert_eq!(secrets, ["admin:hunt%40er2", "hunt%40er2", "abcd", "admin:hunt@er2", "hunt@er2", "abcd"]);
-        assert!(secrets_of("http://a:b@cam/v").is_empty(), "too short to be looked for");
+        assert!(find_secrets("http://a:b@cam/v").is_empty(), "too short to be searched for");
     }
 
     proptest! {

@@ -1,37 +1,37 @@
-//! Frames that are not there: what the ledger noticed, and what an agent said of itself.
+//! Missing frames of a session: gaps that the host found, and refusals that an agent reported.
 
 use crate::judgement::{Alert, Severity};
 use std::ops::RangeInclusive;
 
-/// The rule by whose name the host raises alerts of its own; no rule of a configuration may have it.
+/// The rule name of the host's own alerts. No rule of a configuration may have it.
 pub const HOST: &str = "everyframe";
 
-/// How urgent it is that frames are not there.
+/// The severity of missing frames.
 pub const SEVERITY: Severity = Severity::Warning;
 
-/// How many ranges an alert names; the frames of all are counted.
-const NAMED: usize = 10;
+/// The most ranges that an alert lists; the count includes the others.
+const MAX_LISTED: usize = 10;
 
-/// Frames of a session that are not there, known at one place of the frames topic.
+/// Missing frames of a session, known at one position of the frames topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SequenceGap {
-    /// The frame at this place came after a jump over these numbers, in order; nobody said why.
+    /// The numbers that are missing before the frame at this position, in order.
     Missing(Vec<RangeInclusive<u64>>),
-    /// There is no frame at this place: it is the agent's word that it could not take these.
+    /// The numbers that the agent refused. The record at this position is a refusal notice, not a frame.
     Refused(RangeInclusive<u64>),
 }
 
 impl SequenceGap {
-    /// How many frames are not there.
+    /// The number of missing frames.
     pub fn count(&self) -> u64 {
         self.ranges().iter().map(length).fold(0, u64::saturating_add)
     }
 
-    /// Which, for people: `12-18, 20`.
+    /// The missing numbers as text: `12-18, 20`.
     pub fn numbers(&self) -> String {
         let ranges = self.ranges();
-        let mut named: Vec<String> = ranges.iter().take(NAMED).map(spoken).collect();
-        if ranges.len() > NAMED {
+        let mut named: Vec<String> = ranges.iter().take(MAX_LISTED).map(range_text).collect();
+        if ranges.len() > MAX_LISTED {
             named.push("…".into());
         }
         named.join(", ")
@@ -69,7 +69,7 @@ fn length(range: &RangeInclusive<u64>) -> u64 {
     range.end().checked_sub(*range.start()).map_or(0, |more| more.saturating_add(1))
 }
 
-fn spoken(range: &RangeInclusive<u64>) -> String {
+fn range_text(range: &RangeInclusive<u64>) -> String {
     match (range.start(), range.end()) {
         (first, last) if first == last => first.to_string(),
         (first, last) => format!("{first}-{last}"),
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alert_does_not_grow_with_what_is_missing() {
+    fn an_alert_lists_only_the_first_ranges() {
         let many = SequenceGap::Missing((0..1000).map(|n| 3 * n..=3 * n).collect());
         assert_eq!(many.count(), 1000);
         assert!(many.numbers().ends_with("27, …"), "{}", many.numbers());

@@ -121,6 +121,10 @@ impl Decoder {
     }
 
     /// Decodes so that the longer side has at most `max_side` pixels.
+    ///
+    /// # Errors
+    ///
+    /// See [`PictureError`]: park the frame.
     pub fn decode_within(
         &mut self,
         bytes: &[u8],
@@ -148,6 +152,10 @@ impl Decoder {
     }
 
     /// Decodes at full size.
+    ///
+    /// # Errors
+    ///
+    /// See [`PictureError`]: park the frame.
     pub fn decode_full(
         &mut self,
         bytes: &[u8],

@@ -18,14 +18,14 @@ fn header_of(bytes: &[u8]) -> Header {
 fn a_jpeg_is_reduced_while_it_stays_large_enough() {
     let header =
         |width, height| Header { format: Format::Jpeg, width, height, orientation: Orientation::Upright };
-    assert_eq!(reduction(header(640, 360), 640), 1);
-    assert_eq!(reduction(header(960, 540), 640), 1);
-    assert_eq!(reduction(header(1920, 1080), 640), 2);
-    assert_eq!(reduction(header(1080, 1920), 960), 2);
-    assert_eq!(reduction(header(3840, 2160), 640), 4);
-    assert_eq!(reduction(header(8000, 6000), 640), 8);
-    assert_eq!(reduction(header(4000, 3999), 640), 4);
-    assert_eq!(reduction(Header { format: Format::Png, ..header(8000, 6000) }, 640), 1);
+    assert_eq!(choose_reduction(header(640, 360), 640), 1);
+    assert_eq!(choose_reduction(header(960, 540), 640), 1);
+    assert_eq!(choose_reduction(header(1920, 1080), 640), 2);
+    assert_eq!(choose_reduction(header(1080, 1920), 960), 2);
+    assert_eq!(choose_reduction(header(3840, 2160), 640), 4);
+    assert_eq!(choose_reduction(header(8000, 6000), 640), 8);
+    assert_eq!(choose_reduction(header(4000, 3999), 640), 4);
+    assert_eq!(choose_reduction(Header { format: Format::Png, ..header(8000, 6000) }, 640), 1);
 }
 
 #[test]

@@ -54,6 +54,10 @@ impl Detector {
     }
 
     /// Detects the faces in a BGR picture: best score first, in pixels of that picture.
+    ///
+    /// # Errors
+    ///
+    /// See [`PictureError`]: inference failed (retry), or OpenCV cannot read the pixels (park the frame).
     pub fn detect(
         &mut self,
         picture: &Mat,

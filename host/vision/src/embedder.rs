@@ -26,6 +26,10 @@ impl Embedder {
     }
 
     /// Embeds crops (112 × 112 BGR), in their order; none where the output has no direction.
+    ///
+    /// # Errors
+    ///
+    /// Inference failed, or its output has the wrong length: a fault of the host, retry.
     pub fn embed(
         &mut self,
         crops: &[[u8; CROP_BYTES]],

@@ -190,9 +190,9 @@ mod tests {
     fn stale_tracks_are_removed() {
         let mut cache = EmbeddingCache::default();
         cache.update(&reused(1), None, 0.8, 100, 99);
-        seen.remove_stale(100);
+        cache.remove_stale(100);
         assert_eq!(cache.tracks.len(), 1);
-        seen.remove_stale(101);
+        cache.remove_stale(101);
         assert!(cache.tracks.is_empty());
     }
 }

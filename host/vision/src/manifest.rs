@@ -66,6 +66,10 @@ pub(super) struct Model {
 
 impl Model {
     /// Reads `name`.toml and its files from `folder`, and verifies them.
+    ///
+    /// # Errors
+    ///
+    /// A file is missing, invalid, or differs from its checksum: show the message.
     pub fn read(folder: &Path, name: &str, kind: Kind) -> Result<Self, VisionError> {
         let path = folder.join(format!("{name}.toml"));
         if !path.is_file() {

@@ -66,6 +66,10 @@ pub(super) struct VerifiedModel {
 
 impl VerifiedModel {
     /// Reads and verifies a model from `folder`, and chooses its provider. The times are measured, or read from `cache`.
+    ///
+    /// # Errors
+    ///
+    /// See [`VisionError`]: show the message.
     pub fn load(
         runtime: &Runtime,
         (folder, cache): (&Path, &Path),
@@ -99,6 +103,10 @@ impl VerifiedModel {
     }
 
     /// Creates a session for one worker.
+    ///
+    /// # Errors
+    ///
+    /// ONNX Runtime cannot create a session: show the message.
     pub fn network(&self, runtime: &Runtime) -> Result<Box<dyn Network>, VisionError> {
         runtime.network(&self.bytes, &self.manifest.input, self.provider).map_err(|reason| {
             let provider = providers::name(self.provider);

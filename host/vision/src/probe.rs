@@ -50,6 +50,10 @@ impl Probe {
     }
 
     /// Runs a network on the input.
+    ///
+    /// # Errors
+    ///
+    /// Inference failed: the provider cannot be used.
     pub fn run(&self, network: &mut dyn Network) -> Result<Vec<Tensor>, PictureError> {
         network.run(&self.input).map(<[Tensor]>::to_vec)
     }

@@ -27,6 +27,10 @@ static LOADED: Mutex<Option<Arc<Runtime>>> = Mutex::new(None);
 
 impl Runtime {
     /// Loads the library, or returns the loaded one.
+    ///
+    /// # Errors
+    ///
+    /// The library cannot be used, or another one is loaded: show the message.
     pub fn load(settings: &VisionSettings, cache: &Path) -> Result<Arc<Self>, VisionError> {
         let path = library_path(settings, std::env::var_os("ORT_DYLIB_PATH").map(PathBuf::from), cache);
         let library =

@@ -1,7 +1,7 @@
-//! The ledger: for each camera, which frames there are and what became of them. Pure.
+//! The ledger: for each camera, its frames and what happened to each. Pure: it reads no topics.
 
-use super::NAMED;
-use super::offsets::{Offsets, Times};
+use super::MAX_LISTED;
+use super::offsets::{OffsetCounts, Offsets};
 use super::report::{CameraCount, Named, Report, range};
 use super::sequences::{Numbers, Sequences};
 use everyframe_types::ranges::Ranges;
@@ -9,48 +9,48 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-/// What the topics say, as far as they were read: first results and dead letters, then the frames topic.
+/// The content of the topics as far as they were read. Add results and dead letters first, then the frames topic.
 ///
-/// It keeps at most a bit for each frame, and some memory for each camera, each of its last sessions, each parked frame,
-/// and each replay.
+/// It keeps at most one bit for each frame, and some memory for each camera, each of its last sessions, each parked frame and
+/// each replay.
 ///
-/// Headers come from outside: every client with write access to a topic can write anything. Impossible claims are named,
+/// Headers are not trusted: every client with write access to a topic can write anything. Impossible claims are listed and
 /// counted as forged, and change no other count.
 #[derive(Debug, Default)]
 pub struct Ledger {
     partitions: HashMap<i32, Partition>,
     cameras: HashMap<String, Camera>,
-    /// Frames with a letter, as they were counted when they were read. A replay changes these counts.
+    /// Frames with a dead letter, as they were counted when they were added. A replay changes these counts.
     parked: BTreeMap<(i32, u64), Parked>,
     replayed: BTreeMap<(i32, u64), Replayed>,
-    /// The names in `parked` and `replayed`, each once.
+    /// The camera names in `parked` and `replayed`, each stored once.
     names: HashSet<Arc<str>>,
     deleted: BTreeMap<i32, Ranges>,
-    /// Frames whose letters hold only the beginning of their bytes.
+    /// Frames whose dead letters hold only the beginning of their bytes.
     partial: BTreeSet<(i32, u64)>,
     forged: Places,
-    /// Since when frames are looked at, if not from the oldest on: what came before may be known only in part.
+    /// True if the topics are not read from the oldest record on. Earlier records may then be unknown.
     in_part: bool,
-    /// By partition, the offset of the next frame; none if that is not known.
+    /// By partition, the offset of the next frame; none if unknown.
     ends: Option<HashMap<i32, u64>>,
     missing_ranges: Budget,
 }
 
-/// What became of the frames of a partition.
+/// The frames of a partition, and their results and dead letters.
 #[derive(Debug, Default)]
 struct Partition {
-    results: Times,
-    dead_letters: Times,
+    results: OffsetCounts,
+    dead_letters: OffsetCounts,
     frames: Offsets,
 }
 
 impl Partition {
-    /// Of the frame as it first came.
+    /// The outcomes of a frame, without its replays.
     fn outcomes(&self, offset: u64, committed: u64) -> Outcomes {
         let due = u64::from(offset < committed);
         Outcomes {
-            results: self.results.of(offset),
-            dead_letters: self.dead_letters.of(offset),
+            results: self.results.count(offset),
+            dead_letters: self.dead_letters.count(offset),
             due,
             more: false,
         }
@@ -63,7 +63,7 @@ struct Camera {
     sequences: Sequences,
     /// Ranges of missing frames, those of each partition in order.
     missing: Vec<Missing>,
-    /// The partitions whose last frame was missing: the next one makes that range longer.
+    /// The ranges that end at the last frame of their partition: the next missing frame extends them.
     growing: Vec<Missing>,
 }
 
@@ -75,14 +75,14 @@ struct Missing {
     last: u64,
 }
 
-/// How many ranges are named, and how many were not any more.
+/// The number of ranges that are listed, and of those that are only counted.
 #[derive(Debug, Default)]
 struct Budget {
     named: usize,
     more: u64,
 }
 
-/// A frame with a letter, as it was counted.
+/// A frame with a dead letter, as it was counted.
 #[derive(Debug)]
 struct Parked {
     camera: Arc<str>,
@@ -93,13 +93,13 @@ struct Parked {
 /// The replays of a frame.
 #[derive(Debug, Default)]
 struct Replayed {
-    /// Of each, the camera that it claims, and whether the group has committed it.
+    /// For each replay, the camera that it claims, and whether the group has committed it.
     claims: Vec<(Arc<str>, bool)>,
     /// The group's offset in the frame's partition.
     committed: u64,
 }
 
-/// Places: the first ones by name, and how many there are.
+/// A list of places: the first ones by name, and the number of all.
 #[derive(Debug, Default)]
 struct Places {
     named: Vec<String>,
@@ -109,13 +109,13 @@ struct Places {
 impl Places {
     fn add(&mut self, place: impl FnOnce() -> String) {
         self.count += 1;
-        if self.named.len() < NAMED {
+        if self.named.len() < MAX_LISTED {
             self.named.push(place());
         }
     }
 }
 
-/// What became of a frame.
+/// What happened to a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Result,
@@ -124,13 +124,13 @@ enum State {
     Waiting,
 }
 
-/// Outcomes of a frame, and how many there should be at least by what is committed.
+/// The outcomes of a frame, and the least number that the committed offsets require.
 #[derive(Debug, Clone, Copy)]
 struct Outcomes {
     results: u64,
     dead_letters: u64,
     due: u64,
-    /// True if more are to come.
+    /// True if more outcomes are expected.
     more: bool,
 }
 
@@ -138,7 +138,7 @@ impl Outcomes {
     fn state(&self) -> State {
         match self {
             Self { results: 1.., .. } => State::Result,
-            // A dead letter that was replayed, and of the replay there is nothing: nobody looks at the letter any more.
+            // The dead letter was replayed, but the replay has no outcome: the frame is lost.
             Self { dead_letters, due, .. } if dead_letters < due => State::Missing,
             Self { more: true, .. } => State::Waiting,
             Self { dead_letters: 1.., .. } => State::DeadLetter,
@@ -146,14 +146,14 @@ impl Outcomes {
         }
     }
 
-    /// Those beyond so many.
-    fn beyond(&self, right: u64) -> u64 {
-        self.results.saturating_add(self.dead_letters).saturating_sub(right)
+    /// The number of outcomes beyond the expected ones.
+    fn beyond(&self, expected: u64) -> u64 {
+        self.results.saturating_add(self.dead_letters).saturating_sub(expected)
     }
 }
 
 impl CameraCount {
-    fn of(&mut self, state: State) -> &mut u64 {
+    fn count_mut(&mut self, state: State) -> &mut u64 {
         match state {
             State::Result => &mut self.results,
             State::DeadLetter => &mut self.dead_letters,
@@ -164,46 +164,46 @@ impl CameraCount {
 }
 
 impl Ledger {
-    /// `in_part` if the frames are not read from the oldest one on.
+    /// An empty ledger. `in_part` is true if the topics are not read from the oldest record on.
     pub fn new(in_part: bool) -> Self {
         Self { in_part, ..Self::default() }
     }
 
-    /// A result stands for this frame.
-    pub fn result(&mut self, partition: i32, offset: u64) {
+    /// Adds the result of a frame.
+    pub fn add_result(&mut self, partition: i32, offset: u64) {
         self.partitions.entry(partition).or_default().results.add(offset);
     }
 
-    /// A dead letter stands for this frame.
-    pub fn dead_letter(&mut self, partition: i32, offset: u64) {
+    /// Adds the dead letter of a frame.
+    pub fn add_dead_letter(&mut self, partition: i32, offset: u64) {
         self.partitions.entry(partition).or_default().dead_letters.add(offset);
     }
 
-    /// The letter of this frame holds only the beginning of its bytes.
-    pub fn partial_letter(&mut self, partition: i32, offset: u64) {
+    /// Marks a frame whose dead letter holds only the beginning of its bytes.
+    pub fn add_partial_letter(&mut self, partition: i32, offset: u64) {
         self.partial.insert((partition, offset));
     }
 
-    /// Counts a record with an impossible claim; `what` names it.
-    pub fn add_forged(&mut self, what: impl FnOnce() -> String) {
-        self.forged.add(what);
+    /// Counts a record with an impossible claim, described by `claim`.
+    pub fn add_forged(&mut self, claim: impl FnOnce() -> String) {
+        self.forged.add(claim);
     }
 
-    /// The offset that the next frame of each partition gets: no replay can be of a later one.
+    /// Sets the offset of the next frame of each partition. A replay of a later offset is forged.
     pub fn set_ends(&mut self, ends: HashMap<i32, u64>) {
         self.ends = Some(ends);
     }
 
-    /// Retention deleted these before the group came to them.
-    pub fn deleted(&mut self, partition: i32, offsets: std::ops::Range<u64>) {
+    /// Adds frames that retention deleted before the group read them.
+    pub fn add_deleted(&mut self, partition: i32, offsets: std::ops::Range<u64>) {
         if !offsets.is_empty() {
             self.deleted.entry(partition).or_default().insert_all(offsets.start..=offsets.end - 1);
         }
     }
 
-    /// The frame itself. `committed` is the group's offset in the partition, as it was before anything was read;
-    /// `sequence` is the agent's session and number, if there was an agent.
-    pub fn frame(
+    /// Adds a frame. `committed` is the group's offset in the partition before any topic was read; `sequence` is the agent's session
+    /// and number, if the frame has them.
+    pub fn add_frame(
         &mut self,
         partition: i32,
         offset: u64,
@@ -216,41 +216,41 @@ impl Ledger {
         let outcomes = of.outcomes(offset, committed);
         let (state, repeated) = (outcomes.state(), outcomes.beyond(1));
         if outcomes.dead_letters > 0 {
-            let name = shared(&mut self.names, camera);
+            let name = intern(&mut self.names, camera);
             self.parked.insert((partition, offset), Parked { camera: name, state, repeated });
         }
         let camera = entry(&mut self.cameras, camera);
         camera.count.sent += 1;
-        *camera.count.of(state) += 1;
+        *camera.count.count_mut(state) += 1;
         camera.count.repeated += repeated;
-        camera.name_missing(&mut self.missing_ranges, partition, offset, state == State::Missing);
+        camera.track_missing(&mut self.missing_ranges, partition, offset, state == State::Missing);
         if let Some((session, number)) = sequence {
-            camera.count.late += u64::from(camera.sequences.frame(partition, session, number));
+            camera.count.late += u64::from(camera.sequences.add_frame(partition, session, number));
         }
     }
 
-    /// A frame is put through again; `due` if the group has committed the record that does it.
-    pub fn replay(&mut self, partition: i32, offset: u64, camera: &str, committed: u64, due: bool) {
-        let camera = shared(&mut self.names, camera);
+    /// Adds the replay of a parked frame. `due` is true if the group has committed the record of the replay.
+    pub fn add_replay(&mut self, partition: i32, offset: u64, camera: &str, committed: u64, due: bool) {
+        let camera = intern(&mut self.names, camera);
         let replayed = self.replayed.entry((partition, offset)).or_default();
         replayed.committed = committed;
         replayed.claims.push((camera, due));
     }
 
-    /// The agent refused these numbers.
-    pub fn refusal(&mut self, camera: &str, session: &str, numbers: RangeInclusive<u64>) {
-        entry(&mut self.cameras, camera).sequences.refused(session, numbers);
+    /// Adds a refusal notice of an agent.
+    pub fn add_refusal(&mut self, camera: &str, session: &str, numbers: RangeInclusive<u64>) {
+        entry(&mut self.cameras, camera).sequences.add_refusal(session, numbers);
     }
 
-    /// Closes the account.
+    /// Closes the ledger and makes the report.
     pub fn report(mut self) -> Report {
         for ((partition, offset), replayed) in std::mem::take(&mut self.replayed) {
-            self.settle(partition, offset, replayed);
+            self.count_replayed(partition, offset, replayed);
         }
         let mut partial = Places::default();
         for (partition, offset) in self.partial {
-            // A frame that was replayed and has a result is not partial any more.
-            if self.partitions.get(&partition).is_none_or(|of| of.results.of(offset) == 0) {
+            // A frame that was replayed and has a result is not lost in part.
+            if self.partitions.get(&partition).is_none_or(|of| of.results.count(offset) == 0) {
                 partial.add(|| range(partition, offset, offset));
             }
         }
@@ -291,15 +291,15 @@ impl Ledger {
         report
     }
 
-    /// A frame that was replayed: counted anew, or, if it is not there any more, its replay in its place.
-    fn settle(&mut self, partition: i32, offset: u64, replayed: Replayed) {
+    /// Counts a replayed frame again; if the frame was deleted, counts its replay in its place.
+    fn count_replayed(&mut self, partition: i32, offset: u64, replayed: Replayed) {
         let of = self.partitions.entry(partition).or_default();
         let before = of.outcomes(offset, replayed.committed);
         let is_there = of.frames.contains(offset);
         let parked = self.parked.remove(&(partition, offset));
         let owner = match &parked {
             Some(parked) => Some(parked.camera.clone()),
-            // The frame is there, and has no letter to replay.
+            // The frame exists, and has no dead letter to replay.
             None if is_there => None,
             None => {
                 let can_be = self
@@ -319,7 +319,7 @@ impl Ledger {
         let camera = entry(&mut self.cameras, &owner);
         let was = match parked {
             Some(Parked { state, repeated, .. }) => {
-                *camera.count.of(state) -= 1;
+                *camera.count.count_mut(state) -= 1;
                 camera.count.repeated -= repeated;
                 Some(state)
             }
@@ -328,10 +328,10 @@ impl Ledger {
                 None
             }
         };
-        // Of a frame from before the window, the first letter may not have been read.
+        // The first dead letter of a frame before the window may not have been read.
         let first = u64::from(is_there || !self.in_part);
         let after = Outcomes { due: first + done, more: all > done, ..before };
-        *camera.count.of(after.state()) += 1;
+        *camera.count.count_mut(after.state()) += 1;
         camera.count.repeated += after.beyond(1 + all);
         if after.state() == State::Missing && was != Some(State::Missing) {
             camera.keep(&mut self.missing_ranges, Missing { partition, first: offset, last: offset });
@@ -340,8 +340,8 @@ impl Ledger {
 }
 
 impl Camera {
-    /// Makes ranges of missing frames longer, begins and ends them.
-    fn name_missing(&mut self, budget: &mut Budget, partition: i32, offset: u64, is_missing: bool) {
+    /// Extends, starts and ends ranges of missing frames.
+    fn track_missing(&mut self, budget: &mut Budget, partition: i32, offset: u64, is_missing: bool) {
         let growing = self.growing.iter().position(|range| range.partition == partition);
         match (growing, is_missing) {
             (Some(at), true) => self.growing[at].last = offset,
@@ -362,9 +362,9 @@ impl Camera {
 }
 
 impl Budget {
-    /// True if one more may be named.
+    /// True if one more range may be listed.
     fn take(&mut self) -> bool {
-        let may = self.named < NAMED;
+        let may = self.named < MAX_LISTED;
         match may {
             true => self.named += 1,
             false => self.more += 1,
@@ -383,8 +383,8 @@ fn entry<'a>(cameras: &'a mut HashMap<String, Camera>, name: &str) -> &'a mut Ca
     cameras.entry(name.to_owned()).or_default()
 }
 
-/// Returns the name as it is kept in `names`, once for all its uses.
-fn shared(names: &mut HashSet<Arc<str>>, name: &str) -> Arc<str> {
+/// Returns the shared copy of a name.
+fn intern(names: &mut HashSet<Arc<str>>, name: &str) -> Arc<str> {
     if let Some(known) = names.get(name) {
         return known.clone();
     }

@@ -3,10 +3,10 @@ use super::*;
 #[test]
 fn every_frame_is_a_result_a_dead_letter_missing_or_waiting() {
     let mut ledger = Ledger::default();
-    ledger.result(0, 0);
-    ledger.dead_letter(0, 1);
+    ledger.add_result(0, 0);
+    ledger.add_dead_letter(0, 1);
     for offset in 0..4 {
-        ledger.frame(0, offset, "gate", 3, Some(("s", offset)));
+        ledger.add_frame(0, offset, "gate", 3, Some(("s", offset)));
     }
     let report = ledger.report();
     let expected =
@@ -17,26 +17,26 @@ fn every_frame_is_a_result_a_dead_letter_missing_or_waiting() {
 }
 
 #[test]
-fn what_was_done_twice_is_repeated_not_lost() {
+fn repeated_outcomes_are_counted() {
     let mut ledger = Ledger::default();
     for offset in [0, 0, 1] {
-        ledger.result(0, offset);
+        ledger.add_result(0, offset);
     }
-    ledger.dead_letter(0, 1);
-    ledger.frame(0, 0, "gate", 2, None);
-    ledger.frame(0, 1, "gate", 2, None);
+    ledger.add_dead_letter(0, 1);
+    ledger.add_frame(0, 0, "gate", 2, None);
+    ledger.add_frame(0, 1, "gate", 2, None);
     let total = ledger.report().total;
     assert_eq!((total.results, total.dead_letters, total.missing, total.repeated), (2, 0, 0, 2));
 }
 
 #[test]
-fn missing_frames_are_named_by_range_each_camera_for_itself() {
+fn missing_frames_are_listed_by_camera_and_range() {
     let mut ledger = Ledger::default();
-    ledger.result(0, 4);
+    ledger.add_result(0, 4);
     for offset in 0..8 {
-        ledger.frame(0, offset, if offset % 2 == 0 { "even" } else { "odd" }, 8, None);
+        ledger.add_frame(0, offset, if offset % 2 == 0 { "even" } else { "odd" }, 8, None);
     }
-    ledger.frame(1, 9, "even", 10, None);
+    ledger.add_frame(1, 9, "even", 10, None);
     let report = ledger.report();
     assert_eq!(report.missing["even"], ["0/0-2", "0/6", "1/9"]);
     assert_eq!(report.missing["odd"], ["0/1-7"]);
@@ -44,47 +44,47 @@ fn missing_frames_are_named_by_range_each_camera_for_itself() {
 }
 
 #[test]
-fn a_thousand_ranges_are_named_and_the_others_counted() {
+fn a_thousand_ranges_are_listed_and_others_counted() {
     let mut ledger = Ledger::default();
     for offset in (1..5000).step_by(2) {
-        ledger.result(0, offset);
+        ledger.add_result(0, offset);
     }
     for offset in 0..5000 {
-        ledger.frame(0, offset, "gate", 5000, Some(("s", 3 * offset)));
+        ledger.add_frame(0, offset, "gate", 5000, Some(("s", 3 * offset)));
     }
     let report = ledger.report();
     assert_eq!((report.total.missing, report.total.gaps), (2500, 9998));
-    assert_eq!((report.missing["gate"].len(), report.not_named.missing), (NAMED, 1500));
-    assert_eq!((report.gaps["gate"].len(), report.not_named.gaps), (NAMED, 3999));
+    assert_eq!((report.missing["gate"].len(), report.not_named.missing), (MAX_LISTED, 1500));
+    assert_eq!((report.gaps["gate"].len(), report.not_named.gaps), (MAX_LISTED, 3999));
     assert_eq!(report.gaps["gate"][0], "s/1-2");
 }
 
 #[test]
-fn what_retention_deleted_unread_is_named_by_partition() {
+fn frames_deleted_unread_are_listed_by_partition() {
     let mut ledger = Ledger::default();
-    // What a host put on record, and what the topics still show.
-    ledger.deleted(2, 100..102);
-    ledger.deleted(2, 101..103);
-    ledger.deleted(3, 5..5);
+    // A host's report, and the deletion that the topics show.
+    ledger.add_deleted(2, 100..102);
+    ledger.add_deleted(2, 101..103);
+    ledger.add_deleted(3, 5..5);
     let report = ledger.report();
     assert_eq!((report.deleted, report.deleted_frames), (vec!["2/100-102".to_owned()], 3));
     assert_eq!(report.total, CameraCount::default());
 }
 
-/// Frame 0/0 was parked; what it comes to with these results and further letters, when its replay is committed or not.
+/// The counts of frame 0/0 with these results and dead letters; `due` has one value for each replay: true if it is committed.
 fn replayed(results: u64, letters: u64, due: &[bool]) -> CameraCount {
     let mut ledger = Ledger::default();
-    (0..results).for_each(|_| ledger.result(0, 0));
-    (0..letters).for_each(|_| ledger.dead_letter(0, 0));
-    ledger.frame(0, 0, "gate", 9, None);
+    (0..results).for_each(|_| ledger.add_result(0, 0));
+    (0..letters).for_each(|_| ledger.add_dead_letter(0, 0));
+    ledger.add_frame(0, 0, "gate", 9, None);
     for due in due {
-        ledger.replay(0, 0, "gate", 9, *due);
+        ledger.add_replay(0, 0, "gate", 9, *due);
     }
     ledger.report().total
 }
 
 #[test]
-fn a_replay_makes_one_more_outcome_right() {
+fn a_replay_allows_one_more_outcome() {
     let one = || CameraCount { sent: 1, ..Default::default() };
     assert_eq!(replayed(1, 1, &[true]), CameraCount { results: 1, ..one() }, "processed");
     assert_eq!(replayed(0, 2, &[true]), CameraCount { dead_letters: 1, ..one() }, "parked again");
@@ -96,24 +96,24 @@ fn a_replay_makes_one_more_outcome_right() {
 }
 
 #[test]
-fn the_replay_of_a_frame_that_is_gone_stands_for_it() {
+fn the_replay_of_a_deleted_frame_counts_in_its_place() {
     for (in_part, letters, expected) in [(false, 1, (0, 1)), (true, 1, (1, 0)), (false, 2, (1, 0))] {
         let mut ledger = Ledger::new(in_part);
-        (0..letters).for_each(|_| ledger.dead_letter(0, 7));
-        ledger.replay(0, 7, "gate", 9, true);
+        (0..letters).for_each(|_| ledger.add_dead_letter(0, 7));
+        ledger.add_replay(0, 7, "gate", 9, true);
         let total = ledger.report().total;
         assert_eq!((total.sent, total.dead_letters, total.missing), (1, expected.0, expected.1));
     }
 }
 
 #[test]
-fn the_lost_replay_of_a_parked_frame_is_named() {
+fn the_lost_replay_of_a_parked_frame_is_listed() {
     let mut ledger = Ledger::default();
-    ledger.dead_letter(0, 1);
+    ledger.add_dead_letter(0, 1);
     for offset in 0..3 {
-        ledger.frame(0, offset, "gate", 9, None);
+        ledger.add_frame(0, offset, "gate", 9, None);
     }
-    ledger.replay(0, 1, "gate", 9, true);
+    ledger.add_replay(0, 1, "gate", 9, true);
     let report = ledger.report();
     assert_eq!(
         (report.total.missing, &report.missing["gate"][..]),
@@ -124,17 +124,17 @@ fn the_lost_replay_of_a_parked_frame_is_named() {
 /// Frame 0/0 of `gate` with these results and letters, and its replays by these cameras.
 fn replayed_by(results: u64, letters: u64, cameras: &[&str]) -> Report {
     let mut ledger = Ledger::default();
-    (0..results).for_each(|_| ledger.result(0, 0));
-    (0..letters).for_each(|_| ledger.dead_letter(0, 0));
-    ledger.frame(0, 0, "gate", 9, None);
+    (0..results).for_each(|_| ledger.add_result(0, 0));
+    (0..letters).for_each(|_| ledger.add_dead_letter(0, 0));
+    ledger.add_frame(0, 0, "gate", 9, None);
     for camera in cameras {
-        ledger.replay(0, 0, camera, 9, true);
+        ledger.add_replay(0, 0, camera, 9, true);
     }
     ledger.report()
 }
 
 #[test]
-fn a_replay_that_names_another_cameras_frame_is_forged() {
+fn a_replay_of_another_cameras_frame_is_forged() {
     let report = replayed_by(1, 1, &["yard"]);
     let expected = CameraCount { sent: 1, results: 1, repeated: 1, ..Default::default() };
     assert_eq!((&report.cameras["gate"], &report.total), (&expected, &expected));
@@ -159,8 +159,8 @@ fn a_replay_of_a_frame_that_was_not_parked_is_forged() {
 fn a_replay_of_a_frame_that_never_was_is_forged() {
     for (partition, offset, forged) in [(0, 4, 0), (0, 5, 1), (7, 0, 1), (0, u64::MAX, 1)] {
         let mut ledger = Ledger::default();
-        ledger.result(partition, offset);
-        ledger.replay(partition, offset, "gate", 9, true);
+        ledger.add_result(partition, offset);
+        ledger.add_replay(partition, offset, "gate", 9, true);
         ledger.set_ends([(0, 5)].into());
         let report = ledger.report();
         assert_eq!((report.forged_records, report.total.sent), (forged, 1 - forged), "{partition}/{offset}");
@@ -168,15 +168,15 @@ fn a_replay_of_a_frame_that_never_was_is_forged() {
 }
 
 #[test]
-fn frames_whose_letters_are_partial_are_parked_and_named() {
+fn frames_with_partial_letters_are_listed() {
     let mut ledger = Ledger::default();
     for offset in [1, 1, 2] {
-        ledger.dead_letter(0, offset);
-        ledger.partial_letter(0, offset);
+        ledger.add_dead_letter(0, offset);
+        ledger.add_partial_letter(0, offset);
     }
     // Replayed since, and processed.
-    ledger.result(0, 2);
-    ledger.frame(0, 1, "gate", 2, None);
+    ledger.add_result(0, 2);
+    ledger.add_frame(0, 1, "gate", 2, None);
     let report = ledger.report();
     assert!(report.is_whole());
     assert_eq!(
@@ -185,13 +185,13 @@ fn frames_whose_letters_are_partial_are_parked_and_named() {
     );
 }
 
-mod whatever_comes {
+mod any_input {
     use super::*;
     use proptest::prelude::*;
 
-    /// What a record of one of the topics may say.
+    /// A record of one of the topics.
     #[derive(Debug, Clone)]
-    enum Word {
+    enum AnyRecord {
         Result(i32, u64),
         Letter(i32, u64),
         Partial(i32, u64),
@@ -213,52 +213,53 @@ mod whatever_comes {
         prop_oneof![Just("gate".to_owned()), Just("yard".to_owned()), Just(String::new())]
     }
 
-    fn word() -> impl Strategy<Value = Word> {
+    fn any_record() -> impl Strategy<Value = AnyRecord> {
         let place = || (partition(), number());
         prop_oneof![
-            place().prop_map(|(p, o)| Word::Result(p, o)),
-            place().prop_map(|(p, o)| Word::Letter(p, o)),
-            place().prop_map(|(p, o)| Word::Partial(p, o)),
-            (place(), number()).prop_map(|((p, from), to)| Word::Deleted(p, from, to)),
+            place().prop_map(|(p, o)| AnyRecord::Result(p, o)),
+            place().prop_map(|(p, o)| AnyRecord::Letter(p, o)),
+            place().prop_map(|(p, o)| AnyRecord::Partial(p, o)),
+            (place(), number()).prop_map(|((p, from), to)| AnyRecord::Deleted(p, from, to)),
             (place(), camera(), number(), proptest::option::of(number()))
-                .prop_map(|((p, o), camera, committed, n)| Word::Frame(p, o, camera, committed, n)),
+                .prop_map(|((p, o), camera, committed, n)| AnyRecord::Frame(p, o, camera, committed, n)),
             (place(), camera(), number(), any::<bool>())
-                .prop_map(|((p, o), camera, committed, due)| Word::Replay(p, o, camera, committed, due)),
-            (camera(), number(), number()).prop_map(|(camera, from, to)| Word::Refusal(camera, from, to)),
+                .prop_map(|((p, o), camera, committed, due)| AnyRecord::Replay(p, o, camera, committed, due)),
+            (camera(), number(), number())
+                .prop_map(|(camera, from, to)| AnyRecord::Refusal(camera, from, to)),
         ]
     }
 
     proptest! {
-        /// A count that wrapped would be greater than all that was told.
+        /// A count that wrapped would be greater than the number of records.
         #[test]
-        fn every_count_stays_within_what_was_told(
-            words in proptest::collection::vec(word(), 0..60),
+        fn no_count_exceeds_the_number_of_records(
+            words in proptest::collection::vec(any_record(), 0..60),
             in_part: bool,
             ends in proptest::option::of(number()),
         ) {
             let mut ledger = Ledger::new(in_part);
             let (mut frames, mut replays, mut outcomes) = (0, 0, 0);
-            for word in &words {
-                match word.clone() {
-                    Word::Result(partition, offset) => {
+            for any_record in &words {
+                match any_record.clone() {
+                    AnyRecord::Result(partition, offset) => {
                         outcomes += 1;
-                        ledger.result(partition, offset);
+                        ledger.add_result(partition, offset);
                     }
-                    Word::Letter(partition, offset) => {
+                    AnyRecord::Letter(partition, offset) => {
                         outcomes += 1;
-                        ledger.dead_letter(partition, offset);
+                        ledger.add_dead_letter(partition, offset);
                     }
-                    Word::Partial(partition, offset) => ledger.partial_letter(partition, offset),
-                    Word::Deleted(partition, from, to) => ledger.deleted(partition, from..to),
-                    Word::Frame(partition, offset, camera, committed, n) => {
+                    AnyRecord::Partial(partition, offset) => ledger.add_partial_letter(partition, offset),
+                    AnyRecord::Deleted(partition, from, to) => ledger.add_deleted(partition, from..to),
+                    AnyRecord::Frame(partition, offset, camera, committed, n) => {
                         frames += 1;
-                        ledger.frame(partition, offset, &camera, committed, n.map(|n| ("s", n)));
+                        ledger.add_frame(partition, offset, &camera, committed, n.map(|n| ("s", n)));
                     }
-                    Word::Replay(partition, offset, camera, committed, due) => {
+                    AnyRecord::Replay(partition, offset, camera, committed, due) => {
                         replays += 1;
-                        ledger.replay(partition, offset, &camera, committed, due);
+                        ledger.add_replay(partition, offset, &camera, committed, due);
                     }
-                    Word::Refusal(camera, from, to) => ledger.refusal(&camera, "s", from..=to),
+                    AnyRecord::Refusal(camera, from, to) => ledger.add_refusal(&camera, "s", from..=to),
                 }
             }
             if let Some(end) = ends {

@@ -1,4 +1,4 @@
-//! The proof: from the topics alone, what became of every frame.
+//! The audit: what happened to every frame, from the topics alone.
 
 mod ledger;
 mod offsets;
@@ -12,5 +12,5 @@ pub(crate) use read::CLOCKS_APART;
 pub use read::audit;
 pub use report::{CameraCount, NotNamed, Report};
 
-/// How many ranges of a kind are named; the others are counted.
-const NAMED: usize = 1000;
+/// The most ranges of each kind that a report lists; others are only counted.
+const MAX_LISTED: usize = 1000;

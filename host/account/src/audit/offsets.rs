@@ -1,5 +1,5 @@
-//! A set of offsets, one bit each at most: results of one partition are read in any order, from several partitions of
-//! their own topic, and ranges of them would fall to pieces.
+//! A set of offsets with at most one bit for each. Results of one partition are read from several partitions of the results
+//! topic in any order, so ranges would not be compact.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 const CHUNK: u64 = 4096;
 const WORDS: usize = (CHUNK / 64) as usize;
 
-/// A set of offsets. A million of them, dense, take a few kilobytes; scattered, an eighth of a megabyte.
+/// A set of offsets. A million dense offsets take a few kilobytes; scattered ones, an eighth of a megabyte.
 #[derive(Debug, Clone, Default)]
 pub struct Offsets(BTreeMap<u64, Chunk>);
 
-/// A chunk with all its offsets needs no bits.
+/// A part of the set. A chunk with all its offsets needs no bits.
 #[derive(Debug, Clone)]
 enum Chunk {
     Full,
@@ -19,7 +19,7 @@ enum Chunk {
 }
 
 impl Offsets {
-    /// Adds an offset; false if it was there.
+    /// Adds an offset; false if the set contained it.
     pub fn insert(&mut self, offset: u64) -> bool {
         let empty = || Chunk::Part { count: 0, bits: Box::new([0; WORDS]) };
         let chunk = self.0.entry(offset / CHUNK).or_insert_with(empty);
@@ -36,7 +36,7 @@ impl Offsets {
         true
     }
 
-    /// True if the offset is there.
+    /// True if the set contains the offset.
     pub fn contains(&self, offset: u64) -> bool {
         match self.0.get(&(offset / CHUNK)) {
             Some(Chunk::Full) => true,
@@ -49,24 +49,24 @@ impl Offsets {
     }
 }
 
-/// The word in its chunk, and the bit in the word.
+/// The index of the word in its chunk, and the bit in the word.
 fn place(offset: u64) -> (usize, u64) {
     ((offset % CHUNK / 64) as usize, 1 << (offset % 64))
 }
 
-/// Offsets that come more often than this are counted one by one.
+/// Offsets that occur more often than this are counted in a map.
 const LAYERS: usize = 4;
 
-/// How often each offset came: the set of offsets that came at least once, at least twice, and so on, in `LAYERS` sets;
+/// Counts how often each offset occurs: the sets of offsets that occur at least once, at least twice and so on, in `LAYERS` sets;
 /// beyond that, a number for each offset.
 #[derive(Debug, Clone, Default)]
-pub struct Times {
+pub struct OffsetCounts {
     layers: Vec<Offsets>,
     more: BTreeMap<u64, u64>,
 }
 
-impl Times {
-    /// The offset came once more.
+impl OffsetCounts {
+    /// Counts an offset.
     pub fn add(&mut self, offset: u64) {
         if self.layers.iter_mut().any(|layer| layer.insert(offset)) {
             return;
@@ -81,8 +81,8 @@ impl Times {
         }
     }
 
-    /// How often it came.
-    pub fn of(&self, offset: u64) -> u64 {
+    /// How often the offset occurred.
+    pub fn count(&self, offset: u64) -> u64 {
         let few = self.layers.iter().take_while(|layer| layer.contains(offset)).count() as u64;
         few.saturating_add(self.more.get(&offset).copied().unwrap_or(0))
     }
@@ -94,7 +94,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn dense_offsets_keep_no_bits_whatever_their_order() {
+    fn dense_offsets_keep_no_bits_in_any_order() {
         let mut offsets = Offsets::default();
         assert!((0..10 * CHUNK).step_by(2).chain((1..10 * CHUNK).step_by(2)).all(|o| offsets.insert(o)));
         assert!(offsets.0.values().all(|chunk| matches!(chunk, Chunk::Full)));
@@ -103,14 +103,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_counts(offsets in proptest::collection::vec(prop_oneof![0u64..20, 4090u64..4100, (u64::MAX - 3)..=u64::MAX], 0..200)) {
-            let mut times = Times::default();
+        fn every_offset_is_counted(offsets in proptest::collection::vec(prop_oneof![0u64..20, 4090u64..4100, (u64::MAX - 3)..=u64::MAX], 0..200)) {
+            let mut times = OffsetCounts::default();
             for offset in &offsets {
                 times.add(*offset);
             }
             for offset in (0..21).chain(4089..4101).chain((u64::MAX - 4)..=u64::MAX) {
                 let expected = offsets.iter().filter(|other| **other == offset).count() as u64;
-                prop_assert_eq!(times.of(offset), expected);
+                prop_assert_eq!(times.count(offset), expected);
             }
         }
     }

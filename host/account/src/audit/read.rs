@@ -6,40 +6,41 @@ use everyframe_config::{Config, KafkaSettings};
 use everyframe_kafka::{BrokerError, Reader, committed, watermarks};
 use everyframe_types::dead_letter::{Letter, Partial};
 use everyframe_types::frame::Position;
-use everyframe_types::record::{IncomingRecord as _, REFUSED, camera, refused, replay_of, stamp};
+use everyframe_types::record::{
+    IncomingRecord as _, REFUSED, camera_id, parse_refusal, parse_replay, parse_stamp,
+};
 use serde::Deserialize;
 use std::collections::HashMap;
 
-/// As much of a result as the audit needs.
+/// The part of a result that the audit needs.
 #[derive(Deserialize)]
 struct Result {
     id: String,
 }
 
-/// How much earlier than a frame its result may seem to be: the two have their time from different clocks.
+/// How much earlier than its frame a result may seem to be, milliseconds: their times are from different clocks.
 pub(crate) const CLOCKS_APART: i64 = 10 * 60 * 1000;
 
-/// Accounts for every frame that the frames topic holds now, or those whose record is not older than `since` (Unix
-/// milliseconds).
+/// Accounts for every frame in the frames topic, or for those whose record is not older than `since` (Unix milliseconds).
 ///
 /// # Errors
 ///
-/// The brokers do not answer, or refuse this user.
+/// The brokers do not answer, or refuse this user: show the message.
 pub fn audit(config: &Config, since: Option<i64>) -> std::result::Result<Report, BrokerError> {
     let report = account(config, since, CLOCKS_APART)?;
-    // A camera's clock may be ahead by more, and its results be older than they were looked for. Before a frame is called
-    // missing, all results and dead letters are read.
+    // A camera's clock may be further ahead, so that its results are older than the part that was read. Read all results and dead
+    // letters before reporting a frame as missing.
     if since.is_some() && report.total.missing > 0 {
         return account(config, since, i64::MAX);
     }
     Ok(report)
 }
 
-/// The same, with results and dead letters from `earlier` milliseconds before `since` on. The order of reading matters: what
-/// the group had committed before the results were read must be among them, and what was deleted before it committed further
-/// was deleted unread.
+/// Accounts with results and dead letters from `earlier` milliseconds before `since` on. The order of reading matters: results of
+/// frames that the group committed before must be found, and frames that were deleted before the group committed them were
+/// deleted unread.
 fn account(config: &Config, since: Option<i64>, earlier: i64) -> std::result::Result<Report, BrokerError> {
-    let settings = &frugal(&config.kafka);
+    let settings = &with_short_queue(&config.kafka);
     let topics = &config.topics;
     let open = |topic: &str, earlier: i64| match since {
         Some(since) => Reader::since(settings, topic, since.saturating_sub(earlier).max(0)),
@@ -50,14 +51,14 @@ fn account(config: &Config, since: Option<i64>, earlier: i64) -> std::result::Re
     let committed = |partition: i32| committed.get(&partition).copied().unwrap_or(0);
     let mut ledger = Ledger::new(since.is_some());
     for (partition, (oldest, _)) in frames_kept {
-        ledger.deleted(partition, committed(partition)..oldest);
+        ledger.add_deleted(partition, committed(partition)..oldest);
     }
 
     let mut results = open(&topics.results, earlier)?;
     while let Some(record) = results.next()? {
         let result = record.value().and_then(|value| serde_json::from_slice::<Result>(value).ok());
-        if let Some((partition, offset)) = result.and_then(|result| position(&result.id)) {
-            ledger.result(partition, offset);
+        if let Some((partition, offset)) = result.and_then(|result| parse_result_id(&result.id)) {
+            ledger.add_result(partition, offset);
         }
     }
     drop(results);
@@ -67,23 +68,23 @@ fn account(config: &Config, since: Option<i64>, earlier: i64) -> std::result::Re
     let mut deletions = Vec::new();
     let mut dead_letters = open(&topics.dead_letters, earlier)?;
     while let Some(record) = dead_letters.next()? {
-        match Letter::read(&record) {
+        match Letter::parse(&record) {
             Letter::Parked(frame) => {
-                ledger.dead_letter(frame.partition, frame.offset);
-                if Partial::read(&record).is_some() {
-                    ledger.partial_letter(frame.partition, frame.offset);
+                ledger.add_dead_letter(frame.partition, frame.offset);
+                if Partial::parse(&record).is_some() {
+                    ledger.add_partial_letter(frame.partition, frame.offset);
                 }
             }
-            // The letter was deleted since: its mark counts for it, once.
+            // If the letter was deleted, its mark counts in its place, once.
             Letter::Mark(mark) => {
                 let oldest = letters_kept.get(&mark.letter.partition).map_or(0, |(oldest, _)| *oldest);
                 let is_gone = mark.letter.offset < oldest;
                 if is_gone && counted.entry(mark.letter.partition).or_default().insert(mark.letter.offset) {
-                    ledger.dead_letter(mark.frame.partition, mark.frame.offset);
+                    ledger.add_dead_letter(mark.frame.partition, mark.frame.offset);
                 }
             }
             Letter::Deleted { partition, first, last } => {
-                // What was deleted before the window is none of its matter, however far back is read.
+                // Deletions before the window do not count, however far back the topic is read.
                 if since.is_none_or(|since| record.timestamp() >= since.saturating_sub(CLOCKS_APART)) {
                     deletions.push((partition, first, last));
                 }
@@ -96,7 +97,7 @@ fn account(config: &Config, since: Option<i64>, earlier: i64) -> std::result::Re
     let frames_kept = watermarks(settings, &topics.frames)?;
     for (partition, first, last) in deletions {
         match frames_kept.get(&partition) {
-            Some((oldest, _)) if last < *oldest => ledger.deleted(partition, first..last + 1),
+            Some((oldest, _)) if last < *oldest => ledger.add_deleted(partition, first..last + 1),
             _ => ledger.add_forged(|| format!("deletion of {partition}/{first}-{last}")),
         }
     }
@@ -107,20 +108,20 @@ fn account(config: &Config, since: Option<i64>, earlier: i64) -> std::result::Re
             continue;
         }
         let (partition, offset) = (record.partition(), record.offset().unsigned_abs());
-        let camera = camera(record.key(), partition);
-        let stamp = stamp(&record);
-        let refused = refused(&record);
+        let camera = camera_id(record.key(), partition);
+        let stamp = parse_stamp(&record);
+        let refused = parse_refusal(&record);
         let is_refusal = record.header(REFUSED).is_some() && record.value().unwrap_or_default().is_empty();
         if is_refusal && refused.is_none() {
             ledger.add_forged(|| format!("refusal by camera {camera} at {partition}/{offset}"));
         }
         if let Some(numbers) = refused {
-            ledger.refusal(&camera, stamp.session.as_deref().unwrap_or_default(), numbers);
-        } else if let Some(original) = replay_of(&topics.frames, &record) {
+            ledger.add_refusal(&camera, stamp.session.as_deref().unwrap_or_default(), numbers);
+        } else if let Some(original) = parse_replay(&topics.frames, &record) {
             let (of, at) = (original.partition, original.offset.unsigned_abs());
-            ledger.replay(of, at, &camera, committed(of), offset < committed(partition));
+            ledger.add_replay(of, at, &camera, committed(of), offset < committed(partition));
         } else {
-            ledger.frame(
+            ledger.add_frame(
                 partition,
                 offset,
                 &camera,
@@ -130,14 +131,14 @@ fn account(config: &Config, since: Option<i64>, earlier: i64) -> std::result::Re
         }
     }
     drop(frames);
-    // Asked last, because frames keep coming.
+    // Read last, because new frames keep coming.
     let ends = watermarks(settings, &topics.frames)?;
     ledger.set_ends(ends.into_iter().map(|(partition, (_, next))| (partition, next)).collect());
     Ok(ledger.report())
 }
 
-/// Of all records only keys, headers and ids are kept: a short queue does. What the operator set wins.
-fn frugal(settings: &KafkaSettings) -> KafkaSettings {
+/// Settings with a short queue: only keys, headers and ids of records are needed. The operator's settings take precedence.
+fn with_short_queue(settings: &KafkaSettings) -> KafkaSettings {
     let mut settings = settings.clone();
     for (name, value) in [("queued.max.messages.kbytes", "1024"), ("fetch.message.max.bytes", "1048576")] {
         if !settings.properties.contains_key(name) {
@@ -148,7 +149,7 @@ fn frugal(settings: &KafkaSettings) -> KafkaSettings {
 }
 
 /// Partition and offset of a result's id, `topic/partition/offset`.
-fn position(id: &str) -> Option<(i32, u64)> {
+fn parse_result_id(id: &str) -> Option<(i32, u64)> {
     let Position { partition, offset, .. } = Position::parse(id)?;
     Some((partition, u64::try_from(offset).ok()?))
 }
@@ -157,9 +158,9 @@ fn position(id: &str) -> Option<(i32, u64)> {
 mod tests {
     #[test]
     fn an_id_holds_partition_and_offset() {
-        assert_eq!(super::position("frames/3/42"), Some((3, 42)));
+        assert_eq!(super::parse_result_id("frames/3/42"), Some((3, 42)));
         for nonsense in ["nonsense", "frames/3/-1", "frames/3/18446744073709551615", "3/42"] {
-            assert_eq!(super::position(nonsense), None, "{nonsense}");
+            assert_eq!(super::parse_result_id(nonsense), None, "{nonsense}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The account, as it is told.
+//! The report of an audit.
 
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -6,23 +6,24 @@ use std::collections::BTreeMap;
 /// One camera's counts. Each frame is one of `results`, `dead_letters`, `missing` and `waiting`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct CameraCount {
-    /// Frames in the frames topic; one that was replayed is one all the same.
+    /// Frames in the frames topic. A replayed frame counts once.
     pub sent: u64,
-    /// Of these, with a result.
+    /// Of these, frames with a result.
     pub results: u64,
-    /// Of these, parked in the dead letters and without a result; also those that were dropped there since.
+    /// Of these, frames with a dead letter and without a result, including those that an operator dropped.
     pub dead_letters: u64,
-    /// Of these, committed by the group but with neither: lost. Also one whose replay is committed and came to nothing.
+    /// Of these, lost frames: committed by the group without a result or a dead letter. Also a frame whose replay is committed
+    /// without either.
     pub missing: u64,
-    /// Of these, not committed yet, they or their replay: still to come.
+    /// Of these, frames that are not committed yet, or whose replay is not: still to be processed.
     pub waiting: u64,
-    /// Results and dead letters beyond the first of a frame, and one more for each time it was replayed.
+    /// Results and dead letters of a frame beyond the expected: one, and one more for each replay.
     pub repeated: u64,
-    /// Sequence numbers that the agent gave and that never reached the topic.
+    /// Sequence numbers of the agent that never reached the topic.
     pub gaps: u64,
-    /// Sequence numbers that came after a higher one of their session.
+    /// Sequence numbers that arrived after a higher one of their session.
     pub late: u64,
-    /// Sequence numbers that the agent said it had to refuse: no gaps.
+    /// Sequence numbers that the agent refused and reported. They do not count as gaps.
     pub refused: u64,
 }
 
@@ -44,39 +45,37 @@ impl CameraCount {
     }
 }
 
-/// Ranges, both ends included, by camera.
+/// Inclusive ranges by camera.
 pub type Named = BTreeMap<String, Vec<String>>;
 
-/// The whole account.
+/// The report of an audit.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Report {
     /// By camera.
     pub cameras: BTreeMap<String, CameraCount>,
     /// All cameras together.
     pub total: CameraCount,
-    /// By camera, where the missing frames stand: `partition/first-last`, meaning those of the camera between these
-    /// offsets.
+    /// By camera, the positions of missing frames: `partition/first-last`, the camera's frames between these offsets.
     pub missing: Named,
-    /// By camera, `session/first-last` of the gaps.
+    /// By camera, the gaps: `session/first-last`.
     pub gaps: Named,
-    /// By camera, `session/first-last` of what the agent refused.
+    /// By camera, the refused numbers: `session/first-last`.
     pub refused: Named,
-    /// `partition/first-last` of the frames that retention deleted before the group came to them; whose they were, no one
-    /// knows any more.
+    /// The frames that retention deleted before the group read them: `partition/first-last`. Their cameras are unknown.
     pub deleted: Vec<String>,
-    /// How many offsets these are.
+    /// The number of these offsets.
     pub deleted_frames: u64,
-    /// `partition/offset` of frames without a result whose dead letters hold only the beginning of their bytes, because they
-    /// were too large for the topic: the first thousand. The frames topic has the whole frame until retention deletes it.
+    /// Frames without a result whose dead letters hold only the beginning of their bytes, because they were too large for the
+    /// topic: `partition/offset` of the first thousand. The frames topic has the whole frame until retention deletes it.
     pub partial: Vec<String>,
-    /// How many these are.
+    /// The number of these frames.
     pub partial_letters: u64,
     /// Records with forged headers, which change no other count: a replay of a frame that does not exist, was not parked, or is
     /// another camera's; a deletion of frames that still exist; a refusal of too many numbers. The first thousand.
     pub forged: Vec<String>,
-    /// How many these are.
+    /// The number of these records.
     pub forged_records: u64,
-    /// How many ranges are not named, because there are so many.
+    /// The number of ranges that are not listed because there are too many.
     pub not_named: NotNamed,
 }
 
@@ -92,12 +91,12 @@ pub struct NotNamed {
 }
 
 impl Report {
-    /// True if nothing was lost in the topics: no frame is missing, and none was deleted unread.
+    /// True if no frame is missing and none was deleted unread.
     pub fn is_whole(&self) -> bool {
         self.total.missing == 0 && self.deleted_frames == 0
     }
 
-    /// Adds up the cameras.
+    /// Computes the total of all cameras.
     pub(super) fn add_up(&mut self) {
         for count in self.cameras.values() {
             self.total.add(count);
@@ -105,7 +104,7 @@ impl Report {
     }
 }
 
-/// `of/first-last`, or `of/first` where they are the same.
+/// Formats a range: `of/first-last`, or `of/first` if both are the same.
 pub(super) fn range(of: impl std::fmt::Display, first: u64, last: u64) -> String {
     match first == last {
         true => format!("{of}/{first}"),

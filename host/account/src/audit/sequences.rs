@@ -1,18 +1,18 @@
-//! The numbers that agents gave to their frames: which are not there, and which the agent said it would not send.
+//! The sequence numbers of agents: gaps, and numbers that an agent refused.
 
 use everyframe_types::ranges::Ranges;
 use std::collections::HashMap;
 use std::ops::{Range, RangeInclusive};
 
-/// How many sessions of a camera are kept open. A producer that begins a session with every frame would otherwise make
-/// the account grow with the frames; beyond this, those not heard of for longest are closed.
-const OPEN: usize = 1000;
+/// The most open sessions of a camera. Beyond this, the least recent ones are closed. Otherwise a producer that starts a session
+/// with every frame would make the ledger grow with the frames.
+const MAX_OPEN: usize = 1000;
 
 /// The sessions of one camera.
 #[derive(Debug, Default)]
 pub(super) struct Sequences {
     open: HashMap<String, Session>,
-    /// Grows with every number: tells which session was heard of last.
+    /// Increases with every number, to find the least recent sessions.
     clock: u64,
     closed: Closed,
 }
@@ -23,30 +23,31 @@ struct Session {
     refused: Ranges,
     /// By partition, the highest number so far: between partitions there is no order.
     highest: Vec<(i32, u64)>,
-    heard: u64,
+    /// `clock` at the last number.
+    last_used: u64,
 }
 
-/// What a camera's sessions came to.
+/// The result of a camera's sessions.
 #[derive(Debug, Default)]
 pub(super) struct Closed {
-    /// Numbers that are neither there nor refused.
+    /// Numbers that neither arrived nor were refused.
     pub gaps: Numbers,
-    /// Numbers that were refused, and are not there.
+    /// Numbers that were refused and did not arrive.
     pub refused: Numbers,
 }
 
-/// How many numbers, and which: the first ranges of them by session.
+/// A count of numbers, with the first ranges of them by session.
 #[derive(Debug, Default)]
 pub(super) struct Numbers {
     pub count: u64,
     pub ranges: Vec<(String, Range<u64>)>,
-    /// Ranges that are not named.
+    /// The number of ranges that are not listed.
     pub more: u64,
 }
 
 impl Sequences {
-    /// A frame with this number; true if it is new, and came after a higher one.
-    pub fn frame(&mut self, partition: i32, session: &str, number: u64) -> bool {
+    /// Adds the number of a frame; true if it is new and late, that is, arrived after a higher one.
+    pub fn add_frame(&mut self, partition: i32, session: &str, number: u64) -> bool {
         let session = self.session(session);
         let is_new = session.seen.insert(number);
         match session.highest.iter_mut().find(|(of, _)| *of == partition) {
@@ -62,29 +63,29 @@ impl Sequences {
         }
     }
 
-    /// The agent refused these.
-    pub fn refused(&mut self, session: &str, numbers: RangeInclusive<u64>) {
+    /// Adds refused numbers.
+    pub fn add_refusal(&mut self, session: &str, numbers: RangeInclusive<u64>) {
         self.session(session).refused.insert_all(numbers);
     }
 
     fn session(&mut self, name: &str) -> &mut Session {
-        if !self.open.contains_key(name) && self.open.len() >= OPEN {
+        if !self.open.contains_key(name) && self.open.len() >= MAX_OPEN {
             self.close_half();
         }
         self.clock += 1;
         let session = self.open.entry(name.to_owned()).or_default();
-        session.heard = self.clock;
+        session.last_used = self.clock;
         session
     }
 
     fn close_half(&mut self) {
-        let mut heard: Vec<u64> = self.open.values().map(|session| session.heard).collect();
-        heard.sort_unstable();
-        let median = heard[heard.len() / 2];
+        let mut last_used: Vec<u64> = self.open.values().map(|session| session.last_used).collect();
+        last_used.sort_unstable();
+        let median = last_used[last_used.len() / 2];
         let quiet: Vec<String> = self
             .open
             .iter()
-            .filter(|(_, session)| session.heard < median)
+            .filter(|(_, session)| session.last_used < median)
             .map(|(name, _)| name.clone())
             .collect();
         for name in quiet {
@@ -123,7 +124,7 @@ impl Closed {
 impl Numbers {
     fn add(&mut self, session: &str, range: Range<u64>) {
         self.count = self.count.saturating_add(range.end - range.start);
-        match self.ranges.len() < super::NAMED {
+        match self.ranges.len() < super::MAX_LISTED {
             true => self.ranges.push((session.to_owned(), range)),
             false => self.more += 1,
         }
@@ -138,10 +139,10 @@ mod tests {
     fn closed(numbers: &[(&str, u64)], refused: &[(&str, RangeInclusive<u64>)]) -> Closed {
         let mut sequences = Sequences::default();
         for (session, number) in numbers {
-            sequences.frame(0, session, *number);
+            sequences.add_frame(0, session, *number);
         }
         for (session, numbers) in refused {
-            sequences.refused(session, numbers.clone());
+            sequences.add_refusal(session, numbers.clone());
         }
         sequences.close()
     }
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_agent_refused_is_no_gap_and_what_came_all_the_same_is_not_refused() {
+    fn refused_numbers_are_no_gaps() {
         let closed = closed(&[("a", 0), ("a", 2), ("a", 9)], &[("a", 1..=4), ("a", 10..=11)]);
         assert_eq!(closed.refused.count, 5);
         assert_eq!(closed.refused.ranges[0], ("a".to_owned(), 1..2));
@@ -161,27 +162,27 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_late_once_and_in_its_own_partition() {
+    fn a_number_is_late_once_and_in_its_partition() {
         let mut sequences = Sequences::default();
-        let mut late = |partition, number| sequences.frame(partition, "a", number);
+        let mut late = |partition, number| sequences.add_frame(partition, "a", number);
         assert!(!late(0, 5));
         assert!(late(0, 3));
-        assert!(!late(0, 3), "it was there");
-        assert!(!late(1, 1), "another partition is read in its own time");
+        assert!(!late(0, 3), "it is known");
+        assert!(!late(1, 1), "partitions have no common order");
         assert!(!late(0, 6));
     }
 
     #[test]
-    fn sessions_without_end_are_closed_one_after_the_other() {
+    fn the_least_recent_sessions_are_closed() {
         let mut sequences = Sequences::default();
         for number in 0..10_000 {
             let session = number.to_string();
-            sequences.frame(0, &session, 0);
-            sequences.frame(0, &session, 2);
+            sequences.add_frame(0, &session, 0);
+            sequences.add_frame(0, &session, 2);
         }
-        assert!(sequences.open.len() <= OPEN);
+        assert!(sequences.open.len() <= MAX_OPEN);
         let gaps = sequences.close().gaps;
-        assert_eq!((gaps.count, gaps.more), (10_000, 10_000 - super::super::NAMED as u64));
+        assert_eq!((gaps.count, gaps.more), (10_000, 10_000 - super::super::MAX_LISTED as u64));
     }
 
     fn any_number() -> impl Strategy<Value = u64> {

@@ -71,7 +71,7 @@ impl<'a> Selection<'a> {
         mut visit: impl FnMut(&DeadLetter<'_>) -> Result<(), DeadLetterError>,
     ) -> Result<(), DeadLetterError> {
         self.filter.for_each(self.config, |letter| {
-            let is_selected = match self.done.of(letter.place) {
+            let is_selected = match self.done.get(letter.place) {
                 None => true,
                 Some((LetterAction::Replayed, _)) => self.again,
                 Some((LetterAction::Dropped, _)) => false,
@@ -318,12 +318,12 @@ fn delete_unneeded(config: &Config) -> Result<u64, DeadLetterError> {
     let mut closed = HashSet::new();
     let mut reader = Reader::from_start(&config.kafka, topic)?;
     while let Some(record) = reader.next()? {
-        let place = Place::of(&record);
+        let place = Place::of_record(&record);
         if closed.contains(&place.partition) {
             continue;
         }
-        let may_go = match Letter::read(&record) {
-            Letter::Parked(_) => done.of(place).is_some(),
+        let may_go = match Letter::parse(&record) {
+            Letter::Parked(_) => done.get(place).is_some(),
             Letter::Mark(mark) => mark.at < needed_from,
             Letter::Deleted { .. } => false,
             Letter::Other => true,

@@ -4,7 +4,7 @@ use super::DeadLetterError;
 use everyframe_config::Config;
 use everyframe_kafka::{Reader, Received};
 use everyframe_types::dead_letter::{Letter, LetterActions, Partial, Place, REASON};
-use everyframe_types::record::{IncomingRecord as _, camera};
+use everyframe_types::record::{IncomingRecord as _, camera_id};
 
 /// Conditions that a dead letter must meet, all of them. The default selects every dead letter.
 #[derive(Debug, Clone, Default)]
@@ -58,8 +58,8 @@ impl Filter {
         };
         let mut reader = reader.map_err(DeadLetterError::from)?;
         while let Some(record) = reader.next().map_err(DeadLetterError::from)? {
-            let Letter::Parked(frame) = Letter::read(&record) else { continue };
-            let camera = camera(record.key(), record.partition());
+            let Letter::Parked(frame) = Letter::parse(&record) else { continue };
+            let camera = camera_id(record.key(), record.partition());
             let parked_at = record.timestamp();
             let is_selected = self.camera.as_ref().is_none_or(|given| *given == camera)
                 && self.reason.as_deref().is_none_or(|given| record.header(REASON) == Some(given))
@@ -67,7 +67,7 @@ impl Filter {
                 && self.until.is_none_or(|until| parked_at < until)
                 && self.at.is_none_or(|at| at == frame);
             if is_selected {
-                let (place, partial) = (Place::of(&record), Partial::read(&record));
+                let (place, partial) = (Place::of_record(&record), Partial::parse(&record));
                 visit(&DeadLetter { place, frame, camera, partial, record })?;
             }
         }
@@ -84,8 +84,8 @@ pub fn read_actions(config: &Config) -> Result<LetterActions, DeadLetterError> {
     let mut actions = LetterActions::default();
     let mut reader = Reader::from_start(&config.kafka, &config.topics.dead_letters)?;
     while let Some(record) = reader.next()? {
-        if let Letter::Mark(mark) = Letter::read(&record) {
-            actions.mark(&mark);
+        if let Letter::Mark(mark) = Letter::parse(&record) {
+            actions.add(&mark);
         }
     }
     Ok(actions)

@@ -1,6 +1,6 @@
 //! Reads a window of frames or results, judges each again and compares.
 
-use super::account::{Account, Report, Side};
+use super::comparison::{Comparison, Report, Side};
 use super::judge::Judge;
 use super::stored::{self, Alerts, Past, Window};
 use crate::audit::Offsets;
@@ -20,7 +20,7 @@ pub struct Replay {
     /// Judges the frames as before; without it, the frames are compared with what was published.
     before: Option<Judge>,
     now: Judge,
-    account: Account,
+    comparison: Comparison,
 }
 
 /// Why frames could not be judged again.
@@ -37,7 +37,7 @@ pub enum ReplayError {
 impl Replay {
     /// Compares `now` with `before`, or with what was published. The report has so many examples of each kind.
     pub fn new(before: Option<Judge>, now: Judge, examples: usize) -> Self {
-        Self { before, now, account: Account::new(examples) }
+        Self { before, now, comparison: Comparison::new(examples) }
     }
 
     /// Judges the published results again.
@@ -47,13 +47,13 @@ impl Replay {
     /// The brokers do not answer.
     pub fn judge_results(mut self, config: &Config, window: &Window) -> Result<Report, ReplayError> {
         let alerts = self.published_alerts(config, window)?;
-        self.account.report().unreadable =
-            stored::results(config, window, |past| -> Result<(), BrokerError> {
+        self.comparison.report_mut().unreadable =
+            stored::visit_results(config, window, |past| -> Result<(), BrokerError> {
                 let then = Some(Published { past: &past, alerts: &alerts });
                 self.compare(&past, then, Judge::from_result);
                 Ok(())
             })?;
-        Ok(self.account.ended())
+        Ok(self.comparison.finish())
     }
 
     /// Decodes the frames again, finds and embeds their faces, and judges them.
@@ -71,24 +71,27 @@ impl Replay {
         let mut then = HashMap::new();
         if self.before.is_none() {
             // A frame's result may come long after it.
-            self.account.report().unreadable =
-                stored::results(config, &window.widened(), |mut past| -> Result<(), BrokerError> {
+            self.comparison.report_mut().unreadable = stored::visit_results(
+                config,
+                &window.with_tolerance(),
+                |mut past| -> Result<(), BrokerError> {
                     past.subjects.iter_mut().for_each(|subject| subject.face.candidates.clear());
                     then.insert(past.place, past);
                     Ok(())
-                })?;
+                },
+            )?;
         }
         let mut reprocessor = Reprocessor::start(config, cache)?;
         let topic: Arc<str> = config.topics.frames.as_str().into();
         let mut seen: HashMap<i32, Offsets> = HashMap::new();
         let mut reader = window.open(&config.kafka, &topic)?;
         while let Some(record) = reader.next()? {
-            if !window.holds(record.timestamp())
-                || !window.means(&record::camera(record.key(), record.partition()))
+            if !window.includes_time(record.timestamp())
+                || !window.includes_camera(&record::camera_id(record.key(), record.partition()))
             {
                 continue;
             }
-            let mut frame = record::read(&topic, &record);
+            let mut frame = record::parse_frame(&topic, &record);
             reprocessor.set_time(&mut frame);
             let frame = Arc::new(frame);
             let place = (frame.identity.partition, frame.identity.offset);
@@ -97,7 +100,7 @@ impl Replay {
                 continue;
             }
             let Ok(reprocessed) = reprocessor.look(frame.clone()) else {
-                self.account.report().unseen += 1;
+                self.comparison.report_mut().unseen += 1;
                 continue;
             };
             known.insert(place.1.unsigned_abs());
@@ -105,13 +108,13 @@ impl Replay {
             let then = then.get(&place).map(|past| Published { past, alerts: &alerts });
             self.compare(&past, then, Judge::from_frame);
         }
-        Ok(self.account.ended())
+        Ok(self.comparison.finish())
     }
 
     fn published_alerts(&self, config: &Config, window: &Window) -> Result<Alerts, BrokerError> {
         match self.before {
             Some(_) => Ok(Alerts::new()),
-            None => stored::alerts(config, window),
+            None => stored::read_alerts(config, window),
         }
     }
 
@@ -122,16 +125,16 @@ impl Replay {
                 Ok(before) => {
                     let skipped: Vec<String> = before.skipped.iter().map(|it| it.rule.clone()).collect();
                     let side = Side { subjects: &before.subjects, alerts: &before.alerts, skipped: &skipped };
-                    self.account.compare(past, &side, &after);
+                    self.comparison.compare(past, &side, &after);
                 }
-                Err(_) => self.account.report().without_result += 1,
+                Err(_) => self.comparison.report_mut().without_result += 1,
             },
             (None, Some(Published { past: then, alerts })) => {
                 let alerts = alerts.get(&then.place).map_or(&[][..], Vec::as_slice);
                 let side = Side { subjects: &then.subjects, alerts, skipped: &then.skipped };
-                self.account.compare(past, &side, &after);
+                self.comparison.compare(past, &side, &after);
             }
-            (None, None) => self.account.report().without_result += 1,
+            (None, None) => self.comparison.report_mut().without_result += 1,
         }
     }
 }

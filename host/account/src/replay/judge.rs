@@ -1,6 +1,6 @@
-//! Rules of a configuration, and what they keep from frame to frame of the past.
+//! Judges past frames with the rules of a configuration.
 
-use super::Past;
+use super::stored::Past;
 use everyframe_config::{Config, Site};
 use everyframe_rules::{FrameFacts, PreviousJudgement, RuleFailure, RuleState, Rules};
 use everyframe_types::face::{Face, People, Person};
@@ -8,17 +8,17 @@ use everyframe_types::judgement::{Judgement, Subject};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-/// Judges frames of the past, those of one partition in their order. Its rules begin with an empty memory.
+/// Judges past frames. Pass the frames of a partition in their order. The rules start with an empty state.
 pub struct Judge {
     rules: Rules,
     site: Site,
     enrolled: Arc<BTreeMap<String, Person>>,
     states: HashMap<i32, RuleState>,
-    /// By camera: the unknown-person rules that want embeddings.
+    /// By camera: the unknown-person rules that request embeddings.
     blind: HashMap<String, HashSet<String>>,
 }
 
-/// The gallery, and those who were in it when the frame was judged.
+/// The people of the gallery, and the candidates of the past judgement.
 struct Known {
     enrolled: Arc<BTreeMap<String, Person>>,
     then: Vec<String>,
@@ -33,28 +33,28 @@ impl People for Known {
 }
 
 impl Judge {
-    /// `enrolled`: the people of the gallery, by id.
+    /// `enrolled` are the people of the gallery, by id.
     pub fn new(config: &Config, rules: Rules, enrolled: Arc<BTreeMap<String, Person>>) -> Self {
         let (states, blind) = (HashMap::new(), HashMap::new());
         Self { rules, site: Site::new(config), enrolled, states, blind }
     }
 
-    /// Judges a frame with the faces that its result names. Where a matching policy or an unknown-person rule asks for
-    /// embeddings, what was said then stands; `blind` names the rules that asked.
+    /// Judges a frame with the faces of its stored result. Where a matching policy or an unknown-person rule requests an embedding,
+    /// the past decision is kept, and `blind` lists the rule.
     ///
     /// # Errors
     ///
-    /// A rule failed: the frame would be parked.
+    /// A rule failed: count the frame as parked.
     pub fn from_result(&mut self, past: &Past) -> Result<Judgement, RuleFailure> {
         let schedules = self.site.schedules_at(past.captured_at);
         let facts = past.facts(&schedules);
         let faces: Vec<Face> =
-            past.subjects.iter().map(|subject| self.placed(&facts, &subject.face)).collect();
+            past.subjects.iter().map(|subject| self.with_zones(&facts, &subject.face)).collect();
         let people = self.people(&faces);
         if past.subjects.iter().any(|subject| subject.stranger.is_some())
             && !self.blind.contains_key(&past.camera)
         {
-            let blind = self.ask_for_blind(&facts, &past.subjects, &faces, &people);
+            let blind = self.find_blind_rules(&facts, &past.subjects, &faces, &people);
             self.blind.insert(past.camera.clone(), blind);
         }
         let blind = self.blind.get(&past.camera);
@@ -64,22 +64,22 @@ impl Judge {
         self.rules.rejudge(&facts, faces, &people, state, &before)
     }
 
-    /// Judges a frame whose faces were found and embedded again.
+    /// Judges a frame whose faces were detected and embedded again.
     ///
     /// # Errors
     ///
-    /// A rule failed: the frame would be parked.
+    /// A rule failed: count the frame as parked.
     pub fn from_frame(&mut self, past: &Past) -> Result<Judgement, RuleFailure> {
         let schedules = self.site.schedules_at(past.captured_at);
         let facts = past.facts(&schedules);
         let faces: Vec<Face> =
-            past.subjects.iter().map(|subject| self.placed(&facts, &subject.face)).collect();
+            past.subjects.iter().map(|subject| self.with_zones(&facts, &subject.face)).collect();
         let people = self.people(&faces);
         self.rules.judge(&facts, faces, &people, self.states.entry(past.place.0).or_default())
     }
 
-    /// A face with the zones of this configuration.
-    fn placed(&self, frame: &FrameFacts<'_>, face: &Face) -> Face {
+    /// The face with its zones in this configuration.
+    fn with_zones(&self, frame: &FrameFacts<'_>, face: &Face) -> Face {
         let size = (frame.width, frame.height);
         let zones = self.site.zones_of(frame.camera, size, &face.detection.bounds);
         Face { zones, ..face.clone() }
@@ -91,9 +91,9 @@ impl Judge {
         Arc::new(Known { enrolled: self.enrolled.clone(), then })
     }
 
-    /// An unknown-person rule asks for embeddings of good faces only, and knows the others by what it learnt of these:
-    /// that it asks has to be known before the first frame in which it does not.
-    fn ask_for_blind(
+    /// Finds the rules that request embeddings. An unknown-person rule requests those of good faces only, and recognises others from
+    /// these, so this must be known before the first frame in which it requests none.
+    fn find_blind_rules(
         &self,
         frame: &FrameFacts<'_>,
         subjects: &[Subject],

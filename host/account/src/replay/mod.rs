@@ -1,14 +1,14 @@
-//! What other rules would have said to frames that are long judged: nothing is published, committed or joined.
+//! Replays past frames with other rules. It publishes and commits nothing, and joins no consumer group.
 //!
-//! [`stored`] reads what was judged then, [`Judge`] puts it to rules anew, and [`Account`] tells the two apart.
+//! [`stored`] reads the past judgements, [`Judge`] judges the frames with the new rules, and [`Comparison`] counts the differences.
 
-mod account;
+mod comparison;
 mod driver;
 mod faces;
 mod judge;
 pub mod stored;
 
-pub use account::{Account, AlertChange, AlertCounts, Count, FaceChange, FaceCounts, Report, Side};
+pub use comparison::{AlertChange, AlertCounts, Comparison, Count, FaceChange, FaceCounts, Report, Side};
 pub use driver::{Replay, ReplayError};
 pub use judge::Judge;
 pub use stored::{Past, Window};

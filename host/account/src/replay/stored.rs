@@ -13,39 +13,39 @@ use everyframe_types::sequence_gap;
 use std::collections::{BTreeMap, HashMap};
 use wildmatch::WildMatch;
 
-/// Which frames are meant.
+/// A selection of frames by time and camera.
 #[derive(Debug, Clone, Default)]
 pub struct Window {
-    /// Only those whose record is not older, Unix milliseconds.
+    /// Only frames whose record is not older than this, Unix milliseconds.
     pub since: Option<i64>,
-    /// Only those whose record is older than this, Unix milliseconds.
+    /// Only frames whose record is older than this, Unix milliseconds.
     pub until: Option<i64>,
-    /// Only of cameras that match.
+    /// Only frames of cameras that match.
     pub camera: Option<WildMatch>,
 }
 
 impl Window {
-    /// True for a record of that time, Unix milliseconds.
-    pub fn holds(&self, timestamp: i64) -> bool {
+    /// True if the window includes a record of this time, Unix milliseconds.
+    pub fn includes_time(&self, timestamp: i64) -> bool {
         self.since.is_none_or(|since| timestamp >= since) && self.until.is_none_or(|until| timestamp < until)
     }
 
-    /// True for a camera that is meant.
-    pub fn means(&self, camera: &str) -> bool {
+    /// True if the window includes the camera.
+    pub fn includes_camera(&self, camera: &str) -> bool {
         self.camera.as_ref().is_none_or(|pattern| pattern.matches(camera))
     }
 
-    /// The same without an end, and with a beginning so much earlier that nothing is missed whose time is another clock's.
-    pub fn widened(&self) -> Self {
+    /// The window without an end and with an earlier start, so that records with the time of another clock are included.
+    pub fn with_tolerance(&self) -> Self {
         let since = self.since.map(|since| since.saturating_sub(CLOCKS_APART));
         Self { since, until: None, camera: self.camera.clone() }
     }
 
-    /// Reads a topic from the window's beginning on; records before it may be among them.
+    /// Opens a reader of a topic from the start of the window on. Earlier records may be among those that it returns.
     ///
     /// # Errors
     ///
-    /// The brokers do not answer.
+    /// The brokers do not answer: show the message.
     pub fn open(&self, settings: &KafkaSettings, topic: &str) -> Result<Reader, BrokerError> {
         match self.since {
             Some(since) => Reader::since(settings, topic, since.max(0)),
@@ -54,7 +54,7 @@ impl Window {
     }
 }
 
-/// A frame as it was judged.
+/// A frame and its past judgement.
 #[derive(Debug, Clone)]
 pub struct Past {
     /// Partition and offset in the frames topic.
@@ -65,18 +65,18 @@ pub struct Past {
     pub session: String,
     /// The frame's number in it.
     pub sequence: u64,
-    /// Unix milliseconds.
+    /// When it was taken, Unix milliseconds.
     pub captured_at: i64,
     /// Width and height, pixels.
     pub size: (u32, u32),
-    /// Its faces as they were decided upon; without landmarks and embeddings, which results do not hold.
+    /// Its faces with their decisions, without landmarks and embeddings, which results do not have.
     pub subjects: Vec<Subject>,
-    /// The rules that failed and were passed over.
+    /// The rules that failed and were skipped.
     pub skipped: Vec<String>,
 }
 
 impl Past {
-    fn of(result: ResultData) -> Option<Self> {
+    fn from_result(result: ResultData) -> Option<Self> {
         Some(Self {
             place: (result.position.partition, result.position.offset),
             size: (result.width, result.height),
@@ -89,7 +89,7 @@ impl Past {
         })
     }
 
-    /// What rules are told of it, with the schedules that hold.
+    /// The facts about the frame for rules, with the active schedules.
     pub fn facts<'a>(&'a self, schedules: &'a [String]) -> FrameFacts<'a> {
         FrameFacts {
             camera: &self.camera,
@@ -113,48 +113,51 @@ fn subject(face: FaceResult) -> Option<Subject> {
     Some(Subject { face: face_then, decision: face.decision, stranger: face.stranger })
 }
 
-/// Calls `visit` with every result in the window, each once, those of one camera in their order. Tells how many records
-/// were no results of this version.
+/// Calls `visit` with every result in the window once, those of one camera in their order. Returns the number of records that are
+/// not results of this version.
 ///
 /// # Errors
 ///
-/// The brokers do not answer, or `visit` fails.
-pub fn results<E: From<BrokerError>>(
+/// The brokers do not answer, or `visit` failed: show the message.
+pub fn visit_results<E: From<BrokerError>>(
     config: &Config,
     window: &Window,
     mut visit: impl FnMut(Past) -> Result<(), E>,
 ) -> Result<u64, E> {
-    // A host that was cut short does frames again; the ids are the same.
+    // A host that was interrupted processes frames again, with the same ids.
     let mut known: HashMap<i32, Offsets> = HashMap::new();
     let mut unreadable = 0;
     let mut reader = window.open(&config.kafka, &config.topics.results)?;
     while let Some(record) = reader.next()? {
-        if !window.holds(record.timestamp()) {
+        if !window.includes_time(record.timestamp()) {
             continue;
         }
         let event = serde_json::from_slice::<CloudEvent<ResultData>>(record.value().unwrap_or_default());
-        let Some(past) = event.ok().and_then(|event| Past::of(event.data)) else {
+        let Some(past) = event.ok().and_then(|event| Past::from_result(event.data)) else {
             unreadable += 1;
             continue;
         };
         let (partition, offset) = past.place;
-        if window.means(&past.camera) && known.entry(partition).or_default().insert(offset.unsigned_abs()) {
+        if window.includes_camera(&past.camera)
+            && known.entry(partition).or_default().insert(offset.unsigned_abs())
+        {
             visit(past)?;
         }
     }
     Ok(unreadable)
 }
 
-/// The alerts that rules raised, by the place of their frame and in the order in which they were raised.
+/// The alerts by the place of their frame, in the order in which they were raised.
 pub type Alerts = HashMap<(i32, i64), Vec<Alert>>;
 
-/// The alerts of the frames in a window, without those of the host itself. All are held: there are far fewer than frames.
+/// Reads the alerts of the frames in a window, without those of the host itself. All are kept in memory: there are far fewer alerts
+/// than frames.
 ///
 /// # Errors
 ///
-/// The brokers do not answer.
-pub fn alerts(config: &Config, window: &Window) -> Result<Alerts, BrokerError> {
-    let around = window.widened();
+/// The brokers do not answer: show the message.
+pub fn read_alerts(config: &Config, window: &Window) -> Result<Alerts, BrokerError> {
+    let around = window.with_tolerance();
     let mut by_frame: HashMap<(i32, i64), BTreeMap<usize, Alert>> = HashMap::new();
     let mut reader = around.open(&config.kafka, &config.topics.alerts)?;
     while let Some(record) = reader.next()? {
@@ -162,7 +165,7 @@ pub fn alerts(config: &Config, window: &Window) -> Result<Alerts, BrokerError> {
         let Ok(event) = event else { continue };
         let place = event.id.rsplit('/').next().and_then(|place| place.parse().ok()).unwrap_or(0);
         let data = event.data;
-        if data.alert.rule != sequence_gap::HOST && window.means(&data.camera) {
+        if data.alert.rule != sequence_gap::HOST && window.includes_camera(&data.camera) {
             let frame = (data.position.partition, data.position.offset);
             by_frame.entry(frame).or_default().insert(place, data.alert);
         }
@@ -170,12 +173,12 @@ pub fn alerts(config: &Config, window: &Window) -> Result<Alerts, BrokerError> {
     Ok(by_frame.into_iter().map(|(frame, alerts)| (frame, alerts.into_values().collect())).collect())
 }
 
-/// The enrolled people as they are now, by id; without their templates.
+/// Reads the enrolled people, by id, without their templates.
 ///
 /// # Errors
 ///
-/// The brokers do not answer.
-pub fn people(config: &Config) -> Result<BTreeMap<String, Person>, GalleryError> {
+/// The brokers do not answer: show the message.
+pub fn read_people(config: &Config) -> Result<BTreeMap<String, Person>, GalleryError> {
     let mut people: BTreeMap<String, Person> = BTreeMap::new();
     for Sample { person, name, .. } in everyframe_gallery::read_samples(config)?.into_values() {
         let known =

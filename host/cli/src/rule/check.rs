@@ -3,7 +3,7 @@
 use super::{Kind, kinds, open, size, unconfigured, wants};
 use crate::{DONE, FAILED, WrongInput};
 use anyhow::Result;
-use everyframe_config::{ConfigError, Loaded, Places, Problem, RuleSettings};
+use everyframe_config::{ConfigError, KeyLines, Loaded, Problem, RuleSettings};
 use everyframe_rules::{Problem as RuleProblem, RuleDescription, kind_name};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -46,7 +46,7 @@ impl Source {
             Self::Config(loaded, at) => loaded.problem(&format!("rules[{at}].{key}"), message),
             Self::Settings(file, text) if key.starts_with("settings") => {
                 let key = key.strip_prefix("settings.").unwrap_or_default();
-                let line = Places::of(text).line(key);
+                let line = KeyLines::parse(text).line(key);
                 Problem { file: file.clone(), line, key: key.to_owned(), message }
             }
             _ => Problem { file: PathBuf::new(), line: None, key: key.to_owned(), message },
@@ -160,7 +160,8 @@ fn configured(arguments: &Arguments) -> Result<(RuleSettings, Source)> {
     if let Some(file) = &arguments.settings {
         let text = std::fs::read_to_string(file)
             .map_err(|error| WrongInput(format!("{}: cannot be read: {error}", file.display())))?;
-        let settings = Places::of(&text).read(file).map_err(|problem| ConfigError::Invalid(vec![problem]))?;
+        let settings =
+            KeyLines::parse(&text).read(file).map_err(|problem| ConfigError::Invalid(vec![problem]))?;
         return Ok((
             RuleSettings { settings, ..unconfigured(component) },
             Source::Settings(file.clone(), text),
@@ -170,7 +171,7 @@ fn configured(arguments: &Arguments) -> Result<(RuleSettings, Source)> {
         return Ok((unconfigured(component), Source::Nowhere));
     };
     let mut loaded = everyframe_kafka::read_configuration(file)?;
-    loaded.find_grants()?;
+    loaded.resolve_grants()?;
     let rules = &loaded.config.rules;
     let chosen: Vec<usize> = match &arguments.rule {
         Some(name) => (0..rules.len()).filter(|at| rules[*at].name == *name).collect(),

@@ -4,7 +4,7 @@ mod line;
 
 use crate::{DONE, WrongInput};
 use anyhow::Result;
-use everyframe_config::pattern;
+use everyframe_config::camera_pattern;
 use everyframe_types::id::printable_json;
 use line::{Level, Line};
 use std::fs::File;
@@ -49,8 +49,8 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<u8> {
-    let camera = arguments.camera.as_deref().map(pattern);
-    let is_meant = |line: &Line| {
+    let camera = arguments.camera.as_deref().map(camera_pattern);
+    let matches_camera = |line: &Line| {
         arguments.rule.as_ref().is_none_or(|rule| line.rule == *rule)
             && camera.as_ref().is_none_or(|pattern| pattern.matches(&line.camera))
             && arguments.level.is_none_or(|level| line.level <= level)
@@ -60,7 +60,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let mut print = |text: &[u8]| -> Result<(), std::io::Error> {
         let Some(line) = Line::read(&String::from_utf8_lossy(text)) else { return Ok(()) };
         of_rules += 1;
-        if !is_meant(&line) {
+        if !matches_camera(&line) {
             return Ok(());
         }
         match arguments.json {

@@ -3,7 +3,7 @@
 use super::expect::NOT_A_TIME;
 use super::file::{self, File};
 use super::{Enrolled, Entry, MONDAY, Scenario, ScenarioFrame, parse_time};
-use everyframe_config::{Places, Problem, RuleKind};
+use everyframe_config::{KeyLines, Problem, RuleKind};
 use everyframe_rules::kind_name;
 use everyframe_types::face::{Candidate, Detection, Embedding, Face, Person, Point, Rect, Track};
 use everyframe_types::judgement::{Decision, Stranger, Subject};
@@ -23,7 +23,7 @@ impl Scenario {
     ///
     /// Every problem, to be shown to the author. Only the first one if the text is not valid TOML or has unknown keys.
     pub fn parse(text: &str, file: &Path, kind: RuleKind) -> Result<Self, Vec<Problem>> {
-        let places = Places::of(text);
+        let places = KeyLines::parse(text);
         let read: File = places.read(file).map_err(|problem| vec![problem])?;
         let mut reader = Reader {
             kind,
@@ -57,7 +57,7 @@ struct CameraHistory {
 
 struct Reader<'a> {
     kind: RuleKind,
-    places: Places,
+    places: KeyLines,
     file: &'a Path,
     problems: Vec<Problem>,
     /// The previous frame's camera.

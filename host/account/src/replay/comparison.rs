@@ -1,6 +1,6 @@
-//! What is otherwise, counted, with a few examples of each kind.
+//! Counts the differences of two judgements, with a few examples of each kind.
 
-use super::faces::paired;
+use super::faces::match_faces;
 use everyframe_rules::RuleFailure;
 use everyframe_types::judgement::{Alert, Decision, Judgement, Severity, Stranger, StrangerEvent, Subject};
 use schemars::JsonSchema;
@@ -10,41 +10,41 @@ use std::collections::{BTreeMap, HashMap};
 /// One judgement of a frame.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Side<'a> {
-    /// Its faces as they were decided upon.
+    /// The faces with their decisions.
     pub subjects: &'a [Subject],
-    /// What was raised.
+    /// The alerts.
     pub alerts: &'a [Alert],
-    /// The rules that failed and were passed over.
+    /// The rules that failed and were skipped.
     pub skipped: &'a [String],
 }
 
-/// What new rules would have changed.
+/// What the new rules would have changed.
 #[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// True if anything is otherwise; the exit status is 1 then.
+    /// True if there is any difference. The exit status is then 1.
     pub changed: bool,
-    /// Frames compared.
+    /// The number of compared frames.
     pub frames: u64,
-    /// Faces in them.
+    /// The number of faces in them.
     pub faces: u64,
-    /// Frames without a result to compare with: parked, or not judged yet.
+    /// The number of frames without a result: parked, or not judged yet.
     pub without_result: u64,
-    /// Records of the results topic that are no results of this version.
+    /// The number of records in the results topic that are not results of this version.
     pub unreadable: u64,
-    /// Frames that cannot be seen: with `--frames`, those that a host parks before any rule is asked.
+    /// With `--frames`: the number of frames that a host parks before any rule is called.
     pub unseen: u64,
-    /// By rule: its alerts.
+    /// The alerts by rule.
     pub alerts: BTreeMap<String, AlertCounts>,
-    /// Faces by what was decided before and what is now, where that differs.
+    /// Faces whose decision differs, by the decisions before and after.
     pub decisions: Vec<FaceCounts>,
-    /// The same of strangers.
+    /// Faces whose stranger differs, by the strangers before and after.
     pub strangers: Vec<FaceCounts>,
-    /// By rule: frames that it would have had parked.
+    /// By rule: frames that its failure would have parked.
     pub failed: BTreeMap<String, Count>,
-    /// By rule: frames on which it was passed over now and not before.
+    /// By rule: frames on which it failed and was skipped, but not before.
     pub skipped: BTreeMap<String, Count>,
-    /// By rule: frames for which it asked for an embedding that there is not.
+    /// By rule: the number of frames in which it requested an embedding that does not exist.
     pub blind: BTreeMap<String, u64>,
 }
 
@@ -52,17 +52,17 @@ pub struct Report {
 #[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AlertCounts {
-    /// Raised before.
+    /// The number of alerts before.
     pub before: u64,
-    /// Raised now.
+    /// The number of alerts after.
     pub after: u64,
-    /// Raised now only.
+    /// The number of alerts only after.
     pub gained: u64,
-    /// Raised before only.
+    /// The number of alerts only before.
     pub lost: u64,
-    /// The first of those gained.
+    /// The first of the gained alerts.
     pub gained_examples: Vec<AlertChange>,
-    /// The first of those lost.
+    /// The first of the lost alerts.
     pub lost_examples: Vec<AlertChange>,
 }
 
@@ -78,7 +78,7 @@ pub struct AlertChange {
     pub captured_at: i64,
     /// How urgent it is.
     pub severity: Severity,
-    /// What happened.
+    /// A stable name of what happened.
     pub kind: String,
     /// Who or what it is about.
     pub subject: String,
@@ -86,22 +86,22 @@ pub struct AlertChange {
     pub text: String,
 }
 
-/// Faces of which one thing became another.
+/// Faces with the same change.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FaceCounts {
-    /// What was said before: `known`, `unknown`, `undecided`, `no face`; of strangers, what was new, or `stranger` or
-    /// `no stranger`.
+    /// The decision before: `known`, `unknown`, `undecided` or `no face`. For strangers: `first seen`, `returned`, `loitering`,
+    /// `stranger` or `no stranger`.
     pub before: String,
-    /// What is said now: the same words; `another person` or `another stranger` where it is another.
+    /// The decision after, in the same terms; `another person` or `another stranger` if only the identity differs.
     pub after: String,
-    /// How many.
+    /// The number of faces.
     pub count: u64,
-    /// The first.
+    /// The first faces.
     pub examples: Vec<FaceChange>,
 }
 
-/// A face about which something else is said.
+/// A face with a different decision.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FaceChange {
@@ -111,25 +111,25 @@ pub struct FaceChange {
     pub camera: String,
     /// When the frame was taken, Unix milliseconds.
     pub captured_at: i64,
-    /// The face's index in the result; of a face that is only found now, in the new judgement.
+    /// The face's index in the result; for a face that is only in the new judgement, its index there.
     pub face: u32,
-    /// The person, the stranger, or the reason.
+    /// The person, the stranger or the reason before.
     pub before: String,
-    /// The same, now.
+    /// The person, the stranger or the reason after.
     pub after: String,
 }
 
-/// Something that happened, and how often.
+/// A count, with an example.
 #[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Count {
-    /// How often.
+    /// The number of frames.
     pub count: u64,
-    /// The first of them: its frame, and what was said.
+    /// The first frame, with the message.
     pub example: String,
 }
 
-/// Where and when a frame was.
+/// A frame's place, camera and time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct At<'a> {
     place: (i32, i64),
@@ -137,32 +137,38 @@ pub(super) struct At<'a> {
     captured_at: i64,
 }
 
-/// Gathers a [`Report`] frame by frame.
+/// Builds a [`Report`] frame by frame.
 #[derive(Debug, Default)]
-pub struct Account {
+pub struct Comparison {
     report: Report,
     examples: usize,
     decisions: BTreeMap<(String, String), (u64, Vec<FaceChange>)>,
     strangers: BTreeMap<(String, String), (u64, Vec<FaceChange>)>,
-    /// What a stranger's old id is now, by camera: ids are the rule's own, and may all be others without any being wrong.
+    /// The new id of a stranger by camera and old id. Ids are chosen by the rule, so all may differ without a real change.
     ids: HashMap<(String, String), String>,
 }
 
-type Said = (String, String);
+/// The kind of a decision, and the identity or reason in it.
+type DecisionText = (String, String);
 
-impl Account {
-    /// So many examples of each kind are kept.
+impl Comparison {
+    /// An empty comparison that keeps at most `examples` examples of each kind.
     pub fn new(examples: usize) -> Self {
         Self { examples, ..Self::default() }
     }
 
-    /// What is counted as it is.
-    pub fn report(&mut self) -> &mut Report {
+    /// The report so far, for counts that are added directly.
+    pub fn report_mut(&mut self) -> &mut Report {
         &mut self.report
     }
 
-    /// Compares two judgements of the frame `past`, which may itself hold the older one.
-    pub fn compare(&mut self, past: &super::Past, before: &Side<'_>, after: &Result<Judgement, RuleFailure>) {
+    /// Compares two judgements of the frame `past`, and counts the differences.
+    pub fn compare(
+        &mut self,
+        past: &super::stored::Past,
+        before: &Side<'_>,
+        after: &Result<Judgement, RuleFailure>,
+    ) {
         let at = At { place: past.place, camera: &past.camera, captured_at: past.captured_at };
         self.report.frames += 1;
         self.report.faces += before.subjects.len() as u64;
@@ -173,21 +179,21 @@ impl Account {
                 }
                 for skipped in judgement.skipped.iter().filter(|it| !before.skipped.contains(&it.rule)) {
                     let example = format!("{}: {}: {}", at.frame(), skipped.reason, skipped.message);
-                    note(&mut self.report.skipped, &skipped.rule, example);
+                    count_rule(&mut self.report.skipped, &skipped.rule, example);
                 }
-                self.alerts(at, before.alerts, &judgement.alerts);
-                self.faces(at, before.subjects, &judgement.subjects);
+                self.compare_alerts(at, before.alerts, &judgement.alerts);
+                self.compare_faces(at, before.subjects, &judgement.subjects);
             }
             Err(failure) => {
                 let example = format!("{}: {}: {}", at.frame(), failure.kind.reason(), failure.message);
-                note(&mut self.report.failed, &failure.rule, example);
-                self.alerts(at, before.alerts, &[]);
+                count_rule(&mut self.report.failed, &failure.rule, example);
+                self.compare_alerts(at, before.alerts, &[]);
             }
         }
     }
 
-    /// Alerts are the same if they are of one frame, kind, subject and key, whatever rule raised them.
-    fn alerts(&mut self, at: At<'_>, before: &[Alert], after: &[Alert]) {
+    /// Compares alerts. Alerts of a frame are the same if kind, subject and key are equal, whichever rule raised them.
+    fn compare_alerts(&mut self, at: At<'_>, before: &[Alert], after: &[Alert]) {
         let is_same =
             |a: &Alert, b: &Alert| (&a.dedup_key, &a.kind, &a.subject) == (&b.dedup_key, &b.kind, &b.subject);
         let mut lost: Vec<&Alert> = before.iter().collect();
@@ -214,23 +220,24 @@ impl Account {
         }
     }
 
-    fn faces(&mut self, at: At<'_>, before: &[Subject], after: &[Subject]) {
-        for (before, after) in paired(before, after) {
+    fn compare_faces(&mut self, at: At<'_>, before: &[Subject], after: &[Subject]) {
+        for (before, after) in match_faces(before, after) {
             let face = before.or(after).map_or(0, |subject| subject.face.index);
-            let said = (decided(before), decided(after));
-            if said.0 != said.1 && (said.0.0 != said.1.0 || said.0.0 == KNOWN) {
-                let after = if said.0.0 == said.1.0 { "another person".into() } else { said.1.0.clone() };
-                let change = at.face(face, &said.0.1, &said.1.1);
-                count(&mut self.decisions, (said.0.0.clone(), after), self.examples, change);
+            let texts = (decision_text(before), decision_text(after));
+            if texts.0 != texts.1 && (texts.0.0 != texts.1.0 || texts.0.0 == KNOWN) {
+                let after = if texts.0.0 == texts.1.0 { "another person".into() } else { texts.1.0.clone() };
+                let change = at.face(face, &texts.0.1, &texts.1.1);
+                count(&mut self.decisions, (texts.0.0.clone(), after), self.examples, change);
             }
             let stranger = |subject: Option<&Subject>| subject.and_then(|subject| subject.stranger.clone());
             let (before, after) = (stranger(before), stranger(after));
             let is_another = self.is_another(at.camera, before.as_ref(), after.as_ref());
-            let said = (new_of(before.as_ref()), new_of(after.as_ref()));
-            if said.0.0 != said.1.0 || is_another {
-                let after = if said.0.0 == said.1.0 { "another stranger".into() } else { said.1.0.clone() };
-                let change = at.face(face, &said.0.1, &said.1.1);
-                count(&mut self.strangers, (said.0.0.clone(), after), self.examples, change);
+            let texts = (stranger_text(before.as_ref()), stranger_text(after.as_ref()));
+            if texts.0.0 != texts.1.0 || is_another {
+                let after =
+                    if texts.0.0 == texts.1.0 { "another stranger".into() } else { texts.1.0.clone() };
+                let change = at.face(face, &texts.0.1, &texts.1.1);
+                count(&mut self.strangers, (texts.0.0.clone(), after), self.examples, change);
             }
         }
     }
@@ -242,9 +249,9 @@ impl Account {
         *known != after.id
     }
 
-    /// What came of it.
-    pub fn ended(mut self) -> Report {
-        let list = |counts: BTreeMap<Said, (u64, Vec<FaceChange>)>| {
+    /// Finishes the report.
+    pub fn finish(mut self) -> Report {
+        let list = |counts: BTreeMap<DecisionText, (u64, Vec<FaceChange>)>| {
             let counts = counts.into_iter().map(|((before, after), (count, examples))| FaceCounts {
                 before,
                 after,
@@ -271,21 +278,26 @@ fn keep<T>(examples: &mut Vec<T>, most: usize, example: impl FnOnce() -> T) {
     }
 }
 
-fn count(counts: &mut BTreeMap<Said, (u64, Vec<FaceChange>)>, what: Said, most: usize, change: FaceChange) {
+fn count(
+    counts: &mut BTreeMap<DecisionText, (u64, Vec<FaceChange>)>,
+    what: DecisionText,
+    most: usize,
+    change: FaceChange,
+) {
     let (count, examples) = counts.entry(what).or_default();
     *count += 1;
     keep(examples, most, || change);
 }
 
-fn note(counts: &mut BTreeMap<String, Count>, rule: &str, example: String) {
+fn count_rule(counts: &mut BTreeMap<String, Count>, rule: &str, example: String) {
     let counted = counts.entry(rule.to_owned()).or_insert(Count { count: 0, example });
     counted.count += 1;
 }
 
 const KNOWN: &str = "known";
 
-/// The kind of a decision, and whom or what it names.
-fn decided(subject: Option<&Subject>) -> Said {
+/// The kind of a decision, and the person or reason in it.
+fn decision_text(subject: Option<&Subject>) -> DecisionText {
     let (kind, what) = match subject.map(|subject| &subject.decision) {
         Some(Decision::Known { person, .. }) => (KNOWN, person.as_str()),
         Some(Decision::Unknown) => ("unknown", "unknown"),
@@ -295,8 +307,8 @@ fn decided(subject: Option<&Subject>) -> Said {
     (kind.to_owned(), what.to_owned())
 }
 
-/// What is new of a stranger, and who it is.
-fn new_of(stranger: Option<&Stranger>) -> Said {
+/// What is new about a stranger, and its id.
+fn stranger_text(stranger: Option<&Stranger>) -> DecisionText {
     let Some(stranger) = stranger else { return ("no stranger".into(), "no stranger".into()) };
     let kind = match stranger.event {
         Some(StrangerEvent::FirstSeen) => "first seen",
@@ -333,7 +345,7 @@ impl At<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Past;
+    use super::super::stored::Past;
     use super::*;
     use everyframe_types::face::{Detection, Face, Point, Rect, Track};
 
@@ -370,10 +382,10 @@ mod tests {
     }
 
     fn compared(before: (&[Subject], &[Alert]), after: Judgement) -> Report {
-        let mut account = Account::new(1);
+        let mut comparison = Comparison::new(1);
         let side = Side { subjects: before.0, alerts: before.1, skipped: &[] };
-        account.compare(&past(), &side, &Ok(after));
-        account.ended()
+        comparison.compare(&past(), &side, &Ok(after));
+        comparison.finish()
     }
 
     #[test]
@@ -385,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn alerts_are_lost_by_the_rule_that_raised_them_and_gained_by_the_one_that_does() {
+    fn alerts_are_lost_and_gained_by_rule() {
         let alerts = vec![alert("new", "bob"), alert("new", "bob"), alert("new", "cy")];
         let report = compared(
             (&[], &[alert("old", "ann"), alert("old", "bob")]),
@@ -398,22 +410,22 @@ mod tests {
     }
 
     #[test]
-    fn decisions_are_told_by_kind_and_faces_by_place() {
+    fn faces_are_matched_by_place_and_counted_by_kind() {
         let before = [subject(0, known("ann")), subject(1, known("bob")), subject(2, Decision::Unknown)];
         let after =
             vec![subject(2, Decision::Unknown), subject(0, known("cy")), subject(3, Decision::Unknown)];
         let report = compared((&before, &[]), Judgement { subjects: after, ..Judgement::default() });
-        let told: Vec<_> =
+        let counted: Vec<_> =
             report.decisions.iter().map(|it| (it.before.as_str(), it.after.as_str(), it.count)).collect();
         assert_eq!(
-            told,
+            counted,
             [("known", "another person", 1), ("known", "no face", 1), ("no face", "unknown", 1)]
         );
         assert_eq!(report.decisions[0].examples[0].after, "cy");
     }
 
     #[test]
-    fn another_reason_is_no_change_and_another_stranger_is_one() {
+    fn another_stranger_is_a_change_and_a_reason_is_not() {
         let undecided = |reason: &str| Decision::Undecided { reason: reason.into() };
         let report = compared(
             (&[subject(0, undecided("a"))], &[]),
@@ -424,13 +436,13 @@ mod tests {
             let stranger = Stranger { id: id.into(), event: None, first_seen_at: 0, dwell: 0, visits: 1 };
             vec![Subject { stranger: Some(stranger), ..subject(0, Decision::Unknown) }]
         };
-        let mut account = Account::new(1);
+        let mut comparison = Comparison::new(1);
         for (before, after) in [("a", "x"), ("a", "x"), ("b", "y"), ("a", "y")] {
             let side = Side { subjects: &stranger(before), ..Side::default() };
             let after = Judgement { subjects: stranger(after), ..Judgement::default() };
-            account.compare(&past(), &side, &Ok(after));
+            comparison.compare(&past(), &side, &Ok(after));
         }
-        let report = account.ended();
+        let report = comparison.finish();
         assert_eq!((report.strangers.len(), report.strangers[0].count), (1, 1));
         assert_eq!(report.strangers[0].after, "another stranger");
     }
