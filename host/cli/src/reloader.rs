@@ -113,7 +113,7 @@ impl Reloader<'_> {
                 tracing::warn!("`everyframe rule reload` is not answered: {error}");
             }
             std::thread::sleep(LOOK_UP);
-            for news in self.host.take_news() {
+            for news in self.host.take_conditions() {
                 self.tell(&mut announcer, news);
             }
             let mut has_changed = false;
@@ -164,14 +164,14 @@ impl Reloader<'_> {
                         changed.join(", ")
                     );
                 }
-                self.host.put_in_force(&config, rules);
-                metrics.reloaded("in-force");
+                self.host.activate(&config, rules);
+                metrics.rules_reloaded("in-force");
                 let outcome = changes(&before, &now);
                 tracing::info!("rules in force: {outcome}");
                 Ok(outcome)
             }
             Err(error) => {
-                metrics.reloaded("refused");
+                metrics.rules_reloaded("refused");
                 tracing::error!("the rules stay as they are: {error}");
                 Err(error)
             }
@@ -189,7 +189,7 @@ impl Reloader<'_> {
         let Condition { rule, camera, is_failing, message } = news;
         let (state, text) = match is_failing {
             true if self.host.fall_back(&rule) => {
-                self.host.metrics().reloaded("fell-back");
+                self.host.metrics().rules_reloaded("fell-back");
                 (
                     RuleStatus::FellBack,
                     format!(

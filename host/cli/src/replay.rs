@@ -158,7 +158,7 @@ impl Replay {
             if !frame.is_frame() || known.contains(place.1.unsigned_abs()) {
                 continue;
             }
-            let Ok(retraced) = reprocess.look(frame.clone()) else {
+            let Ok(retraced) = reprocess.process(frame.clone()) else {
                 self.account.report().unseen += 1;
                 continue;
             };

@@ -1,7 +1,8 @@
 //! Whether Kafka is there.
 
-use super::reader::Quiet;
-use super::{BrokerError, consumer};
+use crate::client;
+use crate::error::BrokerError;
+use crate::reader::Quiet;
 use everyframe_config::KafkaSettings;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use std::time::Duration;
@@ -20,7 +21,7 @@ impl BrokerProbe {
     pub fn new(settings: &KafkaSettings, topic: &str) -> Result<Self, BrokerError> {
         let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
         // Brokers that come back are found soon.
-        let consumer = consumer(settings, &[("reconnect.backoff.max.ms", "1000")]);
+        let consumer = client::consumer(settings, &[("reconnect.backoff.max.ms", "1000")]);
         let consumer = consumer.create_with_context(Quiet).map_err(failed)?;
         Ok(Self { consumer, topic: topic.to_owned() })
     }

@@ -1,6 +1,8 @@
 //! The first contact with a cluster: where it shows whether brokers are there, and whether they let us in.
 
-use super::{BrokerError, TIMEOUT};
+use crate::client::TIMEOUT;
+use crate::error::BrokerError;
+use crate::secrets::redacted;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
@@ -62,17 +64,17 @@ impl LastWords {
 
 impl ClientContext for LastWords {
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, "{}", super::redacted(reason));
+        tracing::debug!(%error, "{}", redacted(reason));
         // That all brokers are down comes after why each of them is.
         let summary = error.rdkafka_error_code() == Some(rdkafka::types::RDKafkaErrorCode::AllBrokersDown);
         if !summary {
-            *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = super::redacted(reason);
+            *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = redacted(reason);
         }
     }
 
     /// What matters of it comes as an error, too.
     fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
-        tracing::debug!("librdkafka: {facility} {}", super::redacted(message));
+        tracing::debug!("librdkafka: {facility} {}", redacted(message));
     }
 }
 

@@ -1,10 +1,12 @@
 //! The group's consumer: one thread that only polls, so that no slow frame gets the host thrown out of its group.
 
+use crate::back_pressure::{BackPressure, Flow};
+use crate::client;
+use crate::error::BrokerError;
 use crate::log_once::LogOnce;
 use crate::reader::Received;
 use crate::topics::partitions;
 use crate::transaction::{Member, Membership};
-use crate::{BrokerError, consumer};
 use everyframe_config::Config;
 use everyframe_types::frame::Frame;
 use everyframe_types::record;
@@ -58,7 +60,7 @@ pub struct GroupConsumer {
     lane_bytes: usize,
     commit_interval: Duration,
     downstream: Arc<dyn Downstream>,
-    paused: BTreeSet<i32>,
+    back_pressure: BackPressure,
 }
 
 impl GroupConsumer {
@@ -78,7 +80,7 @@ impl GroupConsumer {
         ];
         defaults.extend(config.kafka.instance.as_deref().map(|instance| ("group.instance.id", instance)));
         let consumer: BaseConsumer<Group> =
-            consumer(&config.kafka, &defaults).create_with_context(group).map_err(failed)?;
+            client::consumer(&config.kafka, &defaults).create_with_context(group).map_err(failed)?;
         partitions(&consumer, &topic, &config.kafka.brokers)?;
         consumer.subscribe(&[&topic]).map_err(failed)?;
         Ok(Self {
@@ -88,7 +90,7 @@ impl GroupConsumer {
             lane_bytes: config.intake.lane_bytes,
             commit_interval: Duration::from_millis(config.intake.commit_interval_ms),
             downstream,
-            paused: BTreeSet::new(),
+            back_pressure: BackPressure::default(),
         })
     }
 
@@ -109,7 +111,7 @@ impl GroupConsumer {
             }
             match self.consumer.poll(POLL) {
                 Some(Ok(message)) => {
-                    log_once.settle("frames come again");
+                    log_once.recovered("frames come again");
                     let record = Received(message);
                     self.downstream.admit(record::read(&self.topic, &record));
                 }
@@ -117,10 +119,10 @@ impl GroupConsumer {
                     return Err(BrokerError::from_rdkafka(error, &self.brokers));
                 }
                 // librdkafka goes on trying by itself.
-                Some(Err(error)) => log_once.say(&format!("waiting for Kafka: {error}")),
+                Some(Err(error)) => log_once.warn(&format!("waiting for Kafka: {error}")),
                 None => {}
             }
-            self.hold_back()?;
+            self.apply_back_pressure()?;
             if last_commit.elapsed() >= self.commit_interval {
                 commit(&self.consumer, &self.topic, &self.downstream.committable(), CommitMode::Async);
                 last_commit = Instant::now();
@@ -130,28 +132,24 @@ impl GroupConsumer {
         Ok(Ended::Stopped)
     }
 
-    /// Pauses the partitions whose lanes are full, and resumes those half empty again. What librdkafka had
-    /// fetched ahead for a paused partition it fetches anew, so the two marks are well apart.
-    fn hold_back(&mut self) -> Result<(), BrokerError> {
+    /// Pauses the partitions whose lanes are full, and resumes those half empty again.
+    fn apply_back_pressure(&mut self) -> Result<(), BrokerError> {
         let failed = |error| BrokerError::from_rdkafka(error, &self.brokers);
         let assignment = self.consumer.assignment().map_err(failed)?;
         let assigned: BTreeSet<i32> =
             assignment.elements().iter().map(|element| element.partition()).collect();
-        self.paused.retain(|partition| assigned.contains(partition));
+        self.back_pressure.retain(&assigned);
         for partition in assigned {
             let bytes = self.downstream.bytes(partition);
-            let only = || {
-                let mut list = TopicPartitionList::new();
-                list.add_partition(&self.topic, partition);
-                list
-            };
-            if bytes >= self.lane_bytes && self.paused.insert(partition) {
-                self.consumer.pause(&only()).map_err(failed)?;
-                self.downstream.paused(partition, true);
-            } else if bytes <= self.lane_bytes / 2 && self.paused.remove(&partition) {
-                self.consumer.resume(&only()).map_err(failed)?;
-                self.downstream.paused(partition, false);
+            let Some(flow) = self.back_pressure.update(partition, bytes, self.lane_bytes) else { continue };
+            let mut only = TopicPartitionList::new();
+            only.add_partition(&self.topic, partition);
+            match flow {
+                Flow::Pause => self.consumer.pause(&only),
+                Flow::Resume => self.consumer.resume(&only),
             }
+            .map_err(failed)?;
+            self.downstream.paused(partition, flow == Flow::Pause);
         }
         Ok(())
     }

@@ -1,8 +1,9 @@
 //! Looks at a topic and at its group from outside: ends, commits, oldest records, retention.
 
-use super::reader::Quiet;
-use super::{BrokerError, consumer, producer};
-use crate::Retention;
+use crate::client;
+use crate::error::BrokerError;
+use crate::reader::{Quiet, committed_by, ends};
+use crate::retention::Retention;
 use everyframe_config::KafkaSettings;
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
@@ -45,8 +46,8 @@ impl Observer {
             ("queued.max.messages.kbytes", "1024"),
             ("fetch.message.max.bytes", "65536"),
         ];
-        let consumer = consumer(settings, &defaults).create_with_context(Quiet).map_err(failed)?;
-        let admin = producer(settings, &[]).create().map_err(failed)?;
+        let consumer = client::consumer(settings, &defaults).create_with_context(Quiet).map_err(failed)?;
+        let admin = client::producer(settings, &[]).create().map_err(failed)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime =
             runtime.map_err(|error| BrokerError::Other(format!("cannot start a runtime: {error}")))?;
@@ -59,12 +60,12 @@ impl Observer {
 
     /// For each partition: the offset of its oldest record, and the one that the next record will get.
     pub fn ends(&self) -> Result<BTreeMap<i32, (u64, u64)>, BrokerError> {
-        super::reader::ends(&self.consumer, &self.topic, &self.brokers)
+        ends(&self.consumer, &self.topic, &self.brokers)
     }
 
     /// For each partition that the group has committed: its offset.
     pub fn committed(&self) -> Result<BTreeMap<i32, u64>, BrokerError> {
-        super::reader::committed_by(&self.consumer, &self.topic, &self.brokers)
+        committed_by(&self.consumer, &self.topic, &self.brokers)
     }
 
     /// For each partition, what the records from this offset on are like; without those that did not come in time.
@@ -145,7 +146,8 @@ pub async fn delete_before(
     before: &BTreeMap<i32, u64>,
 ) -> Result<(), BrokerError> {
     let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
-    let admin: AdminClient<DefaultClientContext> = producer(settings, &[]).create().map_err(failed)?;
+    let admin: AdminClient<DefaultClientContext> =
+        client::producer(settings, &[]).create().map_err(failed)?;
     let mut offsets = TopicPartitionList::new();
     for (partition, offset) in before {
         let offset = Offset::Offset(i64::try_from(*offset).unwrap_or(i64::MAX));

@@ -1,6 +1,8 @@
 //! Sends records, and tells for each whether it is safe.
 
-use super::{BrokerError, MAX_RECORD_BYTES, producer, redacted};
+use crate::client::{self, MAX_RECORD_BYTES};
+use crate::error::BrokerError;
+use crate::secrets::redacted;
 use everyframe_config::KafkaSettings;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -188,7 +190,7 @@ pub(super) fn config(settings: &KafkaSettings, batch: usize, more: &[(&str, &str
         ("queue.buffering.max.kbytes", "65536"),
     ];
     defaults.extend_from_slice(more);
-    producer(settings, &defaults)
+    client::producer(settings, &defaults)
 }
 
 /// Why a record was not acknowledged: because of the record, because of its topic, or because of an outage.

@@ -1,7 +1,7 @@
 //! Checks the operator's own Kafka properties before anything starts, by asking librdkafka itself.
 
-use super::producer::{self, BATCH_BYTES};
-use super::{consumer, secrets};
+use crate::producer::{self, BATCH_BYTES};
+use crate::{client, secrets};
 use everyframe_config::{KafkaSettings, Property};
 use rdkafka::ClientConfig;
 use rdkafka::config::FromClientConfig;
@@ -16,7 +16,7 @@ const NAMES: &str = include_str!("properties.txt");
 /// Every property that librdkafka does not know, or whose value it does not take, as dotted key and message. With
 /// `transactions`, also properties with which transactions cannot work. Makes no connection.
 pub fn property_problems(settings: &KafkaSettings, transactions: bool) -> Vec<(String, String)> {
-    secrets::keep(settings);
+    secrets::remember_secrets(settings);
     let all = settings.tables().into_iter().flat_map(|(table, properties)| {
         properties.iter().map(move |(name, value)| (format!("kafka.{table}.{name}"), name.as_str(), value))
     });
@@ -51,7 +51,7 @@ fn combined(settings: &KafkaSettings, transactions: bool) -> Vec<(String, String
     let transactional = producer::transactional_defaults("check");
     let producing = if transactions { &transactional[..] } else { &[] };
     let refused = [
-        ("consumer", refusal::<BaseConsumer>(consumer(settings, &group))),
+        ("consumer", refusal::<BaseConsumer>(client::consumer(settings, &group))),
         ("producer", refusal::<BaseProducer>(producer::config(settings, BATCH_BYTES, producing))),
     ];
     let mut problems: Vec<(String, String)> = Vec::new();

@@ -1,6 +1,8 @@
 //! Reads a topic without a group: from its start to its end as it was, or onwards.
 
-use super::{BrokerError, consumer, partitions};
+use crate::client::{self, TIMEOUT};
+use crate::error::BrokerError;
+use crate::topics::partitions;
 use everyframe_config::KafkaSettings;
 use everyframe_types::record::IncomingRecord;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
@@ -10,7 +12,6 @@ use rdkafka::{ClientContext, Message as _, Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-const TIMEOUT: Duration = Duration::from_secs(15);
 /// How long one question to a broker may take before it is asked again.
 const ATTEMPT: Duration = Duration::from_secs(3);
 /// Longer than a transaction of ours may take, and than a broker takes to notice that one was left open.
@@ -206,7 +207,7 @@ pub fn read_at(
 fn reading_consumer(settings: &KafkaSettings, isolation: &str) -> Result<BaseConsumer<Quiet>, BrokerError> {
     let defaults =
         [("group.id", "everyframe-reader"), ("enable.partition.eof", "true"), ("isolation.level", isolation)];
-    consumer(settings, &defaults)
+    client::consumer(settings, &defaults)
         .create_with_context(Quiet)
         .map_err(|error| BrokerError::from_rdkafka(error, &settings.brokers))
 }
@@ -251,8 +252,9 @@ impl ConsumerContext for Quiet {}
 /// For each partition that the group has committed: its offset.
 pub fn committed(settings: &KafkaSettings, topic: &str) -> Result<BTreeMap<i32, u64>, BrokerError> {
     let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
-    let consumer: BaseConsumer<Quiet> =
-        consumer(settings, &[("group.id", &settings.group)]).create_with_context(Quiet).map_err(failed)?;
+    let consumer: BaseConsumer<Quiet> = client::consumer(settings, &[("group.id", &settings.group)])
+        .create_with_context(Quiet)
+        .map_err(failed)?;
     committed_by(&consumer, topic, &settings.brokers)
 }
 
@@ -354,7 +356,8 @@ impl Reader {
 /// For each partition of a topic: the offset of its oldest record, and the one that the next record will get.
 pub fn watermarks(settings: &KafkaSettings, topic: &str) -> Result<BTreeMap<i32, (u64, u64)>, BrokerError> {
     let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
-    let consumer: BaseConsumer<Quiet> = consumer(settings, &[]).create_with_context(Quiet).map_err(failed)?;
+    let consumer: BaseConsumer<Quiet> =
+        client::consumer(settings, &[]).create_with_context(Quiet).map_err(failed)?;
     ends(&consumer, topic, &settings.brokers)
 }
 

@@ -14,7 +14,7 @@ const SECRET_NAMES: [&str; 4] = ["password", "secret", ".pem", "oauthbearer.conf
 const HIDDEN: &str = "(not shown)";
 
 /// Takes the secrets of a configuration to the list.
-pub(super) fn keep(settings: &KafkaSettings) {
+pub(crate) fn remember_secrets(settings: &KafkaSettings) {
     let all = settings.tables().into_iter().flat_map(|(_, properties)| properties);
     let secret = all
         .filter(|(name, value)| value.is_secret() || SECRET_NAMES.iter().any(|part| name.contains(part)))
@@ -46,7 +46,8 @@ pub(super) fn without_value(reason: &str, value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BrokerError, consumer, producer};
+    use crate::client::{consumer, producer};
+    use crate::error::BrokerError;
 
     fn settings(properties: &str) -> KafkaSettings {
         let text = format!("[properties]\n{properties}\n");

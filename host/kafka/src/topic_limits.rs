@@ -1,7 +1,8 @@
 //! The largest record of each topic, asked at the start: Kafka's default is a megabyte, and a frame may have sixteen.
 
-use super::producer::BATCH_BYTES;
-use super::{BrokerError, HEADER_ROOM, MAX_FRAME_BYTES, producer};
+use crate::client::{self, HEADER_ROOM, MAX_FRAME_BYTES};
+use crate::error::BrokerError;
+use crate::producer::BATCH_BYTES;
 use everyframe_config::{Config, KafkaSettings};
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
@@ -34,7 +35,7 @@ impl TopicLimits {
     fn describe(config: &Config) -> Result<Self, BrokerError> {
         let failed = |error| BrokerError::from_rdkafka(error, &config.kafka.brokers);
         let admin: AdminClient<DefaultClientContext> =
-            producer(&config.kafka, &[]).create().map_err(failed)?;
+            client::producer(&config.kafka, &[]).create().map_err(failed)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime =
             runtime.map_err(|error| BrokerError::Other(format!("cannot start a runtime: {error}")))?;

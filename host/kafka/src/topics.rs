@@ -1,7 +1,8 @@
 //! The topics: named, described, created.
 
-use super::connect::{LastWords, metadata};
-use super::{BrokerError, MAX_FRAME_BYTES, MAX_RECORD_BYTES, TIMEOUT, consumer, producer};
+use crate::client::{self, MAX_FRAME_BYTES, MAX_RECORD_BYTES, TIMEOUT};
+use crate::connect::{LastWords, metadata};
+use crate::error::BrokerError;
 use everyframe_config::Config;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -58,7 +59,7 @@ fn topics(config: &Config) -> Vec<Topic> {
 pub async fn ensure(config: &Config) -> Result<(), BrokerError> {
     let settings = &config.kafka;
     let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
-    let asking: BaseConsumer<LastWords> = consumer(settings, &[("group.id", "everyframe-reader")])
+    let asking: BaseConsumer<LastWords> = client::consumer(settings, &[("group.id", "everyframe-reader")])
         .create_with_context(LastWords::default())
         .map_err(failed)?;
     // Only what is missing is asked for: where everything is there, no right to create topics is needed. All topics are
@@ -81,7 +82,8 @@ pub async fn ensure(config: &Config) -> Result<(), BrokerError> {
     if topics.is_empty() {
         return Ok(());
     }
-    let admin: AdminClient<DefaultClientContext> = producer(settings, &[]).create().map_err(failed)?;
+    let admin: AdminClient<DefaultClientContext> =
+        client::producer(settings, &[]).create().map_err(failed)?;
     // A dead letter is a frame with more headers: what fits as a frame must fit as a dead letter.
     let (frame, record) = (MAX_FRAME_BYTES.to_string(), MAX_RECORD_BYTES.to_string());
     let kept: Vec<Vec<(&str, String)>> = topics

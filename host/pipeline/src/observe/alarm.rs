@@ -165,13 +165,13 @@ impl Watch {
             next = Instant::now() + interval;
             match self.sampler.sample() {
                 Ok(lags) => {
-                    self.log_once.settle("what is unread is known again");
+                    self.log_once.recovered("what is unread is known again");
                     self.tell(&lags, interval);
-                    self.metrics.partitions().looked(lags, self.sampler.retention().is_some());
+                    self.metrics.partitions().set_lags(lags, self.sampler.retention().is_some());
                 }
                 Err(error) => {
-                    self.log_once.say(&format!("what is unread is not known: {error}; asking again"));
-                    self.metrics.partitions().looked(Vec::new(), false);
+                    self.log_once.warn(&format!("what is unread is not known: {error}; asking again"));
+                    self.metrics.partitions().set_lags(Vec::new(), false);
                 }
             }
         }

@@ -9,8 +9,9 @@
 //! dead letter ─────> its beginning ─> half of that ─> … ─> no bytes ─> short headers
 //! ```
 
+use super::changelog;
+use super::outcome::{CUT, shortened};
 use super::records::{Content, Destination, Outgoing, dead_letter};
-use super::{CUT, changelog, shortened};
 use everyframe_kafka::BrokerError;
 use everyframe_types::dead_letter::{
     MESSAGE, ORIGINAL_AT, ORIGINAL_BYTES, ORIGINAL_SHA256, PARTIAL, Parked, Stage,

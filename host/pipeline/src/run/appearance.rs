@@ -1,4 +1,4 @@
-//! The embedding that a track goes by, between the frames in which its face is embedded.
+//! Keeps the embedding of each track for the frames in which its face is not embedded again.
 
 use everyframe_types::face::{Embedding, Track};
 use everyframe_vision::Followed;
@@ -39,7 +39,7 @@ struct View {
 impl Appearances {
     /// The track and the embedding under which the rules see a face. `fresh` is the embedding of this frame, if
     /// there is one; `new_id` names a new track should this be another person than the track's.
-    pub fn settle(
+    pub fn update(
         &mut self,
         followed: &Followed,
         fresh: Option<Embedding>,
@@ -122,71 +122,71 @@ mod tests {
     #[test]
     fn a_track_keeps_its_embedding_between_views() {
         let mut seen = Appearances::default();
-        let (_, first) = seen.settle(&embedded(1), embedding(&[1.0, 0.0]), 0.8, 100, 99);
-        assert_eq!(seen.settle(&reused(1), None, 0.8, 200, 99), (TRACK, first));
+        let (_, first) = seen.update(&embedded(1), embedding(&[1.0, 0.0]), 0.8, 100, 99);
+        assert_eq!(seen.update(&reused(1), None, 0.8, 200, 99), (TRACK, first));
     }
 
     #[test]
     fn a_much_poorer_view_does_not_replace_a_good_one() {
         let mut seen = Appearances::default();
-        let (_, good) = seen.settle(&embedded(1), embedding(&[1.0, 0.0]), 0.8, 100, 99);
-        assert_eq!(seen.settle(&embedded(2), embedding(&[0.8, 0.6]), 0.3, 200, 99), (TRACK, good));
-        let (_, better) = seen.settle(&embedded(3), embedding(&[0.8, 0.6]), 0.7, 300, 99);
+        let (_, good) = seen.update(&embedded(1), embedding(&[1.0, 0.0]), 0.8, 100, 99);
+        assert_eq!(seen.update(&embedded(2), embedding(&[0.8, 0.6]), 0.3, 200, 99), (TRACK, good));
+        let (_, better) = seen.update(&embedded(3), embedding(&[0.8, 0.6]), 0.7, 300, 99);
         assert_eq!(better, embedding(&[0.8, 0.6]));
     }
 
     #[test]
-    fn a_poor_view_unlike_the_kept_one_is_answered_by_itself() {
+    fn a_poor_view_unlike_the_kept_one_is_used_itself() {
         let mut seen = Appearances::default();
-        seen.settle(&embedded(1), embedding(&[1.0, 0.0]), 0.8, 100, 99);
-        let (_, answer) = seen.settle(&embedded(2), embedding(&[0.2, 1.0]), 0.3, 200, 99);
+        seen.update(&embedded(1), embedding(&[1.0, 0.0]), 0.8, 100, 99);
+        let (_, answer) = seen.update(&embedded(2), embedding(&[0.2, 1.0]), 0.3, 200, 99);
         assert_eq!(answer, embedding(&[0.2, 1.0]));
     }
 
     #[test]
-    fn a_track_that_jumps_to_another_person_becomes_a_new_track() {
+    fn a_jump_to_another_person_begins_a_new_track() {
         let mut seen = Appearances::default();
-        seen.settle(&embedded(1), embedding(&[1.0, 0.0]), 0.8, 100, 99);
-        let (track, other) = seen.settle(&embedded(2), embedding(&[0.0, 1.0]), 0.8, 200, 99);
+        seen.update(&embedded(1), embedding(&[1.0, 0.0]), 0.8, 100, 99);
+        let (track, other) = seen.update(&embedded(2), embedding(&[0.0, 1.0]), 0.8, 200, 99);
         assert_eq!((track, other), (Track { id: 99, started_at: 200 }, embedding(&[0.0, 1.0])));
-        assert_eq!(seen.settle(&reused(2), None, 0.8, 300, 100).0.id, 99);
+        assert_eq!(seen.update(&reused(2), None, 0.8, 300, 100).0.id, 99);
     }
 
     #[test]
-    fn a_changed_face_is_the_same_person_only_if_it_is_alike() {
+    fn a_changed_face_keeps_its_track_only_if_similar() {
         for (similarity, id) in [(0.30, 99), (0.45, 7)] {
             let mut seen = Appearances::default();
-            seen.settle(&embedded(1), embedding(&[1.0, 0.0]), 0.8, 100, 98);
+            seen.update(&embedded(1), embedding(&[1.0, 0.0]), 0.8, 100, 98);
             let fresh = embedding(&[similarity, (1.0f32 - similarity * similarity).sqrt()]);
             // Whatever its quality, it is answered by its own embedding.
-            let (track, answer) = seen.settle(&changed(2), fresh.clone(), 0.2, 200, 99);
+            let (track, answer) = seen.update(&changed(2), fresh.clone(), 0.2, 200, 99);
             assert_eq!((track.id, answer), (id, fresh));
         }
     }
 
     #[test]
-    fn a_view_whose_frame_was_parked_stands_for_nobody() {
+    fn a_view_whose_frame_was_parked_has_no_person() {
         let mut seen = Appearances::default();
-        seen.settle(&embedded(1), embedding(&[1.0, 0.0]), 0.8, 100, 98);
+        seen.update(&embedded(1), embedding(&[1.0, 0.0]), 0.8, 100, 98);
         // View 2 was to be embedded, and its frame was parked.
-        let (track, answer) = seen.settle(&reused(2), None, 0.8, 300, 99);
+        let (track, answer) = seen.update(&reused(2), None, 0.8, 300, 99);
         assert_eq!((track.id, answer), (99, None));
-        assert_eq!(seen.settle(&reused(2), None, 0.8, 400, 100), (track, None));
-        let (_, again) = seen.settle(&embedded(3), embedding(&[0.0, 1.0]), 0.8, 500, 101);
+        assert_eq!(seen.update(&reused(2), None, 0.8, 400, 100), (track, None));
+        let (_, again) = seen.update(&embedded(3), embedding(&[0.0, 1.0]), 0.8, 500, 101);
         assert_eq!(again, embedding(&[0.0, 1.0]));
     }
 
     #[test]
     fn without_an_embedding_the_one_before_is_not_reused() {
         let mut seen = Appearances::default();
-        seen.settle(&embedded(1), embedding(&[1.0, 0.0]), 0.8, 100, 98);
-        assert_eq!(seen.settle(&embedded(2), None, 0.8, 200, 99).1, None);
+        seen.update(&embedded(1), embedding(&[1.0, 0.0]), 0.8, 100, 98);
+        assert_eq!(seen.update(&embedded(2), None, 0.8, 200, 99).1, None);
     }
 
     #[test]
     fn tracks_not_seen_are_forgotten() {
         let mut seen = Appearances::default();
-        seen.settle(&reused(1), None, 0.8, 100, 99);
+        seen.update(&reused(1), None, 0.8, 100, 99);
         seen.forget(100);
         assert_eq!(seen.tracks.len(), 1);
         seen.forget(101);
