@@ -1,4 +1,5 @@
-//! Kafka, as the rest of the host wants it: the only crate that names `rdkafka`.
+//! Kafka for the rest of the host: consumer, producer, transactions, readers, topics, and the single-node broker. The only
+//! crate that names `rdkafka`.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod back_pressure;

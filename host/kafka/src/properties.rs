@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_not_taken_is_named_and_not_shown() {
+    fn a_refused_value_is_named_and_not_shown() {
         for (property, table) in [
             ("\"session.timeout.ms\" = \"hunter2-soon\"", "consumer"),
             ("\"session.timeout.ms\" = 0", "consumer"),
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_transactions_cannot_work_with_is_named_for_a_host() {
+    fn properties_that_break_transactions_are_named() {
         let settings = toml::from_str("[producer]\n\"transaction.timeout.ms\" = 5000\n").unwrap();
         assert_eq!(property_problems(&settings, false), []);
         let found = property_problems(&settings, true);
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_librdkafka_takes_is_in_order() {
+    fn accepted_properties_give_no_problem() {
         for properties in [
             "",
             "[consumer]\n\"session.timeout.ms\" = 6000\n\"heartbeat.interval.ms\" = 500\n",

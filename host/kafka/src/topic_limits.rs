@@ -1,4 +1,4 @@
-//! The largest record of each topic, asked at the start: Kafka's default is a megabyte, and a frame may have sixteen.
+//! Reads the largest record of each topic at the start: Kafka's default is 1 MB, and a frame may have 16 MiB.
 
 use crate::client::{self, HEADER_ROOM, MAX_FRAME_BYTES};
 use crate::error::BrokerError;
@@ -18,7 +18,7 @@ const LEAST_BYTES: usize = 16 << 10;
 /// The limit below which results and alerts of crowded frames may not fit, bytes.
 const EVENT_BYTES: usize = 256 << 10;
 
-/// `max.message.bytes` by topic, as far as the brokers tell it.
+/// `max.message.bytes` by topic, where it is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TopicLimits(BTreeMap<String, usize>);
 
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn topics_that_are_not_known_are_not_warned_of() {
+    fn unknown_topics_give_no_warning() {
         assert_eq!(warnings(&[]), Vec::<String>::new());
     }
 
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_dead_letter_needs_follows_from_the_frames_topic() {
+    fn a_dead_letter_must_fit_if_its_frame_fits() {
         let mut limits = limits(&[("dead-letters", 3_000_000)]);
         limits.0.insert("frames".into(), 2_000_000);
         assert_eq!(limits.check(&Config::default()).unwrap(), Vec::<String>::new());
@@ -137,13 +137,13 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_that_takes_next_to_nothing_is_refused() {
+    fn a_topic_that_is_too_small_is_refused() {
         let refused = limits(&[("results", 1000)]).check(&Config::default()).unwrap_err().to_string();
         assert!(refused.contains("`everyframe.results`") && refused.contains("--add-config"), "{refused}");
     }
 
     #[test]
-    fn a_batch_is_no_larger_than_the_smallest_topic_takes() {
+    fn a_batch_fits_into_the_smallest_topic() {
         let settings = KafkaSettings::default();
         assert_eq!(limits(&[]).batch_bytes(&settings), BATCH_BYTES);
         assert_eq!(limits(&[("results", 100_000), ("state", 5_000_000)]).batch_bytes(&settings), 100_000);

@@ -1,4 +1,4 @@
-//! Replaces a record that its topic will never take by a smaller one. Pure functions, without Kafka.
+//! Replaces a record that its topic refuses for good by a smaller one. Pure functions, without Kafka.
 //!
 //! Each step makes the record smaller or parks its frame, until a topic takes it:
 //!

@@ -252,14 +252,14 @@ impl Broker {
         self.records.push(record);
     }
 
-    /// The coordinator aborts a transaction that was open for too long, and fences its producer.
-    pub fn time_out(&mut self, pick: usize) {
+    /// The coordinator aborts a transaction that was open for too long, and fences its producer. False if none is open.
+    pub fn time_out(&mut self, pick: usize) -> bool {
         let open: Vec<usize> =
             (0..self.transactions.len()).filter(|t| self.transactions[*t].end == End::Open).collect();
-        if let Some(transaction) = open.get(pick % open.len().max(1)).copied() {
-            self.end(transaction, End::Aborted);
-            *self.epochs.entry(self.transactions[transaction].producer).or_default() += 1;
-        }
+        let Some(transaction) = open.get(pick % open.len().max(1)).copied() else { return false };
+        self.end(transaction, End::Aborted);
+        *self.epochs.entry(self.transactions[transaction].producer).or_default() += 1;
+        true
     }
 
     fn end(&mut self, transaction: usize, end: End) {

@@ -175,7 +175,7 @@ impl LaneCell {
 
     /// Takes a frame back from a worker: its faces are detected, or could not be.
     pub fn set_detected(self: &Arc<Self>, offset: i64, detected: DetectedFrame) {
-        locked(&self.progress).lane.seen(offset, detected);
+        locked(&self.progress).lane.detected(offset, detected);
         self.advance();
     }
 
@@ -190,7 +190,7 @@ impl LaneCell {
         loop {
             let mut progress = locked(&self.progress);
             self.track(&mut progress);
-            let Some((offset, ready)) = progress.lane.judge() else { break };
+            let Some((offset, ready)) = progress.lane.next_to_judge() else { break };
             drop(progress);
             let frame = ready.frame.clone();
             let outcome = match self.context.judge.judge(&ready, &mut locked(&self.memory)) {
@@ -254,7 +254,7 @@ impl LaneCell {
 
     /// Tracking, in order. A frame without a face to embed is ready at once.
     fn track(self: &Arc<Self>, progress: &mut Progress) {
-        while let Some((offset, DetectedFrame { frame, detections })) = progress.lane.follow() {
+        while let Some((offset, DetectedFrame { frame, detections })) = progress.lane.next_to_track() {
             let vision = &self.context.config.vision;
             let prepared =
                 detections.and_then(|detections| progress.trackers.track(&frame, detections, vision));
@@ -285,7 +285,7 @@ impl LaneCell {
     /// Hands frames to the workers, as many as the window allows.
     fn dispatch(self: &Arc<Self>) {
         let mut progress = locked(&self.progress);
-        while let Some((_, frame)) = progress.lane.dispatch(self.window) {
+        while let Some((_, frame)) = progress.lane.next_to_detect(self.window) {
             let _ = self.jobs.detect.send(Job::Detect { cell: self.clone(), frame });
         }
     }

@@ -87,7 +87,7 @@ fn a_batch_commits_records_and_offsets_together() {
     send_steps(&mut host, 1);
     while broker.lock().deliver_marker(0) {}
     assert_eq!((host.results(0), broker.lock().committed.clone()), (vec![0, 1, 2], vec![3]));
-    assert!(has_line(&host, "everyframe_batch_frames_sum 3"), "{}", host.context.metrics.text());
+    assert!(has_line(&host, "everyframe_batch_frames_sum 3.0"));
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn frames_of_an_aborted_transaction_are_sent_again() {
     host.run_until_idle();
     assert_eq!(host.results(0), [0, 1, 2, 3]);
     assert_eq!(host.readable(STATE, 0).iter().filter(|record| record.value.is_some()).count(), 4);
-    assert!(has_line(&host, "everyframe_batches_aborted_total 2"), "{}", host.context.metrics.text());
+    assert!(has_line(&host, "everyframe_batches_aborted_total 1"));
 }
 
 #[test]
