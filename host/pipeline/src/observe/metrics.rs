@@ -100,15 +100,14 @@ impl Metrics {
         let faces = counter("faces", "Faces in the frames processed");
         let deleted =
             counter("frames_deleted_unread", "Frames that retention deleted before the group came to them");
-        let state_changes = counter("state_changes", "Changes of what rules remember, published with frames");
+        let state_changes = counter("state_changes", "Changes of rule state, published with frames");
         let batches_aborted =
             counter("batches_aborted", "Attempts to deliver a batch of which nothing counts");
         let batches_given_up = counter(
             "batches_given_up",
             "Batches given up with their partitions, since nobody knows if they count",
         );
-        let restored_records =
-            counter("state_restored_records", "Records read to restore what rules remember");
+        let restored_records = counter("state_restored_records", "Records read to restore rule state");
         let mut histogram = |name: &str, help: &str, scale| {
             let histogram = Histogram::new(scale);
             registry.register(format!("everyframe_{name}"), help, histogram.clone());
@@ -125,7 +124,7 @@ impl Metrics {
             "From the first attempt until a batch is acknowledged",
             DELAY,
         );
-        let restoring = histogram("state_restore_seconds", "Reading what rules remember", DELAY);
+        let restoring = histogram("state_restore_seconds", "Time to restore rule state", DELAY);
         let stages = Stages::new_with_constructor(|| Histogram::new(STAGE));
         registry.register(
             "everyframe_stage_cpu_seconds",

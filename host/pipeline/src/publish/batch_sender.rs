@@ -372,7 +372,7 @@ impl<T: Transport> BatchSender<T> {
 
     /// Nobody knows whether the transaction counts. Whoever reads on from the committed offsets finds out.
     fn give_up(&mut self, attempt: Attempt, reason: &str) -> (Phase<T::Member>, NextStep) {
-        tracing::warn!("giving up this host's partitions, to join anew: {reason}");
+        tracing::warn!("giving up this host's partitions, to join the group again: {reason}");
         self.metrics.batch_given_up();
         attempt.batch.give_up();
         self.state.request_rejoin();

@@ -162,7 +162,7 @@ impl Host {
             self.health.joined();
             match intake.run(stop, &|| publisher.take_rejoin_request())? {
                 Ended::Stopped => return Ok(()),
-                Ended::Interrupted => tracing::info!("joining the group anew"),
+                Ended::Interrupted => tracing::info!("joining the group again"),
             }
         }
     }
