@@ -129,7 +129,7 @@ def main():
     group = Consumer({"bootstrap.servers": brokers, "group.id": f"state-{mark}", "enable.auto.commit": False})
     group.commit(offsets=[TopicPartition(topics["frames"], n, 1) for n in range(PARTITIONS)], asynchronous=False)
     group.close()
-    log, peak = run(folder, file, 120, until="what rules remember was read")
+    log, peak = run(folder, file, 120, until="rule state restored")
     read = re.search(r"changes=(\d+) milliseconds=(\d+)", log)
     print(f"state of {read.group(1)} keys: restored in {read.group(2)} ms, peak memory {peak} MiB")
 

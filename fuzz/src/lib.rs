@@ -6,7 +6,7 @@
 use everyframe_account::audit::Ledger;
 use everyframe_config::Site;
 use everyframe_config::{Config, Limits, Loaded, RuleKind, RuleSettings, VisionSettings};
-use everyframe_pipeline::live_ledger::{LiveLedger, Noted};
+use everyframe_pipeline::live_ledger::{LiveLedger, SequenceCheck};
 use everyframe_rule_tools::scenario::{
     Scenario, ScenarioFrame, evaluate_frame, format_time, run_scenario, update_expectations,
 };
@@ -220,7 +220,7 @@ fn note(live: &mut LiveLedger, frame: &everyframe_types::frame::Frame) {
             live.refused(camera, session, numbers.clone());
         }
     } else if frame.is_numbered
-        && let Noted::After(missing) = live.frame(camera, session, frame.sequence)
+        && let SequenceCheck::Gap(missing) = live.frame(camera, session, frame.sequence)
     {
         let sequence_gap = SequenceGap::Missing(missing);
         let _ = (sequence_gap.count(), sequence_gap.numbers());

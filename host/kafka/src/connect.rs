@@ -1,6 +1,8 @@
-//! The first contact with a cluster: where it shows whether brokers are there, and whether they let us in.
+//! The first connection to a cluster: tells apart brokers that do not answer, refuse the user, or cannot be trusted.
 
-use super::{BrokerError, TIMEOUT};
+use crate::client::TIMEOUT;
+use crate::error::BrokerError;
+use crate::secrets::redacted;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
@@ -9,15 +11,15 @@ use rdkafka::metadata::Metadata;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// After so long without an answer, what librdkafka has to say about its connections is listened to.
+/// After so long without an answer, librdkafka's events are read.
 const ATTEMPT: Duration = Duration::from_secs(1);
-/// How long it is listened to: its events come one by one, between lines of its log.
+/// How long to wait for each event: events come one by one, between lines of the log.
 const LISTEN: Duration = Duration::from_millis(50);
 
-/// What the brokers know of a topic, or of all. For a consumer that reads nothing yet.
+/// The metadata of a topic, or of all topics. For a consumer that reads nothing yet.
 ///
-/// librdkafka tries a broker that refuses it again and again, as one that does not answer, and tells the difference only
-/// by events; a refusal is final here.
+/// librdkafka tries a broker that refuses it again and again, like one that does not answer. Only its events tell the
+/// difference; a refusal is returned at once.
 pub(super) fn metadata<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topic: Option<&str>,
@@ -41,12 +43,12 @@ pub(super) fn metadata<C: ConsumerContext>(
     }
 }
 
-/// Keeps librdkafka's last words, which say more than its codes do.
+/// Keeps librdkafka's last error message, which says more than its codes do.
 #[derive(Default)]
-pub(super) struct LastWords(Mutex<String>);
+pub(super) struct LastMessage(Mutex<String>);
 
-impl LastWords {
-    /// Puts them into an error that comes of them.
+impl LastMessage {
+    /// Puts the message into an error of the connection.
     pub(super) fn explain(&self, mut error: BrokerError) -> BrokerError {
         let words = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let BrokerError::Authentication { reason, .. }
@@ -60,20 +62,20 @@ impl LastWords {
     }
 }
 
-impl ClientContext for LastWords {
+impl ClientContext for LastMessage {
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, "{}", super::redacted(reason));
-        // That all brokers are down comes after why each of them is.
+        tracing::debug!(%error, "{}", redacted(reason));
+        // "All brokers down" comes after the reason for each of them.
         let summary = error.rdkafka_error_code() == Some(rdkafka::types::RDKafkaErrorCode::AllBrokersDown);
         if !summary {
-            *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = super::redacted(reason);
+            *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = redacted(reason);
         }
     }
 
-    /// What matters of it comes as an error, too.
+    /// Every important line comes as an error, too.
     fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
-        tracing::debug!("librdkafka: {facility} {}", super::redacted(message));
+        tracing::debug!("librdkafka: {facility} {}", redacted(message));
     }
 }
 
-impl ConsumerContext for LastWords {}
+impl ConsumerContext for LastMessage {}

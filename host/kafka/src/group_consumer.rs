@@ -1,10 +1,12 @@
-//! The group's consumer: one thread that only polls, so that no slow frame gets the host thrown out of its group.
+//! The group's consumer: one thread that only polls, so that a slow frame never costs the host its membership.
 
+use crate::back_pressure::{BackPressure, Flow};
+use crate::client;
+use crate::error::BrokerError;
 use crate::log_once::LogOnce;
 use crate::reader::Received;
 use crate::topics::partitions;
 use crate::transaction::{Member, Membership};
-use crate::{BrokerError, consumer};
 use everyframe_config::Config;
 use everyframe_types::frame::Frame;
 use everyframe_types::record;
@@ -16,26 +18,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long one poll waits for a frame; also how soon a paused partition is looked at again when none comes. rdkafka
-/// spins through the last millisecond of each wait: short waits would cost more than they bring.
+/// How long one poll waits for a frame; also how often paused partitions are checked when none comes. rdkafka spins through
+/// the last millisecond of each wait, so short waits are expensive.
 const POLL: Duration = Duration::from_millis(100);
 
-/// Where frames go: the lanes, as intake sees them. All but `close` return at once.
+/// The lanes, as the consumer sees them. All methods but `close` return at once.
 pub trait Downstream: Send + Sync + 'static {
-    /// The partitions are ours from now on.
+    /// The partitions are assigned to this host.
     fn open(&self, partitions: &[i32]);
-    /// The partitions are no longer ours: finish what was begun, in at most the time configured, and tell the
-    /// offsets up to which everything is done, where they are not committed yet.
+    /// The partitions are revoked: finish the frames that were begun, within the drain timeout. Returns the offsets to
+    /// commit.
     fn close(&self, partitions: &[i32]) -> Vec<(i32, i64)>;
-    /// The partitions are another's already: what is not committed is given up.
+    /// The partitions are lost: they may have another owner already. Drop what is not committed.
     fn abandon(&self, partitions: &[i32]);
-    /// Takes a frame in, or an agent's word in the place of one.
+    /// Takes in a frame, or an agent's refusal notice.
     fn admit(&self, frame: Frame);
     /// Bytes of frames that the partition's lane holds; none while it has too few frames to keep the workers busy.
     fn bytes(&self, partition: i32) -> usize;
-    /// The partition is paused because its lane is full, or goes on again.
+    /// The partition is paused because its lane is full, or resumed.
     fn paused(&self, partition: i32, is_paused: bool);
-    /// For each partition with news: the offset up to which everything is done.
+    /// The offsets to commit, of the partitions that have a new one.
     fn committable(&self) -> Vec<(i32, i64)>;
     /// These offsets are committed.
     fn committed(&self, offsets: &[(i32, i64)]);
@@ -44,9 +46,9 @@ pub trait Downstream: Send + Sync + 'static {
 /// Why polling ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// It was asked to stop.
+    /// `stop` was set.
     Stopped,
-    /// It was interrupted, and is to be joined anew.
+    /// `interrupted` returned true: join the group again.
     Interrupted,
 }
 
@@ -58,11 +60,15 @@ pub struct GroupConsumer {
     lane_bytes: usize,
     commit_interval: Duration,
     downstream: Arc<dyn Downstream>,
-    paused: BTreeSet<i32>,
+    back_pressure: BackPressure,
 }
 
 impl GroupConsumer {
-    /// Joins the group. The topic must be there: a consumer of a topic that is not would wait in silence.
+    /// Joins the group.
+    ///
+    /// # Errors
+    ///
+    /// The topic does not exist, or the brokers do not answer or refuse this user: the operator must act.
     pub fn join(config: &Config, downstream: Arc<dyn Downstream>) -> Result<Self, BrokerError> {
         let failed = |error| BrokerError::from_rdkafka(error, &config.kafka.brokers);
         let topic: Arc<str> = config.topics.frames.as_str().into();
@@ -71,14 +77,14 @@ impl GroupConsumer {
             ("group.id", config.kafka.group.as_str()),
             ("auto.offset.reset", "earliest"),
             ("partition.assignment.strategy", "cooperative-sticky"),
-            // What is fetched ahead of a lane: little, since a pause throws it away. A larger frame comes all the same.
+            // Fetch little ahead of a lane: a pause drops it. A larger frame is fetched all the same.
             ("fetch.message.max.bytes", "2097152"),
             ("queued.max.messages.kbytes", "4096"),
             ("queued.min.messages", "1000"),
         ];
         defaults.extend(config.kafka.instance.as_deref().map(|instance| ("group.instance.id", instance)));
         let consumer: BaseConsumer<Group> =
-            consumer(&config.kafka, &defaults).create_with_context(group).map_err(failed)?;
+            client::consumer(&config.kafka, &defaults).create_with_context(group).map_err(failed)?;
         partitions(&consumer, &topic, &config.kafka.brokers)?;
         consumer.subscribe(&[&topic]).map_err(failed)?;
         Ok(Self {
@@ -88,17 +94,21 @@ impl GroupConsumer {
             lane_bytes: config.intake.lane_bytes,
             commit_interval: Duration::from_millis(config.intake.commit_interval_ms),
             downstream,
-            paused: BTreeSet::new(),
+            back_pressure: BackPressure::default(),
         })
     }
 
-    /// Tells who we are in the group, for as long as this is there.
+    /// Returns this host's membership, for as long as this consumer exists.
     pub fn membership(&self) -> Membership {
         let consumer = Arc::downgrade(&self.consumer);
         Arc::new(move || consumer.upgrade()?.group_metadata().map(Member))
     }
 
-    /// Polls until `stop` is set or `interrupted` says so; then lets go of all partitions in good order.
+    /// Polls until `stop` is set or `interrupted` returns true; then closes all partitions in good order.
+    ///
+    /// # Errors
+    ///
+    /// Another process took this host's name in the group, or librdkafka cannot go on: the operator must act.
     pub fn run(mut self, stop: &AtomicBool, interrupted: &dyn Fn() -> bool) -> Result<Ended, BrokerError> {
         let mut last_commit = Instant::now();
         let log_once = LogOnce::default();
@@ -109,7 +119,7 @@ impl GroupConsumer {
             }
             match self.consumer.poll(POLL) {
                 Some(Ok(message)) => {
-                    log_once.settle("frames come again");
+                    log_once.recovered("frames come again");
                     let record = Received(message);
                     self.downstream.admit(record::parse_frame(&self.topic, &record));
                 }
@@ -117,10 +127,10 @@ impl GroupConsumer {
                     return Err(BrokerError::from_rdkafka(error, &self.brokers));
                 }
                 // librdkafka goes on trying by itself.
-                Some(Err(error)) => log_once.say(&format!("waiting for Kafka: {error}")),
+                Some(Err(error)) => log_once.warn(&format!("waiting for Kafka: {error}")),
                 None => {}
             }
-            self.hold_back()?;
+            self.apply_back_pressure()?;
             if last_commit.elapsed() >= self.commit_interval {
                 commit(&self.consumer, &self.topic, &self.downstream.committable(), CommitMode::Async);
                 last_commit = Instant::now();
@@ -130,28 +140,24 @@ impl GroupConsumer {
         Ok(Ended::Stopped)
     }
 
-    /// Pauses the partitions whose lanes are full, and resumes those half empty again. What librdkafka had
-    /// fetched ahead for a paused partition it fetches anew, so the two marks are well apart.
-    fn hold_back(&mut self) -> Result<(), BrokerError> {
+    /// Pauses the partitions whose lanes are full, and resumes those half empty again.
+    fn apply_back_pressure(&mut self) -> Result<(), BrokerError> {
         let failed = |error| BrokerError::from_rdkafka(error, &self.brokers);
         let assignment = self.consumer.assignment().map_err(failed)?;
         let assigned: BTreeSet<i32> =
             assignment.elements().iter().map(|element| element.partition()).collect();
-        self.paused.retain(|partition| assigned.contains(partition));
+        self.back_pressure.retain(&assigned);
         for partition in assigned {
             let bytes = self.downstream.bytes(partition);
-            let only = || {
-                let mut list = TopicPartitionList::new();
-                list.add_partition(&self.topic, partition);
-                list
-            };
-            if bytes >= self.lane_bytes && self.paused.insert(partition) {
-                self.consumer.pause(&only()).map_err(failed)?;
-                self.downstream.paused(partition, true);
-            } else if bytes <= self.lane_bytes / 2 && self.paused.remove(&partition) {
-                self.consumer.resume(&only()).map_err(failed)?;
-                self.downstream.paused(partition, false);
+            let Some(flow) = self.back_pressure.update(partition, bytes, self.lane_bytes) else { continue };
+            let mut only = TopicPartitionList::new();
+            only.add_partition(&self.topic, partition);
+            match flow {
+                Flow::Pause => self.consumer.pause(&only),
+                Flow::Resume => self.consumer.resume(&only),
             }
+            .map_err(failed)?;
+            self.downstream.paused(partition, flow == Flow::Pause);
         }
         Ok(())
     }
@@ -164,7 +170,7 @@ impl GroupConsumer {
     }
 }
 
-/// The group's life: partitions come and go.
+/// Handles the group's rebalances.
 struct Group {
     topic: Arc<str>,
     downstream: Arc<dyn Downstream>,
@@ -192,7 +198,7 @@ impl ConsumerContext for Group {
             Rebalance::Revoke(list) => {
                 let partitions = numbers(list);
                 tracing::info!(?partitions, "partitions revoked: finishing the frames that were begun");
-                // What is committed here is all: a later commit could move the next owner's offset back.
+                // Commit now or never: a later commit could move the next owner's offset back.
                 let done = self.downstream.close(&partitions);
                 commit(consumer, &self.topic, &done, CommitMode::Sync);
             }
@@ -201,7 +207,7 @@ impl ConsumerContext for Group {
     }
 
     fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        // A partition that was paused when it went is still paused for librdkafka when it comes back.
+        // librdkafka keeps a partition paused that was paused when it was revoked.
         if let Rebalance::Assign(list) = rebalance
             && let Err(error) = consumer.resume(list)
         {
@@ -212,8 +218,8 @@ impl ConsumerContext for Group {
     fn commit_callback(&self, result: Result<(), KafkaError>, offsets: &TopicPartitionList) {
         match result {
             Ok(()) => self.downstream.committed(&pairs(offsets)),
-            // The group is being redistributed: who has the partition next starts from the last commit, and
-            // what was published beyond it is recognisable by its ids.
+            // A rebalance is under way. The next owner starts from the last commit; frames beyond it are published again
+            // under the same ids.
             Err(error) => tracing::debug!(%error, "commit not taken; it is tried again"),
         }
     }
@@ -242,7 +248,7 @@ fn pairs(offsets: &TopicPartitionList) -> Vec<(i32, i64)> {
     offsets.elements().iter().filter_map(|e| Some((e.partition(), e.offset().to_raw()?))).collect()
 }
 
-/// Errors after which librdkafka does not go on by itself: another process has this one's name in the group.
+/// True for errors after which librdkafka does not go on: another process has this host's name in the group.
 fn is_final(error: &KafkaError) -> bool {
     matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId))
 }

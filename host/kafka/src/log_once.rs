@@ -1,46 +1,46 @@
-//! One line when something begins to be wrong, and one when it is right again.
+//! Logs once that something is wrong, and once that it is right again.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// One trouble has many words: what differs only within this time is not said.
+/// One fault gives many different messages: within this time a second one is left out.
 const REMINDER: Duration = Duration::from_secs(60);
 
-/// What is wrong at the moment. Clients go on trying by themselves, many times a second: it is said once.
+/// The fault that was logged last. Clients try again by themselves, many times a second; the log has one line.
 #[derive(Debug, Default)]
-pub struct LogOnce(Mutex<Option<Said>>);
+pub struct LogOnce(Mutex<Option<Logged>>);
 
 #[derive(Debug)]
-struct Said {
+struct Logged {
     text: String,
-    /// None if it was only a beginning.
+    /// None for a first line that a better one may follow at once.
     at: Option<Instant>,
 }
 
 impl LogOnce {
-    /// Says it, unless it was the last thing said, or something else was said a moment ago.
-    pub fn say(&self, text: &str) {
-        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_news = said
+    /// Logs a warning, unless it is the last one again, or another one was logged a moment ago.
+    pub fn warn(&self, text: &str) {
+        let mut logged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = logged
             .as_ref()
-            .is_none_or(|said| said.text != text && said.at.is_none_or(|at| at.elapsed() > REMINDER));
-        if is_news {
+            .is_none_or(|last| last.text != text && last.at.is_none_or(|at| at.elapsed() > REMINDER));
+        if is_new {
             tracing::warn!("{text}");
-            *said = Some(Said { text: text.to_owned(), at: Some(Instant::now()) });
+            *logged = Some(Logged { text: text.to_owned(), at: Some(Instant::now()) });
         }
     }
 
-    /// Says it, if nothing was wrong before: whoever knows more will say more.
-    pub fn begin(&self, text: &str) {
-        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.is_none() {
+    /// Logs a warning if nothing was wrong before. [`LogOnce::warn`] may follow with a better reason at once.
+    pub fn warn_first(&self, text: &str) {
+        let mut logged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.is_none() {
             tracing::warn!("{text}");
-            *said = Some(Said { text: text.to_owned(), at: None });
+            *logged = Some(Logged { text: text.to_owned(), at: None });
         }
     }
 
-    /// All is well: says so if it was not before.
-    pub fn settle(&self, text: &str) {
+    /// Everything works: logs `text` if something was wrong before.
+    pub fn recovered(&self, text: &str) {
         if self.0.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
             tracing::info!("{text}");
         }

@@ -1,8 +1,9 @@
-//! Looks at a topic and at its group from outside: ends, commits, oldest records, retention.
+//! Reads the state of a topic and its group without joining it: ends, committed offsets, oldest records, retention.
 
-use super::reader::Quiet;
-use super::{BrokerError, consumer, producer};
-use crate::Retention;
+use crate::client;
+use crate::error::BrokerError;
+use crate::reader::{Quiet, committed_by, ends};
+use crate::retention::Retention;
 use everyframe_config::KafkaSettings;
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
@@ -17,12 +18,12 @@ const PEEK: Duration = Duration::from_secs(5);
 /// How many records of a partition the mean size is made of.
 const MEASURED: u64 = 20;
 
-/// What the first records from some offset on are like.
+/// Age and size of the first records from some offset on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct First {
-    /// Age of the very first, by its timestamp.
+    /// Age of the first record, by its timestamp.
     pub age: Duration,
-    /// Mean size of value and key.
+    /// Mean size of value and key, bytes.
     pub bytes_per_record: f64,
 }
 
@@ -37,16 +38,20 @@ pub struct Observer {
 
 impl Observer {
     /// Connects in the background.
+    ///
+    /// # Errors
+    ///
+    /// A property that librdkafka does not accept: the operator must change it.
     pub fn new(settings: &KafkaSettings, topic: &str) -> Result<Self, BrokerError> {
         let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
         let defaults = [
             ("group.id", settings.group.as_str()),
-            // A few records are wanted, not what else there is in memory.
+            // Only a few records are read.
             ("queued.max.messages.kbytes", "1024"),
             ("fetch.message.max.bytes", "65536"),
         ];
-        let consumer = consumer(settings, &defaults).create_with_context(Quiet).map_err(failed)?;
-        let admin = producer(settings, &[]).create().map_err(failed)?;
+        let consumer = client::consumer(settings, &defaults).create_with_context(Quiet).map_err(failed)?;
+        let admin = client::producer(settings, &[]).create().map_err(failed)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime =
             runtime.map_err(|error| BrokerError::Other(format!("cannot start a runtime: {error}")))?;
@@ -57,17 +62,30 @@ impl Observer {
         |error| BrokerError::from_rdkafka(error, &self.brokers)
     }
 
-    /// For each partition: the offset of its oldest record, and the one that the next record will get.
+    /// For each partition: the offset of its oldest record, and the offset of the next record.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError`] says what the operator can do; trying again may help.
     pub fn ends(&self) -> Result<BTreeMap<i32, (u64, u64)>, BrokerError> {
-        super::reader::ends(&self.consumer, &self.topic, &self.brokers)
+        ends(&self.consumer, &self.topic, &self.brokers)
     }
 
-    /// For each partition that the group has committed: its offset.
+    /// The group's committed offset of each partition that has one.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError`] says what the operator can do; trying again may help.
     pub fn committed(&self) -> Result<BTreeMap<i32, u64>, BrokerError> {
-        super::reader::committed_by(&self.consumer, &self.topic, &self.brokers)
+        committed_by(&self.consumer, &self.topic, &self.brokers)
     }
 
-    /// For each partition, what the records from this offset on are like; without those that did not come in time.
+    /// For each partition, age and size of the records from this offset on. Partitions whose records did not come in time
+    /// are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError`] says what the operator can do; trying again may help.
     pub fn peek(&self, from: &BTreeMap<i32, u64>) -> Result<BTreeMap<i32, First>, BrokerError> {
         let mut found: BTreeMap<i32, (i64, u64, u64)> = BTreeMap::new();
         if from.is_empty() {
@@ -81,7 +99,7 @@ impl Observer {
         self.consumer.assign(&assignment).map_err(self.failed())?;
         let deadline = Instant::now() + PEEK;
         loop {
-            // When each has its first, only what is there already is taken.
+            // Once each partition has its first record, take only what is fetched already.
             let wait = if found.len() < from.len() { Duration::from_millis(100) } else { Duration::ZERO };
             match self.consumer.poll(wait) {
                 Some(Ok(message)) => {
@@ -113,6 +131,10 @@ impl Observer {
     }
 
     /// How long the topic keeps its records. Needs the right to describe its configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError`] says what the operator can do; trying again may help.
     pub fn retention(&self) -> Result<Retention, BrokerError> {
         let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
         let topic = ResourceSpecifier::Topic(&self.topic);
@@ -126,7 +148,7 @@ impl Observer {
             None => Vec::new(),
         };
         let value = |name: &str| entries.iter().find(|entry| entry.name == name)?.value.as_deref();
-        // Of a topic that is only compacted, nothing is deleted for its age or size.
+        // A topic that is only compacted deletes nothing for its age or size.
         if value("cleanup.policy").is_some_and(|policy| !policy.is_empty() && !policy.contains("delete")) {
             return Ok(Retention::default());
         }
@@ -139,13 +161,18 @@ impl Observer {
 }
 
 /// Deletes the records of a topic before these offsets, by partition. Needs the right to delete.
+///
+/// # Errors
+///
+/// [`BrokerError`] says what the operator can do; trying again may help.
 pub async fn delete_before(
     settings: &KafkaSettings,
     topic: &str,
     before: &BTreeMap<i32, u64>,
 ) -> Result<(), BrokerError> {
     let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
-    let admin: AdminClient<DefaultClientContext> = producer(settings, &[]).create().map_err(failed)?;
+    let admin: AdminClient<DefaultClientContext> =
+        client::producer(settings, &[]).create().map_err(failed)?;
     let mut offsets = TopicPartitionList::new();
     for (partition, offset) in before {
         let offset = Offset::Offset(i64::try_from(*offset).unwrap_or(i64::MAX));

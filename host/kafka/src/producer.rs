@@ -1,6 +1,8 @@
-//! Sends records, and tells for each whether it is safe.
+//! Sends records, and reports for each whether the brokers have it.
 
-use super::{BrokerError, MAX_RECORD_BYTES, producer, redacted};
+use crate::client::{self, MAX_RECORD_BYTES};
+use crate::error::BrokerError;
+use crate::secrets::redacted;
 use everyframe_config::KafkaSettings;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -11,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// What is called when a record is safe (all in-sync replicas have it), or refused for good.
+/// Is called when a record is acknowledged by all in-sync replicas, or refused for good.
 pub type Delivery = Box<dyn FnOnce(Result<(), BrokerError>) + Send + Sync>;
 
 /// One record to send.
@@ -30,7 +32,7 @@ pub struct Record<'a> {
 }
 
 /// An idempotent producer: acknowledged by all in-sync replicas, in order, each once for each session.
-/// While the broker is away it keeps trying for ever; what is not acknowledged is not done.
+/// While the brokers are away it keeps trying.
 pub struct Producer {
     pub(super) inner: Arc<BaseProducer<Deliveries>>,
     brokers: String,
@@ -38,7 +40,7 @@ pub struct Producer {
     trouble: Trouble,
 }
 
-/// The last thing that went wrong with the connection, in librdkafka's words.
+/// librdkafka's last error message about the connection.
 type Trouble = Arc<Mutex<Option<String>>>;
 
 /// The largest batch where the topics' limits are known, bytes: librdkafka's default. A larger record is sent alone.
@@ -56,24 +58,24 @@ impl Producer {
     ///
     /// # Errors
     ///
-    /// A property that librdkafka does not take, or no thread.
+    /// A property that librdkafka does not accept, or no thread.
     pub fn new(settings: &KafkaSettings) -> Result<Self, BrokerError> {
         Self::batching(settings, SMALL_BATCH_BYTES)
     }
 
-    /// The same, with batches of up to `batch` bytes. Give at most the smallest limit of the topics, because a topic refuses a
+    /// As [`Producer::new`], with batches of up to `batch` bytes. Give at most the smallest limit of the topics, because a topic refuses a
     /// batch as a whole.
     ///
     /// # Errors
     ///
-    /// A property that librdkafka does not take, or no thread.
+    /// A property that librdkafka does not accept, or no thread.
     pub fn batching(settings: &KafkaSettings, batch: usize) -> Result<Self, BrokerError> {
-        // An outage is waited out; a record is given up only when the broker refuses it.
+        // Wait out an outage: a record fails only when the broker refuses it.
         Self::with(settings, batch, &[("message.timeout.ms", "0")])
     }
 
-    /// One for transactions, which are awaited for a limited time: until then, the partitions of a host that was
-    /// killed in the middle of one cannot be read on.
+    /// A producer for transactions. They have a short timeout: until then, nobody reads on in the partitions of a host that
+    /// was killed during one.
     pub(super) fn transactional(
         settings: &KafkaSettings,
         id: &str,
@@ -107,8 +109,8 @@ impl Producer {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Queues a record. Waits while the local queue is full: that is the producer's back-pressure.
-    /// `delivery` is called exactly once, also when this returns an error.
+    /// Queues a record. Waits while the local queue is full: that is the producer's back-pressure. `delivery` is called
+    /// exactly once.
     pub fn send(&self, record: Record<'_>, mut delivery: Delivery) {
         while let Err(back) = self.try_send(record, delivery) {
             delivery = back;
@@ -116,7 +118,11 @@ impl Producer {
         }
     }
 
-    /// Queues a record, or gives `delivery` back uncalled if the local queue is full.
+    /// Queues a record.
+    ///
+    /// # Errors
+    ///
+    /// The local queue is full: `delivery` comes back uncalled. Try again later.
     pub fn try_send(&self, record: Record<'_>, delivery: Delivery) -> Result<(), Delivery> {
         let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
         for (key, value) in record.headers {
@@ -137,12 +143,20 @@ impl Producer {
         Ok(())
     }
 
-    /// Waits until everything queued is acknowledged or refused.
+    /// Waits until every queued record is acknowledged or refused.
+    ///
+    /// # Errors
+    ///
+    /// Not all were within `timeout`.
     pub fn flush(&self, timeout: Duration) -> Result<(), BrokerError> {
         self.inner.flush(timeout).map_err(|error| BrokerError::from_rdkafka(error, &self.brokers))
     }
 
     /// Sends one record and waits for its acknowledgement, at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// The record was refused, or not acknowledged in time: it may still be delivered.
     pub fn send_and_wait(&self, record: Record<'_>, timeout: Duration) -> Result<(), BrokerError> {
         let (sender, receiver) = std::sync::mpsc::sync_channel(1);
         self.send(record, Box::new(move |result| drop(sender.send(result))));
@@ -166,9 +180,9 @@ pub(super) fn transactional_defaults(id: &str) -> [(&str, &str); 5] {
     [
         ("transactional.id", id),
         ("transaction.timeout.ms", "15000"),
-        // Early enough to abort the transaction before the brokers do, which would cost the producer its life.
+        // Early enough to abort the transaction before the brokers do, which would fence the producer.
         ("message.timeout.ms", "10000"),
-        // A topic that was deleted is told as such before that.
+        // A deleted topic is reported before that.
         ("topic.metadata.propagation.max.ms", "5000"),
         // When a group's coordinator dies, librdkafka 2.12 may wait for a change of any connection's state before it
         // looks for the next one, past every timeout (its issues 5511 and 5456). An idle one that closes is a change.
@@ -188,7 +202,7 @@ pub(super) fn config(settings: &KafkaSettings, batch: usize, more: &[(&str, &str
         ("queue.buffering.max.kbytes", "65536"),
     ];
     defaults.extend_from_slice(more);
-    producer(settings, &defaults)
+    client::producer(settings, &defaults)
 }
 
 /// Why a record was not acknowledged: because of the record, because of its topic, or because of an outage.
@@ -222,7 +236,7 @@ pub(super) struct Deliveries {
     trouble: Trouble,
 }
 
-/// What is wrong comes back with the records and the transactions; as it is here, it would be said at every attempt.
+/// Errors come back with the records and the transactions; librdkafka repeats them here at every attempt.
 impl ClientContext for Deliveries {
     fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::debug!("producer: {facility}: {}", redacted(message));

@@ -1,7 +1,7 @@
 //! Checks the operator's own Kafka properties before anything starts, by asking librdkafka itself.
 
-use super::producer::{self, BATCH_BYTES};
-use super::{consumer, secrets};
+use crate::producer::{self, BATCH_BYTES};
+use crate::{client, secrets};
 use everyframe_config::{KafkaSettings, Property};
 use rdkafka::ClientConfig;
 use rdkafka::config::FromClientConfig;
@@ -16,7 +16,7 @@ const NAMES: &str = include_str!("properties.txt");
 /// Every property that librdkafka does not know, or whose value it does not take, as dotted key and message. With
 /// `transactions`, also properties with which transactions cannot work. Makes no connection.
 pub fn property_problems(settings: &KafkaSettings, transactions: bool) -> Vec<(String, String)> {
-    secrets::keep(settings);
+    secrets::remember_secrets(settings);
     let all = settings.tables().into_iter().flat_map(|(table, properties)| {
         properties.iter().map(move |(name, value)| (format!("kafka.{table}.{name}"), name.as_str(), value))
     });
@@ -51,7 +51,7 @@ fn combined(settings: &KafkaSettings, transactions: bool) -> Vec<(String, String
     let transactional = producer::transactional_defaults("check");
     let producing = if transactions { &transactional[..] } else { &[] };
     let refused = [
-        ("consumer", refusal::<BaseConsumer>(consumer(settings, &group))),
+        ("consumer", refusal::<BaseConsumer>(client::consumer(settings, &group))),
         ("producer", refusal::<BaseProducer>(producer::config(settings, BATCH_BYTES, producing))),
     ];
     let mut problems: Vec<(String, String)> = Vec::new();
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_not_taken_is_named_and_not_shown() {
+    fn a_refused_value_is_named_and_not_shown() {
         for (property, table) in [
             ("\"session.timeout.ms\" = \"hunter2-soon\"", "consumer"),
             ("\"session.timeout.ms\" = 0", "consumer"),
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_transactions_cannot_work_with_is_named_for_a_host() {
+    fn properties_that_break_transactions_are_named() {
         let settings = toml::from_str("[producer]\n\"transaction.timeout.ms\" = 5000\n").unwrap();
         assert_eq!(property_problems(&settings, false), []);
         let found = property_problems(&settings, true);
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_librdkafka_takes_is_in_order() {
+    fn accepted_properties_give_no_problem() {
         for properties in [
             "",
             "[consumer]\n\"session.timeout.ms\" = 6000\n\"heartbeat.interval.ms\" = 500\n",

@@ -1,6 +1,8 @@
-//! Reads a topic without a group: from its start to its end as it was, or onwards.
+//! Reads a topic without a group: up to its present end, or what comes from now on.
 
-use super::{BrokerError, consumer, partitions};
+use crate::client::{self, TIMEOUT};
+use crate::error::BrokerError;
+use crate::topics::partitions;
 use everyframe_config::KafkaSettings;
 use everyframe_types::record::IncomingRecord;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
@@ -10,13 +12,12 @@ use rdkafka::{ClientContext, Message as _, Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-const TIMEOUT: Duration = Duration::from_secs(15);
-/// How long one question to a broker may take before it is asked again.
+/// How long one request may take before it is sent again.
 const ATTEMPT: Duration = Duration::from_secs(3);
-/// Longer than a transaction of ours may take, and than a broker takes to notice that one was left open.
+/// Longer than our transactions may take, and than a broker takes to abort one that was left open.
 const OPEN_TRANSACTION: Duration = Duration::from_secs(60);
 
-/// One record as it was read.
+/// One record that was read.
 pub struct Received<'a>(pub(crate) BorrowedMessage<'a>);
 
 impl IncomingRecord for Received<'_> {
@@ -59,17 +60,25 @@ impl Received<'_> {
 pub struct Reader {
     consumer: BaseConsumer<Quiet>,
     brokers: String,
-    /// For each partition that is not read up yet: the offset at which its end was when the reader was made.
+    /// For each partition that is not read to its end yet: the offset of the end when the reader was made.
     open: BTreeMap<i32, i64>,
 }
 
 impl Reader {
-    /// From the oldest record on. [`Reader::next`] ends where the topic ended at this moment.
+    /// Reads from the oldest record on. [`Reader::next`] ends at the present end of the topic.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError`] says what the operator can do; trying again may help.
     pub fn from_start(settings: &KafkaSettings, topic: &str) -> Result<Self, BrokerError> {
         Self::to_the_end(settings, topic, None)
     }
 
-    /// The same, of these partitions only.
+    /// As [`Reader::from_start`], for these partitions only.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError`] says what the operator can do; trying again may help.
     pub fn of_partitions(
         settings: &KafkaSettings,
         topic: &str,
@@ -78,14 +87,18 @@ impl Reader {
         Self::to_the_end(settings, topic, Some(partitions))
     }
 
-    /// Only what comes after this moment.
+    /// Reads only records that are written after this moment.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError`] says what the operator can do; trying again may help.
     pub fn from_end(settings: &KafkaSettings, topic: &str) -> Result<Self, BrokerError> {
         let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
         let consumer = reading_consumer(settings, "read_committed")?;
         let mut assignment = TopicPartitionList::new();
         for partition in partitions(&consumer, topic, &settings.brokers)? {
             let (_, end) = ends_of(&consumer, topic, partition).map_err(failed)?;
-            // An offset, not "end": what is written while the assignment is on its way belongs to the reader.
+            // An offset, not "end": records that are written before the assignment takes effect are read, too.
             assignment.add_partition_offset(topic, partition, Offset::Offset(end)).map_err(failed)?;
         }
         consumer.assign(&assignment).map_err(failed)?;
@@ -103,7 +116,7 @@ impl Reader {
                 continue;
             }
             let (low, end) = ends_of(&all, topic, partition).map_err(failed)?;
-            settled(&consumer, topic, partition, end, &settings.brokers)?;
+            wait_until_settled(&consumer, topic, partition, end, &settings.brokers)?;
             assignment.add_partition_offset(topic, partition, Offset::Beginning).map_err(failed)?;
             if end > low {
                 open.insert(partition, end);
@@ -113,8 +126,11 @@ impl Reader {
         Ok(Self { consumer, brokers: settings.brokers.clone(), open })
     }
 
-    /// The next record up to the noted end, or none when all partitions are read up.
-    /// An error after the brokers were silent for 15 s.
+    /// The next record; none when all partitions are read to their end.
+    ///
+    /// # Errors
+    ///
+    /// The brokers did not answer for 15 s: make another reader.
     #[allow(clippy::should_implement_trait, reason = "the record borrows from the reader")]
     pub fn next(&mut self) -> Result<Option<Received<'_>>, BrokerError> {
         let mut silent_since = Instant::now();
@@ -149,7 +165,11 @@ impl Reader {
         Ok(None)
     }
 
-    /// The next record, whenever it comes, or none after `timeout`.
+    /// Waits for the next record; none after `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// librdkafka reports an error. It goes on by itself: call again.
     pub fn follow(&self, timeout: Duration) -> Result<Option<Received<'_>>, BrokerError> {
         match self.consumer.poll(timeout) {
             Some(Ok(message)) => Ok(Some(Received(message))),
@@ -202,18 +222,18 @@ pub fn read_at(
     }
 }
 
-/// librdkafka wants a group for any assignment; this one is never joined and never commits.
+/// librdkafka needs a group for any assignment; this one is never joined and commits nothing.
 fn reading_consumer(settings: &KafkaSettings, isolation: &str) -> Result<BaseConsumer<Quiet>, BrokerError> {
     let defaults =
         [("group.id", "everyframe-reader"), ("enable.partition.eof", "true"), ("isolation.level", isolation)];
-    consumer(settings, &defaults)
+    client::consumer(settings, &defaults)
         .create_with_context(Quiet)
         .map_err(|error| BrokerError::from_rdkafka(error, &settings.brokers))
 }
 
-/// Waits until every transaction that has a record before `end` is over. A transaction's markers are written one
-/// partition after the other: that its offsets are committed does not say yet that its records can be read.
-fn settled(
+/// Waits until every transaction that has a record before `end` is over. A transaction's markers are written one partition
+/// after the other: its records may not be readable yet when its offsets are committed.
+fn wait_until_settled(
     consumer: &BaseConsumer<Quiet>,
     topic: &str,
     partition: i32,
@@ -237,7 +257,7 @@ fn settled(
     }
 }
 
-/// The end of a partition is news for us and no error; what is an error, `poll` returns.
+/// Logs errors only for debugging: `poll` returns those that matter.
 pub(super) struct Quiet;
 
 impl ClientContext for Quiet {
@@ -248,19 +268,24 @@ impl ClientContext for Quiet {
 
 impl ConsumerContext for Quiet {}
 
-/// For each partition that the group has committed: its offset.
+/// The group's committed offset of each partition that has one.
+///
+/// # Errors
+///
+/// [`BrokerError`] says what the operator can do; trying again may help.
 pub fn committed(settings: &KafkaSettings, topic: &str) -> Result<BTreeMap<i32, u64>, BrokerError> {
     let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
-    let consumer: BaseConsumer<Quiet> =
-        consumer(settings, &[("group.id", &settings.group)]).create_with_context(Quiet).map_err(failed)?;
+    let consumer: BaseConsumer<Quiet> = client::consumer(settings, &[("group.id", &settings.group)])
+        .create_with_context(Quiet)
+        .map_err(failed)?;
     committed_by(&consumer, topic, &settings.brokers)
 }
 
-/// Asks the brokers for something, each time with so much patience, for as long as the one that knows it is being found.
+/// Sends a request again, each time with this timeout, while the broker that can answer it is being found.
 ///
-/// librdkafka forgets a question that waited for a bootstrap address when it learns which node is behind it, and tells by
-/// an error or not at all; asked again, the node answers.
-fn asked_again<T>(ask: impl Fn(Duration) -> Result<T, KafkaError>) -> Result<T, KafkaError> {
+/// librdkafka drops a request that waited for a bootstrap address when it learns which node is behind it, with an error or
+/// without; sent again, it is answered.
+fn retry_while_moving<T>(ask: impl Fn(Duration) -> Result<T, KafkaError>) -> Result<T, KafkaError> {
     let deadline = Instant::now() + TIMEOUT;
     loop {
         match ask(ATTEMPT) {
@@ -274,7 +299,7 @@ fn asked_again<T>(ask: impl Fn(Duration) -> Result<T, KafkaError>) -> Result<T, 
 
 /// The oldest offset of a partition, and the next one.
 fn ends_of(consumer: &BaseConsumer<Quiet>, topic: &str, partition: i32) -> Result<(i64, i64), KafkaError> {
-    asked_again(|patience| consumer.fetch_watermarks(topic, partition, patience))
+    retry_while_moving(|patience| consumer.fetch_watermarks(topic, partition, patience))
 }
 
 /// True while a group's coordinator or a partition's leader is being found: it has just been chosen, or has moved.
@@ -299,7 +324,7 @@ fn is_moving(error: &KafkaError) -> bool {
     error.rdkafka_error_code().is_some_and(|code| moving.contains(&code))
 }
 
-/// The same, of the group whose name the consumer has.
+/// As [`committed`], for the consumer's group.
 pub(super) fn committed_by(
     consumer: &BaseConsumer<Quiet>,
     topic: &str,
@@ -310,8 +335,8 @@ pub(super) fn committed_by(
     for partition in partitions(consumer, topic, brokers)? {
         wanted.add_partition(topic, partition);
     }
-    let offsets =
-        asked_again(|patience| consumer.committed_offsets(wanted.clone(), patience)).map_err(failed)?;
+    let offsets = retry_while_moving(|patience| consumer.committed_offsets(wanted.clone(), patience))
+        .map_err(failed)?;
     let known = offsets.elements().into_iter().filter_map(|element| match element.offset() {
         Offset::Offset(offset) => Some((element.partition(), u64::try_from(offset).ok()?)),
         _ => None,
@@ -320,8 +345,12 @@ pub(super) fn committed_by(
 }
 
 impl Reader {
-    /// From the first record of each partition whose timestamp is not before `timestamp` (Unix milliseconds) on; after it,
-    /// earlier ones may still come. [`Reader::next`] ends where the topic ended at this moment.
+    /// Reads from the first record of each partition whose timestamp is not before `timestamp` (Unix milliseconds) on;
+    /// earlier ones may follow it. [`Reader::next`] ends at the present end of the topic.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError`] says what the operator can do; trying again may help.
     pub fn since(settings: &KafkaSettings, topic: &str, timestamp: i64) -> Result<Self, BrokerError> {
         let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
         let mut reader = Self::from_start(settings, topic)?;
@@ -334,7 +363,8 @@ impl Reader {
             return Ok(reader);
         }
         let mut assignment = TopicPartitionList::new();
-        let found = asked_again(|patience| reader.consumer.offsets_for_times(wanted.clone(), patience));
+        let found =
+            retry_while_moving(|patience| reader.consumer.offsets_for_times(wanted.clone(), patience));
         for found in found.map_err(failed)?.elements() {
             found.error().map_err(failed)?;
             let (partition, end) = (found.partition(), reader.open.get(&found.partition()).copied());
@@ -342,7 +372,7 @@ impl Reader {
                 Offset::Offset(offset) if end.is_some_and(|end| offset < end) => assignment
                     .add_partition_offset(topic, partition, Offset::Offset(offset))
                     .map_err(failed)?,
-                // Nothing there is as young as that.
+                // No record of the partition is that recent.
                 _ => drop(reader.open.remove(&partition)),
             }
         }
@@ -351,14 +381,19 @@ impl Reader {
     }
 }
 
-/// For each partition of a topic: the offset of its oldest record, and the one that the next record will get.
+/// For each partition of a topic: the offset of its oldest record, and the offset of the next record.
+///
+/// # Errors
+///
+/// [`BrokerError`] says what the operator can do; trying again may help.
 pub fn watermarks(settings: &KafkaSettings, topic: &str) -> Result<BTreeMap<i32, (u64, u64)>, BrokerError> {
     let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
-    let consumer: BaseConsumer<Quiet> = consumer(settings, &[]).create_with_context(Quiet).map_err(failed)?;
+    let consumer: BaseConsumer<Quiet> =
+        client::consumer(settings, &[]).create_with_context(Quiet).map_err(failed)?;
     ends(&consumer, topic, &settings.brokers)
 }
 
-/// The same, by a consumer that is there.
+/// As [`watermarks`], with an existing consumer.
 pub(super) fn ends(
     consumer: &BaseConsumer<Quiet>,
     topic: &str,

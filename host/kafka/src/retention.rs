@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// How long a topic keeps its records; what is none has no end.
+/// How long a topic keeps its records; none: without limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Retention {
     /// `retention.ms`

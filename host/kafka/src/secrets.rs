@@ -1,11 +1,11 @@
-//! What no message may show.
+//! Keeps secrets out of every message.
 
 use everyframe_config::KafkaSettings;
 use std::collections::BTreeSet;
 use std::sync::{PoisonError, RwLock};
 
-/// The secrets of every client of this process. One list for all, because librdkafka's words reach us in places that
-/// know no settings.
+/// The secrets of every client of this process. One list for all, because librdkafka's messages come in places that know
+/// no settings.
 static SECRETS: RwLock<BTreeSet<String>> = RwLock::new(BTreeSet::new());
 
 /// Parts of names of properties whose values are secret, also where they are written into the configuration.
@@ -13,8 +13,8 @@ const SECRET_NAMES: [&str; 4] = ["password", "secret", ".pem", "oauthbearer.conf
 
 const HIDDEN: &str = "(not shown)";
 
-/// Takes the secrets of a configuration to the list.
-pub(super) fn keep(settings: &KafkaSettings) {
+/// Adds the secrets of a configuration to the list.
+pub(crate) fn remember_secrets(settings: &KafkaSettings) {
     let all = settings.tables().into_iter().flat_map(|(_, properties)| properties);
     let secret = all
         .filter(|(name, value)| value.is_secret() || SECRET_NAMES.iter().any(|part| name.contains(part)))
@@ -23,12 +23,12 @@ pub(super) fn keep(settings: &KafkaSettings) {
     SECRETS.write().unwrap_or_else(PoisonError::into_inner).extend(secret);
 }
 
-/// Adds a secret that is not Kafka's to the list: a camera's password.
+/// Adds another secret to the list, such as a camera's password.
 pub fn remember_secret(secret: String) {
     SECRETS.write().unwrap_or_else(PoisonError::into_inner).insert(secret);
 }
 
-/// A text of librdkafka's or of a broker's without the secrets in it.
+/// A message of librdkafka or of a broker, without the secrets in it.
 pub fn redacted(text: &str) -> String {
     let secrets = SECRETS.read().unwrap_or_else(PoisonError::into_inner);
     // The longest first: one may be a part of another.
@@ -37,7 +37,7 @@ pub fn redacted(text: &str) -> String {
     found.into_iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), HIDDEN))
 }
 
-/// What librdkafka says of a value that it does not take, without the value.
+/// librdkafka's message about a value that it does not accept, without the value.
 pub(super) fn without_value(reason: &str, value: &str) -> String {
     let quoted = |text: &str| format!("\"{text}\"");
     redacted(&reason.replace(&quoted(value), &quoted("…")))
@@ -46,7 +46,8 @@ pub(super) fn without_value(reason: &str, value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BrokerError, consumer, producer};
+    use crate::client::{consumer, producer};
+    use crate::error::BrokerError;
 
     fn settings(properties: &str) -> KafkaSettings {
         let text = format!("[properties]\n{properties}\n");
@@ -60,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_librdkafka_does_not_take_is_not_shown() {
+    fn a_refused_value_is_not_shown() {
         let said = refused(&settings("\"security.protocol\" = \"hunter2-protocol\""));
         assert!(said.contains("security.protocol") && !said.contains("hunter2"), "{said}");
         let said = refused(&settings("\"no.such.property\" = \"hunter2-nothing\""));
@@ -68,8 +69,8 @@ mod tests {
     }
 
     #[test]
-    fn what_librdkafka_says_when_a_client_is_made_shows_no_secret() {
-        // A private key that is none: OpenSSL's words.
+    fn an_error_of_a_new_client_shows_no_secret() {
+        // An invalid private key: OpenSSL's message.
         let said = refused(&settings("\"security.protocol\" = \"SSL\"\n\"ssl.key.pem\" = \"hunter2-key\""));
         assert!(said.contains("ssl.key.pem") && !said.contains("hunter2"), "{said}");
     }

@@ -1,7 +1,8 @@
-//! The largest record of each topic, asked at the start: Kafka's default is a megabyte, and a frame may have sixteen.
+//! Reads the largest record of each topic at the start: Kafka's default is 1 MB, and a frame may have 16 MiB.
 
-use super::producer::BATCH_BYTES;
-use super::{BrokerError, HEADER_ROOM, MAX_FRAME_BYTES, producer};
+use crate::client::{self, HEADER_ROOM, MAX_FRAME_BYTES};
+use crate::error::BrokerError;
+use crate::producer::BATCH_BYTES;
 use everyframe_config::{Config, KafkaSettings};
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
@@ -17,7 +18,7 @@ const LEAST_BYTES: usize = 16 << 10;
 /// The limit below which results and alerts of crowded frames may not fit, bytes.
 const EVENT_BYTES: usize = 256 << 10;
 
-/// `max.message.bytes` by topic, as far as the brokers tell it.
+/// `max.message.bytes` by topic, where it is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TopicLimits(BTreeMap<String, usize>);
 
@@ -34,7 +35,7 @@ impl TopicLimits {
     fn describe(config: &Config) -> Result<Self, BrokerError> {
         let failed = |error| BrokerError::from_rdkafka(error, &config.kafka.brokers);
         let admin: AdminClient<DefaultClientContext> =
-            producer(&config.kafka, &[]).create().map_err(failed)?;
+            client::producer(&config.kafka, &[]).create().map_err(failed)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime =
             runtime.map_err(|error| BrokerError::Other(format!("cannot start a runtime: {error}")))?;
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn topics_that_are_not_known_are_not_warned_of() {
+    fn unknown_topics_give_no_warning() {
         assert_eq!(warnings(&[]), Vec::<String>::new());
     }
 
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_dead_letter_needs_follows_from_the_frames_topic() {
+    fn a_dead_letter_must_fit_if_its_frame_fits() {
         let mut limits = limits(&[("dead-letters", 3_000_000)]);
         limits.0.insert("frames".into(), 2_000_000);
         assert_eq!(limits.check(&Config::default()).unwrap(), Vec::<String>::new());
@@ -136,13 +137,13 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_that_takes_next_to_nothing_is_refused() {
+    fn a_topic_that_is_too_small_is_refused() {
         let refused = limits(&[("results", 1000)]).check(&Config::default()).unwrap_err().to_string();
         assert!(refused.contains("`everyframe.results`") && refused.contains("--add-config"), "{refused}");
     }
 
     #[test]
-    fn a_batch_is_no_larger_than_the_smallest_topic_takes() {
+    fn a_batch_fits_into_the_smallest_topic() {
         let settings = KafkaSettings::default();
         assert_eq!(limits(&[]).batch_bytes(&settings), BATCH_BYTES);
         assert_eq!(limits(&[("results", 100_000), ("state", 5_000_000)]).batch_bytes(&settings), 100_000);

@@ -1,7 +1,8 @@
-//! The topics: named, described, created.
+//! Creates the topics that are missing.
 
-use super::connect::{LastWords, metadata};
-use super::{BrokerError, MAX_FRAME_BYTES, MAX_RECORD_BYTES, TIMEOUT, consumer, producer};
+use crate::client::{self, MAX_FRAME_BYTES, MAX_RECORD_BYTES, TIMEOUT};
+use crate::connect::{LastMessage, metadata};
+use crate::error::BrokerError;
 use everyframe_config::Config;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -10,9 +11,9 @@ use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// How far one broker may be behind another that has created a topic: after that, the topic is not there.
+/// How long one broker may not know a topic that another one has created. After that, the topic does not exist.
 const NEWS: Duration = Duration::from_secs(5);
-/// How soon it is asked again.
+/// Between two questions.
 const AGAIN: Duration = Duration::from_millis(100);
 
 /// How long a topic's records stay.
@@ -54,15 +55,19 @@ fn topics(config: &Config) -> Vec<Topic> {
     ]
 }
 
-/// Creates those topics of a configuration that are not there yet, with the cluster's default replication.
+/// Creates the topics of a configuration that do not exist, with the cluster's default replication.
+///
+/// # Errors
+///
+/// The brokers do not answer or refuse it, or a topic has too few partitions: the operator must act.
 pub async fn ensure(config: &Config) -> Result<(), BrokerError> {
     let settings = &config.kafka;
     let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
-    let asking: BaseConsumer<LastWords> = consumer(settings, &[("group.id", "everyframe-reader")])
-        .create_with_context(LastWords::default())
+    let asking: BaseConsumer<LastMessage> = client::consumer(settings, &[("group.id", "everyframe-reader")])
+        .create_with_context(LastMessage::default())
         .map_err(failed)?;
-    // Only what is missing is asked for: where everything is there, no right to create topics is needed. All topics are
-    // listed, because a broker may create one that is asked for by name.
+    // Only missing topics are created, so that no right to create topics is needed otherwise. All topics are listed, because
+    // a broker may create one that is asked for by name.
     let metadata = metadata(&asking, None, &settings.brokers)
         .map_err(|error| asking.client().context().explain(error))?;
     let there: BTreeMap<&str, usize> =
@@ -70,7 +75,7 @@ pub async fn ensure(config: &Config) -> Result<(), BrokerError> {
     let (frames, state) = (&config.topics.frames, &config.topics.state);
     let mut topics = topics(config);
     if let Some(count) = there.get(frames.as_str()).copied() {
-        // What rules keep about a partition's cameras goes into the partition of that number.
+        // The rule state of a frames partition goes into the state partition of the same number.
         if let Some(found) = there.get(state.as_str()).copied().filter(|found| *found < count) {
             return Err(BrokerError::TooFewPartitions { topic: state.clone(), found, frames: count });
         }
@@ -81,7 +86,8 @@ pub async fn ensure(config: &Config) -> Result<(), BrokerError> {
     if topics.is_empty() {
         return Ok(());
     }
-    let admin: AdminClient<DefaultClientContext> = producer(settings, &[]).create().map_err(failed)?;
+    let admin: AdminClient<DefaultClientContext> =
+        client::producer(settings, &[]).create().map_err(failed)?;
     // A dead letter is a frame with more headers: what fits as a frame must fit as a dead letter.
     let (frame, record) = (MAX_FRAME_BYTES.to_string(), MAX_RECORD_BYTES.to_string());
     let kept: Vec<Vec<(&str, String)>> = topics
@@ -93,7 +99,7 @@ pub async fn ensure(config: &Config) -> Result<(), BrokerError> {
                     ("retention.bytes", bytes.to_string()),
                 ]
             }
-            // What rules kept an hour ago is wanted where frames are done again: see `run::restore`.
+            // Restoring reads values that newer ones have replaced since the last commit.
             Kept::LastOfKey => vec![
                 ("cleanup.policy", "compact".into()),
                 ("retention.ms", "-1".into()),
@@ -116,7 +122,7 @@ pub async fn ensure(config: &Config) -> Result<(), BrokerError> {
     for result in admin.create_topics(&new, &options).await.map_err(failed)? {
         match result {
             Ok(topic) => tracing::info!(topic, "topic created"),
-            // Another process was quicker.
+            // Another process has created it meanwhile.
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
             Err((
                 topic,

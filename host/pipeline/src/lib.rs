@@ -1,5 +1,11 @@
-//! The way of a frame from Kafka to Kafka: `intake` reads it, `run` takes it through vision, gallery and rules,
-//! `publish` commits what came of it. `observe` shows all that to operators, `lag` how far behind the group is.
+//! A frame's journey from Kafka to Kafka.
+//!
+//! - `intake`: order and time of the frames of a partition. Pure.
+//! - `run`: the host. Lanes take each frame through vision, gallery and rules.
+//! - `publish`: batches of results, committed with their offsets.
+//! - `live_ledger`: sequence gaps, found as frames come. Pure.
+//! - `lag`: unread frames, and when retention deletes them.
+//! - `observe`: metrics, health and alarms for operators.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod enrolment;

@@ -1,7 +1,7 @@
-//! The ledger of one lane, kept while its frames come: what is not there is noticed at the first frame after it. Pure.
+//! The ledger of one lane: finds sequence gaps at the first frame after them. Pure.
 //!
-//! It remembers a few kilobytes for each of the last cameras, and nothing over the end of a lane: what is missing where
-//! a partition changed hands is found by the account from the topics alone.
+//! It keeps a few kilobytes for each of the last cameras, and nothing beyond the end of a lane. Gaps where a partition
+//! changed hands are found by the account, from the topics alone.
 
 use everyframe_types::ranges::Ranges;
 use std::collections::HashMap;
@@ -15,17 +15,17 @@ const SESSIONS: usize = 8;
 /// How many ranges of a session. Beyond it the oldest gap is forgotten: what still comes for it counts as repeated.
 const RANGES: usize = 32;
 
-/// What a frame's number says.
+/// What a frame's sequence number says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Noted {
+pub enum SequenceCheck {
     /// It is the next one, or the first one known of its session.
     InOrder,
     /// It came after a higher one.
     Late,
-    /// It was there before.
+    /// The number came before.
     Repeated,
-    /// It came after a jump over these, which nobody refused.
-    After(Vec<RangeInclusive<u64>>),
+    /// It came after a gap: these numbers are missing, and no agent refused them.
+    Gap(Vec<RangeInclusive<u64>>),
 }
 
 /// The sessions of the cameras of one partition, whose frames come in the order of their offsets.
@@ -52,29 +52,31 @@ struct Session {
 
 impl LiveLedger {
     /// A frame that an agent numbered.
-    pub fn frame(&mut self, camera: &Arc<str>, session: &Arc<str>, number: u64) -> Noted {
+    pub fn frame(&mut self, camera: &Arc<str>, session: &Arc<str>, number: u64) -> SequenceCheck {
         let session = self.session(camera, session);
         let number = number.min(u64::MAX - 1);
         let highest = session.seen.last();
         let is_new = session.seen.insert(number);
-        let noted = match highest {
-            _ if !is_new => Noted::Repeated,
-            Some(highest) if number < highest => Noted::Late,
+        let checks = match highest {
+            _ if !is_new => SequenceCheck::Repeated,
+            Some(highest) if number < highest => SequenceCheck::Late,
             Some(highest) if number > highest + 1 => {
                 let mut jumped = Ranges::default();
                 jumped.insert_all(highest + 1..=number - 1);
                 let missing = jumped.without(&session.refused);
                 match missing.is_empty() {
-                    true => Noted::InOrder,
-                    false => Noted::After(missing.into_iter().map(|gap| gap.start..=gap.end - 1).collect()),
+                    true => SequenceCheck::InOrder,
+                    false => {
+                        SequenceCheck::Gap(missing.into_iter().map(|gap| gap.start..=gap.end - 1).collect())
+                    }
                 }
             }
-            _ => Noted::InOrder,
+            _ => SequenceCheck::InOrder,
         };
         while session.seen.len() > RANGES {
             session.seen.fill_first_gap();
         }
-        noted
+        checks
     }
 
     /// The agent refused these; tells how many of them were neither there nor refused before.
@@ -128,7 +130,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn frame(ledger: &mut LiveLedger, session: &str, number: u64) -> Noted {
+    fn frame(ledger: &mut LiveLedger, session: &str, number: u64) -> SequenceCheck {
         ledger.frame(&"gate".into(), &session.into(), number)
     }
 
@@ -137,39 +139,48 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_is_noticed_at_the_first_frame_after_it_and_a_new_session_is_none() {
+    fn a_gap_is_found_at_the_first_frame_after_it() {
         let mut ledger = LiveLedger::default();
-        let noted = [0, 1, 4, 5].map(|number| frame(&mut ledger, "a", number));
-        assert_eq!(noted, [Noted::InOrder, Noted::InOrder, Noted::After(vec![2..=3]), Noted::InOrder]);
-        assert_eq!(frame(&mut ledger, "b", 70), Noted::InOrder);
-        assert_eq!(frame(&mut ledger, "a", 7), Noted::After(vec![6..=6]), "the old one goes on");
+        let checks = [0, 1, 4, 5].map(|number| frame(&mut ledger, "a", number));
+        assert_eq!(
+            checks,
+            [
+                SequenceCheck::InOrder,
+                SequenceCheck::InOrder,
+                SequenceCheck::Gap(vec![2..=3]),
+                SequenceCheck::InOrder
+            ]
+        );
+        assert_eq!(frame(&mut ledger, "b", 70), SequenceCheck::InOrder);
+        assert_eq!(frame(&mut ledger, "a", 7), SequenceCheck::Gap(vec![6..=6]), "the old one goes on");
     }
 
     #[test]
     fn late_and_repeated_numbers_are_told_apart() {
         let mut ledger = LiveLedger::default();
-        let noted = [5, 9, 7, 7, 3, 9].map(|number| frame(&mut ledger, "a", number));
-        let expected = [Noted::Late, Noted::Repeated, Noted::Late, Noted::Repeated];
-        assert_eq!(noted[2..], expected);
+        let checks = [5, 9, 7, 7, 3, 9].map(|number| frame(&mut ledger, "a", number));
+        let expected =
+            [SequenceCheck::Late, SequenceCheck::Repeated, SequenceCheck::Late, SequenceCheck::Repeated];
+        assert_eq!(checks[2..], expected);
     }
 
     #[test]
-    fn what_the_agent_refused_is_not_missing_and_counts_once() {
+    fn refused_numbers_are_not_missing_and_count_once() {
         let mut ledger = LiveLedger::default();
         frame(&mut ledger, "a", 0);
         assert_eq!(refused(&mut ledger, 2..=4), 3);
         assert_eq!(refused(&mut ledger, 0..=5), 2, "0 is there, 2 to 4 were refused");
-        assert_eq!(frame(&mut ledger, "a", 8), Noted::After(vec![6..=7]));
+        assert_eq!(frame(&mut ledger, "a", 8), SequenceCheck::Gap(vec![6..=7]));
         assert_eq!(refused(&mut ledger, 9..=9), 1);
-        assert_eq!(frame(&mut ledger, "a", 10), Noted::InOrder);
+        assert_eq!(frame(&mut ledger, "a", 10), SequenceCheck::InOrder);
     }
 
     #[test]
     fn the_greatest_numbers_do_no_harm() {
         let mut ledger = LiveLedger::default();
         frame(&mut ledger, "a", 0);
-        assert_eq!(frame(&mut ledger, "a", u64::MAX), Noted::After(vec![1..=u64::MAX - 2]));
-        assert_eq!(frame(&mut ledger, "a", u64::MAX), Noted::Repeated);
+        assert_eq!(frame(&mut ledger, "a", u64::MAX), SequenceCheck::Gap(vec![1..=u64::MAX - 2]));
+        assert_eq!(frame(&mut ledger, "a", u64::MAX), SequenceCheck::Repeated);
         refused(&mut ledger, 0..=u64::MAX);
     }
 
@@ -206,10 +217,10 @@ mod tests {
                         prop_assert!(u128::from(count) <= (u128::from(to) + 1).saturating_sub(number.into()));
                     }
                     None => {
-                        if let Noted::After(missing) = frame(&mut ledger, "a", number) {
+                        if let SequenceCheck::Gap(missing) = frame(&mut ledger, "a", number) {
                             prop_assert!(missing.iter().all(|gap| !gap.is_empty() && *gap.end() < number));
                         }
-                        prop_assert_ne!(frame(&mut ledger, "a", number), Noted::InOrder);
+                        prop_assert_ne!(frame(&mut ledger, "a", number), SequenceCheck::InOrder);
                     }
                 }
             }
@@ -223,8 +234,8 @@ mod tests {
             let first = numbers[0];
             for number in &numbers {
                 match frame(&mut ledger, "a", *number) {
-                    Noted::After(ranges) => missing += ranges.iter().map(|r| r.end() - r.start() + 1).sum::<u64>(),
-                    Noted::Late if *number > first => late += 1,
+                    SequenceCheck::Gap(ranges) => missing += ranges.iter().map(|r| r.end() - r.start() + 1).sum::<u64>(),
+                    SequenceCheck::Late if *number > first => late += 1,
                     _ => {}
                 }
             }

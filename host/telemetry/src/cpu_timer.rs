@@ -1,9 +1,9 @@
-//! What stages cost: CPU time, so that what else the machine does is not counted.
+//! Measures the CPU time of stages: other work of the machine does not count.
 
 use rustix::time::{ClockId, clock_gettime};
 use std::time::Duration;
 
-/// A clock for stages that follow each other on one thread. Models and rules run on the thread that calls them.
+/// Measures stages that follow each other on one thread. Models and rules run on the thread that calls them.
 #[derive(Debug)]
 pub struct CpuTimer(Duration);
 

@@ -1,4 +1,4 @@
-//! How often a value was how great. Without locks: it is told of every frame.
+//! A histogram without locks: it counts something of every frame.
 
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::{MetricType, TypedMetric};
@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// What a histogram counts in, and where its buckets end.
+/// The unit and the bucket bounds of a histogram.
 #[derive(Debug, Clone, Copy)]
 pub struct Scale {
-    /// Of the values told, how many are one of the values shown.
+    /// How many units of the observed values make one unit of the exported ones, such as nanoseconds in a second.
     unit: f64,
-    /// Values told, ascending.
+    /// Upper bounds of the buckets, ascending, in the unit of the observed values.
     bounds: &'static [u64],
 }
 
@@ -59,7 +59,7 @@ pub const CALL: Scale = Scale {
     ],
 };
 
-/// Time that somebody waits.
+/// Time that people or frames wait.
 pub const DELAY: Scale = Scale {
     unit: 1e9,
     bounds: &[
@@ -79,22 +79,22 @@ pub const DELAY: Scale = Scale {
     ],
 };
 
-/// Frames.
+/// Numbers of frames.
 pub const FRAMES: Scale = Scale { unit: 1.0, bounds: &[1, 2, 5, 10, 20, 50, 100, 200, 500, 1000] };
 
-/// Buckets, all values added up, and their number.
+/// Counts values in buckets, with their sum.
 #[derive(Clone)]
 pub struct Histogram(Arc<Inner>);
 
 struct Inner {
     scale: Scale,
-    /// One more than there are bounds.
+    /// By bucket; the last one is for values above all bounds.
     counts: Vec<AtomicU64>,
     sum: AtomicU64,
 }
 
 impl Histogram {
-    /// An empty one.
+    /// An empty histogram.
     pub fn new(scale: Scale) -> Self {
         let counts = std::iter::repeat_with(AtomicU64::default).take(scale.bounds.len() + 1).collect();
         Self(Arc::new(Inner { scale, counts, sum: AtomicU64::default() }))
@@ -112,7 +112,7 @@ impl Histogram {
         self.observe(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     }
 
-    /// All values added up, as they are shown.
+    /// The sum of all values, in the exported unit.
     pub fn sum(&self) -> f64 {
         self.0.sum.load(Ordering::Relaxed) as f64 / self.0.scale.unit
     }

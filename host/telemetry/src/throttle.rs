@@ -1,13 +1,13 @@
-//! Lines that one producer gone wrong could write for every frame.
+//! Limits log lines that a faulty producer could cause for every frame.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// So many lines in a period; the others are counted.
+/// Lines that are logged in each period; the others are only counted.
 const LINES: u32 = 20;
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// Lets some lines through.
+/// Limits one kind of log line.
 #[derive(Debug, Default)]
 pub struct Throttle(Mutex<State>);
 
@@ -19,7 +19,7 @@ struct State {
 }
 
 impl Throttle {
-    /// None if the line is to be kept back; else how many were kept back since the last that was not.
+    /// How many lines were left out since the last one that was logged; none if this one must be left out, too.
     pub fn may(&self, now: Instant) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.since.is_none_or(|since| now.saturating_duration_since(since) >= PERIOD) {
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_back_is_counted() {
+    fn lines_that_are_left_out_are_counted() {
         let (throttle, now) = (Throttle::default(), Instant::now());
         let said = (0..50).filter_map(|_| throttle.may(now)).count();
         assert_eq!(said, LINES as usize);

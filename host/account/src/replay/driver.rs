@@ -99,7 +99,7 @@ impl Replay {
             if !frame.is_frame() || known.contains(place.1.unsigned_abs()) {
                 continue;
             }
-            let Ok(reprocessed) = reprocessor.look(frame.clone()) else {
+            let Ok(reprocessed) = reprocessor.process(frame.clone()) else {
                 self.comparison.report_mut().unseen += 1;
                 continue;
             };

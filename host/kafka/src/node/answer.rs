@@ -1,6 +1,6 @@
 //! Whether a node answers.
 
-use crate::consumer;
+use crate::client::consumer;
 use crate::reader::Quiet;
 use everyframe_config::KafkaSettings;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};

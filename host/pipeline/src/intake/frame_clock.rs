@@ -1,25 +1,18 @@
-//! Decides which time of a frame is believed. A pure state machine, without Kafka, threads or a clock of its own.
+//! Decides which time of a frame is believed. A pure state machine: no Kafka, threads or clock.
 //!
 //! A frame claims when it was taken. The claim is compared with the timestamp that its Kafka record got, and with the
 //! earlier frames of its session, so that a camera whose clock is wrong, for one frame or for good, neither makes rules
 //! forget what they know nor silences them. The reasons are in `docs/decisions/0016-frame-time.md`.
 
-use super::forget_cameras;
+use super::forget::forget_cameras;
 use super::session_clock::SessionClock;
-use everyframe_types::frame::{Frame, SourceKind};
+use super::time_claim::{Believed, Claim, SANE, is_sane};
+use everyframe_types::frame::Frame;
 use std::collections::{HashMap, VecDeque};
-use std::ops::Range;
 use std::sync::Arc;
 
-/// Times that a working clock can show, Unix milliseconds: the years 2000 to 2099.
-const SANE: Range<i64> = 946_684_800_000..4_102_444_800_000;
 /// How many sessions of a camera are remembered: two agents may send as the same camera.
 const SESSIONS: usize = 4;
-
-/// True for a time that a working clock can show, Unix milliseconds.
-pub(super) fn is_sane(time: i64) -> bool {
-    SANE.contains(&time)
-}
 
 /// What is wrong with the time that a frame claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,25 +58,6 @@ struct CameraClock {
     /// The time believed of the last frame, Unix milliseconds.
     believed: Option<i64>,
     last_offset: i64,
-}
-
-/// The information about one frame's time, Unix milliseconds.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Claim {
-    /// What the frame claims.
-    pub claimed: i64,
-    /// The record's timestamp, if it can be right.
-    pub recorded: Option<i64>,
-    /// What the agent read it from.
-    pub source: Option<SourceKind>,
-}
-
-/// A time that is believed, Unix milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Believed {
-    pub at: i64,
-    /// True if a correction begins with this frame.
-    pub is_new: bool,
 }
 
 impl FrameClock {

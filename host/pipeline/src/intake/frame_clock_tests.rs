@@ -1,7 +1,7 @@
 //! Cameras whose clocks are wrong: for one frame, for some, or for good.
 
 use super::*;
-use everyframe_types::frame::Position;
+use everyframe_types::frame::{Position, SourceKind};
 use everyframe_types::sequence_gap::SequenceGap;
 use proptest::prelude::*;
 use std::time::Instant;

@@ -1,25 +1,25 @@
-//! The ordered passage of one partition's frames: a pure state machine, without Kafka, threads or clocks.
+//! The frames of one partition, from intake to commit. A pure state machine: no Kafka, threads or clocks.
 //!
-//! Frames are seen (decoded, searched for faces) and embedded in any order and on any core; they are followed
-//! (tracked) and judged in the order of their offsets, once what the rules remember is restored. An offset may be
-//! committed when everything that it and all before it caused is acknowledged.
+//! Frames are detected (decoded, searched for faces) and embedded in any order and on any core. They are tracked and judged
+//! in the order of their offsets, once the rule state is restored. An offset may be committed when all records of its frame
+//! and of all frames before it are acknowledged.
 //!
 //! ```text
-//! waiting ─dispatch─> seeing ─seen─> seen ─follow─> embedding ─embedded─> ready ─judge─> judging
-//!                                                      judging ─publishing, sent─> publishing ─acknowledged─> done
+//! waiting ─next_to_detect─> detecting ─detected─> detected ─next_to_track─> embedding ─embedded─> ready
+//!     ready ─next_to_judge─> judging ─publishing, sent─> publishing ─acknowledged─> done
 //! ```
 
 use std::collections::VecDeque;
 
-/// How many frames are judged in a row where others wait for vision. Each inference pushes the rules' code and memory
-/// out of the processor's caches; so they are fetched once for all of these.
+/// How many frames are judged in a row while others wait for vision. Each inference evicts the rules' code and memory from
+/// the processor's caches; judging in a row loads them once.
 pub const RUN: usize = 16;
 
-/// One partition's frames between intake and commit. `F` is a frame, `S` what was seen in it, `R` a frame ready
+/// One partition's frames between intake and commit. `F` is a frame, `D` a frame with its detections, `R` a frame ready
 /// to be judged.
 #[derive(Debug)]
-pub struct Lane<F, S, R> {
-    slots: VecDeque<Slot<F, S, R>>,
+pub struct Lane<F, D, R> {
+    slots: VecDeque<Slot<F, D, R>>,
     /// Bytes of all frames in the lane.
     bytes: usize,
     /// The offset up to which frames were taken in: what is fetched again below it is not admitted again.
@@ -36,17 +36,17 @@ pub struct Lane<F, S, R> {
 }
 
 #[derive(Debug)]
-struct Slot<F, S, R> {
+struct Slot<F, D, R> {
     offset: i64,
     bytes: usize,
-    step: Step<F, S, R>,
+    step: Step<F, D, R>,
 }
 
 #[derive(Debug)]
-enum Step<F, S, R> {
+enum Step<F, D, R> {
     Waiting(F),
-    Seeing,
-    Detections(S),
+    Detecting,
+    Detected(D),
     Embedding,
     Ready(R),
     Judging,
@@ -54,13 +54,13 @@ enum Step<F, S, R> {
     Done,
 }
 
-impl<F, S, R> Step<F, S, R> {
+impl<F, D, R> Step<F, D, R> {
     fn is_judged(&self) -> bool {
         matches!(self, Self::Publishing | Self::Done)
     }
 }
 
-impl<F, S, R> Default for Lane<F, S, R> {
+impl<F, D, R> Default for Lane<F, D, R> {
     fn default() -> Self {
         Self {
             slots: VecDeque::new(),
@@ -77,7 +77,7 @@ impl<F, S, R> Default for Lane<F, S, R> {
     }
 }
 
-impl<F, S, R> Lane<F, S, R> {
+impl<F, D, R> Lane<F, D, R> {
     /// Takes a frame in. False if the lane is closed or had this offset before.
     pub fn admit(&mut self, offset: i64, bytes: usize, frame: F) -> bool {
         if !self.expects(offset) {
@@ -94,7 +94,8 @@ impl<F, S, R> Lane<F, S, R> {
         !self.closed && self.admitted.is_none_or(|last| offset > last)
     }
 
-    /// The offsets between the last record and this one, if there are any: their records are gone, or never were.
+    /// The offsets between the last record and this one, if there are any: retention deleted their records, or they are
+    /// markers of transactions.
     pub fn offset_gap(&self, offset: i64) -> Option<std::ops::Range<i64>> {
         let expected = self.admitted? + 1;
         (expected < offset).then_some(expected..offset)
@@ -110,14 +111,14 @@ impl<F, S, R> Lane<F, S, R> {
         self.slots.len()
     }
 
-    /// The next frame to be seen, if it is among the first `window` of those not judged yet: frames far ahead of the
-    /// oldest of them would only hold memory.
-    pub fn dispatch(&mut self, window: usize) -> Option<(i64, F)> {
+    /// The next frame to detect, if it is among the first `window` of those not judged yet: frames far ahead of the oldest
+    /// of them would only hold memory.
+    pub fn next_to_detect(&mut self, window: usize) -> Option<(i64, F)> {
         self.take_first(
             window,
             |step| matches!(step, Step::Waiting(_)),
             |_| true,
-            Step::Seeing,
+            Step::Detecting,
             |step| match step {
                 Step::Waiting(frame) => Some(frame),
                 _ => None,
@@ -125,33 +126,33 @@ impl<F, S, R> Lane<F, S, R> {
         )
     }
 
-    /// What the rules remember is there: frames may be judged.
+    /// The rule state is restored: frames may be judged.
     pub fn restored(&mut self) {
         self.restored = true;
     }
 
-    /// A dispatched frame was seen.
-    pub fn seen(&mut self, offset: i64, seen: S) {
-        self.set(offset, Step::Detections(seen));
+    /// A frame has its detections.
+    pub fn detected(&mut self, offset: i64, detected: D) {
+        self.set(offset, Step::Detected(detected));
     }
 
-    /// The next frame in order, to be followed; all before it were.
-    pub fn follow(&mut self) -> Option<(i64, S)> {
-        let followed =
-            |step: &Step<F, S, R>| !matches!(step, Step::Waiting(_) | Step::Seeing | Step::Detections(_));
+    /// The next frame in order, to be tracked; all before it were.
+    pub fn next_to_track(&mut self) -> Option<(i64, D)> {
+        let tracked =
+            |step: &Step<F, D, R>| !matches!(step, Step::Waiting(_) | Step::Detecting | Step::Detected(_));
         self.take_first(
             usize::MAX,
-            |step| matches!(step, Step::Detections(_)),
-            followed,
+            |step| matches!(step, Step::Detected(_)),
+            tracked,
             Step::Embedding,
             |step| match step {
-                Step::Detections(seen) => Some(seen),
+                Step::Detected(detected) => Some(detected),
                 _ => None,
             },
         )
     }
 
-    /// A followed frame has the embeddings that it needs.
+    /// A tracked frame has the embeddings that it needs.
     pub fn embedded(&mut self, offset: i64, ready: R) {
         self.set(offset, Step::Ready(ready));
     }
@@ -166,14 +167,14 @@ impl<F, S, R> Lane<F, S, R> {
         self.halted = false;
     }
 
-    /// True once it is.
+    /// True once the rule state is restored.
     pub fn is_restored(&self) -> bool {
         self.restored
     }
 
     /// The next frame in order, to be judged; all before it were. None while another is being judged; where frames wait
     /// for vision, also until a few can be judged in a row.
-    pub fn judge(&mut self) -> Option<(i64, R)> {
+    pub fn next_to_judge(&mut self) -> Option<(i64, R)> {
         if self.judging || self.halted || !self.restored {
             return None;
         }
@@ -195,24 +196,24 @@ impl<F, S, R> Lane<F, S, R> {
         next
     }
 
-    /// The frame was judged; what it causes is not sent yet, for its acknowledgement may come at once.
+    /// The frame was judged. Call this before its records are sent: the acknowledgement may come at once.
     pub fn publishing(&mut self, offset: i64) {
         self.set(offset, Step::Publishing);
     }
 
-    /// The frame that was being judged could not be: it is the next one again.
+    /// The frame could not be judged: it is the next one again.
     pub fn put_back(&mut self, offset: i64, ready: R) {
         self.set(offset, Step::Ready(ready));
         self.run = 0;
         self.judging = false;
     }
 
-    /// What the frame causes is on its way: the next one may be judged, and what that causes comes after.
+    /// The frame's records are sent: the next frame may be judged, and its records come after.
     pub fn sent(&mut self) {
         self.judging = false;
     }
 
-    /// Everything that the frame caused is safe.
+    /// All records of the frame are acknowledged.
     pub fn acknowledged(&mut self, offset: i64) {
         self.set(offset, Step::Done);
         self.finish();
@@ -228,8 +229,8 @@ impl<F, S, R> Lane<F, S, R> {
         self.committed = Some(offset);
     }
 
-    /// Lets go: takes nothing more in, and leaves the frames that were not begun to whoever has the partition next. A
-    /// lane that is halted or not restored finishes only what is judged.
+    /// Takes nothing more in, and drops the frames that were not begun: the partition's next owner has them. A lane that is
+    /// halted or not restored finishes only the frames that are judged.
     pub fn close(&mut self) {
         self.closed = true;
         let (bytes, judges) = (&mut self.bytes, self.restored && !self.halted);
@@ -240,14 +241,14 @@ impl<F, S, R> Lane<F, S, R> {
         });
     }
 
-    /// Gives everything up that is not done: the partition is another's, who does it again.
+    /// Drops all frames that are not done: the partition's next owner does them again.
     pub fn abandon(&mut self) {
         self.closed = true;
         self.bytes = 0;
         self.slots.clear();
     }
 
-    /// True when nothing that was begun is unfinished.
+    /// True when every frame that was begun is done.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
@@ -256,17 +257,17 @@ impl<F, S, R> Lane<F, S, R> {
     fn next_run(&self) -> usize {
         let mut ahead = self.slots.iter().map(|slot| &slot.step).skip_while(|step| step.is_judged());
         let ready = ahead.clone().take_while(|step| matches!(step, Step::Ready(_))).count();
-        let comes = matches!(ahead.nth(ready), Some(Step::Seeing | Step::Detections(_) | Step::Embedding));
+        let comes = matches!(ahead.nth(ready), Some(Step::Detecting | Step::Detected(_) | Step::Embedding));
         let waits = self.slots.back().is_some_and(|slot| matches!(slot.step, Step::Waiting(_)));
         if ready < RUN && comes && waits { 0 } else { ready }
     }
 
-    fn slot(&mut self, offset: i64) -> Option<&mut Slot<F, S, R>> {
+    fn slot(&mut self, offset: i64) -> Option<&mut Slot<F, D, R>> {
         let index = self.slots.binary_search_by_key(&offset, |slot| slot.offset).ok()?;
         self.slots.get_mut(index)
     }
 
-    fn set(&mut self, offset: i64, step: Step<F, S, R>) {
+    fn set(&mut self, offset: i64, step: Step<F, D, R>) {
         if let Some(slot) = self.slot(offset) {
             slot.step = step;
         }
@@ -276,10 +277,10 @@ impl<F, S, R> Lane<F, S, R> {
     fn take_first<T>(
         &mut self,
         window: usize,
-        wanted: impl Fn(&Step<F, S, R>) -> bool,
-        passed: impl Fn(&Step<F, S, R>) -> bool,
-        next: Step<F, S, R>,
-        content: impl Fn(Step<F, S, R>) -> Option<T>,
+        wanted: impl Fn(&Step<F, D, R>) -> bool,
+        passed: impl Fn(&Step<F, D, R>) -> bool,
+        next: Step<F, D, R>,
+        content: impl Fn(Step<F, D, R>) -> Option<T>,
     ) -> Option<(i64, T)> {
         let mut ahead = 0;
         for slot in &mut self.slots {
@@ -322,74 +323,75 @@ mod tests {
         lane
     }
 
-    fn through(lane: &mut TestLane) {
-        while let Some((offset, frame)) = lane.dispatch(usize::MAX) {
-            lane.seen(offset, frame);
+    fn finish_judging(lane: &mut TestLane) {
+        while let Some((offset, frame)) = lane.next_to_detect(usize::MAX) {
+            lane.detected(offset, frame);
         }
-        while let Some((offset, seen)) = lane.follow() {
+        while let Some((offset, seen)) = lane.next_to_track() {
             lane.embedded(offset, seen);
         }
-        while let Some((offset, _)) = lane.judge() {
+        while let Some((offset, _)) = lane.next_to_judge() {
             lane.publishing(offset);
             lane.sent();
         }
     }
 
     #[test]
-    fn a_frame_that_is_put_back_is_judged_again_before_the_others() {
+    fn a_frame_that_is_put_back_is_judged_next() {
         let mut lane = with(&[5, 6]);
-        while let Some((offset, frame)) = lane.dispatch(10) {
-            lane.seen(offset, frame);
+        while let Some((offset, frame)) = lane.next_to_detect(10) {
+            lane.detected(offset, frame);
         }
-        while let Some((offset, seen)) = lane.follow() {
+        while let Some((offset, seen)) = lane.next_to_track() {
             lane.embedded(offset, seen);
         }
         for _ in 0..3 {
-            assert_eq!(lane.judge(), Some((5, 5)));
+            assert_eq!(lane.next_to_judge(), Some((5, 5)));
             lane.put_back(5, 5);
             lane.halt();
-            assert_eq!(lane.judge(), None);
+            assert_eq!(lane.next_to_judge(), None);
             lane.resume();
         }
-        assert_eq!(lane.judge(), Some((5, 5)));
+        assert_eq!(lane.next_to_judge(), Some((5, 5)));
         lane.publishing(5);
         lane.sent();
-        assert_eq!(lane.judge(), Some((6, 6)));
+        assert_eq!(lane.next_to_judge(), Some((6, 6)));
     }
 
     #[test]
-    fn frames_seen_out_of_order_are_followed_and_judged_in_order() {
+    fn frames_are_tracked_and_judged_in_order() {
         let mut lane = with(&[5, 6, 9]);
-        let all: Vec<_> = std::iter::from_fn(|| lane.dispatch(10)).collect();
+        let all: Vec<_> = std::iter::from_fn(|| lane.next_to_detect(10)).collect();
         for (offset, frame) in all.iter().rev() {
-            assert!(lane.follow().is_none(), "an older frame is not seen yet");
-            lane.seen(*offset, *frame);
+            assert!(lane.next_to_track().is_none(), "an older frame is not seen yet");
+            lane.detected(*offset, *frame);
         }
-        let followed: Vec<_> = std::iter::from_fn(|| lane.follow()).map(|(offset, _)| offset).collect();
+        let followed: Vec<_> =
+            std::iter::from_fn(|| lane.next_to_track()).map(|(offset, _)| offset).collect();
         assert_eq!(followed, [5, 6, 9]);
         lane.embedded(6, 6);
-        assert!(lane.judge().is_none(), "5 is not embedded yet");
+        assert!(lane.next_to_judge().is_none(), "5 is not embedded yet");
         lane.embedded(5, 5);
-        assert_eq!(lane.judge(), Some((5, 5)));
+        assert_eq!(lane.next_to_judge(), Some((5, 5)));
         lane.publishing(5);
-        assert!(lane.judge().is_none(), "one at a time, until its records are sent");
+        assert!(lane.next_to_judge().is_none(), "one at a time, until its records are sent");
         lane.sent();
-        assert_eq!(lane.judge(), Some((6, 6)));
+        assert_eq!(lane.next_to_judge(), Some((6, 6)));
     }
 
     #[test]
-    fn where_frames_wait_a_few_are_judged_in_a_row() {
+    fn frames_are_judged_in_a_row_while_others_wait() {
         let run = RUN as i64;
         let offsets: Vec<i64> = (0..2 * run).collect();
         let mut lane = with(&offsets);
         let look = |lane: &mut TestLane| {
-            let (offset, frame) = lane.dispatch(RUN + 2).unwrap();
-            lane.seen(offset, frame);
-            lane.follow().unwrap()
+            let (offset, frame) = lane.next_to_detect(RUN + 2).unwrap();
+            lane.detected(offset, frame);
+            lane.next_to_track().unwrap()
         };
         let judged = |lane: &mut TestLane| {
             let all = std::iter::from_fn(|| {
-                let (offset, _) = lane.judge()?;
+                let (offset, _) = lane.next_to_judge()?;
                 lane.publishing(offset);
                 lane.sent();
                 Some(offset)
@@ -416,9 +418,9 @@ mod tests {
     }
 
     #[test]
-    fn an_offset_is_committable_only_when_all_before_it_are_acknowledged() {
+    fn an_offset_waits_for_all_acknowledgements_before_it() {
         let mut lane = with(&[0, 1, 2]);
-        through(&mut lane);
+        finish_judging(&mut lane);
         for offset in [1, 2] {
             lane.acknowledged(offset);
             assert_eq!(lane.committable(), None);
@@ -432,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_fetched_again_is_not_admitted_again() {
+    fn a_frame_fetched_again_is_not_admitted_again() {
         let mut lane = with(&[3, 4]);
         assert!(!lane.admit(4, 10, 4));
         assert!(!lane.admit(1, 10, 1));
@@ -440,61 +442,61 @@ mod tests {
     }
 
     #[test]
-    fn a_hole_between_two_records_is_noticed() {
+    fn a_gap_between_two_offsets_is_found() {
         let lane = with(&[3, 4]);
         assert_eq!((lane.offset_gap(5), lane.offset_gap(8)), (None, Some(5..8)));
-        assert_eq!(with(&[]).offset_gap(8), None, "where a lane begins is the group's to say");
+        assert_eq!(with(&[]).offset_gap(8), None, "the committed offset says where a lane begins");
     }
 
     #[test]
     fn the_window_bounds_how_far_vision_runs_ahead() {
         let mut lane = with(&[0, 1, 2]);
-        assert!(lane.dispatch(2).is_some() && lane.dispatch(2).is_some());
-        assert!(lane.dispatch(2).is_none());
+        assert!(lane.next_to_detect(2).is_some() && lane.next_to_detect(2).is_some());
+        assert!(lane.next_to_detect(2).is_none());
     }
 
     #[test]
-    fn a_closed_lane_finishes_what_was_begun_and_leaves_the_rest() {
+    fn a_closed_lane_finishes_only_begun_frames() {
         let mut lane = with(&[0, 1]);
-        let (offset, frame) = lane.dispatch(1).unwrap();
+        let (offset, frame) = lane.next_to_detect(1).unwrap();
         lane.close();
         assert!(!lane.admit(2, 10, 2) && !lane.is_empty());
-        lane.seen(offset, frame);
-        through(&mut lane);
+        lane.detected(offset, frame);
+        finish_judging(&mut lane);
         lane.acknowledged(0);
         assert!(lane.is_empty());
         assert_eq!((lane.committable(), lane.bytes()), (Some(1), 0));
     }
 
     #[test]
-    fn nothing_is_judged_before_what_the_rules_remember_is_restored() {
+    fn nothing_is_judged_before_rule_state_is_restored() {
         let mut lane = TestLane::default();
         lane.admit(0, 10, 0);
-        through(&mut lane);
+        finish_judging(&mut lane);
         lane.restored();
-        assert_eq!(lane.judge(), Some((0, 0)), "it was seen in the meantime");
+        assert_eq!(lane.next_to_judge(), Some((0, 0)), "it was seen in the meantime");
     }
 
     #[test]
-    fn a_lane_that_is_let_go_before_it_is_restored_leaves_everything() {
+    fn a_lane_closed_before_it_is_restored_drops_all() {
         let mut lane = TestLane::default();
         lane.admit(0, 10, 0);
-        lane.dispatch(1).unwrap();
+        lane.next_to_detect(1).unwrap();
         lane.close();
         assert!(lane.is_empty());
-        lane.seen(0, 0);
+        lane.detected(0, 0);
         assert_eq!((lane.committable(), lane.bytes()), (None, 0));
     }
 
     #[test]
-    fn a_halted_lane_judges_nothing_and_leaves_what_it_has_not_judged() {
+    fn a_halted_lane_drops_what_it_has_not_judged() {
         let mut lane = with(&[0, 1]);
-        let offset = lane.dispatch(1).unwrap().0;
-        lane.seen(offset, 0);
-        through(&mut lane);
+        let offset = lane.next_to_detect(1).unwrap().0;
+        lane.detected(offset, 0);
+        finish_judging(&mut lane);
         lane.admit(2, 10, 2);
         lane.halt();
-        through(&mut lane);
+        finish_judging(&mut lane);
         lane.close();
         assert!(!lane.is_empty(), "what is judged is waited for");
         [0, 1].into_iter().for_each(|offset| lane.acknowledged(offset));
@@ -504,7 +506,7 @@ mod tests {
     #[test]
     fn an_abandoned_lane_commits_nothing_more() {
         let mut lane = with(&[0, 1]);
-        through(&mut lane);
+        finish_judging(&mut lane);
         lane.acknowledged(0);
         lane.abandon();
         lane.acknowledged(1);
@@ -523,12 +525,12 @@ mod tests {
                 let any = |from: &mut Vec<i64>| (!from.is_empty()).then(|| from.swap_remove(pick % from.len()));
                 match choice {
                     0 => { lane.admit(next, 10, next); next += 1 + (pick as i64 % 2); }
-                    1 => seeing.extend(lane.dispatch(6).map(|(offset, _)| offset)),
-                    2 => if let Some(offset) = any(&mut seeing) { lane.seen(offset, offset) },
-                    3 => embedding.extend(lane.follow().map(|(offset, _)| offset)),
+                    1 => seeing.extend(lane.next_to_detect(6).map(|(offset, _)| offset)),
+                    2 => if let Some(offset) = any(&mut seeing) { lane.detected(offset, offset) },
+                    3 => embedding.extend(lane.next_to_track().map(|(offset, _)| offset)),
                     4 => if let Some(offset) = any(&mut embedding) { lane.embedded(offset, offset) },
                     5 => match judging.take() {
-                        None => judging = lane.judge().map(|(offset, _)| offset),
+                        None => judging = lane.next_to_judge().map(|(offset, _)| offset),
                         Some(offset) => { lane.publishing(offset); lane.sent(); judged.push(offset); acks.push(offset); }
                     },
                     _ => if let Some(offset) = any(&mut acks) { lane.acknowledged(offset); done.insert(offset); },
@@ -541,11 +543,11 @@ mod tests {
             prop_assert!(judged.is_sorted());
             // Whatever is unfinished comes to its end, in whatever order vision does the rest.
             for _ in 0..lane.frames() {
-                seeing.extend(std::iter::from_fn(|| lane.dispatch(6)).map(|(offset, _)| offset));
-                seeing.drain(..).for_each(|offset| lane.seen(offset, offset));
-                embedding.extend(std::iter::from_fn(|| lane.follow()).map(|(offset, _)| offset));
+                seeing.extend(std::iter::from_fn(|| lane.next_to_detect(6)).map(|(offset, _)| offset));
+                seeing.drain(..).for_each(|offset| lane.detected(offset, offset));
+                embedding.extend(std::iter::from_fn(|| lane.next_to_track()).map(|(offset, _)| offset));
                 embedding.drain(..).rev().for_each(|offset| lane.embedded(offset, offset));
-                while let Some(offset) = judging.take().or_else(|| Some(lane.judge()?.0)) {
+                while let Some(offset) = judging.take().or_else(|| Some(lane.next_to_judge()?.0)) {
                     lane.publishing(offset);
                     lane.sent();
                     acks.push(offset);

@@ -1,6 +1,6 @@
 //! The time of one session's frames. A session is one run of an agent: its frames follow each other.
 
-use super::frame_clock::{Believed, Claim, is_sane};
+use super::time_claim::{Believed, Claim, is_sane};
 use everyframe_types::frame::SourceKind;
 
 /// A claim within this distance of its record's timestamp is right, milliseconds.

@@ -1,4 +1,4 @@
-//! When retention comes to a frame that nobody has read. Pure.
+//! Estimates when retention deletes an unread frame. Pure.
 //!
 //! Let `N` be the unread records of a partition, `a` the age of the oldest one, `p` the records processed and `q` those
 //! arriving in a second, `b` the bytes of a record.
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn with_nobody_processing_it_is_what_is_left_of_the_retention() {
+    fn without_processing_the_rest_of_the_retention_is_left() {
         assert_eq!(time_left(&backlog(36_000, HOUR, 10.0, 0.0), day()), Some(23 * HOUR));
         assert_eq!(time_left(&backlog(36_000, HOUR, 0.0, 0.0), day()), Some(23 * HOUR));
         assert_eq!(time_left(&backlog(1_000_000, 30 * HOUR, 10.0, 0.0), day()), Some(Duration::ZERO));
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn who_keeps_up_is_never_overtaken() {
+    fn a_group_that_keeps_up_is_never_overtaken() {
         assert_eq!(time_left(&backlog(36_000, HOUR, 10.0, 10.0), day()), None);
         assert_eq!(time_left(&backlog(0, Duration::ZERO, 10.0, 0.0), day()), None);
         // The oldest unread frame came while the rates were measured.
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn cameras_that_stopped_leave_a_backlog_that_may_still_be_too_old_before_it_is_read() {
+    fn a_backlog_may_grow_too_old_before_it_is_read() {
         // 20 hours of 10 frames a second, read at 5 a second: 40 hours.
         let slow = backlog(720_000, 20 * HOUR, 0.0, 5.0);
         assert_eq!(time_left(&slow, day()), Some(8 * HOUR));
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn by_size_what_is_unread_grows_until_it_is_all_there_may_be() {
+    fn by_size_the_backlog_grows_up_to_the_retention() {
         let bytes = Retention { time: None, bytes: Some(36_000 * 50_000 * 3) };
         assert_eq!(time_left(&backlog(36_000, HOUR, 10.0, 0.0), bytes), Some(2 * HOUR));
         assert_eq!(time_left(&backlog(36_000, HOUR, 10.0, 5.0), bytes), Some(4 * HOUR));

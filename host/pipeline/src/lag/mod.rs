@@ -1,4 +1,4 @@
-//! The alarm before the loss: what is unread, and how long until retention deletes it.
+//! The lag of the group: unread frames, and how long until retention deletes them.
 
 mod estimate;
 mod sampler;

@@ -1,13 +1,13 @@
-//! Looks at the frames topic every so often, and measures rates between two looks.
+//! Measures the lag of each partition, and the rates between two measurements.
 
-use super::{Backlog, time_left};
+use super::estimate::{Backlog, time_left};
 use everyframe_config::Config;
 use everyframe_kafka::{BrokerError, Observer, Retention};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// One partition of the frames topic, and how far the group is. Rates are none at the first look.
+/// The lag of one partition of the frames topic. Rates are none at the first measurement.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PartitionLag {
     /// The partition.
@@ -18,9 +18,9 @@ pub struct PartitionLag {
     pub next: u64,
     /// The group's offset; none if it has committed nothing here.
     pub committed: Option<u64>,
-    /// Records that are there and unread.
+    /// Unread records.
     pub lag: u64,
-    /// Records that were deleted before the group came to them; until it commits a later offset.
+    /// Records that were deleted unread; until the group commits a later offset.
     pub deleted_unread: u64,
     /// Records that arrive in a second.
     pub arrival: Option<f64>,
@@ -32,7 +32,7 @@ pub struct PartitionLag {
     /// Mean size of the oldest unread records, bytes.
     pub bytes_per_record: Option<f64>,
     /// The earliest time after which retention deletes unread records, if nothing changes ([`time_left`]); none if it
-    /// never does, or at the first look; in JSON, seconds.
+    /// never does, or at the first measurement; in JSON, seconds.
     #[serde(serialize_with = "seconds")]
     pub time_left: Option<Duration>,
 }
@@ -41,7 +41,7 @@ fn seconds<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::O
     time.map(|time| time.as_secs_f64()).serialize(serializer)
 }
 
-/// Looks at every partition of the frames topic. It never joins the group and commits nothing.
+/// Measures every partition of the frames topic. It never joins the group and commits nothing.
 pub struct Sampler {
     observer: Observer,
     retention: Option<Retention>,
@@ -56,23 +56,31 @@ struct Look {
 
 impl Sampler {
     /// Connects in the background.
+    ///
+    /// # Errors
+    ///
+    /// A property that librdkafka does not accept: the operator must change it.
     pub fn new(config: &Config) -> Result<Self, BrokerError> {
         let observer = Observer::new(&config.kafka, &config.topics.frames)?;
         Ok(Self { observer, retention: None, last: None })
     }
 
-    /// How long the topic keeps its records, as it was at the last look; none if the broker did not tell.
+    /// How long the topic keeps its records, at the last measurement; none if the broker does not say.
     pub fn retention(&self) -> Option<Retention> {
         self.retention
     }
 
-    /// Looks, and measures the rates since the last look: leave some seconds between them, several commits of the hosts.
-    /// Reads a few records of each partition with unread ones. Not for calling from asynchronous code.
+    /// Measures the lag, and the rates since the last measurement: leave some seconds between them, several commits of the
+    /// hosts. Reads a few unread records of each partition. Do not call it from asynchronous code.
+    ///
+    /// # Errors
+    ///
+    /// The brokers do not answer, or refuse this user; try again later.
     pub fn sample(&mut self) -> Result<Vec<PartitionLag>, BrokerError> {
         self.retention = match self.observer.retention() {
             Ok(retention) => Some(retention),
             Err(error) => {
-                // Reading a topic's configuration is a right of its own.
+                // Reading a topic's configuration needs a right of its own.
                 tracing::debug!(%error, "retention not known");
                 None
             }
@@ -95,7 +103,7 @@ impl Sampler {
             let rates = last.as_ref().and_then(|last| {
                 let (next_then, read_then) = *last.offsets.get(&partition)?;
                 let window = at.saturating_duration_since(last.at);
-                // Offsets go back when a topic is made anew or a group is reset.
+                // Offsets go back when a topic is created again or a group is reset.
                 let rate =
                     |now: u64, then: u64| now.saturating_sub(then) as f64 / window.as_secs_f64().max(1e-3);
                 Some((window, rate(next, next_then), rate(reads_next, read_then)))

@@ -1,6 +1,6 @@
-//! The alarm in words.
+//! The lag as text for people.
 
-use super::PartitionLag;
+use super::sampler::PartitionLag;
 use std::time::Duration;
 
 /// A duration for people: the two greatest units, `2 h 10 min`.
@@ -16,7 +16,7 @@ pub fn spoken(time: Duration) -> String {
     }
 }
 
-/// What an operator must know of a partition that gives alarm.
+/// The alarm's sentence about a partition.
 pub fn sentence(of: &PartitionLag) -> String {
     let partition = of.partition;
     match of.deleted_unread {

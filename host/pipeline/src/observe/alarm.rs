@@ -1,6 +1,9 @@
-//! The alarm before the loss, from a host at work: once when a partition comes into danger, once when it is out of it.
+//! The alarm of a running host before retention deletes unread frames: one event when a partition comes into danger, one
+//! when it is out of it.
 
-use super::{Announcer, Metrics, ObserveError};
+use super::announcer::Announcer;
+use super::error::ObserveError;
+use super::metrics::Metrics;
 use crate::lag::{PartitionLag, Sampler, sentence};
 use everyframe_config::Config;
 use everyframe_kafka::{BrokerError, LogOnce, Retention};
@@ -15,8 +18,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// `type` of the alarm's events.
 pub const RETENTION: &str = "everyframe.retention.v1";
 
-/// How soon the thread sees that the host ends.
-const LOOK_UP: Duration = Duration::from_millis(100);
+/// How often the thread checks whether the host ends.
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A partition whose unread frames retention is about to delete, or has begun to; or one that is out of danger again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -82,7 +85,7 @@ impl Danger {
         [by_time, by_size].into_iter().flatten().fold(self.left, |mark, kept| mark.min(kept / 2))
     }
 
-    /// None if it cannot be said.
+    /// True if the partition is in danger; none if that is not known.
     fn threatens(&self, lag: &PartitionLag, is_open: bool) -> Option<bool> {
         if lag.deleted_unread > 0 && lag.committed.is_some() {
             return Some(true);
@@ -100,8 +103,8 @@ impl Danger {
 }
 
 impl Alarms {
-    /// What is news, after a look at these partitions of this host; `now` in Unix milliseconds.
-    pub fn look<'a>(
+    /// The alarms that begin or end, given the lag of this host's partitions; `now` in Unix milliseconds.
+    pub fn update<'a>(
         &mut self,
         lags: impl IntoIterator<Item = &'a PartitionLag>,
         danger: Danger,
@@ -119,13 +122,13 @@ impl Alarms {
                 (since, _) => open.extend(since.map(|since| (lag.partition, since))),
             }
         }
-        // What is another host's by now is that one's to tell.
+        // A partition that another host has by now is reported by that host.
         self.open = open;
         news
     }
 }
 
-/// Looks at the topic until `stop` is set.
+/// Measures the lag until `stop` is set.
 pub fn start(config: &Config, metrics: Arc<Metrics>, stop: Arc<AtomicBool>) -> Result<(), ObserveError> {
     let watch = Watch::new(config, metrics)?;
     let watch = move || watch.run(&stop);
@@ -158,33 +161,33 @@ impl Watch {
         let interval = Duration::from_secs(self.config.observe.lag_interval_s);
         let mut next = Instant::now();
         while !stop.load(Ordering::Relaxed) {
-            std::thread::sleep(LOOK_UP);
+            std::thread::sleep(CHECK_INTERVAL);
             if Instant::now() < next || self.metrics.partitions().lanes().is_empty() {
                 continue;
             }
             next = Instant::now() + interval;
             match self.sampler.sample() {
                 Ok(lags) => {
-                    self.log_once.settle("what is unread is known again");
-                    self.tell(&lags, interval);
-                    self.metrics.partitions().looked(lags, self.sampler.retention().is_some());
+                    self.log_once.recovered("the lag is known again");
+                    self.report(&lags, interval);
+                    self.metrics.partitions().set_lags(lags, self.sampler.retention().is_some());
                 }
                 Err(error) => {
-                    self.log_once.say(&format!("what is unread is not known: {error}; asking again"));
-                    self.metrics.partitions().looked(Vec::new(), false);
+                    self.log_once.warn(&format!("the lag is not known: {error}; trying again"));
+                    self.metrics.partitions().set_lags(Vec::new(), false);
                 }
             }
         }
     }
 
-    fn tell(&mut self, lags: &[PartitionLag], interval: Duration) {
+    fn report(&mut self, lags: &[PartitionLag], interval: Duration) {
         let configured = Duration::try_from_secs_f64(self.config.observe.retention_alarm_h * 3600.0);
         let left = configured.unwrap_or(Duration::MAX);
         let danger = Danger { left, retention: self.sampler.retention(), interval };
         let lanes = self.metrics.partitions().lanes();
         let ours = lags.iter().filter(|lag| lanes.iter().any(|lane| lane.partition == lag.partition));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64);
-        for (lag, state, since) in self.alarms.look(ours, danger, now) {
+        for (lag, state, since) in self.alarms.update(ours, danger, now) {
             let text = match state {
                 RetentionState::Danger => sentence(lag),
                 RetentionState::Over => {
@@ -270,10 +273,10 @@ mod tests {
     }
 
     #[test]
-    fn danger_is_told_once_and_so_is_its_end() {
+    fn danger_is_reported_once_and_so_is_its_end() {
         let mut alarms = Alarms::default();
         let mut look = |of: PartitionLag, now| {
-            let news = alarms.look([&of], danger(100 * HOUR), now);
+            let news = alarms.update([&of], danger(100 * HOUR), now);
             news.first().map(|(_, state, since)| (*state, *since))
         };
         assert_eq!(look(lag(Some(25 * HOUR)), 1), None);
@@ -296,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn nor_is_a_burst_where_few_bytes_are_kept() {
+    fn a_burst_is_no_danger_where_few_bytes_are_kept() {
         let retention = Some(Retention { time: Some(100 * HOUR), bytes: Some(72_000_000) });
         let danger = Danger { left: 24 * HOUR, retention, interval: MINUTE };
         // Two hours of what comes in a second are kept.
@@ -309,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_deleted_unread_are_danger_unless_the_group_never_read() {
+    fn deleted_frames_are_danger_unless_the_group_is_new() {
         let gone = PartitionLag { deleted_unread: 5, lag: 0, time_left: None, ..lag(None) };
         assert_eq!(danger(24 * HOUR).threatens(&gone, false), Some(true));
         let new = PartitionLag { committed: None, ..gone };
@@ -317,10 +320,10 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_that_went_to_another_host_is_that_ones_to_tell() {
+    fn a_revoked_partition_is_reported_by_its_new_host() {
         let (mut alarms, danger) = (Alarms::default(), danger(100 * HOUR));
-        assert_eq!(alarms.look([&lag(Some(HOUR))], danger, 1).len(), 1);
-        assert!(alarms.look([], danger, 2).is_empty());
+        assert_eq!(alarms.update([&lag(Some(HOUR))], danger, 1).len(), 1);
+        assert!(alarms.update([], danger, 2).is_empty());
         assert!(alarms.open.is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! Events that no frame causes, into the alerts topic.
+//! Publishes events that no frame causes to the alerts topic.
 
 use everyframe_config::{Config, KafkaSettings};
 use everyframe_kafka::{BrokerError, Producer, Record};
@@ -7,8 +7,8 @@ use serde::Serialize;
 
 const NOT_PUBLISHED: &str = "an event for the alerts topic could not be published";
 
-/// Publishes them by a producer of its own: no frame causes them, so that they go with none. If Kafka is away they wait
-/// there.
+/// Publishes events with a producer of its own, outside the batches of frames. While Kafka is away they wait in the
+/// producer.
 pub struct Announcer {
     kafka: KafkaSettings,
     topic: String,

@@ -1,4 +1,4 @@
-//! Counters by camera. Told of what is rare; the names come from outside, so that their number is bounded.
+//! Counters by camera, of rare events. Camera ids come from outside, so the number of counters is limited.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -6,9 +6,9 @@ use prometheus_client::registry::Registry;
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-/// So many cameras have counters of their own.
+/// How many cameras have counters of their own.
 const NAMED: usize = 1000;
-/// The others have these together.
+/// The label of all other cameras.
 const OTHER: &str = "other";
 
 type PerCamera = Family<[(&'static str, String); 1], Counter>;
@@ -25,16 +25,16 @@ pub struct Cameras {
     corrected: PerCameraAndKind,
 }
 
-/// What a frame of the ledger can be.
+/// A counter of the ledger.
 #[derive(Debug, Clone, Copy)]
 pub enum Column {
-    /// Jumped over, and nobody said why.
+    /// Numbers in a gap that no agent refused.
     Missing,
-    /// Came after a higher number.
+    /// Frames that came after a higher number.
     Late,
-    /// Was there before.
+    /// Frames whose number came before.
     Repeated,
-    /// Refused by the agent.
+    /// Numbers that the agent refused.
     Refused,
 }
 

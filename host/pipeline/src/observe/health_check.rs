@@ -1,6 +1,8 @@
 //! Checks once a second whether Kafka answers, and whether frames are acknowledged.
 
-use super::{ObserveError, Observed};
+use super::error::ObserveError;
+use super::health::Health;
+use super::metrics::Metrics;
 use everyframe_config::Config;
 use everyframe_kafka::BrokerProbe;
 use std::sync::Arc;
@@ -9,12 +11,16 @@ use std::time::Duration;
 
 const EVERY: Duration = Duration::from_secs(1);
 
-pub fn start(config: &Config, observed: Observed, stop: Arc<AtomicBool>) -> Result<(), ObserveError> {
-    let pulse = BrokerProbe::new(&config.kafka, &config.topics.frames)?;
-    let Observed { metrics, health } = observed;
-    let look = move || {
+/// Checks on a thread of its own until `stop` is set.
+pub(super) fn start(
+    config: &Config,
+    (metrics, health): (Arc<Metrics>, Arc<Health>),
+    stop: Arc<AtomicBool>,
+) -> Result<(), ObserveError> {
+    let probe = BrokerProbe::new(&config.kafka, &config.topics.frames)?;
+    let check = move || {
         while !stop.load(Ordering::Relaxed) {
-            if pulse.beats() {
+            if probe.is_answered() {
                 health.heard();
             }
             let waiting = metrics.partitions().lanes().iter().map(|lane| lane.frames).sum();
@@ -22,6 +28,6 @@ pub fn start(config: &Config, observed: Observed, stop: Arc<AtomicBool>) -> Resu
             std::thread::sleep(EVERY);
         }
     };
-    std::thread::Builder::new().name("pulse".into()).spawn(look).map_err(ObserveError::Thread)?;
+    std::thread::Builder::new().name("broker-probe".into()).spawn(check).map_err(ObserveError::Thread)?;
     Ok(())
 }

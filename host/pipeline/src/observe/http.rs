@@ -1,17 +1,20 @@
-//! The endpoint. It has no authentication: it listens where only who may watch can reach it.
+//! The endpoint for metrics and health. It has no authentication: listen where only operators can reach it.
 
-use super::{ObserveError, Observed};
+use super::error::ObserveError;
+use super::health::Health;
+use super::metrics::Metrics;
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use std::net::TcpListener;
+use std::sync::Arc;
 
 /// <https://prometheus.io/docs/specs/om/open_metrics_spec/>
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Listens at `address` from now on, and answers on a thread of its own for as long as the process lives.
-pub fn start(address: &str, observed: Observed) -> Result<(), ObserveError> {
+/// Listens at `address`, and answers on a thread of its own for as long as the process lives.
+pub(super) fn start(address: &str, metrics: Arc<Metrics>, health: Arc<Health>) -> Result<(), ObserveError> {
     let failed = |reason| ObserveError::Listen { address: address.to_owned(), reason };
     let listener = TcpListener::bind(address).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
@@ -22,16 +25,15 @@ pub fn start(address: &str, observed: Observed) -> Result<(), ObserveError> {
     drop(guard);
     tracing::info!("watch this host at http://{address}/metrics, /health/live and /health/ready");
     let serve = move || {
-        if let Err(error) = runtime.block_on(async { axum::serve(listener, routes(observed)).await }) {
-            tracing::error!("this host cannot be watched any more: {error}");
+        if let Err(error) = runtime.block_on(async { axum::serve(listener, routes(metrics, health)).await }) {
+            tracing::error!("metrics and health are no longer served: {error}");
         }
     };
     std::thread::Builder::new().name("observe".into()).spawn(serve).map_err(ObserveError::Thread)?;
     Ok(())
 }
 
-fn routes(observed: Observed) -> Router {
-    let Observed { metrics, health } = observed;
+fn routes(metrics: Arc<Metrics>, health: Arc<Health>) -> Router {
     Router::new()
         .route("/metrics", get(async move || ([(header::CONTENT_TYPE, OPEN_METRICS)], metrics.text())))
         .route("/health/live", get(async || "alive\n"))

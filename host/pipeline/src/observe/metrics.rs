@@ -1,9 +1,9 @@
-//! What a host has done since it started: counted here and nowhere else.
+//! The counters and histograms of a host.
 
 use super::cameras::{Cameras, Column};
 use super::partitions::{ByPartition, Partitions};
 use crate::intake::Correction;
-use crate::live_ledger::Noted;
+use crate::live_ledger::SequenceCheck;
 use everyframe_rules::{RuleMeter, RuleMeters};
 use everyframe_telemetry::histogram::{DELAY, FRAMES, Histogram, STAGE};
 use everyframe_telemetry::throttle::Throttle;
@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Everything that is counted.
+/// The counters and histograms of a host.
 pub struct Metrics {
     registry: Mutex<Registry>,
     taken_in: Counter,
@@ -86,7 +86,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Of a host that has done nothing yet.
+    /// Metrics of a host that has done nothing yet.
     pub fn new() -> Self {
         let mut registry = Registry::default();
         let mut counter = |name: &str, help: &str| {
@@ -100,15 +100,14 @@ impl Metrics {
         let faces = counter("faces", "Faces in the frames processed");
         let deleted =
             counter("frames_deleted_unread", "Frames that retention deleted before the group came to them");
-        let state_changes = counter("state_changes", "Changes of what rules remember, published with frames");
+        let state_changes = counter("state_changes", "Changes of rule state, published with frames");
         let batches_aborted =
             counter("batches_aborted", "Attempts to deliver a batch of which nothing counts");
         let batches_given_up = counter(
             "batches_given_up",
             "Batches given up with their partitions, since nobody knows if they count",
         );
-        let restored_records =
-            counter("state_restored_records", "Records read to restore what rules remember");
+        let restored_records = counter("state_restored_records", "Records read to restore rule state");
         let mut histogram = |name: &str, help: &str, scale| {
             let histogram = Histogram::new(scale);
             registry.register(format!("everyframe_{name}"), help, histogram.clone());
@@ -125,7 +124,7 @@ impl Metrics {
             "From the first attempt until a batch is acknowledged",
             DELAY,
         );
-        let restoring = histogram("state_restore_seconds", "Reading what rules remember", DELAY);
+        let restoring = histogram("state_restore_seconds", "Time to restore rule state", DELAY);
         let stages = Stages::new_with_constructor(|| Histogram::new(STAGE));
         registry.register(
             "everyframe_stage_cpu_seconds",
@@ -195,8 +194,8 @@ impl Metrics {
         text
     }
 
-    /// The totals now.
-    pub fn now(&self) -> Snapshot {
+    /// The totals at this moment.
+    pub fn snapshot(&self) -> Snapshot {
         let [.., rules] = &self.stages;
         Snapshot {
             taken_in: self.taken_in.get(),
@@ -208,36 +207,36 @@ impl Metrics {
         }
     }
 
-    /// What the lanes and the topic are like.
+    /// The state of the lanes and of the frames topic.
     pub fn partitions(&self) -> &Partitions {
         &self.partitions
     }
 
-    /// How results are delivered. To be told once.
-    pub fn delivers(&self, exactly_once: bool) {
+    /// Sets how results are delivered. Call it once.
+    pub fn set_delivery(&self, exactly_once: bool) {
         let mode = if exactly_once { "exactly-once" } else { "at-least-once" };
         let info = Info::new([("mode", mode)]);
         locked(&self.registry).register("everyframe_delivery", "How results are delivered", info);
     }
 
-    /// A frame was taken in.
-    pub fn taken_in(&self, bytes: usize) {
+    /// Counts a frame that was taken in, and its bytes.
+    pub fn frame_taken_in(&self, bytes: usize) {
         self.taken_in.inc();
         self.bytes.inc_by(bytes as u64);
     }
 
-    /// The ledger's word on a frame that was taken in.
-    pub fn noted(&self, camera: &str, noted: &Noted) {
-        match noted {
-            Noted::Late => self.cameras.count(Column::Late, camera, 1),
-            Noted::Repeated => self.cameras.count(Column::Repeated, camera, 1),
-            // What is missing is told of with the frame.
-            Noted::InOrder | Noted::After(_) => {}
+    /// Counts a frame by what its sequence number says.
+    pub fn sequence_checked(&self, camera: &str, check: &SequenceCheck) {
+        match check {
+            SequenceCheck::Late => self.cameras.count(Column::Late, camera, 1),
+            SequenceCheck::Repeated => self.cameras.count(Column::Repeated, camera, 1),
+            // A gap is counted by `sequence_gap`.
+            SequenceCheck::InOrder | SequenceCheck::Gap(_) => {}
         }
     }
 
-    /// This frame tells of others that are not there; of `count` of them it is news.
-    pub fn absent(&self, frame: &Frame, count: u64) {
+    /// Counts the frames of a sequence gap; `count` of them were not counted before.
+    pub fn sequence_gap(&self, frame: &Frame, count: u64) {
         let Some(sequence_gap) = &frame.sequence_gap else { return };
         let (column, what) = match sequence_gap {
             SequenceGap::Missing(_) => (Column::Missing, "frames are missing"),
@@ -275,11 +274,11 @@ impl Metrics {
         }
     }
 
-    /// A frame was judged.
-    pub fn judged(&self, judgement: &Judgement, timings: &Timings) {
+    /// Counts a frame that was judged.
+    pub fn frame_judged(&self, judgement: &Judgement, timings: &Timings) {
         self.judged.inc();
         self.faces.inc_by(judgement.subjects.len() as u64);
-        judgement.alerts.iter().for_each(|alert| self.alert(alert.severity));
+        judgement.alerts.iter().for_each(|alert| self.alert_raised(alert.severity));
         for Skipped { rule, reason, .. } in &judgement.skipped {
             self.skipped.get_or_create(&[("rule", rule.clone()), ("reason", reason.clone())]).inc();
         }
@@ -290,19 +289,19 @@ impl Metrics {
         }
     }
 
-    /// A frame was parked.
-    pub fn parked(&self, stage: &'static str, reason: &str) {
+    /// Counts a frame that was parked.
+    pub fn frame_parked(&self, stage: &'static str, reason: &str) {
         self.parked_in_all.fetch_add(1, Ordering::Relaxed);
         self.parked.get_or_create(&[("stage", stage.to_owned()), ("reason", reason.to_owned())]).inc();
     }
 
-    /// None if a parked frame is to be left out of the log, because there are too many; else how many were left out before it.
+    /// How many parked frames were left out of the log before this one; none if this one must be left out, too.
     pub fn may_log_parked(&self) -> Option<u64> {
         self.parked_lines.may(Instant::now())
     }
 
-    /// An alert was raised.
-    pub fn alert(&self, severity: Severity) {
+    /// Counts an alert.
+    pub fn alert_raised(&self, severity: Severity) {
         for ((of, _), counter) in SEVERITIES.iter().zip(&self.alerts) {
             if *of == severity {
                 counter.inc();
@@ -310,55 +309,55 @@ impl Metrics {
         }
     }
 
-    /// Everything that a frame caused is acknowledged, so long after it was taken in.
-    pub fn acknowledged(&self, delay: Duration) {
+    /// Counts a frame whose records are all acknowledged, so long after it was taken in.
+    pub fn frame_acknowledged(&self, delay: Duration) {
         self.publish_delay.observe_time(delay);
         self.acknowledged_in_all.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many frames are done, with all that they cause acknowledged.
+    /// Frames whose records are all acknowledged.
     pub fn acknowledged_in_all(&self) -> u64 {
         self.acknowledged_in_all.load(Ordering::Relaxed)
     }
 
-    /// A batch was delivered.
-    pub fn delivered(&self, frames: usize, took: Duration) {
+    /// Counts a batch that was delivered.
+    pub fn batch_delivered(&self, frames: usize, took: Duration) {
         self.batch_frames.observe(frames as u64);
         self.batch_delivery.observe_time(took);
     }
 
-    /// An attempt to deliver a batch failed, and is made again.
-    pub fn aborted(&self) {
+    /// Counts a failed attempt to deliver a batch.
+    pub fn batch_aborted(&self) {
         self.batches_aborted.inc();
     }
 
-    /// A batch was given up with its partitions.
-    pub fn gave_up(&self) {
+    /// Counts a batch that was given up with its partitions.
+    pub fn batch_given_up(&self) {
         self.batches_given_up.inc();
     }
 
-    /// It was found that retention deleted so many frames unread.
-    pub fn deleted(&self, frames: u64) {
+    /// Counts frames that retention deleted unread.
+    pub fn frames_deleted(&self, frames: u64) {
         self.deleted.inc_by(frames);
     }
 
-    /// What the rules remember was read.
-    pub fn restored(&self, records: u64, took: Duration) {
+    /// Counts the records read to restore rule state.
+    pub fn state_restored(&self, records: u64, took: Duration) {
         self.restored_records.inc_by(records);
         self.restoring.observe_time(took);
     }
 
-    /// Where the calls of a rule are counted.
-    pub fn rule(&self, name: &str) -> RuleMeter {
+    /// The counters of a rule.
+    pub fn rule_meter(&self, name: &str) -> RuleMeter {
         self.rules.for_rule(name)
     }
 
-    /// Rules were read again: `in-force`, `refused`, `fell-back`.
-    pub fn reloaded(&self, outcome: &'static str) {
+    /// Counts a reload of the rules: `in-force`, `refused`, `fell-back`.
+    pub fn rules_reloaded(&self, outcome: &'static str) {
         self.reloads.get_or_create(&[("outcome", outcome)]).inc();
     }
 
-    /// Partitions came or went: `assigned`, `revoked`, `lost`.
+    /// Counts a rebalance: `assigned`, `revoked`, `lost`.
     pub fn rebalanced(&self, change: &'static str) {
         self.rebalances.get_or_create(&[("change", change)]).inc();
     }
@@ -373,15 +372,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_has_what_was_counted() {
+    fn the_text_has_every_counter() {
         let metrics = Metrics::new();
-        metrics.taken_in(1000);
-        metrics.parked("vision", "truncated");
-        metrics.delivers(true);
-        metrics.acknowledged(Duration::from_millis(7));
-        metrics.noted("a\"b", &Noted::Late);
+        metrics.frame_taken_in(1000);
+        metrics.frame_parked("vision", "truncated");
+        metrics.set_delivery(true);
+        metrics.frame_acknowledged(Duration::from_millis(7));
+        metrics.sequence_checked("a\"b", &SequenceCheck::Late);
         let timings = Timings { rules_ms: 3.0, ..Timings::default() };
-        metrics.judged(&Judgement::default(), &timings);
+        metrics.frame_judged(&Judgement::default(), &timings);
         let text = metrics.text();
         for line in [
             "everyframe_frames_taken_in_total 1",
@@ -399,7 +398,7 @@ mod tests {
         ] {
             assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
         }
-        let now = metrics.now();
+        let now = metrics.snapshot();
         assert_eq!((now.taken_in, now.judged, now.parked, now.rules_ms), (1, 1, 1, 3.0));
     }
 }

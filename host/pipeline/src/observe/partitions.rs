@@ -1,4 +1,4 @@
-//! What is known of each partition, read when somebody asks.
+//! The gauges of each partition, read when the metrics are scraped.
 
 use crate::lag::PartitionLag;
 use prometheus_client::collector::Collector;
@@ -20,14 +20,14 @@ pub struct LaneState {
     pub is_paused: bool,
 }
 
-/// The partitions that are this host's.
+/// The partitions of this host.
 #[derive(Default)]
 pub struct Partitions {
     lanes: OnceLock<Box<dyn Fn() -> Vec<LaneState> + Send + Sync>>,
     lags: Mutex<Lags>,
 }
 
-/// What the last look at the topic said.
+/// The last measurement of the topic.
 #[derive(Debug, Default)]
 struct Lags {
     partitions: Vec<PartitionLag>,
@@ -35,8 +35,8 @@ struct Lags {
 }
 
 impl Partitions {
-    /// Where the lanes are asked; only the first one that is told counts.
-    pub fn ask(&self, lanes: impl Fn() -> Vec<LaneState> + Send + Sync + 'static) {
+    /// Sets the function that returns the lanes. Only the first call counts.
+    pub fn set_lanes(&self, lanes: impl Fn() -> Vec<LaneState> + Send + Sync + 'static) {
         let _ = self.lanes.set(Box::new(lanes));
     }
 
@@ -45,8 +45,8 @@ impl Partitions {
         self.lanes.get().map(|lanes| lanes()).unwrap_or_default()
     }
 
-    /// What the topic and the group are like.
-    pub fn looked(&self, partitions: Vec<PartitionLag>, is_retention_known: bool) {
+    /// Sets the lags that were measured last.
+    pub fn set_lags(&self, partitions: Vec<PartitionLag>, is_retention_known: bool) {
         *self.lags.lock().unwrap_or_else(PoisonError::into_inner) = Lags { partitions, is_retention_known };
     }
 }
@@ -57,7 +57,7 @@ impl fmt::Debug for Partitions {
     }
 }
 
-/// Told to a registry.
+/// The collector that a registry reads.
 #[derive(Debug)]
 pub struct ByPartition(pub Arc<Partitions>);
 

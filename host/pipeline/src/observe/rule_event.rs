@@ -1,4 +1,4 @@
-//! The event of a rule that fails and fails, and of one that answers again.
+//! The event of a rule that keeps failing, and of one that answers again.
 
 use everyframe_types::event::{CloudEvent, rfc3339};
 use schemars::JsonSchema;
@@ -38,7 +38,7 @@ pub enum RuleStatus {
 pub fn rule_event(data: RuleData, now: i64) -> CloudEvent<RuleData> {
     CloudEvent {
         specversion: "1.0".into(),
-        // Two hosts may have the same to say of the rule, each of itself.
+        // Two hosts may report the same rule, each for itself.
         id: format!(
             "{}/{now}/{}/{}",
             data.rule,

@@ -1,24 +1,23 @@
-//! What rules keep, in the compacted state topic: its key is `rule/camera/key`, its value what the rule kept.
+//! Rule state in the compacted state topic. The key is `rule/camera/key`, the value is what the rule stored.
 //!
 //! A frame's changes are published with its result, into the partition that has the number of the frame's.
 
-use everyframe_kafka::Received;
 use everyframe_types::judgement::{StateChange, StateValue};
-use everyframe_types::record::IncomingRecord as _;
+use everyframe_types::record::IncomingRecord;
 
 /// Header: the offset of the frame that made the change.
 pub(super) const FRAME_OFFSET: &str = "everyframe-offset";
 /// Header: frame time from which on the value is gone, Unix milliseconds. Without it: never.
 pub(super) const EXPIRES_AT: &str = "everyframe-expires-at";
 
-/// The record's key. A rule's name has no slash; a camera's is written without one.
+/// The record's key. A rule's name has no slash; a slash in a camera's id is escaped.
 pub(super) fn key(change: &StateChange) -> String {
     let camera = change.camera.replace('%', "%25").replace('/', "%2F");
     format!("{}/{camera}/{}", change.rule, change.key)
 }
 
-/// The change in a record, and the offset of the frame that made it. None for a record that is not ours.
-pub fn read(record: &Received<'_>) -> Option<(i64, StateChange)> {
+/// The change in a record, and the offset of the frame that made it. None for a record that no host wrote.
+pub(crate) fn read(record: &dyn IncomingRecord) -> Option<(i64, StateChange)> {
     let offset = record.header(FRAME_OFFSET)?.parse().ok().filter(|offset| *offset >= 0)?;
     let (rule, camera, key) = names(std::str::from_utf8(record.key()?).ok()?)?;
     let expires_at = match record.header(EXPIRES_AT) {

@@ -1,21 +1,21 @@
-//! What is to be published, in order, and for whom: pure, without Kafka, threads or clocks.
+//! The outputs of frames that wait to be published, in order. Pure: no Kafka, threads or clocks.
 //!
-//! A frame's parcel is everything that the frame causes. A batch takes the oldest parcels and is delivered as one. What
-//! it may not do is publish for a partition that is somebody else's by now: each parcel knows its tenure.
+//! A frame's output is all records that the frame causes. A batch takes the oldest outputs and is delivered as one. It must
+//! not publish for a partition that belongs to another host by now, so each output knows its assignment.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The time for which a partition is this host's: from its assignment until it is let go or lost.
+/// The time for which a partition belongs to this host: from its assignment until it is revoked or lost.
 #[derive(Debug)]
-pub struct Assignment {
+pub(crate) struct Assignment {
     partition: i32,
     over: AtomicBool,
 }
 
 impl Assignment {
-    /// Begins.
+    /// An assignment that begins now.
     pub fn new(partition: i32) -> Arc<Self> {
         Arc::new(Self { partition, over: AtomicBool::new(false) })
     }
@@ -25,35 +25,35 @@ impl Assignment {
         self.partition
     }
 
-    /// True once the partition may be another's.
+    /// True once the partition may belong to another host.
     pub fn is_over(&self) -> bool {
         self.over.load(Ordering::SeqCst)
     }
 
-    /// Ends. What was not delivered is dropped: whoever has the partition next does it again.
+    /// Ends the assignment. What was not delivered is dropped: the next owner does it again.
     pub fn end(&self) {
         self.over.store(true, Ordering::SeqCst);
     }
 }
 
-/// Everything that one frame causes. `R` is a record, `D` what is told when all of them are safe.
+/// All records of one frame. `R` is a record, `D` is handed back when all of them are acknowledged.
 #[derive(Debug)]
-pub struct FrameOutput<R, D> {
-    /// In whose time the frame was processed.
+pub(crate) struct FrameOutput<R, D> {
+    /// The assignment in which the frame was processed.
     pub assignment: Arc<Assignment>,
     /// The frame's offset.
     pub offset: i64,
     /// In the order in which they are sent.
     pub records: Vec<R>,
-    /// Somebody waits for it: the batch does not wait for more.
+    /// People wait for it: the batch is sent at once.
     pub urgent: bool,
-    /// Told when all is safe.
+    /// Handed back when all records are acknowledged.
     pub done: D,
 }
 
-/// The parcels that wait.
+/// The outputs that wait.
 #[derive(Debug)]
-pub struct Outbox<R, D> {
+pub(crate) struct Outbox<R, D> {
     queue: VecDeque<FrameOutput<R, D>>,
 }
 
@@ -64,7 +64,7 @@ impl<R, D> Default for Outbox<R, D> {
 }
 
 impl<R, D> Outbox<R, D> {
-    /// Frames of one tenure come in the order of their offsets.
+    /// Adds an output. Frames of one assignment come in the order of their offsets.
     pub fn push(&mut self, output: FrameOutput<R, D>) {
         if !output.assignment.is_over() {
             self.queue.push_back(output);
@@ -81,27 +81,27 @@ impl<R, D> Outbox<R, D> {
         self.queue.len() >= frames || self.queue.iter().any(|output| output.urgent)
     }
 
-    /// Takes the oldest parcels, at most `frames`.
+    /// Takes the oldest outputs, at most `frames`.
     pub fn take(&mut self, frames: usize) -> Batch<R, D> {
         let count = frames.min(self.queue.len());
         Batch { outputs: self.queue.drain(..count).collect() }
     }
 }
 
-/// Parcels that are delivered together.
+/// Outputs that are delivered together.
 #[derive(Debug)]
-pub struct Batch<R, D> {
+pub(crate) struct Batch<R, D> {
     outputs: Vec<FrameOutput<R, D>>,
 }
 
 impl<R, D> Batch<R, D> {
-    /// The parcels.
+    /// The outputs.
     pub fn outputs(&self) -> &[FrameOutput<R, D>] {
         &self.outputs
     }
 
-    /// The parcels.
-    pub fn parcels_mut(&mut self) -> &mut [FrameOutput<R, D>] {
+    /// The outputs.
+    pub fn outputs_mut(&mut self) -> &mut [FrameOutput<R, D>] {
         &mut self.outputs
     }
 
@@ -109,7 +109,7 @@ impl<R, D> Batch<R, D> {
     ///
     /// # Errors
     ///
-    /// Returns the whole batch if it has only one parcel, or none.
+    /// Returns the whole batch if it has only one output, or none.
     pub fn split(mut self) -> Result<[Self; 2], Self> {
         if self.outputs.len() < 2 {
             return Err(self);
@@ -118,14 +118,14 @@ impl<R, D> Batch<R, D> {
         Ok([self, Self { outputs: younger }])
     }
 
-    /// Leaves out what is not ours any more.
+    /// Leaves out the outputs of assignments that are over.
     pub fn leave_out_others(&mut self) {
         self.outputs.retain(|output| !output.assignment.is_over());
     }
 
-    /// True if all is still ours. Asked between learning our generation in the group and offering the offsets under it:
-    /// a partition that we let go only afterwards changes hands in a later generation, under which the group refuses
-    /// or awaits this offer.
+    /// True if no assignment is over. Check it after learning the group's generation and before sending the offsets under
+    /// that generation: a partition that is revoked after the check gets its next owner in a later generation, and the
+    /// group refuses offsets that come under an earlier one.
     pub fn is_ours(&self) -> bool {
         self.outputs.iter().all(|output| !output.assignment.is_over())
     }
@@ -140,14 +140,14 @@ impl<R, D> Batch<R, D> {
         offsets.into_iter().collect()
     }
 
-    /// It is not known whether this was delivered: its partitions are given up, and whoever reads on from the
-    /// committed offsets finds out.
+    /// Ends the assignments of a batch of which nobody knows whether it counts. The next owner reads on from the committed
+    /// offsets.
     pub fn give_up(self) {
         self.outputs.iter().for_each(|output| output.assignment.end());
     }
 
-    /// All is safe.
-    pub fn delivered(self) -> impl Iterator<Item = D> {
+    /// The completions of a delivered batch.
+    pub fn into_completions(self) -> impl Iterator<Item = D> {
         self.outputs.into_iter().map(|output| output.done)
     }
 }
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_commits_one_past_the_last_frame_of_each_partition() {
+    fn offsets_are_one_past_the_last_frame_of_a_partition() {
         let (first, second) = (Assignment::new(1), Assignment::new(2));
         let mut outbox = Outbox::default();
         for (assignment, offset) in [(&first, 5), (&second, 90), (&first, 6), (&first, 9)] {
@@ -169,13 +169,13 @@ mod tests {
         }
         let batch = outbox.take(3);
         assert_eq!(batch.offsets(), [(1, 7), (2, 91)]);
-        assert_eq!(batch.delivered().collect::<Vec<_>>(), [5, 90, 6]);
+        assert_eq!(batch.into_completions().collect::<Vec<_>>(), [5, 90, 6]);
         assert_eq!(outbox.take(3).offsets(), [(1, 10)]);
         assert!(outbox.is_empty());
     }
 
     #[test]
-    fn what_is_not_ours_any_more_is_left_out_before_and_after_it_is_taken() {
+    fn outputs_of_ended_assignments_are_left_out() {
         let (ours, theirs) = (Assignment::new(1), Assignment::new(2));
         let mut outbox = Outbox::default();
         outbox.push(output(&ours, 0));
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_uncertain_ends_the_tenures_it_is_of() {
+    fn giving_up_a_batch_ends_its_assignments() {
         let (uncertain, other) = (Assignment::new(1), Assignment::new(2));
         let mut outbox = Outbox::default();
         outbox.push(output(&uncertain, 0));
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_splits_into_halves_in_order_down_to_one_parcel() {
+    fn a_batch_splits_into_halves_in_order() {
         let assignment = Assignment::new(1);
         let mut outbox = Outbox::default();
         (0..3).for_each(|offset| outbox.push(output(&assignment, offset)));
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn an_urgent_parcel_or_enough_of_them_do_not_wait() {
+    fn an_urgent_output_or_enough_of_them_are_due() {
         let assignment = Assignment::new(1);
         let mut outbox = Outbox::default();
         outbox.push(output(&assignment, 0));

@@ -1,9 +1,9 @@
-//! What an outcome is in records.
+//! Turns a frame's outcome into the records that are sent.
 
 use super::changelog::{self, EXPIRES_AT, FRAME_OFFSET};
-use super::{Outcome, shortened};
+use super::outcome::{Outcome, shortened};
 use everyframe_config::Topics;
-use everyframe_kafka::{Delivery, Producer, Record};
+use everyframe_kafka::Record;
 use everyframe_types::dead_letter::{DELETED, MESSAGE, OFFSET, PARTITION, Parked, REASON, STAGE, TOPIC};
 use everyframe_types::event;
 use everyframe_types::frame::Frame;
@@ -57,8 +57,8 @@ impl Content {
 }
 
 impl Outgoing {
-    /// Queues it; `delivery` is told what became of it.
-    pub(super) fn send(&self, producer: &Producer, topics: &Topics, delivery: Delivery) {
+    /// Hands it to `send`, with the name of its topic.
+    pub(super) fn send(&self, send: impl FnOnce(Record<'_>), topics: &Topics) {
         let (topic, partition) = match self.to {
             Destination::Results => (&topics.results, None),
             Destination::Alerts => (&topics.alerts, None),
@@ -68,7 +68,7 @@ impl Outgoing {
         let headers: Vec<(&str, &[u8])> =
             self.headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
         let (key, value) = (Some(self.key.as_bytes()), self.value.bytes());
-        producer.send(Record { topic, partition, key, value, headers: &headers }, delivery);
+        send(Record { topic, partition, key, value, headers: &headers });
     }
 
     /// Bytes that it takes in a topic, at most.
@@ -78,7 +78,7 @@ impl Outgoing {
     }
 }
 
-/// All that a frame causes, in the order in which it is sent: alerts first, they are what somebody waits for.
+/// All records of a frame, in the order in which they are sent: alerts first, because people wait for them.
 pub(super) fn records(frame: &Arc<Frame>, outcome: &Outcome) -> Vec<Outgoing> {
     let event = |to, json: Vec<u8>| Outgoing {
         to,
@@ -87,7 +87,7 @@ pub(super) fn records(frame: &Arc<Frame>, outcome: &Outcome) -> Vec<Outgoing> {
         headers: Vec::new(),
         frame: Some(frame.clone()),
     };
-    // What the host itself has to say; its place among the host's alerts is always the first.
+    // The host's own alert; it has number 0 among the host's alerts.
     let own =
         frame.sequence_gap.as_ref().map(|sequence_gap| sequence_gap.alert(&frame.camera, &frame.session));
     let own = own.map(|alert| event::alert(frame, &alert, 0));
@@ -107,7 +107,9 @@ pub(super) fn records(frame: &Arc<Frame>, outcome: &Outcome) -> Vec<Outgoing> {
             let alert = own.map(|alert| event(Destination::Alerts, json(&alert)));
             alert.into_iter().chain([dead_letter(frame, parked)]).collect()
         }
-        Outcome::Noted => own.map(|alert| event(Destination::Alerts, json(&alert))).into_iter().collect(),
+        Outcome::RefusalNotice => {
+            own.map(|alert| event(Destination::Alerts, json(&alert))).into_iter().collect()
+        }
     }
 }
 
@@ -136,7 +138,7 @@ pub(super) fn dead_letter(frame: &Arc<Frame>, parked: &Parked) -> Outgoing {
     }
 }
 
-/// The word that frames of a partition are gone, beside the dead letters of those that could be kept.
+/// The record that frames of a partition were deleted unread. It has a place among the dead letters, without a picture.
 pub(super) fn deleted(partition: i32, frames: std::ops::Range<i64>) -> Outgoing {
     Outgoing {
         to: Destination::DeadLetters,
@@ -163,8 +165,8 @@ fn state(frame: &Arc<Frame>, change: &StateChange) -> Outgoing {
     }
 }
 
-/// Our events are plain structs with text keys and finite numbers (the rules' answers are checked for that), so
-/// that serialising cannot fail; were it to, the record would say so rather than be missing.
+/// Events are plain structs with text keys and finite numbers (the rules' answers are checked for that), so serialising
+/// cannot fail. If it did, the record would hold the error rather than be missing.
 fn json<T: serde::Serialize>(event: &T) -> Vec<u8> {
     serde_json::to_vec(event).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}").into_bytes())
 }

@@ -1,10 +1,11 @@
-//! Sends the records of a batch, gathers the brokers' answers, and finds the records that caused a refusal.
+//! Sends the records of a batch, collects the brokers' answers, and finds the records that caused a refusal.
 
 use super::records::{Destination, Outgoing};
+use super::transport::Transport;
 use everyframe_config::Topics;
-use everyframe_kafka::{BrokerError, Producer};
+use everyframe_kafka::BrokerError;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long to wait for an answer before checking whether the host is ending.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -25,21 +26,19 @@ pub(super) struct Refusal {
 }
 
 /// How records are sent.
-pub(super) struct Sending<'a> {
-    pub producer: &'a Producer,
+pub(super) struct Sending<'a, T: Transport> {
+    pub transport: &'a T,
     pub topics: &'a Topics,
     /// Sends each record alone, after the answer to the one before. Ends at the first refusal.
     pub one_by_one: bool,
-    /// One refusal aborts them all.
-    pub in_transaction: bool,
-    pub is_ended: Box<dyn Fn() -> bool + 'a>,
-    /// Told for how long nothing was heard.
-    pub is_silent: Box<dyn Fn(Duration) + 'a>,
+    pub is_ended: &'a dyn Fn() -> bool,
+    /// Is called with the time since the last answer.
+    pub on_silence: &'a dyn Fn(Duration),
 }
 
 type Answers = Receiver<(usize, Result<(), BrokerError>)>;
 
-impl Sending<'_> {
+impl<T: Transport> Sending<'_, T> {
     /// Sends all records, and waits for the answers: one for each record in turn.
     pub fn send<'r>(&self, records: impl Iterator<Item = &'r Outgoing>) -> Vec<Answer> {
         let (sender, receiver) = channel();
@@ -51,21 +50,22 @@ impl Sending<'_> {
             }
             let sender = sender.clone();
             let delivery = Box::new(move |result| drop(sender.send((number, result))));
-            record.send(self.producer, self.topics, delivery);
+            record.send(|record| self.transport.send(record, delivery), self.topics);
             if self.one_by_one {
-                self.gather(&receiver, &mut answers, 1);
+                self.collect(&receiver, &mut answers, 1);
             }
         }
         if !self.one_by_one {
             let count = answers.len();
-            self.gather(&receiver, &mut answers, count);
+            self.collect(&receiver, &mut answers, count);
         }
         answers
     }
 
     /// Waits for so many answers more.
-    fn gather(&self, receiver: &Answers, answers: &mut [Answer], count: usize) {
-        let mut heard_at = Instant::now();
+    fn collect(&self, receiver: &Answers, answers: &mut [Answer], count: usize) {
+        let mut silence = Duration::ZERO;
+        // One refusal aborts a whole transaction.
         let mut is_lost = false;
         for _ in 0..count {
             let (number, result) = loop {
@@ -73,11 +73,14 @@ impl Sending<'_> {
                     Ok(answer) => break answer,
                     Err(RecvTimeoutError::Disconnected) => return,
                     Err(RecvTimeoutError::Timeout) if is_lost || (self.is_ended)() => return,
-                    Err(RecvTimeoutError::Timeout) => (self.is_silent)(heard_at.elapsed()),
+                    Err(RecvTimeoutError::Timeout) => {
+                        silence += PATIENCE;
+                        (self.on_silence)(silence);
+                    }
                 }
             };
-            heard_at = Instant::now();
-            is_lost |= self.in_transaction && matches!(result, Err(BrokerError::Unfit { .. }));
+            silence = Duration::ZERO;
+            is_lost |= self.transport.is_transactional() && matches!(result, Err(BrokerError::Unfit { .. }));
             answers[number] = Some(result);
         }
     }
@@ -158,7 +161,7 @@ mod tests {
     const LETTER: Destination = Destination::DeadLetters;
 
     #[test]
-    fn a_large_record_goes_alone_and_is_to_blame() {
+    fn a_large_record_is_sent_alone_and_is_the_cause() {
         let records = [(RESULT, 10), (LETTER, 3000), (RESULT, 10), (LETTER, 20)];
         assert_eq!(chosen(&records, &[1], false), [1]);
     }
@@ -170,20 +173,20 @@ mod tests {
     }
 
     #[test]
-    fn among_small_records_nobody_is_to_blame_for_certain() {
+    fn among_small_records_no_cause_is_certain() {
         let records = [(RESULT, 500), (RESULT, 400), (LETTER, 10)];
         assert_eq!(chosen(&records, &[0, 1], false), [0; 0]);
         assert_eq!(chosen(&records, &[1], true), [1, 0], "alone it is, and so is what is larger");
     }
 
     #[test]
-    fn the_only_record_for_a_topic_is_to_blame() {
+    fn the_only_record_for_a_topic_is_the_cause() {
         assert_eq!(chosen(&[(RESULT, 500), (LETTER, 10)], &[0], false), [0]);
         assert_eq!(chosen(&[(Destination::State(1), 5), (Destination::State(2), 4)], &[0], false), [0; 0]);
     }
 
     #[test]
-    fn what_is_refused_for_other_reasons_does_not_condemn_others() {
+    fn a_refusal_for_other_reasons_replaces_one_record() {
         let error = BrokerError::Unfit { topic: "a".into(), reason: "PolicyViolation".into() };
         let refusals = [Refusal { number: 0, error }];
         let records = [(LETTER, 3000), (LETTER, 5000)];
@@ -192,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_refused_for_what_it_is_counts() {
+    fn only_unfit_records_count_as_refused() {
         let outage = BrokerError::NotAcknowledged { topic: "a".into(), reason: "timed out".into() };
         let answers = vec![Some(Ok(())), Some(Err(outage)), None, Some(Err(refusal(0).error))];
         let numbers: Vec<usize> = refusals(&answers).iter().map(|refusal| refusal.number).collect();

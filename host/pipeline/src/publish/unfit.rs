@@ -1,4 +1,4 @@
-//! Replaces a record that its topic will never take by a smaller one. Pure functions, without Kafka.
+//! Replaces a record that its topic refuses for good by a smaller one. Pure functions, without Kafka.
 //!
 //! Each step makes the record smaller or parks its frame, until a topic takes it:
 //!
@@ -9,8 +9,9 @@
 //! dead letter ─────> its beginning ─> half of that ─> … ─> no bytes ─> short headers
 //! ```
 
+use super::changelog;
+use super::outcome::{CUT, shortened};
 use super::records::{Content, Destination, Outgoing, dead_letter};
-use super::{CUT, changelog, shortened};
 use everyframe_kafka::BrokerError;
 use everyframe_types::dead_letter::{
     MESSAGE, ORIGINAL_AT, ORIGINAL_BYTES, ORIGINAL_SHA256, PARTIAL, Parked, Stage,

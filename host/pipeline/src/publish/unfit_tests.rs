@@ -59,7 +59,7 @@ fn a_letter_that_is_too_large_keeps_its_beginning() {
 }
 
 #[test]
-fn a_letter_is_halved_until_nothing_of_it_is_left() {
+fn a_letter_is_halved_until_it_is_empty() {
     for bytes in [0, 1, 1500, 5000, 3_000_000] {
         let mut records = vec![letter(bytes)];
         let mut sizes = vec![(length(&records[0]), records[0].size())];
@@ -93,7 +93,7 @@ fn a_result_that_is_too_large_parks_its_frame() {
 }
 
 #[test]
-fn other_refusals_are_not_called_too_large() {
+fn other_refusals_have_another_reason() {
     let mut records = vec![record(Destination::Results, "gate", vec![0; 20])];
     let policy = BrokerError::Unfit { topic: "a".into(), reason: "PolicyViolation".into() };
     let Remedy::Parked(parked) = replace(&mut records, 0, &policy) else { panic!("not parked") };
@@ -101,7 +101,7 @@ fn other_refusals_are_not_called_too_large() {
 }
 
 #[test]
-fn a_state_record_that_is_too_large_is_its_rules_failure() {
+fn a_state_record_that_is_too_large_parks_its_frame() {
     let mut records = vec![
         record(Destination::Results, "gate", vec![0; 20]),
         record(Destination::State(1), "strangers/a%2Fb/seen", vec![1; 700]),
@@ -119,7 +119,7 @@ fn a_state_record_that_is_too_large_is_its_rules_failure() {
 }
 
 #[test]
-fn an_alert_that_is_too_large_loses_its_detail_and_stays() {
+fn an_alert_that_is_too_large_is_cut() {
     let event = |subject: String| {
         serde_json::json!({ "id": "frames/1/3/who/0", "data": {
             "rule": "who", "kind": "known-person", "subject": subject, "dedupKey": subject, "text": "t".repeat(90_000),
@@ -155,7 +155,7 @@ fn an_alert_that_is_too_large_loses_its_detail_and_stays() {
 }
 
 #[test]
-fn the_word_that_frames_are_gone_has_nothing_smaller() {
+fn a_deletion_record_has_nothing_smaller() {
     let mut records = vec![crate::publish::records::deleted(0, 3..9)];
     assert_eq!(replace(&mut records, 0, &refusal()), Remedy::Nothing);
     assert_eq!(records.len(), 1);

@@ -122,7 +122,7 @@ impl Reloader<'_> {
                 tracing::warn!("`everyframe rule reload` is not answered: {error}");
             }
             std::thread::sleep(POLL);
-            for condition in self.host.take_news() {
+            for condition in self.host.take_conditions() {
                 self.announce(&mut announcer, condition);
             }
             let mut has_changed = false;
@@ -173,14 +173,14 @@ impl Reloader<'_> {
                         changed.join(", ")
                     );
                 }
-                self.host.put_in_force(&config, rules);
-                metrics.reloaded("in-force");
+                self.host.activate(&config, rules);
+                metrics.rules_reloaded("in-force");
                 let outcome = changes(&before, &now);
                 tracing::info!("rules in force: {outcome}");
                 Ok(outcome)
             }
             Err(error) => {
-                metrics.reloaded("refused");
+                metrics.rules_reloaded("refused");
                 tracing::error!("the rules stay as they are: {error}");
                 Err(error)
             }
@@ -198,7 +198,7 @@ impl Reloader<'_> {
         let Condition { rule, camera, is_failing, message } = condition;
         let (state, text) = match is_failing {
             true if self.host.fall_back(&rule) => {
-                self.host.metrics().reloaded("fell-back");
+                self.host.metrics().rules_reloaded("fell-back");
                 (
                     RuleStatus::FellBack,
                     format!(

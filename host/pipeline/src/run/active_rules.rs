@@ -1,17 +1,22 @@
-//! What is in force: the rules, and what the operator says of the premises. Changed as a whole, between two frames.
+//! The active rules with their site. They change as a whole, between two frames.
 
 use everyframe_config::{Config, Site};
 use everyframe_rules::{RuleDescription, Rules};
 use everyframe_types::event::{JudgedBy, Part};
 use everyframe_vision::Models;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+static VERSIONS: AtomicU64 = AtomicU64::new(0);
 
 /// One state of the rules. A frame is judged by one of them from beginning to end.
 pub(super) struct ActiveRules {
     pub rules: Rules,
     pub site: Site,
-    /// What results say judged them.
+    /// The models and rules that each result names.
     pub judged_by: Arc<JudgedBy>,
+    /// Each set of rules has another number.
+    pub version: u64,
 }
 
 impl ActiveRules {
@@ -33,6 +38,7 @@ impl ActiveRules {
             ],
             rules: rules.descriptions().iter().map(rule).collect(),
         };
-        Self { rules, site: Site::new(config), judged_by: Arc::new(judged_by) }
+        let version = VERSIONS.fetch_add(1, Ordering::Relaxed);
+        Self { rules, site: Site::new(config), judged_by: Arc::new(judged_by), version }
     }
 }

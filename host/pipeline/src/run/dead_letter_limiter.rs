@@ -1,19 +1,19 @@
-//! Stops a lane that parks too many of its frames: something is wrong with a rule, a model or a camera, and emptying the
-//! topic into the dead letters helps nobody. The frames wait in Kafka; one after each pause is tried.
+//! Stops a lane that parks too many of its frames. Something is wrong with a rule, a model or a camera, and moving the whole
+//! topic to the dead letters helps nobody. The frames wait in Kafka; after each pause one is tried.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// The last frames that are looked at.
+/// How many of the last frames count.
 const WINDOW: usize = 200;
 /// The first pause. Each one after a trial that failed is twice as long.
 const PAUSE: Duration = Duration::from_secs(30);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
-/// The same for a rule that frames wait for: it is asked about the same frame again.
+/// The first pause before a rule with `on_failure = "stop"` judges the same frame again.
 const WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// One lane's brake.
+/// The limit of one lane.
 #[derive(Debug)]
 pub(super) struct DeadLetterLimiter {
     /// The share of dead letters above which the lane stops, 0 to 1.
@@ -21,7 +21,7 @@ pub(super) struct DeadLetterLimiter {
     parked: VecDeque<bool>,
     /// The last pause; none while all is well.
     pause: Option<Duration>,
-    /// The last pause for a rule that frames wait for.
+    /// The last pause for a rule with `on_failure = "stop"`.
     wait: Option<Duration>,
 }
 
@@ -30,15 +30,15 @@ impl DeadLetterLimiter {
         Self { limit, parked: VecDeque::with_capacity(WINDOW), pause: None, wait: None }
     }
 
-    /// A rule failed that the frame waits for. How long until it is asked again.
-    pub(super) fn failed(&mut self) -> Duration {
+    /// A rule with `on_failure = "stop"` failed. Returns how long to wait until it judges the frame again.
+    pub(super) fn rule_failed(&mut self) -> Duration {
         let wait = self.wait.map_or(WAIT, |wait| LONGEST_WAIT.min(wait * 2));
         self.wait = Some(wait);
         wait
     }
 
-    /// What became of a frame. How long the lane is to stop, if it is.
-    pub(super) fn note(&mut self, is_parked: bool) -> Option<Duration> {
+    /// Counts a frame. Returns how long the lane must stop, if it must.
+    pub(super) fn count_frame(&mut self, is_parked: bool) -> Option<Duration> {
         self.wait = None;
         if let Some(pause) = self.pause {
             // The trial after a pause.
@@ -49,19 +49,19 @@ impl DeadLetterLimiter {
             self.parked.pop_front();
         }
         self.parked.push_back(is_parked);
-        self.look()
+        self.check_share()
     }
 
     /// Counts a frame as parked that was first counted as processed. Returns how long the lane must stop, if it must.
-    pub(super) fn note_parked_after_all(&mut self) -> Option<Duration> {
+    pub(super) fn count_parked_later(&mut self) -> Option<Duration> {
         if self.pause.is_some() {
             return None;
         }
         *self.parked.iter_mut().rev().find(|parked| !**parked)? = true;
-        self.look()
+        self.check_share()
     }
 
-    fn look(&mut self) -> Option<Duration> {
+    fn check_share(&mut self) -> Option<Duration> {
         let count = self.parked.iter().filter(|parked| **parked).count();
         if self.parked.len() == WINDOW && count as f32 > self.limit * WINDOW as f32 {
             self.parked.clear();
@@ -76,50 +76,50 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lane_stops_when_more_than_its_share_of_the_last_frames_is_parked() {
-        let mut dead_letter_limiter = DeadLetterLimiter::new(0.5);
+    fn a_lane_stops_above_its_share_of_parked_frames() {
+        let mut limiter = DeadLetterLimiter::new(0.5);
         assert!(
-            (0..150).all(|_| dead_letter_limiter.note(true).is_none()),
+            (0..150).all(|_| limiter.count_frame(true).is_none()),
             "a burst is not yet a share of the window"
         );
-        assert!((0..50).all(|n| dead_letter_limiter.note(false).is_none() || n == 49));
+        assert!((0..50).all(|n| limiter.count_frame(false).is_none() || n == 49));
         let mut even = DeadLetterLimiter::new(0.5);
-        assert!((0..1000).all(|n| even.note(n % 2 == 0).is_none()));
+        assert!((0..1000).all(|n| even.count_frame(n % 2 == 0).is_none()));
     }
 
     #[test]
-    fn a_trial_that_fails_doubles_the_pause_and_one_that_succeeds_ends_it() {
-        let mut dead_letter_limiter = DeadLetterLimiter::new(0.5);
-        let stopped = (0..WINDOW).find_map(|_| dead_letter_limiter.note(true));
+    fn a_failed_trial_doubles_the_pause_a_good_one_ends_it() {
+        let mut limiter = DeadLetterLimiter::new(0.5);
+        let stopped = (0..WINDOW).find_map(|_| limiter.count_frame(true));
         assert_eq!(stopped, Some(PAUSE));
-        assert_eq!(dead_letter_limiter.note(true), Some(PAUSE * 2));
-        assert_eq!((0..20).filter_map(|_| dead_letter_limiter.note(true)).max(), Some(LONGEST_PAUSE));
-        assert_eq!(dead_letter_limiter.note(false), None);
-        assert_eq!(dead_letter_limiter.note(true), None, "the window begins anew");
+        assert_eq!(limiter.count_frame(true), Some(PAUSE * 2));
+        assert_eq!((0..20).filter_map(|_| limiter.count_frame(true)).max(), Some(LONGEST_PAUSE));
+        assert_eq!(limiter.count_frame(false), None);
+        assert_eq!(limiter.count_frame(true), None, "the window begins anew");
     }
 
     #[test]
-    fn a_rule_that_frames_wait_for_is_asked_again_after_longer_and_longer() {
-        let mut dead_letter_limiter = DeadLetterLimiter::new(0.5);
-        let waits: Vec<u64> = (0..8).map(|_| dead_letter_limiter.failed().as_secs()).collect();
+    fn pauses_for_a_failing_rule_double() {
+        let mut limiter = DeadLetterLimiter::new(0.5);
+        let waits: Vec<u64> = (0..8).map(|_| limiter.rule_failed().as_secs()).collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
-        dead_letter_limiter.note(false);
-        assert_eq!(dead_letter_limiter.failed(), WAIT);
+        limiter.count_frame(false);
+        assert_eq!(limiter.rule_failed(), WAIT);
     }
 
     #[test]
-    fn frames_parked_after_they_were_judged_count_as_parked() {
-        let mut dead_letter_limiter = DeadLetterLimiter::new(0.5);
-        assert_eq!(dead_letter_limiter.note_parked_after_all(), None, "nothing was noted yet");
-        assert!((0..WINDOW).all(|_| dead_letter_limiter.note(false).is_none()));
-        assert!((0..WINDOW / 2).all(|_| dead_letter_limiter.note_parked_after_all().is_none()));
-        assert_eq!(dead_letter_limiter.note_parked_after_all(), Some(PAUSE));
-        assert_eq!(dead_letter_limiter.note_parked_after_all(), None, "it stopped already");
+    fn frames_parked_after_judging_count_as_parked() {
+        let mut limiter = DeadLetterLimiter::new(0.5);
+        assert_eq!(limiter.count_parked_later(), None, "nothing was noted yet");
+        assert!((0..WINDOW).all(|_| limiter.count_frame(false).is_none()));
+        assert!((0..WINDOW / 2).all(|_| limiter.count_parked_later().is_none()));
+        assert_eq!(limiter.count_parked_later(), Some(PAUSE));
+        assert_eq!(limiter.count_parked_later(), None, "it stopped already");
     }
 
     #[test]
     fn a_share_of_one_never_stops() {
-        let mut dead_letter_limiter = DeadLetterLimiter::new(1.0);
-        assert!((0..1000).all(|_| dead_letter_limiter.note(true).is_none()));
+        let mut limiter = DeadLetterLimiter::new(1.0);
+        assert!((0..1000).all(|_| limiter.count_frame(true).is_none()));
     }
 }

@@ -1,49 +1,47 @@
-//! Frames that retention deleted before this group came to them: the one loss that no host can prevent. It is put on
-//! record, beside the dead letters, so that the account stays exact after the group has gone past them.
+//! Frames that retention deleted before this group read them: the one loss that no host can prevent. A record beside the
+//! dead letters names them, so that the account stays exact after the group has gone past them.
 
-use super::stages::Stages;
+use super::lane_context::LaneContext;
 use crate::publish::Assignment;
-use everyframe_kafka::{BrokerError, watermarks};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Records what is deleted between the group's offset, at which a lane begins, and the oldest record that there is.
-pub(super) fn at_the_beginning(
-    stages: &Stages,
+/// Publishes which frames were deleted between the committed offset, at which a lane begins, and the oldest record.
+pub(super) fn record_before_start(
+    context: &LaneContext,
     assignment: &Arc<Assignment>,
     committed: &BTreeMap<i32, u64>,
     kept: &BTreeMap<i32, (u64, u64)>,
 ) {
     let partition = assignment.partition();
     if let (Some(committed), Some((oldest, _))) = (committed.get(&partition), kept.get(&partition)) {
-        record(stages, assignment, offset(*committed)..offset(*oldest));
+        record(context, assignment, offset(*committed)..offset(*oldest));
     }
 }
 
-/// Looks into a hole between two records that came one after the other. The records of a transactional producer have
-/// such holes, too: it is a loss only if the oldest record that there is lies beyond it.
-pub(super) fn investigate_gap(stages: Arc<Stages>, assignment: Arc<Assignment>, hole: Range<i64>) {
-    let look = move || -> Result<(), BrokerError> {
-        let config = &stages.config;
-        let kept = watermarks(&config.kafka, &config.topics.frames)?;
-        let oldest = kept.get(&assignment.partition()).map_or(0, |(oldest, _)| offset(*oldest));
-        record(&stages, &assignment, hole.start..hole.end.min(oldest));
-        Ok(())
-    };
-    let work = move || {
-        if let Err(error) = look() {
-            tracing::warn!("cannot find out whether frames were deleted unread: {error}");
+/// Investigates a gap between the offsets of two records that came one after the other. Transactions leave such gaps, too:
+/// frames are missing only if the oldest record that is left lies beyond the gap.
+pub(super) fn investigate_gap(context: &Arc<LaneContext>, assignment: Arc<Assignment>, gap: Range<i64>) {
+    let shared = context.clone();
+    let investigate = move || {
+        match shared.topics.offset_ranges() {
+            Ok(kept) => {
+                let oldest = kept.get(&assignment.partition()).map_or(0, |(oldest, _)| offset(*oldest));
+                record(&shared, &assignment, gap.start..gap.end.min(oldest));
+            }
+            Err(error) => tracing::warn!("cannot find out whether frames were deleted unread: {error}"),
         }
+        None
     };
-    if let Err(error) = std::thread::Builder::new().name("deleted".into()).spawn(work) {
+    if let Err(error) = context.background.start("offset-gap", Box::new(investigate)) {
         tracing::error!("cannot start a thread: {error}");
     }
 }
 
-fn record(stages: &Stages, assignment: &Arc<Assignment>, frames: Range<i64>) {
+fn record(context: &LaneContext, assignment: &Arc<Assignment>, frames: Range<i64>) {
     if !frames.is_empty() {
-        stages.metrics.deleted((frames.end - frames.start).unsigned_abs());
+        context.metrics.frames_deleted((frames.end - frames.start).unsigned_abs());
         tracing::error!(
             partition = assignment.partition(),
             first = frames.start,
@@ -51,7 +49,7 @@ fn record(stages: &Stages, assignment: &Arc<Assignment>, frames: Range<i64>) {
             "{} frames were deleted unread: retention overtook this group",
             frames.end - frames.start
         );
-        stages.publisher.publish_deleted(frames, assignment);
+        context.publisher.publish_deleted(frames, assignment);
     }
 }
 

@@ -1,11 +1,10 @@
-//! Frames that are long done go through vision and the gallery once more, on one thread, and nothing is published.
+//! Takes stored frames through vision and the gallery once more, on one thread. Nothing is published.
 
-use super::RunError;
-use super::stages::{Ready, embed, see};
-use super::tracking::Trackers;
+use super::error::RunError;
+use super::prepared::{Ready, detect, embed};
+use super::tracking::CameraTrackers;
 use crate::intake::{FrameClock, forget_cameras};
 use everyframe_config::{Config, Site};
-use everyframe_gallery;
 use everyframe_gallery::Index;
 use everyframe_types::dead_letter::Parked;
 use everyframe_types::face::Face;
@@ -15,23 +14,23 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// What a lane is to frames that come live. Frames of one partition come in their order.
+/// Does to stored frames what lanes do to live ones. Frames of one partition come in their order.
 pub struct Reprocessor {
     worker: Worker,
     index: Index,
     site: Site,
     config: Config,
-    lanes: HashMap<i32, Followed>,
+    lanes: HashMap<i32, ReprocessedLane>,
 }
 
 #[derive(Default)]
-struct Followed {
-    trackers: Trackers,
+struct ReprocessedLane {
+    trackers: CameraTrackers,
     appearances: HashMap<Arc<str>, EmbeddingCache>,
     clock: FrameClock,
 }
 
-/// A frame as rules see it.
+/// A frame as the rules see it.
 pub struct ReprocessedFrame {
     /// Width and height, pixels.
     pub size: (u32, u32),
@@ -44,7 +43,7 @@ impl Reprocessor {
     ///
     /// # Errors
     ///
-    /// As a host that cannot start.
+    /// As [`super::Host::start`].
     pub fn start(config: &Config, cache: &Path) -> Result<Self, RunError> {
         let vision = Vision::load(&config.vision, cache)?;
         let samples = everyframe_gallery::read_samples(config)?;
@@ -57,21 +56,21 @@ impl Reprocessor {
         })
     }
 
-    /// Puts the time that a host would believe into the frame. Call it for every record of a partition, in order, before
-    /// [`Reprocessor::look`].
+    /// Sets the time of the frame to the one that a host would believe. Call it for every record of a partition, in order, before
+    /// [`Reprocessor::process`].
     pub fn set_time(&mut self, frame: &mut Frame) {
         self.lanes.entry(frame.position.partition).or_default().clock.set_time(frame);
     }
 
-    /// Finds, follows and embeds a frame's faces, and searches the gallery for them.
+    /// Detects, tracks and embeds a frame's faces, and searches the gallery for them.
     ///
     /// # Errors
     ///
-    /// The frame is one that a host parks.
-    pub fn look(&mut self, frame: Arc<Frame>) -> Result<ReprocessedFrame, Parked> {
+    /// A host would park this frame, for this reason.
+    pub fn process(&mut self, frame: Arc<Frame>) -> Result<ReprocessedFrame, Parked> {
         let lane = self.lanes.entry(frame.position.partition).or_default();
-        let seen = see(&mut self.worker, &self.site, frame.clone()).seen?;
-        let prepared = lane.trackers.follow(&frame, seen, &self.config.vision)?;
+        let detections = detect(&mut self.worker, &self.site, frame.clone()).detections?;
+        let prepared = lane.trackers.track(&frame, detections, &self.config.vision)?;
         let ready = match prepared.wants_embedding() {
             true => embed(&mut self.worker, &self.site, frame.clone(), prepared),
             false => Ready { frame: frame.clone(), prepared: Ok(prepared) },
@@ -79,7 +78,7 @@ impl Reprocessor {
         let prepared = ready.prepared?;
         let appearances = lane.appearances.entry(frame.camera.clone()).or_default();
         let count = self.config.gallery.candidates;
-        let faces = prepared.settle(&frame, appearances, &self.index, count, &self.site);
+        let faces = prepared.faces(&frame, appearances, &self.index, count, &self.site);
         let lost_after = self.config.vision.tracker.lost_after_ms;
         appearances.remove_stale(frame.captured_at.saturating_sub_unsigned(lost_after));
         forget_cameras(&mut lane.appearances, EmbeddingCache::last_seen_at);

@@ -1,6 +1,6 @@
 //! The trackers of a lane's cameras, and the check that a camera's frames are one continuous view.
 
-use super::stages::{Prepared, guarded};
+use super::prepared::{Prepared, guarded};
 use crate::intake::forget_cameras;
 use everyframe_config::VisionSettings;
 use everyframe_types::dead_letter::Parked;
@@ -14,7 +14,7 @@ const SAME_SCENE: f32 = 0.85;
 
 /// The trackers of a lane's cameras.
 #[derive(Default)]
-pub(super) struct Trackers(HashMap<Arc<str>, CameraTracker>);
+pub(super) struct CameraTrackers(HashMap<Arc<str>, CameraTracker>);
 
 struct CameraTracker {
     tracker: Tracker,
@@ -30,12 +30,12 @@ struct LastFrame {
 }
 
 impl LastFrame {
-    fn of(frame: &Frame, seen: &Detections) -> Self {
+    fn new(frame: &Frame, detections: &Detections) -> Self {
         Self {
             session: frame.session.clone(),
             sequence: frame.sequence,
             captured_at: frame.captured_at,
-            scene: seen.scene().cloned(),
+            scene: detections.scene().cloned(),
         }
     }
 
@@ -56,16 +56,20 @@ impl LastFrame {
     }
 }
 
-impl Trackers {
-    /// Follows the faces of a frame; frames of one camera come in order.
-    pub fn follow(
+impl CameraTrackers {
+    /// Tracks the faces of a frame; frames of one camera come in order.
+    ///
+    /// # Errors
+    ///
+    /// A defect of the tracker: park the frame.
+    pub fn track(
         &mut self,
         frame: &Frame,
-        seen: Detections,
+        detections: Detections,
         vision: &VisionSettings,
     ) -> Result<Prepared, Parked> {
         guarded(|| {
-            let next = LastFrame::of(frame, &seen);
+            let next = LastFrame::new(frame, &detections);
             let (tracker, is_continuous) = match self.0.get_mut(&frame.camera) {
                 Some(CameraTracker { tracker, last }) => {
                     let is_continuous = last.is_continued_by(&next, frame, vision.tracker.lost_after_ms);
@@ -79,7 +83,7 @@ impl Trackers {
                     (&mut camera.tracker, false)
                 }
             };
-            let prepared = Prepared::follow(frame, seen, tracker, is_continuous);
+            let prepared = Prepared::track(frame, detections, tracker, is_continuous);
             forget_cameras(&mut self.0, |camera| camera.last.captured_at);
             Ok(prepared)
         })

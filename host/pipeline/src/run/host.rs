@@ -1,0 +1,194 @@
+//! Wires a host: vision, gallery, rules, lanes, publisher and consumer.
+
+use super::active_rules::ActiveRules;
+use super::background::Threads;
+use super::error::RunError;
+use super::lane_cell::Jobs;
+use super::lane_context::LaneContext;
+use super::lanes::Lanes;
+use super::rule_judge::RuleJudge;
+use super::topic_reader::KafkaTopicReader;
+use super::worker::run_worker;
+use crate::intake::RUN;
+use crate::observe::{Health, Metrics, Observed, Snapshot};
+use crate::publish::Publisher;
+use arc_swap::ArcSwap;
+use everyframe_config::Config;
+use everyframe_gallery::Gallery;
+use everyframe_kafka::{Ended, GroupConsumer};
+use everyframe_rules::{Condition, RuleDescription, Rules};
+use everyframe_telemetry::clock::{Clock, SystemClock};
+use everyframe_types::machine::cores;
+use everyframe_vision::{Models, Vision, WorkerStats};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// A host that is ready: models and gallery are loaded, the group is not joined yet.
+pub struct Host {
+    context: Arc<LaneContext>,
+    judge: Arc<RuleJudge>,
+    /// Ends the workers.
+    ended: Arc<AtomicBool>,
+    workers: Vec<JoinHandle<WorkerStats>>,
+    lanes: Arc<Lanes>,
+    health: Arc<Health>,
+    models: Models,
+    /// The rules before the last change.
+    before: Mutex<Option<Arc<ActiveRules>>>,
+}
+
+impl Host {
+    /// Serves metrics and health, loads the models and the gallery, and starts the workers. `stop` ends [`Host::run`].
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`] says what the operator must change.
+    pub fn start(
+        config: &Config,
+        mut rules: Rules,
+        cache: &Path,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Self, RunError> {
+        let config = config.clone();
+        let observed = Observed::new(&config);
+        observed.start(&config, &stop)?;
+        let Observed { metrics, health } = observed;
+        let vision = Vision::load(&config.vision, cache)?;
+        tracing::info!("{}", vision.models());
+        let gallery = Gallery::follow(&config, &vision.models().embedder.sha256)?;
+        tracing::info!(people = gallery.index().people().len(), "gallery read");
+        let publisher = Publisher::start(&config, metrics.clone(), &stop)?;
+        let count = worker_count(&config);
+        rules.set_meters(|name| metrics.rule_meter(name));
+        let active_rules = ArcSwap::from_pointee(ActiveRules::new(&config, rules, vision.models()));
+        let judge =
+            Arc::new(RuleJudge { config: config.clone(), gallery, active_rules, metrics: metrics.clone() });
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let context = Arc::new(LaneContext {
+            judge: judge.clone(),
+            publisher,
+            metrics,
+            topics: Arc::new(KafkaTopicReader {
+                settings: config.kafka.clone(),
+                topics: config.topics.clone(),
+            }),
+            background: Arc::new(Threads(clock.clone())),
+            clock,
+            stop,
+            config,
+        });
+        let (detect, detect_jobs) = crossbeam_channel::unbounded();
+        let (embed, embed_jobs) = crossbeam_channel::unbounded();
+        let ended = Arc::new(AtomicBool::new(false));
+        let workers = (0..count)
+            .map(|number| {
+                let worker = vision.worker()?;
+                let (detect_jobs, embed_jobs) = (detect_jobs.clone(), embed_jobs.clone());
+                let (judge, ended) = (judge.clone(), ended.clone());
+                let work = move || run_worker(worker, &judge, &detect_jobs, &embed_jobs, &ended);
+                Ok(std::thread::Builder::new().name(format!("vision-{number}")).spawn(work)?)
+            })
+            .collect::<Result<_, RunError>>()?;
+        // Wide enough that no worker waits for frames that are judged in a row, or whose records are on their way.
+        let window = (2 * RUN).max(8 * count);
+        let lanes = Arc::new(Lanes::new(context.clone(), Jobs { detect, embed }, window));
+        let weak = Arc::downgrade(&lanes);
+        let states = move || weak.upgrade().map(|lanes| lanes.states()).unwrap_or_default();
+        context.metrics.partitions().set_lanes(states);
+        let models = vision.models().clone();
+        Ok(Self { context, judge, ended, workers, lanes, health, models, before: Mutex::default() })
+    }
+
+    /// The totals since the start.
+    pub fn totals(&self) -> Snapshot {
+        self.context.metrics.snapshot()
+    }
+
+    /// Activates other rules, with the zones, masks and schedules of their configuration. Each frame is judged by the old
+    /// or by the new ones from beginning to end. A rule of the same name keeps its state.
+    pub fn activate(&self, config: &Config, mut rules: Rules) {
+        rules.set_meters(|name| self.context.metrics.rule_meter(name));
+        let new = ActiveRules::new(config, rules, &self.models);
+        let old = self.judge.active_rules.swap(Arc::new(new));
+        *self.before.lock().unwrap_or_else(PoisonError::into_inner) = Some(old);
+    }
+
+    /// Activates the rules before the last change again, if that changed this rule. True if it did; once.
+    pub fn fall_back(&self, rule: &str) -> bool {
+        let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.judge.active_rules.load();
+        let Some(old) = before
+            .take_if(|old| old.rules.component_and_settings(rule) != now.rules.component_and_settings(rule))
+        else {
+            return false;
+        };
+        drop(now);
+        self.judge.active_rules.store(old);
+        true
+    }
+
+    /// The metrics.
+    pub fn metrics(&self) -> &Metrics {
+        &self.context.metrics
+    }
+
+    /// The active rules.
+    pub fn rules(&self) -> Vec<RuleDescription> {
+        self.judge.active_rules.load().rules.descriptions().to_vec()
+    }
+
+    /// The rules that began to fail, or answer again, since the last call.
+    pub fn take_conditions(&self) -> Vec<Condition> {
+        self.judge.active_rules.load().rules.take_conditions()
+    }
+
+    /// True if each result is delivered exactly once; otherwise at least once.
+    pub fn is_exactly_once(&self) -> bool {
+        self.context.publisher.is_exactly_once()
+    }
+
+    /// Joins the group and processes frames until the flag given to [`Host::start`] is set. Frames that were begun are
+    /// finished and committed; the rest waits in Kafka.
+    ///
+    /// # Errors
+    ///
+    /// Kafka refuses this host: the operator must change the configuration. Outages are waited out.
+    pub fn run(&self) -> Result<(), RunError> {
+        let (stop, publisher) = (&self.context.stop, &self.context.publisher);
+        loop {
+            let intake = GroupConsumer::join(&self.context.config, self.lanes.clone())?;
+            publisher.set_membership(intake.membership());
+            self.health.joined();
+            match intake.run(stop, &|| publisher.take_rejoin_request())? {
+                Ended::Stopped => return Ok(()),
+                Ended::Interrupted => tracing::info!("joining the group again"),
+            }
+        }
+    }
+
+    /// Ends the workers. One that is stuck is left behind: the process is about to end, and its frame is not committed.
+    /// Returns the totals, and where vision's time went.
+    pub fn end(self) -> (Snapshot, WorkerStats) {
+        let totals = self.totals();
+        self.context.publisher.end();
+        self.ended.store(true, Ordering::Relaxed);
+        drop(self.lanes);
+        let deadline = Instant::now() + Duration::from_secs(1);
+        while self.workers.iter().any(|worker| !worker.is_finished()) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let ended =
+            self.workers.into_iter().filter(JoinHandle::is_finished).filter_map(|worker| worker.join().ok());
+        (totals, ended.fold(WorkerStats::default(), |all, one| all + one))
+    }
+}
+
+fn worker_count(config: &Config) -> usize {
+    match config.intake.workers {
+        0 => cores(),
+        count => count,
+    }
+}

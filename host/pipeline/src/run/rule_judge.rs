@@ -1,0 +1,115 @@
+//! Judges a frame: searches the gallery for its faces and evaluates the active rules.
+
+use super::active_rules::ActiveRules;
+use super::judge::{Judge, LaneMemory};
+use super::prepared::{Prepared, Ready, guarded};
+use crate::intake::forget_cameras;
+use crate::observe::Metrics;
+use crate::publish::Outcome;
+use arc_swap::ArcSwap;
+use everyframe_config::Config;
+use everyframe_gallery::Gallery;
+use everyframe_rules::{FrameFacts, RuleFailure};
+use everyframe_telemetry::cpu_timer::CpuTimer;
+use everyframe_types::dead_letter::{Parked, Stage};
+use everyframe_types::event::Timings;
+use everyframe_types::face::People;
+use everyframe_types::frame::Frame;
+use everyframe_types::sequence_gap;
+use everyframe_vision::EmbeddingCache;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The gallery and the active rules of a host.
+pub(super) struct RuleJudge {
+    pub config: Config,
+    pub gallery: Gallery,
+    pub active_rules: ArcSwap<ActiveRules>,
+    pub metrics: Arc<Metrics>,
+}
+
+impl Judge for RuleJudge {
+    fn judge(&self, ready: &Ready, memory: &mut LaneMemory) -> Result<Outcome, RuleFailure> {
+        if ready.frame.sequence_gap.is_some() {
+            self.metrics.alert_raised(sequence_gap::SEVERITY);
+        }
+        if !ready.frame.is_frame() {
+            return Ok(Outcome::RefusalNotice);
+        }
+        let judged = match &ready.prepared {
+            Ok(prepared) => guarded(|| Ok(self.judge_prepared(&ready.frame, prepared, memory))),
+            Err(parked) => Err(parked.clone()),
+        };
+        let outcome = judged.unwrap_or_else(|parked| Ok(Outcome::Parked(parked)))?;
+        match &outcome {
+            Outcome::Judged { judgement, timings, .. } => self.metrics.frame_judged(judgement, timings),
+            Outcome::Parked(Parked { stage, reason, message }) => {
+                self.metrics.frame_parked(stage.as_str(), reason);
+                if let Some(kept_back) = self.metrics.may_log_parked() {
+                    let (Frame { camera, identity, .. }, stage) = (&*ready.frame, stage.as_str());
+                    tracing::warn!(%camera, frame = %identity, reason, stage, kept_back, "frame parked: {message}");
+                }
+            }
+            Outcome::RefusalNotice => {}
+        }
+        Ok(outcome)
+    }
+
+    fn has_rule(&self, name: &str) -> bool {
+        self.active_rules.load().rules.description(name).is_some()
+    }
+
+    fn rules_version(&self) -> u64 {
+        self.active_rules.load().version
+    }
+}
+
+impl RuleJudge {
+    fn judge_prepared(
+        &self,
+        frame: &Frame,
+        prepared: &Prepared,
+        memory: &mut LaneMemory,
+    ) -> Result<Outcome, RuleFailure> {
+        let (index, active_rules) = (self.gallery.index(), self.active_rules.load());
+        let ActiveRules { rules, site, judged_by, .. } = &**active_rules;
+        let appearances = memory.appearances.entry(frame.camera.clone()).or_default();
+        let (times, embed_time) = prepared.times();
+        let count = self.config.gallery.candidates;
+        let faces = prepared.faces(frame, appearances, &index, count, site);
+        appearances.remove_stale(
+            frame.captured_at.saturating_sub_unsigned(self.config.vision.tracker.lost_after_ms),
+        );
+        let size = prepared.size();
+        let facts = FrameFacts {
+            camera: &frame.camera,
+            session: &frame.session,
+            sequence: frame.sequence,
+            captured_at: frame.captured_at,
+            width: size.0,
+            height: size.1,
+            schedules: &site.schedules_at(frame.captured_at),
+        };
+        let mut cpu_timer = CpuTimer::start();
+        let people: Arc<dyn People> = index;
+        let mut judgement = match rules.judge(&facts, faces, &people, &mut memory.state) {
+            Ok(judgement) => judgement,
+            Err(failure) if rules.stops_on_failure(&failure.rule) => return Err(failure),
+            Err(failure) => {
+                let (reason, message) = (failure.kind.reason().to_owned(), failure.to_string());
+                return Ok(Outcome::Parked(Parked { stage: Stage::Rules, reason, message }));
+            }
+        };
+        for camera in forget_cameras(&mut memory.appearances, EmbeddingCache::last_seen_at) {
+            judgement.state.extend(memory.state.delete_camera(&camera));
+        }
+        let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+        let timings = Timings {
+            decode_ms: milliseconds(times.decode),
+            detect_ms: milliseconds(times.detect),
+            embed_ms: milliseconds(embed_time),
+            rules_ms: milliseconds(cpu_timer.lap()),
+        };
+        Ok(Outcome::Judged { size, judgement, timings, judged_by: judged_by.clone() })
+    }
+}
