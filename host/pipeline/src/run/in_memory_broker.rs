@@ -262,6 +262,13 @@ impl Broker {
         true
     }
 
+    /// True while a marker of the producer's last transaction is on its way: no other may begin before, so that the markers
+    /// of two transactions cannot overtake each other.
+    fn is_ending(&self, producer: usize) -> bool {
+        let ending = |t: &Transaction| t.producer == producer && t.end != End::Open && !t.unmarked.is_empty();
+        self.transactions.iter().any(ending)
+    }
+
     fn end(&mut self, transaction: usize, end: End) {
         let transaction = &mut self.transactions[transaction];
         if transaction.end == End::Open {
@@ -411,6 +418,9 @@ impl Transport for InMemoryTransport {
     fn begin(&self) -> Result<(), TransactionError> {
         let mut broker = self.connect()?;
         let producer = self.producer;
+        if broker.is_ending(producer) {
+            return Err(TransactionError::Retry("concurrent transactions".into()));
+        }
         let (offsets, unmarked) = (Vec::new(), BTreeSet::new());
         broker.transactions.push(Transaction { producer, end: End::Open, offsets, unmarked });
         *self.open.lock().unwrap() = Some(broker.transactions.len() - 1);
@@ -459,6 +469,9 @@ impl Transport for InMemoryTransport {
     fn reopen(&mut self) -> Result<(), OpeningError> {
         self.epoch = self.broker.lock().register(self.producer);
         *self.open.lock().unwrap() = None;
-        Ok(())
+        match self.broker.lock().is_ending(self.producer) {
+            true => Err(OpeningError::NotYet("concurrent transactions".into())),
+            false => Ok(()),
+        }
     }
 }

@@ -400,7 +400,10 @@ impl SimulatedHost {
         loop {
             match self.sender.step() {
                 NextStep::Now => {}
-                NextStep::After(pause) => self.clock.sleep(pause),
+                NextStep::After(pause) => {
+                    self.clock.sleep(pause);
+                    while self.broker.lock().deliver_marker(0) {}
+                }
                 NextStep::WhenPosted { .. } | NextStep::Ended => return steps > 0,
             }
             steps += 1;
