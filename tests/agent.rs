@@ -112,7 +112,7 @@ fn no_log_or_error_shows_the_password_of_a_camera() {
         let ended = command(words);
         assert_eq!(ended.code, Some(1), "{}", ended.err);
         assert!(!ended.err.contains("hunter2") && !ended.err.contains("abcdef"), "{}", ended.err);
-        let expected = "rtsp://***@127.0.0.1:1/stream?token=***: cannot be opened as video";
+        let expected = "rtsp://***@127.0.0.1:1/stream?token=***: cannot be opened as a video";
         assert!(ended.err.contains(expected), "it still says which: {}", ended.err);
         assert_eq!(
             ended.err.contains("give the address by --source-env"),
@@ -280,7 +280,7 @@ fn a_source_without_pictures_is_an_error() {
     let ended = site.everyframe(&["camera", "--id", "stream", &clip]);
     assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{}", ended.err);
     let expected = format!(
-        "everyframe: {clip}: opens, but not one picture can be read from it; is it whole, and can its server send parts of it?"
+        "everyframe: {clip}: can be opened, but no picture can be read from it; check that the file is complete and that its server can send parts of it"
     );
     assert_eq!(ended.err.lines().last(), Some(expected.as_str()));
 }
@@ -315,10 +315,10 @@ fn an_invalid_source_is_named() {
                 .to_owned(),
         ),
         (&empty, format!("{empty}: no .jpg, .jpeg, .png or .webp in this folder")),
-        (&text, format!("{text}: cannot be opened as video; is it one, and is it reachable?")),
+        (&text, format!("{text}: cannot be opened as a video; check that it is one and that it can be reached")),
         (
             "http://127.0.0.1:1/clip.mp4",
-            "http://127.0.0.1:1/clip.mp4: cannot be opened as video; is it one, and is it reachable?".to_owned(),
+            "http://127.0.0.1:1/clip.mp4: cannot be opened as a video; check that it is one and that it can be reached".to_owned(),
         ),
     ] {
         let ended = site.everyframe(&["camera", "--id", "gate", source]);

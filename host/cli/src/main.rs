@@ -52,13 +52,13 @@ struct WrongInput(String);
 
 /// A recognition runtime that accounts for every frame.
 ///
-/// Cameras put frames into Kafka; the host recognises faces and asks your WebAssembly rules what to make of them.
+/// Cameras put frames into Kafka; hosts recognise faces and call your WebAssembly rules.
 #[derive(Parser)]
 #[command(name = "everyframe", version, max_term_width = 100)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
-    /// Log as JSON, for machines. What is logged: RUST_LOG; by default `info` for `run`, `camera` and
+    /// Log as JSON, for machines. RUST_LOG selects what is logged; by default `info` for `run`, `camera` and
     /// `watch`, else `warn`.
     #[arg(long, global = true)]
     log_json: bool,
@@ -66,9 +66,9 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Process frames: the host.
+    /// Run a host, which processes frames.
     Run(run::Arguments),
-    /// Put the frames of a camera, video or folder into the frames topic: the agent.
+    /// Run an agent, which puts the frames of a camera, video or folder into the frames topic.
     Camera(camera::Arguments),
     /// Run a single node of Apache Kafka, for one machine.
     Broker(broker::Arguments),
@@ -76,23 +76,23 @@ enum Command {
     Enrol(enrol::Arguments),
     /// Show or remove enrolled people.
     Gallery(gallery::Arguments),
-    /// Tell what happens, as it happens.
+    /// Print results and alerts as they happen.
     Watch(watch::Arguments),
     /// Account for every frame, from the topics alone. Exit status 1 if any is missing.
     Audit(audit::Arguments),
-    /// Show what is unread, and when retention will delete it. Exit status 1 if that is soon.
+    /// Show unread frames, and when retention will delete them. Exit status 1 if that is soon.
     Lag(lag::Arguments),
-    /// List, show, replay or drop the frames that were parked.
+    /// List, show, replay or drop parked frames.
     DeadLetters(dead_letters::Arguments),
-    /// See it all at work: a broker, four cameras with real footage, the three rules.
+    /// Run everything together: a broker, four cameras with real footage, a host with the three shipped rules.
     Demo(demo::Arguments),
     /// Size a site: consumers, partitions, brokers, retention, disk; each formula with the numbers put in.
     Plan(plan::Arguments),
     /// Measure the whole pipeline on a folder of JPEG frames.
     Bench(bench::Arguments),
-    /// Judge frames again with other rules, and tell what would have changed. Exit status 1 if anything would.
+    /// Judge past frames again with other rules, and show what would change. Exit status 1 if anything would.
     Replay(replay::Arguments),
-    /// Write a rule: make a project, and inspect, check, test and measure what comes of it.
+    /// Develop a rule: create a project, and inspect, check, test, record and measure it.
     Rule(rule::Arguments),
     /// Check a configuration, or show an example or the schema.
     Config(config::Arguments),
