@@ -267,11 +267,7 @@ fn a_damaged_spool_is_named_and_not_changed() {
         let ended =
             site.everyframe(&["camera", "--id", "gate", "--spool", "spool", &clip("single_face.mp4")]);
         assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{}", ended.err);
-        assert!(
-            ended.err.contains("spool/gate.redb: this spool is damaged or not a spool"),
-            "{}",
-            ended.err
-        );
+        assert!(ended.err.contains("spool/gate.redb: this spool is damaged or not a spool"), "{}", ended.err);
         assert!(!ended.err.contains("panicked"), "{}", ended.err);
         assert!(std::fs::metadata(&path).is_ok_and(|file| file.len() >= damaged.len() as u64));
     }

@@ -71,7 +71,7 @@ impl Producer {
     /// A property that librdkafka does not accept, or no thread.
     pub fn batching(settings: &KafkaSettings, batch: usize) -> Result<Self, BrokerError> {
         // Wait out an outage: a record fails only when the broker refuses it.
-        Self::with(settings, batch, &[("message.timeout.ms", "0")])
+        Self::with(settings, batch, &WITHOUT_TRANSACTIONS)
     }
 
     /// A producer for transactions. They have a short timeout: until then, nobody reads on in the partitions of a host that
@@ -189,6 +189,16 @@ pub(super) fn transactional_defaults(id: &str) -> [(&str, &str); 5] {
         ("connections.max.idle.ms", "10000"),
     ]
 }
+
+/// The configuration of a producer without transactions.
+const WITHOUT_TRANSACTIONS: [(&str, &str); 2] = [
+    ("message.timeout.ms", "0"),
+    // One request at a time. A partition that has no record of a producer takes its batches from any sequence number on. So
+    // if the first batch comes before the leader of a new topic is ready, and the second one just after, the broker keeps the
+    // second, and acknowledges the first as a duplicate when it is sent again: its records would be lost. With transactions the
+    // broker checks the first sequence number.
+    ("max.in.flight.requests.per.connection", "1"),
+];
 
 /// The configuration of every producer.
 pub(super) fn config(settings: &KafkaSettings, batch: usize, more: &[(&str, &str)]) -> ClientConfig {

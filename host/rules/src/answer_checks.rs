@@ -275,7 +275,7 @@ mod tests {
         /// Rules may return any camera's id, and ids built from it.
         #[test]
         fn every_cameras_id_is_accepted_in_an_answer(key in proptest::collection::vec(proptest::prelude::any::<char>(), 0..300)) {
-            let camera = everyframe_types::record::camera(Some(key.iter().collect::<String>().as_bytes()), 0);
+            let camera = everyframe_types::record::camera_id(Some(key.iter().collect::<String>().as_bytes()), 0);
             let zero = face(0);
             let id = format!("{camera}-{}-{}", i64::MIN, u64::MAX);
             for id in [&camera, &id] {

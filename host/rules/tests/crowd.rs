@@ -92,7 +92,7 @@ fn load(rules: &[RuleSettings]) -> Rules {
 /// strangers in one frame.
 fn judge_crowd(rules: &Rules, crowd: u32) -> (BTreeMap<String, Vec<Alert>>, u32) {
     let people: Arc<dyn People> = Arc::new(Everybody);
-    let camera = camera(Some("門".repeat(200).as_bytes()), 0);
+    let camera = camera_id(Some("門".repeat(200).as_bytes()), 0);
     let mut state = RuleState::new();
     let (mut alerts, mut named) = (BTreeMap::<String, Vec<Alert>>::new(), 0);
     for (at, since) in [(0, 0), (400, 0), (500, 0), (900, 900), (1400, 900), (2000, 900)] {
