@@ -9,7 +9,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 /// Properties of librdkafka that cannot be set: delivery depends on them, or they have a key of their own.
-const RESERVED_PROPERTIES: [&str; 20] = [
+const RESERVED_PROPERTIES: [&str; 22] = [
     "bootstrap.servers",
     "metadata.broker.list",
     "group.id",
@@ -22,6 +22,8 @@ const RESERVED_PROPERTIES: [&str; 20] = [
     "request.required.acks",
     "enable.idempotence",
     "enable.gapless.guarantee",
+    "max.in.flight",
+    "max.in.flight.requests.per.connection",
     "transactional.id",
     "isolation.level",
     "partition.assignment.strategy",
