@@ -6,10 +6,11 @@ use super::source::{Picture, Reading, Source};
 use super::source_error::SourceError;
 use super::spool::{Entry, Payload};
 use everyframe_types::frame::SourceKind;
+use everyframe_types::machine::unix_ms;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// How long the agent waits for the last acknowledgements.
 const MAX_LAST_WAIT: Duration = Duration::from_secs(30);
@@ -73,7 +74,7 @@ impl Agent {
         if first.is_none() && source.kind() != SourceKind::Live && !stop.load(Ordering::Relaxed) {
             return Err(source.no_picture_error().into());
         }
-        let session: Arc<str> = format!("{:x}-{:x}", now(), std::process::id()).into();
+        let session: Arc<str> = format!("{:x}-{:x}", unix_ms(), std::process::id()).into();
         let outbox = Outbox::open(&self.destination, &session, prepare)?;
         let read = self.send_pictures(source, first, &outbox, &session, stop);
         // Also after an error: the frames that were read before it must be sent.
@@ -101,7 +102,7 @@ impl Agent {
         // A recording that is sent at full speed can wait for room; a live source cannot.
         let patient = !live && self.rate.is_none();
         let step = Duration::from_secs_f64(1.0 / self.rate.unwrap_or_else(|| source.rate()));
-        let (begun, first_at) = (Instant::now(), now());
+        let (begun, first_at) = (Instant::now(), unix_ms());
         let mut read = 0u64;
         while !stop.load(Ordering::Relaxed) {
             let reading = match first.take() {
@@ -127,7 +128,7 @@ impl Agent {
             }
             // A live picture gets the current time. One of a recording gets its position there, unless the user sets a rate.
             let captured_at = match picture.at {
-                _ if live => now(),
+                _ if live => unix_ms(),
                 Some(at) if self.rate.is_none() => first_at + milliseconds(at),
                 _ => first_at + milliseconds(paced),
             };
@@ -185,8 +186,4 @@ fn wait_until(until: Instant, stop: &AtomicBool) -> bool {
 
 fn milliseconds(time: Duration) -> i64 {
     (time.as_secs_f64() * 1000.0).round() as i64
-}
-
-fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64)
 }

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 /// How long a node may take to answer: it formats its store in a second, and starts in one to three.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How often the node is looked at.
+/// How often the node's state is checked.
 const STEP: Duration = Duration::from_millis(50);
-/// How long others may write in a folder that is to go.
+/// How long to retry removing a folder while other processes still write to it.
 const REMOVAL: Duration = Duration::from_secs(10);
 
 #[derive(clap::Args)]
@@ -26,7 +26,7 @@ pub struct Arguments {
     /// The folder for the data; made if it is not there.
     #[arg(long, value_name = "DIR", required_unless_present = "train")]
     data: Option<PathBuf>,
-    /// Where clients reach it. They need no password: an address other than this machine's own is open to its network.
+    /// The address for clients. They need no password, so any address but loopback is open to the network.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9092")]
     listen: String,
     /// How long records stay, in topics that have no retention.ms of their own.
@@ -44,7 +44,7 @@ pub struct Arguments {
     /// Remove this folder after such an end: for tests.
     #[arg(long, value_name = "DIR", hide = true, requires = "until_stdin_closes")]
     remove: Option<PathBuf>,
-    /// Make later starts quicker, and end: `make build` does this.
+    /// Create the cache that makes later starts quicker, then exit; `make build` does this.
     #[arg(long, hide = true)]
     train: bool,
 }
@@ -100,7 +100,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     }
 }
 
-/// Removes a folder in which others may be writing for a moment yet.
+/// Removes a folder. Other processes may still write to it for a moment, so it retries.
 fn remove(folder: &Path) {
     let deadline = Instant::now() + REMOVAL;
     while folder.exists() && Instant::now() < deadline {

@@ -1,10 +1,10 @@
 //! Turns events into lines for people. A line tells what is new; frames without news are summed up.
 
-use super::when::now;
 use everyframe_pipeline::observe::{RetentionData, RetentionState, RuleData, RuleStatus};
 use everyframe_types::event::{AlertData, CloudEvent, ResultData, rfc3339};
 use everyframe_types::id::printable;
 use everyframe_types::judgement::{Decision, Severity, StrangerEvent};
+use everyframe_types::machine::unix_ms;
 use std::collections::HashMap;
 
 /// How long somebody must be out of sight to be announced again, milliseconds of frame time.
@@ -120,7 +120,7 @@ impl EventText {
             colour,
             &format!(
                 "{}  {:<12} {text}",
-                clock(event.data.captured_at, now()),
+                clock(event.data.captured_at, unix_ms()),
                 printable(&event.data.camera)
             ),
         )
@@ -144,7 +144,7 @@ impl EventText {
     fn line(&self, result: &ResultData, colour: &str, text: &str) -> String {
         let line = format!(
             "{}  {:<12} {}",
-            clock(result.captured_at, now()),
+            clock(result.captured_at, unix_ms()),
             printable(&result.camera),
             printable(text)
         );

@@ -133,7 +133,7 @@ pub fn main() -> ! {
     // What runs for long tells what it does; of the others, only what is odd is news.
     let filter = match arguments.command {
         Command::Run(_) | Command::Watch(_) => "info,librdkafka=warn",
-        // An outage is told once, not at each of librdkafka's attempts.
+        // The agent logs an outage once; librdkafka would log each of its attempts.
         Command::Camera(_) | Command::Broker(_) => "info,librdkafka=off",
         _ => "warn",
     };

@@ -1,7 +1,8 @@
 //! Durations and times on the command line.
 
 pub use everyframe_pipeline::lag::spoken;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use everyframe_types::machine::unix_ms;
+use std::time::Duration;
 
 /// `90s`, `30m`, `2h`, `7d`, `1h30m`.
 pub fn duration(text: &str) -> Result<Duration, String> {
@@ -32,17 +33,12 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// A duration back from now, or an RFC 3339 time: Unix milliseconds.
 pub fn time(text: &str) -> Result<i64, String> {
     if let Ok(back) = duration(text) {
-        return Ok(now() - i64::try_from(back.as_millis()).unwrap_or(i64::MAX));
+        return Ok(unix_ms() - i64::try_from(back.as_millis()).unwrap_or(i64::MAX));
     }
     let time: Result<jiff::Timestamp, _> = text.trim().parse();
     time.map(|time| time.as_millisecond()).map_err(|_| {
         "give a duration back from now such as 2h or 30m, or a time such as 2026-11-24T10:00:00Z".into()
     })
-}
-
-/// Unix milliseconds.
-pub fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64)
 }
 
 #[cfg(test)]
@@ -64,7 +60,7 @@ mod tests {
     fn a_time_is_back_from_now_or_absolute() {
         assert_eq!(time("2025-11-24T16:00:00Z"), Ok(1_764_000_000_000));
         assert_eq!(time("2025-11-24T17:00:00+01:00"), Ok(1_764_000_000_000));
-        assert!((now() - 7_200_000 - time("2h").expect("a time")).abs() < 10_000);
+        assert!((unix_ms() - 7_200_000 - time("2h").expect("a time")).abs() < 10_000);
         assert!(time("yesterday").is_err());
     }
 }

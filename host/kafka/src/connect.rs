@@ -72,7 +72,7 @@ impl ClientContext for LastMessage {
         }
     }
 
-    /// Every important line comes as an error, too.
+    /// Drops the line to the debug log: librdkafka also reports every important line as an error.
     fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::debug!("librdkafka: {facility} {}", redacted(message));
     }

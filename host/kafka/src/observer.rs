@@ -5,12 +5,13 @@ use crate::error::BrokerError;
 use crate::reader::{Quiet, committed_by, ends};
 use crate::retention::Retention;
 use everyframe_config::KafkaSettings;
+use everyframe_types::machine::unix_ms;
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// How long the oldest records may take to come; without them there is no age.
@@ -122,7 +123,7 @@ impl Observer {
             }
         }
         self.consumer.unassign().map_err(self.failed())?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64);
+        let now = unix_ms();
         let first = |(at, records, bytes): (i64, u64, u64)| First {
             age: Duration::from_millis(now.saturating_sub(at).max(0).unsigned_abs()),
             bytes_per_record: bytes as f64 / records.max(1) as f64,

@@ -46,7 +46,7 @@ pub enum TransactionError {
     Retry(String),
     /// Abort the transaction and begin another one.
     Abort(String),
-    /// The producer is of no more use: [`Transactions::reopen`] it. After a commit nobody knows whether the transaction
+    /// The producer cannot be used any more: [`Transactions::reopen`] it. After a commit nobody knows whether the transaction
     /// counts; before it, the transaction does not count.
     Fatal(String),
 }
@@ -143,7 +143,7 @@ impl Transactions {
     ///
     /// # Errors
     ///
-    /// [`TransactionError::Retry`], or that the producer is of no more use.
+    /// [`TransactionError::Retry`], or that the producer cannot be used any more.
     pub fn abort(&self) -> Result<(), TransactionError> {
         self.producer.inner.abort_transaction(END_TIMEOUT).map_err(classify)
     }

@@ -8,11 +8,11 @@ use everyframe_kafka::{BrokerError, Producer};
 use everyframe_types::face::{Candidate, Embedding, Person};
 use everyframe_types::hexadecimal::hexadecimal;
 use everyframe_types::id::printable;
+use everyframe_types::machine::unix_ms;
 use everyframe_vision::{EnrolmentView, PictureError, Rotation, Vision, VisionError, Worker, quality};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Why pictures cannot be enrolled at all.
 #[derive(Debug, thiserror::Error)]
@@ -182,9 +182,7 @@ impl Enroller {
             embedding: face.embedding.clone(),
             quality: face.quality,
             source: face.source.clone(),
-            enrolled_at: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |time| time.as_millis() as i64),
+            enrolled_at: unix_ms(),
         };
         Ok(store_sample(&self.producer, &self.topic, &face.sample, &sample)?)
     }

@@ -110,8 +110,8 @@ impl Chain {
         })
     }
 
-    /// Judges one frame. The state changes are returned, not applied. `previous` replaces the output of rules that request
-    /// embeddings, for a frame that has none.
+    /// Judges one frame. The state changes are returned, not applied. If a frame has no embeddings, a rule that requests one gets
+    /// its output from `previous`.
     ///
     /// # Errors
     ///

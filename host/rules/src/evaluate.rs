@@ -20,7 +20,7 @@ use tokio::sync::SemaphorePermit;
 /// The checked answer of a rule to one frame.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RuleOutput {
-    /// Of a matching policy, by `face.index`: one for each undecided face, in the order of the faces.
+    /// The decisions of a matching policy, with the `face.index` of each: one per undecided face, in the order of the faces.
     Decisions(Vec<(u32, Decision)>),
     /// Of an unknown-person rule, by `face.index`.
     Strangers(Vec<(u32, Stranger)>),

@@ -7,11 +7,12 @@ use everyframe_kafka::{BrokerError, Observer, Producer, Reader, Record, delete_b
 use everyframe_types::dead_letter::{
     FATE, LETTER, Letter, LetterAction, LetterActions, OFFSET, PARTITION, Place, TOPIC,
 };
+use everyframe_types::machine::unix_ms;
 use everyframe_types::record::{CAPTURED_AT, IncomingRecord as _, REPLAY_OF, SEQUENCE, SESSION, SOURCE};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// Dead letters whose frames are sent before they are marked. A command that is killed may send so many twice.
 const BATCH: usize = 100;
@@ -368,6 +369,5 @@ fn oldest_frame(config: &Config) -> Result<i64, DeadLetterError> {
         return Ok(0);
     }
     let age = oldest.values().map(|first| first.age).max().unwrap_or_default();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64);
-    Ok(now.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)))
+    Ok(unix_ms().saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)))
 }

@@ -99,7 +99,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     Ok(DONE)
 }
 
-/// Puts the frames to the rule until there were so many calls; what it remembers begins anew with each round.
+/// Evaluates the rule on the frames until it was called so many times. Each round starts without rule state.
 fn measure(what: &str, scenario: &Scenario, rule: &RuleRunner<'_>, calls: usize) -> Result<Figures> {
     let mut costs: Vec<CallCost> = Vec::with_capacity(calls);
     let mut memory = RuleState::new();

@@ -1,4 +1,4 @@
-//! Whether a node answers.
+//! Checks whether a node answers.
 
 use crate::client::consumer;
 use crate::reader::Quiet;
@@ -10,7 +10,7 @@ use std::time::Duration;
 /// How long an answer may take: the node is on this machine.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// True if the node takes requests, and knows that it does: it opens its port some moments before.
+/// True if the node serves requests. It opens its port some moments earlier, so a connection alone proves nothing.
 pub(super) fn is_there(address: &str) -> bool {
     let Ok(mut addresses) = address.to_socket_addrs() else { return false };
     // Much less work than a client, which is made anew each time: one that was refused waits before it tries again.

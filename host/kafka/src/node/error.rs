@@ -89,7 +89,7 @@ pub enum NodeError {
     /// The store could not be made.
     #[error("Kafka cannot make its store: {0}")]
     NotFormatted(String),
-    /// The node ended though nobody asked it to.
+    /// The node ended by itself.
     #[error("Kafka ended ({status}): {reason}; {} has more", log.display())]
     Ended {
         /// How it ended.
@@ -107,7 +107,7 @@ pub enum NodeError {
         /// Its log.
         log: PathBuf,
     },
-    /// Java did not write what it learnt.
+    /// Java did not write its ahead-of-time cache.
     #[error("Java did not write its ahead-of-time cache; {} may say why. Kafka starts without it, too", log.display())]
     Untrained {
         /// The log.

@@ -1,14 +1,14 @@
-//! The software that a node is made of: a Java, and Kafka's jars.
+//! Finds the software of a node: a Java runtime and Kafka's jars.
 
 use super::error::{NodeError, OLDEST_JAVA};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The oldest Java that can keep what it has learnt of its classes (JEP 514).
+/// The oldest Java with an ahead-of-time cache of loaded classes (JEP 514).
 const OLDEST_WITH_CACHE: u32 = 25;
-/// From this one on, Java warns of what Kafka and its libraries do, unless it is told not to (JEP 472, JEP 498).
+/// The oldest Java that warns about native access and Unsafe in Kafka's libraries (JEP 472, JEP 498).
 const OLDEST_WITH_WARNINGS: u32 = 24;
-/// For one machine: small, quick to start, and no more compiler than starting pays for.
+/// JVM options for one machine: a small heap, and only the quick compiler, because most of the time goes to the start.
 const JVM: [&str; 5] = [
     "-Xmx256m",
     "-XX:+UseSerialGC",
@@ -24,7 +24,7 @@ pub struct Software {
     java_version: String,
     class_path: String,
     kafka_version: String,
-    /// What Java has learnt of Kafka's classes; none where it cannot.
+    /// The ahead-of-time cache; none if this Java does not support one.
     cache: Option<PathBuf>,
 }
 
@@ -48,7 +48,7 @@ impl Software {
         format!("Kafka {}, Java {} ({})", self.kafka_version, self.java_version, self.java.display())
     }
 
-    /// Where the cache would be, if it is not there and Java can make one.
+    /// The path of the ahead-of-time cache, if it is missing and this Java supports one.
     pub(super) fn untrained_cache(&self) -> Option<&Path> {
         self.cache.as_deref().filter(|cache| !cache.exists())
     }
@@ -60,7 +60,7 @@ impl Software {
         java
     }
 
-    /// The same, and writes what Java learns of it to the file `learnt`.
+    /// The same, and writes the ahead-of-time cache to the file `learnt`.
     pub(super) fn training_node(&self, folder: &Path, learnt: &Path) -> Command {
         let mut java = self.java(folder, Some(format!("-XX:AOTCacheOutput={}", learnt.display())));
         java.arg("kafka.Kafka").arg(folder.join("server.properties"));
@@ -91,7 +91,7 @@ impl Software {
     }
 }
 
-/// The class path, in a fixed order (what Java has learnt holds for that one only), and Kafka's version.
+/// The class path in a fixed order, because the ahead-of-time cache is valid for one order only, and Kafka's version.
 fn class_path(folder: &Path) -> Result<(String, String), NodeError> {
     let missing = || NodeError::NoKafka { folder: folder.to_owned() };
     let entries = std::fs::read_dir(folder).map_err(|_| missing())?;

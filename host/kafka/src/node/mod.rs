@@ -5,7 +5,7 @@
 //! | name | what |
 //! | --- | --- |
 //! | `data/` | Kafka's own log folder |
-//! | `server.properties`, `logging.properties` | its settings, written anew at each start |
+//! | `server.properties`, `logging.properties` | its settings, written at each start |
 //! | `kafka.log` | its warnings and errors; `kafka.log.old` once that has grown |
 //! | `node.pid` | the id of its process, while it runs |
 //! | `lock` | locked while it runs |
@@ -29,11 +29,11 @@ use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 use store::Store;
 
-/// How often a node is asked whether it runs, or answers.
+/// How often the state of a node is checked.
 const STEP: Duration = Duration::from_millis(20);
 /// How long a node may take to end in good order. One that lost its quorum would wait for minutes.
 const END: Duration = Duration::from_secs(10);
-/// Training is no start that anybody waits for, but it must end.
+/// The limit for creating the ahead-of-time cache.
 const TRAINING: Duration = Duration::from_secs(60);
 
 /// A running node. It ends when this is dropped, and when the thread that started it ends in whatever way.
@@ -144,7 +144,7 @@ impl Node {
         self.folder.join("kafka.log")
     }
 
-    /// What the end of a node that nobody asked to end means.
+    /// The error for a node that ended by itself.
     pub fn why_it_ended(&self, status: ExitStatus) -> NodeError {
         NodeError::Ended { status, reason: store::last_error(&self.log()), log: self.log() }
     }

@@ -1,4 +1,4 @@
-//! What a node is told: its `server.properties`.
+//! A node's settings: its `server.properties`.
 
 use super::NodeError;
 use std::collections::BTreeMap;
@@ -10,8 +10,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Where ports are taken from that nobody chose, such as the controller's: below those that Linux gives to outgoing
-/// connections, since such a connection could take it just before the node listens.
+/// The range for ports that the user did not choose, such as the controller's. It lies below the ports that Linux uses for
+/// outgoing connections: one of these could take the port just before the node listens.
 const PORTS: Range<u16> = 32_000..32_768;
 
 /// Warnings and errors, each on one line, to standard output: that goes to `kafka.log`.
@@ -24,7 +24,7 @@ rootLogger.level=warn
 rootLogger.appenderRef.console.ref=console
 ";
 
-/// What a node of one machine is told besides its place. The file that `--settings` names wins over it.
+/// The settings of a node besides its folder and address. The file of `--settings` overrides them.
 const DEFAULTS: &[(&str, &str)] = &[
     ("process.roles", "broker,controller"),
     ("node.id", "1"),
@@ -44,28 +44,28 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("share.coordinator.state.topic.min.isr", "1"),
     // A host starts at once rather than wait for others to join.
     ("group.initial.rebalance.delay.ms", "0"),
-    // The transaction of a host that was killed is noticed soon.
+    // Transactions of killed hosts are aborted soon after their time-out.
     ("transaction.abort.timed.out.transaction.cleanup.interval.ms", "1000"),
-    // Without replicas, the disk is what is left after a power cut: what is a second old is on it.
+    // There is one copy. Flushing twice a second limits the loss of a power cut to the last second.
     ("log.flush.interval.ms", "500"),
     ("log.flush.scheduler.interval.ms", "500"),
-    // Retention deletes whole segments: small ones, looked at often, so that a full disk is not a matter of minutes.
+    // Retention deletes whole segments. Small segments and frequent checks keep the disk close to its limit.
     ("log.segment.bytes", "134217728"),
     ("log.retention.check.interval.ms", "60000"),
     // Half of the heap otherwise.
     ("log.cleaner.dedupe.buffer.size", "16777216"),
 ];
 
-/// What may be asked of a node.
+/// The options of a node.
 #[derive(Debug, Clone)]
 pub struct NodeOptions {
     /// Its folder.
     pub data: PathBuf,
     /// Where clients reach it.
     pub listen: Listen,
-    /// How long records stay in a topic that does not say it itself, hours.
+    /// Retention of topics without a `retention.ms` of their own, hours.
     pub retention_hours: u64,
-    /// How many bytes of a partition stay in a topic that does not say it itself.
+    /// Retention of topics without a `retention.bytes` of their own, bytes of each partition.
     pub retention_bytes: u64,
     /// A file in the form of Kafka's `server.properties`; what it says wins. Two keys are ours: `everyframe.cluster.id`,
     /// and `everyframe.users` (`name=password`, comma between), which a new store gets as SCRAM-SHA-512 users.
@@ -90,7 +90,7 @@ impl NodeOptions {
     }
 }
 
-/// An address that clients are told to come back to: a host's name or number, and a port.
+/// The address that the node advertises to clients: a host name or IP address, and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listen {
     text: String,
@@ -207,7 +207,7 @@ impl Settings {
         self.properties.get("node.id").map_or("1", String::as_str)
     }
 
-    /// Says so if somebody else listens at the node's address: Kafka itself would only fail with a stack trace.
+    /// Fails if another process listens at the node's address. Kafka itself would fail with a stack trace.
     pub(super) fn check_ports(&self) -> Result<(), NodeError> {
         let address = self.address().to_owned();
         for at in &self.listen.addresses {

@@ -1,4 +1,4 @@
-//! A node's folder: whose it is, and its store.
+//! A node's folder: its lock and its store.
 
 use super::settings::Settings;
 use super::{NodeError, Software, open_or_create};
@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 const FORMAT: &str = "1";
 /// How long a node that was killed may hold its folder.
 const PREDECESSOR: Duration = Duration::from_secs(5);
-/// A log that is larger at a start is put aside.
+/// A log larger than this at the start is renamed to `kafka.log.old`.
 const LOG_BYTES: u64 = 10 << 20;
 /// What a node's folder holds, besides its log.
 const OURS: [&str; 7] =
     ["data", "new", "lock", "node.pid", "server.properties", "format.properties", "logging.properties"];
 
-/// A folder that is ours, for as long as this is there.
+/// The locked folder of a node. The lock is released when this is dropped.
 #[derive(Debug)]
 pub(super) struct Store {
     folder: PathBuf,

@@ -8,12 +8,13 @@ use crate::lag::{PartitionLag, Sampler, sentence};
 use everyframe_config::Config;
 use everyframe_kafka::{BrokerError, LogOnce, Retention};
 use everyframe_types::event::{CloudEvent, rfc3339};
+use everyframe_types::machine::unix_ms;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// `type` of the alarm's events.
 pub const RETENTION: &str = "everyframe.retention.v1";
@@ -186,7 +187,7 @@ impl Watch {
         let danger = Danger { left, retention: self.sampler.retention(), interval };
         let lanes = self.metrics.partitions().lanes();
         let ours = lags.iter().filter(|lag| lanes.iter().any(|lane| lane.partition == lag.partition));
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64);
+        let now = unix_ms();
         for (lag, state, since) in self.alarms.update(ours, danger, now) {
             let text = match state {
                 RetentionState::Danger => sentence(lag),

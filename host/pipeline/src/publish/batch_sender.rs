@@ -100,7 +100,7 @@ enum Phase<M> {
         cause: Cause,
         asked: bool,
     },
-    /// The producer is of no more use. Its successor aborts or completes what it left open.
+    /// The producer cannot be used any more. The next producer aborts or completes the open transaction.
     Reopening(Option<Attempt>),
 }
 

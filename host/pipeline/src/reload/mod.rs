@@ -9,10 +9,11 @@ use crate::run::Host;
 use everyframe_config::{Config, ConfigError, Loaded};
 use everyframe_kafka::read_host_configuration;
 use everyframe_rules::{CodeCache, Condition, RuleDescription, Rules, load_rules};
+use everyframe_types::machine::unix_ms;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -221,7 +222,7 @@ impl Reloader<'_> {
         } else {
             tracing::info!("{text}")
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64);
+        let now = unix_ms();
         announcer
             .publish(&rule.clone(), &rule_event(RuleData { rule, camera: Some(camera), state, text }, now));
     }
