@@ -74,13 +74,13 @@ fn a_frozen_node_loses_nothing() {
     assert!(host.is_running(), "{}", host.err());
 }
 
-/// As when the network is cut: connections stay, and nobody answers on them. Not a named host: when its request to join
-/// again is answered late and twice, Kafka takes it for two, and it ends.
+/// As when the network is cut: connections stay, and nobody answers on them. A named host: its request to join again, if
+/// it is answered late and twice, is taken for another host's of its name.
 #[test]
 fn a_cluster_that_falls_silent_loses_nothing() {
     let Some(trial) = Trial::of_the_cluster("whole cluster silent") else { return };
     let (site, cluster) = (&trial.site, trial.cluster());
-    let mut host = site.host();
+    let mut host = host(&trial);
     let feed = Feed::start(site, PER_SECOND, four_cameras(CAMERAS, the_man));
     for _ in trial.times(1, 3) {
         site.wait_for_records(Topic::Results, 20);

@@ -7,8 +7,9 @@ use crate::log_once::LogOnce;
 use crate::reader::Received;
 use crate::topics::partitions;
 use crate::transaction::{Member, Membership};
-use everyframe_config::Config;
+use everyframe_config::{Config, KafkaSettings};
 use everyframe_types::frame::Frame;
+use everyframe_types::machine::unix_ms;
 use everyframe_types::record;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -50,13 +51,16 @@ pub enum Ended {
     Stopped,
     /// `interrupted` returned true: join the group again.
     Interrupted,
+    /// The group gave this host's name to a request of this host's own, answered late: join the group again.
+    Renamed,
 }
 
 /// The consumer group's member.
 pub struct GroupConsumer {
     consumer: Arc<BaseConsumer<Group>>,
     topic: Arc<str>,
-    brokers: String,
+    settings: KafkaSettings,
+    client_id: String,
     lane_bytes: usize,
     commit_interval: Duration,
     downstream: Arc<dyn Downstream>,
@@ -73,8 +77,11 @@ impl GroupConsumer {
         let failed = |error| BrokerError::from_rdkafka(error, &config.kafka.brokers);
         let topic: Arc<str> = config.topics.frames.as_str().into();
         let group = Group { topic: topic.clone(), downstream: downstream.clone() };
+        // Tells members of one name apart.
+        let client_id = format!("everyframe-{}-{}", std::process::id(), unix_ms());
         let mut defaults = vec![
             ("group.id", config.kafka.group.as_str()),
+            ("client.id", client_id.as_str()),
             ("auto.offset.reset", "earliest"),
             ("partition.assignment.strategy", "cooperative-sticky"),
             // Fetch little ahead of a lane: a pause drops it. A larger frame is fetched all the same.
@@ -90,7 +97,8 @@ impl GroupConsumer {
         Ok(Self {
             consumer: Arc::new(consumer),
             topic,
-            brokers: config.kafka.brokers.clone(),
+            settings: config.kafka.clone(),
+            client_id,
             lane_bytes: config.intake.lane_bytes,
             commit_interval: Duration::from_millis(config.intake.commit_interval_ms),
             downstream,
@@ -124,7 +132,11 @@ impl GroupConsumer {
                     self.downstream.admit(record::parse_frame(&self.topic, &record));
                 }
                 Some(Err(error)) if is_final(&error) => {
-                    return Err(BrokerError::from_rdkafka(error, &self.brokers));
+                    self.downstream.abandon(&self.assigned());
+                    return match BrokerError::from_rdkafka(error, &self.settings.brokers) {
+                        BrokerError::Fenced(_) if !self.is_replaced(stop) => Ok(Ended::Renamed),
+                        error => Err(error),
+                    };
                 }
                 // librdkafka goes on trying by itself.
                 Some(Err(error)) => log_once.warn(&format!("waiting for Kafka: {error}")),
@@ -142,7 +154,7 @@ impl GroupConsumer {
 
     /// Pauses the partitions whose lanes are full, and resumes those half empty again.
     fn apply_back_pressure(&mut self) -> Result<(), BrokerError> {
-        let failed = |error| BrokerError::from_rdkafka(error, &self.brokers);
+        let failed = |error| BrokerError::from_rdkafka(error, &self.settings.brokers);
         let assignment = self.consumer.assignment().map_err(failed)?;
         let assigned: BTreeSet<i32> =
             assignment.elements().iter().map(|element| element.partition()).collect();
@@ -162,11 +174,36 @@ impl GroupConsumer {
         Ok(())
     }
 
-    fn leave(&self) {
-        if let Ok(assignment) = self.consumer.assignment() {
-            let done = self.downstream.close(&numbers(&assignment));
-            commit(&self.consumer, &self.topic, &done, CommitMode::Sync);
+    /// True if a member of another process holds this host's name in the group. Asks until the group's coordinator answers.
+    ///
+    /// Kafka takes a request to join again that is answered late, and so is sent twice, for two processes of one name.
+    fn is_replaced(&self, stop: &AtomicBool) -> bool {
+        let name = format!("{}-", self.settings.instance.as_deref().unwrap_or_default());
+        let log_once = LogOnce::default();
+        while !stop.load(Ordering::Relaxed) {
+            match self.consumer.fetch_group_list(Some(&self.settings.group), client::TIMEOUT) {
+                Ok(list) => {
+                    let members = list.groups().iter().flat_map(|group| group.members());
+                    return members.into_iter().any(|member| {
+                        member.id().starts_with(&name) && member.client_id() != self.client_id
+                    });
+                }
+                Err(error) => {
+                    log_once.warn(&format!("asking who has this host's name in the group: {error}"))
+                }
+            }
+            std::thread::sleep(POLL);
         }
+        false
+    }
+
+    fn assigned(&self) -> Vec<i32> {
+        self.consumer.assignment().map(|assignment| numbers(&assignment)).unwrap_or_default()
+    }
+
+    fn leave(&self) {
+        let done = self.downstream.close(&self.assigned());
+        commit(&self.consumer, &self.topic, &done, CommitMode::Sync);
     }
 }
 

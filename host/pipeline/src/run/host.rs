@@ -165,6 +165,9 @@ impl Host {
             match intake.run(stop, &|| publisher.take_rejoin_request())? {
                 Ended::Stopped => return Ok(()),
                 Ended::Interrupted => tracing::info!("joining the group again"),
+                Ended::Renamed => tracing::warn!(
+                    "the group took a late request of this host for another host of its name; joining it again"
+                ),
             }
         }
     }
