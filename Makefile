@@ -44,9 +44,6 @@ cargo_flags := --release --locked
 # collect FROM INTO: copies the three components from cargo's output to the folder INTO.
 collect = mkdir -p $(2) && install -m 644 $(foreach rule,$(rules),$(1)/$(rule).wasm) $(2)/
 
-# A selection of the fault tests that takes a minute and a half.
-quick_faults := topics:: agents:: frozen_node memory::on_a_cluster hosts::on_a_cluster::a_host_killed
-
 .PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -122,8 +119,8 @@ kafka-stop: ## stop this cluster; its data stays
 kafka-status: ## show which nodes of this cluster run
 	@scripts/kafka.py status $(kafka_data)
 
-.PHONY: test test-rules test-python test-host test-end-to-end test-faults
-test: test-rules test-python test-host test-end-to-end test-faults ## set up, build and run every test
+.PHONY: test test-rules test-python test-host test-end-to-end
+test: test-rules test-python test-host test-end-to-end ## set up, build and run every test
 
 test-rules: setup-test
 	@echo "test: the shipped rules and the examples, natively"
@@ -144,13 +141,8 @@ test-host: build-rules build-rules-component build-test-rules
 test-end-to-end: build build-rules-component build-test-rules
 	@echo "test: end to end"
 	# These tests mostly wait, so more of them than cores run at a time.
-	export RUST_TEST_THREADS=$$((2 * $$(nproc)))
-	$(cargo) test $(cargo_flags) --no-fail-fast $(tests)
-
-test-faults: build build-test-rules
-	@echo "test: a selection of the fault tests; make soak runs all"
-	export RUST_TEST_THREADS=$$((2 * $$(nproc)))
-	$(cargo) test $(cargo_flags) $(tests) --test faults -- $(quick_faults)
+	export RUST_TEST_THREADS=$$((3 * $$(nproc)))
+	$(cargo) test $(cargo_flags) $(tests)
 
 .PHONY: soak
 soak: setup-test build build-test-rules ## run all fault tests repeatedly: MINUTES=30

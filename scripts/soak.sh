@@ -5,7 +5,7 @@
 # folder); the output of the tests goes to a file beside it. The script ends after the given time, or at the first failure,
 # and prints the sums for each fault.
 #
-# FILTERs are arguments of the test program: names, or --skip NAME.
+# FILTERs are arguments of the test program: names, or --skip NAME (default faults::).
 #
 #   THREADS=N  trials at a time (default 2)
 set -euo pipefail
@@ -14,16 +14,17 @@ source "$(dirname "$0")/setup/common.sh"
 
 minutes=${1:?how many minutes}
 shift
+[ $# -gt 0 ] && filters=("$@") || filters=(faults::)
 table=${TABLE:-$CARGO_TARGET_DIR/soak.md}
 log=${table%.md}.log
 # Short rounds, so that the script notices the end of its time early.
 longest=15
 
-built=$(scripts/cargo.sh test --release --locked -p everyframe-tests --test faults --no-run 2>&1) || die "$built"
+built=$(scripts/cargo.sh test --release --locked -p everyframe-tests --test end_to_end --no-run 2>&1) || die "$built"
 # A build may replace the test program meanwhile, so run a copy.
 tests=$(mktemp)
 trap 'rm -f "$tests"' EXIT
-install -m 700 "$(sed -n 's/.*(\(.*faults-.*\))$/\1/p' <<<"$built")" "$tests"
+install -m 700 "$(sed -n 's/.*(\(.*end_to_end-.*\))$/\1/p' <<<"$built")" "$tests"
 export EVERYFRAME_BIN=${EVERYFRAME_BIN:-$CARGO_TARGET_DIR/release}
 export EVERYFRAME_PLUGINS=${EVERYFRAME_PLUGINS:-$CARGO_TARGET_DIR/components/wasip2}
 export EVERYFRAME_SOAK_TABLE=$table
@@ -48,7 +49,7 @@ while [ "$SECONDS" -lt "$end" ] && [ "$status" = 0 ]; do
   left=$(((end - SECONDS + 59) / 60))
   export EVERYFRAME_SOAK_MINUTES=$((left < longest ? left : longest))
   echo "soak: $left minutes left" >&2
-  "$tests" --test-threads "${THREADS:-2}" --nocapture "$@" >>"$log" 2>&1 || status=$?
+  "$tests" --test-threads "${THREADS:-2}" --nocapture --include-ignored "${filters[@]}" >>"$log" 2>&1 || status=$?
 done
 add_up
 [ "$status" = 0 ] || die "a trial failed: see $log"

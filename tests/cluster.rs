@@ -5,17 +5,7 @@ use everyframe_tests::cluster::{Listener, NODES, other_ca, properties};
 use everyframe_tests::{Cluster, Ended, Frame, Site, Topic, pictures, places};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use std::sync::{LockResult, RwLock, RwLockReadGuard};
 use std::time::Duration;
-
-/// Tests that need every node hold it for reading, the test that ends nodes holds it for writing. A command gives up sooner
-/// than a partition whose leader died has a new one.
-static WHOLE: RwLock<()> = RwLock::new(());
-
-/// The tests' own cluster, with all of its nodes.
-fn whole_cluster(test: &str) -> Option<(&'static Cluster, LockResult<RwLockReadGuard<'static, ()>>)> {
-    Cluster::ours(test).map(|cluster| (cluster, WHOLE.read()))
-}
 
 /// A site whose commands use this listener and these properties.
 fn site_by(cluster: &Cluster, listener: Listener, properties: &str) -> Site {
@@ -42,17 +32,17 @@ fn works(site: &Site) {
 
 #[test]
 fn everything_works_with_tls_and_a_password() {
-    let Some((cluster, _whole)) = whole_cluster("everything_works_with_tls_and_a_password") else { return };
+    let Some(cluster) = Cluster::ours("everything_works_with_tls_and_a_password") else { return };
     let properties = cluster.properties_of(cluster.user());
-    works(&site_by(cluster, Listener::SaslSsl, &properties));
+    works(&site_by(&cluster, Listener::SaslSsl, &properties));
 }
 
 #[test]
 fn everything_works_with_tls() {
-    let Some((cluster, _whole)) = whole_cluster("everything_works_with_tls") else { return };
+    let Some(cluster) = Cluster::ours("everything_works_with_tls") else { return };
     let properties =
         format!("\"security.protocol\" = \"SSL\"\n\"ssl.ca.location\" = \"{}\"", cluster.ca().display());
-    works(&site_by(cluster, Listener::Ssl, &properties));
+    works(&site_by(&cluster, Listener::Ssl, &properties));
 }
 
 /// Commands that use the brokers in different ways: they create topics, read, or send.
@@ -72,8 +62,8 @@ fn assert_refused(ended: &Ended, why: &[&str]) {
 
 #[test]
 fn a_wrong_password_is_refused_and_not_shown() {
-    let Some((cluster, _whole)) = whole_cluster("a_wrong_password_is_refused_and_not_shown") else { return };
-    let site = Site::on(cluster, 1);
+    let Some(cluster) = Cluster::ours("a_wrong_password_is_refused_and_not_shown") else { return };
+    let site = Site::on(&cluster, 1);
     let password = site.file("password", b"hunter2-and-more\n");
     site.reach(&cluster.brokers_of(Listener::SaslSsl), &properties(cluster.user(), &password, &cluster.ca()));
     site.configure("", &everyframe_tests::shipped_rules(""));
@@ -88,11 +78,14 @@ fn a_wrong_password_is_refused_and_not_shown() {
 
 #[test]
 fn a_password_comes_from_the_environment() {
-    let Some((cluster, _whole)) = whole_cluster("a_password_comes_from_the_environment") else { return };
+    let Some(cluster) = Cluster::ours("a_password_comes_from_the_environment") else { return };
     let properties = cluster.properties_of(cluster.user());
     let file = format!("{{ file = \"{}\" }}", cluster.password_file().display());
-    let site =
-        site_by(cluster, Listener::SaslSsl, &properties.replace(&file, "{ env = \"EVERYFRAME_TEST_WORD\" }"));
+    let site = site_by(
+        &cluster,
+        Listener::SaslSsl,
+        &properties.replace(&file, "{ env = \"EVERYFRAME_TEST_WORD\" }"),
+    );
     site.create_frames_topic();
     let word = std::fs::read_to_string(cluster.password_file()).expect("the cluster has a password");
     let mut command = site.command(&["camera", "--id", "gate", "pictures"]);
@@ -108,10 +101,10 @@ fn a_password_comes_from_the_environment() {
 
 #[test]
 fn a_certificate_of_another_authority_is_refused() {
-    let Some((cluster, _whole)) = whole_cluster("a_certificate_of_another_authority_is_refused") else {
+    let Some(cluster) = Cluster::ours("a_certificate_of_another_authority_is_refused") else {
         return;
     };
-    let site = Site::on(cluster, 1);
+    let site = Site::on(&cluster, 1);
     let ca = other_ca(site.folder());
     site.reach(
         &cluster.brokers_of(Listener::SaslSsl),
@@ -125,11 +118,11 @@ fn a_certificate_of_another_authority_is_refused() {
 
 #[test]
 fn a_missing_certificate_is_named_with_its_line() {
-    let Some((cluster, _whole)) = whole_cluster("a_missing_certificate_is_named_with_its_line") else {
+    let Some(cluster) = Cluster::ours("a_missing_certificate_is_named_with_its_line") else {
         return;
     };
     let site =
-        site_by(cluster, Listener::Ssl, "\"security.protocol\" = \"SSL\"\n\"ssl.ca.location\" = \"ca.pem\"");
+        site_by(&cluster, Listener::Ssl, "\"security.protocol\" = \"SSL\"\n\"ssl.ca.location\" = \"ca.pem\"");
     let said = "kafka.properties.ssl.ca.location: ";
     let ended = site.everyframe(&["audit"]);
     assert_eq!(ended.code, Some(2), "{}", ended.err);
@@ -146,9 +139,9 @@ fn a_missing_certificate_is_named_with_its_line() {
 
 #[test]
 fn a_missing_right_is_named() {
-    let Some((cluster, _whole)) = whole_cluster("a_missing_right_is_named") else { return };
+    let Some(cluster) = Cluster::ours("a_missing_right_is_named") else { return };
     let properties = cluster.properties_of(cluster.stranger());
-    let site = site_by(cluster, Listener::SaslSsl, &properties);
+    let site = site_by(&cluster, Listener::SaslSsl, &properties);
     for ended in first_contacts(&site) {
         assert_refused(&ended, &["not allowed by the brokers", "topic `test-", "by an ACL"]);
     }
@@ -156,18 +149,18 @@ fn a_missing_right_is_named() {
 
 #[test]
 fn a_plain_client_at_a_tls_port_gets_advice() {
-    let Some((cluster, _whole)) = whole_cluster("a_plain_client_at_a_tls_port_gets_advice") else {
+    let Some(cluster) = Cluster::ours("a_plain_client_at_a_tls_port_gets_advice") else {
         return;
     };
-    let site = site_by(cluster, Listener::Ssl, "");
+    let site = site_by(&cluster, Listener::Ssl, "");
     let ended = site.everyframe(&["run"]);
     assert_refused(&ended, &["no broker answers", "security.protocol right?"]);
 }
 
 #[test]
 fn readers_of_the_tests_see_all_committed_records() {
-    let _whole = WHOLE.read();
-    let site = Site::on(Cluster::shared(), 1);
+    let cluster = Cluster::whole();
+    let site = Site::on(&cluster, 1);
     site.create_frames_topic();
     let name = site.name(Topic::Frames);
     let producer: BaseProducer = ClientConfig::new()
@@ -199,7 +192,6 @@ fn readers_of_the_tests_see_all_committed_records() {
 
 #[test]
 fn the_cluster_survives_the_loss_of_each_node() {
-    let _alone = WHOLE.write();
     let Some(cluster) = Cluster::to_break("the_cluster_survives_the_loss_of_each_node") else {
         return;
     };

@@ -1,6 +1,6 @@
 //! Results and alerts match their published schemas.
 //!
-//! `EVERYFRAME_UPDATE=1 cargo test -p everyframe-tests --test events` writes the schemas again.
+//! `EVERYFRAME_UPDATE=1 cargo test --release -p everyframe-tests events::` writes the schemas again.
 
 use everyframe_tests::{Frame, Site, Topic, pictures, places};
 use jsonschema::Validator;

@@ -1,11 +1,11 @@
 //! Agents keep their frames while brokers are away, and after a crash.
 
-use crate::trial::Trial;
+use super::trial::Trial;
 use everyframe_tests::cluster::NODES;
 use everyframe_tests::{Part, Topic, places};
 
-crate::on_both! {
-    an_agent_killed_in_mid_stream_leaves_no_gap: "agent killed",
+super::on_both! {
+    an_agent_killed_in_mid_stream_leaves_no_gap: "agent killed" [] [],
 }
 
 const AWAY: &str = "broker away: frames go to the spool (";

@@ -1,13 +1,13 @@
 //! Frames that cannot be processed, and frames that retention deletes unread.
 
-use crate::trial::{CAMERAS, Trial, four_cameras, the_man};
+use super::trial::{CAMERAS, Trial, four_cameras, the_man};
 use everyframe_tests::{Feed, Part, Topic, places, rule};
 use serde_json::json;
 
-crate::on_both! {
-    broken_pictures_are_dead_letters_once_whatever_dies: "host killed, every fifth picture broken",
-    frames_on_which_a_rule_traps_are_parked_once: "host killed, a rule traps on every tenth frame",
-    frames_deleted_while_a_host_was_stopped_are_listed: "retention overtook a stopped host",
+super::on_both! {
+    broken_pictures_are_dead_letters_once_whatever_dies: "host killed, every fifth picture broken" [ignore = "slow"] [ignore = "slow"],
+    frames_on_which_a_rule_traps_are_parked_once: "host killed, a rule traps on every tenth frame" [ignore = "slow"] [ignore = "slow"],
+    frames_deleted_while_a_host_was_stopped_are_listed: "retention overtook a stopped host" [ignore = "slow"] [ignore = "slow"],
 }
 
 /// The actions of the hostile rule on every tenth frame of the camera with that name.

@@ -1,12 +1,12 @@
 //! Hosts are killed, paused, started and ended.
 
-use crate::trial::{CAMERAS, PARTITIONS, Trial, four_cameras, the_man};
+use super::trial::{CAMERAS, PARTITIONS, Trial, four_cameras, the_man};
 use everyframe_tests::{Feed, Part, Topic, wait_for};
 
-crate::on_both! {
-    a_host_killed_at_any_moment_loses_nothing: "host killed",
-    hosts_that_come_and_go_lose_and_repeat_nothing: "hosts come and go",
-    a_resumed_host_writes_nothing_for_lost_partitions: "host frozen",
+super::on_both! {
+    a_host_killed_at_any_moment_loses_nothing: "host killed" [ignore = "slow"] [],
+    hosts_that_come_and_go_lose_and_repeat_nothing: "hosts come and go" [ignore = "slow"] [ignore = "slow"],
+    a_resumed_host_writes_nothing_for_lost_partitions: "host frozen" [ignore = "slow"] [ignore = "slow"],
 }
 
 const ASSIGNED: &str = "partition assigned";

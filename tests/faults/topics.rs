@@ -1,6 +1,6 @@
 //! Topics are deleted, and access rights are removed.
 
-use crate::trial::{CAMERAS, Trial, four_cameras, the_man};
+use super::trial::{CAMERAS, Trial, four_cameras, the_man};
 use everyframe_tests::cluster::Listener;
 use everyframe_tests::{Feed, Topic, shipped_rules, wait_for};
 
@@ -32,9 +32,10 @@ fn a_host_waits_for_a_deleted_topic_to_come_back() {
 
 #[test]
 fn a_host_waits_for_an_access_right_to_come_back() {
-    let Some((trial, cluster)) = Trial::on_a_cluster_of_ours("right withdrawn") else { return };
+    let Some(trial) = Trial::on_a_cluster_of_ours("right withdrawn") else { return };
     trial.once();
-    let (site, user) = (&trial.site, cluster.stranger());
+    let (site, cluster) = (&trial.site, trial.cluster());
+    let user = cluster.stranger();
     cluster.rights("allow", user, site.group());
     site.reach(&cluster.brokers_of(Listener::SaslSsl), &cluster.properties_of(user));
     site.configure("", &shipped_rules(""));

@@ -1,12 +1,11 @@
 //! A trial: a site, random numbers, frames that flow, and an audit at its end.
 
-use everyframe_tests::cluster::Broken;
+use everyframe_tests::cluster::{Broken, Whole};
 use everyframe_tests::{Cluster, Dice, Frame, Record, Site, Topic, pictures};
 use serde_json::Value;
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 /// Partitions of a trial; there is one camera on each.
@@ -21,22 +20,19 @@ fn soak() -> Option<Duration> {
     Some(Duration::from_secs_f64(60.0 * minutes))
 }
 
-/// A trial that breaks the cluster holds it for writing; a trial that needs it whole holds it for reading.
-static CLUSTER: RwLock<()> = RwLock::new(());
-
-/// The lock on the cluster that a trial holds.
-enum Hold {
-    Nothing,
-    Whole(#[expect(dead_code, reason = "held")] RwLockReadGuard<'static, ()>),
-    ToBreak(Broken, #[expect(dead_code, reason = "held")] RwLockWriteGuard<'static, ()>),
+/// The broker of a trial.
+enum Place {
+    Node,
+    Whole(Whole),
+    ToBreak(Broken),
 }
 
 /// One fault, caused several times while frames flow.
 pub struct Trial {
     fault: &'static str,
-    // Dropped in this order: the topics are deleted while the cluster is held.
+    // Dropped in this order: the topics are deleted while no other test may break the cluster.
     pub site: Site,
-    hold: Hold,
+    place: Place,
     pub dice: Dice,
     times: Cell<usize>,
     began: Instant,
@@ -47,52 +43,54 @@ pub struct Trial {
 impl Trial {
     /// On a single node, without transactions.
     pub fn at_least_once(fault: &'static str) -> Option<Self> {
-        Self::begin(fault, || Some((Site::at_least_once(PARTITIONS), Hold::Nothing)))
+        Self::begin(fault, || Some((Site::at_least_once(PARTITIONS), Place::Node)))
     }
 
     /// On a single node of its own.
     pub fn with_a_broker(fault: &'static str) -> Option<Self> {
-        Self::begin(fault, || Some((Site::with_a_broker(PARTITIONS), Hold::Nothing)))
+        Self::begin(fault, || Some((Site::with_a_broker(PARTITIONS), Place::Node)))
     }
 
     /// On a cluster that stays whole.
     pub fn on_a_cluster(fault: &'static str) -> Option<Self> {
         Self::begin(fault, || {
-            let hold = Hold::Whole(CLUSTER.read().unwrap_or_else(PoisonError::into_inner));
-            Some((Site::on(Cluster::shared(), PARTITIONS), hold))
+            let cluster = Cluster::whole();
+            Some((Site::on(&cluster, PARTITIONS), Place::Whole(cluster)))
         })
     }
 
     /// On a cluster that it may break.
     pub fn of_the_cluster(fault: &'static str) -> Option<Self> {
         Self::begin(fault, || {
-            let alone = CLUSTER.write().unwrap_or_else(PoisonError::into_inner);
-            let hold = Hold::ToBreak(Cluster::to_break(fault)?, alone);
-            Some((Site::on(Cluster::shared(), PARTITIONS), hold))
+            let cluster = Cluster::to_break(fault)?;
+            Some((Site::on(&cluster, PARTITIONS), Place::ToBreak(cluster)))
         })
     }
 
     /// `None` if there is no cluster for it.
-    fn begin(fault: &'static str, place: impl FnOnce() -> Option<(Site, Hold)>) -> Option<Self> {
-        let (site, hold) = place()?;
+    fn begin(fault: &'static str, place: impl FnOnce() -> Option<(Site, Place)>) -> Option<Self> {
+        let (site, place) = place()?;
         let dice = Dice::new();
         eprintln!("{fault}: EVERYFRAME_SEED={}", dice.seed());
         let began = Instant::now();
         let until = soak().map(|soak| began + soak / IN_TURN);
-        Some(Self { fault, site, hold, dice, times: Cell::new(0), began, until })
+        Some(Self { fault, site, place, dice, times: Cell::new(0), began, until })
     }
 
-    /// On a cluster whose users the tests may change.
-    pub fn on_a_cluster_of_ours(fault: &'static str) -> Option<(Self, &'static Cluster)> {
-        let cluster = Cluster::ours(fault)?;
-        Some((Self::on_a_cluster(fault)?, cluster))
+    /// On a cluster whose users it may change.
+    pub fn on_a_cluster_of_ours(fault: &'static str) -> Option<Self> {
+        Self::begin(fault, || {
+            let cluster = Cluster::ours(fault)?;
+            Some((Site::on(&cluster, PARTITIONS), Place::Whole(cluster)))
+        })
     }
 
-    /// The cluster, which this trial may break.
+    /// The cluster.
     pub fn cluster(&self) -> &Cluster {
-        match &self.hold {
-            Hold::ToBreak(cluster, _) => cluster,
-            Hold::Nothing | Hold::Whole(_) => panic!("this trial is not to break the cluster"),
+        match &self.place {
+            Place::ToBreak(cluster) => cluster,
+            Place::Whole(cluster) => cluster,
+            Place::Node => panic!("this trial has no cluster"),
         }
     }
 
@@ -148,9 +146,9 @@ impl Trial {
     fn write_row(&self, sent: usize, audit: &Value) {
         let Some(path) = std::env::var_os("EVERYFRAME_SOAK_TABLE") else { return };
         let total = &audit["total"];
-        let place = match self.hold {
-            Hold::Nothing => "one node",
-            Hold::Whole(_) | Hold::ToBreak(..) => "cluster",
+        let place = match self.place {
+            Place::Node => "one node",
+            Place::Whole(_) | Place::ToBreak(_) => "cluster",
         };
         let row = format!(
             "| {} | {place} | {} | {sent} | {} | {} | {} |\n",

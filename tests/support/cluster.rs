@@ -14,7 +14,7 @@ use std::net::TcpStream;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 /// The ids of the nodes.
@@ -66,32 +66,47 @@ pub(crate) fn others() -> Option<String> {
     std::env::var("EVERYFRAME_TEST_BROKERS").ok().filter(|brokers| !brokers.is_empty())
 }
 
+/// Tests that need every node hold it for reading, and a test that breaks nodes holds it for writing: a command gives up
+/// sooner than a partition whose leader died has a new one.
+static WHOLE: RwLock<()> = RwLock::new(());
+
 impl Cluster {
-    /// The cluster that all tests of this binary share. The first call starts it.
-    pub fn shared() -> &'static Self {
+    /// The cluster that all tests share. The first call starts it.
+    fn shared() -> &'static Self {
         static SHARED: OnceLock<Cluster> = OnceLock::new();
         SHARED.get_or_init(|| others().map_or_else(Self::start, |brokers| Self { brokers, own: None }))
     }
 
-    /// The shared cluster, for a test that breaks nodes: one such test at a time. Dropping the guard repairs the cluster.
-    /// `None`, with a message, for an external cluster.
-    pub fn to_break(test: &str) -> Option<Broken> {
-        static ONE: Mutex<()> = Mutex::new(());
-        let cluster = Self::ours(test)?;
+    /// The shared cluster with all of its nodes. A test calls this once, or the lock may block it.
+    pub fn whole() -> Whole {
         // A poisoned lock is fine: the guard of the failed test has repaired the cluster.
-        let turn = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-        cluster.wait_until_whole();
-        Some(Broken { cluster, _turn: turn })
+        let hold = WHOLE.read().unwrap_or_else(PoisonError::into_inner);
+        Whole { cluster: Self::shared(), _hold: hold }
     }
 
-    /// The shared cluster, for a test that needs its users, certificates or nodes. `None`, with a message, for an external
+    /// As [`Cluster::whole`], for a test that needs its users, certificates or nodes. `None`, with a message, for an external
     /// cluster.
-    pub fn ours(test: &str) -> Option<&'static Self> {
+    pub fn ours(test: &str) -> Option<Whole> {
+        let whole = Self::whole();
+        whole.is_own(test).then_some(whole)
+    }
+
+    /// The shared cluster, for a test that breaks nodes, while no other test uses it. Dropping the guard repairs the cluster.
+    /// `None`, with a message, for an external cluster.
+    pub fn to_break(test: &str) -> Option<Broken> {
+        let hold = WHOLE.write().unwrap_or_else(PoisonError::into_inner);
         let cluster = Self::shared();
-        if cluster.own.is_none() {
+        cluster.is_own(test).then(|| {
+            cluster.wait_until_whole();
+            Broken { cluster, _hold: hold }
+        })
+    }
+
+    fn is_own(&self, test: &str) -> bool {
+        if self.own.is_none() {
             eprintln!("{test}: skipped, it needs a cluster of its own and EVERYFRAME_TEST_BROKERS is set");
         }
-        cluster.own.is_some().then_some(cluster)
+        self.own.is_some()
     }
 
     /// Starts another cluster, for a test that needs one of its own. Takes about eight seconds.
@@ -314,10 +329,24 @@ impl Node {
     }
 }
 
+/// The shared cluster, which no test breaks meanwhile.
+pub struct Whole {
+    cluster: &'static Cluster,
+    _hold: RwLockReadGuard<'static, ()>,
+}
+
+impl Deref for Whole {
+    type Target = Cluster;
+
+    fn deref(&self) -> &Cluster {
+        self.cluster
+    }
+}
+
 /// The shared cluster, for the one test that may break it now. It is repaired when dropped.
 pub struct Broken {
     cluster: &'static Cluster,
-    _turn: MutexGuard<'static, ()>,
+    _hold: RwLockWriteGuard<'static, ()>,
 }
 
 impl Deref for Broken {

@@ -29,7 +29,7 @@ pub use site::{Site, Topic, rule, shipped_rules, vision_by};
 use std::time::{Duration, Instant};
 
 /// The deadline of every wait.
-pub const PATIENCE: Duration = Duration::from_secs(90);
+pub const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Calls `answer` until it returns a value. Fails after [`PATIENCE`] with `what` in the message.
 pub fn wait_for<T>(what: &str, mut answer: impl FnMut() -> Option<T>) -> T {

@@ -5,23 +5,29 @@ use crate::client;
 use crate::error::BrokerError;
 use crate::log_once::LogOnce;
 use crate::reader::Received;
+use crate::secrets::redacted;
 use crate::topics::partitions;
 use crate::transaction::{Member, Membership};
 use everyframe_config::{Config, KafkaSettings};
 use everyframe_types::frame::Frame;
 use everyframe_types::machine::unix_ms;
 use everyframe_types::record;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 /// How long one poll waits for a frame; also how often paused partitions are checked when none comes. rdkafka spins through
 /// the last millisecond of each wait, so short waits are expensive.
 const POLL: Duration = Duration::from_millis(100);
+
+/// This process, as the group knows it: tells members of one name apart.
+static CLIENT_ID: LazyLock<String> =
+    LazyLock::new(|| format!("everyframe-{}-{}", std::process::id(), unix_ms()));
 
 /// The lanes, as the consumer sees them. All methods but `close` return at once.
 pub trait Downstream: Send + Sync + 'static {
@@ -60,7 +66,6 @@ pub struct GroupConsumer {
     consumer: Arc<BaseConsumer<Group>>,
     topic: Arc<str>,
     settings: KafkaSettings,
-    client_id: String,
     lane_bytes: usize,
     commit_interval: Duration,
     downstream: Arc<dyn Downstream>,
@@ -77,11 +82,9 @@ impl GroupConsumer {
         let failed = |error| BrokerError::from_rdkafka(error, &config.kafka.brokers);
         let topic: Arc<str> = config.topics.frames.as_str().into();
         let group = Group { topic: topic.clone(), downstream: downstream.clone() };
-        // Tells members of one name apart.
-        let client_id = format!("everyframe-{}-{}", std::process::id(), unix_ms());
         let mut defaults = vec![
             ("group.id", config.kafka.group.as_str()),
-            ("client.id", client_id.as_str()),
+            ("client.id", CLIENT_ID.as_str()),
             ("auto.offset.reset", "earliest"),
             ("partition.assignment.strategy", "cooperative-sticky"),
             // Fetch little ahead of a lane: a pause drops it. A larger frame is fetched all the same.
@@ -98,7 +101,6 @@ impl GroupConsumer {
             consumer: Arc::new(consumer),
             topic,
             settings: config.kafka.clone(),
-            client_id,
             lane_bytes: config.intake.lane_bytes,
             commit_interval: Duration::from_millis(config.intake.commit_interval_ms),
             downstream,
@@ -184,9 +186,9 @@ impl GroupConsumer {
             match self.consumer.fetch_group_list(Some(&self.settings.group), client::TIMEOUT) {
                 Ok(list) => {
                     let members = list.groups().iter().flat_map(|group| group.members());
-                    return members.into_iter().any(|member| {
-                        member.id().starts_with(&name) && member.client_id() != self.client_id
-                    });
+                    return members
+                        .into_iter()
+                        .any(|member| member.id().starts_with(&name) && member.client_id() != *CLIENT_ID);
                 }
                 Err(error) => {
                     log_once.warn(&format!("asking who has this host's name in the group: {error}"))
@@ -216,6 +218,11 @@ struct Group {
 impl ClientContext for Group {
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, "consumer: {reason}");
+    }
+
+    /// Drops the line to the debug log: what is important comes as an error, too.
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!("librdkafka: {facility} {}", redacted(message));
     }
 }
 

@@ -1,0 +1,26 @@
+//! The end-to-end tests, a module for each theme. They are one program, so that all share one broker and one cluster, and a test
+//! that waits leaves the processor to others.
+
+mod account;
+mod agent;
+mod agent_spool;
+mod broker;
+mod cluster;
+mod command_line;
+mod configuration;
+mod delivery;
+mod demo;
+mod events;
+mod faults;
+mod five_minutes;
+mod footage;
+mod gallery;
+mod identity;
+mod observe;
+mod oversize;
+mod poison;
+mod producers;
+mod reload;
+mod replay;
+mod rule_tools;
+mod rules;
