@@ -16,7 +16,7 @@ pub struct Arguments {
     /// Vision workers.
     #[arg(long, default_value_t = 1)]
     workers: usize,
-    /// Embed a track's face once in a while, as `run` does; without it, every face of every frame.
+    /// Search and embed as `run` does; without it, every frame is searched as a whole, and every face is embedded.
     #[arg(long)]
     tracked: bool,
     /// Look for faces at no more than this many pixels on the longer side; without it, as `run` does.
@@ -77,8 +77,12 @@ fn measure(arguments: &Arguments) -> Result<(Figures, u64)> {
         "\n[observe]\nlag_interval_s = 0\n[intake]\nworkers = {}\n[vision.embedder]\nevery_face = {}\n",
         arguments.workers, !arguments.tracked
     );
+    more += "[vision.detector]\n";
+    if !arguments.tracked {
+        more += "full_search_every = 1\n";
+    }
     if let Some(max_side) = arguments.max_side {
-        more += &format!("[vision.detector]\nmax_side = {max_side}\n");
+        more += &format!("max_side = {max_side}\n");
     }
     let mut loaded = Loaded::read(&write_config(folder.path(), &broker.address, &arguments.rules, &more)?)?;
     create_topics(&mut broker, &loaded.config, runtime)?;

@@ -191,6 +191,8 @@ fn check_stages(config: &Config, found: &mut Problems) {
     found.range("vision.max_pixels", vision.max_pixels, 1..=1 << 30);
     found.range("vision.max_decode_ms", vision.max_decode_ms, 100..=600_000);
     found.range("vision.detector.max_side", vision.detector.max_side, 64..=8192);
+    found.range("vision.detector.min_face", vision.detector.min_face, 1..=8192);
+    found.range("vision.detector.full_search_every", vision.detector.full_search_every, 1..=1000);
     found.range("vision.detector.score", vision.detector.score, 0.0..=1.0);
     found.range("vision.detector.overlap", vision.detector.overlap, 0.0..=1.0);
     found.range("vision.embedder.refresh_ms", vision.embedder.refresh_ms, 0..=86_400_000);

@@ -262,6 +262,12 @@ pub struct DetectorSettings {
     pub provider: Provider,
     /// The longer side of the picture in which faces are detected, pixels. Larger pictures are scaled down.
     pub max_side: u32,
+    /// Faces whose longer side has fewer pixels of the frame cannot be recognised: they are not embedded, and need not be found
+    /// in every frame.
+    pub min_face: u32,
+    /// Every so many frames of a camera, the whole picture is searched for faces. In the frames between, only what changed since
+    /// then is searched. 1: every frame is searched as a whole.
+    pub full_search_every: u32,
     /// Detections of a lower score are dropped, 0 to 1.
     pub score: f32,
     /// Of two detections that overlap by more than this (intersection over union, 0 to 1), only the better one is kept.
@@ -280,6 +286,8 @@ impl Default for DetectorSettings {
             model: "yunet-2023mar".into(),
             provider: Provider::Auto,
             max_side: 960,
+            min_face: 24,
+            full_search_every: 10,
             score: 0.6,
             overlap: 0.3,
         }
@@ -310,7 +318,7 @@ impl Default for EmbedderSettings {
             model: "sface-2021dec".into(),
             provider: Provider::Auto,
             every_face: false,
-            refresh_ms: 500,
+            refresh_ms: 1000,
             better_by: 1.15,
             min_quality: 0.0,
         }

@@ -3,6 +3,7 @@
 use crate::face::{Candidate, Rect};
 use crate::frame::{Frame, Position};
 use crate::judgement::{Alert, Decision, Judgement, Skipped, Stranger};
+use crate::search::SearchKind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +68,9 @@ pub struct ResultData {
     pub width: u32,
     /// The picture's height, pixels.
     pub height: u32,
+    /// How the picture was searched for faces. Missing in results of earlier versions, which searched all as a whole.
+    #[serde(default)]
+    pub search: SearchKind,
     /// The faces, in the detector's order; empty if there are none.
     pub faces: Vec<FaceResult>,
     /// The ids of the alerts that the frame raised.
@@ -165,7 +169,7 @@ pub struct AlertData {
 /// Makes the event of a processed frame.
 pub fn result(
     frame: &Frame,
-    (width, height): (u32, u32),
+    ((width, height), search): ((u32, u32), SearchKind),
     judgement: &Judgement,
     alerts: Vec<String>,
     timings: Timings,
@@ -196,6 +200,7 @@ pub fn result(
         position: (&frame.identity).into(),
         width,
         height,
+        search,
         faces,
         alerts,
         skipped: judgement.skipped.clone(),

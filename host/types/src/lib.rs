@@ -3,6 +3,7 @@
 //! - [`frame`], [`face`], [`judgement`] and [`event`]: a frame, its faces, the rules' judgement, and the published events.
 //! - [`record`] and [`dead_letter`]: the headers of Kafka records.
 //! - [`sequence_gap`] and [`ranges`]: missing frames.
+//! - [`search`]: how a frame was searched for faces.
 //! - [`id`] and [`redact`]: valid ids, and addresses without secrets.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -17,4 +18,5 @@ pub mod machine;
 pub mod ranges;
 pub mod record;
 pub mod redact;
+pub mod search;
 pub mod sequence_gap;

@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use super::align::CROP_BYTES;
+use super::anchor::Anchor;
 use super::quality::quality;
 use super::thumbnail::Thumbnail;
 use super::track::TrackedFace;
 use everyframe_types::face::Detection;
+use everyframe_types::search::SearchKind;
+use std::sync::Arc;
 
 /// The faces of one picture.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Detections {
     /// Width of the full-size upright picture, pixels.
     pub width: u32,
@@ -17,8 +20,16 @@ pub struct Detections {
     pub height: u32,
     /// The faces, best score first, in pixels of the full-size picture.
     pub detections: Vec<Detection>,
+    /// How the picture was searched.
+    pub search: SearchKind,
+    /// The shadow check, if it was asked for and the picture was not searched as a whole.
+    pub shadow: Option<ShadowCheck>,
     /// The processor time that decoding and detection took.
     pub times: DetectionTimes,
+    /// For each detection: true if its landmarks come from a search at a reduced scale, too rough to align by.
+    pub(super) is_rough: Vec<bool>,
+    /// For later pictures of this camera, if this one was searched as a whole.
+    pub(super) anchor: Option<Arc<Anchor>>,
     /// The aligned crop of each detection, in their order; empty if the picture was decoded at reduced size. A crop takes
     /// 37 KB and the picture megabytes, so frames that wait for their turn keep the crops.
     pub(super) crops: Vec<[u8; CROP_BYTES]>,
@@ -26,6 +37,15 @@ pub struct Detections {
     pub(super) thumbnails: Vec<Option<Thumbnail>>,
     /// The thumbnail of the whole picture; none if it is of one brightness.
     pub(super) scene: Option<Thumbnail>,
+}
+
+/// A second, full search of a picture, to count what its own search has missed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ShadowCheck {
+    /// Faces of at least `min_face` pixels that the full search finds.
+    pub faces: u32,
+    /// Those of them that the picture's own search did not find.
+    pub missed: u32,
 }
 
 /// Processor time of one picture.
@@ -55,9 +75,20 @@ impl Detections {
         self.scene.as_ref()
     }
 
-    /// The aligned crop of one of these detections, if it was kept.
+    /// The picture, for the search of later ones of this camera; none if it was not searched as a whole.
+    pub fn anchor(&self) -> Option<&Arc<Anchor>> {
+        self.anchor.as_ref()
+    }
+
+    /// The aligned crop of one of these detections, if it was kept and is good enough for an embedding.
     pub(super) fn crop(&self, face: &Detection) -> Option<&[u8; CROP_BYTES]> {
         let index = self.detections.iter().position(|detection| detection == face)?;
-        self.crops.get(index)
+        self.crops.get(index).filter(|_| !self.is_rough[index])
+    }
+
+    /// True if the landmarks of one of these detections are too rough to align by.
+    pub(super) fn is_rough(&self, face: &Detection) -> bool {
+        let faces = self.detections.iter().zip(&self.is_rough);
+        faces.into_iter().any(|(detection, is_rough)| *is_rough && detection == face)
     }
 }

@@ -11,6 +11,7 @@ use super::error::PictureError;
 use super::manifest::{Channels, Manifest};
 use super::network::{Network, StageTimes, Tensor};
 use super::preprocess::Planes;
+use super::search_plan::{Part, longer};
 use super::yunet::{self, Maps, STRIDES};
 use everyframe_config::DetectorSettings;
 use everyframe_telemetry::cpu_timer::CpuTimer;
@@ -38,19 +39,34 @@ pub(super) enum Search {
 
 /// YuNet, for pictures of any size.
 pub(super) struct Detector {
-    network: Box<dyn Network>,
+    whole: Input,
+    /// For parts of pictures, which have many different sizes.
+    parts: Input,
     channels: Channels,
-    planes: Planes,
     reduced: Mat,
+    part: Mat,
     score: f32,
     overlap: f32,
 }
 
+/// A model with its input.
+struct Input {
+    network: Box<dyn Network>,
+    planes: Planes,
+}
+
 impl Detector {
-    pub fn new(network: Box<dyn Network>, manifest: &Manifest, settings: &DetectorSettings) -> Self {
+    /// `parts` is the same model as `whole`, for inputs of many different sizes.
+    pub fn new(
+        whole: Box<dyn Network>,
+        parts: Box<dyn Network>,
+        manifest: &Manifest,
+        settings: &DetectorSettings,
+    ) -> Self {
         let DetectorSettings { score, overlap, .. } = *settings;
-        let (channels, planes, reduced) = (manifest.channels, Planes::default(), Mat::default());
-        Self { network, channels, planes, reduced, score, overlap }
+        let input = |network| Input { network, planes: Planes::default() };
+        let (whole, parts, channels) = (input(whole), input(parts), manifest.channels);
+        Self { whole, parts, channels, reduced: Mat::default(), part: Mat::default(), score, overlap }
     }
 
     /// Detects the faces in a BGR picture: best score first, in pixels of that picture.
@@ -64,16 +80,73 @@ impl Detector {
         search: Search,
     ) -> Result<(Vec<Detection>, StageTimes), PictureError> {
         let mut took = StageTimes::default();
-        let mut found = self.search(picture, self.score.min(HINT_SCORE), &mut took)?;
+        let found = self.whole.search(picture, self.channels, self.score.min(HINT_SCORE), &mut took)?;
+        let found = self.complete(found, picture, search, &mut took)?;
+        Ok((found, took))
+    }
+
+    /// Of all boxes of a first search of `picture`, keeps the best one of each face. Adds large faces.
+    fn complete(
+        &mut self,
+        mut found: Vec<Detection>,
+        picture: &Mat,
+        search: Search,
+        took: &mut StageTimes,
+    ) -> Result<Vec<Detection>, PictureError> {
         let longer_side = picture.rows().max(picture.cols());
         let hints_at_large = found.iter().any(|face| longer(&face.bounds) >= LARGE);
         found.retain(|face| face.score >= self.score);
         let mut found = yunet::non_max_suppression(found, self.overlap);
         if longer_side > REDUCED_SIDE && (hints_at_large || search == Search::AllSizes) {
-            let large = self.search_reduced(picture, &mut took)?;
+            let large = self.search_reduced(picture, took)?;
             found.retain(|face| !large.iter().any(|large| is_piece(&face.bounds, &large.bounds)));
             found.extend(large);
             found.sort_by(|a, b| b.score.total_cmp(&a.score));
+        }
+        Ok(found)
+    }
+
+    /// Detects the faces in a part of a BGR picture: best score first, in pixels of that picture.
+    ///
+    /// # Errors
+    ///
+    /// As [`Detector::detect`].
+    pub fn detect_part(
+        &mut self,
+        picture: &Mat,
+        part: &Part,
+    ) -> Result<(Vec<Detection>, StageTimes), PictureError> {
+        let unreadable = |error: opencv::Error| PictureError::Undecodable(error.message);
+        let mut cpu_timer = CpuTimer::start();
+        let Rect { x, y, width, height } = part.bounds;
+        let bounds = opencv::core::Rect::new(x as i32, y as i32, width as i32, height as i32);
+        let inside = Mat::roi(picture, bounds).map_err(unreadable)?;
+        let mut pixels = std::mem::take(&mut self.part);
+        if part.scale < 1.0 {
+            let side = |full: i32| ((full as f32 * part.scale).round() as i32).max(1);
+            let size = Size::new(side(bounds.width), side(bounds.height));
+            // The mean of 2 × 2 pixels takes a tenth of the time of any other mean, and bilinear interpolation may skip none then.
+            let half = Size::new(bounds.width / 2, bounds.height / 2);
+            if size.width <= half.width && size.height <= half.height {
+                imgproc::resize(&inside, &mut self.reduced, half, 0.0, 0.0, imgproc::INTER_AREA)
+                    .map_err(unreadable)?;
+                imgproc::resize(&self.reduced, &mut pixels, size, 0.0, 0.0, imgproc::INTER_LINEAR)
+            } else {
+                imgproc::resize(&inside, &mut pixels, size, 0.0, 0.0, imgproc::INTER_LINEAR)
+            }
+        } else {
+            inside.copy_to(&mut pixels)
+        }
+        .map_err(unreadable)?;
+        let mut took = StageTimes { prepare: cpu_timer.lap(), ..StageTimes::default() };
+        let found = self.parts.search(&pixels, self.channels, self.score.min(HINT_SCORE), &mut took);
+        let found = found.and_then(|found| self.complete(found, &pixels, Search::Usual, &mut took));
+        let (across, down) = (width / pixels.cols().max(1) as f32, height / pixels.rows().max(1) as f32);
+        self.part = pixels;
+        let mut found = found?;
+        for face in &mut found {
+            yunet::rescale(face, (across, down));
+            yunet::shift(face, (x, y));
         }
         Ok((found, took))
     }
@@ -92,7 +165,7 @@ impl Detector {
         imgproc::resize(picture, &mut reduced, size, 0.0, 0.0, imgproc::INTER_AREA)
             .map_err(|error| PictureError::Undecodable(error.message))?;
         took.prepare += cpu_timer.lap();
-        let found = self.search(&reduced, self.score, took);
+        let found = self.parts.search(&reduced, self.channels, self.score, took);
         self.reduced = reduced;
         let mut found = yunet::non_max_suppression(found?, self.overlap);
         let across = picture.cols() as f32 / size.width as f32;
@@ -101,11 +174,14 @@ impl Detector {
         found.retain(|face| longer(&face.bounds) >= LARGE);
         Ok(found)
     }
+}
 
+impl Input {
     /// All boxes that score at least `score`, before non-maximum suppression.
     fn search(
         &mut self,
         picture: &Mat,
+        channels: Channels,
         score: f32,
         took: &mut StageTimes,
     ) -> Result<Vec<Detection>, PictureError> {
@@ -114,7 +190,7 @@ impl Detector {
         let pixels = picture.data_bytes().map_err(|e| PictureError::Undecodable(e.message))?;
         let [_, _, widest] = STRIDES;
         self.planes.reshape(1, size, widest);
-        self.planes.write(0, pixels, self.channels);
+        self.planes.write(0, pixels, channels);
         took.prepare += cpu_timer.lap();
         let answer = self.network.run(&self.planes)?;
         took.infer += cpu_timer.lap();
@@ -123,10 +199,6 @@ impl Detector {
         took.decode_outputs += cpu_timer.lap();
         Ok(found)
     }
-}
-
-fn longer(bounds: &Rect) -> f32 {
-    bounds.width.max(bounds.height)
 }
 
 /// True if `bounds` is a piece of the `large` face rather than a face of its own.

@@ -4,7 +4,8 @@
 //! these stages:
 //!
 //! 1. Any worker checks the header (`header`), decodes the picture (`decode`, `jpeg`, `orientation`) and detects its faces
-//!    (`preprocess`, `detector`, `yunet`). It aligns them (`align`) and makes a [`Thumbnail`] of each.
+//!    (`preprocess`, `detector`, `yunet`). Between two full searches of a camera, it searches only what changed (`motion`,
+//!    `search_plan`, `frame_search`) since the last one, its [`Anchor`]. It aligns the faces (`align`) and makes a [`Thumbnail`] of each.
 //! 2. The [`Tracker`] of the camera assigns the faces to tracks, in the order of the frames. It decides which faces to embed.
 //! 3. Any worker embeds these faces (`embedder`).
 //! 4. The [`EmbeddingCache`] of the camera gives each face an embedding: the new one, or that of its track.
@@ -16,17 +17,20 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod align;
+mod anchor;
 mod decode;
 mod detections;
 mod detector;
 mod embedder;
 mod embedding_cache;
 mod error;
+mod frame_search;
 mod header;
 mod jpeg;
 mod machine;
 mod manifest;
 mod models;
+mod motion;
 mod network;
 mod orientation;
 mod preprocess;
@@ -34,6 +38,7 @@ mod probe;
 mod providers;
 mod quality;
 mod runtime;
+mod search_plan;
 #[cfg(test)]
 mod test_images;
 mod thumbnail;
@@ -44,8 +49,9 @@ mod yunet;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use anchor::Anchor;
 pub use decode::{DecodedPicture, PictureDecoder, check_header, check_whole};
-pub use detections::{DetectionTimes, Detections};
+pub use detections::{DetectionTimes, Detections, ShadowCheck};
 pub use embedding_cache::EmbeddingCache;
 pub use error::{PictureError, VisionError};
 pub use models::{ModelInUse, Models};
@@ -103,9 +109,11 @@ impl Vision {
     /// ONNX Runtime cannot create another session: show the message to the person who starts the host.
     pub fn worker(&self) -> Result<Worker, VisionError> {
         let detector = self.detector.network(&self.runtime)?;
+        let wanted = self.settings.detector.provider;
+        let parts = self.detector.network_for_any_size(&self.runtime, wanted)?;
         let embedder = self.embedder.network(&self.runtime)?;
         Ok(Worker::new(
-            Detector::new(detector, &self.detector.manifest, &self.settings.detector),
+            Detector::new(detector, parts, &self.detector.manifest, &self.settings.detector),
             Embedder::new(embedder, &self.embedder.manifest),
             &self.settings,
         ))

@@ -102,14 +102,33 @@ impl VerifiedModel {
         Ok((Self { manifest: model.manifest, bytes, provider: chosen.provider }, in_use))
     }
 
+    /// Creates a session for one worker that runs inputs of many different sizes. OpenVINO compiles for 10 ms for each new size, and
+    /// takes 1 ms more whenever the size changes; ONNX Runtime's own provider does neither. A provider that the operator chose is
+    /// used all the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`VerifiedModel::network`].
+    pub fn network_for_any_size(
+        &self,
+        runtime: &Runtime,
+        wanted: Provider,
+    ) -> Result<Box<dyn Network>, VisionError> {
+        self.network_on(runtime, if wanted == Provider::Auto { Provider::Cpu } else { wanted })
+    }
+
     /// Creates a session for one worker.
     ///
     /// # Errors
     ///
     /// ONNX Runtime cannot create a session: show the message.
     pub fn network(&self, runtime: &Runtime) -> Result<Box<dyn Network>, VisionError> {
-        runtime.network(&self.bytes, &self.manifest.input, self.provider).map_err(|reason| {
-            let provider = providers::name(self.provider);
+        self.network_on(runtime, self.provider)
+    }
+
+    fn network_on(&self, runtime: &Runtime, provider: Provider) -> Result<Box<dyn Network>, VisionError> {
+        runtime.network(&self.bytes, &self.manifest.input, provider).map_err(|reason| {
+            let provider = providers::name(provider);
             VisionError::Provider { model: self.manifest.name.clone(), provider, reason }
         })
     }

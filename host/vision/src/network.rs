@@ -29,6 +29,14 @@ pub(super) struct StageTimes {
     pub decode_outputs: Duration,
 }
 
+impl std::ops::AddAssign for StageTimes {
+    fn add_assign(&mut self, other: Self) {
+        self.prepare += other.prepare;
+        self.infer += other.infer;
+        self.decode_outputs += other.decode_outputs;
+    }
+}
+
 /// A network made of arithmetic.
 #[cfg(test)]
 pub(super) struct Fake<F>(pub F, Vec<Tensor>);

@@ -20,7 +20,6 @@ impl Planes {
         if self.shape != shape || self.picture != picture {
             self.shape = shape;
             self.picture = picture;
-            self.values.clear();
             self.values.resize(shape.iter().product(), 0.0);
         }
     }
@@ -38,12 +37,16 @@ impl Planes {
             Channels::Rgb => (third, second, first),
         };
         let split = choose_splitter();
-        let planes = blue
+        let mut planes = blue
             .chunks_exact_mut(plane_width)
             .zip(green.chunks_exact_mut(plane_width))
             .zip(red.chunks_exact_mut(plane_width));
-        for (row, ((blue, green), red)) in bgr.chunks_exact((3 * width).max(1)).zip(planes) {
+        for (row, ((blue, green), red)) in bgr.chunks_exact((3 * width).max(1)).zip(planes.by_ref()) {
             split(row, &mut blue[..width], &mut green[..width], &mut red[..width]);
+            [blue, green, red].into_iter().for_each(|plane| plane[width..].fill(0.0));
+        }
+        for ((blue, green), red) in planes {
+            [blue, green, red].into_iter().for_each(|plane| plane.fill(0.0));
         }
     }
 

@@ -2,7 +2,7 @@
 //! tracks.
 
 use super::thumbnail::Thumbnail;
-use everyframe_config::{EmbedderSettings, TrackerSettings};
+use everyframe_config::VisionSettings;
 use everyframe_types::face::{Detection, Rect, Track};
 
 /// A fast face continues a track although their boxes hardly overlap, if the distance of their centres is at most this many
@@ -18,6 +18,7 @@ const SAME_CROP: f32 = 0.9;
 /// The tracker of one camera.
 #[derive(Debug, Clone)]
 pub struct Tracker {
+    min_face: f32,
     overlap: f32,
     lost_after_ms: u64,
     every_face: bool,
@@ -85,8 +86,10 @@ pub struct TrackUpdate {
 
 impl Tracker {
     /// A tracker without tracks.
-    pub fn new(tracker: &TrackerSettings, embedder: &EmbedderSettings) -> Self {
+    pub fn new(settings: &VisionSettings) -> Self {
+        let VisionSettings { detector, tracker, embedder, .. } = settings;
         Self {
+            min_face: detector.min_face as f32,
             overlap: tracker.overlap,
             lost_after_ms: tracker.lost_after_ms,
             every_face: embedder.every_face,
@@ -117,7 +120,7 @@ impl Tracker {
                 self.followed.len() - 1
             });
             let may_be_another = !self.is_same_view(&self.followed[at], face, frame.is_continuous);
-            let embed = self.is_due(&self.followed[at], captured_at, face.quality, may_be_another);
+            let embed = self.is_due(&self.followed[at], captured_at, face, may_be_another);
             let state = &mut self.followed[at];
             if may_be_another && !embed {
                 // The face may be another person and is too poor to check, so it must not keep the track.
@@ -167,8 +170,9 @@ impl Tracker {
         is_continuous && similarity.is_some_and(|similarity| similarity >= SAME_CROP)
     }
 
-    fn is_due(&self, state: &State, captured_at: i64, quality: f32, may_be_another: bool) -> bool {
-        if quality.is_nan() || quality < self.min_quality {
+    fn is_due(&self, state: &State, captured_at: i64, face: &TrackedFace<'_>, may_be_another: bool) -> bool {
+        let (bounds, quality) = (&face.detection.bounds, face.quality);
+        if quality.is_nan() || quality < self.min_quality || bounds.width.max(bounds.height) < self.min_face {
             return false;
         }
         match &state.embedded {
@@ -201,6 +205,7 @@ fn nearness(before: &Rect, now: &Rect, overlap: f32) -> Option<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use everyframe_config::{EmbedderSettings, TrackerSettings};
     use proptest::prelude::*;
 
     fn face(x: f32, y: f32, side: f32) -> Detection {
@@ -220,7 +225,8 @@ mod tests {
             ..EmbedderSettings::default()
         };
         change(&mut embedder);
-        Tracker::new(&TrackerSettings { overlap: 0.3, lost_after_ms: 1000 }, &embedder)
+        let tracker = TrackerSettings { overlap: 0.3, lost_after_ms: 1000 };
+        Tracker::new(&VisionSettings { tracker, embedder, ..VisionSettings::default() })
     }
 
     /// A thumbnail; those of different seeds are not similar.
@@ -296,6 +302,16 @@ mod tests {
             let next = update_one(&mut tracker, frame(200, 3), looks, 0.5);
             assert_eq!((next.track.id, next.embed, next.view), (2, true, Some(3)));
         }
+    }
+
+    #[test]
+    fn a_face_too_small_to_recognise_is_not_embedded() {
+        let mut tracker = tracker(|_| ());
+        let mut embeds = |side| {
+            let detection = [face(200.0 * side, 0.0, side)];
+            update(&mut tracker, 0, 1, &detection, &[0.9])[0].embed
+        };
+        assert_eq!([embeds(10.0), embeds(23.0), embeds(24.0)], [false, false, true]);
     }
 
     #[test]

@@ -6,17 +6,23 @@ use std::time::Duration;
 use opencv::core::{Mat, MatTraitConst, MatTraitConstManual};
 
 use super::align::{self, CROP_BYTES};
+use super::anchor::Anchor;
 use super::decode::{Decoded, Decoder};
 use super::detections::{DetectionTimes, Detections};
 use super::detector::{Detector, Search};
 use super::embedder::Embedder;
 use super::error::PictureError;
+use super::frame_search::{Found, FrameSearch};
 use super::header;
+use super::network::StageTimes;
+use super::search_plan::{FaceSizes, close_up};
 use super::thumbnail::Thumbnail;
 use super::yunet;
 use everyframe_config::{Polygon, VisionSettings};
 use everyframe_telemetry::cpu_timer::CpuTimer;
-use everyframe_types::face::{Detection, Embedding};
+use everyframe_types::face::{Detection, Embedding, Point};
+use everyframe_types::search::SearchKind;
+use std::sync::Arc;
 
 /// Processor time of a worker by stage, in total since it was created.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,6 +43,14 @@ pub struct WorkerStats {
     pub decoded: u64,
     /// Number of embedded faces.
     pub embedded: u64,
+}
+
+impl WorkerStats {
+    fn add_search(&mut self, took: StageTimes) {
+        self.prepare += took.prepare;
+        self.detect += took.infer;
+        self.decode_outputs += took.decode_outputs;
+    }
 }
 
 impl std::ops::Add for WorkerStats {
@@ -60,6 +74,9 @@ impl std::ops::Add for WorkerStats {
 /// is. In the footage and the stills, the detector scores an upright face at least 0.03 higher than the same face rotated.
 const MIN_SCORE_GAIN: f32 = 0.01;
 
+/// Two boxes that overlap by at least this (intersection over union) show the same face, when it is searched again.
+const SAME_FACE: f32 = 0.3;
+
 /// Detects and embeds faces. Created by [`Vision::worker`](super::Vision::worker).
 pub struct Worker {
     decoder: Decoder,
@@ -67,6 +84,8 @@ pub struct Worker {
     embedder: Embedder,
     max_pixels: u64,
     max_side: u32,
+    min_face: u32,
+    overlap: f32,
     stats: WorkerStats,
 }
 
@@ -78,6 +97,8 @@ impl Worker {
             embedder,
             max_pixels: settings.max_pixels,
             max_side: settings.detector.max_side,
+            min_face: settings.detector.min_face,
+            overlap: settings.detector.overlap,
             stats: WorkerStats::default(),
         }
     }
@@ -88,10 +109,32 @@ impl Worker {
     ///
     /// See [`PictureError`]. Retry after [`PictureError::Inference`]; park the frame after any other error.
     pub fn detect(&mut self, encoded: &[u8], masks: &[&Polygon]) -> Result<Detections, PictureError> {
+        self.detect_since(None, encoded, masks, false)
+    }
+
+    /// As [`Worker::detect`], but with an `anchor`, an earlier picture of the same camera, only what changed since then is
+    /// searched. `with_shadow` also searches the whole picture, to count what that has missed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Worker::detect`].
+    pub fn detect_since(
+        &mut self,
+        anchor: Option<&Anchor>,
+        encoded: &[u8],
+        masks: &[&Polygon],
+        with_shadow: bool,
+    ) -> Result<Detections, PictureError> {
         let mut cpu_timer = CpuTimer::start();
         let header = header::inspect(encoded, self.max_pixels)?;
         let decoded = self.decoder.decode_within(encoded, header, masks, self.max_side)?;
-        detect_faces(&mut self.detector, &decoded, Search::Usual, &mut cpu_timer, &mut self.stats)
+        let decode = cpu_timer.lap();
+        let sizes = FaceSizes::new(self.min_face, decoded.scale.0.max(decoded.scale.1));
+        let anchor = anchor.filter(|anchor| anchor.size == (decoded.width, decoded.height));
+        let search = FrameSearch::new(&mut self.detector, sizes, self.overlap);
+        let found = search.search(decoded.pixels, anchor, with_shadow)?;
+        self.stats.decode += decode;
+        describe(found, &decoded, decode, &mut cpu_timer, &mut self.stats)
     }
 
     /// Detects faces of all sizes in a picture for enrolment, and checks whether the picture is upright.
@@ -103,8 +146,12 @@ impl Worker {
         let mut cpu_timer = CpuTimer::start();
         let header = header::inspect(encoded, self.max_pixels)?;
         let decoded = self.decoder.decode_within(encoded, header, &[], self.max_side)?;
-        let (detector, stats) = (&mut self.detector, &mut self.stats);
-        let detections = detect_faces(detector, &decoded, Search::AllSizes, &mut cpu_timer, stats)?;
+        let decode = cpu_timer.lap();
+        let sizes = FaceSizes::new(self.min_face, decoded.scale.0.max(decoded.scale.1));
+        let search = FrameSearch::new(&mut self.detector, sizes, self.overlap).of_all_sizes();
+        let found = search.search(decoded.pixels, None, false)?;
+        self.stats.decode += decode;
+        let detections = describe(found, &decoded, decode, &mut cpu_timer, &mut self.stats)?;
         let best = best_score(&detections.detections);
         let mut better = None;
         for rotation in Rotation::ALL {
@@ -121,8 +168,8 @@ impl Worker {
     }
 
     /// Embeds `faces` of a picture that was searched before, in the order of `faces`. The embedding is none for a face whose
-    /// landmarks give no direction. Faces are aligned from the full-size picture: it is decoded again unless `detections` holds
-    /// the crops of all of them.
+    /// landmarks give no direction, or that is not found again where its landmarks are too rough. Faces are aligned from the
+    /// full-size picture: it is decoded again unless `detections` holds the crops of all of them.
     ///
     /// # Errors
     ///
@@ -138,23 +185,33 @@ impl Worker {
             return Ok(Vec::new());
         }
         let mut cpu_timer = CpuTimer::start();
-        let kept: Option<Vec<_>> = faces.iter().map(|face| detections.crop(face).copied()).collect();
-        let crops = match kept {
-            Some(crops) => crops,
-            None => {
-                let header = header::inspect(encoded, self.max_pixels)?;
-                let picture = self.decoder.decode_full(encoded, header, masks)?;
-                self.stats.decode += cpu_timer.lap();
-                self.stats.decoded += 1;
-                align_faces(picture, faces)?
+        let mut crops: Vec<Option<[u8; CROP_BYTES]>> =
+            faces.iter().map(|face| detections.crop(face).copied()).collect();
+        if crops.iter().any(Option::is_none) {
+            let header = header::inspect(encoded, self.max_pixels)?;
+            let picture = self.decoder.decode_full(encoded, header, masks)?;
+            self.stats.decode += cpu_timer.lap();
+            self.stats.decoded += 1;
+            for (face, crop) in faces.iter().zip(&mut crops).filter(|(_, crop)| crop.is_none()) {
+                let landmarks = match detections.is_rough(face) {
+                    true => look_again(&mut self.detector, picture, face, &mut self.stats)?,
+                    false => Some(face.landmarks),
+                };
+                // The search has counted its own time.
+                cpu_timer.lap();
+                if let Some(landmarks) = landmarks {
+                    align::align(picture, &landmarks, crop.insert([0; CROP_BYTES]))?;
+                }
             }
-        };
+        }
         self.stats.align += cpu_timer.lap();
-        let (embeddings, took) = self.embedder.embed(&crops)?;
+        let aligned: Vec<[u8; CROP_BYTES]> = crops.iter().flatten().copied().collect();
+        let (embeddings, took) = self.embedder.embed(&aligned)?;
         self.stats.prepare += took.prepare;
         self.stats.embed += took.infer;
-        self.stats.embedded += faces.len() as u64;
-        Ok(embeddings)
+        self.stats.embedded += aligned.len() as u64;
+        let mut embeddings = embeddings.into_iter();
+        Ok(crops.iter().map(|crop| crop.and_then(|_| embeddings.next().flatten())).collect())
     }
 
     /// Processor time and counts since this worker was created.
@@ -163,22 +220,41 @@ impl Worker {
     }
 }
 
-/// Detects the faces of a decoded picture. The timer runs since before the picture was decoded.
-fn detect_faces(
+/// Searches the full-size picture around a face for better landmarks; none if the face is not found again.
+fn look_again(
     detector: &mut Detector,
+    picture: &Mat,
+    face: &Detection,
+    stats: &mut WorkerStats,
+) -> Result<Option<[Point; 5]>, PictureError> {
+    let part = close_up(&face.bounds, (picture.cols() as f32, picture.rows() as f32));
+    let (found, took) = detector.detect_part(picture, &part)?;
+    stats.add_search(took);
+    let overlap = |other: &Detection| other.bounds.iou(&face.bounds);
+    let best = found.iter().max_by(|a, b| overlap(a).total_cmp(&overlap(b)));
+    Ok(best.filter(|best| overlap(best) >= SAME_FACE).map(|best| best.landmarks))
+}
+
+/// Describes the faces that were found in a decoded picture. The timer runs since the picture was decoded.
+fn describe(
+    found: Found,
     decoded: &Decoded<'_>,
-    search: Search,
+    decode: Duration,
     cpu_timer: &mut CpuTimer,
     stats: &mut WorkerStats,
 ) -> Result<Detections, PictureError> {
-    let decode = cpu_timer.lap();
-    let (mut detections, took) = detector.detect(decoded.pixels, search)?;
     let mut detect = cpu_timer.lap();
+    let is_rough = found.faces.iter().map(|face| face.is_rough).collect();
+    let mut detections: Vec<Detection> = found.faces.into_iter().map(|face| face.detection).collect();
     // Crops of a reduced picture are good enough for thumbnails, but not for embeddings.
     let mut crops = align_faces(decoded.pixels, &detections)?;
     let thumbnails = crops.iter().map(Thumbnail::from_crop).collect();
     let scene = scene_thumbnail(decoded.pixels)?;
     stats.align += cpu_timer.lap();
+    let (width, height) = (decoded.width, decoded.height);
+    let anchor = (found.kind == SearchKind::Full).then(|| {
+        Arc::new(Anchor { size: (width, height), grid: found.grid, detections: detections.clone() })
+    });
     for detection in &mut detections {
         yunet::rescale(detection, decoded.scale);
     }
@@ -186,13 +262,22 @@ fn detect_faces(
         crops.clear();
     }
     detect += cpu_timer.lap();
-    stats.decode += decode;
     stats.decoded += 1;
-    stats.prepare += took.prepare;
-    stats.detect += took.infer;
-    stats.decode_outputs += took.decode_outputs;
-    let (width, height, times) = (decoded.width, decoded.height, DetectionTimes { decode, detect });
-    Ok(Detections { width, height, detections, times, crops, thumbnails, scene })
+    stats.add_search(found.took);
+    let (search, shadow, times) = (found.kind, found.shadow, DetectionTimes { decode, detect });
+    Ok(Detections {
+        width,
+        height,
+        detections,
+        search,
+        shadow,
+        times,
+        is_rough,
+        anchor,
+        crops,
+        thumbnails,
+        scene,
+    })
 }
 
 /// The best score; 0 without a face.
@@ -325,7 +410,12 @@ mod tests {
             ..VisionSettings::default()
         };
         Worker::new(
-            Detector::new(Fake::boxed(brightest), &manifest(Kind::Detector), &settings.detector),
+            Detector::new(
+                Fake::boxed(brightest),
+                Fake::boxed(brightest),
+                &manifest(Kind::Detector),
+                &settings.detector,
+            ),
             Embedder::new(embedder, &manifest(Kind::Embedder)),
             &settings,
         )

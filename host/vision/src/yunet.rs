@@ -89,6 +89,16 @@ pub(super) fn rescale(detection: &mut Detection, (across, down): (f32, f32)) {
     }
 }
 
+/// Converts a detection from pixels of a part to pixels of the picture; `(x, y)` is the part's corner.
+pub(super) fn shift(detection: &mut Detection, (x, y): (f32, f32)) {
+    detection.bounds.x += x;
+    detection.bounds.y += y;
+    for point in &mut detection.landmarks {
+        point.x += x;
+        point.y += y;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

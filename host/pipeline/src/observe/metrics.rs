@@ -10,7 +10,9 @@ use everyframe_telemetry::throttle::Throttle;
 use everyframe_types::event::{Timings, rfc3339};
 use everyframe_types::frame::Frame;
 use everyframe_types::judgement::{Judgement, Severity, Skipped};
+use everyframe_types::search::SearchKind;
 use everyframe_types::sequence_gap::SequenceGap;
+use everyframe_vision::ShadowCheck;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -29,6 +31,8 @@ pub struct Metrics {
     /// By stage and reason, names of ours.
     parked: Family<[(&'static str, String); 2], Counter>,
     skipped: Family<[(&'static str, String); 2], Counter>,
+    searches: Family<[(&'static str, &'static str); 1], Counter>,
+    shadow_faces: Family<[(&'static str, &'static str); 1], Counter>,
     parked_in_all: AtomicU64,
     acknowledged_in_all: AtomicU64,
     faces: Counter,
@@ -141,6 +145,13 @@ impl Metrics {
             "Failures of rules that were passed over",
             skipped.clone(),
         );
+        let searches = Family::default();
+        let help = "Frames by how they were searched for faces: full, partial, coarse or reused";
+        registry.register("everyframe_searches", help, searches.clone());
+        let shadow_faces = Family::default();
+        let help =
+            "Faces that a second, full search finds in 1 % of the other frames: found or missed by their own";
+        registry.register("everyframe_shadow_faces", help, shadow_faces.clone());
         let rebalances = Family::default();
         let help = "Partitions that came and went: assigned, revoked in good order, or lost";
         registry.register("everyframe_rebalances", help, rebalances.clone());
@@ -161,6 +172,8 @@ impl Metrics {
             judged,
             parked,
             skipped,
+            searches,
+            shadow_faces,
             parked_in_all: AtomicU64::new(0),
             acknowledged_in_all: AtomicU64::new(0),
             faces,
@@ -286,6 +299,16 @@ impl Metrics {
         let times = [timings.decode_ms, timings.detect_ms, timings.embed_ms, timings.rules_ms];
         for (stage, milliseconds) in self.stages.iter().zip(times) {
             stage.observe_time(Duration::try_from_secs_f64(milliseconds / 1e3).unwrap_or_default());
+        }
+    }
+
+    /// Counts how a frame that was judged had been searched, and what its shadow check found.
+    pub fn frame_searched(&self, search: SearchKind, shadow: Option<ShadowCheck>) {
+        self.searches.get_or_create(&[("kind", search.as_str())]).inc();
+        if let Some(ShadowCheck { faces, missed }) = shadow {
+            let found = faces.saturating_sub(missed);
+            self.shadow_faces.get_or_create(&[("outcome", "found")]).inc_by(found.into());
+            self.shadow_faces.get_or_create(&[("outcome", "missed")]).inc_by(missed.into());
         }
     }
 

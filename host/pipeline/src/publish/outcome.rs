@@ -3,6 +3,7 @@
 use everyframe_types::dead_letter::Parked;
 use everyframe_types::event::{JudgedBy, Timings};
 use everyframe_types::judgement::Judgement;
+use everyframe_types::search::SearchKind;
 use std::sync::Arc;
 
 /// Header of an alert whose texts were cut because the topic refused it: its original size, bytes.
@@ -15,6 +16,8 @@ pub(crate) enum Outcome {
     Judged {
         /// Width and height of the full-size frame, pixels.
         size: (u32, u32),
+        /// How the picture was searched for faces.
+        search: SearchKind,
         /// The rules' decisions, alerts and changed state.
         judgement: Judgement,
         /// CPU time of each stage, milliseconds.

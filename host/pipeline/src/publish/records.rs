@@ -92,11 +92,11 @@ pub(super) fn records(frame: &Arc<Frame>, outcome: &Outcome) -> Vec<Outgoing> {
         frame.sequence_gap.as_ref().map(|sequence_gap| sequence_gap.alert(&frame.camera, &frame.session));
     let own = own.map(|alert| event::alert(frame, &alert, 0));
     match outcome {
-        Outcome::Judged { size, judgement, timings, judged_by } => {
+        Outcome::Judged { size, search, judgement, timings, judged_by } => {
             let raised = judgement.alerts.iter().enumerate();
             let alerts: Vec<_> = raised.map(|(n, alert)| event::alert(frame, alert, n)).chain(own).collect();
             let ids = alerts.iter().map(|alert| alert.id.clone()).collect();
-            let result = event::result(frame, *size, judgement, ids, *timings, judged_by);
+            let result = event::result(frame, (*size, *search), judgement, ids, *timings, judged_by);
             let mut records: Vec<Outgoing> =
                 alerts.iter().map(|alert| event(Destination::Alerts, json(alert))).collect();
             records.push(event(Destination::Results, json(&result)));

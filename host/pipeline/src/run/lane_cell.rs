@@ -6,6 +6,7 @@ use super::judge::LaneMemory;
 use super::lane_context::LaneContext;
 use super::ledger;
 use super::prepared::{DetectedFrame, Prepared, Ready};
+use super::search_order::{SearchOrder, Searchable};
 use super::tracking::CameraTrackers;
 use crate::intake::{FrameClock, Lane};
 use crate::live_ledger::LiveLedger;
@@ -14,6 +15,7 @@ use crate::publish::{Assignment, Outcome};
 use everyframe_rules::RuleState;
 use everyframe_types::dead_letter::Parked;
 use everyframe_types::frame::Frame;
+use everyframe_vision::Detections;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -26,7 +28,7 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 /// What a worker is asked to do.
 pub(super) enum Job {
     /// Decode a frame and detect its faces.
-    Detect { cell: Arc<LaneCell>, frame: Arc<Frame> },
+    Detect { cell: Arc<LaneCell>, search: Searchable },
     /// Embed the faces that the tracker asked for.
     Embed { cell: Arc<LaneCell>, frame: Arc<Frame>, prepared: Box<Prepared> },
 }
@@ -52,9 +54,9 @@ pub(super) struct LaneCell {
 }
 
 /// The frames of a lane, and what is kept of those before them.
-#[derive(Default)]
 struct Progress {
     lane: Lane<Arc<Frame>, DetectedFrame, Ready>,
+    search_order: SearchOrder,
     trackers: CameraTrackers,
     ledger: LiveLedger,
     clock: FrameClock,
@@ -63,12 +65,19 @@ struct Progress {
 impl LaneCell {
     pub fn new(context: Arc<LaneContext>, jobs: Arc<Jobs>, window: usize, partition: i32) -> Arc<Self> {
         let limiter = DeadLetterLimiter::new(context.config.publish.dead_letter_share);
+        let progress = Progress {
+            lane: Lane::default(),
+            search_order: SearchOrder::new(context.config.vision.detector.full_search_every),
+            trackers: CameraTrackers::default(),
+            ledger: LiveLedger::default(),
+            clock: FrameClock::default(),
+        };
         Arc::new(Self {
             assignment: Assignment::new(partition),
             context,
             jobs,
             window,
-            progress: Mutex::default(),
+            progress: Mutex::new(progress),
             memory: Mutex::default(),
             is_paused: AtomicBool::new(false),
             dead_letter_limiter: Mutex::new(limiter),
@@ -173,9 +182,15 @@ impl LaneCell {
         locked(&self.progress).lane.abandon();
     }
 
-    /// Takes a frame back from a worker: its faces are detected, or could not be.
-    pub fn set_detected(self: &Arc<Self>, offset: i64, detected: DetectedFrame) {
-        locked(&self.progress).lane.detected(offset, detected);
+    /// Takes a frame back from a worker: its faces are detected, or could not be. Frames that waited for it can be searched now.
+    pub fn set_detected(self: &Arc<Self>, detected: DetectedFrame) {
+        let mut progress = locked(&self.progress);
+        let anchor = detected.detections.as_ref().ok().and_then(Detections::anchor);
+        for search in progress.search_order.searched(&detected.frame, anchor) {
+            let _ = self.jobs.detect.send(Job::Detect { cell: self.clone(), search });
+        }
+        progress.lane.detected(detected.frame.position.offset, detected);
+        drop(progress);
         self.advance();
     }
 
@@ -286,7 +301,9 @@ impl LaneCell {
     fn dispatch(self: &Arc<Self>) {
         let mut progress = locked(&self.progress);
         while let Some((_, frame)) = progress.lane.next_to_detect(self.window) {
-            let _ = self.jobs.detect.send(Job::Detect { cell: self.clone(), frame });
+            if let Some(search) = progress.search_order.push(frame) {
+                let _ = self.jobs.detect.send(Job::Detect { cell: self.clone(), search });
+            }
         }
     }
 }

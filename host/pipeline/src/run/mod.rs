@@ -15,6 +15,7 @@ mod prepared;
 mod reprocess;
 mod restore;
 mod rule_judge;
+mod search_order;
 mod topic_reader;
 mod tracking;
 mod worker;

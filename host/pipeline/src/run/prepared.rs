@@ -1,13 +1,16 @@
 //! One frame on its way through vision: detected, tracked, embedded. Plain functions, without lanes.
 
+use super::search_order::Searchable;
 use everyframe_config::{Polygon, Site};
 use everyframe_gallery::Index;
 use everyframe_telemetry::cpu_timer::CpuTimer;
 use everyframe_types::dead_letter::{Parked, Stage};
 use everyframe_types::face::{Detection, Embedding, Face};
 use everyframe_types::frame::Frame;
+use everyframe_types::search::SearchKind;
 use everyframe_vision::{
-    DetectionTimes, Detections, EmbeddingCache, PictureError, TrackUpdate, TrackedFrame, Tracker, Worker,
+    DetectionTimes, Detections, EmbeddingCache, PictureError, ShadowCheck, TrackUpdate, TrackedFrame,
+    Tracker, Worker,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -79,6 +82,11 @@ impl Prepared {
         (self.detections.width, self.detections.height)
     }
 
+    /// How the picture was searched, and its shadow check.
+    pub fn search(&self) -> (SearchKind, Option<ShadowCheck>) {
+        (self.detections.search, self.detections.shadow)
+    }
+
     /// CPU time of decoding, detecting and embedding.
     pub fn times(&self) -> (DetectionTimes, Duration) {
         (self.detections.times, self.embed_time)
@@ -129,9 +137,14 @@ const JUMPED: u64 = 1 << 15;
 
 /// Decodes a frame and detects its faces. An agent's refusal notice carries no picture; it is parked here and passes
 /// through every stage only to keep its place in the publishing order.
-pub(super) fn detect(worker: &mut Worker, site: &Site, frame: Arc<Frame>) -> DetectedFrame {
+pub(super) fn detect(worker: &mut Worker, site: &Site, search: Searchable) -> DetectedFrame {
+    let with_shadow = search.with_shadow();
+    let Searchable { frame, anchor } = search;
     let masks = site.masks_of(&frame.camera);
-    let detections = guarded(|| worker.detect(&frame.picture, &masks).map_err(|error| parked(&error)));
+    let detections = guarded(|| {
+        let found = worker.detect_since(anchor.as_deref(), &frame.picture, &masks, with_shadow);
+        found.map_err(|error| parked(&error))
+    });
     DetectedFrame { frame, detections }
 }
 

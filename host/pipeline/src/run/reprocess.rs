@@ -2,6 +2,7 @@
 
 use super::error::RunError;
 use super::prepared::{Ready, detect, embed};
+use super::search_order::{SearchOrder, Searchable};
 use super::tracking::CameraTrackers;
 use crate::intake::{FrameClock, forget_cameras};
 use everyframe_config::{Config, Site};
@@ -9,7 +10,7 @@ use everyframe_gallery::Index;
 use everyframe_types::dead_letter::Parked;
 use everyframe_types::face::Face;
 use everyframe_types::frame::Frame;
-use everyframe_vision::{EmbeddingCache, Vision, Worker};
+use everyframe_vision::{Detections, EmbeddingCache, Vision, Worker};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ struct ReprocessedLane {
     trackers: CameraTrackers,
     appearances: HashMap<Arc<str>, EmbeddingCache>,
     clock: FrameClock,
+    /// None before the first frame.
+    search_order: Option<SearchOrder>,
 }
 
 /// A frame as the rules see it.
@@ -69,7 +72,13 @@ impl Reprocessor {
     /// A host would park this frame, for this reason.
     pub fn process(&mut self, frame: Arc<Frame>) -> Result<ReprocessedFrame, Parked> {
         let lane = self.lanes.entry(frame.position.partition).or_default();
-        let detections = detect(&mut self.worker, &self.site, frame.clone()).detections?;
+        // Frames come one by one, so a frame's anchor was searched before.
+        let every = self.config.vision.detector.full_search_every;
+        let order = lane.search_order.get_or_insert_with(|| SearchOrder::new(every));
+        let search = order.push(frame.clone()).unwrap_or(Searchable { frame: frame.clone(), anchor: None });
+        let detections = detect(&mut self.worker, &self.site, search).detections;
+        order.searched(&frame, detections.as_ref().ok().and_then(Detections::anchor));
+        let detections = detections?;
         let prepared = lane.trackers.track(&frame, detections, &self.config.vision)?;
         let ready = match prepared.wants_embedding() {
             true => embed(&mut self.worker, &self.site, frame.clone(), prepared),

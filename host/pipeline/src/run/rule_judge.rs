@@ -42,7 +42,13 @@ impl Judge for RuleJudge {
         };
         let outcome = judged.unwrap_or_else(|parked| Ok(Outcome::Parked(parked)))?;
         match &outcome {
-            Outcome::Judged { judgement, timings, .. } => self.metrics.frame_judged(judgement, timings),
+            Outcome::Judged { judgement, timings, .. } => {
+                self.metrics.frame_judged(judgement, timings);
+                if let Ok(prepared) = &ready.prepared {
+                    let (search, shadow) = prepared.search();
+                    self.metrics.frame_searched(search, shadow);
+                }
+            }
             Outcome::Parked(Parked { stage, reason, message }) => {
                 self.metrics.frame_parked(stage.as_str(), reason);
                 if let Some(kept_back) = self.metrics.may_log_parked() {
@@ -81,6 +87,7 @@ impl RuleJudge {
             frame.captured_at.saturating_sub_unsigned(self.config.vision.tracker.lost_after_ms),
         );
         let size = prepared.size();
+        let (search, _) = prepared.search();
         let facts = FrameFacts {
             camera: &frame.camera,
             session: &frame.session,
@@ -110,6 +117,6 @@ impl RuleJudge {
             embed_ms: milliseconds(embed_time),
             rules_ms: milliseconds(cpu_timer.lap()),
         };
-        Ok(Outcome::Judged { size, judgement, timings, judged_by: judged_by.clone() })
+        Ok(Outcome::Judged { size, search, judgement, timings, judged_by: judged_by.clone() })
     }
 }

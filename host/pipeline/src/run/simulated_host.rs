@@ -21,6 +21,7 @@ use everyframe_types::event::Timings;
 use everyframe_types::frame::{Frame, Position};
 use everyframe_types::judgement::{Judgement, StateChange, StateValue};
 use everyframe_types::record::IncomingRecord;
+use everyframe_types::search::SearchKind;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -57,7 +58,7 @@ impl Judge for ChainJudge {
         state.push(change);
         let judgement = Judgement { state, ..Judgement::default() };
         let (timings, judged_by) = (Timings::default(), Arc::default());
-        Ok(Outcome::Judged { size: (1, 1), judgement, timings, judged_by })
+        Ok(Outcome::Judged { size: (1, 1), search: SearchKind::Full, judgement, timings, judged_by })
     }
 
     fn has_rule(&self, name: &str) -> bool {
@@ -357,10 +358,9 @@ impl SimulatedHost {
             return false;
         }
         let place = pick % self.working.len();
-        let Job::Detect { cell, frame } = self.working.swap_remove(place) else { return true };
+        let Job::Detect { cell, search } = self.working.swap_remove(place) else { return true };
         let parked = Parked { stage: Stage::Vision, reason: "no-models".into(), message: String::new() };
-        let offset = frame.position.offset;
-        cell.set_detected(offset, DetectedFrame { frame, detections: Err(parked) });
+        cell.set_detected(DetectedFrame { frame: search.frame, detections: Err(parked) });
         true
     }
 

@@ -77,7 +77,7 @@ impl CameraTrackers {
                     (tracker, is_continuous)
                 }
                 None => {
-                    let tracker = Tracker::new(&vision.tracker, &vision.embedder);
+                    let tracker = Tracker::new(vision);
                     let camera =
                         self.0.entry(frame.camera.clone()).or_insert(CameraTracker { tracker, last: next });
                     (&mut camera.tracker, false)

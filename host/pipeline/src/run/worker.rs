@@ -22,10 +22,9 @@ pub(super) fn run_worker(
             recv(detect_jobs) -> job => job,
         };
         match job {
-            Ok(Job::Detect { cell, frame }) => {
-                let offset = frame.position.offset;
-                let detected = detect(&mut worker, &judge.active_rules.load().site, frame);
-                cell.set_detected(offset, detected);
+            Ok(Job::Detect { cell, search }) => {
+                let detected = detect(&mut worker, &judge.active_rules.load().site, search);
+                cell.set_detected(detected);
             }
             Ok(Job::Embed { cell, frame, prepared }) => {
                 let offset = frame.position.offset;

@@ -137,7 +137,7 @@ fn a_face_has_one_track_and_is_embedded_sometimes() {
     let settings = VisionSettings::default();
     let mut worker = worker();
     for (clip, tracks) in [("WolfgangLanger_Pexels.mp4", 1), ("face_noface.mov", 1), ("no_face.mp4", 0)] {
-        let mut tracker = Tracker::new(&settings.tracker, &settings.embedder);
+        let mut tracker = Tracker::new(&settings);
         let (mut ids, mut faces, mut embedded) = (BTreeSet::new(), 0, 0);
         // Ten frames a second, as a camera sends them.
         for (i, frame) in frames(clip).iter().enumerate() {
