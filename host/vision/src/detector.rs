@@ -8,10 +8,11 @@ use opencv::core::{Mat, MatTraitConst, MatTraitConstManual, Size};
 use opencv::imgproc;
 
 use super::error::PictureError;
-use super::manifest::{Channels, Manifest};
-use super::network::{Network, StageTimes, Tensor};
+use super::manifest::Manifest;
+use super::network::{Network, StageTimes};
+use super::outputs::{OutputDecoder, STRIDES};
 use super::preprocess::Planes;
-use super::yunet::{self, Maps, STRIDES};
+use super::yunet;
 use everyframe_config::DetectorSettings;
 use everyframe_telemetry::cpu_timer::CpuTimer;
 use everyframe_types::face::{Detection, Rect};
@@ -36,10 +37,10 @@ pub(super) enum Search {
     AllSizes,
 }
 
-/// YuNet, for pictures of any size.
+/// A detector, for pictures of any size.
 pub(super) struct Detector {
     network: Box<dyn Network>,
-    channels: Channels,
+    outputs: OutputDecoder,
     planes: Planes,
     reduced: Mat,
     score: f32,
@@ -49,8 +50,9 @@ pub(super) struct Detector {
 impl Detector {
     pub fn new(network: Box<dyn Network>, manifest: &Manifest, settings: &DetectorSettings) -> Self {
         let DetectorSettings { score, overlap, .. } = *settings;
-        let (channels, planes, reduced) = (manifest.channels, Planes::default(), Mat::default());
-        Self { network, channels, planes, reduced, score, overlap }
+        let (outputs, planes, reduced) =
+            (OutputDecoder::new(manifest), Planes::for_model(manifest), Mat::default());
+        Self { network, outputs, planes, reduced, score, overlap }
     }
 
     /// Detects the faces in a BGR picture: best score first, in pixels of that picture.
@@ -114,12 +116,12 @@ impl Detector {
         let pixels = picture.data_bytes().map_err(|e| PictureError::Undecodable(e.message))?;
         let [_, _, widest] = STRIDES;
         self.planes.reshape(1, size, widest);
-        self.planes.write(0, pixels, self.channels);
+        self.planes.write(0, pixels);
         took.prepare += cpu_timer.lap();
         let answer = self.network.run(&self.planes)?;
         took.infer += cpu_timer.lap();
-        let [_, _, _, width] = self.planes.shape();
-        let found = decode_detections(answer, width, score)?;
+        let [_, _, height, width] = self.planes.shape();
+        let found = self.outputs.decode(answer, (height, width), score)?;
         took.decode_outputs += cpu_timer.lap();
         Ok(found)
     }
@@ -135,31 +137,4 @@ fn is_piece(bounds: &Rect, large: &Rect) -> bool {
     let height = (bounds.y + bounds.height).min(large.y + large.height) - bounds.y.max(large.y);
     let inside = width.max(0.0) * height.max(0.0);
     inside >= PIECE_INSIDE * bounds.width * bounds.height && longer(bounds) * PIECE_SMALLER >= longer(large)
-}
-
-/// Decodes the outputs at all three strides for an input of `width` pixels: all boxes that score at least `score`, before
-/// non-maximum suppression.
-pub(super) fn decode_detections(
-    answer: &[Tensor],
-    width: usize,
-    score: f32,
-) -> Result<Vec<Detection>, PictureError> {
-    let map = |kind: &str, stride: usize| {
-        let name = format!("{kind}_{stride}");
-        answer.iter().find(|t| t.name == name).map(|t| t.values.as_slice()).ok_or_else(|| {
-            PictureError::Inference(format!("the detector has no output `{name}`; is it YuNet 2023mar?"))
-        })
-    };
-    let mut found = Vec::new();
-    for stride in STRIDES {
-        let maps = Maps {
-            stride,
-            class: map("cls", stride)?,
-            object: map("obj", stride)?,
-            boxes: map("bbox", stride)?,
-            landmarks: map("kps", stride)?,
-        };
-        yunet::decode_outputs(&maps, width, score, &mut found);
-    }
-    Ok(found)
 }

@@ -4,13 +4,13 @@
 //! these stages:
 //!
 //! 1. Any worker checks the header (`header`), decodes the picture (`decode`, `jpeg`, `orientation`) and detects its faces
-//!    (`preprocess`, `detector`, `yunet`). It aligns them (`align`) and makes a [`Thumbnail`] of each.
+//!    (`preprocess`, `detector`, `outputs` with `yunet`, `scrfd` and `retinaface`). It aligns them (`align`) and makes a [`Thumbnail`] of each.
 //! 2. The [`Tracker`] of the camera assigns the faces to tracks, in the order of the frames. It decides which faces to embed.
 //! 3. Any worker embeds these faces (`embedder`).
 //! 4. The [`EmbeddingCache`] of the camera gives each face an embedding: the new one, or that of its track.
 //!
 //! Models are described by manifests (`manifest`). Each is run by the provider that is fastest on this machine (`providers`,
-//! `probe`, `machine`). Only `runtime` names ONNX Runtime.
+//! `probe`, `machine`, `gpu`). Only `runtime` names ONNX Runtime.
 //!
 //! All positions and sizes are pixels of the full-size picture, rotated upright if it has an EXIF orientation.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -22,6 +22,7 @@ mod detector;
 mod embedder;
 mod embedding_cache;
 mod error;
+mod gpu;
 mod header;
 mod jpeg;
 mod machine;
@@ -29,11 +30,14 @@ mod manifest;
 mod models;
 mod network;
 mod orientation;
+mod outputs;
 mod preprocess;
 mod probe;
 mod providers;
 mod quality;
+mod retinaface;
 mod runtime;
+mod scrfd;
 #[cfg(test)]
 mod test_images;
 mod thumbnail;
@@ -85,8 +89,10 @@ impl Vision {
         opencv::core::set_num_threads(1)?;
         let runtime = Runtime::load(settings, cache)?;
         let folder = settings.models.clone().unwrap_or_else(|| cache.join("models"));
-        let prepare =
-            |model, provider| VerifiedModel::load(&runtime, (folder.as_path(), cache), model, provider);
+        let max_side = settings.detector.max_side;
+        let prepare = |model, provider| {
+            VerifiedModel::load(&runtime, (folder.as_path(), cache), model, (provider, max_side))
+        };
         let (detector, detector_in_use) =
             prepare((&settings.detector.model, Kind::Detector), settings.detector.provider)?;
         let (embedder, embedder_in_use) =
