@@ -9,7 +9,7 @@
 //! 3. Any worker embeds these faces (`embedder`).
 //! 4. The [`EmbeddingCache`] of the camera gives each face an embedding: the new one, or that of its track.
 //!
-//! Models are described by manifests (`manifest`). Each is run by the provider that is fastest on this machine (`providers`,
+//! Models are described by manifests (`manifest`), imported (`model_import`) and checked (`model_check`). Each is run by the provider that is fastest on this machine (`providers`,
 //! `probe`, `machine`, `gpu`). Only `runtime` names ONNX Runtime.
 //!
 //! All positions and sizes are pixels of the full-size picture, rotated upright if it has an EXIF orientation.
@@ -27,6 +27,8 @@ mod header;
 mod jpeg;
 mod machine;
 mod manifest;
+mod model_check;
+mod model_import;
 mod models;
 mod network;
 mod orientation;
@@ -52,6 +54,9 @@ pub use decode::{DecodedPicture, PictureDecoder, check_header, check_whole};
 pub use detections::{DetectionTimes, Detections};
 pub use embedding_cache::EmbeddingCache;
 pub use error::{PictureError, VisionError};
+pub use everyframe_onnx::{Channels, ImportOptions, Kind};
+pub use model_check::{DetectionRate, DetectionRateError, ModelEntry, list_model_entries, measure_detection};
+pub use model_import::{ModelImportError, ModelImportReport, import_model, list_pictures};
 pub use models::{ModelInUse, Models};
 pub use providers::Measurement;
 pub use quality::quality;
@@ -62,7 +67,6 @@ pub use worker::{EnrolmentView, Rotation, Worker, WorkerStats};
 use detector::Detector;
 use embedder::Embedder;
 use everyframe_config::VisionSettings;
-use manifest::Kind;
 use models::VerifiedModel;
 use runtime::Runtime;
 
