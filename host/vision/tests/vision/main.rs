@@ -4,6 +4,7 @@
 #[path = "../../../../tests/support/dice.rs"]
 #[allow(dead_code)]
 mod dice;
+mod models;
 mod pictures;
 
 use std::collections::BTreeSet;
