@@ -4,7 +4,7 @@ use super::{Connection, DONE, FAILED, WrongInput};
 use anyhow::{Context as _, Result};
 use everyframe_vision::{
     Channels, ImportOptions, Kind, Measurement, ModelEntry, ModelInUse, Vision, import_model,
-    list_model_entries, measure_detection,
+    list_model_entries, measure_detection, models_folder,
 };
 use std::path::{Path, PathBuf};
 
@@ -96,11 +96,9 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
 }
 
 fn run_import(arguments: &Import) -> Result<u8> {
-    let mut settings = arguments.connection.config()?.vision;
+    let settings = arguments.connection.config()?.vision;
     let cache = super::cache_folder()?;
-    if let Some(folder) = &arguments.into {
-        settings.models = Some(folder.clone());
-    }
+    let into = arguments.into.clone().unwrap_or_else(|| models_folder(&settings, &cache));
     let name = match &arguments.name {
         Some(name) => name.clone(),
         None => arguments.file.file_stem().context("the file has no name")?.to_string_lossy().into_owned(),
@@ -124,7 +122,7 @@ fn run_import(arguments: &Import) -> Result<u8> {
         opset: arguments.opset,
     };
     let pictures = arguments.pictures.clone().unwrap_or_else(|| cache.join("stills"));
-    let report = import_model(&settings, &cache, &arguments.file, &options, &pictures)?;
+    let report = import_model(&settings, &cache, &arguments.file, &options, (&into, &pictures))?;
     let repairs = &report.repairs;
     println!(
         "repaired: {} quantised constants folded, {} stale inputs removed, {} reshapes freed",

@@ -73,7 +73,8 @@ pub struct Imported {
     pub manifest: Manifest,
     /// The files of `manifest.variants`, in their order: name and bytes.
     pub files: Vec<(String, Vec<u8>)>,
-    /// The original with nothing changed but the stale inputs, which ONNX Runtime would want values for.
+    /// The original, changed only where ONNX Runtime would refuse it: without stale inputs, and with plain single scales.
+    /// Its output is what that of the files is compared with.
     pub original: Vec<u8>,
     /// Height and width of the original's input; none where it varies.
     pub original_size: [Option<usize>; 2],
@@ -137,11 +138,13 @@ pub fn import(bytes: &[u8], options: &ImportOptions) -> Result<Imported, ImportE
     Ok(Imported { manifest, files, original, original_size, repairs })
 }
 
-/// The original without stale inputs. Its output is what the repaired model's is compared with.
+/// The original, changed only where ONNX Runtime would refuse it: without stale inputs, and with plain single scales. Its output is
+/// what the repaired model's is compared with.
 fn strip_original(model: &proto::Model) -> Vec<u8> {
     let mut model = model.clone();
     if let Some(graph) = &mut model.graph {
         repair::remove_unused(graph, &mut Repairs::default());
+        repair::simplify_single_scales(graph);
     }
     model.encode_to_vec()
 }

@@ -92,6 +92,30 @@ pub fn remove_unused(graph: &mut Graph, repairs: &mut Repairs) {
     graph.value_info.clear();
 }
 
+/// Makes each DequantizeLinear with a single scale one that ONNX Runtime runs: it refuses a block size for a single block, and a
+/// scale of several dimensions without a block size.
+pub fn simplify_single_scales(graph: &mut Graph) {
+    let is_single = |tensor: &&mut Tensor| tensor.dims.iter().all(|size| *size == 1);
+    let parameters: HashSet<String> = graph
+        .node
+        .iter()
+        .filter(|node| node.operator() == "DequantizeLinear")
+        .flat_map(|node| node.input.iter().skip(1).cloned())
+        .collect();
+    let mut single = HashSet::new();
+    for tensor in graph.initializer.iter_mut().filter(is_single) {
+        if let Some(name) = tensor.name.as_ref().filter(|name| parameters.contains(*name)) {
+            single.insert(name.clone());
+            tensor.dims.clear();
+        }
+    }
+    for node in graph.node.iter_mut().filter(|node| node.operator() == "DequantizeLinear") {
+        if node.input.get(1).is_some_and(|scale| single.contains(scale)) {
+            node.attribute.retain(|attribute| attribute.name.as_deref() != Some("block_size"));
+        }
+    }
+}
+
 /// The names of all tensors that a node reads, also in the graphs of its attributes, and of the outputs.
 fn read_names(graph: &Graph) -> HashSet<String> {
     fn collect(graph: &Graph, names: &mut HashSet<String>) {

@@ -260,3 +260,17 @@ fn a_wrong_declared_opset_can_be_corrected() {
     let model = proto::Model::decode(&imported.files[0].1[..]).unwrap();
     assert_eq!(model.opset_import[0].version, Some(13));
 }
+
+#[test]
+fn a_block_size_with_a_single_scale_is_no_block() {
+    let mut graph = embedder();
+    graph.node[0] = with_ints(graph.node[0].clone(), &[("axis", 0), ("block_size", 4)]);
+    graph.initializer[1] = floats("s", &[1], &[0.5]);
+    let imported = import(&bytes(graph), &options(Kind::Embedder)).unwrap();
+    let original = decoded(&imported.original);
+    assert_eq!((original.node[0].int("block_size"), original.node[0].int("axis")), (None, Some(0)));
+    assert!(original.initializer[1].dims.is_empty(), "a scale of one number, whatever its dimensions");
+    let repaired = decoded(&imported.files[0].1);
+    let weight = repaired.initializer.iter().find(|t| t.name.as_deref() == Some("w")).unwrap();
+    assert_eq!(Array::read(weight).unwrap().values, [0.5, 1.0, 1.5]);
+}

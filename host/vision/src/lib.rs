@@ -57,7 +57,7 @@ pub use error::{PictureError, VisionError};
 pub use everyframe_onnx::{Channels, ImportOptions, Kind};
 pub use model_check::{DetectionRate, DetectionRateError, ModelEntry, list_model_entries, measure_detection};
 pub use model_import::{ModelImportError, ModelImportReport, import_model, list_pictures};
-pub use models::{ModelInUse, Models};
+pub use models::{ModelInUse, Models, models_folder};
 pub use providers::Measurement;
 pub use quality::quality;
 pub use thumbnail::Thumbnail;
@@ -92,7 +92,7 @@ impl Vision {
         // Workers run in parallel already; OpenCV's own threads would compete with them for cores.
         opencv::core::set_num_threads(1)?;
         let runtime = Runtime::load(settings, cache)?;
-        let folder = settings.models.clone().unwrap_or_else(|| cache.join("models"));
+        let folder = models_folder(settings, cache);
         let max_side = settings.detector.max_side;
         let prepare = |model, provider| {
             VerifiedModel::load(&runtime, (folder.as_path(), cache), model, (provider, max_side))

@@ -6,7 +6,7 @@ use super::Vision;
 use super::error::{PictureError, VisionError};
 use super::manifest::{Kind, Model, list_models};
 use super::model_import::list_pictures;
-use super::models::{ModelInUse, VerifiedModel};
+use super::models::{ModelInUse, VerifiedModel, models_folder};
 use super::runtime::Runtime;
 use everyframe_config::{Provider, VisionSettings};
 
@@ -31,7 +31,7 @@ pub struct ModelEntry {
 /// ONNX Runtime cannot be loaded. An error of one model is in its entry.
 pub fn list_model_entries(settings: &VisionSettings, cache: &Path) -> Result<Vec<ModelEntry>, VisionError> {
     let runtime = Runtime::load(settings, cache)?;
-    let folder = settings.models.clone().unwrap_or_else(|| cache.join("models"));
+    let folder = models_folder(settings, cache);
     let entry = |name: String| {
         let manifest = Model::read_manifest(&folder, &name);
         let kind = manifest.as_ref().ok().map(|manifest| manifest.kind);

@@ -11,7 +11,7 @@ use super::embedder::Embedder;
 use super::error::{PictureError, VisionError};
 use super::header;
 use super::manifest::{Kind, Manifest};
-use super::models::VerifiedModel;
+use super::models::{VerifiedModel, models_folder};
 use super::network::{Network, Tensor};
 use super::outputs::{OutputDecoder, STRIDES};
 use super::preprocess::Planes;
@@ -87,7 +87,8 @@ pub struct ModelImportReport {
     pub least_cosine: Option<f32>,
 }
 
-/// Imports the model in `file` into the models' folder, as `options` describe it. `pictures` is a folder with pictures of faces.
+/// Imports the model in `file` into the folder `into`, as `options` describe it. `pictures` is a folder with pictures of faces. The
+/// configured detector finds the faces for an embedder.
 ///
 /// # Errors
 ///
@@ -97,10 +98,9 @@ pub fn import_model(
     cache: &Path,
     file: &Path,
     options: &ImportOptions,
-    pictures: &Path,
+    (into, pictures): (&Path, &Path),
 ) -> Result<ModelImportReport, ModelImportError> {
-    let folder = settings.models.clone().unwrap_or_else(|| cache.join("models"));
-    let path = folder.join(format!("{}.toml", options.name));
+    let path = into.join(format!("{}.toml", options.name));
     if path.exists() {
         return Err(ModelImportError::Exists(path));
     }
@@ -114,7 +114,7 @@ pub fn import_model(
             imported.manifest.dimension = Some(measure_dimension(&runtime, &imported)?);
             let (detector, _) = VerifiedModel::load(
                 &runtime,
-                (&folder, cache),
+                (&models_folder(settings, cache), cache),
                 (&settings.detector.model, Kind::Detector),
                 (settings.detector.provider, settings.detector.max_side),
             )?;
@@ -127,10 +127,10 @@ pub fn import_model(
     imported.manifest.check(&options.name).map_err(ModelImportError::DoesNotRun)?;
     let text =
         toml::to_string(&imported.manifest).map_err(|e| ModelImportError::DoesNotRun(e.to_string()))?;
-    std::fs::create_dir_all(&folder).map_err(in_file(&folder))?;
+    std::fs::create_dir_all(into).map_err(in_file(into))?;
     // The manifest comes last: without it, the host does not see the other files.
     for (name, bytes) in &imported.files {
-        let path = folder.join(name);
+        let path = into.join(name);
         std::fs::write(&path, bytes).map_err(in_file(&path))?;
     }
     std::fs::write(&path, &text).map_err(in_file(&path))?;
@@ -225,7 +225,7 @@ fn verify_embedder(
     let original = runtime.network(&imported.original, &manifest.input, Provider::Cpu);
     let (mut original, mut original_refused) = match original.map(worker) {
         Ok(original) => (Some(original?), None),
-        Err(reason) => (None, Some(reason)),
+        Err(reason) => (None, Some(reason.trim_end().to_owned())),
     };
     let mut verified = Verified { faces: 0, original_refused: None, least_cosine: None };
     for path in pictures {
@@ -239,7 +239,7 @@ fn verify_embedder(
                 match worker.embed(&bytes, &[], &seen, std::slice::from_ref(face)) {
                     Ok(one) => reference.extend(one),
                     Err(error) => {
-                        original_refused = Some(error.to_string());
+                        original_refused = Some(error.to_string().trim_end().to_owned());
                         break;
                     }
                 }
@@ -298,7 +298,7 @@ fn verify_detector(
     let original = runtime.network(&imported.original, &manifest.input, Provider::Cpu);
     let (mut original, mut original_refused) = match original {
         Ok(original) => (Some(original), None),
-        Err(reason) => (None, Some(reason)),
+        Err(reason) => (None, Some(reason.trim_end().to_owned())),
     };
     let (outputs, mut planes) = (OutputDecoder::new(manifest), Planes::for_model(manifest));
     let find = |answer: &[Tensor], size| {
@@ -317,7 +317,7 @@ fn verify_detector(
         if let Some(network) = &mut original {
             match network.run(&planes).and_then(|answer| find(answer, (height, width))) {
                 Ok(found) => reference = Some(found),
-                Err(error) => original_refused = Some(error.to_string()),
+                Err(error) => original_refused = Some(error.to_string().trim_end().to_owned()),
             }
         }
         if original_refused.is_some() {

@@ -1,7 +1,7 @@
 //! The models in use, and the provider of each.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::VisionError;
@@ -12,7 +12,7 @@ use super::network::Network;
 use super::probe::{self, Probe};
 use super::providers::{self, Measurement};
 use super::runtime::Runtime;
-use everyframe_config::Provider;
+use everyframe_config::{Provider, VisionSettings};
 
 /// The two models.
 #[derive(Debug, Clone)]
@@ -56,6 +56,11 @@ impl fmt::Display for ModelInUse {
             None => Ok(()),
         }
     }
+}
+
+/// The models' folder: that of the settings, else that of the set-up in `cache`.
+pub fn models_folder(settings: &VisionSettings, cache: &Path) -> PathBuf {
+    settings.models.clone().unwrap_or_else(|| cache.join("models"))
 }
 
 /// A verified model, from which each worker gets a session.

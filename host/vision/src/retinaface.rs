@@ -4,18 +4,17 @@
 //! "face", a box and five landmarks, relative to the anchor's centre and side. The formulas and variances are those of
 //! `utils/box_utils.py` and `layers/functions/prior_box.py` there. The scores have gone through a softmax in the network.
 
-use super::outputs::STRIDES;
 use super::yunet::is_finite;
 use everyframe_types::face::{Detection, Point, Rect};
 
 /// The anchors of each cell.
 pub(super) const ANCHORS: usize = 2;
-/// Their sides at each stride, pixels.
-pub(super) const SIDES: [[f32; ANCHORS]; 3] = [[16.0, 32.0], [64.0, 128.0], [256.0, 512.0]];
+/// The strides, and the sides of the anchors at each, pixels.
+const LEVELS: [(usize, [f32; ANCHORS]); 3] = [(8, [16.0, 32.0]), (16, [64.0, 128.0]), (32, [256.0, 512.0])];
 /// What offsets of a centre or a landmark are multiplied by.
-pub(super) const CENTRE_VARIANCE: f32 = 0.1;
+const CENTRE_VARIANCE: f32 = 0.1;
 /// What logarithms of sizes are multiplied by.
-pub(super) const SIZE_VARIANCE: f32 = 0.2;
+const SIZE_VARIANCE: f32 = 0.2;
 
 /// The outputs of all strides: `n` anchors; by stride, then row by row, those of one cell together.
 pub(super) struct Maps<'a> {
@@ -35,7 +34,7 @@ pub(super) fn decode_outputs(
     score: f32,
     found: &mut Vec<Detection>,
 ) {
-    let anchors = STRIDES.into_iter().zip(SIDES).flat_map(|(stride, sides)| {
+    let anchors = LEVELS.into_iter().flat_map(|(stride, sides)| {
         let (rows, columns) = (height / stride, width / stride);
         let centre = move |at: usize| (at as f32 + 0.5) * stride as f32;
         (0..rows * columns)

@@ -6,7 +6,7 @@ use std::process::Command;
 use everyframe_config::{Provider, VisionSettings};
 use everyframe_vision::{
     ImportOptions, Kind, ModelImportError, ModelImportReport, Vision, VisionError, import_model,
-    list_model_entries, measure_detection,
+    list_model_entries, measure_detection, models_folder,
 };
 
 use super::cache;
@@ -38,9 +38,14 @@ fn options(name: &str, kind: Kind) -> ImportOptions {
 fn settings(folder: &Path) -> VisionSettings {
     let models = folder.join("models");
     std::fs::create_dir(&models).unwrap();
-    for entry in std::fs::read_dir(cache().join("models")).unwrap() {
-        let entry = entry.unwrap();
-        std::fs::copy(entry.path(), models.join(entry.file_name())).unwrap();
+    for file in [
+        "yunet-2023mar.toml",
+        "yunet-2023mar.onnx",
+        "sface-2021dec.toml",
+        "sface-2021dec.onnx",
+        "sface-2021dec.split-prelu.onnx",
+    ] {
+        std::fs::copy(cache().join("models").join(file), models.join(file)).unwrap();
     }
     VisionSettings { models: Some(models), ..VisionSettings::default() }
 }
@@ -50,7 +55,8 @@ fn import(
     file: &Path,
     options: &ImportOptions,
 ) -> Result<ModelImportReport, ModelImportError> {
-    import_model(settings, &cache(), file, options, &cache().join("stills"))
+    let folders = (models_folder(settings, &cache()), cache().join("stills"));
+    import_model(settings, &cache(), file, options, (&folders.0, &folders.1))
 }
 
 #[test]
@@ -102,7 +108,13 @@ fn an_import_that_is_refused_writes_nothing() {
     let text = error(import(&settings, &yunet, &options("x", Kind::Embedder)));
     assert!(text.contains("outputs are not known"), "{text}");
     let empty = tempfile::tempdir().unwrap();
-    let result = import_model(&settings, &cache(), &sface, &options("x", Kind::Embedder), empty.path());
+    let result = import_model(
+        &settings,
+        &cache(),
+        &sface,
+        &options("x", Kind::Embedder),
+        (&models_folder(&settings, &cache()), empty.path()),
+    );
     assert!(matches!(result, Err(ModelImportError::NoFaces(_))), "{result:?}");
     assert!(!settings.models.unwrap().join("x.toml").exists());
 }
