@@ -16,7 +16,7 @@ make() {
   whole "$packaged" packaged-models
   new=$(new_folder)
   # The set-up needs only this crate; the host, which imports other models with it, takes minutes to compile.
-  (cd "$scripts/.." && "$scripts/cargo.sh" run --release --locked --quiet --package everyframe-onnx \
+  (cd "$scripts/.." && "$scripts/cargo.sh" run --release --locked --package everyframe-onnx \
     --bin prepare-shipped-models -- "$packaged" "$new")
   rm -rf "$packaged"
   install_folder "$new" models models

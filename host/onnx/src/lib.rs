@@ -14,7 +14,7 @@
 mod array;
 mod describe;
 mod manifest;
-mod proto;
+pub mod proto;
 mod repair;
 
 pub use manifest::{Channels, Kind, Manifest, Outputs, Variant};

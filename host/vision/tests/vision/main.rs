@@ -6,6 +6,7 @@
 mod dice;
 mod models;
 mod pictures;
+mod scrfd;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
