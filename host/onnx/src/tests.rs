@@ -274,3 +274,22 @@ fn a_block_size_with_a_single_scale_is_no_block() {
     let weight = repaired.initializer.iter().find(|t| t.name.as_deref() == Some("w")).unwrap();
     assert_eq!(Array::read(weight).unwrap().values, [0.5, 1.0, 1.5]);
 }
+
+#[test]
+fn a_damaged_model_never_panics() {
+    let (whole, mut accepted) = (bytes(embedder()), 0);
+    for cut in 0..whole.len() {
+        accepted += usize::from(import(&whole[..cut], &options(Kind::Embedder)).is_ok());
+    }
+    assert_eq!(accepted, 0, "a part of a model is no model");
+    for place in 0..whole.len() {
+        for value in [0, 1, 0x7f, 0x80, 0xff] {
+            let mut damaged = whole.clone();
+            damaged[place] = value;
+            for kind in [Kind::Embedder, Kind::Detector] {
+                accepted += usize::from(import(&damaged, &options(kind)).is_ok());
+            }
+        }
+    }
+    assert!(accepted > 0, "some bytes are only names and weights");
+}
