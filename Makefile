@@ -54,7 +54,7 @@ env: ## print these settings for a shell: eval "$(make env)"
 
 .PHONY: setup setup-test setup-lint setup-bench setup-fuzz
 setup: ## install what the demo needs; skips what is installed
-	@scripts/setup.sh system:demo rust:build python:demo python:broker kafka onnxruntime models footage wasm
+	@scripts/setup.sh system:demo rust:build python:broker kafka onnxruntime models footage wasm
 
 setup-test: setup ## install what the tests need in addition
 	@scripts/setup.sh system:test system:rules python:test python:rules qjs tools:cargo-component
@@ -129,9 +129,8 @@ test-rules: setup-test
 	(cd examples/rules && CARGO_TARGET_DIR=$(examples_target) $(cargo) test --locked)
 
 test-python: setup-test
-	@echo "test: the scripts and the models"
+	@echo "test: the scripts"
 	python -m unittest discover --start-directory scripts/tests
-	python scripts/models.py verify $(EVERYFRAME_CACHE)/models
 
 test-host: build-rules build-rules-component build-test-rules
 	@echo "test: the host"

@@ -6,7 +6,7 @@
 # system packages and the WebAssembly targets, which belong to the Rust toolchain.
 #
 # Steps, in the order of their dependencies; NAME:PART is one part of a step:
-#   system:demo  system:test  system:rules  rust:build  rust:lint  python:demo  python:broker  python:test  python:rules
+#   system:demo  system:test  system:rules  rust:build  rust:lint  python:broker  python:test  python:rules
 #   python:bench  kafka  onnxruntime  models  footage  wasm  qjs  tools:cargo-component  tools:cargo-deny  tools:cargo-fuzz
 set -euo pipefail
 # shellcheck source=scripts/setup/common.sh
@@ -23,7 +23,8 @@ print_progress() {
   local began=$SECONDS line
   # The output of sleep is closed, so that no caller waits for a sleep that is left over.
   while sleep "$interval" >/dev/null 2>&1; do
-    line=$(tail -c 1000 "$2" | tr '\r' '\n' | grep -v '^[[:space:]]*$' | tail -n 1 | sed 's/^[[:space:]]*//' | cut -c 1-90)
+    # An empty log is no error.
+    line=$(tail -c 1000 "$2" | tr '\r' '\n' | { grep -v '^[[:space:]]*$' || true; } | tail -n 1 | sed 's/^[[:space:]]*//' | cut -c 1-90)
     say "$1" "$((SECONDS - began)) s: ${line:-running}"
   done
 }

@@ -16,6 +16,7 @@ mod five_minutes;
 mod footage;
 mod gallery;
 mod identity;
+mod models;
 mod observe;
 mod oversize;
 mod poison;

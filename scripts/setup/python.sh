@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154  # the folders are set in common.sh
-# A separate Python environment with pinned packages. Parts: demo, broker, test, rules, bench; each is a list of
+# A separate Python environment with pinned packages. Parts: broker, test, rules, bench; each is a list of
 # requirements.
 
 title() { echo "Python packages for $1"; }

@@ -4,8 +4,10 @@ use super::{Connection, DONE, FAILED};
 use anyhow::Result;
 use everyframe_gallery::{Sample, find_similar_people, read_samples, remove_person};
 use everyframe_kafka::{Producer, ensure};
+use everyframe_pipeline::gallery_migration::{Migration, migrate_gallery};
 use everyframe_types::id::{printable, printable_json};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -27,6 +29,19 @@ enum Command {
     Remove {
         /// The person's id.
         person: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Embed the people again whose templates are of another embedder than the configured one, and name those who must be
+    /// enrolled again. Hosts with the previous embedder stop recognising the migrated people: restart them with the new one.
+    Migrate {
+        /// A folder with the pictures that people were enrolled from, with any names and subfolders. The gallery keeps no
+        /// pictures; without this, nothing can be embedded again.
+        #[arg(long, value_name = "FOLDER")]
+        pictures: Option<PathBuf>,
+        /// Store nothing, only show what would be done.
+        #[arg(long)]
+        dry_run: bool,
         #[command(flatten)]
         connection: Connection,
     },
@@ -72,5 +87,35 @@ pub fn run(arguments: Arguments) -> Result<u8> {
             println!("{}: samples erased: {removed}", printable(&person));
             Ok(DONE)
         }
+        Command::Migrate { pictures, dry_run, connection } => {
+            let config = connection.config()?;
+            super::runtime()?.block_on(ensure(&config))?;
+            let migration = migrate_gallery(&config, &super::cache_folder()?, pictures.as_deref(), dry_run)?;
+            print_migration(&migration, dry_run);
+            Ok(if migration.enrol_again.is_empty() { DONE } else { FAILED })
+        }
     }
+}
+
+fn print_migration(migration: &Migration, dry_run: bool) {
+    let done = if dry_run { "would be embedded again" } else { "embedded again" };
+    for (person, picture) in &migration.migrated {
+        println!("{}: {}: {done}", printable(person), picture.display());
+    }
+    for (picture, reason) in &migration.refused {
+        println!("{}: refused: {}", picture.display(), printable(reason));
+    }
+    for person in &migration.partly {
+        println!("{}: some samples are of another embedder still", printable(person));
+    }
+    for person in &migration.enrol_again {
+        println!("{}: enrol again", printable(person));
+    }
+    println!(
+        "embedder {}: samples of it {}, {done} {}, people to enrol again {}",
+        migration.embedder,
+        migration.current,
+        migration.migrated.len(),
+        migration.enrol_again.len()
+    );
 }

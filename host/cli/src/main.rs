@@ -20,6 +20,7 @@ mod event_text;
 mod gallery;
 mod lag;
 mod logging;
+mod model;
 mod native_lines;
 mod plan;
 mod replay;
@@ -74,8 +75,10 @@ enum Command {
     Broker(broker::Arguments),
     /// Enrol a person from pictures.
     Enrol(enrol::Arguments),
-    /// Show or remove enrolled people.
+    /// Show or remove enrolled people, or migrate them to another embedder.
     Gallery(gallery::Arguments),
+    /// Import, list or check models.
+    Model(model::Arguments),
     /// Print results and alerts as they happen.
     Watch(watch::Arguments),
     /// Account for every frame, from the topics alone. Exit status 1 if any is missing.
@@ -143,6 +146,8 @@ pub fn main() -> ! {
         Command::Run(_)
             | Command::Camera(_)
             | Command::Enrol(_)
+            | Command::Gallery(_)
+            | Command::Model(_)
             | Command::Demo(_)
             | Command::Plan(_)
             | Command::Bench(_)
@@ -155,6 +160,7 @@ pub fn main() -> ! {
         Command::Broker(arguments) => broker::run(&arguments),
         Command::Enrol(arguments) => enrol::run(&arguments),
         Command::Gallery(arguments) => gallery::run(arguments),
+        Command::Model(arguments) => model::run(&arguments),
         Command::Watch(arguments) => watch::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Lag(arguments) => lag::run(&arguments),

@@ -239,6 +239,10 @@ pub enum Provider {
     Openvino,
     /// OpenVINO in bfloat16, for processors with AMX or AVX512-BF16.
     OpenvinoBf16,
+    /// An NVIDIA GPU, by CUDA. `auto` never chooses it.
+    Cuda,
+    /// An NVIDIA GPU, by TensorRT. `auto` never chooses it.
+    Tensorrt,
 }
 
 impl std::fmt::Display for Provider {
@@ -248,6 +252,8 @@ impl std::fmt::Display for Provider {
             Self::Cpu => "cpu",
             Self::Openvino => "openvino",
             Self::OpenvinoBf16 => "openvino-bf16",
+            Self::Cuda => "cuda",
+            Self::Tensorrt => "tensorrt",
         })
     }
 }

@@ -9,6 +9,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod enrolment;
+pub mod gallery_migration;
 pub mod intake;
 pub mod lag;
 pub mod live_ledger;

@@ -8,11 +8,12 @@ use opencv::core::{Mat, MatTraitConst, MatTraitConstManual, Size};
 use opencv::imgproc;
 
 use super::error::PictureError;
-use super::manifest::{Channels, Manifest};
-use super::network::{Network, StageTimes, Tensor};
+use super::manifest::Manifest;
+use super::network::{Network, StageTimes};
+use super::outputs::{OutputDecoder, STRIDES};
 use super::preprocess::Planes;
 use super::search_plan::{Part, longer};
-use super::yunet::{self, Maps, STRIDES};
+use super::yunet;
 use everyframe_config::DetectorSettings;
 use everyframe_telemetry::cpu_timer::CpuTimer;
 use everyframe_types::face::{Detection, Rect};
@@ -37,12 +38,12 @@ pub(super) enum Search {
     AllSizes,
 }
 
-/// YuNet, for pictures of any size.
+/// A detector, for pictures of any size.
 pub(super) struct Detector {
     whole: Input,
     /// For parts of pictures, which have many different sizes.
     parts: Input,
-    channels: Channels,
+    outputs: OutputDecoder,
     reduced: Mat,
     part: Mat,
     score: f32,
@@ -64,9 +65,9 @@ impl Detector {
         settings: &DetectorSettings,
     ) -> Self {
         let DetectorSettings { score, overlap, .. } = *settings;
-        let input = |network| Input { network, planes: Planes::default() };
-        let (whole, parts, channels) = (input(whole), input(parts), manifest.channels);
-        Self { whole, parts, channels, reduced: Mat::default(), part: Mat::default(), score, overlap }
+        let input = |network| Input { network, planes: Planes::for_model(manifest) };
+        let (whole, parts, outputs) = (input(whole), input(parts), OutputDecoder::new(manifest));
+        Self { whole, parts, outputs, reduced: Mat::default(), part: Mat::default(), score, overlap }
     }
 
     /// Detects the faces in a BGR picture: best score first, in pixels of that picture.
@@ -80,7 +81,7 @@ impl Detector {
         search: Search,
     ) -> Result<(Vec<Detection>, StageTimes), PictureError> {
         let mut took = StageTimes::default();
-        let found = self.whole.search(picture, self.channels, self.score.min(HINT_SCORE), &mut took)?;
+        let found = self.whole.search(picture, &self.outputs, self.score.min(HINT_SCORE), &mut took)?;
         let found = self.complete(found, picture, search, &mut took)?;
         Ok((found, took))
     }
@@ -139,7 +140,7 @@ impl Detector {
         }
         .map_err(unreadable)?;
         let mut took = StageTimes { prepare: cpu_timer.lap(), ..StageTimes::default() };
-        let found = self.parts.search(&pixels, self.channels, self.score.min(HINT_SCORE), &mut took);
+        let found = self.parts.search(&pixels, &self.outputs, self.score.min(HINT_SCORE), &mut took);
         let found = found.and_then(|found| self.complete(found, &pixels, Search::Usual, &mut took));
         let (across, down) = (width / pixels.cols().max(1) as f32, height / pixels.rows().max(1) as f32);
         self.part = pixels;
@@ -165,7 +166,7 @@ impl Detector {
         imgproc::resize(picture, &mut reduced, size, 0.0, 0.0, imgproc::INTER_AREA)
             .map_err(|error| PictureError::Undecodable(error.message))?;
         took.prepare += cpu_timer.lap();
-        let found = self.parts.search(&reduced, self.channels, self.score, took);
+        let found = self.parts.search(&reduced, &self.outputs, self.score, took);
         self.reduced = reduced;
         let mut found = yunet::non_max_suppression(found?, self.overlap);
         let across = picture.cols() as f32 / size.width as f32;
@@ -181,7 +182,7 @@ impl Input {
     fn search(
         &mut self,
         picture: &Mat,
-        channels: Channels,
+        outputs: &OutputDecoder,
         score: f32,
         took: &mut StageTimes,
     ) -> Result<Vec<Detection>, PictureError> {
@@ -190,12 +191,12 @@ impl Input {
         let pixels = picture.data_bytes().map_err(|e| PictureError::Undecodable(e.message))?;
         let [_, _, widest] = STRIDES;
         self.planes.reshape(1, size, widest);
-        self.planes.write(0, pixels, channels);
+        self.planes.write(0, pixels);
         took.prepare += cpu_timer.lap();
         let answer = self.network.run(&self.planes)?;
         took.infer += cpu_timer.lap();
-        let [_, _, _, width] = self.planes.shape();
-        let found = decode_detections(answer, width, score)?;
+        let [_, _, height, width] = self.planes.shape();
+        let found = outputs.decode(answer, (height, width), score)?;
         took.decode_outputs += cpu_timer.lap();
         Ok(found)
     }
@@ -207,31 +208,4 @@ fn is_piece(bounds: &Rect, large: &Rect) -> bool {
     let height = (bounds.y + bounds.height).min(large.y + large.height) - bounds.y.max(large.y);
     let inside = width.max(0.0) * height.max(0.0);
     inside >= PIECE_INSIDE * bounds.width * bounds.height && longer(bounds) * PIECE_SMALLER >= longer(large)
-}
-
-/// Decodes the outputs at all three strides for an input of `width` pixels: all boxes that score at least `score`, before
-/// non-maximum suppression.
-pub(super) fn decode_detections(
-    answer: &[Tensor],
-    width: usize,
-    score: f32,
-) -> Result<Vec<Detection>, PictureError> {
-    let map = |kind: &str, stride: usize| {
-        let name = format!("{kind}_{stride}");
-        answer.iter().find(|t| t.name == name).map(|t| t.values.as_slice()).ok_or_else(|| {
-            PictureError::Inference(format!("the detector has no output `{name}`; is it YuNet 2023mar?"))
-        })
-    };
-    let mut found = Vec::new();
-    for stride in STRIDES {
-        let maps = Maps {
-            stride,
-            class: map("cls", stride)?,
-            object: map("obj", stride)?,
-            boxes: map("bbox", stride)?,
-            landmarks: map("kps", stride)?,
-        };
-        yunet::decode_outputs(&maps, width, score, &mut found);
-    }
-    Ok(found)
 }

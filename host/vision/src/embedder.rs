@@ -2,7 +2,7 @@
 
 use super::align::{CROP_BYTES, SIDE};
 use super::error::PictureError;
-use super::manifest::{Channels, Manifest};
+use super::manifest::Manifest;
 use super::network::{Network, StageTimes};
 use super::preprocess::Planes;
 use everyframe_telemetry::cpu_timer::CpuTimer;
@@ -14,7 +14,6 @@ const BATCH: usize = 8;
 /// SFace, or another model for 112 × 112 crops that are aligned to the same template.
 pub(super) struct Embedder {
     network: Box<dyn Network>,
-    channels: Channels,
     dimension: usize,
     planes: Planes,
 }
@@ -22,7 +21,7 @@ pub(super) struct Embedder {
 impl Embedder {
     pub fn new(network: Box<dyn Network>, manifest: &Manifest) -> Self {
         let dimension = manifest.dimension.unwrap_or_default();
-        Self { network, channels: manifest.channels, dimension, planes: Planes::default() }
+        Self { network, dimension, planes: Planes::for_model(manifest) }
     }
 
     /// Embeds crops (112 × 112 BGR), in their order; none where the output has no direction.
@@ -40,7 +39,7 @@ impl Embedder {
             let mut cpu_timer = CpuTimer::start();
             self.planes.reshape(batch.len(), (SIDE, SIDE), 1);
             for (index, crop) in batch.iter().enumerate() {
-                self.planes.write(index, crop, self.channels);
+                self.planes.write(index, crop);
             }
             took.prepare += cpu_timer.lap();
             let answer = self.network.run(&self.planes)?;

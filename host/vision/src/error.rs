@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use everyframe_config::Provider;
+
 /// Why vision cannot be loaded. Each message tells the person who starts the host what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum VisionError {
@@ -74,7 +76,7 @@ pub enum VisionError {
         /// The model's name.
         model: String,
         /// The configured provider, as in the TOML.
-        provider: &'static str,
+        provider: Provider,
         /// The result of each attempt.
         reason: String,
     },

@@ -4,14 +4,15 @@
 //! these stages:
 //!
 //! 1. Any worker checks the header (`header`), decodes the picture (`decode`, `jpeg`, `orientation`) and detects its faces
-//!    (`preprocess`, `detector`, `yunet`). Between two full searches of a camera, it searches only what changed (`motion`,
-//!    `search_plan`, `frame_search`) since the last one, its [`Anchor`]. It aligns the faces (`align`) and makes a [`Thumbnail`] of each.
+//!    (`preprocess`, `detector`, `outputs` with `yunet`, `scrfd` and `retinaface`). Between two full searches of a camera, it
+//!    searches only what changed (`motion`, `search_plan`, `frame_search`) since the last one, its [`Anchor`]. It aligns the
+//!    faces (`align`) and makes a [`Thumbnail`] of each.
 //! 2. The [`Tracker`] of the camera assigns the faces to tracks, in the order of the frames. It decides which faces to embed.
 //! 3. Any worker embeds these faces (`embedder`).
 //! 4. The [`EmbeddingCache`] of the camera gives each face an embedding: the new one, or that of its track.
 //!
-//! Models are described by manifests (`manifest`). Each is run by the provider that is fastest on this machine (`providers`,
-//! `probe`, `machine`). Only `runtime` names ONNX Runtime.
+//! Models are described by manifests (`manifest`), imported (`model_import`) and checked (`model_check`). Each is run by the provider that is fastest on this machine (`providers`,
+//! `probe`, `machine`, `gpu`). Only `runtime` names ONNX Runtime.
 //!
 //! All positions and sizes are pixels of the full-size picture, rotated upright if it has an EXIF orientation.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -25,19 +26,25 @@ mod embedder;
 mod embedding_cache;
 mod error;
 mod frame_search;
+mod gpu;
 mod header;
 mod jpeg;
 mod machine;
 mod manifest;
+mod model_check;
+mod model_import;
 mod models;
 mod motion;
 mod network;
 mod orientation;
+mod outputs;
 mod preprocess;
 mod probe;
 mod providers;
 mod quality;
+mod retinaface;
 mod runtime;
+mod scrfd;
 mod search_plan;
 #[cfg(test)]
 mod test_images;
@@ -54,7 +61,10 @@ pub use decode::{DecodedPicture, PictureDecoder, check_header, check_whole};
 pub use detections::{DetectionTimes, Detections, ShadowCheck};
 pub use embedding_cache::EmbeddingCache;
 pub use error::{PictureError, VisionError};
-pub use models::{ModelInUse, Models};
+pub use everyframe_onnx::{Channels, ImportOptions, Kind};
+pub use model_check::{DetectionRate, DetectionRateError, ModelEntry, list_model_entries, measure_detection};
+pub use model_import::{ModelImportError, ModelImportReport, import_model, list_pictures};
+pub use models::{ModelInUse, Models, models_folder};
 pub use providers::Measurement;
 pub use quality::quality;
 pub use thumbnail::Thumbnail;
@@ -64,7 +74,6 @@ pub use worker::{EnrolmentView, Rotation, Worker, WorkerStats};
 use detector::Detector;
 use embedder::Embedder;
 use everyframe_config::VisionSettings;
-use manifest::Kind;
 use models::VerifiedModel;
 use runtime::Runtime;
 
@@ -90,9 +99,11 @@ impl Vision {
         // Workers run in parallel already; OpenCV's own threads would compete with them for cores.
         opencv::core::set_num_threads(1)?;
         let runtime = Runtime::load(settings, cache)?;
-        let folder = settings.models.clone().unwrap_or_else(|| cache.join("models"));
-        let prepare =
-            |model, provider| VerifiedModel::load(&runtime, (folder.as_path(), cache), model, provider);
+        let folder = models_folder(settings, cache);
+        let max_side = settings.detector.max_side;
+        let prepare = |model, provider| {
+            VerifiedModel::load(&runtime, (folder.as_path(), cache), model, (provider, max_side))
+        };
         let (detector, detector_in_use) =
             prepare((&settings.detector.model, Kind::Detector), settings.detector.provider)?;
         let (embedder, embedder_in_use) =

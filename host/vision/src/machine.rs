@@ -1,4 +1,4 @@
-//! The key of a measurement: the model, the runtime and the processor for which it is valid.
+//! The key of a measurement: the model, the sizes of its inputs, the runtime and the processor for which it is valid.
 
 use std::path::Path;
 use std::time::UNIX_EPOCH;
@@ -8,17 +8,19 @@ use everyframe_types::hexadecimal::hexadecimal;
 use sha2::{Digest, Sha256};
 
 /// Increased when the way of measuring changes, so that stored measurements become invalid.
-const METHOD: u32 = 1;
+const METHOD: u32 = 2;
 
 /// The key of a model on this machine. It is readable, and differs when anything that affects speed differs.
-pub(super) fn key(model: &Model, library: &Path) -> String {
+pub(super) fn key(model: &Model, sizes: &[(i32, i32)], library: &Path) -> String {
+    let sizes: Vec<String> = sizes.iter().map(|(width, height)| format!("{width}x{height}")).collect();
     let sums: Vec<&str> =
         model.manifest.variants.iter().map(|v| v.sha256.get(..12).unwrap_or(&v.sha256)).collect();
     let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     format!(
-        "{} {} | {} | {} | {METHOD}",
+        "{} {} | {} | {} | {} | {METHOD}",
         model.manifest.name,
         sums.join("+"),
+        sizes.join("+"),
         runtime_key(library),
         processor_key(&cpuinfo)
     )
@@ -68,6 +70,7 @@ fn short_hash(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manifest::{Kind, Manifest};
 
     #[test]
     fn a_processor_is_its_name_and_its_features() {
@@ -77,6 +80,14 @@ mod tests {
         assert_ne!(key, processor_key(&info.replace("avx2", "avx2 avx512f")));
         assert_eq!(processor_key(info), processor_key(&info.replace(": 0", ": 1")));
         assert!(processor_key("").starts_with(std::env::consts::ARCH));
+    }
+
+    #[test]
+    fn other_input_sizes_have_another_key() {
+        let model = Model { manifest: Manifest::new("m", Kind::Detector), bytes: Vec::new() };
+        let key = |sizes: &[(i32, i32)]| key(&model, sizes, Path::new("/nowhere/libonnxruntime.so"));
+        assert_eq!(key(&[(640, 360), (320, 180)]), key(&[(640, 360), (320, 180)]));
+        assert_ne!(key(&[(640, 360), (320, 180)]), key(&[(960, 540), (480, 270)]));
     }
 
     #[test]

@@ -1,59 +1,14 @@
-//! The manifest of a model: a TOML file beside its ONNX files.
+//! A model in the models' folder: its manifest and its verified files.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::error::VisionError;
+use everyframe_onnx::Variant;
+pub(super) use everyframe_onnx::{Channels, Kind, Manifest, Outputs};
 use everyframe_types::hexadecimal::hexadecimal;
-
-/// The content of `NAME.toml` in the models' folder.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Manifest {
-    /// The model's name in the host's TOML.
-    pub name: String,
-    pub kind: Kind,
-    /// The licence, an SPDX expression. For display only.
-    pub licence: String,
-    /// Where the model was downloaded from. For display only.
-    pub source: String,
-    /// The name of the input tensor: float32, `[n, 3, height, width]`, 0 to 255.
-    pub input: String,
-    /// The order of the colour planes.
-    pub channels: Channels,
-    /// The length of an embedding; only of an embedder.
-    pub dimension: Option<usize>,
-    /// Exact rewrites of the same network; the first is the reference.
-    pub variants: Vec<Variant>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Kind {
-    Detector,
-    Embedder,
-}
-
-/// The order of the three colour planes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Channels {
-    Rgb,
-    Bgr,
-}
-
-/// One ONNX file of the network.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Variant {
-    /// The file's name, in the manifest's folder.
-    pub file: String,
-    /// Its SHA-256, hexadecimal.
-    pub sha256: String,
-}
 
 /// A manifest with its verified files.
 #[derive(Debug, Clone)]
@@ -65,44 +20,38 @@ pub(super) struct Model {
 }
 
 impl Model {
+    /// Reads the manifest `name`.toml from `folder`, without its files. Its kind may be any.
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::read`].
+    pub fn read_manifest(folder: &Path, name: &str) -> Result<Manifest, VisionError> {
+        let path = folder.join(format!("{name}.toml"));
+        if !path.is_file() {
+            let names = list_models(folder).join(", ");
+            let known = if names.is_empty() { "(the folder has no manifests)".into() } else { names };
+            return Err(VisionError::NoModel { name: name.into(), known, path });
+        }
+        let wrong = |reason: String| VisionError::Manifest { path: path.clone(), reason };
+        let text = std::fs::read_to_string(&path).map_err(|e| wrong(e.to_string()))?;
+        let manifest: Manifest = toml::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+        manifest.check(name).map_err(wrong)?;
+        Ok(manifest)
+    }
+
     /// Reads `name`.toml and its files from `folder`, and verifies them.
     ///
     /// # Errors
     ///
     /// A file is missing, invalid, or differs from its checksum: show the message.
     pub fn read(folder: &Path, name: &str, kind: Kind) -> Result<Self, VisionError> {
-        let path = folder.join(format!("{name}.toml"));
-        if !path.is_file() {
-            return Err(VisionError::NoModel { name: name.into(), known: list_manifests(folder), path });
+        let manifest = Self::read_manifest(folder, name)?;
+        if manifest.kind != kind {
+            let reason = format!("this model is of kind {:?}; choose one of kind {kind:?}", manifest.kind);
+            return Err(VisionError::Manifest { path: folder.join(format!("{name}.toml")), reason });
         }
-        let wrong = |reason: String| VisionError::Manifest { path: path.clone(), reason };
-        let text = std::fs::read_to_string(&path).map_err(|e| wrong(e.to_string()))?;
-        let manifest: Manifest = toml::from_str(&text).map_err(|e| wrong(e.to_string()))?;
-        manifest.check(name, kind).map_err(wrong)?;
         let bytes = manifest.variants.iter().map(|v| read_verified(folder, v)).collect::<Result<_, _>>()?;
         Ok(Self { manifest, bytes })
-    }
-}
-
-impl Manifest {
-    fn check(&self, name: &str, kind: Kind) -> Result<(), String> {
-        if self.name != name {
-            return Err(format!("its name is `{}`; it must be the name of its file, `{name}`", self.name));
-        }
-        if self.kind != kind {
-            return Err(format!("this model is of kind {:?}; choose one of kind {kind:?}", self.kind));
-        }
-        if kind == Kind::Embedder && self.dimension.is_none_or(|d| d == 0) {
-            return Err("an embedder needs `dimension`, the length of its embedding".into());
-        }
-        if self.variants.is_empty() {
-            return Err("it needs at least one [[variants]] with `file` and `sha256`".into());
-        }
-        let plain = |file: &str| Path::new(file).file_name().is_some_and(|name| name == file);
-        match self.variants.iter().find(|v| !plain(&v.file)) {
-            Some(v) => Err(format!("`{}` must be the name of a file in the manifest's own folder", v.file)),
-            None => Ok(()),
-        }
     }
 }
 
@@ -119,7 +68,8 @@ fn read_verified(folder: &Path, variant: &Variant) -> Result<Arc<[u8]>, VisionEr
     Ok(bytes.into())
 }
 
-fn list_manifests(folder: &Path) -> String {
+/// The names of all manifests in a folder, sorted; none if the folder cannot be read.
+pub(super) fn list_models(folder: &Path) -> Vec<String> {
     let manifests = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let is_toml = |path: &PathBuf| path.extension().is_some_and(|e| e == "toml");
     let mut names: Vec<String> = manifests
@@ -128,7 +78,7 @@ fn list_manifests(folder: &Path) -> String {
         .filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned()))
         .collect();
     names.sort();
-    if names.is_empty() { "(the folder has no manifests)".into() } else { names.join(", ") }
+    names
 }
 
 #[cfg(test)]

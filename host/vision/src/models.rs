@@ -1,17 +1,18 @@
 //! The models in use, and the provider of each.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::VisionError;
+use super::gpu;
 use super::machine;
 use super::manifest::{Kind, Manifest, Model};
 use super::network::Network;
-use super::probe::Probe;
+use super::probe::{self, Probe};
 use super::providers::{self, Measurement};
 use super::runtime::Runtime;
-use everyframe_config::Provider;
+use everyframe_config::{Provider, VisionSettings};
 
 /// The two models.
 #[derive(Debug, Clone)]
@@ -57,6 +58,11 @@ impl fmt::Display for ModelInUse {
     }
 }
 
+/// The models' folder: that of the settings, else that of the set-up in `cache`.
+pub fn models_folder(settings: &VisionSettings, cache: &Path) -> PathBuf {
+    settings.models.clone().unwrap_or_else(|| cache.join("models"))
+}
+
 /// A verified model, from which each worker gets a session.
 pub(super) struct VerifiedModel {
     pub manifest: Manifest,
@@ -74,19 +80,19 @@ impl VerifiedModel {
         runtime: &Runtime,
         (folder, cache): (&Path, &Path),
         (name, kind): (&str, Kind),
-        wanted: Provider,
+        (wanted, max_side): (Provider, u32),
     ) -> Result<(Self, ModelInUse), VisionError> {
         let model = Model::read(folder, name, kind)?;
-        let measured = load_or_measure(runtime, &model, cache)?;
+        let sizes = probe::input_sizes(kind, max_side);
+        let measured = load_or_measure(runtime, &model, (cache, &sizes), wanted)?;
         let refused = |tried: &Measurement| {
             let reason = tried.refused.as_deref().unwrap_or("no answer");
-            format!("{} with {}: {reason}", tried.variant, providers::name(tried.provider))
+            format!("{} with {}: {reason}", tried.variant, tried.provider)
         };
         let Some(chosen) = providers::choose_fastest(&measured, wanted).cloned() else {
             let tried = measured.iter().filter(|m| wanted == Provider::Auto || m.provider == wanted);
             let reason = tried.map(refused).collect::<Vec<_>>().join("; ");
-            let provider = providers::name(wanted);
-            return Err(VisionError::Provider { model: name.into(), provider, reason });
+            return Err(VisionError::Provider { model: name.into(), provider: wanted, reason });
         };
         let Manifest { variants, licence, .. } = &model.manifest;
         let place = variants.iter().position(|v| v.file == chosen.variant).unwrap_or_default();
@@ -127,24 +133,38 @@ impl VerifiedModel {
     }
 
     fn network_on(&self, runtime: &Runtime, provider: Provider) -> Result<Box<dyn Network>, VisionError> {
-        runtime.network(&self.bytes, &self.manifest.input, provider).map_err(|reason| {
-            let provider = providers::name(provider);
-            VisionError::Provider { model: self.manifest.name.clone(), provider, reason }
+        runtime.network(&self.bytes, &self.manifest.input, provider).map_err(|reason| VisionError::Provider {
+            model: self.manifest.name.clone(),
+            provider,
+            reason,
         })
     }
 }
 
-fn load_or_measure(runtime: &Runtime, model: &Model, cache: &Path) -> Result<Vec<Measurement>, VisionError> {
+/// The times of all options on this machine, measured now or before.
+fn load_or_measure(
+    runtime: &Runtime,
+    model: &Model,
+    (cache, sizes): (&Path, &[(i32, i32)]),
+    wanted: Provider,
+) -> Result<Vec<Measurement>, VisionError> {
+    let variants: Vec<String> = model.manifest.variants.iter().map(|v| v.file.clone()).collect();
+    let measure = |providers: &[Provider]| {
+        let probe = Probe::new(&model.manifest, sizes)?;
+        Ok(providers::measure(&variants, providers, &probe, |place, provider| {
+            runtime.network(&model.bytes[place], &model.manifest.input, provider)
+        }))
+    };
+    // Whether a device can be used depends on its driver, which the key does not contain.
+    if gpu::is_gpu(wanted) {
+        return measure(&[Provider::Cpu, wanted]);
+    }
     let file = cache.join("providers.json");
-    let key = machine::key(model, &runtime.library);
+    let key = machine::key(model, sizes, &runtime.library);
     if let Some(remembered) = providers::load_measurements(&file, &key) {
         return Ok(remembered);
     }
-    let variants: Vec<String> = model.manifest.variants.iter().map(|v| v.file.clone()).collect();
-    let probe = Probe::new(&model.manifest)?;
-    let measured = providers::measure(&variants, &probe, |place, provider| {
-        runtime.network(&model.bytes[place], &model.manifest.input, provider)
-    });
+    let measured = measure(&providers::PROVIDERS)?;
     // A read-only cache is no reason to fail: measuring takes a second at each start.
     if let Err(error) = providers::save_measurements(&file, &key, &measured) {
         tracing::warn!(

@@ -1,22 +1,20 @@
-//! The probe: an input with which providers are measured, and the comparison of their outputs.
+//! The probe: inputs with which providers are measured, and the comparison of their outputs.
 //!
-//! The input is a drawn face. Noise would do for measuring time, but not for the comparison: a detector's boxes mean something
+//! Each input is a drawn face. Noise would do for measuring time, but not for the comparison: a detector's boxes mean something
 //! only where there is a face.
 
 use opencv::core::{Mat, MatTraitConstManual, Point, Scalar, Size};
 use opencv::imgproc::{self, FILLED, LINE_AA};
 
 use super::align::{SIDE, TEMPLATE};
-use super::detector::decode_detections;
 use super::error::PictureError;
 use super::manifest::{Kind, Manifest};
 use super::network::{Network, Tensor};
+use super::outputs::{OutputDecoder, STRIDES};
 use super::preprocess::Planes;
-use super::yunet::{STRIDES, non_max_suppression};
+use super::yunet::non_max_suppression;
 use everyframe_types::face::{Detection, Embedding};
 
-/// Width and height of the detector's input, pixels: a 16:9 picture scaled down to 640.
-const DETECTOR_INPUT: (i32, i32) = (640, 384);
 /// The least cosine of two embeddings of the same input. Two pictures of one person have at least 0.363 (OpenCV's
 /// FaceRecognizerSF); the same picture in another precision is far nearer.
 const SAME_EMBEDDING: f32 = 0.999;
@@ -27,61 +25,87 @@ const SAME_BOX: f32 = 0.9;
 /// Detections of a lower score are not compared.
 const MIN_SCORE: f32 = 0.5;
 
-/// An input, and the comparison of outputs for it.
+/// The sizes at which a model of this kind is used: width and height of the picture, pixels. A detector searches pictures of
+/// cameras, mostly 16:9, at full resolution (`max_side`) and at half of it; both count the same.
+pub(super) fn input_sizes(kind: Kind, max_side: u32) -> Vec<(i32, i32)> {
+    let side = i32::try_from(max_side).unwrap_or(i32::MAX / 2).max(64);
+    match kind {
+        Kind::Detector => vec![(side, side * 9 / 16)],
+        Kind::Embedder => vec![(SIDE as i32, SIDE as i32)],
+    }
+}
+
+/// One input for each size, and the comparison of outputs for them.
 pub(super) struct Probe {
-    input: Planes,
+    inputs: Vec<Planes>,
+    outputs: OutputDecoder,
     kind: Kind,
 }
 
 impl Probe {
-    /// The probe for a model of the manifest's kind.
-    pub fn new(manifest: &Manifest) -> opencv::Result<Self> {
-        let (width, height) = match manifest.kind {
-            Kind::Detector => DETECTOR_INPUT,
-            Kind::Embedder => (SIDE as i32, SIDE as i32),
-        };
-        let picture = draw_face(width, height)?;
-        let mut input = Planes::default();
+    /// The probe for a model, with inputs of these widths and heights.
+    pub fn new(manifest: &Manifest, sizes: &[(i32, i32)]) -> opencv::Result<Self> {
         let [_, _, widest] = STRIDES;
         let multiple = if manifest.kind == Kind::Detector { widest } else { 1 };
-        input.reshape(1, (height as usize, width as usize), multiple);
-        input.write(0, picture.data_bytes()?, manifest.channels);
-        Ok(Self { input, kind: manifest.kind })
+        let mut inputs = Vec::new();
+        for (width, height) in sizes.iter().copied() {
+            let picture = draw_face(width, height)?;
+            let mut input = Planes::for_model(manifest);
+            input.reshape(1, (height as usize, width as usize), multiple);
+            input.write(0, picture.data_bytes()?);
+            inputs.push(input);
+        }
+        Ok(Self { inputs, outputs: OutputDecoder::new(manifest), kind: manifest.kind })
     }
 
-    /// Runs a network on the input.
+    /// The number of inputs.
+    pub fn inputs(&self) -> usize {
+        self.inputs.len()
+    }
+
+    /// Runs a network on one of the inputs.
     ///
     /// # Errors
     ///
     /// Inference failed: the provider cannot be used.
-    pub fn run(&self, network: &mut dyn Network) -> Result<Vec<Tensor>, PictureError> {
-        network.run(&self.input).map(<[Tensor]>::to_vec)
+    pub fn run<'a>(&self, network: &'a mut dyn Network, input: usize) -> Result<&'a [Tensor], PictureError> {
+        network.run(&self.inputs[input])
     }
 
-    /// Compares an output with the reference.
+    /// Runs a network on all inputs.
+    ///
+    /// # Errors
+    ///
+    /// As [`Probe::run`].
+    pub fn run_all(&self, network: &mut dyn Network) -> Result<Vec<Vec<Tensor>>, PictureError> {
+        self.inputs.iter().map(|input| network.run(input).map(<[Tensor]>::to_vec)).collect()
+    }
+
+    /// Compares the outputs of all inputs with the reference.
     ///
     /// # Errors
     ///
     /// They differ: the reason for which the provider cannot be used.
-    pub fn compare(&self, reference: &[Tensor], answer: &[Tensor]) -> Result<(), String> {
-        match self.kind {
-            Kind::Embedder => compare_embeddings(reference, answer),
-            Kind::Detector => {
-                let [_, _, _, width] = self.input.shape();
-                let read = |answer| {
-                    decode_detections(answer, width, MIN_SCORE).map(|found| non_max_suppression(found, 0.3))
-                };
-                let (reference, answer) = (read(reference), read(answer));
-                compare_detections(
-                    &reference.map_err(|e| e.to_string())?,
-                    &answer.map_err(|e| e.to_string())?,
-                )
+    pub fn compare(&self, reference: &[Vec<Tensor>], answers: &[Vec<Tensor>]) -> Result<(), String> {
+        for ((input, reference), answer) in self.inputs.iter().zip(reference).zip(answers) {
+            match self.kind {
+                Kind::Embedder => compare_embeddings(reference, answer)?,
+                Kind::Detector => {
+                    let [_, _, height, width] = input.shape();
+                    let read = |answer: &[Tensor]| {
+                        let found = self.outputs.decode(answer, (height, width), MIN_SCORE);
+                        found.map(|found| non_max_suppression(found, 0.3)).map_err(|e| e.to_string())
+                    };
+                    compare_detections(&read(reference)?, &read(answer)?)
+                        .map_err(|reason| format!("{reason} (input {width} × {height})"))?;
+                }
             }
         }
+        Ok(())
     }
 }
 
-fn compare_embeddings(reference: &[Tensor], answer: &[Tensor]) -> Result<(), String> {
+pub(super) fn compare_embeddings(reference: &[Tensor], answer: &[Tensor]) -> Result<(), String> {
     let read = |answer: &[Tensor]| answer.first().and_then(|t| Embedding::from_raw(&t.values));
     let (Some(reference), Some(answer)) = (read(reference), read(answer)) else {
         return Err("the output is not an embedding".into());
@@ -94,7 +118,7 @@ fn compare_embeddings(reference: &[Tensor], answer: &[Tensor]) -> Result<(), Str
     }
 }
 
-fn compare_detections(reference: &[Detection], answer: &[Detection]) -> Result<(), String> {
+pub(super) fn compare_detections(reference: &[Detection], answer: &[Detection]) -> Result<(), String> {
     if reference.len() != answer.len() {
         return Err(format!("it finds {} faces, the reference {}", answer.len(), reference.len()));
     }
@@ -184,8 +208,14 @@ mod tests {
     }
 
     #[test]
+    fn a_detector_is_measured_at_both_of_its_sizes() {
+        assert_eq!(input_sizes(Kind::Detector, 640), [(640, 360)]);
+        assert_eq!(input_sizes(Kind::Embedder, 640), [(112, 112)]);
+    }
+
+    #[test]
     fn the_drawn_face_is_in_the_middle() {
-        for (width, height) in [(112, 112), (640, 384)] {
+        for (width, height) in [(112, 112), (320, 180), (640, 360)] {
             let picture = draw_face(width, height).unwrap();
             let bytes = picture.data_bytes().unwrap();
             let at = |x: i32, y: i32| bytes[((y * width + x) * 3 + 2) as usize];

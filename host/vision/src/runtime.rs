@@ -10,6 +10,7 @@ use ort::session::builder::GraphOptimizationLevel;
 use ort::value::TensorRef;
 
 use super::error::{PictureError, VisionError};
+use super::gpu;
 use super::network::{Network, Tensor};
 use super::preprocess::Planes;
 use everyframe_config::{Provider, VisionSettings};
@@ -19,6 +20,8 @@ use everyframe_config::{Provider, VisionSettings};
 pub(super) struct Runtime {
     /// The library's path, links resolved.
     pub library: PathBuf,
+    /// The folder in which TensorRT keeps what it has compiled.
+    engines: PathBuf,
     environment: ort::environment::Environment,
 }
 
@@ -54,7 +57,8 @@ impl Runtime {
             .map_err(|e| unusable(e.to_string()))?;
         // With a logger of ours, ONNX Runtime starts at its most verbose level.
         environment.set_log_level(LogLevel::Warning);
-        let runtime = Arc::new(Self { library: library.clone(), environment });
+        let engines = cache.join("tensorrt");
+        let runtime = Arc::new(Self { library: library.clone(), engines, environment });
         *loaded = Some(runtime.clone());
         Ok(runtime)
     }
@@ -66,7 +70,10 @@ impl Runtime {
     ///
     /// The message of ONNX Runtime. A missing provider is an error, too: it is not replaced by the CPU.
     pub fn network(&self, model: &[u8], input: &str, provider: Provider) -> Result<Box<dyn Network>, String> {
-        let session = self.session(model, provider).map_err(|e| e.to_string())?;
+        let session = match self.session(model, provider) {
+            Ok(session) => session,
+            Err(error) => return Err(gpu::explain_failure(provider, &self.library, &error.to_string())),
+        };
         if !session.inputs().iter().any(|i| i.name() == input) {
             let inputs: Vec<_> = session.inputs().iter().map(|i| i.name()).collect();
             return Err(format!(
@@ -88,11 +95,37 @@ impl Runtime {
             .with_inter_threads(1)?
             .with_intra_op_spinning(false)?
             .with_inter_op_spinning(false)?;
-        if let Some(provider) = execution_provider(provider) {
+        if let Some(provider) = self.execution_provider(provider) {
             builder = builder.with_execution_providers([provider])?;
         }
         builder.commit_from_memory(model)
     }
+
+    /// The execution provider of ONNX Runtime; none for its own CPU provider.
+    fn execution_provider(&self, provider: Provider) -> Option<ExecutionProviderDispatch> {
+        let dispatch = match provider {
+            Provider::Auto | Provider::Cpu => return None,
+            // Set explicitly, because OpenVINO uses bfloat16 by default where the processor has it.
+            Provider::Openvino => openvino("f32"),
+            Provider::OpenvinoBf16 => openvino("bf16"),
+            Provider::Cuda => ep::CUDA::default().build(),
+            // Compiling takes minutes for each model, so the result is kept.
+            Provider::Tensorrt => ep::TensorRT::default()
+                .with_engine_cache(true)
+                .with_engine_cache_path(self.engines.display())
+                .build(),
+        };
+        Some(dispatch.error_on_failure())
+    }
+}
+
+fn openvino(precision: &str) -> ExecutionProviderDispatch {
+    // Without this, OpenVINO pins all workers to the first core: on two cores, two workers were 1.1 times as fast as one.
+    let config = serde_json::json!({
+        "CPU": { "INFERENCE_PRECISION_HINT": precision, "ENABLE_CPU_PINNING": "NO" }
+    });
+    let openvino = ep::OpenVINO::default().with_device_type("CPU").with_num_threads(1);
+    openvino.with_arbitrary_config("load_config", config).build()
 }
 
 struct OnnxNetwork {
@@ -115,28 +148,6 @@ impl Network for OnnxNetwork {
         }
         Ok(&self.tensors)
     }
-}
-
-/// The execution provider of ONNX Runtime; none for its own CPU provider.
-fn execution_provider(provider: Provider) -> Option<ExecutionProviderDispatch> {
-    let precision = match provider {
-        Provider::Auto | Provider::Cpu => return None,
-        // Set explicitly, because OpenVINO uses bfloat16 by default where the processor has it.
-        Provider::Openvino => "f32",
-        Provider::OpenvinoBf16 => "bf16",
-    };
-    // Without this, OpenVINO pins all workers to the first core: on two cores, two workers were 1.1 times as fast as one.
-    let config = serde_json::json!({
-        "CPU": { "INFERENCE_PRECISION_HINT": precision, "ENABLE_CPU_PINNING": "NO" }
-    });
-    Some(
-        ep::OpenVINO::default()
-            .with_device_type("CPU")
-            .with_num_threads(1)
-            .with_arbitrary_config("load_config", config)
-            .build()
-            .error_on_failure(),
-    )
 }
 
 /// The library's path: from the TOML, else from the environment, else in the cache of `make setup`.

@@ -349,23 +349,19 @@ fn align_faces(picture: &Mat, faces: &[Detection]) -> Result<Vec<[u8; CROP_BYTES
 mod tests {
     use super::*;
     use crate::align::{SIDE, TEMPLATE};
-    use crate::manifest::{Channels, Kind, Manifest};
+    use crate::manifest::{Channels, Kind, Manifest, Outputs};
     use crate::network::{Fake, Network, Tensor};
     use crate::preprocess::Planes;
     use crate::test_images;
     use everyframe_config::DetectorSettings;
 
     fn manifest(kind: Kind) -> Manifest {
-        Manifest {
-            name: "fake".into(),
-            kind,
-            licence: String::new(),
-            source: String::new(),
-            input: "input".into(),
-            channels: Channels::Bgr,
-            dimension: Some(3),
-            variants: Vec::new(),
-        }
+        // The names that `brightest` gives its outputs.
+        let names = ["cls", "obj", "bbox", "kps"];
+        let tensors =
+            names.iter().flat_map(|kind| [8, 16, 32].map(|stride| format!("{kind}_{stride}"))).collect();
+        let (channels, outputs, dimension) = (Channels::Bgr, Some(Outputs::Yunet), Some(3));
+        Manifest { channels, outputs, tensors, dimension, ..Manifest::new("fake", kind) }
     }
 
     /// A detector that finds one upright face of 32 pixels where the picture is brightest.

@@ -5,9 +5,6 @@
 
 use everyframe_types::face::{Detection, Point, Rect};
 
-/// The three strides, pixels. The sides of the input must be a multiple of the largest.
-pub(super) const STRIDES: [usize; 3] = [8, 16, 32];
-
 /// The outputs at one stride: `n` cells, row by row.
 pub(super) struct Maps<'a> {
     /// Pixels of the input for each cell.
@@ -57,7 +54,7 @@ pub(super) fn decode_outputs(maps: &Maps<'_>, width: usize, score: f32, found: &
     }
 }
 
-fn is_finite(detection: &Detection) -> bool {
+pub(super) fn is_finite(detection: &Detection) -> bool {
     let Rect { x, y, width, height } = detection.bounds;
     [x, y, width, height].iter().all(|v| v.is_finite())
         && detection.landmarks.iter().all(|p| p.x.is_finite() && p.y.is_finite())

@@ -4,7 +4,9 @@
 #[path = "../../../../tests/support/dice.rs"]
 #[allow(dead_code)]
 mod dice;
+mod models;
 mod pictures;
+mod scrfd;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
