@@ -4,10 +4,12 @@
 //! these stages:
 //!
 //! 1. Any worker checks the header (`header`), decodes the picture (`decode`, `jpeg`, `orientation`) and detects its faces
-//!    (`preprocess`, `detector`, `yunet`). It aligns them (`align`) and makes a [`Thumbnail`] of each.
+//!    (`preprocess`, `detector`, `yunet`). It aligns them (`align`), makes a [`Thumbnail`] of each and measures its
+//!    [`Quality`].
 //! 2. The [`Tracker`] of the camera assigns the faces to tracks, in the order of the frames. It decides which faces to embed.
 //! 3. Any worker embeds these faces (`embedder`).
-//! 4. The [`EmbeddingCache`] of the camera gives each face an embedding: the new one, or that of its track.
+//! 4. The [`EmbeddingCache`] of the camera gives each face an embedding: the new one, or that of its track, fused from several
+//!    views of a small face.
 //!
 //! Models are described by manifests (`manifest`). Each is run by the provider that is fastest on this machine (`providers`,
 //! `probe`, `machine`). Only `runtime` names ONNX Runtime.
@@ -29,6 +31,7 @@ mod manifest;
 mod models;
 mod network;
 mod orientation;
+mod portrait;
 mod preprocess;
 mod probe;
 mod providers;
@@ -49,8 +52,9 @@ pub use detections::{DetectionTimes, Detections};
 pub use embedding_cache::EmbeddingCache;
 pub use error::{PictureError, VisionError};
 pub use models::{ModelInUse, Models};
+pub use portrait::{Degradation, Portrait};
 pub use providers::Measurement;
-pub use quality::quality;
+pub use quality::{Quality, Weakness};
 pub use thumbnail::Thumbnail;
 pub use track::{TrackUpdate, TrackedFace, TrackedFrame, Tracker};
 pub use worker::{EnrolmentView, Rotation, Worker, WorkerStats};

@@ -12,6 +12,7 @@ use super::detector::{Detector, Search};
 use super::embedder::Embedder;
 use super::error::PictureError;
 use super::header;
+use super::quality::CropQuality;
 use super::thumbnail::Thumbnail;
 use super::yunet;
 use everyframe_config::{Polygon, VisionSettings};
@@ -177,6 +178,7 @@ fn detect_faces(
     // Crops of a reduced picture are good enough for thumbnails, but not for embeddings.
     let mut crops = align_faces(decoded.pixels, &detections)?;
     let thumbnails = crops.iter().map(Thumbnail::from_crop).collect();
+    let crop_qualities = crops.iter().map(CropQuality::of_crop).collect();
     let scene = scene_thumbnail(decoded.pixels)?;
     stats.align += cpu_timer.lap();
     for detection in &mut detections {
@@ -192,7 +194,7 @@ fn detect_faces(
     stats.detect += took.infer;
     stats.decode_outputs += took.decode_outputs;
     let (width, height, times) = (decoded.width, decoded.height, DetectionTimes { decode, detect });
-    Ok(Detections { width, height, detections, times, crops, thumbnails, scene })
+    Ok(Detections { width, height, detections, times, crops, thumbnails, crop_qualities, scene })
 }
 
 /// The best score; 0 without a face.
