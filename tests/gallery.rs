@@ -56,16 +56,16 @@ fn enrolment_refuses_unsuitable_pictures_by_name() {
 fn enrolment_says_what_is_wrong_with_a_face() {
     let site = Site::start(1);
     let man = &pictures::man()[0];
-    // His face is 212 pixels high, its left edge at 223 and its right edge at 367 of 640 pixels.
+    // His face is 212 pixels high, between 223 and 367 pixels from the left.
     for (name, picture, fault) in [
         ("small", pictures::scaled(man, 0.15), "pixels high, "),
         ("blurred", pictures::blurred(man, 9.0), "it is blurred; use a sharper picture"),
-        ("dark", pictures::exposed(man, 0.08), "it is too dark; use a picture with more light on it"),
-        ("bright", pictures::exposed(man, 3.0), "it is too bright; use a picture with less light on it"),
-        ("cut", pictures::cut(man, 330), "the edge of the picture cuts it off; use a picture of all of it"),
+        ("dark", pictures::exposed(man, 0.12), "it is too dark; use a picture with more light on it"),
+        ("bright", pictures::exposed(man, 2.5), "it is too bright; use a picture with less light on it"),
+        ("cut", pictures::cut(man, 300), "the edge of the picture cuts it off; use a picture of all of it"),
     ] {
         let file = site.file(&format!("{name}.jpg"), &picture);
-        let ended = enrol(&site, "viktor", &[&file]);
+        let ended = site.everyframe(&["enrol", "viktor", "--min-quality", "0.75", &file.to_string_lossy()]);
         assert_eq!(ended.code, Some(1), "{name}: {}", ended.out);
         assert!(ended.err.contains("refused: the face is poor (quality 0."), "{name}: {}", ended.err);
         assert!(ended.err.contains(fault), "{name}: {}", ended.err);

@@ -52,9 +52,8 @@ impl Pairs {
             similarities
         };
         let (same, different) = (sorted(&self.same), sorted(&self.different));
-        let selected = |from: f32, to: f32| {
-            let pairs = self.same.iter().copied().filter(|pair| from <= pair.quality && pair.quality < to);
-            sorted(&pairs.collect::<Vec<Pair>>())
+        let of_quality = |is_selected: &dyn Fn(f32) -> bool| {
+            sorted(&self.same.iter().copied().filter(|pair| is_selected(pair.quality)).collect::<Vec<Pair>>())
         };
         let threshold = highest_accepted(&different, 1e-3);
         let accepted = |same: &[f32], threshold: Option<f32>| {
@@ -68,9 +67,9 @@ impl Pairs {
             eer: equal_error(&same, &different).map(|share| 100.0 * share),
             tar_at_far_1e3: accepted(&same, threshold),
             tar_at_far_1e4: accepted(&same, highest_accepted(&different, 1e-4)),
-            tar_by_quality: [0.0, 0.2, 0.4, 0.6, 0.8]
-                .map(|from| accepted(&selected(from, from + 0.2), threshold)),
-            tar_without_worst: accepted(&selected(worst_quality, f32::INFINITY), threshold),
+            tar_by_quality: [0, 1, 2, 3, 4]
+                .map(|fifth| accepted(&of_quality(&|it| ((5.0 * it) as u32).min(4) == fifth), threshold)),
+            tar_without_worst: accepted(&of_quality(&|it| it >= worst_quality), threshold),
         }
     }
 }

@@ -20,12 +20,12 @@ const SHARP: f32 = 1.0;
 /// well with 8 as with 34; with 3.5 the cosine to the person's other pictures is 0.6 instead of 0.79, with 2 it is 0.27.
 const FLAT: f32 = 1.0;
 const CONTRAST: f32 = 8.0;
-/// Pixels are clipped if their brightness is at most, or at least, this.
-const BLACK: u8 = 4;
+/// Pixels of at least this brightness are overexposed. Black pixels do not count, because the crop is black outside the picture;
+/// an underexposed face has too little contrast.
 const WHITE: u8 = 251;
-/// This share of a face may be clipped without loss, 0 to 1. In ORL, overexposure that clips 21, 56 and 87 % of the face reduces the
+/// This share of a face may be overexposed without loss, 0 to 1. In ORL, overexposure of 21, 56 and 87 % of the face reduces the
 /// cosine to the person's other pictures from 0.79 to 0.73, 0.56 and 0.32.
-const MAX_CLIPPED: f32 = 0.2;
+const MAX_WHITE: f32 = 0.2;
 
 /// How well a face can be recognised, by component: each is 0 (not at all) to 1 (without loss).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,7 +42,7 @@ pub struct Quality {
     pub visible: f32,
     /// The detail of the aligned crop in relation to its contrast.
     pub sharpness: f32,
-    /// Contrast, and the share of the face that is neither black nor white.
+    /// Contrast, and the share of the face that is not overexposed.
     pub exposure: f32,
     /// True if the face is rather dark than bright.
     is_dark: bool,
@@ -106,7 +106,7 @@ impl Quality {
     }
 }
 
-/// The components that the aligned crop shows. Computing them takes about 10 µs.
+/// The components that the aligned crop shows. Computing them takes 14 µs (AMD EPYC).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct CropQuality {
     sharpness: f32,
@@ -123,7 +123,7 @@ impl CropQuality {
             *value = ((u32::from(pixel[0]) + 2 * u32::from(pixel[1]) + u32::from(pixel[2])) / 4) as u8;
         }
         let [left, top, right, bottom] = FACE;
-        let (mut sum, mut squares, mut details, mut clipped) = (0i64, 0i64, 0i64, 0u32);
+        let (mut sum, mut squares, mut details, mut white) = (0i64, 0i64, 0i64, 0u32);
         for y in top..bottom {
             let row = |y: usize, x: usize| &brightness[y * SIDE + x..y * SIDE + x + (right - left)];
             let horizontal = row(y, left - DETAIL).iter().zip(row(y, left + DETAIL));
@@ -134,14 +134,14 @@ impl CropQuality {
                 sum += value;
                 squares += value * value;
                 details += detail * detail;
-                clipped += u32::from(pixel <= BLACK || pixel >= WHITE);
+                white += u32::from(pixel >= WHITE);
             }
         }
         let count = ((right - left) * (bottom - top)) as f32;
         let mean = sum as f32 / count;
         let deviation = (squares as f32 / count - mean * mean).max(0.0).sqrt();
         let detail = (details as f32 / count).sqrt() / deviation.max(FLAT);
-        let unclipped = (1.0 - clipped as f32 / count) / (1.0 - MAX_CLIPPED);
+        let unclipped = (1.0 - white as f32 / count) / (1.0 - MAX_WHITE);
         Self {
             sharpness: share(detail, BLURRED, SHARP),
             exposure: share(deviation, FLAT, CONTRAST) * unclipped.min(1.0),
