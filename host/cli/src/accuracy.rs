@@ -57,7 +57,7 @@ fn print(accuracy: &Accuracy, track: u16) {
         "{:>6}  {:<10} {:>6} {:>8} {:>10} {:>7} {:>9} {:>9} {:>9} {:>7}",
         "face",
         "pictures",
-        "found",
+        "count",
         "same",
         "different",
         "EER",

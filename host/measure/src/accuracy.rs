@@ -50,7 +50,7 @@ pub struct Accuracy {
     pub pictures: usize,
     /// The pictures that were left out, and why.
     pub left_out: Vec<String>,
-    /// The results: for each height of the face, each kind of pictures.
+    /// The results: for each height of the face, each kind of pictures of which there are any.
     pub rows: Vec<Row>,
 }
 
@@ -155,7 +155,9 @@ pub fn measure_accuracy(setup: &AccuracySetup<'_>) -> Result<Accuracy, AccuracyE
         let degraded: Vec<Probe> = degraded.into_iter().flatten().collect();
         for (kind, probes) in [(Kind::Single, &singles), (Kind::Fused, &tracks), (Kind::Degraded, &degraded)]
         {
-            rows.push(compare(face_height, kind, probes, &singles));
+            if !probes.is_empty() {
+                rows.push(compare(face_height, kind, probes, &singles));
+            }
         }
     }
     Ok(Accuracy { models: vision.models().to_string(), people, pictures: subjects.len(), left_out, rows })

@@ -4,6 +4,7 @@
 #[path = "../../../../tests/support/dice.rs"]
 #[allow(dead_code)]
 mod dice;
+mod fusion;
 mod pictures;
 
 use std::collections::BTreeSet;
