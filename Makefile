@@ -52,7 +52,7 @@ help: ## list the targets
 env: ## print these settings for a shell: eval "$(make env)"
 	@for name in EVERYFRAME_CACHE CARGO_TARGET_DIR EVERYFRAME_PLUGINS PATH; do printf 'export %s=%q\n' $$name "$${!name}"; done
 
-.PHONY: setup setup-test setup-lint setup-bench setup-fuzz
+.PHONY: setup setup-test setup-lint setup-bench setup-accuracy setup-fuzz
 setup: ## install what the demo needs; skips what is installed
 	@scripts/setup.sh system:demo rust:build python:broker kafka onnxruntime models footage wasm
 
@@ -64,6 +64,9 @@ setup-lint: setup
 
 setup-bench: setup
 	@scripts/setup.sh python:bench
+
+setup-accuracy: setup
+	@scripts/setup.sh python:bench orl
 
 setup-fuzz: setup
 	@scripts/setup.sh tools:cargo-fuzz
@@ -188,6 +191,21 @@ doc: setup ## build the code's documentation with private items; a broken link i
 .PHONY: bench
 bench: build setup-bench ## measure CPU time a frame, compared with other pipelines
 	@benches/run.sh
+
+.PHONY: accuracy
+accuracy: build-host setup-accuracy ## measure how accurately people are recognised: ORL and the stills, beside OpenCV's own pipeline
+	@people=$$(mktemp -d)
+	trap 'rm -rf $$people' EXIT
+	# A folder for each person: person_a_1.jpg and person_a_2.jpg show one, the impostors are two.
+	for still in $(EVERYFRAME_CACHE)/stills/*.jpg; do
+		name=$$(basename $$still .jpg)
+		case $$name in person_*) name=$${name%_*} ;; esac
+		install -D -m 644 $$still $$people/$$name/$$(basename $$still)
+	done
+	for folder in $(EVERYFRAME_CACHE)/orl $$people; do
+		$(CARGO_TARGET_DIR)/release/everyframe accuracy $$folder
+		python benches/python/accuracy.py $(EVERYFRAME_CACHE)/models $$folder
+	done
 
 .PHONY: bench-delivery
 bench-delivery: setup-test build ## measure the cost of exactly once on a cluster, and the delay of alerts

@@ -3,8 +3,8 @@
 
     unpack.py ARCHIVE LIST FOLDER INSIDE...
 
-The script looks for each file in the folders INSIDE the archive, in this order, and writes it to FOLDER without
-subfolders. The top folder of a source archive is skipped.
+The script looks for each file in the folders INSIDE the archive, in this order, and writes it to FOLDER. A name in the list may
+have subfolders (`s1/1.pgm`). The top folder of a source archive is skipped.
 """
 
 import sys
@@ -32,9 +32,12 @@ def main(archive, sums, folder, *inside):
     missing = {line.split("  ", 1)[1] for line in lines if line and not line.startswith("#")}
     places = [PurePosixPath(place) for place in inside]
     for path, read in members(Path(archive)):
-        if path.name in missing and path.parent in places:
-            (Path(folder) / path.name).write_bytes(read())
-            missing.remove(path.name)
+        names = {str(path.relative_to(place)) for place in places if path.is_relative_to(place)} & missing
+        for name in names:
+            target = Path(folder) / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(read())
+        missing -= names
     if missing:
         sys.exit(f"{archive} does not hold {', '.join(sorted(missing))}")
 

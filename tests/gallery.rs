@@ -45,7 +45,47 @@ fn enrolment_refuses_unsuitable_pictures_by_name() {
     assert_eq!(ended.code, Some(1));
     let poor = format!("everyframe: {}: refused: the face is poor (quality 0.", good.display());
     assert!(ended.err.contains(&poor), "{}", ended.err);
-    assert!(ended.err.contains("at least 0.99 wanted); use a larger, sharper, frontal one"), "{}", ended.err);
+    assert!(
+        ended.err.contains("at least 0.99 wanted): it is not clear; use a picture in which"),
+        "{}",
+        ended.err
+    );
+}
+
+#[test]
+fn enrolment_says_what_is_wrong_with_a_face() {
+    let site = Site::start(1);
+    let man = &pictures::man()[0];
+    // His face is 212 pixels high, between 223 and 367 pixels from the left.
+    for (name, picture, fault) in [
+        ("small", pictures::scaled(man, 0.15), "pixels high, "),
+        ("blurred", pictures::blurred(man, 9.0), "it is blurred; use a sharper picture"),
+        ("dark", pictures::exposed(man, 0.12), "it is too dark; use a picture with more light on it"),
+        ("bright", pictures::exposed(man, 2.5), "it is too bright; use a picture with less light on it"),
+        ("cut", pictures::cut(man, 300), "the edge of the picture cuts it off; use a picture of all of it"),
+    ] {
+        let file = site.file(&format!("{name}.jpg"), &picture);
+        let ended = site.everyframe(&["enrol", "viktor", "--min-quality", "0.75", &file.to_string_lossy()]);
+        assert_eq!(ended.code, Some(1), "{name}: {}", ended.out);
+        assert!(ended.err.contains("refused: the face is poor (quality 0."), "{name}: {}", ended.err);
+        assert!(ended.err.contains(fault), "{name}: {}", ended.err);
+    }
+}
+
+#[test]
+fn a_picture_of_somebody_else_is_pointed_out() {
+    let site = Site::start(1);
+    let man = pictures::man();
+    let files = [site.file("1.jpg", &man[0]), site.file("2.jpg", &man[30])];
+    let woman = site.file("woman.jpg", &pictures::clip("WolfgangLanger_Pexels.mp4")[0]);
+    let ended = enrol(&site, "viktor", &[&files[0], &files[1]]);
+    assert!(!ended.err.contains("looks unlike"), "{}", ended.err);
+    let warning = "everyframe: warning: the face of woman.jpg looks unlike the other samples of `viktor`";
+    for ended in [enrol(&site, "viktor", &[&woman]), site.everyframe(&["gallery", "list"])] {
+        assert_eq!(ended.code, Some(0), "{}", ended.err);
+        assert_eq!(ended.err.matches("looks unlike").count(), 1, "{}", ended.err);
+        assert!(ended.err.contains(warning), "{}", ended.err);
+    }
 }
 
 #[test]

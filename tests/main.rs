@@ -2,6 +2,7 @@
 //! that waits leaves the processor to others.
 
 mod account;
+mod accuracy;
 mod agent;
 mod agent_spool;
 mod broker;

@@ -116,6 +116,18 @@ class Files(unittest.TestCase):
             self.assertEqual(unpacked.returncode, 0, unpacked.stderr)
             self.assertEqual({p.name: p.read_bytes() for p in out.iterdir()}, {"a.bin": b"good"})
 
+    def test_files_in_subfolders_keep_their_folders(self):
+        archive, sums, out = self.folder / "p-1.whl", self.folder / "nested.sha256", self.folder / "nested"
+        out.mkdir()
+        sums.write_text("0  s1/1.bin\n0  s2/1.bin\n")
+        with zipfile.ZipFile(archive, "w") as packed:
+            for name in ("in/s1/1.bin", "in/s2/1.bin", "in/s2/2.bin", "s1/1.bin"):
+                packed.writestr(name, name)
+        unpacked = self.run_script("unpack.py", archive, sums, out, "in")
+        self.assertEqual(unpacked.returncode, 0, unpacked.stderr)
+        found = {str(p.relative_to(out)): p.read_text() for p in out.rglob("*.bin")}
+        self.assertEqual(found, {"s1/1.bin": "in/s1/1.bin", "s2/1.bin": "in/s2/1.bin"})
+
     def test_an_archive_without_a_listed_file_is_refused(self):
         archive = self.folder / "p-1.whl"
         zipfile.ZipFile(archive, "w").close()

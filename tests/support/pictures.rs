@@ -1,8 +1,9 @@
 //! Pictures for frames: from the footage, or generated.
 
 use crate::places::cached;
-use opencv::core::{CV_8UC3, Mat, Scalar, Vector, randu};
+use opencv::core::{BORDER_REFLECT_101, CV_8UC3, Mat, Rect, Scalar, Size, Vector, randu};
 use opencv::imgcodecs::{IMREAD_COLOR, IMWRITE_JPEG_QUALITY, imdecode, imencode};
+use opencv::imgproc::{INTER_AREA, gaussian_blur, resize};
 use opencv::prelude::*;
 use opencv::videoio::{CAP_FFMPEG, VideoCapture};
 
@@ -31,8 +32,42 @@ pub fn jpeg(picture: &Mat) -> Vec<u8> {
 
 /// A picture in another format: `.png`, `.webp`.
 pub fn reencoded(picture: &[u8], extension: &str) -> Vec<u8> {
-    let decoded = imdecode(&Vector::from_slice(picture), IMREAD_COLOR).expect("a picture can be decoded");
-    encoded(&decoded, extension, 95)
+    encoded(&decoded(picture), extension, 95)
+}
+
+fn decoded(picture: &[u8]) -> Mat {
+    imdecode(&Vector::from_slice(picture), IMREAD_COLOR).expect("a picture can be decoded")
+}
+
+/// A picture scaled by a factor.
+pub fn scaled(picture: &[u8], factor: f64) -> Vec<u8> {
+    let mut scaled = Mat::default();
+    resize(&decoded(picture), &mut scaled, Size::default(), factor, factor, INTER_AREA)
+        .expect("it can be scaled");
+    jpeg(&scaled)
+}
+
+/// A picture blurred by a Gaussian of this standard deviation, pixels.
+pub fn blurred(picture: &[u8], deviation: f64) -> Vec<u8> {
+    let mut blurred = Mat::default();
+    let (size, border) = (Size::default(), BORDER_REFLECT_101);
+    gaussian_blur(&decoded(picture), &mut blurred, size, deviation, deviation, border)
+        .expect("it can be blurred");
+    jpeg(&blurred)
+}
+
+/// A picture whose brightness is multiplied by a factor, and clipped.
+pub fn exposed(picture: &[u8], factor: f64) -> Vec<u8> {
+    let mut exposed = Mat::default();
+    decoded(picture).convert_to(&mut exposed, -1, factor, 0.0).expect("it can be exposed");
+    jpeg(&exposed)
+}
+
+/// The left part of a picture, `width` pixels wide.
+pub fn cut(picture: &[u8], width: i32) -> Vec<u8> {
+    let whole = decoded(picture);
+    let part = Rect::new(0, 0, width, whole.rows());
+    jpeg(&Mat::roi(&whole, part).expect("a part").try_clone().expect("a copy"))
 }
 
 /// A grey picture without anything on it, as JPEG.

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 #[command(after_help = "Example: everyframe enrol ann --name \"Ann Lee\" ann-1.jpg ann-2.jpg\n\
     A picture must show one face, and show it well. A face that resembles somebody enrolled under another id is refused: \
-    one person under two ids is never recognised. Running hosts know the person within a second.")]
+    one person under two ids is never recognised. A picture that looks unlike the person's others is enrolled with a warning. \
+    Running hosts know the person within a second.")]
 pub struct Arguments {
     /// The person's id, as it appears in results and alerts: at most 128 bytes, without `/`.
     #[arg(value_parser = parse_person_id)]
@@ -55,6 +56,9 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
                 refused += 1;
             }
         }
+    }
+    for sample in enroller.odd_samples() {
+        logging::print_message(&format!("everyframe: warning: {sample}"));
     }
     let enrolled = arguments.pictures.len() - refused;
     println!("{}: enrolled {enrolled}, refused {refused}", arguments.person);

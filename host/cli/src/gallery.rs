@@ -2,7 +2,7 @@
 
 use super::{Connection, DONE, FAILED};
 use anyhow::Result;
-use everyframe_gallery::{Sample, find_similar_people, read_samples, remove_person};
+use everyframe_gallery::{Sample, find_odd_samples, find_similar_people, read_samples, remove_person};
 use everyframe_kafka::{Producer, ensure};
 use everyframe_pipeline::gallery_migration::{Migration, migrate_gallery};
 use everyframe_types::id::{printable, printable_json};
@@ -71,6 +71,9 @@ pub fn run(arguments: Arguments) -> Result<u8> {
             }
             for pair in find_similar_people(samples.values()) {
                 eprintln!("everyframe: warning: {}", printable(&pair.to_string()));
+            }
+            for sample in find_odd_samples(samples.values()) {
+                eprintln!("everyframe: warning: {sample}");
             }
             Ok(DONE)
         }

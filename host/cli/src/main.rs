@@ -5,6 +5,7 @@
 #[macro_use]
 mod output;
 
+mod accuracy;
 mod ask;
 mod audit;
 mod bench;
@@ -93,6 +94,8 @@ enum Command {
     Plan(plan::Arguments),
     /// Measure the whole pipeline on a folder of JPEG frames.
     Bench(bench::Arguments),
+    /// Measure how accurately people are recognised, on a folder with pictures of each person.
+    Accuracy(accuracy::Arguments),
     /// Judge past frames again with other rules, and show what would change. Exit status 1 if anything would.
     Replay(replay::Arguments),
     /// Develop a rule: create a project, and inspect, check, test, record and measure it.
@@ -151,6 +154,7 @@ pub fn main() -> ! {
             | Command::Demo(_)
             | Command::Plan(_)
             | Command::Bench(_)
+            | Command::Accuracy(_)
             | Command::Replay(_)
     );
     let _log = logging::start(arguments.log_json, filter, has_libraries);
@@ -168,6 +172,7 @@ pub fn main() -> ! {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Accuracy(arguments) => accuracy::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Rule(arguments) => rule::run(&arguments),
         Command::Config(arguments) => config::run(arguments),

@@ -1,7 +1,12 @@
-//! Measures what the whole pipeline costs on this machine: Kafka, vision, rules and publishing included.
+//! Measures what the whole pipeline costs on this machine, Kafka, vision, rules and publishing included; and how accurately it
+//! recognises people ([`accuracy`]).
 //!
 //! [`measure`] puts the frames of a folder into the frames topic and has a host process them, in this process. The broker
 //! is a process of its own, and not counted.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod accuracy;
+mod verification;
 
 use everyframe_agent::{Agent, AgentError, Destination, Source, SourceAddress, SourceError};
 use everyframe_config::Config;

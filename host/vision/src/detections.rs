@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::align::CROP_BYTES;
 use super::anchor::Anchor;
-use super::quality::quality;
+use super::quality::{CropQuality, Quality};
 use super::thumbnail::Thumbnail;
 use super::track::TrackedFace;
 use everyframe_types::face::Detection;
@@ -35,6 +35,8 @@ pub struct Detections {
     pub(super) crops: Vec<[u8; CROP_BYTES]>,
     /// The thumbnail of each crop; none for a crop of one brightness.
     pub(super) thumbnails: Vec<Option<Thumbnail>>,
+    /// The quality of each crop.
+    pub(super) crop_qualities: Vec<CropQuality>,
     /// The thumbnail of the whole picture; none if it is of one brightness.
     pub(super) scene: Option<Thumbnail>,
 }
@@ -60,14 +62,20 @@ pub struct DetectionTimes {
 impl Detections {
     /// The faces as the tracker takes them, in the order of the detections.
     pub fn tracked_faces(&self) -> Vec<TrackedFace<'_>> {
-        let faces = self.detections.iter().zip(&self.thumbnails);
+        let faces = self.detections.iter().zip(self.qualities()).zip(&self.thumbnails);
         faces
-            .map(|(detection, thumbnail)| TrackedFace {
+            .map(|((detection, quality), thumbnail)| TrackedFace {
                 detection,
-                quality: quality(detection, self.width, self.height),
+                quality: quality.value(),
                 thumbnail: thumbnail.as_ref(),
             })
             .collect()
+    }
+
+    /// How well each face can be recognised, in the order of the detections.
+    pub fn qualities(&self) -> Vec<Quality> {
+        let faces = self.detections.iter().zip(&self.crop_qualities);
+        faces.map(|(face, crop)| Quality::new(face, (self.width, self.height), crop)).collect()
     }
 
     /// The thumbnail of the whole picture, which shows a scene cut; none if the picture is of one brightness.

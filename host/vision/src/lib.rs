@@ -6,10 +6,11 @@
 //! 1. Any worker checks the header (`header`), decodes the picture (`decode`, `jpeg`, `orientation`) and detects its faces
 //!    (`preprocess`, `detector`, `outputs` with `yunet`, `scrfd` and `retinaface`). Between two full searches of a camera, it
 //!    searches only what changed (`motion`, `search_plan`, `frame_search`) since the last one, its [`Anchor`]. It aligns the
-//!    faces (`align`) and makes a [`Thumbnail`] of each.
+//!    faces (`align`), makes a [`Thumbnail`] of each and measures its [`Quality`].
 //! 2. The [`Tracker`] of the camera assigns the faces to tracks, in the order of the frames. It decides which faces to embed.
 //! 3. Any worker embeds these faces (`embedder`).
-//! 4. The [`EmbeddingCache`] of the camera gives each face an embedding: the new one, or that of its track.
+//! 4. The [`EmbeddingCache`] of the camera gives each face an embedding: the new one, or that of its track, fused from several
+//!    views of a small face.
 //!
 //! Models are described by manifests (`manifest`), imported (`model_import`) and checked (`model_check`). Each is run by the provider that is fastest on this machine (`providers`,
 //! `probe`, `machine`, `gpu`). Only `runtime` names ONNX Runtime.
@@ -38,6 +39,7 @@ mod motion;
 mod network;
 mod orientation;
 mod outputs;
+mod portrait;
 mod preprocess;
 mod probe;
 mod providers;
@@ -65,13 +67,13 @@ pub use everyframe_onnx::{Channels, ImportOptions, Kind};
 pub use model_check::{DetectionRate, DetectionRateError, ModelEntry, list_model_entries, measure_detection};
 pub use model_import::{ModelImportError, ModelImportReport, import_model, list_pictures};
 pub use models::{ModelInUse, Models, models_folder};
+pub use portrait::{Degradation, Portrait};
 pub use providers::Measurement;
-pub use quality::quality;
+pub use quality::{Quality, Weakness};
 pub use thumbnail::Thumbnail;
 pub use track::{TrackUpdate, TrackedFace, TrackedFrame, Tracker};
 pub use worker::{EnrolmentView, Rotation, Worker, WorkerStats};
 
-use detector::Detector;
 use embedder::Embedder;
 use everyframe_config::VisionSettings;
 use models::VerifiedModel;
@@ -119,15 +121,9 @@ impl Vision {
     ///
     /// ONNX Runtime cannot create another session: show the message to the person who starts the host.
     pub fn worker(&self) -> Result<Worker, VisionError> {
-        let detector = self.detector.network(&self.runtime)?;
-        let wanted = self.settings.detector.provider;
-        let parts = self.detector.network_for_any_size(&self.runtime, wanted)?;
+        let detector = self.detector.detector(&self.runtime, &self.settings.detector)?;
         let embedder = self.embedder.network(&self.runtime)?;
-        Ok(Worker::new(
-            Detector::new(detector, parts, &self.detector.manifest, &self.settings.detector),
-            Embedder::new(embedder, &self.embedder.manifest),
-            &self.settings,
-        ))
+        Ok(Worker::new(detector, Embedder::new(embedder, &self.embedder.manifest), &self.settings))
     }
 
     /// The models in use, and their providers.

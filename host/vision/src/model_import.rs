@@ -10,7 +10,7 @@ use super::detector::{Detector, Search};
 use super::embedder::Embedder;
 use super::error::{PictureError, VisionError};
 use super::header;
-use super::manifest::{Kind, Manifest};
+use super::manifest::Kind;
 use super::models::{VerifiedModel, models_folder};
 use super::network::{Network, Tensor};
 use super::outputs::{OutputDecoder, STRIDES};
@@ -217,7 +217,7 @@ fn verify_embedder(
 ) -> Result<Verified, ModelImportError> {
     let manifest = &imported.manifest;
     let worker = |network: Box<dyn Network>| -> Result<Worker, ModelImportError> {
-        let finder = Detector::new(detector.network(runtime)?, &detector.manifest, &settings.detector);
+        let finder = detector.detector(runtime, &settings.detector)?;
         Ok(Worker::new(finder, Embedder::new(network, manifest), settings))
     };
     let mut variants =
@@ -341,21 +341,21 @@ fn verify_detector(
         }
     }
     // As the host searches pictures of cameras.
-    if let Some(network) = variants.into_iter().next() {
-        check_detection(network, manifest, settings, &mut decoder, pictures)?;
+    let parts = load_variants(runtime, imported)?.into_iter().next();
+    if let Some((whole, parts)) = variants.into_iter().next().zip(parts) {
+        let detector = Detector::new(whole, parts, manifest, &settings.detector);
+        check_detection(detector, settings, &mut decoder, pictures)?;
     }
     Ok(Verified { faces, original_refused, least_cosine: None })
 }
 
 /// Searches the pictures at their own size, as a host does.
 fn check_detection(
-    network: Box<dyn Network>,
-    manifest: &Manifest,
+    mut detector: Detector,
     settings: &VisionSettings,
     decoder: &mut Decoder,
     pictures: &[PathBuf],
 ) -> Result<(), ModelImportError> {
-    let mut detector = Detector::new(network, manifest, &settings.detector);
     for path in pictures {
         let Ok(bytes) = std::fs::read(path) else { continue };
         let Ok(header) = header::inspect(&bytes, settings.max_pixels) else { continue };

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::detector::Detector;
 use super::error::VisionError;
 use super::gpu;
 use super::machine;
@@ -12,7 +13,7 @@ use super::network::Network;
 use super::probe::{self, Probe};
 use super::providers::{self, Measurement};
 use super::runtime::Runtime;
-use everyframe_config::{Provider, VisionSettings};
+use everyframe_config::{DetectorSettings, Provider, VisionSettings};
 
 /// The two models.
 #[derive(Debug, Clone)]
@@ -108,19 +109,17 @@ impl VerifiedModel {
         Ok((Self { manifest: model.manifest, bytes, provider: chosen.provider }, in_use))
     }
 
-    /// Creates a session for one worker that runs inputs of many different sizes. OpenVINO compiles for 10 ms for each new size, and
-    /// takes 1 ms more whenever the size changes; ONNX Runtime's own provider does neither. A provider that the operator chose is
-    /// used all the same.
+    /// Creates a detector for one worker. Parts of pictures have many different sizes: OpenVINO compiles for 10 ms for each new size,
+    /// and takes 1 ms more whenever the size changes. ONNX Runtime's own provider does neither and searches them, unless the
+    /// operator has chosen a provider.
     ///
     /// # Errors
     ///
     /// As [`VerifiedModel::network`].
-    pub fn network_for_any_size(
-        &self,
-        runtime: &Runtime,
-        wanted: Provider,
-    ) -> Result<Box<dyn Network>, VisionError> {
-        self.network_on(runtime, if wanted == Provider::Auto { Provider::Cpu } else { wanted })
+    pub fn detector(&self, runtime: &Runtime, settings: &DetectorSettings) -> Result<Detector, VisionError> {
+        let for_parts = if settings.provider == Provider::Auto { Provider::Cpu } else { settings.provider };
+        let parts = self.network_on(runtime, for_parts)?;
+        Ok(Detector::new(self.network(runtime)?, parts, &self.manifest, settings))
     }
 
     /// Creates a session for one worker.

@@ -25,8 +25,8 @@ const SAME_BOX: f32 = 0.9;
 /// Detections of a lower score are not compared.
 const MIN_SCORE: f32 = 0.5;
 
-/// The sizes at which a model of this kind is used: width and height of the picture, pixels. A detector searches pictures of
-/// cameras, mostly 16:9, at full resolution (`max_side`) and at half of it; both count the same.
+/// The sizes at which a model of this kind is used: width and height of the picture, pixels. A detector searches whole pictures
+/// of cameras, mostly 16:9; parts of pictures, which have any size, are run by ONNX Runtime's own provider.
 pub(super) fn input_sizes(kind: Kind, max_side: u32) -> Vec<(i32, i32)> {
     let side = i32::try_from(max_side).unwrap_or(i32::MAX / 2).max(64);
     match kind {

@@ -63,7 +63,7 @@ pub struct TrackedFrame {
 pub struct TrackedFace<'a> {
     /// The detected face.
     pub detection: &'a Detection,
-    /// How well the face can be recognised, 0 to 1 (see [`quality`](fn@crate::quality)).
+    /// How well the face can be recognised, 0 to 1 (see [`Quality`](crate::Quality)).
     pub quality: f32,
     /// The thumbnail of its aligned crop; none if the crop is of one brightness.
     pub thumbnail: Option<&'a Thumbnail>,

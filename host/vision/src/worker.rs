@@ -15,6 +15,7 @@ use super::error::PictureError;
 use super::frame_search::{Found, FrameSearch};
 use super::header;
 use super::network::StageTimes;
+use super::quality::CropQuality;
 use super::search_plan::{FaceSizes, close_up};
 use super::thumbnail::Thumbnail;
 use super::yunet;
@@ -249,6 +250,7 @@ fn describe(
     // Crops of a reduced picture are good enough for thumbnails, but not for embeddings.
     let mut crops = align_faces(decoded.pixels, &detections)?;
     let thumbnails = crops.iter().map(Thumbnail::from_crop).collect();
+    let crop_qualities = crops.iter().map(CropQuality::of_crop).collect();
     let scene = scene_thumbnail(decoded.pixels)?;
     stats.align += cpu_timer.lap();
     let (width, height) = (decoded.width, decoded.height);
@@ -276,6 +278,7 @@ fn describe(
         anchor,
         crops,
         thumbnails,
+        crop_qualities,
         scene,
     })
 }

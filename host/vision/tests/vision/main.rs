@@ -4,6 +4,7 @@
 #[path = "../../../../tests/support/dice.rs"]
 #[allow(dead_code)]
 mod dice;
+mod fusion;
 mod models;
 mod pictures;
 mod scrfd;
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 
 use everyframe_config::{Polygon, Provider, VisionSettings};
 use everyframe_types::face::Embedding;
-use everyframe_vision::{Detections, Rotation, TrackedFrame, Tracker, Vision, Worker, quality};
+use everyframe_vision::{Detections, Rotation, TrackedFrame, Tracker, Vision, Worker};
 use opencv::core::{Mat, Size, Vector};
 use opencv::prelude::*;
 use opencv::videoio::{CAP_ANY, VideoCapture};
@@ -204,7 +205,7 @@ fn five_people_in_one_picture_are_five_people() {
     let picture = std::fs::read(footage("multi_face.jpg")).unwrap();
     let seen = worker.detect(&picture, &[]).unwrap();
     assert_eq!(seen.detections.len(), 5);
-    assert!(seen.detections.iter().all(|face| quality(face, seen.width, seen.height) > 0.3));
+    assert!(seen.qualities().iter().all(|quality| quality.value() > 0.3));
     let people = embed_all(&mut worker, &picture, &seen);
     for (i, one) in people.iter().enumerate() {
         for other in &people[i + 1..] {
