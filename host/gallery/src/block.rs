@@ -1,0 +1,201 @@
+//! Stores templates in blocks of rows.
+
+use crate::kernels::{LANES, dot_product, dot_rows, sum_codes};
+use crate::sign_code::{Rotation, Selection};
+use std::sync::Arc;
+use zeroize::{Zeroize as _, Zeroizing};
+
+/// The rows of a block. A change copies one block if a published index still has it: 0.7 MB with 128 numbers a row.
+pub(super) const ROWS: usize = 1024;
+/// More than the rounding errors of similarities in 32-bit floats.
+const ROUNDING: f32 = 1e-5;
+/// The largest number of a probe in whole steps: sums of 4,096 products with 8-bit numbers stay within 32 bits.
+const PROBE_STEPS: f32 = 2047.0;
+
+/// Templates, each in three forms: exact, in 8-bit numbers, and as a sign code. Memory of templates is overwritten with zeros
+/// when a row is cleared and when the block is dropped.
+#[derive(Clone)]
+pub(super) struct Block {
+    /// `[rows]`: the person's id; none for a row that is free.
+    owners: Vec<Option<Arc<str>>>,
+    /// `[ROWS, dimension]`, unit vectors.
+    values: Zeroizing<Vec<f32>>,
+    /// `[ROWS, dimension]`: the same in whole steps of `steps`.
+    numbers: Zeroizing<Vec<i8>>,
+    /// `[ROWS]`
+    steps: Vec<f32>,
+    /// `[ROWS]`: the length of the difference between the row's exact form and its 8-bit form.
+    errors: Vec<f32>,
+    /// `[ROWS / LANES, code bytes, LANES]`
+    codes: Zeroizing<Vec<u8>>,
+}
+
+impl Block {
+    pub fn new(dimension: usize, rotation: &Rotation) -> Self {
+        Self {
+            owners: Vec::with_capacity(ROWS),
+            values: Zeroizing::new(vec![0.0; ROWS * dimension]),
+            numbers: Zeroizing::new(vec![0; ROWS * dimension]),
+            steps: vec![0.0; ROWS],
+            errors: vec![0.0; ROWS],
+            codes: Zeroizing::new(vec![0; ROWS * rotation.code_bytes()]),
+        }
+    }
+
+    /// The rows in use, and those that were.
+    pub fn len(&self) -> usize {
+        self.owners.len()
+    }
+
+    /// Sets a row; `row` is at most [`Block::len`].
+    pub fn set(&mut self, row: usize, owner: &Arc<str>, values: &[f32], rotation: &Rotation) {
+        let largest = values.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+        let step = largest / f32::from(i8::MAX);
+        let mut squares = 0.0f32;
+        let numbers = &mut self.numbers[row * values.len()..][..values.len()];
+        for (number, value) in numbers.iter_mut().zip(values) {
+            *number = (value / step).round() as i8;
+            squares += (value - step * f32::from(*number)).powi(2);
+        }
+        self.values[row * values.len()..][..values.len()].copy_from_slice(values);
+        (self.steps[row], self.errors[row]) = (step, squares.sqrt());
+        let group = LANES * rotation.code_bytes();
+        rotation.write_code(values, &mut self.codes[row / LANES * group..][..group], row % LANES);
+        if row == self.owners.len() {
+            self.owners.push(None);
+        }
+        self.owners[row] = Some(owner.clone());
+    }
+
+    /// Overwrites a row with zeros and frees it.
+    pub fn clear(&mut self, row: usize) {
+        let (dimension, code_bytes) = (self.values.len() / ROWS, self.codes.len() / ROWS);
+        self.values[row * dimension..][..dimension].zeroize();
+        self.numbers[row * dimension..][..dimension].zeroize();
+        (self.steps[row], self.errors[row]) = (0.0, 0.0);
+        let group = &mut self.codes[row / LANES * LANES * code_bytes..][..LANES * code_bytes];
+        group.iter_mut().skip(row % LANES).step_by(LANES).for_each(|byte| byte.zeroize());
+        self.owners[row] = None;
+    }
+
+    /// The template of a row and the id of its person; none for a free row.
+    pub fn template(&self, row: usize) -> Option<(&Arc<str>, &[f32])> {
+        let dimension = self.values.len() / ROWS;
+        Some((self.owners.get(row)?.as_ref()?, &self.values[row * dimension..][..dimension]))
+    }
+
+    /// Compares a probe with all rows.
+    pub fn compare_all<'a>(&'a self, probe: &Probe<'_>, best: &mut Best<'a>) {
+        let mut sums = [0; ROWS];
+        let sums = &mut sums[..self.len()];
+        dot_rows(&self.numbers, &probe.numbers, sums);
+        for (row, sum) in sums.iter().enumerate() {
+            self.compare_exactly(probe, row, *sum, best);
+        }
+    }
+
+    /// Compares a probe with one row.
+    pub fn compare_one<'a>(&'a self, probe: &Probe<'_>, row: usize, best: &mut Best<'a>) {
+        let mut sum = [0];
+        let dimension = probe.values.len();
+        dot_rows(&self.numbers[row * dimension..][..dimension], &probe.numbers, &mut sum);
+        self.compare_exactly(probe, row, sum[0], best);
+    }
+
+    /// Compares a row exactly, unless the product of the 8-bit forms shows that its similarity is below that of the best people.
+    #[inline]
+    fn compare_exactly<'a>(&'a self, probe: &Probe<'_>, row: usize, sum: i32, best: &mut Best<'a>) {
+        let (step, error) = (self.steps[row], self.errors[row]);
+        // By Cauchy and Schwarz: the 8-bit form of a row is at most `1 + error` long.
+        let highest = sum as f32 * step * probe.step + error + probe.error * (1.0 + error) + ROUNDING;
+        if highest >= best.least()
+            && let Some((owner, values)) = self.template(row)
+        {
+            best.offer(owner, dot_product(values, probe.values));
+        }
+    }
+
+    /// Adds the rows, numbered from `first` on, to a selection by sign code.
+    pub fn select(&self, tables: &[crate::kernels::Table], first: u32, selection: &mut Selection) {
+        let mut sums = [0; ROWS];
+        let groups = self.len().div_ceil(LANES);
+        sum_codes(&self.codes[..groups * LANES * tables.len() / 2], tables, &mut sums);
+        selection.add(&sums[..self.len()], first, |row| self.owners[row].is_some());
+    }
+}
+
+/// A face that is searched for.
+pub(super) struct Probe<'a> {
+    values: &'a [f32],
+    /// The values in whole steps.
+    numbers: Vec<i16>,
+    step: f32,
+    /// The length of the difference between the values and the whole steps.
+    error: f32,
+}
+
+impl<'a> Probe<'a> {
+    pub fn new(values: &'a [f32]) -> Self {
+        let largest = values.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+        let step = largest / PROBE_STEPS;
+        let numbers: Vec<i16> = values.iter().map(|value| (value / step).round() as i16).collect();
+        let squares: f32 = numbers
+            .iter()
+            .zip(values)
+            .map(|(number, value)| (value - step * f32::from(*number)).powi(2))
+            .sum();
+        Self { values, numbers, step, error: squares.sqrt() }
+    }
+}
+
+/// The most similar people so far, best first, equal ones by id.
+pub(super) struct Best<'a> {
+    count: usize,
+    people: Vec<(f32, &'a Arc<str>)>,
+}
+
+impl<'a> Best<'a> {
+    pub fn new(count: usize) -> Self {
+        Self { count, people: Vec::new() }
+    }
+
+    /// A similarity below this one changes nothing.
+    fn least(&self) -> f32 {
+        if self.people.len() < self.count {
+            return f32::NEG_INFINITY;
+        }
+        self.people.last().map_or(f32::INFINITY, |(similarity, _)| *similarity)
+    }
+
+    fn offer(&mut self, owner: &'a Arc<str>, similarity: f32) {
+        if let Some(place) = self.people.iter().position(|(_, known)| *known == owner) {
+            if self.people[place].0 >= similarity {
+                return;
+            }
+            self.people.remove(place);
+        }
+        let is_better =
+            |(known, id): &(f32, &Arc<str>)| similarity.total_cmp(known).then((*id).cmp(owner)).is_lt();
+        let place = self.people.partition_point(is_better);
+        self.people.insert(place, (similarity, owner));
+        self.people.truncate(self.count);
+    }
+
+    /// The people's ids and similarities, best first.
+    pub fn finish(self) -> impl Iterator<Item = (&'a Arc<str>, f32)> {
+        self.people.into_iter().map(|(similarity, owner)| (owner, similarity))
+    }
+}
+
+#[cfg(test)]
+impl Block {
+    /// True unless all memory of a row's template is zero.
+    pub fn holds_anything_of(&self, row: usize) -> bool {
+        let (dimension, code_bytes) = (self.values.len() / ROWS, self.codes.len() / ROWS);
+        let codes = self.codes[row / LANES * LANES * code_bytes..][..LANES * code_bytes].iter();
+        self.values[row * dimension..][..dimension].iter().any(|value| *value != 0.0)
+            || self.numbers[row * dimension..][..dimension].iter().any(|number| *number != 0)
+            || codes.skip(row % LANES).step_by(LANES).any(|byte| *byte != 0)
+            || (self.steps[row], self.errors[row]) != (0.0, 0.0)
+    }
+}
