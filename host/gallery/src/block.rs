@@ -9,8 +9,6 @@ use zeroize::{Zeroize as _, Zeroizing};
 pub(super) const ROWS: usize = 1024;
 /// More than the rounding errors of similarities in 32-bit floats.
 const ROUNDING: f32 = 1e-5;
-/// The largest number of a probe in whole steps: sums of 4,096 products with 8-bit numbers stay within 32 bits.
-const PROBE_STEPS: f32 = 2047.0;
 
 /// Templates, each in three forms: exact, in 8-bit numbers, and as a sign code. Memory of templates is overwritten with zeros
 /// when a row is cleared and when the block is dropped.
@@ -49,16 +47,9 @@ impl Block {
 
     /// Sets a row; `row` is at most [`Block::len`].
     pub fn set(&mut self, row: usize, owner: &Arc<str>, values: &[f32], rotation: &Rotation) {
-        let largest = values.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
-        let step = largest / f32::from(i8::MAX);
-        let mut squares = 0.0f32;
         let numbers = &mut self.numbers[row * values.len()..][..values.len()];
-        for (number, value) in numbers.iter_mut().zip(values) {
-            *number = (value / step).round() as i8;
-            squares += (value - step * f32::from(*number)).powi(2);
-        }
+        (self.steps[row], self.errors[row]) = quantise(values, numbers);
         self.values[row * values.len()..][..values.len()].copy_from_slice(values);
-        (self.steps[row], self.errors[row]) = (step, squares.sqrt());
         let group = LANES * rotation.code_bytes();
         rotation.write_code(values, &mut self.codes[row / LANES * group..][..group], row % LANES);
         if row == self.owners.len() {
@@ -86,11 +77,26 @@ impl Block {
 
     /// Compares a probe with all rows.
     pub fn compare_all<'a>(&'a self, probe: &Probe<'_>, best: &mut Best<'a>) {
-        let mut sums = [0; ROWS];
-        let sums = &mut sums[..self.len()];
+        const STEP: usize = 16;
+        let (mut sums, mut highest) = ([0; ROWS], [0.0; ROWS]);
+        let (sums, highest) = (&mut sums[..self.len()], &mut highest[..self.len()]);
         dot_rows(&self.numbers, &probe.numbers, sums);
-        for (row, sum) in sums.iter().enumerate() {
-            self.compare_exactly(probe, row, *sum, best);
+        for (((highest, sum), step), error) in
+            highest.iter_mut().zip(&*sums).zip(&self.steps).zip(&self.errors)
+        {
+            *highest = probe.highest_similarity(*sum, *step, *error);
+        }
+        for (first, highest) in (0..).step_by(STEP).zip(highest.chunks(STEP)) {
+            let least = best.least();
+            // One decision for 16 rows, of which few are among the best; `any` would make one for each.
+            if !highest.iter().fold(false, |any, highest| any | (*highest >= least)) {
+                continue;
+            }
+            for (row, highest) in (first..).zip(highest) {
+                if *highest >= best.least() {
+                    self.compare_exactly(probe, row, best);
+                }
+            }
         }
     }
 
@@ -99,18 +105,13 @@ impl Block {
         let mut sum = [0];
         let dimension = probe.values.len();
         dot_rows(&self.numbers[row * dimension..][..dimension], &probe.numbers, &mut sum);
-        self.compare_exactly(probe, row, sum[0], best);
+        if probe.highest_similarity(sum[0], self.steps[row], self.errors[row]) >= best.least() {
+            self.compare_exactly(probe, row, best);
+        }
     }
 
-    /// Compares a row exactly, unless the product of the 8-bit forms shows that its similarity is below that of the best people.
-    #[inline]
-    fn compare_exactly<'a>(&'a self, probe: &Probe<'_>, row: usize, sum: i32, best: &mut Best<'a>) {
-        let (step, error) = (self.steps[row], self.errors[row]);
-        // By Cauchy and Schwarz: the 8-bit form of a row is at most `1 + error` long.
-        let highest = sum as f32 * step * probe.step + error + probe.error * (1.0 + error) + ROUNDING;
-        if highest >= best.least()
-            && let Some((owner, values)) = self.template(row)
-        {
+    fn compare_exactly<'a>(&'a self, probe: &Probe<'_>, row: usize, best: &mut Best<'a>) {
+        if let Some((owner, values)) = self.template(row) {
             best.offer(owner, dot_product(values, probe.values));
         }
     }
@@ -124,27 +125,40 @@ impl Block {
     }
 }
 
+/// Writes `values` as whole steps of the returned size. The second number is the length of the difference.
+fn quantise(values: &[f32], numbers: &mut [i8]) -> (f32, f32) {
+    let largest = values.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+    let step = largest / f32::from(i8::MAX);
+    let mut squares = 0.0f32;
+    for (number, value) in numbers.iter_mut().zip(values) {
+        *number = (value / step).round() as i8;
+        squares += (value - step * f32::from(*number)).powi(2);
+    }
+    (step, squares.sqrt())
+}
+
 /// A face that is searched for.
 pub(super) struct Probe<'a> {
     values: &'a [f32],
-    /// The values in whole steps.
-    numbers: Vec<i16>,
+    /// The values in whole steps of `step`.
+    numbers: Vec<i8>,
     step: f32,
-    /// The length of the difference between the values and the whole steps.
+    /// The length of the difference between the values and their 8-bit form.
     error: f32,
 }
 
 impl<'a> Probe<'a> {
     pub fn new(values: &'a [f32]) -> Self {
-        let largest = values.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
-        let step = largest / PROBE_STEPS;
-        let numbers: Vec<i16> = values.iter().map(|value| (value / step).round() as i16).collect();
-        let squares: f32 = numbers
-            .iter()
-            .zip(values)
-            .map(|(number, value)| (value - step * f32::from(*number)).powi(2))
-            .sum();
-        Self { values, numbers, step, error: squares.sqrt() }
+        let mut numbers = vec![0; values.len()];
+        let (step, error) = quantise(values, &mut numbers);
+        Self { values, numbers, step, error }
+    }
+
+    /// No row with this product of the 8-bit forms, this step and this error has a higher similarity.
+    #[inline]
+    fn highest_similarity(&self, sum: i32, step: f32, error: f32) -> f32 {
+        // By Cauchy and Schwarz: the probe is 1 long, and the 8-bit form of a row at most `1 + error`.
+        sum as f32 * (step * self.step) + error + self.error * (1.0 + error) + ROUNDING
     }
 }
 

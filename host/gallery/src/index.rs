@@ -12,7 +12,7 @@ use std::sync::Arc;
 const COMPARED_COMPLETELY: usize = 100_000;
 /// Of more templates, those with the most similar sign codes are compared: at least so many. `docs/search.md` has the recall.
 const SELECTED: usize = 8192;
-/// Longer embeddings are not taken: the sums of a search would not fit its integers.
+/// Longer embeddings are not taken: the sums of their sign codes would not fit 16 bits.
 const MAX_DIMENSION: usize = 4096;
 /// Parts of the list of people. A change copies one of them.
 const SHARDS: usize = 1024;

@@ -1,5 +1,5 @@
-//! The inner loops of the search. Each exists once as plain Rust and is compiled for the vector units at hand; only the table
-//! look-ups of [`sum_codes`] need intrinsics. All sums are of integers, so every processor gets the same numbers.
+//! The inner loops of the search, in plain Rust and for the vector units of x86-64. Sums are of integers, or have a fixed order, so
+//! every processor gets the same numbers.
 
 /// Rows whose sign codes are stored together: the bytes of one AVX-512 register.
 pub(super) const LANES: usize = 64;
@@ -12,23 +12,52 @@ pub(super) const MAX_ENTRY: u8 = 15;
 pub(super) type Table = [u8; 16];
 
 /// The dot product of each row of `rows` (`[rows, n]`) with `query` (`[n]`), into `sums` (`[rows]`).
-pub(super) fn dot_rows(rows: &[i8], query: &[i16], sums: &mut [i32]) {
+pub(super) fn dot_rows(rows: &[i8], query: &[i8], sums: &mut [i32]) {
     #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx2") {
-        // SAFETY: the processor has AVX2.
-        return unsafe { dot_rows_avx2(rows, query, sums) };
+    {
+        if is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vnni") {
+            // SAFETY: the processor has AVX-512 BW, which includes F, and VNNI.
+            return unsafe { dot_rows_vnni(rows, query, sums) };
+        }
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor has AVX2.
+            return unsafe { dot_rows_avx2(rows, query, sums) };
+        }
     }
     dot_rows_portable(rows, query, sums);
 }
 
 #[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn dot_rows_vnni(rows: &[i8], query: &[i8], sums: &mut [i32]) {
+    use std::arch::x86_64::*;
+    const BYTES: usize = 64;
+    // The instruction multiplies unsigned by signed numbers: 128 is added to each of the row's, and its share of the sum
+    // subtracted in the end.
+    let flip = _mm512_set1_epi8(-128);
+    let added = 128 * query.iter().map(|number| i32::from(*number)).sum::<i32>();
+    for (row, sum) in rows.chunks_exact(query.len()).zip(sums) {
+        let mut total = _mm512_setzero_si512();
+        for (row, query) in row.chunks(BYTES).zip(query.chunks(BYTES)) {
+            let mask = u64::MAX >> (BYTES - row.len());
+            // SAFETY: the mask has a bit for each byte of both.
+            let (row, query) = unsafe {
+                (_mm512_maskz_loadu_epi8(mask, row.as_ptr()), _mm512_maskz_loadu_epi8(mask, query.as_ptr()))
+            };
+            total = _mm512_dpbusd_epi32(total, _mm512_xor_si512(row, flip), query);
+        }
+        *sum = _mm512_reduce_add_epi32(total) - added;
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn dot_rows_avx2(rows: &[i8], query: &[i16], sums: &mut [i32]) {
+fn dot_rows_avx2(rows: &[i8], query: &[i8], sums: &mut [i32]) {
     dot_rows_portable(rows, query, sums);
 }
 
 #[inline(always)]
-fn dot_rows_portable(rows: &[i8], query: &[i16], sums: &mut [i32]) {
+fn dot_rows_portable(rows: &[i8], query: &[i8], sums: &mut [i32]) {
     for (row, sum) in rows.chunks_exact(query.len()).zip(sums) {
         *sum = row.iter().zip(query).map(|(x, y)| i32::from(*x) * i32::from(*y)).sum();
     }
@@ -187,11 +216,18 @@ mod tests {
         }
 
         #[test]
-        fn vector_units_multiply_what_plain_code_does(rows in vec(any::<i8>(), 5 * 37), query in vec(-2047i16..=2047, 37)) {
+        fn vector_units_multiply_what_plain_code_does(rows in vec(any::<i8>(), 5 * 101), query in vec(any::<i8>(), 101)) {
             let (mut sums, mut expected) = ([0; 5], [0; 5]);
             dot_rows(&rows, &query, &mut sums);
             dot_rows_portable(&rows, &query, &mut expected);
             prop_assert_eq!(sums, expected);
+            #[cfg(target_arch = "x86_64")]
+            if is_x86_feature_detected!("avx2") {
+                sums.fill(-1);
+                // SAFETY: the processor has AVX2.
+                unsafe { dot_rows_avx2(&rows, &query, &mut sums) };
+                prop_assert_eq!(sums, expected);
+            }
         }
     }
 }
