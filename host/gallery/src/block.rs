@@ -1,6 +1,6 @@
 //! Stores templates in blocks of rows.
 
-use crate::kernels::{LANES, dot_product, dot_rows, sum_codes};
+use crate::kernels::{LANES, dot_product, dot_rows, prefetch, sum_codes};
 use crate::sign_code::{Rotation, Selection};
 use std::sync::Arc;
 use zeroize::{Zeroize as _, Zeroizing};
@@ -16,14 +16,14 @@ const ROUNDING: f32 = 1e-5;
 pub(super) struct Block {
     /// `[rows]`: the person's id; none for a row that is free.
     owners: Vec<Option<Arc<str>>>,
+    /// A bit for each row: 1 if it has an owner. A search looks at it much more often than it needs the owner.
+    used: [u64; ROWS / 64],
     /// `[ROWS, dimension]`, unit vectors.
     values: Zeroizing<Vec<f32>>,
     /// `[ROWS, dimension]`: the same in whole steps of `steps`.
     numbers: Zeroizing<Vec<i8>>,
-    /// `[ROWS]`
-    steps: Vec<f32>,
-    /// `[ROWS]`: the length of the difference between the row's exact form and its 8-bit form.
-    errors: Vec<f32>,
+    /// `[ROWS]`: the 8-bit forms' precision.
+    precisions: Vec<Precision>,
     /// `[ROWS / LANES, code bytes, LANES]`
     codes: Zeroizing<Vec<u8>>,
 }
@@ -32,10 +32,10 @@ impl Block {
     pub fn new(dimension: usize, rotation: &Rotation) -> Self {
         Self {
             owners: Vec::with_capacity(ROWS),
+            used: [0; ROWS / 64],
             values: Zeroizing::new(vec![0.0; ROWS * dimension]),
             numbers: Zeroizing::new(vec![0; ROWS * dimension]),
-            steps: vec![0.0; ROWS],
-            errors: vec![0.0; ROWS],
+            precisions: vec![Precision::default(); ROWS],
             codes: Zeroizing::new(vec![0; ROWS * rotation.code_bytes()]),
         }
     }
@@ -48,7 +48,7 @@ impl Block {
     /// Sets a row; `row` is at most [`Block::len`].
     pub fn set(&mut self, row: usize, owner: &Arc<str>, values: &[f32], rotation: &Rotation) {
         let numbers = &mut self.numbers[row * values.len()..][..values.len()];
-        (self.steps[row], self.errors[row]) = quantise(values, numbers);
+        self.precisions[row] = quantise(values, numbers);
         self.values[row * values.len()..][..values.len()].copy_from_slice(values);
         let group = LANES * rotation.code_bytes();
         rotation.write_code(values, &mut self.codes[row / LANES * group..][..group], row % LANES);
@@ -56,6 +56,7 @@ impl Block {
             self.owners.push(None);
         }
         self.owners[row] = Some(owner.clone());
+        self.used[row / 64] |= 1 << (row % 64);
     }
 
     /// Overwrites a row with zeros and frees it.
@@ -63,10 +64,11 @@ impl Block {
         let (dimension, code_bytes) = (self.values.len() / ROWS, self.codes.len() / ROWS);
         self.values[row * dimension..][..dimension].zeroize();
         self.numbers[row * dimension..][..dimension].zeroize();
-        (self.steps[row], self.errors[row]) = (0.0, 0.0);
+        self.precisions[row] = Precision::default();
         let group = &mut self.codes[row / LANES * LANES * code_bytes..][..LANES * code_bytes];
         group.iter_mut().skip(row % LANES).step_by(LANES).for_each(|byte| byte.zeroize());
         self.owners[row] = None;
+        self.used[row / 64] &= !(1 << (row % 64));
     }
 
     /// The template of a row and the id of its person; none for a free row.
@@ -81,10 +83,8 @@ impl Block {
         let (mut sums, mut highest) = ([0; ROWS], [0.0; ROWS]);
         let (sums, highest) = (&mut sums[..self.len()], &mut highest[..self.len()]);
         dot_rows(&self.numbers, &probe.numbers, sums);
-        for (((highest, sum), step), error) in
-            highest.iter_mut().zip(&*sums).zip(&self.steps).zip(&self.errors)
-        {
-            *highest = probe.highest_similarity(*sum, *step, *error);
+        for ((highest, sum), precision) in highest.iter_mut().zip(&*sums).zip(&self.precisions) {
+            *highest = probe.highest_similarity(*sum, *precision);
         }
         for (first, highest) in (0..).step_by(STEP).zip(highest.chunks(STEP)) {
             let least = best.least();
@@ -100,12 +100,19 @@ impl Block {
         }
     }
 
+    /// Loads a row for [`Block::compare_one`] into the caches.
+    pub fn prefetch(&self, row: usize) {
+        let dimension = self.values.len() / ROWS;
+        prefetch(&self.numbers[row * dimension..][..dimension]);
+        prefetch(&self.precisions[row..=row]);
+    }
+
     /// Compares a probe with one row.
     pub fn compare_one<'a>(&'a self, probe: &Probe<'_>, row: usize, best: &mut Best<'a>) {
         let mut sum = [0];
         let dimension = probe.values.len();
         dot_rows(&self.numbers[row * dimension..][..dimension], &probe.numbers, &mut sum);
-        if probe.highest_similarity(sum[0], self.steps[row], self.errors[row]) >= best.least() {
+        if probe.highest_similarity(sum[0], self.precisions[row]) >= best.least() {
             self.compare_exactly(probe, row, best);
         }
     }
@@ -121,12 +128,21 @@ impl Block {
         let mut sums = [0; ROWS];
         let groups = self.len().div_ceil(LANES);
         sum_codes(&self.codes[..groups * LANES * tables.len() / 2], tables, &mut sums);
-        selection.add(&sums[..self.len()], first, |row| self.owners[row].is_some());
+        selection.add(&sums[..self.len()], first, |row| self.used[row / 64] >> (row % 64) & 1 == 1);
     }
 }
 
-/// Writes `values` as whole steps of the returned size. The second number is the length of the difference.
-fn quantise(values: &[f32], numbers: &mut [i8]) -> (f32, f32) {
+/// How precise an 8-bit form is.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Precision {
+    /// The size of one step.
+    step: f32,
+    /// The length of the difference to the exact form.
+    error: f32,
+}
+
+/// Writes `values` as whole steps.
+fn quantise(values: &[f32], numbers: &mut [i8]) -> Precision {
     let largest = values.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
     let step = largest / f32::from(i8::MAX);
     let mut squares = 0.0f32;
@@ -134,31 +150,30 @@ fn quantise(values: &[f32], numbers: &mut [i8]) -> (f32, f32) {
         *number = (value / step).round() as i8;
         squares += (value - step * f32::from(*number)).powi(2);
     }
-    (step, squares.sqrt())
+    Precision { step, error: squares.sqrt() }
 }
 
 /// A face that is searched for.
 pub(super) struct Probe<'a> {
     values: &'a [f32],
-    /// The values in whole steps of `step`.
+    /// The values in whole steps.
     numbers: Vec<i8>,
-    step: f32,
-    /// The length of the difference between the values and their 8-bit form.
-    error: f32,
+    precision: Precision,
 }
 
 impl<'a> Probe<'a> {
     pub fn new(values: &'a [f32]) -> Self {
         let mut numbers = vec![0; values.len()];
-        let (step, error) = quantise(values, &mut numbers);
-        Self { values, numbers, step, error }
+        let precision = quantise(values, &mut numbers);
+        Self { values, numbers, precision }
     }
 
-    /// No row with this product of the 8-bit forms, this step and this error has a higher similarity.
+    /// No row with this product of the 8-bit forms and this precision has a higher similarity.
     #[inline]
-    fn highest_similarity(&self, sum: i32, step: f32, error: f32) -> f32 {
-        // By Cauchy and Schwarz: the probe is 1 long, and the 8-bit form of a row at most `1 + error`.
-        sum as f32 * (step * self.step) + error + self.error * (1.0 + error) + ROUNDING
+    fn highest_similarity(&self, product: i32, row: Precision) -> f32 {
+        let Precision { step, error } = self.precision;
+        // By Cauchy and Schwarz: the probe is 1 long, and the 8-bit form of a row at most `1 + row.error`.
+        product as f32 * (step * row.step) + row.error + error * (1.0 + row.error) + ROUNDING
     }
 }
 
@@ -210,6 +225,6 @@ impl Block {
         self.values[row * dimension..][..dimension].iter().any(|value| *value != 0.0)
             || self.numbers[row * dimension..][..dimension].iter().any(|number| *number != 0)
             || codes.skip(row % LANES).step_by(LANES).any(|byte| *byte != 0)
-            || (self.steps[row], self.errors[row]) != (0.0, 0.0)
+            || self.precisions[row] != Precision::default()
     }
 }

@@ -11,7 +11,9 @@ use std::sync::Arc;
 /// The most templates that every search compares completely. 100,000 templates of 128 numbers take 0.7 ms of one core.
 const COMPARED_COMPLETELY: usize = 100_000;
 /// Of more templates, those with the most similar sign codes are compared: at least so many. `docs/search.md` has the recall.
-const SELECTED: usize = 8192;
+const SELECTED: usize = 4096;
+/// Rows between the one that is compared and the one that is loaded into the caches.
+const AHEAD: usize = 8;
 /// Longer embeddings are not taken: the sums of their sign codes would not fit 16 bits.
 const MAX_DIMENSION: usize = 4096;
 /// Parts of the list of people. A change copies one of them.
@@ -82,8 +84,15 @@ impl Index {
         if self.templates <= self.limits.compared_completely {
             self.blocks.iter().for_each(|block| block.compare_all(&probe, &mut best));
         } else {
-            for row in self.select_by_sign_code(values) {
-                self.blocks[row as usize / ROWS].compare_one(&probe, row as usize % ROWS, &mut best);
+            let places: Vec<(&Block, usize)> = self
+                .select_by_sign_code(values)
+                .map(|row| (&*self.blocks[row as usize / ROWS], row as usize % ROWS))
+                .collect();
+            for (place, (block, row)) in places.iter().enumerate() {
+                if let Some((block, row)) = places.get(place + AHEAD) {
+                    block.prefetch(*row);
+                }
+                block.compare_one(&probe, *row, &mut best);
             }
         }
         let candidate = |(person, similarity): (&Arc<str>, f32)| Candidate {
@@ -93,13 +102,26 @@ impl Index {
         best.finish().map(candidate).collect()
     }
 
+    /// The rows whose sign codes are most like the probe's. They depend on the templates alone.
     fn select_by_sign_code(&self, values: &[f32]) -> impl Iterator<Item = u32> {
+        /// Blocks that are looked at first.
+        const SAMPLED: usize = 16;
+        /// Rows that are compared first: their similarities are high, and fewer others have to be compared exactly.
+        const FIRST: usize = 64;
         let tables = self.rotation.tables(values);
-        let mut selection = Selection::new(self.limits.selected, tables.len());
-        for (first, block) in (0..).step_by(ROWS).zip(&self.blocks) {
-            block.select(&tables, first, &mut selection);
-        }
-        selection.finish()
+        let select = |step: usize, floor: i16| {
+            let mut selection = Selection::new(floor);
+            for (first, block) in (0..).step_by(ROWS).zip(&self.blocks).step_by(step) {
+                block.select(&tables, first, &mut selection);
+            }
+            selection
+        };
+        // A part of the blocks shows which sum the wanted rows have at least, and half as many more.
+        let wanted = self.limits.selected;
+        let sample = select((self.blocks.len() / SAMPLED).max(1), 0);
+        let floor = sample.nth_highest((wanted * 3 / 2 * sample.len()).div_ceil(self.templates));
+        let selection = Some(select(1, floor)).filter(|selection| selection.len() >= wanted);
+        selection.unwrap_or_else(|| select(1, 0)).finish(wanted, FIRST)
     }
 
     /// Finds a person by id.

@@ -63,6 +63,18 @@ fn dot_rows_portable(rows: &[i8], query: &[i8], sums: &mut [i32]) {
     }
 }
 
+/// Has the processor load memory into its caches that is used a little later.
+pub(super) fn prefetch<T>(memory: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    for place in (0..size_of_val(memory)).step_by(64) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch changes nothing, and the address is within the slice.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(memory.as_ptr().cast::<i8>().add(place)) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = memory;
+}
+
 /// Adds up the tables' entries that each row's sign code selects.
 ///
 /// `codes` holds `LANES` rows after each other as `[tables / 2, LANES]` bytes: the low half of a byte selects from an even

@@ -91,26 +91,15 @@ fn mix(number: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Keeps the rows with the highest sums: all rows whose sum is at least that of the row in place `wanted`. Which rows are kept does
-/// not depend on the order in which they come.
+/// Collects the rows whose sums are at least `floor`.
 pub(super) struct Selection {
-    wanted: usize,
-    /// Rows below it are not wanted.
     floor: i16,
     rows: Vec<(i16, u32)>,
-    /// For each sum, how many of `rows` have it.
-    counts: Vec<u32>,
 }
 
 impl Selection {
-    /// For sums of `tables` tables.
-    pub fn new(wanted: usize, tables: usize) -> Self {
-        Self {
-            wanted,
-            floor: 0,
-            rows: Vec::with_capacity(2 * wanted),
-            counts: vec![0; tables * usize::from(MAX_ENTRY) + 1],
-        }
+    pub fn new(floor: i16) -> Self {
+        Self { floor, rows: Vec::new() }
     }
 
     /// Takes the sums of the rows from `first` on. Rows for which `is_used` is false are left out.
@@ -118,7 +107,7 @@ impl Selection {
         const STEP: usize = 16;
         for (step, sums) in sums.chunks(STEP).enumerate() {
             // One comparison for 16 rows, of which few are wanted.
-            if sums.iter().copied().max().is_none_or(|best| best < self.floor) {
+            if sums.iter().copied().fold(i16::MIN, i16::max) < self.floor {
                 continue;
             }
             for (place, sum) in sums.iter().enumerate() {
@@ -128,30 +117,39 @@ impl Selection {
                 }
             }
         }
-        if self.rows.len() >= 2 * self.wanted {
-            self.raise_floor();
-        }
     }
 
-    /// The rows that are kept, in the order in which they came.
-    pub fn finish(mut self) -> impl Iterator<Item = u32> {
-        self.raise_floor();
-        self.rows.into_iter().map(|(_, row)| row)
+    pub fn len(&self) -> usize {
+        self.rows.len()
     }
 
-    fn raise_floor(&mut self) {
-        self.counts.fill(0);
+    /// The sum of the row in place `wanted` from the highest; `floor` if there are fewer rows.
+    pub fn nth_highest(&self, wanted: usize) -> i16 {
+        let mut counts: Vec<usize> = Vec::new();
         for (sum, _) in &self.rows {
-            self.counts[usize::from(sum.unsigned_abs())] += 1;
+            let sum = usize::from(sum.unsigned_abs());
+            if counts.len() <= sum {
+                counts.resize(sum + 1, 0);
+            }
+            counts[sum] += 1;
         }
         let mut above = 0;
-        let wanted = self.wanted;
-        let floor = self.counts.iter().rposition(|count| {
-            above += *count as usize;
+        let place = counts.iter().rposition(|count| {
+            above += count;
             above >= wanted
         });
-        self.floor = floor.and_then(|floor| i16::try_from(floor).ok()).unwrap_or(0);
-        self.rows.retain(|(sum, _)| *sum >= self.floor);
+        place.and_then(|sum| i16::try_from(sum).ok()).unwrap_or(self.floor)
+    }
+
+    /// The rows whose sums are at least that of the row in place `wanted`, those of the highest `first` sums first. Which rows
+    /// these are does not depend on the order in which they came.
+    pub fn finish(self, wanted: usize, first: usize) -> impl Iterator<Item = u32> {
+        let (least, high) = (self.nth_highest(wanted), self.nth_highest(first));
+        let rows = |range: std::ops::RangeInclusive<i16>| {
+            self.rows.iter().filter(move |(sum, _)| range.contains(sum)).map(|(_, row)| *row)
+        };
+        let rows: Vec<u32> = rows(high..=i16::MAX).chain(rows(least..=high - 1)).collect();
+        rows.into_iter()
     }
 }
 
@@ -175,11 +173,13 @@ mod tests {
         #[test]
         fn a_selection_does_not_depend_on_the_order(sums in vec(0i16..40, 1..300), wanted in 1usize..40) {
             let select = |sums: &[i16], step: usize| {
-                let mut selection = Selection::new(wanted, 16);
+                let mut selection = Selection::new(0);
                 for (part, sums) in sums.chunks(step).enumerate() {
                     selection.add(sums, (part * step) as u32, |_| true);
                 }
-                selection.finish().map(|row| row as usize).collect::<Vec<_>>()
+                let mut rows: Vec<usize> = selection.finish(wanted, 3).map(|row| row as usize).collect();
+                rows.sort_unstable();
+                rows
             };
             let mut sorted = sums.clone();
             sorted.sort_by(|a, b| b.cmp(a));
