@@ -8,10 +8,10 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
-/// The most templates that every search compares completely. 100,000 templates of 128 numbers take 0.7 ms of one core.
+/// The most templates that every search compares completely. `docs/search.md` has the times.
 const COMPARED_COMPLETELY: usize = 100_000;
 /// Of more templates, those with the most similar sign codes are compared: at least so many. `docs/search.md` has the recall.
-const SELECTED: usize = 4096;
+const SELECTED: usize = 8192;
 /// Rows between the one that is compared and the one that is loaded into the caches.
 const AHEAD: usize = 8;
 /// Longer embeddings are not taken: the sums of their sign codes would not fit 16 bits.

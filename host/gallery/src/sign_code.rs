@@ -44,7 +44,7 @@ impl Rotation {
     pub fn tables(&self, values: &[f32]) -> Vec<Table> {
         let rotated = self.rotate(values);
         let groups = || rotated.chunks_exact(BITS);
-        let widest = groups().map(|group| span(group)).fold(f32::MIN_POSITIVE, f32::max);
+        let widest = groups().map(span).fold(f32::MIN_POSITIVE, f32::max);
         let step = widest / f32::from(MAX_ENTRY);
         let table = |group: &[f32]| {
             std::array::from_fn(|nibble| {
@@ -144,7 +144,7 @@ impl Selection {
     /// The rows whose sums are at least that of the row in place `wanted`, those of the highest `first` sums first. Which rows
     /// these are does not depend on the order in which they came.
     pub fn finish(self, wanted: usize, first: usize) -> impl Iterator<Item = u32> {
-        let (least, high) = (self.nth_highest(wanted), self.nth_highest(first));
+        let (least, high) = (self.nth_highest(wanted), self.nth_highest(first.min(wanted)));
         let rows = |range: std::ops::RangeInclusive<i16>| {
             self.rows.iter().filter(move |(sum, _)| range.contains(sum)).map(|(_, row)| *row)
         };
