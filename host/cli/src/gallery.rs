@@ -69,7 +69,7 @@ pub fn run(arguments: Arguments) -> Result<u8> {
             if people.is_empty() && !json {
                 println!("nobody is enrolled; `everyframe enrol PERSON PICTURES…` does it");
             }
-            for pair in find_similar_people(samples.values()) {
+            for pair in find_similar_people(samples.values().map(Sample::template)) {
                 eprintln!("everyframe: warning: {}", printable(&pair.to_string()));
             }
             for sample in find_odd_samples(samples.values()) {

@@ -1,9 +1,9 @@
 //! Finds people of the gallery who look alike. A matching policy leaves a face undecided if it resembles two people equally.
 
-use super::index::dot_product;
+use super::kernels::dot_product;
 use super::sample::Sample;
 use everyframe_types::id::skeleton;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// Cosine similarity from which two pictures show nearly the same face. With SFace, two people in one of the test pictures
@@ -36,27 +36,45 @@ impl fmt::Display for SimilarPeople {
     }
 }
 
+/// What is compared of a sample.
+#[derive(Debug, Clone, Copy)]
+pub struct Template<'a> {
+    /// The person's id.
+    pub person: &'a str,
+    /// SHA-256 of the embedding model, hexadecimal.
+    pub model: &'a str,
+    /// The template, a unit vector.
+    pub values: &'a [f32],
+}
+
+impl Sample {
+    /// The sample's person and template.
+    pub fn template(&self) -> Template<'_> {
+        Template { person: &self.person, model: &self.model, values: self.embedding.values() }
+    }
+}
+
 /// The pairs of people who have nearly the same face, and those whose ids look alike, sorted by id. Templates of different
 /// models are not compared. The time grows with the square of the number of samples: 0.1 s for 2,000.
-pub fn find_similar_people<'a>(samples: impl Iterator<Item = &'a Sample>) -> Vec<SimilarPeople> {
-    let samples: Vec<&Sample> = samples.collect();
+pub fn find_similar_people<'a>(templates: impl Iterator<Item = Template<'a>>) -> Vec<SimilarPeople> {
+    let templates: Vec<Template<'a>> = templates.collect();
     let mut best: BTreeMap<(&str, &str), f32> = BTreeMap::new();
-    for (place, one) in samples.iter().enumerate() {
-        for other in &samples[..place] {
-            let (a, b) = (one.embedding.values(), other.embedding.values());
+    for (place, one) in templates.iter().enumerate() {
+        for other in &templates[..place] {
+            let (a, b) = (one.values, other.values);
             if one.person == other.person || one.model != other.model || a.len() != b.len() {
                 continue;
             }
             let similarity = dot_product(a, b);
             if similarity >= NEARLY_THE_SAME {
-                let pair = sort_pair(&one.person, &other.person);
+                let pair = sort_pair(one.person, other.person);
                 best.entry(pair).and_modify(|best| *best = best.max(similarity)).or_insert(similarity);
             }
         }
     }
     let mut alike: Vec<SimilarPeople> =
         best.into_iter().map(|(pair, similarity)| pair_of(pair, Some(similarity.min(1.0)))).collect();
-    alike.extend(find_similar_id_pairs(&samples));
+    alike.extend(find_similar_id_pairs(&templates));
     alike
 }
 
@@ -66,16 +84,13 @@ pub fn find_similar_id<'a>(samples: impl Iterator<Item = &'a Sample>, person: &s
     samples.map(|sample| sample.person.as_str()).find(|other| *other != person && skeleton(other) == shape)
 }
 
-fn find_similar_id_pairs(samples: &[&Sample]) -> Vec<SimilarPeople> {
-    let mut by_shape: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for sample in samples {
-        let ids = by_shape.entry(skeleton(&sample.person)).or_default();
-        if !ids.contains(&sample.person.as_str()) {
-            ids.push(&sample.person);
-        }
+fn find_similar_id_pairs(templates: &[Template<'_>]) -> Vec<SimilarPeople> {
+    let mut by_shape: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for template in templates {
+        by_shape.entry(skeleton(template.person)).or_default().insert(template.person);
     }
-    let pairs = by_shape.values().flat_map(|ids| ids.windows(2));
-    pairs.map(|ids| pair_of(sort_pair(ids[0], ids[1]), None)).collect()
+    let pairs = by_shape.values().flat_map(|ids| ids.iter().zip(ids.iter().skip(1)));
+    pairs.map(|(one, other)| pair_of((one, other), None)).collect()
 }
 
 fn sort_pair<'a>(one: &'a str, other: &'a str) -> (&'a str, &'a str) {
@@ -99,7 +114,7 @@ mod tests {
             Sample::for_test("anna-2", "m", &[0.0, 0.9, 0.1]),
             Sample::for_test("old", "other", &[0.0, 1.0, 0.0]),
         ];
-        let found = find_similar_people(samples.iter());
+        let found = find_similar_people(samples.iter().map(Sample::template));
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].people, ["ann", "anna-2"]);
         assert!(found[0].similarity.unwrap() > 0.98);
@@ -113,7 +128,8 @@ mod tests {
             .zip(0..)
             .map(|(id, n)| Sample::for_test(id, "m", &[[1.0, 0.0], [0.0, 1.0]][n % 2]))
             .collect();
-        let found = find_similar_people(samples.iter().filter(|sample| sample.person != "bob"));
+        let found =
+            find_similar_people(samples.iter().filter(|sample| sample.person != "bob").map(Sample::template));
         let by_id: Vec<_> = found.iter().filter(|it| it.similarity.is_none()).collect();
         assert_eq!(by_id.len(), 1, "{found:?}");
         assert_eq!(by_id[0].people, ["Ann\u{a0}Lee", "ann lee"]);

@@ -1,8 +1,8 @@
 //! The gallery topic: its key is `person/sample`, its value one template as JSON. A tombstone erases the template.
 
-use super::index::Index;
+use super::index::{Index, IndexWriter};
 use super::sample::Sample;
-use super::similar_people::find_similar_people;
+use super::similar_people::{Template, find_similar_people};
 use arc_swap::ArcSwap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -11,13 +11,14 @@ use everyframe_kafka::{BrokerError, Producer, Reader, Record};
 use everyframe_types::face::Embedding;
 use everyframe_types::id;
 use everyframe_types::id::{MAX_BYTES, clean, clean_name, printable};
-use everyframe_types::record::IncomingRecord as _;
+use everyframe_types::record::IncomingRecord;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
 
 /// How long the broker may take to acknowledge a record.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -107,15 +108,14 @@ pub fn remove_person(config: &Config, producer: &Producer, person: &str) -> Resu
 pub fn read_samples(config: &Config) -> Result<BTreeMap<String, Sample>, GalleryError> {
     let mut reader = Reader::from_start(&config.kafka, &config.topics.gallery)?;
     let mut samples = BTreeMap::new();
-    read_to_end(&mut reader, &mut samples)?;
-    Ok(samples)
-}
-
-fn read_to_end(reader: &mut Reader, samples: &mut BTreeMap<String, Sample>) -> Result<(), GalleryError> {
     while let Some(record) = reader.next()? {
-        apply_record(samples, record.key(), record.value());
+        match parse_record(&record) {
+            Some((key, Some(sample))) => drop(samples.insert(key.to_owned(), sample)),
+            Some((key, None)) => drop(samples.remove(key)),
+            None => {}
+        }
     }
-    Ok(())
+    Ok(samples)
 }
 
 /// The gallery of a running host: it is read in full before the first frame, and follows the topic from then on.
@@ -133,10 +133,12 @@ impl Gallery {
     /// The brokers do not answer, or the thread cannot be started: do not take in frames.
     pub fn follow(config: &Config, model: &str) -> Result<Self, GalleryError> {
         let mut reader = Reader::from_start(&config.kafka, &config.topics.gallery)?;
-        let mut samples = BTreeMap::new();
-        read_to_end(&mut reader, &mut samples)?;
-        let index = Arc::new(ArcSwap::from_pointee(Index::new(samples.values(), model)));
-        let others = samples.values().filter(|sample| sample.model != model).count();
+        let mut writer = IndexWriter::new(model);
+        while let Some(record) = reader.next()? {
+            apply_record(&mut writer, &record);
+        }
+        let index = Arc::new(ArcSwap::from_pointee(writer.index().clone()));
+        let others = writer.left_out_count();
         if others > 0 {
             tracing::warn!(
                 others,
@@ -147,17 +149,14 @@ impl Gallery {
         let follower = std::thread::Builder::new().name("gallery".into()).spawn({
             let (index, stop, model) = (index.clone(), stop.clone(), model.to_owned());
             move || {
-                warn_of_similar_people(&samples);
+                warn_of_similar_people(writer.index(), &model);
                 while !stop.load(Ordering::Relaxed) {
                     match reader.follow(Duration::from_millis(250)) {
                         Ok(Some(record)) => {
-                            apply_record(&mut samples, record.key(), record.value());
-                            // The index is built once for all records that are there.
-                            while let Ok(Some(record)) = reader.follow(Duration::ZERO) {
-                                apply_record(&mut samples, record.key(), record.value());
-                            }
-                            index.store(Arc::new(Index::new(samples.values(), &model)));
-                            tracing::info!(people = index.load().people().len(), "gallery changed");
+                            apply_record(&mut writer, &record);
+                            apply_waiting_records(&mut writer, &reader);
+                            index.store(Arc::new(writer.index().clone()));
+                            tracing::info!(people = writer.index().people_count(), "gallery changed");
                         }
                         Ok(None) => {}
                         Err(error) => tracing::debug!(%error, "gallery: Kafka does not answer; trying again"),
@@ -183,19 +182,34 @@ impl Drop for Gallery {
     }
 }
 
+/// How long records are applied before the index is published, while more are waiting. Each time, the blocks that change next
+/// are copied.
+const PUBLISH_AFTER: Duration = Duration::from_millis(250);
+
+fn apply_waiting_records(writer: &mut IndexWriter, reader: &Reader) {
+    let since = Instant::now();
+    while let Ok(Some(record)) = reader.follow(Duration::ZERO) {
+        apply_record(writer, &record);
+        if since.elapsed() > PUBLISH_AFTER {
+            return;
+        }
+    }
+}
+
 /// The most samples that a host compares with each other when it starts. 5,000 take a second of one core.
 const MAX_COMPARED: usize = 5000;
 /// The most pairs that are logged.
 const MAX_LOGGED: usize = 20;
 
 /// Warns of people whom a matching policy cannot distinguish.
-fn warn_of_similar_people(samples: &BTreeMap<String, Sample>) {
-    if samples.len() > MAX_COMPARED {
+fn warn_of_similar_people(index: &Index, model: &str) {
+    if index.template_count() > MAX_COMPARED {
         return tracing::info!(
             "the gallery is too large to search for people who look alike at the start; `everyframe gallery list` does it"
         );
     }
-    let similar = find_similar_people(samples.values());
+    let template = |(person, values)| Template { person, model, values };
+    let similar = find_similar_people(index.templates().map(template));
     similar.iter().take(MAX_LOGGED).for_each(|pair| tracing::warn!("{pair}"));
     if similar.len() > MAX_LOGGED {
         tracing::warn!(
@@ -223,23 +237,34 @@ fn record_key(person: &str, id: &str) -> Result<String, GalleryError> {
     Ok(format!("{}/{id}", parse_person_id(person)?))
 }
 
-fn apply_record(samples: &mut BTreeMap<String, Sample>, key: Option<&[u8]>, value: Option<&[u8]>) {
-    let Some(key) = key.and_then(|key| std::str::from_utf8(key).ok()) else {
-        return tracing::warn!("ignoring a gallery record without a readable key");
-    };
-    match value.map(parse_sample) {
-        None => drop(samples.remove(key)),
-        Some(Some(sample)) => drop(samples.insert(key.to_owned(), sample)),
-        Some(None) => {
-            tracing::warn!(key = printable(key), "ignoring a gallery record that is not a template")
-        }
+fn apply_record(writer: &mut IndexWriter, record: &impl IncomingRecord) {
+    match parse_record(record) {
+        Some((key, Some(sample))) => writer.store(key, &sample),
+        Some((key, None)) => writer.erase(key),
+        None => {}
     }
+}
+
+/// A record's key and its sample; a tombstone has none. Logs and skips a record that is neither.
+fn parse_record(record: &impl IncomingRecord) -> Option<(&str, Option<Sample>)> {
+    let Some(key) = record.key().and_then(|key| std::str::from_utf8(key).ok()) else {
+        tracing::warn!("ignoring a gallery record without a readable key");
+        return None;
+    };
+    let Some(value) = record.value() else { return Some((key, None)) };
+    let sample = parse_sample(value);
+    if sample.is_none() {
+        tracing::warn!(key = printable(key), "ignoring a gallery record that is not a template");
+    }
+    Some((key, Some(sample?)))
 }
 
 fn parse_sample(value: &[u8]) -> Option<Sample> {
     let value: Value = serde_json::from_slice(value).ok()?;
-    let bytes = BASE64.decode(value.embedding).ok()?;
-    let numbers: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect();
+    // Copies of a template are overwritten when they are not needed any more.
+    let bytes = Zeroizing::new(BASE64.decode(&*Zeroizing::new(value.embedding)).ok()?);
+    let numbers = bytes.as_chunks::<4>().0.iter().map(|chunk| f32::from_le_bytes(*chunk));
+    let numbers = Zeroizing::new(numbers.collect::<Vec<f32>>());
     let person = Some(clean(&value.person)).filter(|person| !person.is_empty())?;
     let name =
         Some(clean_name(&value.name)).filter(|name| !name.is_empty()).unwrap_or_else(|| person.clone());
@@ -258,22 +283,55 @@ fn parse_sample(value: &[u8]) -> Option<Sample> {
 mod tests {
     use super::*;
 
+    /// Key and value of a record.
+    struct Written<'a>(Option<&'a [u8]>, Option<&'a [u8]>);
+
+    impl IncomingRecord for Written<'_> {
+        fn partition(&self) -> i32 {
+            0
+        }
+
+        fn offset(&self) -> i64 {
+            0
+        }
+
+        fn timestamp(&self) -> i64 {
+            0
+        }
+
+        fn key(&self) -> Option<&[u8]> {
+            self.0
+        }
+
+        fn value(&self) -> Option<&[u8]> {
+            self.1
+        }
+
+        fn header(&self, _: &str) -> Option<&str> {
+            None
+        }
+    }
+
     #[test]
     fn the_last_record_counts_and_a_tombstone_erases() {
-        let mut samples = BTreeMap::new();
+        let mut writer = IndexWriter::new("m");
         let record = |name: &str| {
             let embedding = BASE64.encode([1.0f32, 0.0].map(f32::to_le_bytes).concat());
             format!(
                 r#"{{"person":"ann","name":"{name}","model":"m","embedding":"{embedding}","quality":1,"source":"","enrolledAt":0}}"#
             )
         };
-        apply_record(&mut samples, Some(b"ann/1"), Some(record("Ann").as_bytes()));
-        apply_record(&mut samples, Some(b"ann/1"), Some(record("Anne").as_bytes()));
-        assert_eq!(samples["ann/1"].name, "Anne");
-        apply_record(&mut samples, Some(b"ann/2"), Some(b"no template"));
-        assert_eq!(samples.len(), 1);
-        apply_record(&mut samples, Some(b"ann/1"), None);
-        assert!(samples.is_empty());
+        apply_record(&mut writer, &Written(Some(b"ann/1"), Some(record("Ann").as_bytes())));
+        apply_record(&mut writer, &Written(Some(b"ann/1"), Some(record("Anne").as_bytes())));
+        assert_eq!(
+            writer.index().find("ann").map(|person| (person.name, person.samples)),
+            Some(("Anne".into(), 1))
+        );
+        apply_record(&mut writer, &Written(Some(b"ann/2"), Some(b"no template")));
+        apply_record(&mut writer, &Written(None, Some(record("Ann").as_bytes())));
+        assert_eq!(writer.index().template_count(), 1);
+        apply_record(&mut writer, &Written(Some(b"ann/1"), None));
+        assert_eq!(writer.index().people_count(), 0);
     }
 
     #[test]

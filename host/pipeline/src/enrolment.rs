@@ -162,7 +162,7 @@ impl Enroller {
         let model = vision.models().embedder.sha256.clone();
         let samples = read_samples(config)?;
         let similar_id = find_similar_id(samples.values(), person).map(printable);
-        let others = Index::new(samples.values().filter(|sample| sample.person != person), &model);
+        let others = Index::new(samples.iter().filter(|(_, sample)| sample.person != person), &model);
         let own = samples.values().filter(|sample| sample.person == person).cloned().collect();
         Ok(Self {
             worker: vision.worker()?,
@@ -215,7 +215,7 @@ impl Enroller {
 
     fn find_resemblance(&self, embedding: &Embedding) -> Option<Resemblance> {
         let Candidate { person, similarity } = self.others.search(embedding, 1).pop()?;
-        let person = self.others.find(&person)?.clone();
+        let person = self.others.find(&person)?;
         (similarity >= NEARLY_THE_SAME).then_some(Resemblance { person, similarity })
     }
 

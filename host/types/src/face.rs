@@ -1,6 +1,7 @@
 //! Faces: detections, embeddings, candidates and tracks.
 
 use std::sync::Arc;
+use zeroize::Zeroize as _;
 
 /// A point in pixels of the full-size frame.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -70,6 +71,15 @@ impl Embedding {
             return 0.0;
         }
         self.0.iter().zip(other.0.iter()).map(|(a, b)| a * b).sum()
+    }
+}
+
+impl Drop for Embedding {
+    /// Overwrites the memory when the last copy is dropped: an erased template must not stay in it.
+    fn drop(&mut self) {
+        if let Some(values) = Arc::get_mut(&mut self.0) {
+            values.zeroize();
+        }
     }
 }
 

@@ -59,7 +59,7 @@ impl Host {
         let vision = Vision::load(&config.vision, cache)?;
         tracing::info!("{}", vision.models());
         let gallery = Gallery::follow(&config, &vision.models().embedder.sha256)?;
-        tracing::info!(people = gallery.index().people().len(), "gallery read");
+        tracing::info!(people = gallery.index().people_count(), "gallery read");
         let publisher = Publisher::start(&config, metrics.clone(), &stop)?;
         let count = worker_count(&config);
         rules.set_meters(|name| metrics.rule_meter(name));

@@ -52,7 +52,7 @@ impl Reprocessor {
         let samples = everyframe_gallery::read_samples(config)?;
         Ok(Self {
             worker: vision.worker()?,
-            index: Index::new(samples.values(), &vision.models().embedder.sha256),
+            index: Index::new(samples.iter(), &vision.models().embedder.sha256),
             site: Site::new(config),
             config: config.clone(),
             lanes: HashMap::new(),
