@@ -122,7 +122,7 @@ fn hosts_of_one_group_share_and_take_over_partitions(site: Site) {
     let share = |host: &Part| host.err().matches("partition assigned").count();
     // The first host had all four partitions, and gave up two of them.
     wait_for("the partitions to be shared", || (share(&second) == 2).then_some(()));
-    let frames = four_cameras(3);
+    let frames = four_cameras(8);
     site.send(&frames);
     site.wait_for_records(Topic::Results, 100);
     first.kill();

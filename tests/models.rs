@@ -16,7 +16,9 @@ fn import_other_embedder(site: &Site) {
     let words = ["model", "import", &text(&file), "--kind", "embedder", "--name", "other"];
     let options = ["--opset", "14", "--licence", "Apache-2.0", "--into", &text(&models)];
     let out = site.everyframe(&[&words[..], &options[..]].concat()).expect_success();
-    assert!(out.contains("agrees with the original on 6 faces, least cosine 1.0000"), "{out}");
+    // Providers round differently, so the last digits depend on the machine.
+    let agrees = ["1.0000", "0.9999"].map(|cosine| format!("agrees with the original on 6 faces, least cosine {cosine}"));
+    assert!(agrees.iter().any(|agrees| out.contains(agrees)), "{out}");
     assert!(out.contains("use it with [vision.embedder] model = \"other\""), "{out}");
     let vision = format!(
         "[vision]\nmodels = \"{}\"\n\n[vision.embedder]\nmodel = \"other\"\nprovider = \"cpu\"\n",

@@ -112,3 +112,7 @@ impl SearchOrder {
         waiting.into_iter().map(|frame| Searchable { frame, anchor: anchor.cloned() }).collect()
     }
 }
+
+#[cfg(test)]
+#[path = "search_order_tests.rs"]
+mod tests;

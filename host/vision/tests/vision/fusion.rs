@@ -23,7 +23,7 @@ fn small((clip, face): (&str, (f32, f32, f32, f32))) -> Mat {
 fn embeddings_of(worker: &mut Worker, pictures: &[Vec<u8>]) -> Vec<Option<Embedding>> {
     let mut settings = VisionSettings::default();
     settings.embedder.every_face = true;
-    let mut tracker = Tracker::new(&settings.tracker, &settings.embedder);
+    let mut tracker = Tracker::new(&settings);
     let mut cache = EmbeddingCache::default();
     let mut answers = Vec::new();
     for (n, picture) in (0i64..).zip(pictures) {

@@ -1,6 +1,7 @@
 //! The vision stage on real models and real footage. `make setup` fetches both.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod changes;
 #[path = "../../../../tests/support/dice.rs"]
 #[allow(dead_code)]
 mod dice;
