@@ -53,12 +53,16 @@ rm -rf "$results"
 for set in $sets; do
   make_frames "$set"
   mkdir -p "$results/$set"
-  for round in $(seq "$rounds"); do
+done
+for round in $(seq "$rounds"); do
+  for set in $sets; do
     for pipeline in $pipelines; do
-      echo "bench: $set, round $round, $pipeline" >&2
+      echo "bench: round $round, $set, $pipeline" >&2
       run_pipeline "$pipeline" "$set" >>"$results/$set/$pipeline.jsonl"
     done
   done
+done
+for set in $sets; do
   echo "$set"
   "$python" "$benches/table.py" "$results/$set"
   if [ -f "$results/$set/everyframe.events" ] && [ -f "$results/$set/everyframe-full.events" ]; then
