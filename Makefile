@@ -63,7 +63,7 @@ setup-lint: setup
 	@scripts/setup.sh system:test rust:lint python:test tools:cargo-deny
 
 setup-bench: setup
-	@scripts/setup.sh python:bench
+	@scripts/setup.sh python:bench street
 
 setup-accuracy: setup
 	@scripts/setup.sh python:bench orl

@@ -13,6 +13,11 @@ import cv2
 QUALITY = 90  # what cameras send, roughly
 
 
+def write_jpeg(path, picture):
+    if not cv2.imwrite(str(path), picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY]):
+        sys.exit(f"could not write {path}")
+
+
 def write_frames(clip, folder):
     """Writes every frame of `clip` to `folder`, which appears when complete. Returns how many there are."""
     if folder.is_dir():
@@ -26,9 +31,7 @@ def write_frames(clip, folder):
         more, picture = video.read()
         if not more:
             break
-        path = unfinished / f"{count:05}.jpg"
-        if not cv2.imwrite(str(path), picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY]):
-            sys.exit(f"could not write {path}")
+        write_jpeg(unfinished / f"{count:05}.jpg", picture)
         count += 1
     if not count:
         sys.exit(f"{clip}: no frame could be read")

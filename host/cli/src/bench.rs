@@ -2,9 +2,13 @@
 
 use super::broker::{ShippedRules, create_topics, start_broker, write_config};
 use super::{DONE, FAILED};
-use anyhow::{Result, bail};
-use everyframe_config::Loaded;
+use anyhow::{Context as _, Result, bail};
+use everyframe_config::{Config, Loaded};
+use everyframe_kafka::Reader;
 use everyframe_measure::{Figures, Setup};
+use everyframe_types::record::IncomingRecord as _;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
@@ -25,6 +29,9 @@ pub struct Arguments {
     /// How many people are enrolled, with made-up templates.
     #[arg(long, default_value_t = 100)]
     people: usize,
+    /// Write every frame's result to this file, one JSON line each.
+    #[arg(long, value_name = "FILE")]
+    results: Option<PathBuf>,
     /// One JSON object.
     #[arg(long)]
     json: bool,
@@ -50,6 +57,7 @@ pub fn cost(folder: &Path, rules: &ShippedRules) -> Result<Cost> {
         tracked: true,
         max_side: None,
         people: 100,
+        results: None,
         json: false,
         rules: rules.clone(),
     };
@@ -94,7 +102,22 @@ fn measure(arguments: &Arguments) -> Result<(Figures, u64)> {
         cache: &super::cache_folder()?,
         spool: &folder.path().join("spool"),
     };
-    Ok(everyframe_measure::measure(&setup, rules)?)
+    let measured = everyframe_measure::measure(&setup, rules)?;
+    if let Some(file) = &arguments.results {
+        write_results(&loaded.config, file).with_context(|| file.display().to_string())?;
+    }
+    Ok(measured)
+}
+
+/// Writes the results topic to a file, one JSON line for each frame.
+fn write_results(config: &Config, file: &Path) -> Result<()> {
+    let mut lines = BufWriter::new(File::create(file)?);
+    let mut results = Reader::from_start(&config.kafka, &config.topics.results)?;
+    while let Some(record) = results.next()? {
+        lines.write_all(record.value().unwrap_or_default())?;
+        lines.write_all(b"\n")?;
+    }
+    Ok(lines.flush()?)
 }
 
 fn print(figures: &Figures) {
