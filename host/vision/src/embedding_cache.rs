@@ -54,6 +54,10 @@ impl EmbeddingCache {
         let new = |track| CachedTrack { track, view: None, last_view: None, seen_at: captured_at };
         let appearance = self.tracks.entry(track.id).or_insert_with(|| new(track));
         appearance.seen_at = captured_at;
+        if followed.may_be_another && !followed.embed {
+            // A weak view, which may show another person: it gets no embedding, and the track keeps its own.
+            return (appearance.track, None);
+        }
         let Some(fresh) = fresh else {
             // The view for this face is missing: its frame was parked, or this frame gave no embedding. The face may be another
             // person, so the track must not keep the earlier embedding.

@@ -18,12 +18,14 @@
 
 mod align;
 mod anchor;
+mod association;
 mod decode;
 mod detections;
 mod detector;
 mod embedder;
 mod embedding_cache;
 mod error;
+mod face_motion;
 mod frame_search;
 mod header;
 mod jpeg;
@@ -113,7 +115,7 @@ impl Vision {
         let parts = self.detector.network_for_any_size(&self.runtime, wanted)?;
         let embedder = self.embedder.network(&self.runtime)?;
         Ok(Worker::new(
-            Detector::new(detector, parts, &self.detector.manifest, &self.settings.detector),
+            Detector::new(detector, parts, &self.detector.manifest, &self.settings),
             Embedder::new(embedder, &self.embedder.manifest),
             &self.settings,
         ))

@@ -1,0 +1,140 @@
+//! The motion of one tracked face: at constant velocity between two frames. It uses only the frames' own time.
+
+use everyframe_types::face::Rect;
+
+/// The error of a detected centre, face sides (standard deviation). In the footage, YuNet's boxes of a still head jump by 1 to 3 %.
+const POSITION_ERROR: f32 = 0.03;
+/// A face's velocity changes by this in a second, face sides/s (standard deviation): a walker stops within half a second.
+const VELOCITY_CHANGE: f32 = 5.0;
+/// The velocity of a new face is unknown, face sides/s (standard deviation). A face is about 0.2 m long, so a walker has 7.
+const FIRST_VELOCITY: f32 = 7.0;
+/// No face is faster, face sides/s.
+const MAX_SPEED: f32 = 20.0;
+
+/// Where a face was last, and how fast it moves.
+#[derive(Debug, Clone)]
+pub(super) struct FaceMotion {
+    bounds: Rect,
+    /// When the face was there, Unix milliseconds.
+    at: i64,
+    /// Pixels/s, to the right and down.
+    velocity: (f32, f32),
+    /// The variance of the velocity, (face sides/s)².
+    variance: f32,
+}
+
+impl FaceMotion {
+    /// A face that was detected for the first time.
+    pub fn new(bounds: Rect, at: i64) -> Self {
+        Self { bounds, at, velocity: (0.0, 0.0), variance: FIRST_VELOCITY * FIRST_VELOCITY }
+    }
+
+    /// Where the face is at a time, Unix milliseconds. It does not move while time stands still or goes back.
+    pub fn predict(&self, at: i64) -> Rect {
+        let seconds = seconds_between(self.at, at);
+        let Rect { x, y, .. } = self.bounds;
+        Rect { x: x + self.velocity.0 * seconds, y: y + self.velocity.1 * seconds, ..self.bounds }
+    }
+
+    /// Takes the box in which the face was detected at a time, Unix milliseconds.
+    pub fn update(&mut self, bounds: Rect, at: i64) {
+        let seconds = seconds_between(self.at, at);
+        let side = side(&bounds);
+        if seconds > 0.0 && side > 0.0 {
+            // A Kalman filter of the velocity, with the last two centres as its measurement.
+            let (before, now) = (centre(&self.bounds), centre(&bounds));
+            let variance = self.variance + VELOCITY_CHANGE * VELOCITY_CHANGE * seconds;
+            let error = 2.0 * (POSITION_ERROR / seconds).powi(2);
+            let gain = variance / (variance + error);
+            let filtered = |velocity: f32, before: f32, now: f32| {
+                velocity + gain * ((now - before) / seconds - velocity)
+            };
+            let velocity =
+                (filtered(self.velocity.0, before.0, now.0), filtered(self.velocity.1, before.1, now.1));
+            let excess = (velocity.0.hypot(velocity.1) / (MAX_SPEED * side)).max(1.0);
+            self.velocity = (velocity.0 / excess, velocity.1 / excess);
+            self.variance = (1.0 - gain) * variance;
+        }
+        if !(self.velocity.0.is_finite() && self.velocity.1.is_finite() && self.variance.is_finite()) {
+            *self = Self::new(bounds, at);
+        }
+        (self.bounds, self.at) = (bounds, at);
+    }
+}
+
+/// The side of a square with the area of the box, pixels.
+pub(super) fn side(bounds: &Rect) -> f32 {
+    (bounds.width * bounds.height).sqrt()
+}
+
+/// The middle of a box, pixels.
+pub(super) fn centre(bounds: &Rect) -> (f32, f32) {
+    (bounds.x + bounds.width / 2.0, bounds.y + bounds.height / 2.0)
+}
+
+/// From one time to another, both Unix milliseconds; 0 if time goes back.
+fn seconds_between(from: i64, to: i64) -> f32 {
+    to.saturating_sub(from).max(0) as f32 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn square(x: f32) -> Rect {
+        Rect { x, y: 50.0, width: 100.0, height: 100.0 }
+    }
+
+    #[test]
+    fn a_walking_face_is_predicted_by_its_time() {
+        let mut motion = FaceMotion::new(square(0.0), 1000);
+        assert_eq!(motion.predict(1300), square(0.0));
+        // 300 pixels a second, at uneven times.
+        for at in [1100, 1150, 1300, 1400] {
+            motion.update(square(0.3 * (at - 1000) as f32), at);
+        }
+        let predicted = motion.predict(1900);
+        assert!((predicted.x - 270.0).abs() < 5.0, "{predicted:?}");
+        assert_eq!((predicted.y, predicted.width), (50.0, 100.0));
+    }
+
+    #[test]
+    fn a_face_that_stops_is_predicted_where_it_is() {
+        let mut motion = FaceMotion::new(square(0.0), 0);
+        for n in 1..=10 {
+            motion.update(square(40.0 * n.min(6) as f32), 100 * n);
+        }
+        let predicted = motion.predict(1500);
+        assert!((predicted.x - 240.0).abs() < 20.0, "{predicted:?}");
+    }
+
+    #[test]
+    fn time_that_stands_still_or_goes_back_moves_no_face() {
+        let mut motion = FaceMotion::new(square(0.0), 1000);
+        motion.update(square(30.0), 1100);
+        motion.update(square(60.0), 1100);
+        assert_eq!((motion.predict(1100), motion.predict(900)), (square(60.0), square(60.0)));
+        motion.update(square(70.0), 500);
+        assert_eq!(motion.predict(500), square(70.0));
+    }
+
+    proptest! {
+        #[test]
+        fn a_prediction_is_finite_and_bounded(
+            steps in prop::collection::vec((any::<i64>(), any::<f32>(), 0f32..1e4), 1..12),
+            until in 0i64..2000,
+        ) {
+            let mut motion = FaceMotion::new(square(0.0), 0);
+            for (at, x, width) in steps {
+                let bounds = Rect { x, y: -x, width, height: width };
+                motion.update(bounds, at);
+                let to = motion.predict(at.saturating_add(until));
+                if x.is_finite() {
+                    let limit = MAX_SPEED * width * 2.0 * 1.01 + x.abs() * 1e-6;
+                    prop_assert!((to.x - x).abs() <= limit && (to.y + x).abs() <= limit, "{:?} {:?}", bounds, to);
+                }
+            }
+        }
+    }
+}
