@@ -6,7 +6,8 @@
 //! 1. Any worker checks the header (`header`), decodes the picture (`decode`, `jpeg`, `orientation`) and detects its faces
 //!    (`preprocess`, `detector`, `yunet`). Between two full searches of a camera, it searches only what changed (`motion`,
 //!    `search_plan`, `frame_search`) since the last one, its [`Anchor`]. It aligns the faces (`align`) and makes a [`Thumbnail`] of each.
-//! 2. The [`Tracker`] of the camera assigns the faces to tracks, in the order of the frames. It decides which faces to embed.
+//! 2. The [`Tracker`] of the camera assigns the faces to tracks (`face_motion`, `association`), in the order of the frames. It
+//!    decides which faces to embed.
 //! 3. Any worker embeds these faces (`embedder`).
 //! 4. The [`EmbeddingCache`] of the camera gives each face an embedding: the new one, or that of its track.
 //!
