@@ -57,8 +57,9 @@ impl FaceMotion {
         let seconds = seconds_between(self.at, at);
         let (predicted, detected, side) = (centre(&self.predict(at)), centre(&bounds), side(&bounds));
         let error = (detected.0 - predicted.0, detected.1 - predicted.1);
-        // Such a step is no motion; NaN neither.
-        if side.is_nan() || side <= 0.0 || !(error.0.hypot(error.1) <= 2.0 * side) {
+        let step = error.0.hypot(error.1);
+        // Such a step is no motion.
+        if !(step.is_finite() && side.is_finite()) || side <= 0.0 || step > 2.0 * side {
             *self = Self::new(bounds, at);
             return;
         }
