@@ -191,6 +191,15 @@ mod tests {
     }
 
     #[test]
+    fn a_weak_view_of_another_leaves_the_track_its_embedding() {
+        let mut cache = EmbeddingCache::default();
+        let (track, first) = cache.update(&embedded(1), embedding(&[1.0, 0.0]), 0.8, 100, 98);
+        let hidden = TrackUpdate { may_be_another: true, view: None, ..reused(1) };
+        assert_eq!(cache.update(&hidden, None, 0.2, 200, 99), (track, None));
+        assert_eq!(cache.update(&reused(1), None, 0.8, 300, 100), (track, first));
+    }
+
+    #[test]
     fn stale_tracks_are_removed() {
         let mut cache = EmbeddingCache::default();
         cache.update(&reused(1), None, 0.8, 100, 99);
