@@ -8,7 +8,7 @@ use everyframe_types::face::Rect;
 const MAX_DISTANCE: f32 = 1.0;
 /// A face's side changes by at most this factor from one frame to the next.
 const MAX_GROWTH: f32 = 1.6;
-/// A match is ambiguous if another one is hardly less near: by up to half an overlap, or half a face side.
+/// A match is ambiguous if the centres of another pair are less than this farther apart, face sides.
 const AMBIGUOUS: f32 = 0.5;
 
 /// The track that a detection continues.
@@ -39,24 +39,25 @@ pub(super) fn associate(
     }
     // The sort is stable: equal pairs stay in the order of tracks and detections.
     pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let mut taken: Vec<Option<(f32, usize)>> = vec![None; predicted.len()];
-    let mut continued: Vec<Option<(f32, Match)>> = vec![None; detected.len()];
-    for (nearness, track, index) in &pairs {
+    let mut taken: Vec<Option<usize>> = vec![None; predicted.len()];
+    let mut continued: Vec<Option<Match>> = vec![None; detected.len()];
+    for (_, track, index) in &pairs {
         if taken[*track].is_none() && continued[*index].is_none() {
-            taken[*track] = Some((*nearness, *index));
-            continued[*index] = Some((*nearness, Match { track: *track, is_ambiguous: false }));
+            taken[*track] = Some(*index);
+            continued[*index] = Some(Match { track: *track, is_ambiguous: false });
         }
     }
-    for (nearness, track, index) in &pairs {
-        let of_track = taken[*track].map(|(_, index)| index);
-        for matched in [of_track, Some(*index)].into_iter().flatten() {
-            if let Some((best, found)) = &mut continued[matched] {
+    for (_, track, index) in &pairs {
+        let here = distance(&predicted[*track], &detected[*index]);
+        for matched in [taken[*track], Some(*index)].into_iter().flatten() {
+            if let Some(found) = &mut continued[matched] {
                 let is_other = (found.track, matched) != (*track, *index);
-                found.is_ambiguous |= is_other && *nearness >= *best - AMBIGUOUS;
+                let best = distance(&predicted[found.track], &detected[matched]);
+                found.is_ambiguous |= is_other && here < best + AMBIGUOUS;
             }
         }
     }
-    continued.into_iter().map(|found| found.map(|(_, found)| found)).collect()
+    continued
 }
 
 /// The overlap of two boxes (intersection over union, above 0) if it is large enough, else the negative distance of their centres
@@ -64,11 +65,16 @@ pub(super) fn associate(
 pub(super) fn by_place(predicted: &Rect, detected: &Rect, overlap: f32) -> Option<f32> {
     by_overlap(predicted, detected, overlap).or_else(|| {
         let (before, now) = (side(predicted), side(detected));
-        let (a, b) = (centre(predicted), centre(detected));
-        let distance = (a.0 - b.0).hypot(a.1 - b.1) / ((before + now) / 2.0);
+        let distance = distance(predicted, detected);
         let alike = before <= now * MAX_GROWTH && now <= before * MAX_GROWTH;
         (alike && distance <= MAX_DISTANCE).then_some(-distance)
     })
+}
+
+/// The distance of two boxes' centres, in face sides.
+fn distance(a: &Rect, b: &Rect) -> f32 {
+    let ((x, y), (other_x, other_y)) = (centre(a), centre(b));
+    (x - other_x).hypot(y - other_y) / ((side(a) + side(b)) / 2.0)
 }
 
 /// The overlap of two boxes (intersection over union, above 0); none if it is less than `overlap`.

@@ -76,7 +76,7 @@ impl FaceMotion {
             self.variance = Variance {
                 position: lag * position,
                 both: lag * both,
-                velocity: velocity - velocity_gain * both,
+                velocity: (velocity - velocity_gain * both).max(0.0),
             };
             self.velocity.0 += velocity_gain * error.0;
             self.velocity.1 += velocity_gain * error.1;
@@ -98,9 +98,9 @@ pub(super) fn centre(bounds: &Rect) -> (f32, f32) {
     (bounds.x + bounds.width / 2.0, bounds.y + bounds.height / 2.0)
 }
 
-/// From one time to another, both Unix milliseconds; 0 if time goes back.
+/// From one time to another, both Unix milliseconds; 0 if time goes back, and at most the longest `lost_after_ms`.
 fn seconds_between(from: i64, to: i64) -> f32 {
-    to.saturating_sub(from).max(0) as f32 / 1000.0
+    to.saturating_sub(from).clamp(0, 3_600_000) as f32 / 1000.0
 }
 
 #[cfg(test)]
