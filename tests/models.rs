@@ -17,7 +17,8 @@ fn import_other_embedder(site: &Site) {
     let options = ["--opset", "14", "--licence", "Apache-2.0", "--into", &text(&models)];
     let out = site.everyframe(&[&words[..], &options[..]].concat()).expect_success();
     // Providers round differently, so the last digits depend on the machine.
-    let agrees = ["1.0000", "0.9999"].map(|cosine| format!("agrees with the original on 6 faces, least cosine {cosine}"));
+    let agrees = ["1.0000", "0.9999"]
+        .map(|cosine| format!("agrees with the original on 6 faces, least cosine {cosine}"));
     assert!(agrees.iter().any(|agrees| out.contains(agrees)), "{out}");
     assert!(out.contains("use it with [vision.embedder] model = \"other\""), "{out}");
     let vision = format!(

@@ -200,6 +200,7 @@ fn check_stages(config: &Config, found: &mut Problems) {
     found.range("vision.embedder.min_quality", vision.embedder.min_quality, 0.0..=1.0);
     found.range("vision.tracker.overlap", vision.tracker.overlap, 0.0..=1.0);
     found.range("vision.tracker.lost_after_ms", vision.tracker.lost_after_ms, 1..=3_600_000);
+    found.range("vision.tracker.low_score", vision.tracker.low_score, 0.1..=1.0);
     found.range("gallery.candidates", config.gallery.candidates, 1..=100);
     let observe = &config.observe;
     let port =

@@ -337,13 +337,17 @@ impl Default for EmbedderSettings {
 pub struct TrackerSettings {
     /// A face continues a track if their boxes overlap by at least this (intersection over union, 0 to 1).
     pub overlap: f32,
-    /// A track ends when its face was not detected for this time, milliseconds of frame time.
+    /// A track ends when its face was not detected with at least `[vision.detector] score` for this time, milliseconds of frame
+    /// time.
     pub lost_after_ms: u64,
+    /// A detection with a lower score than `[vision.detector] score` continues a track if it has at least this score, 0.1 to 1. It
+    /// never begins one, and is not embedded. 1: such detections are dropped.
+    pub low_score: f32,
 }
 
 impl Default for TrackerSettings {
     fn default() -> Self {
-        Self { overlap: 0.3, lost_after_ms: 1000 }
+        Self { overlap: 0.3, lost_after_ms: 1000, low_score: 0.3 }
     }
 }
 

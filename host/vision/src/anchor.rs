@@ -12,4 +12,6 @@ pub struct Anchor {
     pub(super) grid: LumaGrid,
     /// Its faces, in pixels of the searched picture, best score first.
     pub(super) detections: Vec<Detection>,
+    /// Its weak detections, likewise.
+    pub(super) weak: Vec<Detection>,
 }

@@ -20,6 +20,8 @@ pub struct Detections {
     pub height: u32,
     /// The faces, best score first, in pixels of the full-size picture.
     pub detections: Vec<Detection>,
+    /// Detections of lower scores, at least `[vision.tracker] low_score`. They are faces only if they continue a track.
+    pub(super) weak: Vec<Detection>,
     /// How the picture was searched.
     pub search: SearchKind,
     /// The shadow check, if it was asked for and the picture was not searched as a whole.
@@ -33,9 +35,9 @@ pub struct Detections {
     /// The aligned crop of each detection, in their order; empty if the picture was decoded at reduced size. A crop takes
     /// 37 KB and the picture megabytes, so frames that wait for their turn keep the crops.
     pub(super) crops: Vec<[u8; CROP_BYTES]>,
-    /// The thumbnail of each crop; none for a crop of one brightness.
+    /// The thumbnail of each detection, then of each weak one; none for a crop of one brightness.
     pub(super) thumbnails: Vec<Option<Thumbnail>>,
-    /// The quality of each crop.
+    /// The quality of each crop, in the order of `thumbnails`.
     pub(super) crop_qualities: Vec<CropQuality>,
     /// The thumbnail of the whole picture; none if it is of one brightness.
     pub(super) scene: Option<Thumbnail>,
@@ -60,13 +62,18 @@ pub struct DetectionTimes {
 }
 
 impl Detections {
-    /// The faces as the tracker takes them, in the order of the detections.
+    /// The faces as the tracker takes them: the detections in their order, then the weak ones.
     pub fn tracked_faces(&self) -> Vec<TrackedFace<'_>> {
-        let faces = self.detections.iter().zip(self.qualities()).zip(&self.thumbnails);
-        faces
-            .map(|((detection, quality), thumbnail)| TrackedFace {
+        let strong = self.detections.iter().map(|detection| (detection, false));
+        let weak = self.weak.iter().map(|detection| (detection, true));
+        strong
+            .chain(weak)
+            .zip(&self.crop_qualities)
+            .zip(&self.thumbnails)
+            .map(|(((detection, is_weak), crop), thumbnail)| TrackedFace {
                 detection,
-                quality: quality.value(),
+                is_weak,
+                quality: Quality::new(detection, (self.width, self.height), crop).value(),
                 thumbnail: thumbnail.as_ref(),
             })
             .collect()

@@ -14,7 +14,7 @@ use super::outputs::{OutputDecoder, STRIDES};
 use super::preprocess::Planes;
 use super::search_plan::{Part, longer};
 use super::yunet;
-use everyframe_config::DetectorSettings;
+use everyframe_config::{DetectorSettings, VisionSettings};
 use everyframe_telemetry::cpu_timer::CpuTimer;
 use everyframe_types::face::{Detection, Rect};
 
@@ -47,7 +47,17 @@ pub(super) struct Detector {
     reduced: Mat,
     part: Mat,
     score: f32,
+    low_score: f32,
     overlap: f32,
+}
+
+/// What one search has found: boxes of faces, best score first.
+#[derive(Debug, Default)]
+pub(super) struct Boxes {
+    /// With at least `[vision.detector] score`.
+    pub faces: Vec<Detection>,
+    /// With a lower score, of at least `[vision.tracker] low_score`. They do not overlap `faces`.
+    pub weak: Vec<Detection>,
 }
 
 /// A model with its input.
@@ -62,12 +72,14 @@ impl Detector {
         whole: Box<dyn Network>,
         parts: Box<dyn Network>,
         manifest: &Manifest,
-        settings: &DetectorSettings,
+        settings: &VisionSettings,
     ) -> Self {
-        let DetectorSettings { score, overlap, .. } = *settings;
+        let DetectorSettings { score, overlap, .. } = settings.detector;
+        let low_score = settings.tracker.low_score.min(score);
         let input = |network| Input { network, planes: Planes::for_model(manifest) };
         let (whole, parts, outputs) = (input(whole), input(parts), OutputDecoder::new(manifest));
-        Self { whole, parts, outputs, reduced: Mat::default(), part: Mat::default(), score, overlap }
+        let (reduced, part) = (Mat::default(), Mat::default());
+        Self { whole, parts, outputs, reduced, part, score, low_score, overlap }
     }
 
     /// Detects the faces in a BGR picture: best score first, in pixels of that picture.
@@ -75,13 +87,9 @@ impl Detector {
     /// # Errors
     ///
     /// See [`PictureError`]: inference failed (retry), or OpenCV cannot read the pixels (park the frame).
-    pub fn detect(
-        &mut self,
-        picture: &Mat,
-        search: Search,
-    ) -> Result<(Vec<Detection>, StageTimes), PictureError> {
+    pub fn detect(&mut self, picture: &Mat, search: Search) -> Result<(Boxes, StageTimes), PictureError> {
         let mut took = StageTimes::default();
-        let found = self.whole.search(picture, &self.outputs, self.score.min(HINT_SCORE), &mut took)?;
+        let found = self.whole.search(picture, &self.outputs, self.low_score.min(HINT_SCORE), &mut took)?;
         let found = self.complete(found, picture, search, &mut took)?;
         Ok((found, took))
     }
@@ -93,18 +101,23 @@ impl Detector {
         picture: &Mat,
         search: Search,
         took: &mut StageTimes,
-    ) -> Result<Vec<Detection>, PictureError> {
+    ) -> Result<Boxes, PictureError> {
         let longer_side = picture.rows().max(picture.cols());
-        let hints_at_large = found.iter().any(|face| longer(&face.bounds) >= LARGE);
-        found.retain(|face| face.score >= self.score);
+        let hints_at_large = found
+            .iter()
+            .any(|face| longer(&face.bounds) >= LARGE && face.score >= HINT_SCORE.min(self.score));
+        found.retain(|face| face.score >= self.low_score);
         let mut found = yunet::non_max_suppression(found, self.overlap);
+        let mut weak = found.split_off(found.partition_point(|face| face.score >= self.score));
         if longer_side > REDUCED_SIDE && (hints_at_large || search == Search::AllSizes) {
             let large = self.search_reduced(picture, took)?;
-            found.retain(|face| !large.iter().any(|large| is_piece(&face.bounds, &large.bounds)));
+            for pieces in [&mut found, &mut weak] {
+                pieces.retain(|face| !large.iter().any(|large| is_piece(&face.bounds, &large.bounds)));
+            }
             found.extend(large);
             found.sort_by(|a, b| b.score.total_cmp(&a.score));
         }
-        Ok(found)
+        Ok(Boxes { faces: found, weak })
     }
 
     /// Detects the faces in a part of a BGR picture: best score first, in pixels of that picture.
@@ -112,11 +125,7 @@ impl Detector {
     /// # Errors
     ///
     /// As [`Detector::detect`].
-    pub fn detect_part(
-        &mut self,
-        picture: &Mat,
-        part: &Part,
-    ) -> Result<(Vec<Detection>, StageTimes), PictureError> {
+    pub fn detect_part(&mut self, picture: &Mat, part: &Part) -> Result<(Boxes, StageTimes), PictureError> {
         let unreadable = |error: opencv::Error| PictureError::Undecodable(error.message);
         let mut cpu_timer = CpuTimer::start();
         let Rect { x, y, width, height } = part.bounds;
@@ -140,12 +149,12 @@ impl Detector {
         }
         .map_err(unreadable)?;
         let mut took = StageTimes { prepare: cpu_timer.lap(), ..StageTimes::default() };
-        let found = self.parts.search(&pixels, &self.outputs, self.score.min(HINT_SCORE), &mut took);
+        let found = self.parts.search(&pixels, &self.outputs, self.low_score.min(HINT_SCORE), &mut took);
         let found = found.and_then(|found| self.complete(found, &pixels, Search::Usual, &mut took));
         let (across, down) = (width / pixels.cols().max(1) as f32, height / pixels.rows().max(1) as f32);
         self.part = pixels;
         let mut found = found?;
-        for face in &mut found {
+        for face in found.faces.iter_mut().chain(&mut found.weak) {
             yunet::rescale(face, (across, down));
             yunet::shift(face, (x, y));
         }

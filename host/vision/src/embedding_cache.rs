@@ -114,6 +114,10 @@ impl EmbeddingCache {
         let new = |track| CachedTrack { track, face: None, last_view: None, seen_at: captured_at };
         let cached = self.tracks.entry(track.id).or_insert_with(|| new(track));
         cached.seen_at = captured_at;
+        if followed.may_be_another && !followed.embed {
+            // A weak view, which may show another person: it gets no embedding, and the track keeps its own.
+            return (cached.track, None);
+        }
         let Some(embedding) = fresh else {
             // The view for this face is missing: its frame was parked, or this frame gave no embedding. The face may be another
             // person, so the track must not keep the earlier embedding.
@@ -295,6 +299,15 @@ mod tests {
         let mut cache = EmbeddingCache::default();
         cache.update(&embedded(1), embedding(&[1.0, 0.0]), 0.8, 100, 98);
         assert_eq!(cache.update(&embedded(2), None, 0.8, 200, 99).1, None);
+    }
+
+    #[test]
+    fn a_weak_view_of_another_leaves_the_track_its_embedding() {
+        let mut cache = EmbeddingCache::default();
+        let (track, first) = cache.update(&embedded(1), embedding(&[1.0, 0.0]), 0.8, 100, 98);
+        let hidden = TrackUpdate { may_be_another: true, view: None, ..reused(1) };
+        assert_eq!(cache.update(&hidden, None, 0.2, 200, 99), (track, None));
+        assert_eq!(cache.update(&reused(1), None, 0.8, 300, 100), (track, first));
     }
 
     #[test]

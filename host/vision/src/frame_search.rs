@@ -3,7 +3,7 @@
 
 use super::anchor::Anchor;
 use super::detections::ShadowCheck;
-use super::detector::{Detector, Search};
+use super::detector::{Boxes, Detector, Search};
 use super::error::PictureError;
 use super::motion::{ChangedBlocks, LumaGrid};
 use super::network::StageTimes;
@@ -17,13 +17,20 @@ const SAME_FACE: f32 = 0.3;
 
 /// What a search has found.
 pub(super) struct Found {
-    /// The faces, best score first.
-    pub faces: Vec<FoundFace>,
+    pub boxes: FoundBoxes,
     pub kind: SearchKind,
     pub shadow: Option<ShadowCheck>,
     /// The brightness of the picture, for later pictures.
     pub grid: LumaGrid,
     pub took: StageTimes,
+}
+
+/// The boxes that a search has found, best score first.
+#[derive(Default)]
+pub(super) struct FoundBoxes {
+    pub faces: Vec<FoundFace>,
+    /// Boxes of lower scores, see [`Boxes::weak`].
+    pub weak: Vec<FoundFace>,
 }
 
 /// A face, and whether its landmarks come from a search at a reduced scale.
@@ -66,25 +73,25 @@ impl<'a> FrameSearch<'a> {
     ) -> Result<Found, PictureError> {
         let grid = luma_grid(picture)?;
         let compared = anchor.and_then(|anchor| Some((anchor, grid.changed_since(&anchor.grid)?)));
-        let (faces, kind) = match compared {
+        let (boxes, kind) = match compared {
             Some((anchor, changed)) if changed.is_empty() => {
-                (anchor.detections.iter().map(|face| fine(face.clone())).collect(), SearchKind::Reused)
+                (fine(anchor.detections.clone(), anchor.weak.clone()), SearchKind::Reused)
             }
             Some((anchor, changed)) => self.search_changed(picture, anchor, &changed)?,
             None => (self.search_whole(picture)?, SearchKind::Full),
         };
         let shadow = match kind {
             SearchKind::Full => None,
-            _ if with_shadow => Some(self.check(picture, &faces)?),
+            _ if with_shadow => Some(self.check(picture, &boxes.faces)?),
             _ => None,
         };
-        Ok(Found { faces, kind, shadow, grid, took: self.took })
+        Ok(Found { boxes, kind, shadow, grid, took: self.took })
     }
 
-    fn search_whole(&mut self, picture: &Mat) -> Result<Vec<FoundFace>, PictureError> {
+    fn search_whole(&mut self, picture: &Mat) -> Result<FoundBoxes, PictureError> {
         let (found, took) = self.detector.detect(picture, self.whole)?;
         self.took += took;
-        Ok(found.into_iter().map(fine).collect())
+        Ok(fine(found.faces, found.weak))
     }
 
     fn search_changed(
@@ -92,42 +99,52 @@ impl<'a> FrameSearch<'a> {
         picture: &Mat,
         anchor: &Anchor,
         changed: &ChangedBlocks,
-    ) -> Result<(Vec<FoundFace>, SearchKind), PictureError> {
+    ) -> Result<(FoundBoxes, SearchKind), PictureError> {
         let size = (picture.cols() as f32, picture.rows() as f32);
         let SearchPlan::Parts(parts) = plan_search(size, changed, &anchor.detections, self.sizes) else {
             return Ok((self.search_whole(picture)?, SearchKind::Full));
         };
-        let mut faces = Vec::new();
+        let mut boxes = FoundBoxes::default();
         // Where two parts overlap, the face of the finer search counts.
         let is_reduced = |part: &&Part| part.scale < 1.0;
         for part in parts.iter().filter(|part| !is_reduced(part)).chain(parts.iter().filter(is_reduced)) {
             let (found, took) = self.detector.detect_part(picture, part)?;
             self.took += took;
-            for detection in found {
-                self.add(&mut faces, FoundFace { detection, is_rough: part.scale < 1.0 });
-            }
+            self.add(&mut boxes, found, part.scale < 1.0);
         }
-        for face in &anchor.detections {
-            if is_unchanged(&face.bounds, changed) {
-                self.add(&mut faces, fine(face.clone()));
-            }
+        let unchanged = |faces: &[Detection]| {
+            faces.iter().filter(|face| is_unchanged(&face.bounds, changed)).cloned().collect()
+        };
+        let kept = Boxes { faces: unchanged(&anchor.detections), weak: unchanged(&anchor.weak) };
+        self.add(&mut boxes, kept, false);
+        let FoundBoxes { faces, weak } = &mut boxes;
+        weak.retain(|weak| !faces.iter().any(|face| self.is_same(&face.detection, &weak.detection)));
+        for found in [faces, weak] {
+            found.sort_by(|a, b| b.detection.score.total_cmp(&a.detection.score));
         }
-        faces.sort_by(|a, b| b.detection.score.total_cmp(&a.detection.score));
         let kind =
             if parts.iter().any(|part| part.scale < 1.0) { SearchKind::Coarse } else { SearchKind::Partial };
-        Ok((faces, kind))
+        Ok((boxes, kind))
     }
 
-    /// Adds a face unless it is one of `faces`.
-    fn add(&self, faces: &mut Vec<FoundFace>, face: FoundFace) {
-        if faces.iter().all(|other| other.detection.bounds.iou(&face.detection.bounds) <= self.overlap) {
-            faces.push(face);
+    /// Adds those of the `found` boxes that were not found before.
+    fn add(&self, boxes: &mut FoundBoxes, found: Boxes, is_rough: bool) {
+        for (before, found) in [(&mut boxes.faces, found.faces), (&mut boxes.weak, found.weak)] {
+            for detection in found {
+                if !before.iter().any(|other| self.is_same(&other.detection, &detection)) {
+                    before.push(FoundFace { detection, is_rough });
+                }
+            }
         }
+    }
+
+    fn is_same(&self, a: &Detection, b: &Detection) -> bool {
+        a.bounds.iou(&b.bounds) > self.overlap
     }
 
     fn check(&mut self, picture: &Mat, faces: &[FoundFace]) -> Result<ShadowCheck, PictureError> {
         let mut check = ShadowCheck::default();
-        for whole in self.search_whole(picture)? {
+        for whole in self.search_whole(picture)?.faces {
             let bounds = whole.detection.bounds;
             if longer(&bounds) >= self.sizes.min {
                 check.faces += 1;
@@ -139,8 +156,11 @@ impl<'a> FrameSearch<'a> {
     }
 }
 
-fn fine(detection: Detection) -> FoundFace {
-    FoundFace { detection, is_rough: false }
+fn fine(faces: Vec<Detection>, weak: Vec<Detection>) -> FoundBoxes {
+    let fine = |found: Vec<Detection>| {
+        found.into_iter().map(|detection| FoundFace { detection, is_rough: false }).collect()
+    };
+    FoundBoxes { faces: fine(faces), weak: fine(weak) }
 }
 
 fn luma_grid(picture: &Mat) -> Result<LumaGrid, PictureError> {

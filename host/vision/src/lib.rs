@@ -7,7 +7,8 @@
 //!    (`preprocess`, `detector`, `outputs` with `yunet`, `scrfd` and `retinaface`). Between two full searches of a camera, it
 //!    searches only what changed (`motion`, `search_plan`, `frame_search`) since the last one, its [`Anchor`]. It aligns the
 //!    faces (`align`), makes a [`Thumbnail`] of each and measures its [`Quality`].
-//! 2. The [`Tracker`] of the camera assigns the faces to tracks, in the order of the frames. It decides which faces to embed.
+//! 2. The [`Tracker`] of the camera assigns the faces to tracks (`face_motion`, `association`), in the order of the frames. It
+//!    decides which faces to embed.
 //! 3. Any worker embeds these faces (`embedder`).
 //! 4. The [`EmbeddingCache`] of the camera gives each face an embedding: the new one, or that of its track, fused from several
 //!    views of a small face.
@@ -20,12 +21,14 @@
 
 mod align;
 mod anchor;
+mod association;
 mod decode;
 mod detections;
 mod detector;
 mod embedder;
 mod embedding_cache;
 mod error;
+mod face_motion;
 mod frame_search;
 mod gpu;
 mod header;
@@ -121,7 +124,7 @@ impl Vision {
     ///
     /// ONNX Runtime cannot create another session: show the message to the person who starts the host.
     pub fn worker(&self) -> Result<Worker, VisionError> {
-        let detector = self.detector.detector(&self.runtime, &self.settings.detector)?;
+        let detector = self.detector.detector(&self.runtime, &self.settings)?;
         let embedder = self.embedder.network(&self.runtime)?;
         Ok(Worker::new(detector, Embedder::new(embedder, &self.embedder.manifest), &self.settings))
     }

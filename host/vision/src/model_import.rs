@@ -217,7 +217,7 @@ fn verify_embedder(
 ) -> Result<Verified, ModelImportError> {
     let manifest = &imported.manifest;
     let worker = |network: Box<dyn Network>| -> Result<Worker, ModelImportError> {
-        let finder = detector.detector(runtime, &settings.detector)?;
+        let finder = detector.detector(runtime, settings)?;
         Ok(Worker::new(finder, Embedder::new(network, manifest), settings))
     };
     let mut variants =
@@ -343,7 +343,7 @@ fn verify_detector(
     // As the host searches pictures of cameras.
     let parts = load_variants(runtime, imported)?.into_iter().next();
     if let Some((whole, parts)) = variants.into_iter().next().zip(parts) {
-        let detector = Detector::new(whole, parts, manifest, &settings.detector);
+        let detector = Detector::new(whole, parts, manifest, settings);
         check_detection(detector, settings, &mut decoder, pictures)?;
     }
     Ok(Verified { faces, original_refused, least_cosine: None })

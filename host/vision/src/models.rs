@@ -13,7 +13,7 @@ use super::network::Network;
 use super::probe::{self, Probe};
 use super::providers::{self, Measurement};
 use super::runtime::Runtime;
-use everyframe_config::{DetectorSettings, Provider, VisionSettings};
+use everyframe_config::{Provider, VisionSettings};
 
 /// The two models.
 #[derive(Debug, Clone)]
@@ -116,8 +116,9 @@ impl VerifiedModel {
     /// # Errors
     ///
     /// As [`VerifiedModel::network`].
-    pub fn detector(&self, runtime: &Runtime, settings: &DetectorSettings) -> Result<Detector, VisionError> {
-        let for_parts = if settings.provider == Provider::Auto { Provider::Cpu } else { settings.provider };
+    pub fn detector(&self, runtime: &Runtime, settings: &VisionSettings) -> Result<Detector, VisionError> {
+        let wanted = settings.detector.provider;
+        let for_parts = if wanted == Provider::Auto { Provider::Cpu } else { wanted };
         let parts = self.network_on(runtime, for_parts)?;
         Ok(Detector::new(self.network(runtime)?, parts, &self.manifest, settings))
     }

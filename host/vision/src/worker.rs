@@ -12,7 +12,7 @@ use super::detections::{DetectionTimes, Detections};
 use super::detector::{Detector, Search};
 use super::embedder::Embedder;
 use super::error::PictureError;
-use super::frame_search::{Found, FrameSearch};
+use super::frame_search::{Found, FoundFace, FrameSearch};
 use super::header;
 use super::network::StageTimes;
 use super::quality::CropQuality;
@@ -159,8 +159,8 @@ impl Worker {
             let mut rotated = Mat::default();
             opencv::core::rotate(decoded.pixels, &mut rotated, rotation.opencv_code())
                 .map_err(|error| PictureError::Undecodable(error.message))?;
-            let (faces, _) = self.detector.detect(&rotated, Search::AllSizes)?;
-            let score = best_score(&faces);
+            let (found, _) = self.detector.detect(&rotated, Search::AllSizes)?;
+            let score = best_score(&found.faces);
             if score > best + MIN_SCORE_GAIN && better.is_none_or(|(_, other)| score > other) {
                 better = Some((rotation, score));
             }
@@ -232,7 +232,7 @@ fn look_again(
     let (found, took) = detector.detect_part(picture, &part)?;
     stats.add_search(took);
     let overlap = |other: &Detection| other.bounds.iou(&face.bounds);
-    let best = found.iter().max_by(|a, b| overlap(a).total_cmp(&overlap(b)));
+    let best = found.faces.iter().max_by(|a, b| overlap(a).total_cmp(&overlap(b)));
     Ok(best.filter(|best| overlap(best) >= SAME_FACE).map(|best| best.landmarks))
 }
 
@@ -245,19 +245,27 @@ fn describe(
     stats: &mut WorkerStats,
 ) -> Result<Detections, PictureError> {
     let mut detect = cpu_timer.lap();
-    let is_rough = found.faces.iter().map(|face| face.is_rough).collect();
-    let mut detections: Vec<Detection> = found.faces.into_iter().map(|face| face.detection).collect();
+    let is_rough = found.boxes.faces.iter().map(|face| face.is_rough).collect();
+    let detections_of = |found: Vec<FoundFace>| found.into_iter().map(|face| face.detection).collect();
+    let mut detections: Vec<Detection> = detections_of(found.boxes.faces);
+    let mut weak: Vec<Detection> = detections_of(found.boxes.weak);
     // Crops of a reduced picture are good enough for thumbnails, but not for embeddings.
     let mut crops = align_faces(decoded.pixels, &detections)?;
-    let thumbnails = crops.iter().map(Thumbnail::from_crop).collect();
-    let crop_qualities = crops.iter().map(CropQuality::of_crop).collect();
+    let weak_crops = align_faces(decoded.pixels, &weak)?;
+    let thumbnails = crops.iter().chain(&weak_crops).map(Thumbnail::from_crop).collect();
+    let crop_qualities = crops.iter().chain(&weak_crops).map(CropQuality::of_crop).collect();
     let scene = scene_thumbnail(decoded.pixels)?;
     stats.align += cpu_timer.lap();
     let (width, height) = (decoded.width, decoded.height);
     let anchor = (found.kind == SearchKind::Full).then(|| {
-        Arc::new(Anchor { size: (width, height), grid: found.grid, detections: detections.clone() })
+        Arc::new(Anchor {
+            size: (width, height),
+            grid: found.grid,
+            detections: detections.clone(),
+            weak: weak.clone(),
+        })
     });
-    for detection in &mut detections {
+    for detection in detections.iter_mut().chain(&mut weak) {
         yunet::rescale(detection, decoded.scale);
     }
     if decoded.full.is_none() {
@@ -271,6 +279,7 @@ fn describe(
         width,
         height,
         detections,
+        weak,
         search,
         shadow,
         times,
@@ -413,7 +422,7 @@ mod tests {
                 Fake::boxed(brightest),
                 Fake::boxed(brightest),
                 &manifest(Kind::Detector),
-                &settings.detector,
+                &settings,
             ),
             Embedder::new(embedder, &manifest(Kind::Embedder)),
             &settings,

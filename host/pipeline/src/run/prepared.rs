@@ -51,11 +51,13 @@ impl Prepared {
         let faces = tracked
             .iter()
             .zip(followed)
-            .map(|(face, followed)| FollowedFace {
-                detection: face.detection.clone(),
-                quality: face.quality,
-                followed,
-                embedding: None,
+            .filter_map(|(face, followed)| {
+                Some(FollowedFace {
+                    detection: face.detection.clone(),
+                    quality: face.quality,
+                    followed: followed?,
+                    embedding: None,
+                })
             })
             .collect();
         Self { detections, faces, embed_time: Duration::ZERO }

@@ -9,6 +9,7 @@ mod fusion;
 mod models;
 mod pictures;
 mod scrfd;
+mod tracking;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -148,7 +149,7 @@ fn a_face_has_one_track_and_is_embedded_sometimes() {
             let seen = worker.detect(frame, &[]).unwrap();
             let frame =
                 TrackedFrame { captured_at: 100 * i as i64, first_id: 1000 * i as u64, is_continuous: true };
-            for followed in tracker.update(&frame, &seen.tracked_faces()) {
+            for followed in tracker.update(&frame, &seen.tracked_faces()).into_iter().flatten() {
                 ids.insert(followed.track.id);
                 faces += 1;
                 embedded += usize::from(followed.embed);
