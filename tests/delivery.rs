@@ -112,8 +112,10 @@ fn a_restart_after_a_clean_end_repeats_nothing(site: Site) {
     assert_eq!(audit["total"]["repeated"], 0, "{audit}");
 }
 
-/// Commits early and sends late: a host that commits unacknowledged records would lose them when it is killed.
-const HASTY: &str = "[intake]\ncommit_interval_ms = 10\n\n[kafka.producer]\n\"linger.ms\" = \"300\"\n";
+/// Commits early and sends late: a host that commits unacknowledged records would lose them when it is killed. It embeds every face of
+/// every frame, so that it is killed in mid-stream.
+const HASTY: &str = "[intake]\ncommit_interval_ms = 10\n\n[kafka.producer]\n\"linger.ms\" = \"300\"\n\n\
+                     [vision.detector]\nfull_search_every = 1\n\n[vision.embedder]\nevery_face = true\n";
 
 fn hosts_of_one_group_share_and_take_over_partitions(site: Site) {
     site.configure(HASTY, &shipped_rules(""));
@@ -122,7 +124,7 @@ fn hosts_of_one_group_share_and_take_over_partitions(site: Site) {
     let share = |host: &Part| host.err().matches("partition assigned").count();
     // The first host had all four partitions, and gave up two of them.
     wait_for("the partitions to be shared", || (share(&second) == 2).then_some(()));
-    let frames = four_cameras(8);
+    let frames = four_cameras(3);
     site.send(&frames);
     site.wait_for_records(Topic::Results, 100);
     first.kill();

@@ -115,9 +115,9 @@ fn people_are_listed_with_their_samples_and_removed() {
     );
     let again = site.everyframe(&["gallery", "remove", "viktor"]);
     assert_eq!(again.code, Some(1));
-    assert!(again.err.ends_with(
-        "everyframe: nobody with the id `viktor` is enrolled; `everyframe gallery list` shows who is\n"
-    ));
+    let said =
+        "everyframe: nobody with the id `viktor` is enrolled; `everyframe gallery list` shows who is\n";
+    assert!(again.err.ends_with(said), "{}", again.err);
     site.everyframe(&["gallery", "remove", "ada"]).expect_success();
     assert_eq!(
         site.everyframe(&["gallery", "list"]).expect_success(),

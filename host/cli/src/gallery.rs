@@ -1,5 +1,6 @@
 //! `everyframe gallery`
 
+use super::logging::print_message;
 use super::{Connection, DONE, FAILED};
 use anyhow::Result;
 use everyframe_gallery::{Sample, find_odd_samples, find_similar_people, read_samples, remove_person};
@@ -70,10 +71,10 @@ pub fn run(arguments: Arguments) -> Result<u8> {
                 println!("nobody is enrolled; `everyframe enrol PERSON PICTURES…` does it");
             }
             for pair in find_similar_people(samples.values().map(Sample::template)) {
-                eprintln!("everyframe: warning: {}", printable(&pair.to_string()));
+                print_message(&format!("everyframe: warning: {}", printable(&pair.to_string())));
             }
             for sample in find_odd_samples(samples.values()) {
-                eprintln!("everyframe: warning: {sample}");
+                print_message(&format!("everyframe: warning: {sample}"));
             }
             Ok(DONE)
         }
@@ -81,10 +82,10 @@ pub fn run(arguments: Arguments) -> Result<u8> {
             let config = connection.config()?;
             let removed = remove_person(&config, &Producer::new(&config.kafka)?, &person)?;
             if removed == 0 {
-                eprintln!(
+                print_message(&format!(
                     "everyframe: nobody with the id `{person}` is enrolled; `everyframe gallery list` shows who is",
                     person = printable(&person)
-                );
+                ));
                 return Ok(FAILED);
             }
             println!("{}: samples erased: {removed}", printable(&person));
