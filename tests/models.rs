@@ -81,6 +81,14 @@ fn models_are_listed_with_licence_and_provider() {
     let stills = text(&places::cached("stills"));
     let out = site.everyframe(&["model", "check", &stills]).expect_success();
     assert!(out.contains("6 pictures, with a face 6, with several 0, faces embedded 6"), "{out}");
+    assert!(out.contains("accuracy not measured: "), "the stills have no folder for each person: {out}");
+
+    for still in ["person_a_1", "person_a_2", "person_b_1", "person_b_2"] {
+        let bytes = std::fs::read(places::cached(&format!("stills/{still}.jpg"))).unwrap();
+        site.file(&format!("people/{}/{still}.jpg", &still[..8]), &bytes);
+    }
+    let out = site.everyframe(&["model", "check", &text(&site.folder().join("people"))]).expect_success();
+    assert!(out.contains("2 people, 4 pictures; rates in percent"), "{out}");
 }
 
 #[test]

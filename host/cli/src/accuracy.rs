@@ -2,11 +2,14 @@
 
 use super::DONE;
 use anyhow::Result;
-use everyframe_config::Config;
+use everyframe_config::{Config, VisionSettings};
 use everyframe_kafka::read_configuration;
 use everyframe_measure::accuracy::{Accuracy, AccuracySetup, Kind, Row, measure_accuracy};
 use everyframe_types::id::printable;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// Pictures in a track if nothing else is said.
+pub const USUAL_TRACK: u16 = 5;
 
 #[derive(clap::Args)]
 #[command(
@@ -18,7 +21,7 @@ pub struct Arguments {
     /// A folder that has a folder of pictures for each person: JPEG, PNG, WebP, PGM and other formats of OpenCV.
     folder: PathBuf,
     /// Number of pictures in a track, for the rows `fused`.
-    #[arg(long, value_name = "PICTURES", default_value_t = 5, value_parser = clap::value_parser!(u16).range(2..))]
+    #[arg(long, value_name = "PICTURES", default_value_t = USUAL_TRACK, value_parser = clap::value_parser!(u16).range(2..))]
     track: u16,
     /// Configuration file for `[vision]`; without it the defaults.
     #[arg(long, value_name = "FILE")]
@@ -33,12 +36,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         Some(file) => read_configuration(file)?.config,
         None => Config::default(),
     };
-    let accuracy = measure_accuracy(&AccuracySetup {
-        folder: &arguments.folder,
-        vision: &config.vision,
-        cache: &super::cache_folder()?,
-        track_length: arguments.track.into(),
-    })?;
+    let accuracy = measure(&arguments.folder, &config.vision, arguments.track)?;
     if arguments.json {
         println!("{}", serde_json::to_string(&accuracy)?);
     } else {
@@ -47,7 +45,14 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     Ok(DONE)
 }
 
-fn print(accuracy: &Accuracy, track: u16) {
+/// Measures the accuracy with tracks of `track` pictures.
+pub fn measure(folder: &Path, vision: &VisionSettings, track: u16) -> Result<Accuracy> {
+    let cache = super::cache_folder()?;
+    Ok(measure_accuracy(&AccuracySetup { folder, vision, cache: &cache, track_length: track.into() })?)
+}
+
+/// Prints the accuracy with tracks of `track` pictures.
+pub fn print(accuracy: &Accuracy, track: u16) {
     println!("{}", accuracy.models);
     println!("{} people, {} pictures; rates in percent", accuracy.people, accuracy.pictures);
     for picture in &accuracy.left_out {

@@ -1,5 +1,6 @@
 //! `everyframe model`
 
+use super::accuracy::{self, USUAL_TRACK};
 use super::{Connection, DONE, FAILED, WrongInput};
 use anyhow::{Context as _, Result};
 use everyframe_vision::{
@@ -23,9 +24,9 @@ enum Command {
         #[command(flatten)]
         connection: Connection,
     },
-    /// Measure the configured models: speed and agreement of all providers, and the detection rate on a folder of people.
+    /// Measure the configured models: speed and agreement of all providers, detection rate and accuracy on a folder of people.
     Check {
-        /// A folder of pictures, with any subfolders.
+        /// A folder of pictures. For the accuracy it has a folder for each person.
         folder: PathBuf,
         #[command(flatten)]
         connection: Connection,
@@ -213,6 +214,10 @@ fn run_check(folder: &Path, connection: &Connection) -> Result<u8> {
     );
     rate.without_face.iter().for_each(|path| println!("no face found in {}", path.display()));
     rate.refused.iter().for_each(|(path, error)| println!("{}: {error}", path.display()));
+    match accuracy::measure(folder, &settings, USUAL_TRACK) {
+        Ok(measured) => accuracy::print(&measured, USUAL_TRACK),
+        Err(error) => println!("accuracy not measured: {error}"),
+    }
     Ok(if rate.pictures > 0 && found == rate.pictures && rate.refused.is_empty() { DONE } else { FAILED })
 }
 

@@ -13,8 +13,8 @@
 //! 4. The [`EmbeddingCache`] of the camera gives each face an embedding: the new one, or that of its track, fused from several
 //!    views of a small face.
 //!
-//! Models are described by manifests (`manifest`), imported (`model_import`) and checked (`model_check`). Each is run by the provider that is fastest on this machine (`providers`,
-//! `probe`, `machine`, `gpu`). Only `runtime` names ONNX Runtime.
+//! Models are described by manifests (`manifest`), imported (`model_import`) and checked (`model_check`). Each is run by the
+//! provider that is fastest on this machine (`providers`, `probe`, `machine`, `gpu`). Only `runtime` names ONNX Runtime.
 //!
 //! All positions and sizes are pixels of the full-size picture, rotated upright if it has an EXIF orientation.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
