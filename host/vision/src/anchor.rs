@@ -4,7 +4,7 @@ use super::motion::LumaGrid;
 use everyframe_types::face::Detection;
 
 /// A picture that was searched as a whole.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Anchor {
     /// Width and height at full size, pixels.
     pub(super) size: (u32, u32),

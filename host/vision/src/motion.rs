@@ -11,7 +11,7 @@ pub(super) const BLOCK: usize = CELL * CELLS;
 const NOISE: u32 = 5;
 
 /// The brightness of a picture in cells of 4 × 4 pixels: 32 KB for 960 × 540 pixels.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct LumaGrid {
     columns: usize,
     rows: usize,

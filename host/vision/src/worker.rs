@@ -361,6 +361,7 @@ fn align_faces(picture: &Mat, faces: &[Detection]) -> Result<Vec<[u8; CROP_BYTES
 mod tests {
     use super::*;
     use crate::align::{SIDE, TEMPLATE};
+    use crate::detections::ShadowCheck;
     use crate::manifest::{Channels, Kind, Manifest, Outputs};
     use crate::network::{Fake, Network, Tensor};
     use crate::preprocess::Planes;
@@ -443,6 +444,17 @@ mod tests {
                 assert!((centre - 1200.0).abs() < 32.0 * scale + 30.0, "{extension} {max_side}: {centre}");
             }
         }
+    }
+
+    #[test]
+    fn a_shadow_check_counts_missed_faces() {
+        let bytes = test_images::spot(".png", 640, 480, 320, 240);
+        let mut worker = worker(640, Fake::boxed(mean_colour));
+        let seen = worker.detect(&bytes, &[]).unwrap();
+        let anchor = Anchor { detections: Vec::new(), ..(**seen.anchor().unwrap()).clone() };
+        let again = worker.detect_since(Some(&anchor), &bytes, &[], true).unwrap();
+        assert_eq!((again.search, again.detections.len()), (SearchKind::Reused, 0));
+        assert_eq!(again.shadow, Some(ShadowCheck { faces: 1, missed: 1 }));
     }
 
     #[test]

@@ -27,7 +27,7 @@ impl Searchable {
         let mixed = (position.offset.unsigned_abs()
             ^ u64::from(position.partition.unsigned_abs()).rotate_left(40))
         .wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.anchor.is_some() && (mixed >> 32) % SHADOW_SHARE == 0
+        self.anchor.is_some() && (mixed >> 32).is_multiple_of(SHADOW_SHARE)
     }
 }
 
@@ -73,7 +73,7 @@ impl SearchOrder {
         let follows = |camera: &&mut CameraSearch| {
             camera.session == frame.session
                 && camera.sequence.checked_add(1) == Some(sequence)
-                && sequence % self.full_search_every != 0
+                && !sequence.is_multiple_of(self.full_search_every)
                 && (camera.anchor_captured_at..).contains(&captured_at)
                 && captured_at.abs_diff(camera.anchor_captured_at) < MAX_ANCHOR_AGE_MS
         };

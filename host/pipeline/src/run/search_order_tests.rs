@@ -109,3 +109,12 @@ fn cameras_without_end_are_forgotten() {
     }
     assert!(order.cameras.len() <= 1000 && order.waiting.is_empty());
 }
+
+#[test]
+fn one_of_a_hundred_frames_is_checked_by_a_full_search() {
+    let anchor = Arc::new(Anchor::default());
+    let search = |offset, anchor| Searchable { frame: Arc::new(frame("gate", offset, 1, 0)), anchor };
+    let checked = (0..100_000).filter(|n| search(*n, Some(anchor.clone())).with_shadow()).count();
+    assert!((800..1200).contains(&checked), "{checked}");
+    assert!(!(0..1000).any(|n| search(n, None).with_shadow()), "they are searched as a whole");
+}

@@ -2,7 +2,7 @@
 
 use super::{frames, worker};
 use everyframe_types::search::SearchKind;
-use everyframe_vision::{Detections, Worker};
+use everyframe_vision::{Detections, ShadowCheck, Worker};
 use opencv::core::{Mat, Rect, Size, Vector};
 use opencv::imgcodecs::{IMREAD_COLOR, imdecode, imencode};
 use opencv::imgproc::{INTER_AREA, resize};
@@ -125,4 +125,15 @@ fn small_faces_that_come_and_go_are_found() {
     assert!(total.faces > 250, "{total:?}");
     // A face whose score is at the threshold may be found by one search and not by the other.
     assert!(1000 * total.missed <= 2 * total.faces, "{total:?}");
+}
+
+#[test]
+fn a_shadow_check_is_made_when_asked_for() {
+    let mut worker = worker();
+    let frames = frames("single_face.mp4");
+    let anchor = worker.detect(&frames[0], &[]).expect("a picture").anchor().cloned().expect("a full search");
+    let mut check =
+        |asked: bool| worker.detect_since(Some(&anchor), &frames[3], &[], asked).expect("a picture").shadow;
+    assert_eq!(check(false), None);
+    assert_eq!(check(true), Some(ShadowCheck { faces: 1, missed: 0 }));
 }

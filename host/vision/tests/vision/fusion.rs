@@ -33,9 +33,10 @@ fn embeddings_of(worker: &mut Worker, pictures: &[Vec<u8>]) -> Vec<Option<Embedd
             TrackedFrame { captured_at: 40 * n, first_id: n.unsigned_abs() << 16, is_continuous: n > 0 };
         let followed = tracker.update(&frame, &faces);
         let answer = faces.iter().zip(&followed).next().and_then(|(face, followed)| {
+            let followed = followed.as_ref()?;
             assert!(face.quality < 0.6, "the face is small enough to be fused: {}", face.quality);
-            let fresh =
-                worker.embed(picture, &[], &detections, std::slice::from_ref(face.detection)).unwrap();
+            let wanted: Vec<_> = followed.embed.then(|| face.detection.clone()).into_iter().collect();
+            let fresh = worker.embed(picture, &[], &detections, &wanted).unwrap();
             let new_id = frame.first_id + (1 << 15);
             cache.update(followed, fresh.into_iter().next().flatten(), face.quality, 40 * n, new_id).1
         });
