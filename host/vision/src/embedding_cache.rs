@@ -99,7 +99,7 @@ impl EmbeddingCache {
     /// `fresh` is the embedding made from this frame, if the face was embedded. `captured_at` is the frame's time, Unix
     /// milliseconds. If the face is another person than the track's, a new track with the id `new_id` begins.
     ///
-    /// The embedding is that of the newest view, or, if its quality is below [`GOOD_QUALITY`], fused with those of the earlier
+    /// The embedding is that of the newest view, or, if its quality is below `GOOD_QUALITY`, fused with those of the earlier
     /// views that agree with it. A view that shows another person is never fused with the earlier ones.
     pub fn update(
         &mut self,

@@ -8,7 +8,7 @@ const EYE_DISTANCE: f32 = TEMPLATE[1].x - TEMPLATE[0].x;
 
 /// The part of the crop that shows the face without hair and background: left, top, right, bottom, pixels of the crop.
 const FACE: [usize; 4] = [24, 36, 88, 104];
-/// Distance of the pixels that [`sharpness`] compares, pixels of the crop. The embedder needs no finer detail: a face of 28 pixels,
+/// Distance of the pixels that `sharpness` compares, pixels of the crop. The embedder needs no finer detail: a face of 28 pixels,
 /// enlarged to the crop, is as sharp at this distance as one of 112.
 const DETAIL: usize = 4;
 /// The detail of a face that is blurred beyond recognition, and that of one that is sharp enough. In ORL, blur that reduces the
