@@ -143,7 +143,7 @@ test-host: build-rules build-rules-component build-test-rules
 test-end-to-end: build build-rules-component build-test-rules
 	@echo "test: end to end"
 	# These tests mostly wait, so more of them than cores run at a time.
-	export RUST_TEST_THREADS=$$((4 * $$(nproc)))
+	export RUST_TEST_THREADS=$$((3 * $$(nproc)))
 	$(cargo) test $(cargo_flags) $(tests)
 
 .PHONY: soak

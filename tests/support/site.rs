@@ -182,8 +182,8 @@ impl Site {
         let text = format!(
             "[kafka]\nbrokers = \"{brokers}\"\ngroup = \"{group}\"\n\n{properties}\
              [kafka.consumer]\n\"session.timeout.ms\" = \"6000\"\n\"heartbeat.interval.ms\" = \"500\"\n\n\
-             # The topics are at the end.\n\n\n{tables}\n{provider}{rules}\n\
-             {delivery}\n[topics]\npartitions = {partitions}\n{names}"
+             # The topics are at the end.\n\n\n{tables}\n{rules}\n\
+             {delivery}{provider}\n[topics]\npartitions = {partitions}\n{names}"
         );
         std::fs::write(self.config(), text).expect("the configuration can be written");
     }

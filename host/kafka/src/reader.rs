@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// How long one request may take before it is sent again.
 const ATTEMPT: Duration = Duration::from_secs(3);
 /// Longer than our transactions may take, and than a broker takes to abort one that was left open.
-const OPEN_TRANSACTION: Duration = Duration::from_secs(60);
+const OPEN_TRANSACTION: Duration = Duration::from_secs(120);
 
 /// One record that was read.
 pub struct Received<'a>(pub(crate) BorrowedMessage<'a>);
@@ -249,7 +249,8 @@ fn wait_until_settled(
         }
         if since.elapsed() > OPEN_TRANSACTION {
             return Err(BrokerError::Other(format!(
-                "a transaction on {topic}/{partition} has been open for {} s; whose is it?",
+                "a transaction on {topic}/{partition} has been open for {} s, longer than the broker allows a host; try again, \
+                 and look for another program that writes to this topic",
                 OPEN_TRANSACTION.as_secs()
             )));
         }
