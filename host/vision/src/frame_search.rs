@@ -12,8 +12,8 @@ use everyframe_types::face::Detection;
 use everyframe_types::search::SearchKind;
 use opencv::core::{Mat, MatTraitConst, MatTraitConstManual};
 
-/// Boxes that overlap by at least this (intersection over union) show the same face, in the shadow check.
-const SAME_FACE: f32 = 0.3;
+/// Boxes of two searches of one picture show the same face if they overlap by at least this (intersection over union).
+pub(super) const SAME_FACE: f32 = 0.3;
 
 /// What a search has found.
 pub(super) struct Found {

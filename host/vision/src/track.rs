@@ -6,6 +6,7 @@
 
 use super::association::{Match, associate, by_overlap, by_place};
 use super::face_motion::FaceMotion;
+use super::search_plan::longer;
 use super::thumbnail::Thumbnail;
 use everyframe_config::VisionSettings;
 use everyframe_types::face::{Detection, Rect, Track};
@@ -216,7 +217,7 @@ impl Tracker {
 
     fn is_due(&self, state: &State, captured_at: i64, face: &TrackedFace<'_>, may_be_another: bool) -> bool {
         let (bounds, quality) = (&face.detection.bounds, face.quality);
-        if quality.is_nan() || quality < self.min_quality || bounds.width.max(bounds.height) < self.min_face {
+        if quality.is_nan() || quality < self.min_quality || longer(bounds) < self.min_face {
             return false;
         }
         match &state.embedded {

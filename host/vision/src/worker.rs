@@ -12,7 +12,7 @@ use super::detections::{DetectionTimes, Detections};
 use super::detector::{Detector, Search};
 use super::embedder::Embedder;
 use super::error::PictureError;
-use super::frame_search::{Found, FoundFace, FrameSearch};
+use super::frame_search::{Found, FoundFace, FrameSearch, SAME_FACE};
 use super::header;
 use super::network::StageTimes;
 use super::quality::CropQuality;
@@ -74,9 +74,6 @@ impl std::ops::Add for WorkerStats {
 /// A rotated picture counts as upright only if its best face scores higher by at least this much than in the picture as it
 /// is. In the footage and the stills, the detector scores an upright face at least 0.03 higher than the same face rotated.
 const MIN_SCORE_GAIN: f32 = 0.01;
-
-/// Two boxes that overlap by at least this (intersection over union) show the same face, when it is searched again.
-const SAME_FACE: f32 = 0.3;
 
 /// Detects and embeds faces. Created by [`Vision::worker`](super::Vision::worker).
 pub struct Worker {
