@@ -26,3 +26,5 @@ mod reload;
 mod replay;
 mod rule_tools;
 mod rules;
+mod web;
+mod web_access;

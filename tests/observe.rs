@@ -1,10 +1,9 @@
 //! Monitoring of a running host: its metrics agree with `audit`, and problems are reported.
 
 use everyframe_tests::{
-    Frame, Part, Raw, Site, Topic, free_port, pictures, places, rule, shipped_rules, wait_for,
+    Frame, Http, Part, Raw, Site, Topic, free_port, pictures, places, rule, shipped_rules, wait_for,
 };
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The monitoring address of a host.
@@ -27,14 +26,7 @@ impl Watched {
 
     /// Status and body of a page; `None` while nobody answers.
     fn get(&self, path: &str) -> Option<(u16, String)> {
-        let mut stream = TcpStream::connect(&self.address).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address);
-        stream.write_all(request.as_bytes()).ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        let (head, body) = answer.split_once("\r\n\r\n")?;
-        Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+        Http::new(&self.address).try_get(path).map(|answer| (answer.status, answer.text()))
     }
 
     fn ready(&self) -> (u16, String) {

@@ -29,12 +29,21 @@ pub enum Topic {
     Gallery,
     /// Rule state.
     State,
+    /// Who acknowledged which alert.
+    Acknowledgements,
 }
 
 impl Topic {
     /// All topics. A topic that is missing here would keep its default name, and be shared by all sites.
-    pub const ALL: [Self; 6] =
-        [Self::Frames, Self::Results, Self::Alerts, Self::DeadLetters, Self::Gallery, Self::State];
+    pub const ALL: [Self; 7] = [
+        Self::Frames,
+        Self::Results,
+        Self::Alerts,
+        Self::DeadLetters,
+        Self::Gallery,
+        Self::State,
+        Self::Acknowledgements,
+    ];
 
     /// Its key in `[topics]`.
     fn key(self) -> &'static str {
@@ -45,6 +54,7 @@ impl Topic {
             Self::DeadLetters => "dead_letters",
             Self::Gallery => "gallery",
             Self::State => "state",
+            Self::Acknowledgements => "acknowledgements",
         }
     }
 }
@@ -333,11 +343,17 @@ impl Site {
         })
     }
 
-    /// Runs an audit, and returns its exit status and JSON.
+    /// Runs an audit, and returns its exit status and JSON. As an operator would, it tries again while the broker does not answer,
+    /// for example just after it was started again.
     pub fn audit(&self) -> (Option<i32>, Value) {
-        let audit = self.everyframe(&["audit", "--json"]);
-        let report = serde_json::from_str(&audit.out);
-        (audit.code, report.unwrap_or_else(|error| panic!("{error}: {}{}", audit.out, audit.err)))
+        wait_for("an audit", || {
+            let audit = self.everyframe(&["audit", "--json"]);
+            if audit.out.is_empty() && audit.err.contains("no broker answers") {
+                return None;
+            }
+            let report = serde_json::from_str(&audit.out);
+            Some((audit.code, report.unwrap_or_else(|error| panic!("{error}: {}{}", audit.out, audit.err))))
+        })
     }
 
     /// Moves the hosts' group to this offset. No host may be running.

@@ -7,6 +7,7 @@ use everyframe_account::audit::audit;
 use everyframe_agent::{Source, SourceAddress};
 use everyframe_config::Loaded;
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -32,7 +33,7 @@ pub struct Arguments {
     /// Let the cameras repeat their clips for so many seconds.
     #[arg(long, value_name = "N", conflicts_with = "forever")]
     seconds: Option<u64>,
-    /// Let the cameras repeat their clips until Ctrl-C.
+    /// Let the cameras repeat their clips, and the dashboard stay, until Ctrl-C.
     #[arg(long)]
     forever: bool,
     /// The folder with the footage.
@@ -51,7 +52,10 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let runtime = super::runtime()?;
     let stop = super::stop_on_signal(runtime);
     let mut broker = start_broker(folder.path())?;
-    let file = write_config(folder.path(), &broker.address, &arguments.rules, "")?;
+    let dashboard = dashboard_address()?;
+    println!("dashboard http://{dashboard}");
+    let web = format!("\n[web]\nlisten = \"{dashboard}\"\n");
+    let file = write_config(folder.path(), &broker.address, &arguments.rules, &web)?;
     let config = Loaded::read(&file)?.config;
     // Made while the broker starts.
     let pictures = pictures(folder.path(), &footage)?;
@@ -118,6 +122,13 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         total.sent, total.results, total.dead_letters, total.repeated
     );
     Ok(if lost == 0 && total.sent > 0 { DONE } else { FAILED })
+}
+
+/// The usual address of the dashboard; another port if that one is in use.
+fn dashboard_address() -> Result<SocketAddr> {
+    let listener =
+        TcpListener::bind(everyframe_web::DEFAULT_ADDRESS).or_else(|_| TcpListener::bind("127.0.0.1:0"));
+    Ok(listener.context("no free port for the dashboard")?.local_addr()?)
 }
 
 /// Takes some frames out of the clip of the man who is enrolled, as files.

@@ -68,7 +68,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
 /// Enrols one picture, and returns the quality of its face.
 fn enrol(arguments: &Arguments, picture: &Path, enroller: &mut Enroller) -> Result<f32> {
     let face = enroller.examine(picture, arguments.min_quality)?;
-    if let Some(resemblance) = &face.resemblance
+    if let Some(resemblance) = enroller.find_resemblance(&face)
         && !may_go_on(arguments, &format!("{}: {resemblance}", picture.display()))?
     {
         bail!(
@@ -76,7 +76,8 @@ fn enrol(arguments: &Arguments, picture: &Path, enroller: &mut Enroller) -> Resu
         );
     }
     let name = arguments.name.as_ref().unwrap_or(&arguments.person);
-    enroller.store(&face, &arguments.person, name)?;
+    let source = picture.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    enroller.store(&face, &arguments.person, name, &source)?;
     Ok(face.quality)
 }
 

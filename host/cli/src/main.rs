@@ -27,7 +27,9 @@ mod plan;
 mod replay;
 mod rule;
 mod run;
+mod serve;
 mod stderr_capture;
+mod token;
 mod watch;
 mod when;
 
@@ -60,8 +62,8 @@ struct WrongInput(String);
 struct Arguments {
     #[command(subcommand)]
     command: Command,
-    /// Log as JSON, for machines. RUST_LOG selects what is logged; by default `info` for `run`, `camera` and
-    /// `watch`, else `warn`.
+    /// Log as JSON, for machines. RUST_LOG selects what is logged; by default `info` for `run`, `serve`,
+    /// `camera` and `watch`, else `warn`.
     #[arg(long, global = true)]
     log_json: bool,
 }
@@ -70,6 +72,10 @@ struct Arguments {
 enum Command {
     /// Run a host, which processes frames.
     Run(run::Arguments),
+    /// Serve the dashboard and the HTTP API.
+    Serve(serve::Arguments),
+    /// Make a token for the HTTP API.
+    Token(token::Arguments),
     /// Run an agent, which puts the frames of a camera, video or folder into the frames topic.
     Camera(camera::Arguments),
     /// Run a single node of Apache Kafka, for one machine.
@@ -116,11 +122,16 @@ struct Connection {
 }
 
 impl Connection {
-    fn config(&self) -> Result<Config> {
+    /// The configuration file; none if there is none.
+    fn file(&self) -> Option<PathBuf> {
         let default = Path::new("everyframe.toml");
         let file = self.config.as_deref().or_else(|| default.is_file().then_some(default));
-        let mut config = match file {
-            Some(file) => read_configuration(file)?.config,
+        file.map(Path::to_owned)
+    }
+
+    fn config(&self) -> Result<Config> {
+        let mut config = match self.file() {
+            Some(file) => read_configuration(&file)?.config,
             None => Config::default(),
         };
         if let Some(brokers) = &self.brokers {
@@ -138,7 +149,7 @@ pub fn main() -> ! {
     let arguments = Arguments::parse();
     // What runs for long tells what it does; of the others, only what is odd is news.
     let filter = match arguments.command {
-        Command::Run(_) | Command::Watch(_) => "info,librdkafka=warn",
+        Command::Run(_) | Command::Watch(_) | Command::Serve(_) => "info,librdkafka=warn",
         // The agent logs an outage once; librdkafka would log each of its attempts.
         Command::Camera(_) | Command::Broker(_) => "info,librdkafka=off",
         _ => "warn",
@@ -147,6 +158,7 @@ pub fn main() -> ! {
     let has_libraries = matches!(
         arguments.command,
         Command::Run(_)
+            | Command::Serve(_)
             | Command::Camera(_)
             | Command::Enrol(_)
             | Command::Gallery(_)
@@ -160,6 +172,8 @@ pub fn main() -> ! {
     let _log = logging::start(arguments.log_json, filter, has_libraries);
     let result = match arguments.command {
         Command::Run(arguments) => run::run(arguments),
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Token(arguments) => token::run(&arguments),
         Command::Camera(arguments) => camera::run(arguments),
         Command::Broker(arguments) => broker::run(&arguments),
         Command::Enrol(arguments) => enrol::run(&arguments),

@@ -31,6 +31,9 @@ pub fn run(arguments: Arguments) -> Result<u8> {
     let stop = super::stop_on_signal(runtime);
     let config = &loaded.config;
     runtime.block_on(ensure(config))?;
+    if !config.web.listen.is_empty() {
+        super::serve::start(config, Some(&arguments.config), runtime, &stop)?;
+    }
     let cache = super::cache_folder()?;
     let host = Host::start(config, rules, &cache, stop.clone())?;
     tracing::info!(

@@ -42,6 +42,7 @@ pub fn find_problems(config: &Config) -> Vec<(String, String)> {
     check_kafka(config, &mut found);
     check_stages(config, &mut found);
     check_site(config, &mut found);
+    found.0.extend(config.web.find_problems());
     found.0
 }
 
@@ -99,6 +100,7 @@ fn check_kafka(config: &Config, found: &mut Problems) {
         ("topics.dead_letters", &topics.dead_letters),
         ("topics.gallery", &topics.gallery),
         ("topics.state", &topics.state),
+        ("topics.acknowledgements", &topics.acknowledgements),
     ] {
         let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         if name.is_empty() || name.len() > 249 || !name.chars().all(legal) || name == "." || name == ".." {

@@ -18,6 +18,7 @@ mod schedule;
 mod settings;
 mod site;
 mod site_settings;
+mod web_settings;
 
 pub use camera_pattern::{camera_pattern, camera_patterns, matches_camera};
 pub use check::find_user_in_brokers;
@@ -33,3 +34,4 @@ pub use schedule::{Day, TimeOfDay, Window, time_zone};
 pub use settings::*;
 pub use site::Site;
 pub use site_settings::{MaskSettings, ScheduleSettings, ZoneSettings};
+pub use web_settings::{Role, TokenSettings, WebSettings};

@@ -3,6 +3,7 @@
 use crate::property::Property;
 use crate::rules::RuleSettings;
 use crate::site_settings::{MaskSettings, ScheduleSettings, ZoneSettings};
+use crate::web_settings::WebSettings;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -26,6 +27,8 @@ pub struct Config {
     pub gallery: GallerySettings,
     /// Metrics, health checks and lag.
     pub observe: ObserveSettings,
+    /// The HTTP API and the dashboard.
+    pub web: WebSettings,
     /// Reloading of rules and the site.
     pub reload: ReloadSettings,
     /// Named parts of cameras' pictures, for rules.
@@ -120,6 +123,8 @@ pub struct Topics {
     pub gallery: String,
     /// The state of rules (compacted). It has as many partitions as the frames topic.
     pub state: String,
+    /// Who acknowledged which alert (compacted).
+    pub acknowledgements: String,
     /// Number of partitions of the frames topic and the results topic when Everyframe creates them.
     pub partitions: i32,
 }
@@ -133,6 +138,7 @@ impl Default for Topics {
             dead_letters: "everyframe.dead-letters".into(),
             gallery: "everyframe.gallery".into(),
             state: "everyframe.state".into(),
+            acknowledgements: "everyframe.acknowledgements".into(),
             partitions: 4,
         }
     }

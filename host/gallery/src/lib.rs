@@ -22,4 +22,7 @@ pub use index::{Index, IndexWriter};
 pub use odd_samples::{OddSample, find_odd_samples};
 pub use sample::Sample;
 pub use similar_people::{NEARLY_THE_SAME, SimilarPeople, Template, find_similar_id, find_similar_people};
-pub use topic::{Gallery, GalleryError, parse_person_id, read_samples, remove_person, store_sample};
+pub use topic::{
+    Gallery, GalleryError, erase_sample, merge_people, parse_person_id, parse_record, read_samples,
+    remove_person, rename_person, store_sample,
+};

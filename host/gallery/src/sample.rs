@@ -15,10 +15,14 @@ pub struct Sample {
     pub embedding: Embedding,
     /// The face's quality in the picture, 0 to 1.
     pub quality: f32,
-    /// The picture's file name.
+    /// The picture's file name, or the frame that it is from.
     pub source: String,
     /// When the person was enrolled, Unix milliseconds.
     pub enrolled_at: i64,
+    /// A small JPEG of the face; empty if there is none.
+    pub thumbnail: Vec<u8>,
+    /// The stranger whose picture this was, if the person was enrolled from a stranger.
+    pub stranger: Option<String>,
 }
 
 #[cfg(test)]
@@ -33,6 +37,8 @@ impl Sample {
             quality: 1.0,
             source: String::new(),
             enrolled_at: 0,
+            thumbnail: Vec::new(),
+            stranger: None,
         }
     }
 }

@@ -56,6 +56,11 @@ struct Value {
     quality: f32,
     source: String,
     enrolled_at: i64,
+    /// Base64 of a JPEG.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    thumbnail: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    stranger: Option<String>,
 }
 
 /// Writes a sample to the gallery topic and waits for the acknowledgement. `id` identifies it among the person's samples: a
@@ -74,6 +79,8 @@ pub fn store_sample(producer: &Producer, topic: &str, id: &str, sample: &Sample)
         quality: sample.quality,
         source: sample.source.clone(),
         enrolled_at: sample.enrolled_at,
+        thumbnail: BASE64.encode(&sample.thumbnail),
+        stranger: sample.stranger.clone(),
     };
     let value = serde_json::to_vec(&value).map_err(|error| BrokerError::Other(error.to_string()))?;
     let key = record_key(&sample.person, id)?;
@@ -94,10 +101,74 @@ pub fn remove_person(config: &Config, producer: &Producer, person: &str) -> Resu
     let keys = samples.iter().filter(|(_, sample)| sample.person == person).map(|(key, _)| key);
     let mut removed = 0;
     for key in keys {
-        producer.send_and_wait(Record { topic, key: Some(key.as_bytes()), ..Record::default() }, TIMEOUT)?;
+        erase_sample(producer, topic, key)?;
         removed += 1;
     }
     Ok(removed)
+}
+
+/// Renames a person, and returns the number of samples.
+///
+/// # Errors
+///
+/// The brokers do not answer, or refuse this user. Some samples may have the new name already; try again.
+pub fn rename_person(
+    config: &Config,
+    producer: &Producer,
+    person: &str,
+    name: &str,
+) -> Result<usize, GalleryError> {
+    move_samples(config, producer, person, |sample| sample.name = name.to_owned())
+}
+
+/// Gives all samples of a person to another person, whose name they get. Returns their number.
+///
+/// # Errors
+///
+/// As [`rename_person`]. Some samples may have moved already; try again.
+pub fn merge_people(
+    config: &Config,
+    producer: &Producer,
+    person: &str,
+    into: (&str, &str),
+) -> Result<usize, GalleryError> {
+    move_samples(config, producer, person, |sample| {
+        (sample.person, sample.name) = (into.0.to_owned(), into.1.to_owned());
+    })
+}
+
+/// Changes all samples of a person. One that belongs to another person afterwards is stored there before it is erased here.
+fn move_samples(
+    config: &Config,
+    producer: &Producer,
+    person: &str,
+    change: impl Fn(&mut Sample),
+) -> Result<usize, GalleryError> {
+    let topic = config.topics.gallery.as_str();
+    let person = clean(person);
+    let mut moved = 0;
+    for (key, mut sample) in read_samples(config)? {
+        if sample.person != person {
+            continue;
+        }
+        change(&mut sample);
+        let id = key.rsplit_once('/').map_or(key.as_str(), |(_, id)| id);
+        store_sample(producer, topic, id, &sample)?;
+        if record_key(&sample.person, id)? != key {
+            erase_sample(producer, topic, &key)?;
+        }
+        moved += 1;
+    }
+    Ok(moved)
+}
+
+/// Erases one sample with a tombstone; `key` is its record key, `person/sample`.
+///
+/// # Errors
+///
+/// The brokers do not acknowledge it: try again.
+pub fn erase_sample(producer: &Producer, topic: &str, key: &str) -> Result<(), GalleryError> {
+    Ok(producer.send_and_wait(Record { topic, key: Some(key.as_bytes()), ..Record::default() }, TIMEOUT)?)
 }
 
 /// Reads all samples in the gallery topic, by record key.
@@ -246,7 +317,7 @@ fn apply_record(writer: &mut IndexWriter, record: &impl IncomingRecord) {
 }
 
 /// A record's key and its sample; a tombstone has none. Logs and skips a record that is neither.
-fn parse_record(record: &impl IncomingRecord) -> Option<(&str, Option<Sample>)> {
+pub fn parse_record(record: &impl IncomingRecord) -> Option<(&str, Option<Sample>)> {
     let Some(key) = record.key().and_then(|key| std::str::from_utf8(key).ok()) else {
         tracing::warn!("ignoring a gallery record without a readable key");
         return None;
@@ -276,6 +347,9 @@ fn parse_sample(value: &[u8]) -> Option<Sample> {
         quality: value.quality,
         source: value.source,
         enrolled_at: value.enrolled_at,
+        // A person is recognised without a picture, too.
+        thumbnail: BASE64.decode(value.thumbnail).unwrap_or_default(),
+        stranger: value.stranger.map(|stranger| clean(&stranger)).filter(|stranger| !stranger.is_empty()),
     })
 }
 

@@ -16,6 +16,23 @@ use std::time::Duration;
 /// Is called when a record is acknowledged by all in-sync replicas, or refused for good.
 pub type Delivery = Box<dyn FnOnce(Result<(), BrokerError>) + Send + Sync>;
 
+/// What is called when a record is acknowledged or refused.
+pub(super) enum Callback {
+    /// It is told whether the record is stored.
+    Told(Delivery),
+    /// It is told also where: partition and offset.
+    Located(Box<dyn FnOnce(Result<(i32, i64), BrokerError>) + Send + Sync>),
+}
+
+impl Callback {
+    fn call(self, stored: Result<(i32, i64), BrokerError>) {
+        match self {
+            Self::Told(delivery) => delivery(stored.map(drop)),
+            Self::Located(delivery) => delivery(stored),
+        }
+    }
+}
+
 /// One record to send.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Record<'a> {
@@ -47,6 +64,9 @@ type Trouble = Arc<Mutex<Option<String>>>;
 pub const BATCH_BYTES: usize = 1_000_000;
 /// The largest batch where the limits are not known, bytes. A topic refuses a batch as a whole, even if each record fits.
 const SMALL_BATCH_BYTES: usize = 64 << 10;
+
+/// Between two attempts to queue a record while the local queue is full.
+const QUEUE_FULL: Duration = Duration::from_millis(5);
 
 /// How long one poll for acknowledgements waits. rdkafka spins through the last millisecond of each wait, which its own
 /// threaded producer, with waits of 100 ms, pays with a per cent of a core.
@@ -114,7 +134,7 @@ impl Producer {
     pub fn send(&self, record: Record<'_>, mut delivery: Delivery) {
         while let Err(back) = self.try_send(record, delivery) {
             delivery = back;
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(QUEUE_FULL);
         }
     }
 
@@ -124,12 +144,19 @@ impl Producer {
     ///
     /// The local queue is full: `delivery` comes back uncalled. Try again later.
     pub fn try_send(&self, record: Record<'_>, delivery: Delivery) -> Result<(), Delivery> {
+        match self.queue(record, Callback::Told(delivery)) {
+            Err(Callback::Told(delivery)) => Err(delivery),
+            _ => Ok(()),
+        }
+    }
+
+    fn queue(&self, record: Record<'_>, callback: Callback) -> Result<(), Callback> {
         let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
         for (key, value) in record.headers {
             headers = headers.insert(Header { key, value: Some(*value) });
         }
-        let mut next: BaseRecord<'_, [u8], [u8], Box<Delivery>> =
-            BaseRecord::with_opaque_to(record.topic, Box::new(delivery)).headers(headers);
+        let mut next: BaseRecord<'_, [u8], [u8], Box<Callback>> =
+            BaseRecord::with_opaque_to(record.topic, Box::new(callback)).headers(headers);
         next.partition = record.partition;
         next.key = record.key;
         next.payload = record.value;
@@ -138,7 +165,7 @@ impl Producer {
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
                 return Err(*back.delivery_opaque);
             }
-            Err((error, back)) => (back.delivery_opaque)(Err(refused(&error, record.topic))),
+            Err((error, back)) => back.delivery_opaque.call(Err(refused(&error, record.topic))),
         }
         Ok(())
     }
@@ -158,8 +185,21 @@ impl Producer {
     ///
     /// The record was refused, or not acknowledged in time: it may still be delivered.
     pub fn send_and_wait(&self, record: Record<'_>, timeout: Duration) -> Result<(), BrokerError> {
+        self.send_and_locate(record, timeout).map(drop)
+    }
+
+    /// As [`Producer::send_and_wait`]. Returns the record's partition and offset.
+    ///
+    /// # Errors
+    ///
+    /// As [`Producer::send_and_wait`].
+    pub fn send_and_locate(&self, record: Record<'_>, timeout: Duration) -> Result<(i32, i64), BrokerError> {
         let (sender, receiver) = std::sync::mpsc::sync_channel(1);
-        self.send(record, Box::new(move |result| drop(sender.send(result))));
+        let mut callback = Callback::Located(Box::new(move |stored| drop(sender.send(stored))));
+        while let Err(back) = self.queue(record, callback) {
+            callback = back;
+            std::thread::sleep(QUEUE_FULL);
+        }
         receiver.recv_timeout(timeout).unwrap_or_else(|_| {
             Err(BrokerError::Unreachable {
                 brokers: self.brokers.clone(),
@@ -259,11 +299,11 @@ impl ClientContext for Deliveries {
 }
 
 impl ProducerContext for Deliveries {
-    type DeliveryOpaque = Box<Delivery>;
+    type DeliveryOpaque = Box<Callback>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, delivery: Self::DeliveryOpaque) {
-        delivery(match result {
-            Ok(_) => Ok(()),
+    fn delivery(&self, result: &DeliveryResult<'_>, callback: Self::DeliveryOpaque) {
+        callback.call(match result {
+            Ok(record) => Ok((record.partition(), record.offset())),
             Err((error, record)) => Err(refused(error, record.topic())),
         });
     }

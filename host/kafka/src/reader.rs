@@ -49,11 +49,16 @@ impl IncomingRecord for Received<'_> {
 
 impl Received<'_> {
     /// All headers, as text.
-    pub fn headers(&self) -> impl Iterator<Item = (String, String)> + '_ {
-        let text = |value: Option<&[u8]>| String::from_utf8_lossy(value.unwrap_or_default()).into_owned();
-        let all = self.0.headers().into_iter().flat_map(|headers| headers.iter());
-        all.map(move |header| (header.key.to_owned(), text(header.value)))
+    pub fn headers(&self) -> impl Iterator<Item = (String, String)> {
+        headers_of(&self.0).into_iter()
     }
+}
+
+/// All headers of a record, as text.
+pub(super) fn headers_of(message: &BorrowedMessage<'_>) -> Vec<(String, String)> {
+    let text = |value: Option<&[u8]>| String::from_utf8_lossy(value.unwrap_or_default()).into_owned();
+    let all = message.headers().into_iter().flat_map(|headers| headers.iter());
+    all.map(|header| (header.key.to_owned(), text(header.value))).collect()
 }
 
 /// Reads every partition of one topic.
@@ -100,6 +105,24 @@ impl Reader {
             let (_, end) = ends_of(&consumer, topic, partition).map_err(failed)?;
             // An offset, not "end": records that are written before the assignment takes effect are read, too.
             assignment.add_partition_offset(topic, partition, Offset::Offset(end)).map_err(failed)?;
+        }
+        consumer.assign(&assignment).map_err(failed)?;
+        Ok(Self { consumer, brokers: settings.brokers.clone(), open: BTreeMap::new() })
+    }
+
+    /// Reads from the first record of each partition whose timestamp is not before `timestamp` (Unix milliseconds), and goes on
+    /// with what is written later. For [`Reader::follow`].
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError`] says what the operator can do; trying again may help.
+    pub fn following(settings: &KafkaSettings, topic: &str, timestamp: i64) -> Result<Self, BrokerError> {
+        let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
+        let consumer = reading_consumer(settings, "read_committed")?;
+        let mut assignment = TopicPartitionList::new();
+        for (partition, offset) in offsets_at(settings, topic, timestamp)? {
+            let offset = Offset::Offset(i64::try_from(offset).unwrap_or(i64::MAX));
+            assignment.add_partition_offset(topic, partition, offset).map_err(failed)?;
         }
         consumer.assign(&assignment).map_err(failed)?;
         Ok(Self { consumer, brokers: settings.brokers.clone(), open: BTreeMap::new() })
@@ -179,51 +202,11 @@ impl Reader {
     }
 }
 
-/// Reads the value of the record at this place; none if retention has deleted it.
-///
-/// # Errors
-///
-/// The brokers do not answer, or refuse this user.
-pub fn read_at(
-    settings: &KafkaSettings,
-    topic: &str,
-    partition: i32,
-    offset: i64,
-) -> Result<Option<Vec<u8>>, BrokerError> {
-    let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
-    let consumer = reading_consumer(settings, "read_committed")?;
-    if !partitions(&consumer, topic, &settings.brokers)?.contains(&partition) {
-        return Ok(None);
-    }
-    let (low, end) = ends_of(&consumer, topic, partition).map_err(failed)?;
-    if !(low..end).contains(&offset) {
-        return Ok(None);
-    }
-    let mut assignment = TopicPartitionList::new();
-    assignment.add_partition_offset(topic, partition, Offset::Offset(offset)).map_err(failed)?;
-    consumer.assign(&assignment).map_err(failed)?;
-    let deadline = Instant::now() + TIMEOUT;
-    loop {
-        match consumer.poll(Duration::from_millis(100)) {
-            Some(Ok(message)) => {
-                return Ok((message.offset() == offset)
-                    .then(|| message.payload().map(<[u8]>::to_vec).unwrap_or_default()));
-            }
-            Some(Err(KafkaError::PartitionEOF(_))) => return Ok(None),
-            Some(Err(error)) if Instant::now() > deadline => return Err(failed(error)),
-            None if Instant::now() > deadline => {
-                return Err(BrokerError::Unreachable {
-                    brokers: settings.brokers.clone(),
-                    reason: format!("no record of {topic}/{partition} for {} s", TIMEOUT.as_secs()),
-                });
-            }
-            Some(Err(_)) | None => {}
-        }
-    }
-}
-
 /// librdkafka needs a group for any assignment; this one is never joined and commits nothing.
-fn reading_consumer(settings: &KafkaSettings, isolation: &str) -> Result<BaseConsumer<Quiet>, BrokerError> {
+pub(super) fn reading_consumer(
+    settings: &KafkaSettings,
+    isolation: &str,
+) -> Result<BaseConsumer<Quiet>, BrokerError> {
     let defaults =
         [("group.id", "everyframe-reader"), ("enable.partition.eof", "true"), ("isolation.level", isolation)];
     client::consumer(settings, &defaults)
@@ -355,23 +338,17 @@ impl Reader {
     pub fn since(settings: &KafkaSettings, topic: &str, timestamp: i64) -> Result<Self, BrokerError> {
         let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
         let mut reader = Self::from_start(settings, topic)?;
-        let mut wanted = TopicPartitionList::new();
-        for partition in reader.open.keys() {
-            let at = Offset::Offset(timestamp);
-            wanted.add_partition_offset(topic, *partition, at).map_err(failed)?;
-        }
-        if wanted.count() == 0 {
+        let ends: Vec<i32> = reader.open.keys().copied().collect();
+        let found = offsets_for_time(&reader.consumer, topic, &ends, timestamp, &settings.brokers)?;
+        if ends.is_empty() {
             return Ok(reader);
         }
         let mut assignment = TopicPartitionList::new();
-        let found =
-            retry_while_moving(|patience| reader.consumer.offsets_for_times(wanted.clone(), patience));
-        for found in found.map_err(failed)?.elements() {
-            found.error().map_err(failed)?;
-            let (partition, end) = (found.partition(), reader.open.get(&found.partition()).copied());
-            match found.offset() {
-                Offset::Offset(offset) if end.is_some_and(|end| offset < end) => assignment
-                    .add_partition_offset(topic, partition, Offset::Offset(offset))
+        for partition in ends {
+            let end = reader.open.get(&partition).copied();
+            match found.get(&partition) {
+                Some(offset) if end.is_some_and(|end| *offset < end) => assignment
+                    .add_partition_offset(topic, partition, Offset::Offset(*offset))
                     .map_err(failed)?,
                 // No record of the partition is that recent.
                 _ => drop(reader.open.remove(&partition)),
@@ -380,6 +357,56 @@ impl Reader {
         reader.consumer.assign(&assignment).map_err(failed)?;
         Ok(reader)
     }
+}
+
+/// For each partition, the offset of the first record whose timestamp is not before `timestamp` (Unix milliseconds); the offset
+/// of the next record if there is none.
+///
+/// # Errors
+///
+/// [`BrokerError`] says what the operator can do; trying again may help.
+pub fn offsets_at(
+    settings: &KafkaSettings,
+    topic: &str,
+    timestamp: i64,
+) -> Result<BTreeMap<i32, u64>, BrokerError> {
+    let consumer: BaseConsumer<Quiet> = client::consumer(settings, &[])
+        .create_with_context(Quiet)
+        .map_err(|error| BrokerError::from_rdkafka(error, &settings.brokers))?;
+    let ends = ends(&consumer, topic, &settings.brokers)?;
+    let partitions: Vec<i32> = ends.keys().copied().collect();
+    let found = offsets_for_time(&consumer, topic, &partitions, timestamp, &settings.brokers)?;
+    let offset = |(partition, (_, next)): (i32, (u64, u64))| {
+        (partition, found.get(&partition).map_or(next, |offset| offset.unsigned_abs()))
+    };
+    Ok(ends.into_iter().map(offset).collect())
+}
+
+/// The offsets of the first records that are not older than `timestamp`, of the partitions that have one.
+fn offsets_for_time(
+    consumer: &BaseConsumer<Quiet>,
+    topic: &str,
+    partitions: &[i32],
+    timestamp: i64,
+    brokers: &str,
+) -> Result<BTreeMap<i32, i64>, BrokerError> {
+    let failed = |error| BrokerError::from_rdkafka(error, brokers);
+    let mut wanted = TopicPartitionList::new();
+    for partition in partitions {
+        wanted.add_partition_offset(topic, *partition, Offset::Offset(timestamp)).map_err(failed)?;
+    }
+    if wanted.count() == 0 {
+        return Ok(BTreeMap::new());
+    }
+    let found = retry_while_moving(|patience| consumer.offsets_for_times(wanted.clone(), patience));
+    let mut offsets = BTreeMap::new();
+    for found in found.map_err(failed)?.elements() {
+        found.error().map_err(failed)?;
+        if let Offset::Offset(offset) = found.offset() {
+            offsets.insert(found.partition(), offset);
+        }
+    }
+    Ok(offsets)
 }
 
 /// For each partition of a topic: the offset of its oldest record, and the offset of the next record.

@@ -41,7 +41,7 @@ struct Topic {
     kept: Kept,
 }
 
-/// The six topics of a configuration.
+/// The topics of a configuration.
 fn topics(config: &Config) -> Vec<Topic> {
     const GIB: u64 = 1 << 30;
     let topic = |name: &String, partitions, kept| Topic { name: name.clone(), partitions, kept };
@@ -51,6 +51,7 @@ fn topics(config: &Config) -> Vec<Topic> {
         topic(&config.topics.alerts, 1, Kept::For { hours: 30 * 24, bytes: GIB }),
         topic(&config.topics.dead_letters, 1, Kept::For { hours: 30 * 24, bytes: 16 * GIB }),
         topic(&config.topics.gallery, 1, Kept::LastOfKey),
+        topic(&config.topics.acknowledgements, 1, Kept::LastOfKey),
         topic(&config.topics.state, config.topics.partitions, Kept::LastOfKey),
     ]
 }

@@ -216,6 +216,8 @@ fn enrol_made_up_people(
             quality: 1.0,
             source: "made up".into(),
             enrolled_at: 0,
+            thumbnail: Vec::new(),
+            stranger: None,
         };
         store_sample(producer, topic, "0", &sample)?;
     }

@@ -1,17 +1,17 @@
 //! Enrols people from pictures.
 
-use everyframe_config::Config;
+use everyframe_config::{Config, VisionSettings};
 use everyframe_gallery::{
     GalleryError, Index, NEARLY_THE_SAME, OddSample, Sample, find_odd_samples, find_similar_id, read_samples,
     store_sample,
 };
 use everyframe_kafka::{BrokerError, Producer};
-use everyframe_types::face::{Candidate, Embedding, Person};
+use everyframe_types::face::{Candidate, Detection, Embedding, Person, Rect};
 use everyframe_types::hexadecimal::hexadecimal;
 use everyframe_types::id::printable;
 use everyframe_types::machine::unix_ms;
 use everyframe_vision::{
-    EnrolmentView, PictureError, Quality, Rotation, Vision, VisionError, Weakness, Worker,
+    EnrolmentView, PictureError, PictureRenderer, Quality, Rotation, Vision, VisionError, Weakness, Worker,
 };
 use sha2::{Digest as _, Sha256};
 use std::fmt;
@@ -107,7 +107,7 @@ impl fmt::Display for Fault {
 
 /// Enrols one person.
 pub struct Enroller {
-    worker: Worker,
+    examiner: Examiner,
     producer: Producer,
     topic: String,
     model: String,
@@ -118,17 +118,88 @@ pub struct Enroller {
     own: Vec<Sample>,
 }
 
+/// Finds and embeds the faces of enrolment pictures.
+pub struct Examiner {
+    worker: Worker,
+    renderer: PictureRenderer,
+}
+
 /// A face that can be enrolled.
 pub struct EnrolmentFace {
     /// Its quality, 0 to 1.
     pub quality: f32,
-    /// An enrolled person whom it resembles, under another id.
-    pub resemblance: Option<Resemblance>,
-    embedding: Embedding,
+    /// The template.
+    pub embedding: Embedding,
+    /// A small JPEG of the face.
+    pub thumbnail: Vec<u8>,
     /// The sample's id: the first bytes of the picture's SHA-256, hexadecimal.
-    sample: String,
-    /// The name of the file.
-    source: String,
+    pub sample: String,
+}
+
+/// The side of a sample's thumbnail, pixels.
+const THUMBNAIL_SIDE: u32 = 160;
+
+impl Examiner {
+    /// An examiner with a worker of its own.
+    ///
+    /// # Errors
+    ///
+    /// ONNX Runtime cannot create another session.
+    pub fn new(vision: &Vision, settings: &VisionSettings) -> Result<Self, VisionError> {
+        Ok(Self { worker: vision.worker()?, renderer: PictureRenderer::new(settings) })
+    }
+
+    /// Finds and embeds the face of a picture. `chosen` is the box of the face if the picture may show several people; without
+    /// it, exactly one face is wanted.
+    ///
+    /// # Errors
+    ///
+    /// The picture is not fit: the error says what to change.
+    pub fn examine(
+        &mut self,
+        bytes: &[u8],
+        min_quality: f32,
+        chosen: Option<&Rect>,
+    ) -> Result<EnrolmentFace, RefusedPicture> {
+        let EnrolmentView { detections, rotation } = self.worker.detect_for_enrolment(bytes)?;
+        if let Some(rotation) = rotation.filter(|_| chosen.is_none()) {
+            return Err(RefusedPicture::NotUpright(rotation));
+        }
+        let faces = detections.detections.as_slice();
+        let place = match (chosen, faces) {
+            (Some(bounds), _) => find_face(faces, bounds).ok_or(RefusedPicture::NoFace)?,
+            (None, [_]) => 0,
+            (None, []) => return Err(RefusedPicture::NoFace),
+            (None, _) => return Err(RefusedPicture::SeveralFaces(faces.len())),
+        };
+        let face = &faces[place];
+        let measured = detections.qualities().get(place).copied().ok_or(RefusedPicture::NoFace)?;
+        let quality = measured.value();
+        if quality < min_quality {
+            let fault = Fault::new(&measured, face.bounds.height, min_quality);
+            return Err(RefusedPicture::Poor { quality, wanted: min_quality, fault });
+        }
+        let embeddings = self.worker.embed(bytes, &[], &detections, std::slice::from_ref(face))?;
+        let embedding = embeddings.into_iter().next().flatten().ok_or(RefusedPicture::NoEmbedding)?;
+        let thumbnail = self.renderer.crop(bytes, &[], &face.bounds, THUMBNAIL_SIDE)?;
+        Ok(EnrolmentFace { quality, embedding, thumbnail, sample: sample_id(bytes, chosen) })
+    }
+}
+
+/// The place of the face that overlaps most with a box; none if no face overlaps with it by half.
+fn find_face(faces: &[Detection], bounds: &Rect) -> Option<usize> {
+    let overlap = |place: &usize| faces[*place].bounds.iou(bounds);
+    let best = (0..faces.len()).max_by(|a, b| overlap(a).total_cmp(&overlap(b)))?;
+    (overlap(&best) >= 0.5).then_some(best)
+}
+
+/// The first bytes of the picture's SHA-256, hexadecimal; of several faces in a picture, each has its own.
+fn sample_id(bytes: &[u8], chosen: Option<&Rect>) -> String {
+    let mut hash = Sha256::new_with_prefix(bytes);
+    if let Some(Rect { x, y, width, height }) = chosen {
+        [x, y, width, height].iter().for_each(|value| hash.update(value.to_le_bytes()));
+    }
+    hexadecimal(&hash.finalize()[..8])
 }
 
 /// An enrolled person whom a face resembles.
@@ -165,7 +236,7 @@ impl Enroller {
         let others = Index::new(samples.iter().filter(|(_, sample)| sample.person != person), &model);
         let own = samples.values().filter(|sample| sample.person == person).cloned().collect();
         Ok(Self {
-            worker: vision.worker()?,
+            examiner: Examiner::new(&vision, &config.vision)?,
             producer: Producer::new(&config.kafka)?,
             topic: config.topics.gallery.clone(),
             model,
@@ -180,43 +251,18 @@ impl Enroller {
         self.similar_id.as_deref()
     }
 
-    /// Finds and embeds the face of a picture.
+    /// Finds and embeds the face of a picture file.
     ///
     /// # Errors
     ///
     /// The picture is not fit: the error says what to change.
     pub fn examine(&mut self, picture: &Path, min_quality: f32) -> Result<EnrolmentFace, RefusedPicture> {
-        let bytes = std::fs::read(picture)?;
-        let EnrolmentView { detections, rotation } = self.worker.detect_for_enrolment(&bytes)?;
-        if let Some(rotation) = rotation {
-            return Err(RefusedPicture::NotUpright(rotation));
-        }
-        let face = match detections.detections.as_slice() {
-            [face] => face,
-            [] => return Err(RefusedPicture::NoFace),
-            faces => return Err(RefusedPicture::SeveralFaces(faces.len())),
-        };
-        let measured = detections.qualities().first().copied().ok_or(RefusedPicture::NoFace)?;
-        let quality = measured.value();
-        if quality < min_quality {
-            let fault = Fault::new(&measured, face.bounds.height, min_quality);
-            return Err(RefusedPicture::Poor { quality, wanted: min_quality, fault });
-        }
-        let embeddings = self.worker.embed(&bytes, &[], &detections, std::slice::from_ref(face))?;
-        let embedding = embeddings.into_iter().next().flatten().ok_or(RefusedPicture::NoEmbedding)?;
-        Ok(EnrolmentFace {
-            quality,
-            resemblance: self.find_resemblance(&embedding),
-            embedding,
-            sample: hexadecimal(&Sha256::digest(&bytes)[..8]),
-            source: picture.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
-        })
+        self.examiner.examine(&std::fs::read(picture)?, min_quality, None)
     }
 
-    fn find_resemblance(&self, embedding: &Embedding) -> Option<Resemblance> {
-        let Candidate { person, similarity } = self.others.search(embedding, 1).pop()?;
-        let person = self.others.find(&person)?;
-        (similarity >= NEARLY_THE_SAME).then_some(Resemblance { person, similarity })
+    /// An enrolled person under another id whom the face resembles.
+    pub fn find_resemblance(&self, face: &EnrolmentFace) -> Option<Resemblance> {
+        find_resemblance(&self.others, &face.embedding, "")
     }
 
     /// Stores the template of a face in the gallery; running hosts know it within a second.
@@ -224,15 +270,23 @@ impl Enroller {
     /// # Errors
     ///
     /// The brokers do not acknowledge it: enrol the picture again.
-    pub fn store(&mut self, face: &EnrolmentFace, person: &str, name: &str) -> Result<(), EnrolmentError> {
+    pub fn store(
+        &mut self,
+        face: &EnrolmentFace,
+        person: &str,
+        name: &str,
+        source: &str,
+    ) -> Result<(), EnrolmentError> {
         let sample = Sample {
             person: person.to_owned(),
             name: name.to_owned(),
             model: self.model.clone(),
             embedding: face.embedding.clone(),
             quality: face.quality,
-            source: face.source.clone(),
+            source: source.to_owned(),
             enrolled_at: unix_ms(),
+            thumbnail: face.thumbnail.clone(),
+            stranger: None,
         };
         store_sample(&self.producer, &self.topic, &face.sample, &sample)?;
         // A picture that is enrolled again replaces its sample.
@@ -247,9 +301,30 @@ impl Enroller {
     }
 }
 
+/// The person of `index`, other than `person`, whom the face resembles so much that it must be the same one.
+pub fn find_resemblance(index: &Index, embedding: &Embedding, person: &str) -> Option<Resemblance> {
+    let similar = index.search(embedding, 2).into_iter().find(|candidate| candidate.person != person)?;
+    let Candidate { person, similarity } = similar;
+    let person = index.find(&person)?;
+    (similarity >= NEARLY_THE_SAME).then_some(Resemblance { person, similarity })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn face(x: f32) -> Detection {
+        let bounds = Rect { x, y: 0.0, width: 10.0, height: 10.0 };
+        Detection { bounds, landmarks: Default::default(), score: 0.9 }
+    }
+
+    #[test]
+    fn the_chosen_face_is_the_one_in_the_box() {
+        let faces = [face(0.0), face(20.0)];
+        assert_eq!(find_face(&faces, &face(21.0).bounds), Some(1));
+        assert_eq!(find_face(&faces, &face(10.0).bounds), None);
+        assert_ne!(sample_id(b"a", None), sample_id(b"a", Some(&faces[0].bounds)));
+    }
 
     #[test]
     fn a_small_face_is_told_the_wanted_height() {

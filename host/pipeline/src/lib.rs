@@ -10,6 +10,7 @@
 
 pub mod enrolment;
 pub mod gallery_migration;
+pub mod identify;
 pub mod intake;
 pub mod lag;
 pub mod live_ledger;

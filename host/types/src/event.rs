@@ -245,9 +245,20 @@ pub fn rfc3339(milliseconds: i64) -> String {
     jiff::Timestamp::from_millisecond(within).unwrap_or_default().to_string()
 }
 
+/// Parses RFC 3339; Unix milliseconds. None if the text is no time.
+pub fn parse_rfc3339(text: &str) -> Option<i64> {
+    text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_formatted_time_is_parsed() {
+        assert_eq!(parse_rfc3339(&rfc3339(1_764_000_000_123)), Some(1_764_000_000_123));
+        assert_eq!(parse_rfc3339("yesterday"), None);
+    }
 
     #[test]
     fn any_number_becomes_a_time() {

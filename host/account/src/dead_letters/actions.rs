@@ -3,7 +3,9 @@
 use super::DeadLetterError;
 use super::filter::{DeadLetter, Filter, read_actions};
 use everyframe_config::Config;
-use everyframe_kafka::{BrokerError, Observer, Producer, Reader, Record, delete_before, read_at, watermarks};
+use everyframe_kafka::{
+    BrokerError, Observer, Producer, Reader, Record, RecordReader, delete_before, watermarks,
+};
 use everyframe_types::dead_letter::{
     FATE, LETTER, Letter, LetterAction, LetterActions, OFFSET, PARTITION, Place, TOPIC,
 };
@@ -235,8 +237,8 @@ fn read_frame_bytes<'a>(
     if *at.topic != *config.topics.frames {
         return Ok(Err(format!("the whole frame is at {at}, and not in this configuration's frames topic")));
     }
-    Ok(match read_at(&config.kafka, &at.topic, at.partition, at.offset)? {
-        Some(found) if partial.matches(&found) => Ok(found.into()),
+    Ok(match RecordReader::new(&config.kafka)?.read(&at.topic, at.partition, at.offset)? {
+        Some(found) if partial.matches(&found.value) => Ok(found.value.into()),
         Some(_) => Err(format!("the record at {at} is another one: its length or checksum differs")),
         None => Err(format!(
             "its {} bytes were too large for the dead letters, and retention has deleted the frame at {at}",

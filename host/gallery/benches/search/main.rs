@@ -143,6 +143,8 @@ fn sample(number: usize, values: &[f32]) -> Sample {
         quality: 1.0,
         source: String::new(),
         enrolled_at: 0,
+        thumbnail: Vec::new(),
+        stranger: None,
     }
 }
 

@@ -61,6 +61,11 @@ impl WatchedFiles {
         Ok(loaded)
     }
 
+    /// True if the files are as they were read.
+    pub fn are_current(&self) -> bool {
+        self.current_states() == self.read
+    }
+
     fn config(&self) -> &Path {
         &self.read[0].0
     }
@@ -240,6 +245,7 @@ fn changed_until_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         gallery,
         observe,
         reload,
+        web,
         zones: _,
         masks: _,
         schedules: _,
@@ -254,6 +260,7 @@ fn changed_until_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("[gallery]", *gallery != new.gallery),
         ("[observe]", *observe != new.observe),
         ("[reload]", *reload != new.reload),
+        ("[web]", *web != new.web),
     ];
     tables.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
 }

@@ -1,0 +1,59 @@
+//! `everyframe serve`
+
+use super::{Connection, DONE};
+use anyhow::Result;
+use everyframe_config::Config;
+use everyframe_kafka::ensure;
+use everyframe_web::{DEFAULT_ADDRESS, WebOptions, WebServer};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+#[derive(clap::Args)]
+#[command(after_help = "Example: everyframe serve --config everyframe.toml\n\
+    Serves the dashboard and the HTTP API, and processes no frames: `run` does both if `[web] listen` is set.\n\
+    An address that other machines can reach needs a token in the configuration; `everyframe token` makes one.")]
+pub struct Arguments {
+    /// Where to listen; wins over `[web] listen`.
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+pub fn run(arguments: &Arguments) -> Result<u8> {
+    let mut config = arguments.connection.config()?;
+    if let Some(listen) = &arguments.listen {
+        config.web.listen.clone_from(listen);
+    }
+    if config.web.listen.is_empty() {
+        config.web.listen = DEFAULT_ADDRESS.into();
+    }
+    if let Some((_, problem)) = config.web.find_problems().into_iter().next() {
+        return Err(super::WrongInput(format!("--listen: {problem}")).into());
+    }
+    let runtime = super::runtime()?;
+    let stop = super::stop_on_signal(runtime);
+    runtime.block_on(ensure(&config))?;
+    let server = start(&config, arguments.connection.file().as_deref(), runtime, &stop)?;
+    while !stop.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    server.join();
+    Ok(DONE)
+}
+
+/// Starts the dashboard and the HTTP API of a configuration.
+pub fn start(
+    config: &Config,
+    file: Option<&Path>,
+    runtime: &tokio::runtime::Runtime,
+    stop: &Arc<AtomicBool>,
+) -> Result<WebServer> {
+    let cache = super::cache_folder()?;
+    let options = WebOptions { file, cache: &cache, runtime: runtime.handle().clone() };
+    let server = WebServer::start(config, &config.web.listen, options, stop)?;
+    tracing::info!("dashboard at http://{}", server.address);
+    Ok(server)
+}

@@ -1,0 +1,240 @@
+//! Frames that could not be processed.
+
+use crate::access::{Administrator, Viewer};
+use crate::app::App;
+use crate::input::{Body, Page, Parameters, PathParts, cursor};
+use crate::problem::Problem;
+use crate::views::Place;
+use axum::Json;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse as _, Response};
+use everyframe_account::dead_letters::{ActionReport, DeadLetterError, Filter, Selection, read_actions};
+use everyframe_kafka::RecordReader;
+use everyframe_types::dead_letter::{self, MESSAGE, REASON, STAGE};
+use everyframe_types::record::IncomingRecord as _;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use utoipa::{IntoParams, ToSchema};
+
+/// The most dead letters that one request replays or drops by their places.
+const MAX_PLACES: usize = 200;
+
+/// A frame that could not be processed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DeadLetterView {
+    /// The dead letter's place in its topic.
+    place: Place,
+    /// The frame's place in the frames topic.
+    frame: Place,
+    camera: String,
+    /// When it was parked.
+    at: i64,
+    /// The stage that failed: `vision`, `rules`, `publish`, `host`.
+    stage: String,
+    /// A stable name of the reason.
+    reason: String,
+    message: String,
+    /// Size of the kept bytes.
+    bytes: usize,
+    /// `open`, `replayed` or `dropped`.
+    state: String,
+    /// The address of the kept bytes.
+    picture: String,
+}
+
+/// A page of dead letters.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeadLetterList {
+    /// Newest first.
+    dead_letters: Vec<DeadLetterView>,
+    /// For the next page; none if this was the last.
+    next: Option<String>,
+    /// Number of all open ones.
+    open_count: usize,
+}
+
+/// Which dead letters are wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct DeadLettersQuery {
+    /// `open`, `replayed` or `dropped`; all if not given.
+    state: Option<String>,
+    /// Of this camera.
+    camera: Option<String>,
+}
+
+/// The dead letters that an action is about.
+#[derive(Deserialize, ToSchema)]
+pub struct Chosen {
+    /// The places of their frames in the frames topic (`frame`), at most 200.
+    #[serde(default)]
+    frames: Vec<Place>,
+    /// All open ones.
+    #[serde(default)]
+    all: bool,
+}
+
+/// A frame that could not be replayed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FailedReplay {
+    frame: Place,
+    reason: String,
+}
+
+/// What was done.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ActionView {
+    /// Frames that were replayed or dropped.
+    frames: u64,
+    /// Dead letters that were marked.
+    marked: u64,
+    /// Frames that could not be replayed.
+    failed: Vec<FailedReplay>,
+}
+
+impl From<DeadLetterError> for Problem {
+    fn from(error: DeadLetterError) -> Self {
+        Self::unavailable(error.to_string())
+    }
+}
+
+fn place(place: dead_letter::Place) -> Place {
+    Place { partition: place.partition, offset: i64::try_from(place.offset).unwrap_or(i64::MAX) }
+}
+
+/// Lists dead letters.
+#[utoipa::path(get, path = "/dead-letters", tag = "dead letters", params(DeadLettersQuery, Page),
+    responses((status = 200, body = DeadLetterList), (status = 400, body = Problem), (status = 401, body = Problem),
+              (status = 403, body = Problem), (status = 503, body = Problem)))]
+pub async fn list(
+    State(app): State<Arc<App>>,
+    _: Viewer,
+    Parameters(query): Parameters<DeadLettersQuery>,
+    Parameters(page): Parameters<Page>,
+) -> Result<Json<DeadLetterList>, Problem> {
+    let (limit, before) = (page.limit()?, page.before()?);
+    if query.state.as_deref().is_some_and(|state| !["open", "replayed", "dropped"].contains(&state)) {
+        return Err(Problem::bad_request("`state` must be `open`, `replayed` or `dropped`"));
+    }
+    app.block(move |app| {
+        let actions = read_actions(&app.config)?;
+        let filter = Filter { camera: query.camera, ..Filter::default() };
+        let (mut all, mut open_count) = (Vec::new(), 0);
+        filter.for_each(&app.config, |letter| -> Result<(), DeadLetterError> {
+            let state = actions.get(letter.place).map_or("open", |(action, _)| action.name());
+            open_count += usize::from(state == "open");
+            if query.state.as_deref().is_none_or(|wanted| wanted == state) {
+                let header = |name| letter.record.header(name).unwrap_or_default().to_owned();
+                let at = place(letter.place);
+                all.push(DeadLetterView {
+                    place: at,
+                    frame: place(letter.frame),
+                    camera: letter.camera.clone(),
+                    at: letter.record.timestamp(),
+                    stage: header(STAGE),
+                    reason: header(REASON),
+                    message: header(MESSAGE),
+                    bytes: letter.record.value().map_or(0, <[u8]>::len),
+                    state: state.to_owned(),
+                    picture: format!("/api/v1/dead-letters/{}/{}/picture", at.partition, at.offset),
+                });
+            }
+            Ok(())
+        })?;
+        let key = |it: &DeadLetterView| (it.at, format!("{}/{:020}", it.place.partition, it.place.offset));
+        all.sort_unstable_by_key(|it| std::cmp::Reverse(key(it)));
+        all.retain(|it| before.as_ref().is_none_or(|before| key(it) < *before));
+        let has_more = all.len() > limit;
+        all.truncate(limit);
+        let next = all.last().filter(|_| has_more).map(key).map(|(at, rest)| cursor(at, rest));
+        Ok(Json(DeadLetterList { dead_letters: all, next, open_count }))
+    })
+    .await
+}
+
+/// Shows the bytes that were kept of a frame. They may be no picture.
+#[utoipa::path(get, path = "/dead-letters/{partition}/{offset}/picture", tag = "dead letters",
+    params(("partition" = i32, Path, description = "The partition of the dead-letters topic"),
+           ("offset" = i64, Path, description = "The offset")),
+    responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>), (status = 400, body = Problem),
+              (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem),
+              (status = 503, body = Problem)))]
+pub async fn picture(
+    State(app): State<Arc<App>>,
+    _: Viewer,
+    PathParts((partition, offset)): PathParts<(i32, i64)>,
+) -> Result<Response, Problem> {
+    app.block(move |app| {
+        let topic = &app.config.topics.dead_letters;
+        let record = RecordReader::new(&app.config.kafka)?.read(topic, partition, offset)?;
+        let record = record.filter(|record| record.header(REASON).is_some() && !record.value.is_empty());
+        let record =
+            record.ok_or_else(|| Problem::not_found("there is no dead letter with bytes at this place"))?;
+        // Never what a browser would run: anybody may have sent the frame.
+        let kind = match record.value.as_slice() {
+            [0xff, 0xd8, ..] => "image/jpeg",
+            [0x89, b'P', b'N', b'G', ..] => "image/png",
+            [b'R', b'I', b'F', b'F', ..] => "image/webp",
+            _ => "application/octet-stream",
+        };
+        Ok(([(header::CONTENT_TYPE, kind)], record.value).into_response())
+    })
+    .await
+}
+
+/// Sends the frames of dead letters again.
+#[utoipa::path(post, path = "/dead-letters/replay", tag = "dead letters", request_body = Chosen,
+    responses((status = 200, body = ActionView), (status = 400, body = Problem), (status = 401, body = Problem),
+              (status = 403, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem),
+              (status = 422, body = Problem), (status = 503, body = Problem)))]
+pub async fn replay(
+    State(app): State<Arc<App>>,
+    _: Administrator,
+    Body(chosen): Body<Chosen>,
+) -> Result<Json<ActionView>, Problem> {
+    act(&app, chosen, |app, filter| Selection::to_replay(&app.config, filter, false)?.apply()).await
+}
+
+/// Marks dead letters as not needed any more.
+#[utoipa::path(post, path = "/dead-letters/drop", tag = "dead letters", request_body = Chosen,
+    responses((status = 200, body = ActionView), (status = 400, body = Problem), (status = 401, body = Problem),
+              (status = 403, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem),
+              (status = 422, body = Problem), (status = 503, body = Problem)))]
+pub async fn drop_letters(
+    State(app): State<Arc<App>>,
+    _: Administrator,
+    Body(chosen): Body<Chosen>,
+) -> Result<Json<ActionView>, Problem> {
+    act(&app, chosen, |app, filter| Selection::to_drop(&app.config, filter)?.apply()).await
+}
+
+async fn act(
+    app: &Arc<App>,
+    chosen: Chosen,
+    apply: fn(&App, &Filter) -> Result<ActionReport, DeadLetterError>,
+) -> Result<Json<ActionView>, Problem> {
+    if chosen.all != chosen.frames.is_empty() || chosen.frames.len() > MAX_PLACES {
+        let detail = format!("give `frames` (1 to {MAX_PLACES} places), or `all`");
+        return Err(Problem::unprocessable(detail));
+    }
+    let frame = |at: &Place| dead_letter::Place::parse(&format!("{}/{}", at.partition, at.offset));
+    let filters: Option<Vec<Filter>> = match chosen.all {
+        true => Some(vec![Filter::default()]),
+        false => chosen.frames.iter().map(|at| frame(at).map(Filter::of_frame)).collect(),
+    };
+    let filters = filters.ok_or_else(|| Problem::unprocessable("a place has a negative number"))?;
+    app.block(move |app| {
+        let mut done = ActionView { frames: 0, marked: 0, failed: Vec::new() };
+        for filter in &filters {
+            let ActionReport { frames, marked, failed, .. } = apply(app, filter)?;
+            done.frames += frames;
+            done.marked += marked;
+            let failed = failed.into_iter();
+            done.failed.extend(failed.map(|(frame, reason)| FailedReplay { frame: place(frame), reason }));
+        }
+        Ok(Json(done))
+    })
+    .await
+}

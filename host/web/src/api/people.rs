@@ -1,0 +1,548 @@
+//! The enrolled people.
+
+use crate::access::{Enroller, Viewer};
+use crate::app::App;
+use crate::input::{Body, MAX_PICTURE_BYTES, Page, Parameters, PathParts, Picture, cursor};
+use crate::live::{State as LiveState, Who};
+use crate::problem::Problem;
+use crate::views::{Bounds, Names as _, Place};
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::Response;
+use everyframe_gallery::{
+    GalleryError, Sample, erase_sample, merge_people, parse_person_id, remove_person, rename_person,
+    store_sample,
+};
+use everyframe_pipeline::enrolment::find_resemblance;
+use everyframe_types::face::Rect;
+use everyframe_types::id::{parse_name, printable};
+use everyframe_types::machine::unix_ms;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use utoipa::{IntoParams, ToSchema};
+
+/// When and where somebody was last seen.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LastSeen {
+    camera: String,
+    at: i64,
+}
+
+/// An enrolled person.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PersonView {
+    /// The id, as results name it.
+    id: String,
+    /// The name to show.
+    name: String,
+    /// Number of samples.
+    samples: usize,
+    /// When the last sample was enrolled.
+    enrolled_at: i64,
+    /// The address of the person's best picture.
+    picture: Option<String>,
+    /// When and where the person was last seen, since the history began.
+    last_seen: Option<LastSeen>,
+}
+
+/// One sample of a person.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SampleView {
+    id: String,
+    /// The name of its picture, or the frame that it is from.
+    source: String,
+    /// The face's quality, 0 to 1.
+    quality: f32,
+    /// When it was enrolled.
+    enrolled_at: i64,
+    /// The address of its picture.
+    picture: Option<String>,
+    /// The stranger whose picture this was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stranger: Option<String>,
+    /// SHA-256 of the embedding model.
+    model: String,
+}
+
+/// A person and the samples.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PersonDetails {
+    #[serde(flatten)]
+    person: PersonView,
+    /// The samples, by id.
+    #[serde(rename = "sampleList")]
+    sample_list: Vec<SampleView>,
+    /// The strangers who were enrolled as this person.
+    strangers: Vec<String>,
+}
+
+/// A page of people.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PeopleList {
+    /// By name.
+    people: Vec<PersonView>,
+    /// Number of all people.
+    total: usize,
+    /// For the next page; none if this was the last.
+    next: Option<String>,
+}
+
+/// An enrolment.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Enrolled {
+    person: PersonView,
+    /// The face's quality, 0 to 1.
+    quality: f32,
+    /// What the operator should look at.
+    warnings: Vec<String>,
+}
+
+/// Which people are wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct PeopleQuery {
+    /// Part of the name or id.
+    query: Option<String>,
+}
+
+/// A new person.
+#[derive(Deserialize, ToSchema)]
+pub struct NewPerson {
+    /// The name to show.
+    name: String,
+    /// The id; made of the name if not given.
+    id: Option<String>,
+    /// The stranger who is this person.
+    stranger: String,
+    /// Enrol the person although the face resembles another person's.
+    #[serde(default)]
+    force: bool,
+}
+
+/// A new name.
+#[derive(Deserialize, ToSchema)]
+pub struct NewName {
+    /// The name to show.
+    name: String,
+}
+
+/// Another person.
+#[derive(Deserialize, ToSchema)]
+pub struct MergeInto {
+    /// The id of the person who gets the samples.
+    into: String,
+}
+
+/// How a sample is enrolled.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct SampleQuery {
+    /// The name to show, for a new person; the id if not given.
+    name: Option<String>,
+    /// Enrol the picture although the face resembles another person's.
+    #[serde(default)]
+    force: bool,
+}
+
+/// A face of a frame.
+#[derive(Deserialize, ToSchema)]
+pub struct FaceOfFrame {
+    /// The frame's place in the frames topic.
+    frame: Place,
+    /// Where the face is.
+    face: Bounds,
+}
+
+fn view(state: &LiveState, id: &str) -> Option<PersonView> {
+    let person = state.people.get(id)?;
+    let best = person.samples.iter().filter(|(_, sample)| !sample.thumbnail.is_empty());
+    let best = best.max_by(|a, b| a.1.quality.total_cmp(&b.1.quality));
+    let seen = state.sightings.last_of(&Who::Known(id.to_owned()));
+    Some(PersonView {
+        id: id.to_owned(),
+        name: person.name.clone(),
+        samples: person.samples.len(),
+        enrolled_at: person.samples.values().map(|sample| sample.enrolled_at).max().unwrap_or(0),
+        picture: best.map(|_| format!("/api/v1/people/{}/picture", encode(id))),
+        last_seen: seen.map(|seen| LastSeen { camera: seen.camera.clone(), at: seen.to }),
+    })
+}
+
+/// An id as part of an address.
+fn encode(id: &str) -> String {
+    id.bytes().fold(String::new(), |mut text, byte| {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                text.push(char::from(byte))
+            }
+            _ => text.push_str(&format!("%{byte:02X}")),
+        }
+        text
+    })
+}
+
+fn not_enrolled(id: &str) -> Problem {
+    Problem::not_found(format!("nobody with the id `{}` is enrolled", printable(id)))
+}
+
+/// Lists the enrolled people by name.
+#[utoipa::path(get, path = "/people", tag = "people", params(PeopleQuery, Page),
+    responses((status = 200, body = PeopleList), (status = 400, body = Problem), (status = 401, body = Problem),
+              (status = 403, body = Problem)))]
+pub async fn list(
+    State(app): State<Arc<App>>,
+    _: Viewer,
+    Parameters(query): Parameters<PeopleQuery>,
+    Parameters(page): Parameters<Page>,
+) -> Result<Json<PeopleList>, Problem> {
+    let limit = page.limit()?;
+    let after = page.before()?.map(|(_, key)| key);
+    let wanted = query.query.unwrap_or_default().to_lowercase();
+    let state = app.live.read();
+    let key = |name: &str, id: &str| format!("{}\n{id}", name.to_lowercase());
+    let mut found: Vec<(String, &str)> = state
+        .people
+        .iter()
+        .filter(|(id, person)| {
+            person.name.to_lowercase().contains(&wanted) || id.to_lowercase().contains(&wanted)
+        })
+        .map(|(id, person)| (key(&person.name, id), id))
+        .filter(|(key, _)| after.as_ref().is_none_or(|after| key > after))
+        .collect();
+    found.sort_unstable();
+    let has_more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| has_more).map(|(key, _)| cursor(0, key));
+    let people = found.iter().filter_map(|(_, id)| view(&state, id)).collect();
+    Ok(Json(PeopleList { people, total: state.people.count(), next }))
+}
+
+/// Shows a person and the samples.
+#[utoipa::path(get, path = "/people/{id}", tag = "people", params(("id" = String, Path, description = "The person's id")),
+    responses((status = 200, body = PersonDetails), (status = 400, body = Problem), (status = 401, body = Problem),
+              (status = 403, body = Problem), (status = 404, body = Problem)))]
+pub async fn show(
+    State(app): State<Arc<App>>,
+    _: Viewer,
+    PathParts(id): PathParts<String>,
+) -> Result<Json<PersonDetails>, Problem> {
+    let state = app.live.read();
+    let person = view(&state, &id).ok_or_else(|| not_enrolled(&id))?;
+    let entry = state.people.get(&id).ok_or_else(|| not_enrolled(&id))?;
+    let samples = entry.samples.iter().map(|(sample, entry)| SampleView {
+        id: sample.clone(),
+        source: entry.source.clone(),
+        quality: entry.quality,
+        enrolled_at: entry.enrolled_at,
+        picture: (!entry.thumbnail.is_empty())
+            .then(|| format!("/api/v1/people/{}/samples/{}", encode(&id), encode(sample))),
+        stranger: entry.stranger.clone(),
+        model: entry.model.clone(),
+    });
+    let sample_list = samples.collect();
+    Ok(Json(PersonDetails { person, sample_list, strangers: state.people.strangers_of(&id) }))
+}
+
+/// Shows the best picture of a person.
+#[utoipa::path(get, path = "/people/{id}/picture", tag = "people", params(("id" = String, Path, description = "The person's id")),
+    responses((status = 200, content_type = "image/jpeg", body = Vec<u8>), (status = 400, body = Problem),
+              (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
+pub async fn picture(
+    State(app): State<Arc<App>>,
+    _: Viewer,
+    PathParts(id): PathParts<String>,
+) -> Result<Response, Problem> {
+    let state = app.live.read();
+    let person = state.people.get(&id).ok_or_else(|| not_enrolled(&id))?;
+    let best = person.samples.values().filter(|sample| !sample.thumbnail.is_empty());
+    let best = best.max_by(|a, b| a.quality.total_cmp(&b.quality));
+    let best = best.ok_or_else(|| Problem::not_found("no picture of this person is kept"))?;
+    Ok(thumbnail(best.thumbnail.to_vec()))
+}
+
+/// Shows the picture of a sample.
+#[utoipa::path(get, path = "/people/{id}/samples/{sample}", tag = "people",
+    params(("id" = String, Path, description = "The person's id"), ("sample" = String, Path, description = "The sample's id")),
+    responses((status = 200, content_type = "image/jpeg", body = Vec<u8>), (status = 400, body = Problem),
+              (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
+pub async fn sample_picture(
+    State(app): State<Arc<App>>,
+    _: Viewer,
+    PathParts((id, sample)): PathParts<(String, String)>,
+) -> Result<Response, Problem> {
+    let state = app.live.read();
+    let entry = state.people.get(&id).and_then(|person| person.samples.get(&sample));
+    let entry = entry.filter(|entry| !entry.thumbnail.is_empty());
+    let entry = entry.ok_or_else(|| Problem::not_found("this sample has no picture, or does not exist"))?;
+    Ok(thumbnail(entry.thumbnail.to_vec()))
+}
+
+/// A picture that another enrolment may replace.
+fn thumbnail(bytes: Vec<u8>) -> Response {
+    let mut response = super::frames::jpeg(bytes);
+    let value = axum::http::HeaderValue::from_static("private, no-cache");
+    response.headers_mut().insert(header::CACHE_CONTROL, value);
+    response
+}
+
+/// Gives a stranger a name: enrols the stranger's best pictures.
+#[utoipa::path(post, path = "/people", tag = "people", request_body = NewPerson,
+    responses((status = 201, body = Enrolled), (status = 400, body = Problem), (status = 401, body = Problem),
+              (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem),
+              (status = 410, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem),
+              (status = 422, body = Problem), (status = 500, body = Problem), (status = 503, body = Problem)))]
+pub async fn create(
+    State(app): State<Arc<App>>,
+    _: Enroller,
+    Body(new): Body<NewPerson>,
+) -> Result<(StatusCode, Json<Enrolled>), Problem> {
+    let name = checked_name(&new.name)?;
+    let id = match &new.id {
+        Some(id) => parse_person_id(id)?,
+        None => parse_person_id(&id_of_name(&name))?,
+    };
+    app.block(move |app| {
+        let pictures = {
+            let state = app.live.read();
+            if new.id.is_none()
+                && state.people.get(&id).is_some()
+                && state.people.name(&id).as_ref() != Some(&name)
+            {
+                let detail = format!("the id `{id}` belongs to somebody else; give an `id`");
+                return Err(Problem::new(StatusCode::CONFLICT, detail));
+            }
+            let stranger = state.sightings.stranger(&new.stranger);
+            let missing = || Problem::not_found("no such stranger is known; it may have expired");
+            stranger.ok_or_else(missing)?.best.clone()
+        };
+        let (mut last, mut enrolled) = (None, None);
+        for best in pictures {
+            let enrolment = Enrolment {
+                id: &id,
+                name: &name,
+                source: format!("frame {}/{}", best.place.partition, best.place.offset),
+                stranger: Some(new.stranger.clone()),
+                force: new.force,
+            };
+            let added = app
+                .pictures
+                .frame(best.place)
+                .map_err(Problem::from)
+                .and_then(|frame| enrolment.enrol(app, &frame.bytes, Some(&best.bounds)));
+            match added {
+                Ok(one) => enrolled = Some(enrolled.unwrap_or(one)),
+                // The pictures that can be used are enough.
+                Err(problem) => last = Some(problem),
+            }
+        }
+        match (enrolled, last) {
+            (Some(enrolled), _) => Ok((StatusCode::CREATED, Json(enrolled))),
+            (None, Some(problem)) => Err(problem),
+            (None, None) => Err(Problem::unprocessable("no picture of this stranger is kept")),
+        }
+    })
+    .await
+}
+
+/// Enrols a picture of a person, or a face of a frame (as JSON). A person who is not enrolled yet is created.
+#[utoipa::path(post, path = "/people/{id}/samples", tag = "people",
+    params(("id" = String, Path, description = "The person's id, 1 to 128 bytes without `/`"), SampleQuery),
+    request_body(content((Vec<u8> = "image/jpeg"), (Vec<u8> = "image/png"), (Vec<u8> = "image/webp"),
+                         (FaceOfFrame = "application/json"))),
+    responses((status = 201, body = Enrolled), (status = 400, body = Problem), (status = 401, body = Problem),
+              (status = 403, body = Problem), (status = 409, body = Problem), (status = 410, body = Problem),
+              (status = 413, body = Problem), (status = 422, body = Problem), (status = 500, body = Problem),
+              (status = 503, body = Problem)))]
+pub async fn add_sample(
+    State(app): State<Arc<App>>,
+    _: Enroller,
+    PathParts(id): PathParts<String>,
+    Parameters(query): Parameters<SampleQuery>,
+    headers: HeaderMap,
+    Picture(body): Picture,
+) -> Result<(StatusCode, Json<Enrolled>), Problem> {
+    let id = parse_person_id(&id)?;
+    let is_json = headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
+    let is_json = is_json.is_some_and(|kind| kind.starts_with("application/json"));
+    let given_name = query.name.as_deref().map(checked_name).transpose()?;
+    app.block(move |app| {
+        let known = app.live.read().people.name(&id);
+        let name = given_name.or(known).unwrap_or_else(|| id.clone());
+        let (bytes, source, chosen): (_, _, Option<Rect>) = if is_json {
+            let FaceOfFrame { frame, face } =
+                serde_json::from_slice(&body).map_err(|error| Problem::bad_request(error.to_string()))?;
+            let source = format!("frame {}/{}", frame.partition, frame.offset);
+            (app.pictures.frame(frame)?.bytes.clone(), source, Some(face.into()))
+        } else {
+            (body.to_vec(), "uploaded".to_owned(), None)
+        };
+        let enrolment = Enrolment { id: &id, name: &name, source, stranger: None, force: query.force };
+        let enrolled = enrolment.enrol(app, &bytes, chosen.as_ref())?;
+        Ok((StatusCode::CREATED, Json(enrolled)))
+    })
+    .await
+}
+
+/// One picture to be enrolled.
+struct Enrolment<'a> {
+    id: &'a str,
+    name: &'a str,
+    source: String,
+    stranger: Option<String>,
+    force: bool,
+}
+
+impl Enrolment<'_> {
+    fn enrol(self, app: &App, bytes: &[u8], chosen: Option<&Rect>) -> Result<Enrolled, Problem> {
+        if bytes.len() > MAX_PICTURE_BYTES {
+            return Err(Problem::unprocessable("the picture is too large"));
+        }
+        let (face, model, index) = app.recogniser.examine(bytes, chosen)?;
+        let mut warnings = Vec::new();
+        if let Some(resemblance) = find_resemblance(&index, &face.embedding, self.id) {
+            if !self.force {
+                let detail = format!(
+                    "{resemblance}: use that id if it is the same person; `force` enrols the picture anyway"
+                );
+                return Err(Problem::new(StatusCode::CONFLICT, detail));
+            }
+            warnings.push(resemblance.to_string());
+        }
+        let sample = Sample {
+            person: self.id.to_owned(),
+            name: self.name.to_owned(),
+            model,
+            embedding: face.embedding,
+            quality: face.quality,
+            source: self.source,
+            enrolled_at: unix_ms(),
+            thumbnail: face.thumbnail,
+            stranger: self.stranger,
+        };
+        store_sample(app.producer()?, &app.config.topics.gallery, &face.sample, &sample)?;
+        // So that the answer, and the next request, know the person. The topic brings the same again.
+        let mut state = app.live.write();
+        state.people.apply(&format!("{}/{}", self.id, face.sample), Some(&sample));
+        let person =
+            view(&state, self.id).ok_or_else(|| Problem::internal("the person was erased meanwhile"))?;
+        Ok(Enrolled { person, quality: face.quality, warnings })
+    }
+}
+
+fn checked_name(name: &str) -> Result<String, Problem> {
+    parse_name(name).map_err(|error| Problem::unprocessable(format!("the name {error}")))
+}
+
+/// An id made of a name: `Ann Lee` becomes `ann-lee`.
+fn id_of_name(name: &str) -> String {
+    let words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let id = words.map(str::to_lowercase).collect::<Vec<_>>().join("-");
+    id.chars().take(60).collect()
+}
+
+/// Changes a person's name.
+#[utoipa::path(patch, path = "/people/{id}", tag = "people", params(("id" = String, Path, description = "The person's id")),
+    request_body = NewName,
+    responses((status = 204), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
+              (status = 404, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem),
+              (status = 422, body = Problem), (status = 503, body = Problem)))]
+pub async fn rename(
+    State(app): State<Arc<App>>,
+    _: Enroller,
+    PathParts(id): PathParts<String>,
+    Body(new): Body<NewName>,
+) -> Result<StatusCode, Problem> {
+    let name = checked_name(&new.name)?;
+    change(&app, move |app| {
+        let renamed = rename_person(&app.config, app.producer()?, &id, &name)?;
+        if renamed == 0 { Err(not_enrolled(&id)) } else { Ok(()) }
+    })
+    .await
+}
+
+/// Gives all samples of a person to another person.
+#[utoipa::path(post, path = "/people/{id}/merge", tag = "people", params(("id" = String, Path, description = "The person's id")),
+    request_body = MergeInto,
+    responses((status = 204), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
+              (status = 404, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem),
+              (status = 422, body = Problem), (status = 503, body = Problem)))]
+pub async fn merge(
+    State(app): State<Arc<App>>,
+    _: Enroller,
+    PathParts(id): PathParts<String>,
+    Body(MergeInto { into }): Body<MergeInto>,
+) -> Result<StatusCode, Problem> {
+    if into == id {
+        return Err(Problem::unprocessable("a person cannot be merged into itself"));
+    }
+    let name = app.live.read().people.name(&into).ok_or_else(|| not_enrolled(&into))?;
+    change(&app, move |app| {
+        let moved = merge_people(&app.config, app.producer()?, &id, (&into, &name))?;
+        if moved == 0 { Err(not_enrolled(&id)) } else { Ok(()) }
+    })
+    .await
+}
+
+/// Erases a person and all samples.
+#[utoipa::path(delete, path = "/people/{id}", tag = "people", params(("id" = String, Path, description = "The person's id")),
+    responses((status = 204), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
+              (status = 404, body = Problem), (status = 503, body = Problem)))]
+pub async fn remove(
+    State(app): State<Arc<App>>,
+    _: Enroller,
+    PathParts(id): PathParts<String>,
+) -> Result<StatusCode, Problem> {
+    change(&app, move |app| {
+        let removed = remove_person(&app.config, app.producer()?, &id)?;
+        if removed == 0 { Err(not_enrolled(&id)) } else { Ok(()) }
+    })
+    .await
+}
+
+/// Erases one sample of a person. With the last one, the person is erased.
+#[utoipa::path(delete, path = "/people/{id}/samples/{sample}", tag = "people",
+    params(("id" = String, Path, description = "The person's id"), ("sample" = String, Path, description = "The sample's id")),
+    responses((status = 204), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
+              (status = 404, body = Problem), (status = 503, body = Problem)))]
+pub async fn remove_sample(
+    State(app): State<Arc<App>>,
+    _: Enroller,
+    PathParts((id, sample)): PathParts<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    let key = app.live.read().people.key_of(&id, &sample).map(str::to_owned);
+    let key = key.ok_or_else(|| Problem::not_found("no such sample is enrolled"))?;
+    change(&app, move |app| {
+        Ok::<_, Problem>(
+            erase_sample(app.producer()?, &app.config.topics.gallery, &key).map_err(GalleryError::from)?,
+        )
+    })
+    .await
+}
+
+/// Makes a change that has no other answer than that it is made.
+async fn change(
+    app: &Arc<App>,
+    work: impl FnOnce(&App) -> Result<(), Problem> + Send + 'static,
+) -> Result<StatusCode, Problem> {
+    app.block(work).await.map(|()| StatusCode::NO_CONTENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_made_of_a_name() {
+        assert_eq!(id_of_name("Ann Lee"), "ann-lee");
+        assert_eq!(id_of_name(" José  Núñez/Ortega "), "josé-núñez-ortega");
+        assert!(parse_person_id(&id_of_name("///")).is_err());
+    }
+
+    #[test]
+    fn an_id_is_encoded_for_an_address() {
+        assert_eq!(encode("ann lee?/é"), "ann%20lee%3F%2F%C3%A9");
+    }
+}

@@ -1,0 +1,234 @@
+//! Threads that follow the topics. Kafka's outages are waited out: the readers go on by themselves.
+
+use super::alerts::RaisedAlert;
+use super::events::EventKind;
+use super::ledger::Ledger;
+use super::ledger_watch::watch_ledger;
+use super::state::Live;
+use crate::views::{Acknowledgement, Place};
+use everyframe_config::Config;
+use everyframe_gallery::parse_record;
+use everyframe_kafka::{BrokerError, Reader, Received, offsets_at};
+use everyframe_types::dead_letter::{Letter, LetterAction, MESSAGE, REASON, STAGE};
+use everyframe_types::event::{CloudEvent, ResultData};
+use everyframe_types::machine::unix_ms;
+use everyframe_types::record::{IncomingRecord as _, camera_id};
+use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long one topic is read before the others get their turn.
+const TURN: Duration = Duration::from_millis(100);
+/// Results younger than this are not history, milliseconds.
+const NOW_MS: i64 = 2000;
+/// How much earlier than its frame a result may seem to be, milliseconds: their times are from different clocks.
+const CLOCKS_APART_MS: i64 = 60_000;
+/// Between two attempts to reach Kafka at the start.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// What a thread does until the flag is set.
+type Job = fn(&Config, &Live, &AtomicBool) -> Result<(), BrokerError>;
+
+/// The last frame of each camera is sent to browsers at most so often.
+const FRAMES: Duration = Duration::from_millis(250);
+
+/// Starts the threads. They end when `stop` is set.
+///
+/// # Errors
+///
+/// The system has no threads left.
+pub fn follow(config: &Config, live: &Arc<Live>, stop: &Arc<AtomicBool>) -> std::io::Result<()> {
+    let jobs: [(&str, Job); 5] = [
+        ("web-frames", send_frames),
+        ("web-results", follow_results),
+        ("web-preview", preview),
+        ("web-gallery", follow_gallery),
+        ("web-ledger", watch_ledger),
+    ];
+    for (name, job) in jobs {
+        let (config, live, stop) = (config.clone(), live.clone(), stop.clone());
+        std::thread::Builder::new().name(name.into()).spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                match job(&config, &live, &stop) {
+                    Ok(()) => return,
+                    Err(error) => tracing::warn!("the dashboard waits for Kafka: {error}"),
+                }
+                std::thread::sleep(AGAIN);
+            }
+        })?;
+    }
+    Ok(())
+}
+
+fn send_frames(_: &Config, live: &Live, stop: &AtomicBool) -> Result<(), BrokerError> {
+    while !stop.load(Ordering::Relaxed) {
+        std::thread::sleep(FRAMES);
+        live.send_frames();
+    }
+    Ok(())
+}
+
+/// Reads results, alerts, dead letters and acknowledgements.
+fn follow_results(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(), BrokerError> {
+    let topics = &config.topics;
+    let since = unix_ms().saturating_sub((config.web.history_h * 3.6e6) as i64);
+    // Frames first: what is read later has results of all of them.
+    let from = offsets_at(&config.kafka, &topics.frames, since)?;
+    let open = |topic: &str| Reader::following(&config.kafka, topic, since - CLOCKS_APART_MS);
+    let (results, alerts, parked) =
+        (open(&topics.results)?, open(&topics.alerts)?, open(&topics.dead_letters)?);
+    let acknowledged = Reader::following(&config.kafka, &topics.acknowledgements, 0)?;
+    {
+        let mut state = live.write();
+        state.ledger = Ledger::new(from);
+        state.since = since;
+    }
+    while !stop.load(Ordering::Relaxed) {
+        let caught_up = take_turn(&results, TURN, |record| add_result(live, record));
+        let alerts_caught_up = take_turn(&alerts, TURN / 4, |record| {
+            if let Some(alert) = record.value().and_then(RaisedAlert::parse) {
+                live.add_alert(alert);
+            }
+        });
+        take_turn(&parked, TURN / 4, |record| add_letter(live, record));
+        take_turn(&acknowledged, TURN / 4, |record| add_acknowledgement(live, record));
+        if caught_up && alerts_caught_up && !live.read().is_complete {
+            live.write().is_complete = true;
+            tracing::info!("the dashboard has read the history of the last {} h", config.web.history_h);
+        }
+    }
+    Ok(())
+}
+
+/// Applies the records of a topic until none is waiting, or the turn is over. True if the topic is read up to now.
+fn take_turn(reader: &Reader, turn: Duration, mut apply: impl FnMut(&Received<'_>)) -> bool {
+    let began = Instant::now();
+    // A short wait is enough: there are other topics to look at.
+    let mut wait = turn / 4;
+    loop {
+        match reader.follow(wait) {
+            Ok(Some(record)) => {
+                apply(&record);
+                if record.timestamp() > unix_ms() - NOW_MS {
+                    return true;
+                }
+            }
+            Ok(None) => return true,
+            Err(error) => {
+                tracing::debug!(%error, "the dashboard: Kafka does not answer; trying again");
+                return false;
+            }
+        }
+        if began.elapsed() > turn {
+            return false;
+        }
+        wait = Duration::from_millis(1);
+    }
+}
+
+fn add_result(live: &Live, record: &Received<'_>) {
+    if let Some(result) = parse_result(record) {
+        let place = Place { partition: record.partition(), offset: record.offset() };
+        live.add_result(result, place, unix_ms());
+    }
+}
+
+fn parse_result(record: &Received<'_>) -> Option<ResultData> {
+    serde_json::from_slice::<CloudEvent<ResultData>>(record.value()?).ok().map(|event| event.data)
+}
+
+fn add_letter(live: &Live, record: &Received<'_>) {
+    let place = |place: everyframe_types::dead_letter::Place| Place {
+        partition: place.partition,
+        offset: i64::try_from(place.offset).unwrap_or(i64::MAX),
+    };
+    match Letter::parse(record) {
+        Letter::Parked(frame) => {
+            let camera = camera_id(record.key(), record.partition());
+            let mut state = live.write();
+            state.ledger.add_dead_letter(place(frame));
+            state.cameras.add_parked(&camera);
+            let is_complete = state.is_complete;
+            drop(state);
+            if is_complete {
+                let header = |name| record.header(name).unwrap_or_default().to_owned();
+                live.send(EventKind::DeadLetter, Some(&camera), || {
+                    json!({
+                        "place": { "partition": record.partition(), "offset": record.offset() },
+                        "camera": camera,
+                        "at": record.timestamp(),
+                        "stage": header(STAGE),
+                        "reason": header(REASON),
+                        "message": header(MESSAGE),
+                    })
+                });
+            }
+        }
+        Letter::Mark(mark) if mark.fate == LetterAction::Replayed => {
+            live.write().ledger.add_replayed(place(mark.frame));
+        }
+        Letter::Deleted { partition, first, last } => live.write().ledger.add_deleted(partition, first, last),
+        Letter::Mark(_) | Letter::Other => {}
+    }
+}
+
+fn add_acknowledgement(live: &Live, record: &Received<'_>) {
+    let Some(id) = record.key().and_then(|key| std::str::from_utf8(key).ok()) else { return };
+    let acknowledgement = match record.value() {
+        None => None,
+        Some(value) => match serde_json::from_slice::<Acknowledgement>(value) {
+            Ok(acknowledgement) => Some(acknowledgement),
+            Err(_) => return,
+        },
+    };
+    let mut state = live.write();
+    state.alerts.acknowledge(id, acknowledgement);
+    let is_complete = state.is_complete;
+    drop(state);
+    let state = live.read();
+    if let Some(alert) = state.alerts.get(id).filter(|_| is_complete) {
+        live.send(EventKind::Acknowledgement, Some(&alert.camera), || state.alert_view(alert));
+    }
+}
+
+/// Shows what comes now, while [`follow_results`] is still reading the history.
+fn preview(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(), BrokerError> {
+    let reader = Reader::from_end(&config.kafka, &config.topics.results)?;
+    while !stop.load(Ordering::Relaxed) && !live.read().is_complete {
+        match reader.follow(TURN) {
+            Ok(Some(record)) => {
+                if let Some(result) = parse_result(&record) {
+                    live.preview(result, unix_ms());
+                }
+            }
+            Ok(None) => {}
+            Err(error) => tracing::debug!(%error, "the dashboard: Kafka does not answer; trying again"),
+        }
+    }
+    Ok(())
+}
+
+/// Follows the gallery.
+fn follow_gallery(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(), BrokerError> {
+    let reader = Reader::following(&config.kafka, &config.topics.gallery, 0)?;
+    let mut has_changed = false;
+    while !stop.load(Ordering::Relaxed) {
+        let wait = if has_changed { Duration::from_millis(20) } else { TURN };
+        match reader.follow(wait) {
+            Ok(Some(record)) => {
+                if let Some((key, sample)) = parse_record(&record) {
+                    live.write().people.apply(key, sample.as_ref());
+                    has_changed = true;
+                }
+            }
+            Ok(None) if std::mem::take(&mut has_changed) => {
+                let people = live.read().people.count();
+                live.send(EventKind::People, None, || json!({ "people": people }));
+            }
+            Ok(None) => {}
+            Err(error) => tracing::debug!(%error, "the dashboard: Kafka does not answer; trying again"),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! Looks at the ends of the topics from time to time, and says what has changed without any record: the ledger, and cameras that
+//! have fallen silent.
+
+use super::events::EventKind;
+use super::state::{Live, Retention};
+use crate::views::Place;
+use everyframe_config::Config;
+use everyframe_kafka::{BrokerError, RecordReader};
+use everyframe_pipeline::lag::{Sampler, sentence};
+use everyframe_types::machine::unix_ms;
+use everyframe_types::record::{REFUSED, REPLAY_OF};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Between two looks.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// How often silent cameras are looked for.
+const CAMERAS: Duration = Duration::from_millis(500);
+/// The most records of one look that are read because they have no result.
+const SUSPECTS: usize = 50;
+
+/// Looks until `stop` is set.
+pub fn watch_ledger(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(), BrokerError> {
+    let mut sampler = Sampler::new(config)?;
+    let records = RecordReader::new(&config.kafka)?;
+    let mut last_look = None::<Instant>;
+    while !stop.load(Ordering::Relaxed) {
+        let now = unix_ms();
+        for id in live.write().cameras.take_changes(now) {
+            let state = live.read();
+            if let Some((_, camera)) = state.cameras.iter().find(|(other, _)| *other == id) {
+                live.send(EventKind::Camera, Some(&id), || state.camera_view(&id, camera, now));
+            }
+        }
+        if last_look.is_none_or(|last| last.elapsed() >= INTERVAL) {
+            last_look = Some(Instant::now());
+            look(config, live, &mut sampler, &records)?;
+        }
+        std::thread::sleep(CAMERAS);
+    }
+    Ok(())
+}
+
+fn look(
+    config: &Config,
+    live: &Live,
+    sampler: &mut Sampler,
+    records: &RecordReader,
+) -> Result<(), BrokerError> {
+    let sampled = sampler.sample()?;
+    let kept = sampled.iter().map(|it| (it.partition, (it.oldest, it.next))).collect();
+    let committed = sampled.iter().filter_map(|it| Some((it.partition, it.committed?))).collect();
+    // As the host's own alarm: in good time, but not where any stop would give alarm.
+    let kept_for = sampler.retention().and_then(|retention| retention.time);
+    let alarm = Duration::from_secs_f64(config.observe.retention_alarm_h * 3600.0);
+    let alarm = kept_for.map_or(alarm, |kept| alarm.min(kept / 2));
+    let danger = sampled
+        .iter()
+        .filter(|lag| lag.time_left.is_some_and(|left| left <= alarm))
+        .min_by_key(|lag| lag.time_left);
+    let retention = Retention { danger: danger.map(sentence), is_known: sampler.retention().is_some() };
+    let suspects = {
+        let mut state = live.write();
+        state.ledger.look(&kept, &committed);
+        state.retention = Some(retention);
+        if state.is_complete { state.ledger.suspects(SUSPECTS) } else { Vec::new() }
+    };
+    for Place { partition, offset } in suspects {
+        // A refusal notice, and a replayed frame, which is counted where it first was.
+        let found = records.read(&config.topics.frames, partition, offset)?;
+        if found.is_some_and(|it| it.header(REFUSED).or(it.header(REPLAY_OF)).is_some()) {
+            live.write().ledger.add_no_frame(Place { partition, offset });
+        }
+    }
+    let state = live.read();
+    live.send(EventKind::Ledger, None, || state.ledger_summary(unix_ms()));
+    Ok(())
+}

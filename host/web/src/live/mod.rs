@@ -1,0 +1,23 @@
+//! What happened lately, followed from the topics. Kafka is the only database: all of it is made again at the next start.
+//!
+//! - `follower`: reads results, alerts, dead letters, acknowledgements and the gallery.
+//! - `cameras`, `sightings`, `alerts`, `ledger`, `throughput`, `people`: what is kept of them, bounded. Pure.
+//! - `events`: what changed, for connected browsers.
+
+mod alerts;
+mod cameras;
+mod events;
+mod follower;
+mod ledger;
+mod ledger_watch;
+mod people;
+mod rules;
+mod sightings;
+mod state;
+mod throughput;
+
+pub use alerts::AlertFilter;
+pub use events::{Event, EventKind};
+pub use follower::follow;
+pub use sightings::{SightingFilter, StrangerFilter, Who};
+pub use state::{Live, State};
