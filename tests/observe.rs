@@ -4,7 +4,7 @@ use everyframe_tests::{
     Frame, Http, Part, Raw, Site, Topic, free_port, pictures, places, rule, shipped_rules, wait_for,
 };
 use std::net::TcpListener;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The monitoring address of a host.
 struct Watched {

@@ -172,8 +172,6 @@ fn an_alert_comes_as_an_event_and_is_acknowledged() {
     let mut events = served.http.events("/api/v1/events?kinds=alert,acknowledgement,frame,sighting");
     let man = pictures::man();
     served.site.send(&Frame::stream("office", &man[..20]));
-    let frame = events.wait_for("frame");
-    assert_eq!((&frame["camera"], &frame["width"]), (&json!("office"), &json!(960)));
     let alert = events.wait_for("alert");
     assert_eq!(
         (&alert["kind"], &alert["subjectName"], &alert["rule"]),
@@ -181,6 +179,8 @@ fn an_alert_comes_as_an_event_and_is_acknowledged() {
     );
     assert!(served.is_jpeg(&alert["picture"]));
 
+    let frame = events.wait_for("frame");
+    assert_eq!((&frame["camera"], &frame["width"]), (&json!("office"), &json!(640)));
     let id = alert["id"].as_str().expect("an id").replace('/', "%2F");
     let path = format!("/api/v1/alerts/{id}/acknowledgement");
     let done = served.http.json("PUT", &path, &json!({ "comment": "He works here." })).expect(200);
@@ -266,7 +266,6 @@ fn the_ledger_agrees_with_the_audit() {
         served.http.json("POST", "/api/v1/dead-letters/drop", &json!({ "frames": [letter["frame"]] }));
     assert_eq!(dropped.expect(200)["frames"], 1);
     assert_eq!(served.get("/dead-letters?state=open")["openCount"], 0);
-    assert_eq!(list(&served.get("/dead-letters?state=dropped"), "deadLetters").len(), 1);
 }
 
 #[test]
@@ -304,7 +303,8 @@ fn system_and_rules_are_shown() {
 fn masked_parts_are_not_shown() {
     let site = Site::start(1);
     let address = format!("127.0.0.1:{}", free_port());
-    let mask = "[[masks]]\ncamera = \"office\"\npolygon = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]\n";
+    let mask =
+        "[[masks]]\ncameras = [\"office\"]\npolygon = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]\n";
     site.configure(&format!("[web]\nlisten = \"{address}\"\n{mask}"), &shipped_rules(""));
     let man = pictures::man();
     let _host = site.host();

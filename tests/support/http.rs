@@ -101,7 +101,10 @@ impl Http {
     fn connect(&self, method: &str, path: &str, kind: &str, body: &[u8]) -> Option<TcpStream> {
         let mut stream = TcpStream::connect(&self.address).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.address);
+        let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
+        if !self.headers.iter().any(|(name, _)| name == "Host") {
+            head += &format!("Host: {}\r\n", self.address);
+        }
         for (name, value) in &self.headers {
             head += &format!("{name}: {value}\r\n");
         }

@@ -6,7 +6,9 @@ use axum::response::{IntoResponse, Response};
 use everyframe_gallery::GalleryError;
 use everyframe_kafka::BrokerError;
 use serde::Serialize;
-use utoipa::ToSchema;
+use std::collections::BTreeMap;
+use utoipa::openapi::{self, ContentBuilder, Ref, RefOr, ResponseBuilder};
+use utoipa::{IntoResponses, ToSchema};
 
 /// Why a request failed, and what to do.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -73,6 +75,24 @@ impl IntoResponse for Problem {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
+    }
+}
+
+/// The problems that any request may be answered with, for the description of the API.
+pub struct Problems;
+
+impl IntoResponses for Problems {
+    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+        let schema = RefOr::Ref(Ref::from_schema_name(Problem::name()));
+        let response = |description: &str| {
+            let content = ContentBuilder::new().schema(Some(schema.clone())).build();
+            let response = ResponseBuilder::new().description(description);
+            RefOr::T(response.content("application/problem+json", content).build())
+        };
+        BTreeMap::from([
+            ("4XX".into(), response("The request cannot be answered; `detail` says what to change.")),
+            ("5XX".into(), response("The request failed; `detail` says what to do.")),
+        ])
     }
 }
 

@@ -22,6 +22,12 @@ impl From<&EventPosition> for Place {
     }
 }
 
+/// Bytes, such as a picture.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[allow(dead_code, reason = "describes a body; it is never made")]
+pub struct Binary(Vec<u8>);
+
 /// A box in pixels of the full-size frame.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema, IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -4,7 +4,7 @@ use crate::access::{Enroller, Viewer};
 use crate::app::App;
 use crate::input::{Body, Page, Parameters, PathParts, cursor};
 use crate::live::AlertFilter;
-use crate::problem::Problem;
+use crate::problem::{Problem, Problems};
 use crate::views::{Acknowledgement, AlertView};
 use axum::Json;
 use axum::extract::State;
@@ -58,9 +58,8 @@ pub struct Comment {
 }
 
 /// Lists the alerts since the history began.
-#[utoipa::path(get, path = "/alerts", tag = "alerts", params(AlertsQuery, Page),
-    responses((status = 200, body = AlertList), (status = 400, body = Problem), (status = 401, body = Problem),
-              (status = 403, body = Problem)))]
+#[utoipa::path(get, operation_id = "alerts_list", path = "/alerts", tag = "alerts", params(AlertsQuery, Page),
+    responses((status = 200, body = AlertList), Problems))]
 pub async fn list(
     State(app): State<Arc<App>>,
     _: Viewer,
@@ -79,11 +78,9 @@ pub async fn list(
 }
 
 /// Acknowledges an alert.
-#[utoipa::path(put, path = "/alerts/{id}/acknowledgement", tag = "alerts",
+#[utoipa::path(put, operation_id = "alerts_acknowledge", path = "/alerts/{id}/acknowledgement", tag = "alerts",
     params(("id" = String, Path, description = "The alert's id")), request_body = Comment,
-    responses((status = 200, body = AlertView), (status = 400, body = Problem), (status = 401, body = Problem),
-              (status = 403, body = Problem), (status = 404, body = Problem), (status = 413, body = Problem),
-              (status = 415, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
+    responses((status = 200, body = AlertView), Problems))]
 pub async fn acknowledge(
     State(app): State<Arc<App>>,
     Enroller(identity): Enroller,
@@ -97,10 +94,9 @@ pub async fn acknowledge(
 }
 
 /// Opens an alert again.
-#[utoipa::path(delete, path = "/alerts/{id}/acknowledgement", tag = "alerts",
+#[utoipa::path(delete, operation_id = "alerts_reopen", path = "/alerts/{id}/acknowledgement", tag = "alerts",
     params(("id" = String, Path, description = "The alert's id")),
-    responses((status = 200, body = AlertView), (status = 400, body = Problem), (status = 401, body = Problem),
-              (status = 403, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
+    responses((status = 200, body = AlertView), Problems))]
 pub async fn reopen(
     State(app): State<Arc<App>>,
     _: Enroller,

@@ -2,7 +2,7 @@
 
 use crate::access::Viewer;
 use crate::app::App;
-use crate::problem::Problem;
+use crate::problem::Problems;
 use crate::views::CameraView;
 use axum::Json;
 use axum::extract::State;
@@ -21,8 +21,8 @@ pub struct CameraList {
 }
 
 /// Lists the cameras, each with its last processed frame.
-#[utoipa::path(get, path = "/cameras", tag = "cameras",
-    responses((status = 200, body = CameraList), (status = 401, body = Problem), (status = 403, body = Problem)))]
+#[utoipa::path(get, operation_id = "cameras_list", path = "/cameras", tag = "cameras",
+    responses((status = 200, body = CameraList), Problems))]
 pub async fn list(State(app): State<Arc<App>>, _: Viewer) -> Json<CameraList> {
     let (state, now) = (app.live.read(), unix_ms());
     let cameras = state.cameras.iter().map(|(id, camera)| state.camera_view(id, camera, now)).collect();

@@ -3,7 +3,8 @@
 use crate::access::{Administrator, Viewer};
 use crate::app::App;
 use crate::input::{Body, Page, Parameters, PathParts, cursor};
-use crate::problem::Problem;
+use crate::problem::{Problem, Problems};
+use crate::views::Binary;
 use crate::views::Place;
 use axum::Json;
 use axum::extract::State;
@@ -105,9 +106,8 @@ fn place(place: dead_letter::Place) -> Place {
 }
 
 /// Lists dead letters.
-#[utoipa::path(get, path = "/dead-letters", tag = "dead letters", params(DeadLettersQuery, Page),
-    responses((status = 200, body = DeadLetterList), (status = 400, body = Problem), (status = 401, body = Problem),
-              (status = 403, body = Problem), (status = 503, body = Problem)))]
+#[utoipa::path(get, operation_id = "dead_letters_list", path = "/dead-letters", tag = "dead letters", params(DeadLettersQuery, Page),
+    responses((status = 200, body = DeadLetterList), Problems))]
 pub async fn list(
     State(app): State<Arc<App>>,
     _: Viewer,
@@ -155,12 +155,10 @@ pub async fn list(
 }
 
 /// Shows the bytes that were kept of a frame. They may be no picture.
-#[utoipa::path(get, path = "/dead-letters/{partition}/{offset}/picture", tag = "dead letters",
+#[utoipa::path(get, operation_id = "dead_letters_picture", path = "/dead-letters/{partition}/{offset}/picture", tag = "dead letters",
     params(("partition" = i32, Path, description = "The partition of the dead-letters topic"),
            ("offset" = i64, Path, description = "The offset")),
-    responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>), (status = 400, body = Problem),
-              (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem),
-              (status = 503, body = Problem)))]
+    responses((status = 200, content_type = "application/octet-stream", body = Binary), Problems))]
 pub async fn picture(
     State(app): State<Arc<App>>,
     _: Viewer,
@@ -185,10 +183,8 @@ pub async fn picture(
 }
 
 /// Sends the frames of dead letters again.
-#[utoipa::path(post, path = "/dead-letters/replay", tag = "dead letters", request_body = Chosen,
-    responses((status = 200, body = ActionView), (status = 400, body = Problem), (status = 401, body = Problem),
-              (status = 403, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem),
-              (status = 422, body = Problem), (status = 503, body = Problem)))]
+#[utoipa::path(post, operation_id = "dead_letters_replay", path = "/dead-letters/replay", tag = "dead letters", request_body = Chosen,
+    responses((status = 200, body = ActionView), Problems))]
 pub async fn replay(
     State(app): State<Arc<App>>,
     _: Administrator,
@@ -198,10 +194,8 @@ pub async fn replay(
 }
 
 /// Marks dead letters as not needed any more.
-#[utoipa::path(post, path = "/dead-letters/drop", tag = "dead letters", request_body = Chosen,
-    responses((status = 200, body = ActionView), (status = 400, body = Problem), (status = 401, body = Problem),
-              (status = 403, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem),
-              (status = 422, body = Problem), (status = 503, body = Problem)))]
+#[utoipa::path(post, operation_id = "dead_letters_drop_letters", path = "/dead-letters/drop", tag = "dead letters", request_body = Chosen,
+    responses((status = 200, body = ActionView), Problems))]
 pub async fn drop_letters(
     State(app): State<Arc<App>>,
     _: Administrator,

@@ -4,7 +4,7 @@ use crate::access::Viewer;
 use crate::app::App;
 use crate::input::Parameters;
 use crate::live::{Event, EventKind};
-use crate::problem::Problem;
+use crate::problem::{Problem, Problems};
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{self, KeepAlive, Sse};
@@ -45,9 +45,8 @@ struct Connection {
 
 /// Streams what happens. With `Last-Event-ID`, the stream goes on after that event; an event `reset` says that too much was missed, and
 /// everything is to be loaded again. A slow connection misses events; it never slows the pipeline.
-#[utoipa::path(get, path = "/events", tag = "events", params(EventsQuery),
-    responses((status = 200, content_type = "text/event-stream", body = String), (status = 400, body = Problem),
-              (status = 401, body = Problem), (status = 403, body = Problem), (status = 503, body = Problem)))]
+#[utoipa::path(get, operation_id = "events_stream", path = "/events", tag = "events", params(EventsQuery),
+    responses((status = 200, content_type = "text/event-stream", body = String), Problems))]
 pub async fn stream(
     State(app): State<Arc<App>>,
     _: Viewer,

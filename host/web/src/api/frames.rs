@@ -4,8 +4,8 @@ use crate::access::{Administrator, Viewer};
 use crate::app::App;
 use crate::input::{Parameters, PathParts, Picture};
 use crate::live::{Live, Who};
-use crate::problem::Problem;
-use crate::views::{Bounds, Place, ResultView};
+use crate::problem::{Problem, Problems};
+use crate::views::{Binary, Bounds, Place, ResultView};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -57,12 +57,10 @@ pub struct PictureQuery {
 }
 
 /// Shows what is known of a processed frame. 202: it is not processed yet.
-#[utoipa::path(get, path = "/results/{partition}/{offset}", tag = "frames",
+#[utoipa::path(get, operation_id = "frames_result", path = "/results/{partition}/{offset}", tag = "frames",
     params(("partition" = i32, Path, description = "The partition of the frames topic"),
            ("offset" = i64, Path, description = "The offset")),
-    responses((status = 200, body = ResultView), (status = 202, body = Waiting), (status = 400, body = Problem),
-              (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem),
-              (status = 503, body = Problem)))]
+    responses((status = 200, body = ResultView), (status = 202, body = Waiting), Problems))]
 pub async fn result(
     State(app): State<Arc<App>>,
     _: Viewer,
@@ -117,12 +115,10 @@ fn is_waiting(live: &Live, frame: Place) -> bool {
 const RECENT: u64 = 1000;
 
 /// Shows the picture of a frame, with masked parts painted over.
-#[utoipa::path(get, path = "/frames/{partition}/{offset}/picture", tag = "frames",
+#[utoipa::path(get, operation_id = "frames_picture", path = "/frames/{partition}/{offset}/picture", tag = "frames",
     params(("partition" = i32, Path, description = "The partition of the frames topic"),
            ("offset" = i64, Path, description = "The offset"), PictureQuery),
-    responses((status = 200, content_type = "image/jpeg", body = Vec<u8>), (status = 400, body = Problem),
-              (status = 401, body = Problem), (status = 403, body = Problem), (status = 410, body = Problem),
-              (status = 422, body = Problem), (status = 503, body = Problem)))]
+    responses((status = 200, content_type = "image/jpeg", body = Binary), Problems))]
 pub async fn picture(
     State(app): State<Arc<App>>,
     _: Viewer,
@@ -152,12 +148,10 @@ fn boxes(app: &App, place: Place) -> Result<Vec<DrawnBox>, Problem> {
 }
 
 /// Shows the part of a frame around a face.
-#[utoipa::path(get, path = "/frames/{partition}/{offset}/crop", tag = "frames",
+#[utoipa::path(get, operation_id = "frames_crop", path = "/frames/{partition}/{offset}/crop", tag = "frames",
     params(("partition" = i32, Path, description = "The partition of the frames topic"),
            ("offset" = i64, Path, description = "The offset"), Bounds),
-    responses((status = 200, content_type = "image/jpeg", body = Vec<u8>), (status = 400, body = Problem),
-              (status = 401, body = Problem), (status = 403, body = Problem), (status = 410, body = Problem),
-              (status = 422, body = Problem), (status = 503, body = Problem)))]
+    responses((status = 200, content_type = "image/jpeg", body = Binary), Problems))]
 pub async fn crop(
     State(app): State<Arc<App>>,
     _: Viewer,
@@ -176,11 +170,9 @@ pub(super) fn jpeg(bytes: Vec<u8>) -> Response {
 
 /// Puts a picture into the frames topic as a frame of a camera. The result comes later, at the address in the answer: the frame is
 /// not lost if this process, or the host that processes it, ends meanwhile.
-#[utoipa::path(post, path = "/frames/{camera}", tag = "frames", params(("camera" = String, Path, description = "The camera's id")),
-    request_body(content((Vec<u8> = "image/jpeg"), (Vec<u8> = "image/png"), (Vec<u8> = "image/webp"))),
-    responses((status = 202, body = SentFrame), (status = 400, body = Problem), (status = 401, body = Problem),
-              (status = 403, body = Problem), (status = 413, body = Problem), (status = 422, body = Problem),
-              (status = 503, body = Problem)))]
+#[utoipa::path(post, operation_id = "frames_send", path = "/frames/{camera}", tag = "frames", params(("camera" = String, Path, description = "The camera's id")),
+    request_body(content((Binary = "image/jpeg"), (Binary = "image/png"), (Binary = "image/webp"))),
+    responses((status = 202, body = SentFrame), Problems))]
 pub async fn send(
     State(app): State<Arc<App>>,
     _: Administrator,

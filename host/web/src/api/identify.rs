@@ -5,8 +5,8 @@ use crate::access::Enroller;
 use crate::app::App;
 use crate::input::Picture;
 use crate::live::SightingFilter;
-use crate::problem::Problem;
-use crate::views::{FaceView, SightingView};
+use crate::problem::{Problem, Problems};
+use crate::views::{Binary, FaceView, SightingView};
 use axum::Json;
 use axum::extract::State;
 use everyframe_pipeline::identify::IdentifiedPicture;
@@ -51,11 +51,9 @@ pub struct Found {
 }
 
 /// Finds the faces of a picture, and tells who they are by the matching policy in force. Nothing is stored.
-#[utoipa::path(post, path = "/identify", tag = "identify",
-    request_body(content((Vec<u8> = "image/jpeg"), (Vec<u8> = "image/png"), (Vec<u8> = "image/webp"))),
-    responses((status = 200, body = Identified), (status = 400, body = Problem), (status = 401, body = Problem),
-              (status = 403, body = Problem), (status = 413, body = Problem), (status = 422, body = Problem),
-              (status = 500, body = Problem), (status = 503, body = Problem)))]
+#[utoipa::path(post, operation_id = "identify_identify", path = "/identify", tag = "identify",
+    request_body(content((Binary = "image/jpeg"), (Binary = "image/png"), (Binary = "image/webp"))),
+    responses((status = 200, body = Identified), Problems))]
 pub async fn identify(
     State(app): State<Arc<App>>,
     _: Enroller,
@@ -70,11 +68,9 @@ pub async fn identify(
 }
 
 /// Finds the faces of a picture, and tells who they are and where they were seen.
-#[utoipa::path(post, path = "/search", tag = "identify",
-    request_body(content((Vec<u8> = "image/jpeg"), (Vec<u8> = "image/png"), (Vec<u8> = "image/webp"))),
-    responses((status = 200, body = Found), (status = 400, body = Problem), (status = 401, body = Problem),
-              (status = 403, body = Problem), (status = 413, body = Problem), (status = 422, body = Problem),
-              (status = 500, body = Problem), (status = 503, body = Problem)))]
+#[utoipa::path(post, operation_id = "identify_search", path = "/search", tag = "identify",
+    request_body(content((Binary = "image/jpeg"), (Binary = "image/png"), (Binary = "image/webp"))),
+    responses((status = 200, body = Found), Problems))]
 pub async fn search(
     State(app): State<Arc<App>>,
     _: Enroller,

@@ -2,7 +2,7 @@
 
 use crate::access::{Administrator, Viewer};
 use crate::app::App;
-use crate::problem::Problem;
+use crate::problem::{Problem, Problems};
 use crate::views::LedgerSummary;
 use axum::Json;
 use axum::extract::State;
@@ -74,8 +74,8 @@ pub struct LedgerView {
 const MAX_GAPS: usize = 20;
 
 /// Shows what happened to the frames since the history began.
-#[utoipa::path(get, path = "/ledger", tag = "ledger",
-    responses((status = 200, body = LedgerView), (status = 401, body = Problem), (status = 403, body = Problem)))]
+#[utoipa::path(get, operation_id = "ledger_show", path = "/ledger", tag = "ledger",
+    responses((status = 200, body = LedgerView), Problems))]
 pub async fn show(State(app): State<Arc<App>>, _: Viewer) -> Json<LedgerView> {
     let state = app.live.read();
     let gaps = |camera: &str| {
@@ -106,9 +106,8 @@ pub async fn show(State(app): State<Arc<App>>, _: Viewer) -> Json<LedgerView> {
 }
 
 /// Accounts for every frame in the frames topic, from the topics alone, as `everyframe audit` does. It reads them whole.
-#[utoipa::path(post, path = "/ledger/audit", tag = "ledger",
-    responses((status = 200, body = Object), (status = 401, body = Problem), (status = 403, body = Problem),
-              (status = 409, body = Problem), (status = 503, body = Problem)))]
+#[utoipa::path(post, operation_id = "ledger_audit", path = "/ledger/audit", tag = "ledger",
+    responses((status = 200, body = Object), Problems))]
 pub async fn audit(
     State(app): State<Arc<App>>,
     _: Administrator,

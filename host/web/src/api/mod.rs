@@ -42,6 +42,7 @@ const AUDIT_TIMEOUT: Duration = Duration::from_secs(3600);
                        pixels of the full-size frame, similarities are cosines from -1 to 1. Errors are problem details (RFC 9457)."
     ),
     security(("token" = [])),
+    components(schemas(Problem)),
     modifiers(&TokenScheme)
 )]
 struct ApiDoc;

@@ -4,8 +4,8 @@ use crate::access::{Enroller, Viewer};
 use crate::app::App;
 use crate::input::{Body, MAX_PICTURE_BYTES, Page, Parameters, PathParts, Picture, cursor};
 use crate::live::{State as LiveState, Who};
-use crate::problem::Problem;
-use crate::views::{Bounds, Names as _, Place};
+use crate::problem::{Problem, Problems};
+use crate::views::{Binary, Bounds, Names as _, Place};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -189,9 +189,8 @@ fn not_enrolled(id: &str) -> Problem {
 }
 
 /// Lists the enrolled people by name.
-#[utoipa::path(get, path = "/people", tag = "people", params(PeopleQuery, Page),
-    responses((status = 200, body = PeopleList), (status = 400, body = Problem), (status = 401, body = Problem),
-              (status = 403, body = Problem)))]
+#[utoipa::path(get, operation_id = "people_list", path = "/people", tag = "people", params(PeopleQuery, Page),
+    responses((status = 200, body = PeopleList), Problems))]
 pub async fn list(
     State(app): State<Arc<App>>,
     _: Viewer,
@@ -221,9 +220,8 @@ pub async fn list(
 }
 
 /// Shows a person and the samples.
-#[utoipa::path(get, path = "/people/{id}", tag = "people", params(("id" = String, Path, description = "The person's id")),
-    responses((status = 200, body = PersonDetails), (status = 400, body = Problem), (status = 401, body = Problem),
-              (status = 403, body = Problem), (status = 404, body = Problem)))]
+#[utoipa::path(get, operation_id = "people_show", path = "/people/{id}", tag = "people", params(("id" = String, Path, description = "The person's id")),
+    responses((status = 200, body = PersonDetails), Problems))]
 pub async fn show(
     State(app): State<Arc<App>>,
     _: Viewer,
@@ -247,9 +245,8 @@ pub async fn show(
 }
 
 /// Shows the best picture of a person.
-#[utoipa::path(get, path = "/people/{id}/picture", tag = "people", params(("id" = String, Path, description = "The person's id")),
-    responses((status = 200, content_type = "image/jpeg", body = Vec<u8>), (status = 400, body = Problem),
-              (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
+#[utoipa::path(get, operation_id = "people_picture", path = "/people/{id}/picture", tag = "people", params(("id" = String, Path, description = "The person's id")),
+    responses((status = 200, content_type = "image/jpeg", body = Binary), Problems))]
 pub async fn picture(
     State(app): State<Arc<App>>,
     _: Viewer,
@@ -264,10 +261,9 @@ pub async fn picture(
 }
 
 /// Shows the picture of a sample.
-#[utoipa::path(get, path = "/people/{id}/samples/{sample}", tag = "people",
+#[utoipa::path(get, operation_id = "people_sample_picture", path = "/people/{id}/samples/{sample}", tag = "people",
     params(("id" = String, Path, description = "The person's id"), ("sample" = String, Path, description = "The sample's id")),
-    responses((status = 200, content_type = "image/jpeg", body = Vec<u8>), (status = 400, body = Problem),
-              (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
+    responses((status = 200, content_type = "image/jpeg", body = Binary), Problems))]
 pub async fn sample_picture(
     State(app): State<Arc<App>>,
     _: Viewer,
@@ -289,11 +285,8 @@ fn thumbnail(bytes: Vec<u8>) -> Response {
 }
 
 /// Gives a stranger a name: enrols the stranger's best pictures.
-#[utoipa::path(post, path = "/people", tag = "people", request_body = NewPerson,
-    responses((status = 201, body = Enrolled), (status = 400, body = Problem), (status = 401, body = Problem),
-              (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem),
-              (status = 410, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem),
-              (status = 422, body = Problem), (status = 500, body = Problem), (status = 503, body = Problem)))]
+#[utoipa::path(post, operation_id = "people_create", path = "/people", tag = "people", request_body = NewPerson,
+    responses((status = 201, body = Enrolled), Problems))]
 pub async fn create(
     State(app): State<Arc<App>>,
     _: Enroller,
@@ -318,7 +311,7 @@ pub async fn create(
             let missing = || Problem::not_found("no such stranger is known; it may have expired");
             stranger.ok_or_else(missing)?.best.clone()
         };
-        let (mut last, mut enrolled) = (None, None);
+        let (mut last, mut enrolled) = (None, None::<Enrolled>);
         for best in pictures {
             let enrolment = Enrolment {
                 id: &id,
@@ -333,7 +326,11 @@ pub async fn create(
                 .map_err(Problem::from)
                 .and_then(|frame| enrolment.enrol(app, &frame.bytes, Some(&best.bounds)));
             match added {
-                Ok(one) => enrolled = Some(enrolled.unwrap_or(one)),
+                // The best picture came first.
+                Ok(one) => {
+                    let quality = enrolled.map_or(one.quality, |first| first.quality);
+                    enrolled = Some(Enrolled { quality, ..one });
+                }
                 // The pictures that can be used are enough.
                 Err(problem) => last = Some(problem),
             }
@@ -348,14 +345,11 @@ pub async fn create(
 }
 
 /// Enrols a picture of a person, or a face of a frame (as JSON). A person who is not enrolled yet is created.
-#[utoipa::path(post, path = "/people/{id}/samples", tag = "people",
+#[utoipa::path(post, operation_id = "people_add_sample", path = "/people/{id}/samples", tag = "people",
     params(("id" = String, Path, description = "The person's id, 1 to 128 bytes without `/`"), SampleQuery),
-    request_body(content((Vec<u8> = "image/jpeg"), (Vec<u8> = "image/png"), (Vec<u8> = "image/webp"),
+    request_body(content((Binary = "image/jpeg"), (Binary = "image/png"), (Binary = "image/webp"),
                          (FaceOfFrame = "application/json"))),
-    responses((status = 201, body = Enrolled), (status = 400, body = Problem), (status = 401, body = Problem),
-              (status = 403, body = Problem), (status = 409, body = Problem), (status = 410, body = Problem),
-              (status = 413, body = Problem), (status = 422, body = Problem), (status = 500, body = Problem),
-              (status = 503, body = Problem)))]
+    responses((status = 201, body = Enrolled), Problems))]
 pub async fn add_sample(
     State(app): State<Arc<App>>,
     _: Enroller,
@@ -444,11 +438,9 @@ fn id_of_name(name: &str) -> String {
 }
 
 /// Changes a person's name.
-#[utoipa::path(patch, path = "/people/{id}", tag = "people", params(("id" = String, Path, description = "The person's id")),
+#[utoipa::path(patch, operation_id = "people_rename", path = "/people/{id}", tag = "people", params(("id" = String, Path, description = "The person's id")),
     request_body = NewName,
-    responses((status = 204), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
-              (status = 404, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem),
-              (status = 422, body = Problem), (status = 503, body = Problem)))]
+    responses((status = 204), Problems))]
 pub async fn rename(
     State(app): State<Arc<App>>,
     _: Enroller,
@@ -464,11 +456,9 @@ pub async fn rename(
 }
 
 /// Gives all samples of a person to another person.
-#[utoipa::path(post, path = "/people/{id}/merge", tag = "people", params(("id" = String, Path, description = "The person's id")),
+#[utoipa::path(post, operation_id = "people_merge", path = "/people/{id}/merge", tag = "people", params(("id" = String, Path, description = "The person's id")),
     request_body = MergeInto,
-    responses((status = 204), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
-              (status = 404, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem),
-              (status = 422, body = Problem), (status = 503, body = Problem)))]
+    responses((status = 204), Problems))]
 pub async fn merge(
     State(app): State<Arc<App>>,
     _: Enroller,
@@ -487,9 +477,8 @@ pub async fn merge(
 }
 
 /// Erases a person and all samples.
-#[utoipa::path(delete, path = "/people/{id}", tag = "people", params(("id" = String, Path, description = "The person's id")),
-    responses((status = 204), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
-              (status = 404, body = Problem), (status = 503, body = Problem)))]
+#[utoipa::path(delete, operation_id = "people_remove", path = "/people/{id}", tag = "people", params(("id" = String, Path, description = "The person's id")),
+    responses((status = 204), Problems))]
 pub async fn remove(
     State(app): State<Arc<App>>,
     _: Enroller,
@@ -503,10 +492,9 @@ pub async fn remove(
 }
 
 /// Erases one sample of a person. With the last one, the person is erased.
-#[utoipa::path(delete, path = "/people/{id}/samples/{sample}", tag = "people",
+#[utoipa::path(delete, operation_id = "people_remove_sample", path = "/people/{id}/samples/{sample}", tag = "people",
     params(("id" = String, Path, description = "The person's id"), ("sample" = String, Path, description = "The sample's id")),
-    responses((status = 204), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
-              (status = 404, body = Problem), (status = 503, body = Problem)))]
+    responses((status = 204), Problems))]
 pub async fn remove_sample(
     State(app): State<Arc<App>>,
     _: Enroller,

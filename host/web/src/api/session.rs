@@ -3,7 +3,7 @@
 use crate::access::{COOKIE, Identity, Viewer};
 use crate::app::App;
 use crate::input::Body;
-use crate::problem::Problem;
+use crate::problem::{Problem, Problems};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -50,17 +50,15 @@ pub struct SignIn {
 }
 
 /// Tells who is signed in.
-#[utoipa::path(get, path = "/session", tag = "session",
-    responses((status = 200, body = SessionView), (status = 401, body = Problem), (status = 403, body = Problem)))]
+#[utoipa::path(get, operation_id = "session_show", path = "/session", tag = "session",
+    responses((status = 200, body = SessionView), Problems))]
 pub async fn show(State(app): State<Arc<App>>, Viewer(identity): Viewer) -> Json<SessionView> {
     Json(SessionView::new(identity, &app))
 }
 
 /// Signs a browser in.
-#[utoipa::path(post, path = "/session", tag = "session", request_body = SignIn, security(()),
-    responses((status = 200, body = SessionView), (status = 400, body = Problem), (status = 401, body = Problem),
-              (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem),
-              (status = 429, body = Problem)))]
+#[utoipa::path(post, operation_id = "session_open", path = "/session", tag = "session", request_body = SignIn, security(()),
+    responses((status = 200, body = SessionView), Problems))]
 pub async fn open(State(app): State<Arc<App>>, Body(body): Body<SignIn>) -> Result<Response, Problem> {
     if ATTEMPTS.check().is_err() {
         let detail = "too many attempts to sign in; wait a minute";
@@ -74,8 +72,8 @@ pub async fn open(State(app): State<Arc<App>>, Body(body): Body<SignIn>) -> Resu
 }
 
 /// Signs the browser out.
-#[utoipa::path(delete, path = "/session", tag = "session",
-    responses((status = 204), (status = 401, body = Problem), (status = 403, body = Problem)))]
+#[utoipa::path(delete, operation_id = "session_end", path = "/session", tag = "session",
+    responses((status = 204), Problems))]
 pub async fn end(State(app): State<Arc<App>>, _: Viewer, headers: HeaderMap) -> Response {
     app.access.end_session(&headers);
     let cookie = format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0");

@@ -4,7 +4,7 @@ use crate::access::Viewer;
 use crate::app::App;
 use crate::input::{Page, Parameters, cursor};
 use crate::live::{SightingFilter, State as LiveState, Who};
-use crate::problem::Problem;
+use crate::problem::{Problem, Problems};
 use crate::views::SightingView;
 use axum::Json;
 use axum::extract::State;
@@ -44,9 +44,8 @@ pub(super) fn who_is(state: &LiveState, person: &str) -> Vec<Who> {
 }
 
 /// Lists the visits of people and strangers since the history began.
-#[utoipa::path(get, path = "/sightings", tag = "sightings", params(SightingsQuery, Page),
-    responses((status = 200, body = SightingList), (status = 400, body = Problem), (status = 401, body = Problem),
-              (status = 403, body = Problem)))]
+#[utoipa::path(get, operation_id = "sightings_list", path = "/sightings", tag = "sightings", params(SightingsQuery, Page),
+    responses((status = 200, body = SightingList), Problems))]
 pub async fn list(
     State(app): State<Arc<App>>,
     _: Viewer,

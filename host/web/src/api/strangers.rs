@@ -4,7 +4,7 @@ use crate::access::Viewer;
 use crate::app::App;
 use crate::input::{Page, Parameters, PathParts, cursor};
 use crate::live::StrangerFilter;
-use crate::problem::Problem;
+use crate::problem::{Problem, Problems};
 use crate::views::{Names as _, StrangerView};
 use axum::Json;
 use axum::extract::State;
@@ -34,9 +34,8 @@ pub struct StrangerList {
 }
 
 /// Lists the strangers since the history began.
-#[utoipa::path(get, path = "/strangers", tag = "strangers", params(StrangersQuery, Page),
-    responses((status = 200, body = StrangerList), (status = 400, body = Problem), (status = 401, body = Problem),
-              (status = 403, body = Problem)))]
+#[utoipa::path(get, operation_id = "strangers_list", path = "/strangers", tag = "strangers", params(StrangersQuery, Page),
+    responses((status = 200, body = StrangerList), Problems))]
 pub async fn list(
     State(app): State<Arc<App>>,
     _: Viewer,
@@ -57,10 +56,9 @@ pub async fn list(
 }
 
 /// Shows a stranger.
-#[utoipa::path(get, path = "/strangers/{id}", tag = "strangers",
+#[utoipa::path(get, operation_id = "strangers_show", path = "/strangers/{id}", tag = "strangers",
     params(("id" = String, Path, description = "The stranger's id")),
-    responses((status = 200, body = StrangerView), (status = 400, body = Problem), (status = 401, body = Problem),
-              (status = 403, body = Problem), (status = 404, body = Problem)))]
+    responses((status = 200, body = StrangerView), Problems))]
 pub async fn show(
     State(app): State<Arc<App>>,
     _: Viewer,

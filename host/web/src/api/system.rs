@@ -2,7 +2,7 @@
 
 use crate::access::Viewer;
 use crate::app::App;
-use crate::problem::Problem;
+use crate::problem::{Problem, Problems};
 use crate::views::PartView;
 use axum::Json;
 use axum::extract::State;
@@ -110,8 +110,8 @@ pub struct SystemView {
 }
 
 /// Lists the rules that judged frames since the history began.
-#[utoipa::path(get, path = "/rules", tag = "system",
-    responses((status = 200, body = RuleList), (status = 401, body = Problem), (status = 403, body = Problem)))]
+#[utoipa::path(get, operation_id = "system_rules", path = "/rules", tag = "system",
+    responses((status = 200, body = RuleList), Problems))]
 pub async fn rules(State(app): State<Arc<App>>, _: Viewer) -> Json<RuleList> {
     let state = app.live.read();
     let kind = |name: &str| {
@@ -142,9 +142,8 @@ pub async fn rules(State(app): State<Arc<App>>, _: Viewer) -> Json<RuleList> {
 }
 
 /// Shows hosts, models, throughput and lag.
-#[utoipa::path(get, path = "/system", tag = "system",
-    responses((status = 200, body = SystemView), (status = 401, body = Problem), (status = 403, body = Problem),
-              (status = 503, body = Problem)))]
+#[utoipa::path(get, operation_id = "system_show", path = "/system", tag = "system",
+    responses((status = 200, body = SystemView), Problems))]
 pub async fn show(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<SystemView>, Problem> {
     let members = app.block(|app| Ok(list_group_members(&app.config.kafka)?)).await?;
     let state = app.live.read();

@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn the_number_of_alerts_is_bounded() {
         let mut alerts = Alerts::default();
-        (0..MAX_ALERTS as i64 + 5).for_each(|at| drop(alerts.add(alert(&at.to_string(), at))));
+        (0..MAX_ALERTS as i64 + 5).for_each(|at| assert!(alerts.add(alert(&at.to_string(), at))));
         assert_eq!(alerts.all.len(), MAX_ALERTS);
         assert!(alerts.get("0").is_none() && alerts.get("5").is_some());
     }

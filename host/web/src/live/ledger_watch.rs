@@ -26,7 +26,8 @@ pub fn watch_ledger(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(
     let mut last_look = None::<Instant>;
     while !stop.load(Ordering::Relaxed) {
         let now = unix_ms();
-        for id in live.write().cameras.take_changes(now) {
+        let changed = live.write().cameras.take_changes(now);
+        for id in changed {
             let state = live.read();
             if let Some((_, camera)) = state.cameras.iter().find(|(other, _)| *other == id) {
                 live.send(EventKind::Camera, Some(&id), || state.camera_view(&id, camera, now));
