@@ -54,7 +54,7 @@ env: ## print these settings for a shell: eval "$(make env)"
 
 .PHONY: setup setup-test setup-lint setup-bench setup-accuracy setup-fuzz
 setup: ## install what the demo needs; skips what is installed
-	@scripts/setup.sh system:demo rust:build python:broker kafka onnxruntime models footage wasm
+	@scripts/setup.sh system:demo rust:build python:broker node npm:dashboard kafka onnxruntime models footage wasm
 
 setup-test: setup ## install what the tests need in addition
 	@scripts/setup.sh system:test system:rules python:test python:rules qjs tools:cargo-component
@@ -71,8 +71,8 @@ setup-accuracy: setup
 setup-fuzz: setup
 	@scripts/setup.sh tools:cargo-fuzz
 
-.PHONY: build build-host build-rules build-rules-component build-test-rules
-build: build-rules build-host ## compile the host and the shipped rules, optimised
+.PHONY: build build-host build-dashboard build-rules build-rules-component build-test-rules
+build: build-rules build-host ## compile the dashboard, the host and the shipped rules, optimised
 
 build-rules: setup
 	@echo "build: the shipped rules, as WebAssembly components"
@@ -100,7 +100,10 @@ build-test-rules: setup-test
 	scripts/mirror.sh $(guests) examples/scripted-rules wit scripts/requirements host/cli/src/rule/template/javascript
 	$(MAKE) --jobs=2 --silent -C $(guests)/examples/scripted-rules OUT=$(components)
 
-build-host: setup
+build-dashboard: setup
+	@scripts/dashboard.sh
+
+build-host: build-dashboard
 	@echo "build: the host"
 	$(cargo) build $(cargo_flags) $(cli)
 	# Creates the ahead-of-time cache, with which a broker starts in one second instead of three.
@@ -135,7 +138,7 @@ test-python: setup-test
 	@echo "test: the scripts"
 	python -m unittest discover --start-directory scripts/tests
 
-test-host: build-rules build-rules-component build-test-rules
+test-host: build-dashboard build-rules build-rules-component build-test-rules
 	@echo "test: the host"
 	# Without the end-to-end tests: their dependencies enable features for which cargo would compile wasmtime again.
 	$(cargo) test $(cargo_flags) --no-fail-fast $(host)
@@ -170,7 +173,7 @@ lint-text: setup-lint
 	shellcheck --external-sources .ci/run $$(git ls-files '*.sh')
 	python scripts/tidy.py
 
-lint-rust: setup-lint
+lint-rust: setup-lint build-dashboard
 	@echo "lint: clippy, licences and sources of dependencies"
 	$(cargo) clippy $(cargo_flags) $(host) --all-targets -- -D warnings
 	$(cargo) clippy $(cargo_flags) $(tests) --all-targets -- -D warnings
@@ -182,7 +185,7 @@ lint-rust: setup-lint
 	done
 
 .PHONY: doc
-doc: setup ## build the code's documentation with private items; a broken link is an error
+doc: build-dashboard ## build the code's documentation with private items; a broken link is an error
 	@echo "doc: the host, the SDK"
 	export RUSTDOCFLAGS="-D warnings -D rustdoc::broken_intra_doc_links"
 	$(cargo) doc $(cargo_flags) --no-deps --document-private-items $(host)
