@@ -52,12 +52,15 @@ help: ## list the targets
 env: ## print these settings for a shell: eval "$(make env)"
 	@for name in EVERYFRAME_CACHE CARGO_TARGET_DIR EVERYFRAME_PLUGINS PATH; do printf 'export %s=%q\n' $$name "$${!name}"; done
 
-.PHONY: setup setup-test setup-lint setup-bench setup-accuracy setup-fuzz
+.PHONY: setup setup-test setup-dashboard-tests setup-lint setup-bench setup-accuracy setup-fuzz
 setup: ## install what the demo needs; skips what is installed
 	@scripts/setup.sh system:demo rust:build python:broker node npm:dashboard kafka onnxruntime models footage wasm
 
 setup-test: setup ## install what the tests need in addition
 	@scripts/setup.sh system:test system:rules python:test python:rules qjs tools:cargo-component
+
+setup-dashboard-tests: setup
+	@scripts/setup.sh system:browser npm:dashboard-tests
 
 setup-lint: setup
 	@scripts/setup.sh system:test rust:lint python:test tools:cargo-deny
@@ -148,6 +151,12 @@ test-end-to-end: build build-rules-component build-test-rules
 	# These tests mostly wait, so more of them than cores run at a time.
 	export RUST_TEST_THREADS=$$((3 * $$(nproc)))
 	$(cargo) test $(cargo_flags) $(tests)
+
+.PHONY: test-dashboard
+test-dashboard: setup-dashboard-tests ## test the dashboard in Chromium against the demo, or against EVERYFRAME_URL=http://…
+	@echo "test: the dashboard"
+	(cd host/web/dashboard && npm test --silent)
+	scripts/test-dashboard.sh
 
 .PHONY: soak
 soak: setup-test build build-test-rules ## run all fault tests repeatedly: MINUTES=30

@@ -6,7 +6,7 @@
 # system packages and the WebAssembly targets, which belong to the Rust toolchain.
 #
 # Steps, in the order of their dependencies; NAME:PART is one part of a step:
-#   system:demo  system:test  system:rules  rust:build  rust:lint  python:broker  python:test  python:rules
+#   system:demo  system:test  system:rules  system:browser  rust:build  rust:lint  python:broker  python:test  python:rules
 #   python:bench  node  npm:dashboard  npm:dashboard-tests  kafka  onnxruntime  models  footage  orl  street  wasm  qjs
 #   tools:cargo-component  tools:cargo-deny  tools:cargo-fuzz
 set -euo pipefail
