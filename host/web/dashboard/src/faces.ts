@@ -11,7 +11,8 @@ export function faceKind(face: FoundFace): FaceKind {
 
 /** A stranger's id, short enough for a label. */
 export function shortId(id: string): string {
-  return id.length > 10 ? `…${id.slice(-6)}` : id
+  const plain = id.replace(/^stranger-/, '')
+  return plain.length > 10 ? plain.slice(0, 8) : plain
 }
 
 /** The name of a face, or what stands for it. */

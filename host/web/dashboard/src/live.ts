@@ -1,5 +1,5 @@
 /** What is known now, shared by all pages: cameras with their latest frames, the ledger, the number of open alerts. */
-import { effect, signal, type Signal } from '@preact/signals'
+import { computed, effect, signal, type Signal } from '@preact/signals'
 import { get, loadSession, session } from './api/client'
 import { EventStream, followPage, type Source } from './api/events'
 import type { Alerts, Camera, Cameras, DeadLetters, FrameSummary, LedgerSummary } from './api/types'
@@ -23,6 +23,9 @@ const cameras = new Map<string, Signal<Camera>>()
 export function cameraSignal(id: string): Signal<Camera> | undefined {
   return cameras.get(id)
 }
+
+/** How many cameras are silent. */
+export const silentCameras = computed(() => (cameraIds.value ?? []).filter((id) => cameras.get(id)?.value.status === 'silent').length)
 
 /** Adds or replaces a camera. The newest frame wins, whichever way it came. */
 export function putCamera(camera: Camera): void {
@@ -90,8 +93,10 @@ export function startLive(): void {
       loadCounts().catch(() => {})
     }, 1000)
   })
+  // Not the session itself: it is loaded anew when a connection is refused, which must not make another connection at once.
+  const signedIn = computed(() => Boolean(session.value))
   effect(() => {
-    if (!session.value) return
+    if (!signedIn.value) return
     stream.start()
     const release = followPage(stream)
     return () => {
@@ -101,7 +106,7 @@ export function startLive(): void {
   })
   effect(() => {
     // Again after each interruption.
-    if (!session.value || stream.epoch.value < 0) return
+    if (!signedIn.value || stream.epoch.value < 0) return
     loadCameras().catch(() => {})
     loadCounts().catch(() => {})
   })

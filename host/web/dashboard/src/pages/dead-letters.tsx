@@ -6,7 +6,7 @@ import type { DeadLetter, DeadLetterOutcome, DeadLetters, Position } from '../ap
 import { bytes, number, t } from '../i18n'
 import { loadCounts } from '../live'
 import { address, place, setQuery } from '../router'
-import { Ago, Badge, Button, Empty, Loaded, PageHeader, Pager, Select } from '../ui/controls'
+import { Ago, Badge, Button, Checkbox, Empty, Loaded, PageHeader, Pager, Select } from '../ui/controls'
 import { Crop } from '../ui/crop'
 import { Dialog, FormDialog } from '../ui/dialog'
 import { toast } from '../ui/toast'
@@ -62,6 +62,13 @@ export function DeadLettersPage() {
             setQuery({ state: value })
           }}
         />
+        {admin && open.length > 0 && (
+          <Checkbox
+            label={t('letters.chooseAll')}
+            checked={selected.length === open.length}
+            onChange={(all) => setChosen(new Set(all ? open.map((letter) => name(letter.place)) : []))}
+          />
+        )}
       </div>
       <Loaded of={letters}>
         {() =>
@@ -82,7 +89,7 @@ export function DeadLettersPage() {
                     />
                   )}
                   <button class="picture-button" type="button" aria-label={t('letters.show', { place: name(letter.place) })} onClick={() => setShown(letter)}>
-                    <Crop src={letter.picture} alt="" size="small" />
+                    <Crop src={letter.picture} alt="" size="small" icon="letters" />
                   </button>
                   <div class="row-main">
                     <p>

@@ -4,7 +4,7 @@ import { useEvent, useInterval, useResource } from '../api/resource'
 import type { Alert, Alerts } from '../api/types'
 import { faceLabel } from '../faces'
 import { ago, number, t } from '../i18n'
-import { cameraIds, cameraSignal, loadCameras, stream } from '../live'
+import { cameraIds, cameraSignal, loadCameras, silentCameras, stream } from '../live'
 import { address } from '../router'
 import { AlertCard } from '../ui/alert-card'
 import { Badge, Empty, ErrorNote, Loading, PageHeader } from '../ui/controls'
@@ -48,7 +48,7 @@ export function LivePage() {
 }
 
 function Summary({ ids }: { ids: string[] }) {
-  const silent = ids.filter((id) => cameraSignal(id)?.value.status === 'silent').length
+  const silent = silentCameras.value
   return <>{silent ? t('live.summarySilent', { count: ids.length, silent }) : t('live.summary', { count: ids.length })}</>
 }
 

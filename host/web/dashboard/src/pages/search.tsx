@@ -1,7 +1,7 @@
 /** Who is on a picture, and where they were. */
 import { useEffect, useState } from 'preact/hooks'
 import { send } from '../api/client'
-import type { SearchAnswer } from '../api/types'
+import type { Box, SearchAnswer } from '../api/types'
 import { t } from '../i18n'
 import { address } from '../router'
 import { Ago, Empty, ErrorNote, Loading, PageHeader } from '../ui/controls'
@@ -35,7 +35,7 @@ export function SearchPage() {
   return (
     <>
       <PageHeader title={t('nav.search')} lead={t('search.lead')} />
-      <DropZone onFiles={([picture]) => picture && search(picture)} />
+      <DropZone compact={file !== undefined} onFiles={([picture]) => picture && search(picture)} />
       <div role="status" aria-live="polite">
         {file && !state.answer && state.error === undefined && <Loading />}
         {state.answer && <p class="hidden">{t('search.found', { count: state.answer.faces.length })}</p>}
@@ -55,7 +55,7 @@ function Answer({ file, answer }: { file: File; answer: SearchAnswer }) {
       <div>
         <h2 class="search-count">{t('search.found', { count: answer.faces.length })}</h2>
         {answer.faces.map((face) => (
-          <FaceCard key={face.index} face={face}>
+          <FaceCard key={face.index} face={face} picture={<FaceOfFile url={url} picture={answer} bounds={face.bounds} />}>
             {face.strangers.length > 0 && (
               <>
                 <h4>{t('search.strangers')}</h4>
@@ -81,5 +81,17 @@ function Answer({ file, answer }: { file: File; answer: SearchAnswer }) {
         ))}
       </div>
     </div>
+  )
+}
+
+/** The part of the picture round a face, cut by the browser: the server does not keep the picture. */
+function FaceOfFile({ url, picture, bounds }: { url: string; picture: SearchAnswer; bounds: Box }) {
+  const side = Math.max(bounds.width, bounds.height) * 1.5
+  const x = bounds.x + bounds.width / 2 - side / 2
+  const y = bounds.y + bounds.height / 2 - side / 2
+  return (
+    <svg class="crop large" viewBox={`${x} ${y} ${side} ${side}`} aria-hidden="true">
+      <image href={url} width={picture.width} height={picture.height} preserveAspectRatio="none" />
+    </svg>
   )
 }

@@ -1,5 +1,5 @@
 /** People whom nobody has named, as cards. “Who is this?” enrols one. */
-import { useState } from 'preact/hooks'
+import { useMemo, useState } from 'preact/hooks'
 import { may } from '../api/client'
 import { usePages, useThrottledEvent } from '../api/resource'
 import type { Stranger, Strangers } from '../api/types'
@@ -16,10 +16,11 @@ const spans = { '1h': HOUR, '24h': 24 * HOUR, '7d': 7 * 24 * HOUR }
 
 export function StrangersPage() {
   const { query } = place.value
-  const [since, setSince] = useState<number>()
   const camera = query.get('camera') ?? ''
   const named = query.get('named') === 'true'
   const span = query.get('span') ?? ''
+  // Fixed while the span stays, so that each rendering asks for the same.
+  const since = useMemo(() => (span in spans ? now.peek() - spans[span as keyof typeof spans] : undefined), [span])
   const strangers = usePages<Strangers>('/strangers', { camera, named, since, limit: 60 })
   const [naming, setNaming] = useState<Stranger>()
   useThrottledEvent('sighting', strangers.reload, 3000)
@@ -43,10 +44,7 @@ export function StrangersPage() {
             { value: '24h', text: t('span.day') },
             { value: '7d', text: t('span.week') },
           ]}
-          onChange={(value) => {
-            setSince(value in spans ? now.peek() - spans[value as keyof typeof spans] : undefined)
-            setQuery({ span: value })
-          }}
+          onChange={(value) => setQuery({ span: value })}
         />
         <Checkbox label={t('strangers.named')} checked={named} onChange={(checked) => setQuery({ named: checked ? 'true' : null })} />
       </div>

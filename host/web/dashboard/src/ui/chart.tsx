@@ -5,6 +5,8 @@ import 'uplot/dist/uPlot.min.css'
 import { axisTime, number } from '../i18n'
 import { isDark } from '../settings'
 
+const HEIGHT = 190
+
 export interface Series {
   name: string
   /** A custom property of the style sheet. */
@@ -34,12 +36,12 @@ export function Chart({ title, times, series, unit, stacked }: { title: string; 
     plot.current = new uPlot(
       {
         width: element.clientWidth,
-        height: 180,
+        height: HEIGHT,
         legend: { show: false },
         cursor: { show: false },
         scales: { y: { range: (_, __, max) => [0, Math.max(max * 1.1, 1)] } },
         axes: [
-          { ...axis, values: (_, marks) => marks.map((mark) => axisTime(mark * 1000, 0)), space: 80 },
+          { ...axis, values: (_, marks) => marks.map((mark) => axisTime(mark * 1000, 0)), space: 80, size: 26 },
           { ...axis, values: (_, marks) => marks.map((mark) => number(mark, 1)), size: 44 },
         ],
         series: [
@@ -53,7 +55,7 @@ export function Chart({ title, times, series, unit, stacked }: { title: string; 
       data,
       element,
     )
-    const observer = new ResizeObserver(() => plot.current?.setSize({ width: element.clientWidth, height: 180 }))
+    const observer = new ResizeObserver(() => plot.current?.setSize({ width: element.clientWidth, height: HEIGHT }))
     observer.observe(element)
     return () => {
       observer.disconnect()

@@ -5,7 +5,7 @@ import { Icon } from './icon'
 
 const KINDS = ['image/jpeg', 'image/png', 'image/webp']
 
-export function DropZone({ multiple, onFiles }: { multiple?: boolean; onFiles: (files: File[]) => void }) {
+export function DropZone({ multiple, compact, onFiles }: { multiple?: boolean; compact?: boolean; onFiles: (files: File[]) => void }) {
   const [over, setOver] = useState(false)
   const [refused, setRefused] = useState(false)
   const id = useId()
@@ -17,7 +17,7 @@ export function DropZone({ multiple, onFiles }: { multiple?: boolean; onFiles: (
   }
   return (
     <div
-      class={`drop-zone ${over ? 'over' : ''}`}
+      class={`drop-zone ${over ? 'over' : ''} ${compact ? 'compact' : ''}`}
       onDragOver={(event) => {
         event.preventDefault()
         setOver(true)

@@ -5,7 +5,6 @@ import { faceKind, faceLabel } from '../faces'
 import { dateTime, duration, similarity, t } from '../i18n'
 import { address } from '../router'
 import { Badge, Facts, type Tone } from './controls'
-import { Crop } from './crop'
 
 const tones: Record<string, Tone> = { known: 'good', stranger: 'warning', undecided: 'neutral' }
 
@@ -36,12 +35,12 @@ export function Candidates({ candidates }: { candidates: Candidate[] }) {
   )
 }
 
-export function FaceCard({ face, crop, children }: { face: FoundFace; crop?: string | null; children?: ComponentChildren }) {
+export function FaceCard({ face, picture, children }: { face: FoundFace; picture: ComponentChildren; children?: ComponentChildren }) {
   const kind = faceKind(face)
   const { stranger } = face
   return (
     <article class="face-card">
-      {crop !== undefined && <Crop src={crop} alt="" size="large" />}
+      {picture}
       <div class="face-facts">
         <h3>
           {face.decision === 'known' && face.person ? <a href={address('people', face.person)}>{faceLabel(face)}</a> : stranger ? <a href={address('strangers', stranger.id)}>{faceLabel(face)}</a> : faceLabel(face)}{' '}

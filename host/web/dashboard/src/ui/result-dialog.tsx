@@ -7,6 +7,7 @@ import type { FaceSummary, Position, ResultView } from '../api/types'
 import { dateTime, number, t } from '../i18n'
 import { place, setQuery } from '../router'
 import { Badge, Button, Empty, Facts, Loaded, Section } from './controls'
+import { Crop } from './crop'
 import { Dialog } from './dialog'
 import { FaceCard } from './face-card'
 import { NameDialog } from './name-dialog'
@@ -73,7 +74,7 @@ function Content({ result, onName }: { result: ResultView; onName: (face: FaceSu
       </p>
       {result.faces.length === 0 && <Empty icon="person" title={t('result.noFaces')} />}
       {result.faces.map((face) => (
-        <FaceCard key={face.index} face={face} crop={face.crop}>
+        <FaceCard key={face.index} face={face} picture={<Crop src={face.crop} alt="" size="large" />}>
           {face.decision !== 'known' && !face.stranger?.name && may('enrol') && (
             <Button icon="person" small onClick={() => onName(face)}>
               {t('action.whoIsThis')}

@@ -4,6 +4,7 @@ import type { FoundFace, FrameSummary } from '../api/types'
 import { faceKind, faceLabel } from '../faces'
 import { t } from '../i18n'
 import { cameraSignal } from '../live'
+import { placeLabels } from './labels'
 import { PictureScheduler } from './picture-scheduler'
 
 interface Drawn {
@@ -12,14 +13,22 @@ interface Drawn {
   faces: FoundFace[]
 }
 
-function Overlay({ picture, selected }: { picture: Drawn; selected?: number }) {
+/** `width`: of the picture on screen, in pixels. */
+function Overlay({ picture, width }: { picture: Drawn; width: number }) {
+  const per = (part: number, whole: number) => `${(100 * part) / whole}%`
+  const faces = new Map(picture.faces.map((face) => [face.index, face]))
+  const labels = placeLabels(
+    picture.faces.map((face) => ({ index: face.index, bounds: face.bounds, text: faceLabel(face) })),
+    picture,
+    width,
+  )
   return (
     <div class="overlay" aria-hidden="true">
       <svg viewBox={`0 0 ${picture.width} ${picture.height}`} preserveAspectRatio="none">
         {picture.faces.map((face) => (
           <rect
             key={face.index}
-            class={`face ${faceKind(face)}${face.index === selected ? ' selected' : ''}`}
+            class={`face ${faceKind(face)}`}
             x={face.bounds.x}
             y={face.bounds.y}
             width={face.bounds.width}
@@ -28,18 +37,16 @@ function Overlay({ picture, selected }: { picture: Drawn; selected?: number }) {
           />
         ))}
       </svg>
-      {picture.faces.map((face) => {
-        const { x, y, width, height } = face.bounds
-        // Above the box; below it at the upper edge of the picture. Anchored at the right in the right half.
-        const above = y / picture.height > 0.12
-        const right = (x + width / 2) / picture.width > 0.6
+      {labels.map(({ index, text, above, right }) => {
+        const face = faces.get(index)!
+        const { x, y, width: w, height: h } = face.bounds
         const style = {
-          ...(right ? { right: `${100 - (100 * (x + width)) / picture.width}%` } : { left: `${(100 * x) / picture.width}%` }),
-          ...(above ? { bottom: `${100 - (100 * y) / picture.height}%` } : { top: `${(100 * (y + height)) / picture.height}%` }),
+          ...(right ? { right: per(picture.width - x - w, picture.width) } : { left: per(x, picture.width) }),
+          ...(above ? { bottom: per(picture.height - y, picture.height) } : { top: per(y + h, picture.height) }),
         }
         return (
-          <span key={face.index} class={`face-label ${faceKind(face)} ${above ? 'above' : 'below'}`} style={style}>
-            {faceLabel(face)}
+          <span key={index} class={`face-label ${faceKind(face)} ${above ? 'above' : 'below'}`} style={style}>
+            {text}
           </span>
         )
       })}
@@ -47,20 +54,21 @@ function Overlay({ picture, selected }: { picture: Drawn; selected?: number }) {
   )
 }
 
-/** The proportions of a picture; a very wide or high one would push everything else away. */
+/** The proportions of a picture. */
 const ratio = ({ width, height }: { width: number; height: number }) => `${Math.max(width, 1)} / ${Math.max(height, 1)}`
 
 /** One picture with its boxes. `src` may be a blob. */
-export function Stage({ picture, src, alt, selected }: { picture: Drawn; src: string; alt: string; selected?: number }) {
+export function Stage({ picture, src, alt }: { picture: Drawn; src: string; alt: string }) {
   const [broken, setBroken] = useState('')
+  const [width, setWidth] = useState(0)
   return (
     <div class="stage" style={{ aspectRatio: ratio(picture), maxWidth: `calc(60vh * ${picture.width / picture.height})` }}>
       {broken === src ? (
         <p class="stage-note">{t('picture.gone')}</p>
       ) : (
         <>
-          <img src={src} alt={alt} onError={() => setBroken(src)} />
-          <Overlay picture={picture} {...(selected !== undefined && { selected })} />
+          <img src={src} alt={alt} onLoad={(event) => setWidth(event.currentTarget.clientWidth)} onError={() => setBroken(src)} />
+          {width > 0 && <Overlay picture={picture} width={width} />}
         </>
       )}
     </div>
@@ -102,7 +110,10 @@ export function LiveStage({ camera }: { camera: string }) {
     observer.observe(box.current!)
     return () => observer.disconnect()
   }, [])
-  const latest = cameraSignal(camera)?.value.last
+  const state = cameraSignal(camera)?.value
+  const latest = state?.last
+  // Where somebody was when the camera fell silent says nothing about now.
+  const silent = state?.status === 'silent'
   const key = useRef(`${camera} ${Math.random()}`).current
   const alive = useRef(true)
   useEffect(
@@ -132,7 +143,7 @@ export function LiveStage({ camera }: { camera: string }) {
     <div ref={box} class="live-stage">
       <div class={`stage ${tall ? 'tall' : ''}`} style={size ? { aspectRatio: ratio(size) } : undefined}>
         <img ref={image} class={shown ? '' : 'waiting'} alt="" />
-        {shown && <Overlay picture={shown} />}
+        {shown && !silent && <Overlay picture={shown} width={image.current?.clientWidth ?? 0} />}
       </div>
     </div>
   )
