@@ -56,7 +56,7 @@ describe('alerts', () => {
       await page.getByLabel('Camera').selectOption(alert.camera)
       await page.getByLabel('Rule').selectOption(alert.rule)
       await page.getByLabel('Severity').selectOption(alert.severity)
-      await page.getByText('Not acknowledged').click()
+      await page.getByLabel('Not acknowledged').click()
       await page.reload()
       await settled(page)
       assert.equal(await page.getByLabel('Camera').inputValue(), alert.camera)

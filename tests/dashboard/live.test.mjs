@@ -9,6 +9,8 @@ describe('live view', () => {
       for (const { id } of cameras) {
         const tile = page.locator('.tile', { hasText: id }).first()
         const picture = tile.locator('.stage > img')
+        // Only pictures on screen are fetched.
+        await tile.scrollIntoViewIfNeeded()
         await eventually(`a picture of ${id}`, () => picture.evaluate((image) => image.complete && image.naturalWidth > 0))
       }
       await page.locator('.tile rect.face').first().waitFor()

@@ -10,7 +10,7 @@ const cleanUp = async () => {
 async function enrol(page, name, ...stills) {
   await page.getByRole('button', { name: 'Enrol a person' }).click()
   const dialog = page.getByRole('dialog')
-  await dialog.getByLabel('Name').fill(name)
+  await dialog.getByLabel('Name', { exact: true }).fill(name)
   await dialog.locator('input[type=file]').setInputFiles(stills.map(still))
   await dialog.getByRole('button', { name: 'Enrol' }).click()
   // With remarks about the pictures, the dialog waits for a second click.
@@ -29,7 +29,7 @@ describe('people', () => {
     await withPage('/people', {}, async (page) => {
       await enrol(page, names.ada, 'person_a_1')
       await page.getByRole('button', { name: 'Rename' }).click()
-      await page.getByLabel('Name').fill(names.renamed)
+      await page.getByLabel('Name', { exact: true }).fill(names.renamed)
       await page.getByRole('dialog').getByRole('button', { name: 'Rename' }).click()
       await page.getByRole('heading', { level: 1, name: names.renamed }).waitFor()
       await page.getByRole('link', { name: 'All people' }).click()
@@ -67,7 +67,7 @@ describe('people', () => {
     await withPage('/people', {}, async (page) => {
       await page.getByRole('button', { name: 'Enrol a person' }).click()
       const dialog = page.getByRole('dialog')
-      await dialog.getByLabel('Name').fill(names.ada)
+      await dialog.getByLabel('Name', { exact: true }).fill(names.ada)
       // A white square: no face.
       const picture = await page.evaluate(async () => {
         const canvas = new OffscreenCanvas(400, 400)
@@ -146,14 +146,16 @@ describe('strangers', () => {
     const stranger = await aStranger()
     await withPage('/strangers', {}, async (page) => {
       await page.getByRole('button', { name: /^Who is / }).first().click()
+      await page.getByRole('dialog').waitFor()
+      // The field for the name has the focus.
       await page.keyboard.type(names.stranger)
       await page.getByRole('dialog').getByRole('button', { name: 'Enrol' }).click()
       await page.getByRole('dialog').waitFor({ state: 'detached' })
       const { people } = await api('GET', `/people?query=${encodeURIComponent(names.stranger)}`)
       assert.equal(people.length, 1)
       // With their name, strangers appear only on demand.
-      await page.getByText('Also show those with a name').click()
-      await page.locator('.person-card', { hasText: names.stranger }).waitFor()
+      await page.getByLabel('Also show those with a name').click()
+      await page.locator('.person-card', { hasText: names.stranger }).first().waitFor()
     })
     await withPage(`/strangers/${encodeURIComponent(stranger.id)}`, {}, async (page) => {
       await page.getByRole('heading', { name: 'Visits' }).waitFor()
@@ -187,7 +189,7 @@ describe('search', () => {
       await page.locator('input[type=file]').setInputFiles(still('person_a_1'))
       await page.getByRole('heading', { name: '1 face found' }).waitFor()
       await page.locator('.stage rect.face').waitFor()
-      await page.getByText('Where they were').waitFor()
+      await page.getByRole('heading', { name: 'Where they were' }).waitFor()
     })
   })
 

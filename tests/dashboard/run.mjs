@@ -18,7 +18,7 @@ const files = readdirSync(folder)
 const counts = { passed: 0, failed: 0 }
 const [pattern] = process.argv.slice(2)
 // One process and one browser: on two cores, several browsers would only slow each other down.
-const tests = run({ files, isolation: 'none', timeout: 120_000, ...(pattern && { testNamePatterns: [pattern] }) })
+const tests = run({ files, isolation: 'none', timeout: 120_000, ...(pattern && { testNamePatterns: [new RegExp(pattern)] }) })
 tests.on('test:pass', (event) => {
   if (event.details.type !== 'suite' && event.skip === undefined) counts.passed++
 })

@@ -38,7 +38,8 @@ export async function open(path, { locale = 'en-GB', colorScheme = 'light', widt
     if (/Content Security Policy/i.test(message.text())) page.problems.push(message.text())
   })
   await page.goto(url + path)
-  await page.getByRole('heading', { level: 1 }).waitFor()
+  // Not by its role: behind a dialog it has none.
+  await page.locator('h1').waitFor()
   return page
 }
 

@@ -20,7 +20,7 @@ import { StrangersPage } from './pages/strangers'
 import { SystemPage } from './pages/system'
 import { place } from './router'
 import { language, theme, themes } from './settings'
-import { Button, Empty, ErrorNote, Loading, Select } from './ui/controls'
+import { Button, ErrorNote, Loading, PageHeader, Select } from './ui/controls'
 import { Icon, type IconName } from './ui/icon'
 import { ResultDialog } from './ui/result-dialog'
 import { Toasts } from './ui/toast'
@@ -71,9 +71,7 @@ function page(): ComponentChild {
       return <DeadLettersPage />
     default:
       return (
-        <Empty icon="search" title={t('notFound.title')}>
-          <a href="/">{t('notFound.back')}</a>
-        </Empty>
+        <PageHeader title={t('notFound.title')} lead={<a href="/">{t('notFound.back')}</a>} />
       )
   }
 }

@@ -27,6 +27,9 @@ export function AlertsPage() {
   })
   const replace = (alert: Alert) => alerts.change((data) => ({ ...data, alerts: data.alerts.map((old) => (old.id === alert.id ? alert : old)) }))
   useEvent('acknowledgement', replace)
+  // The host itself raises alerts too, and a rule may have been removed.
+  const names = new Set([...(rules.data?.rules ?? []).map(({ name }) => name), ...(alerts.data?.alerts ?? []).map(({ rule }) => rule)])
+  if (filter.rule) names.add(filter.rule)
   const all = { value: '', text: t('filter.all') }
   return (
     <>
@@ -36,7 +39,7 @@ export function AlertsPage() {
         <Select
           label={t('filter.rule')}
           value={filter.rule}
-          options={[all, ...(rules.data?.rules ?? []).map(({ name }) => ({ value: name, text: name }))]}
+          options={[all, ...[...names].sort().map((name) => ({ value: name, text: name }))]}
           onChange={(rule) => setQuery({ rule })}
         />
         <Select

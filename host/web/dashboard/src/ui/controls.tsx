@@ -193,7 +193,7 @@ export function Pager<T extends Page>({ pages, label }: { pages: Pages<T>; label
 /** A table that scrolls sideways on a narrow screen; it can have the focus, so that the keyboard scrolls it too. */
 export function Table({ caption, head, children }: { caption: string; head: ComponentChildren[]; children: ComponentChildren }) {
   return (
-    <div class="table" tabIndex={0} role="region" aria-label={caption}>
+    <div class="table" tabIndex={0} role="group" aria-label={caption}>
       <table>
         <caption class="hidden">{caption}</caption>
         <thead>
