@@ -183,7 +183,7 @@ function ConnectionNote() {
 function LedgerLine() {
   const summary = ledger.value
   const open = stream.connection.value === 'open'
-  const bad = summary !== undefined && (summary.lost > 0 || summary.retention.state === 'warning')
+  const bad = summary !== undefined && (summary.lost > 0 || summary.retention.state === 'danger')
   return (
     <a class="ledger-line" href="/ledger">
       <span class={`dot ${!open ? 'off' : bad ? 'critical' : 'good'}`} />

@@ -35,11 +35,19 @@ export function personPath(id: string): string {
   return `/people/${encodeURIComponent(id)}`
 }
 
-/** Adds what `source` shows to `person`, or to a new person of this name. Throws ApiError. */
-export async function enrol(source: EnrolmentSource, name: string, person?: string): Promise<Person> {
+/**
+ * The face resembles somebody else who is enrolled, so that two people would be confused. The message says whom. An operator who knows
+ * better repeats the call with `force`.
+ */
+export function isResemblance(error: unknown): boolean {
+  return error instanceof ApiError && error.status === 409
+}
+
+/** Adds what `source` shows to `person`, or to a new person of this name. Throws ApiError; see `isResemblance`. */
+export async function enrol(source: EnrolmentSource, name: string, person: string | undefined, force: boolean): Promise<Enrolment> {
   const id = person ?? (await freeId(name))
-  if ('stranger' in source) return send<Person>('POST', '/people', { name, id, stranger: source.stranger })
-  return (await send<Enrolment>('POST', `${personPath(id)}/samples`, source, { name })).person
+  if ('stranger' in source) return send<Enrolment>('POST', '/people', { name, id, stranger: source.stranger, force })
+  return send<Enrolment>('POST', `${personPath(id)}/samples`, source, { name, force })
 }
 
 export interface UploadOutcome {
@@ -47,20 +55,23 @@ export interface UploadOutcome {
   accepted: number
   /** Of each refused picture: why. Of an accepted one: its warnings. */
   remarks: { file: string; text: string; refused: boolean }[]
+  /** The pictures that were refused only because they resemble somebody else. */
+  resembling: File[]
 }
 
 /** Enrols pictures, one after the other, under `person` or a new person. A refused picture does not stop the others. Throws ApiError for other errors. */
-export async function enrolPictures(files: File[], name: string, person?: string): Promise<UploadOutcome> {
+export async function enrolPictures(files: File[], name: string, person: string | undefined, force: boolean): Promise<UploadOutcome> {
   const id = person ?? (await freeId(name))
-  const outcome: UploadOutcome = { person: undefined, accepted: 0, remarks: [] }
+  const outcome: UploadOutcome = { person: undefined, accepted: 0, remarks: [], resembling: [] }
   for (const file of files) {
     try {
-      const { person: enrolled, warnings } = await send<Enrolment>('POST', `${personPath(id)}/samples`, file, { name })
+      const { person: enrolled, warnings } = await send<Enrolment>('POST', `${personPath(id)}/samples`, file, { name, force })
       outcome.person = enrolled
       outcome.accepted++
       for (const text of warnings) outcome.remarks.push({ file: file.name, text, refused: false })
     } catch (error) {
-      if (!(error instanceof ApiError) || ![413, 415, 422].includes(error.status)) throw error
+      if (!(error instanceof ApiError) || ![409, 413, 415, 422].includes(error.status)) throw error
+      if (isResemblance(error)) outcome.resembling.push(file)
       outcome.remarks.push({ file: file.name, text: error.message, refused: true })
     }
   }

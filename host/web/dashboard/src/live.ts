@@ -34,7 +34,7 @@ export function putCamera(camera: Camera): void {
     cameras.set(camera.id, signal(camera))
     return
   }
-  const last = newest(known.peek().last, camera.last)
+  const last = newest(known.peek().last ?? null, camera.last ?? null)
   known.value = { ...camera, last }
 }
 

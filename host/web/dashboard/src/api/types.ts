@@ -1,4 +1,7 @@
-/** The data of the HTTP API, version 1. Times are Unix milliseconds; boxes are pixels of the full frame; similarities are cosines, -1 to 1. */
+/**
+ * The data of the HTTP API, version 1; `/api/openapi.json` describes it. Times are Unix milliseconds; boxes are pixels of the full frame;
+ * similarities are cosines, -1 to 1.
+ */
 
 export type Milliseconds = number
 
@@ -15,11 +18,11 @@ export interface Session {
 
 /** An error answer (RFC 9457). */
 export interface Problem {
-  type?: string
+  type?: string | null
   title: string
   status: number
   /** What to do. */
-  detail?: string
+  detail?: string | null
 }
 
 /** A page of a list, newest first. */
@@ -50,12 +53,13 @@ export type Decision = 'known' | 'unknown' | 'undecided'
 
 export interface StrangerOfFace {
   id: string
-  event?: string
+  event?: string | null
   firstSeenAt: Milliseconds
   dwell: Milliseconds
   visits: number
-  /** Present once the stranger has been enrolled. */
-  name?: string
+  /** The person as whom the stranger was enrolled since. */
+  person?: string | null
+  name?: string | null
 }
 
 /** A face of an uploaded picture. */
@@ -65,18 +69,18 @@ export interface FoundFace {
   quality: number
   score: number
   decision: Decision
-  person?: string
-  name?: string
-  confidence?: number
-  reason?: string
-  stranger?: StrangerOfFace
+  person?: string | null
+  name?: string | null
+  confidence?: number | null
+  reason?: string | null
+  stranger?: StrangerOfFace | null
   candidates: Candidate[]
 }
 
 /** A face of a frame. */
 export interface FaceSummary extends FoundFace {
-  track: number | string | null
-  crop: string
+  track?: string | null
+  crop?: string | null
 }
 
 export interface FrameSummary {
@@ -92,13 +96,14 @@ export interface FrameSummary {
 export interface Camera {
   id: string
   status: 'live' | 'silent'
-  lastSeenAt: Milliseconds | null
+  /** 0: never. */
+  lastSeenAt: Milliseconds
   framesPerSecond: number
   frames: number
   faces: number
   gaps: number
   parked: number
-  last: FrameSummary | null
+  last?: FrameSummary | null
 }
 
 export interface Cameras {
@@ -112,50 +117,49 @@ export interface SkippedRule {
   message: string
 }
 
-export interface ModelOfResult {
+/** A model or a rule. */
+export interface Part {
   name: string
-  version?: string
+  version?: string | null
   sha256: string
 }
 
-export interface RuleOfResult {
-  name: string
-  version?: string
-  sha256?: string
-}
-
 export interface ResultView extends FrameSummary {
-  session: string | null
-  sequence: number | null
-  search: string | null
+  session: string
+  sequence: number
+  /** How the picture was searched: `full`, `partial`, `coarse`, `reused`. */
+  search: string
   alerts: string[]
   skipped: SkippedRule[]
   timings: { decodeMs: number; detectMs: number; embedMs: number; rulesMs: number }
-  judgedBy: { models: ModelOfResult[]; rules: RuleOfResult[] }
+  models: Part[]
+  rules: Part[]
 }
 
 export interface Person {
   id: string
   name: string
   samples: number
-  enrolledAt: Milliseconds | null
-  picture: string | null
-  lastSeen: { camera: string; at: Milliseconds } | null
+  enrolledAt: Milliseconds
+  picture?: string | null
+  lastSeen?: { camera: string; at: Milliseconds } | null
 }
 
 export interface Sample {
   id: string
+  /** The name of its picture, or the frame that it is from. */
   source: string
-  quality: number | null
-  enrolledAt: Milliseconds | null
-  picture: string | null
-  /** It looks unlike the person's other samples. */
-  isOdd: boolean
-  fromStranger?: string
+  quality: number
+  enrolledAt: Milliseconds
+  picture?: string | null
+  /** The stranger whose picture this was. */
+  stranger?: string | null
 }
 
-export interface PersonDetails extends Omit<Person, 'samples'> {
-  samples: Sample[]
+export interface PersonDetails extends Person {
+  sampleList: Sample[]
+  /** The strangers as whom the person was seen before. */
+  strangers: string[]
 }
 
 export interface People extends Page {
@@ -183,12 +187,11 @@ export interface Stranger {
   lastSeenAt: Milliseconds
   cameras: string[]
   visits: number
-  sightings: number
   frames: number
-  best: BestView | null
+  best: BestView
   /** Present once the stranger has been enrolled. */
-  person?: string
-  name?: string
+  person?: string | null
+  name?: string | null
 }
 
 export interface Strangers extends Page {
@@ -200,14 +203,14 @@ export interface Sighting {
   id: string
   camera: string
   kind: 'known' | 'stranger'
-  person?: string
-  name?: string
-  stranger?: string
+  person?: string | null
+  name?: string | null
+  stranger?: string | null
   from: Milliseconds
   to: Milliseconds
   frames: number
-  similarity?: number
-  best: BestView | null
+  similarity?: number | null
+  best: BestView
 }
 
 export interface Sightings extends Page {
@@ -216,7 +219,6 @@ export interface Sightings extends Page {
 
 export interface SearchedFace extends FoundFace {
   sightings: Sighting[]
-  strangers: { stranger: Stranger; similarity: number }[]
 }
 
 export interface SearchAnswer {
@@ -231,18 +233,18 @@ export interface Alert {
   id: string
   camera: string
   at: Milliseconds
+  /** `everyframe` is the host itself. */
   rule: string
-  ruleVersion?: string
   severity: Severity
   kind: string
-  subject: string | null
-  subjectName?: string
+  subject: string
+  subjectName?: string | null
   text: string
-  position: Position
-  bounds?: Box
-  picture: string
-  crop: string | null
-  acknowledged: { by: string; at: Milliseconds; comment: string | null } | null
+  position?: Position | null
+  bounds?: Box | null
+  picture?: string | null
+  crop?: string | null
+  acknowledged?: { by: string; at: Milliseconds; comment: string } | null
 }
 
 export interface Alerts extends Page {
@@ -251,6 +253,10 @@ export interface Alerts extends Page {
 }
 
 export interface LedgerSummary {
+  /** Since when frames are counted. */
+  since: Milliseconds
+  /** False while the history is still being read. */
+  isComplete: boolean
   frames: number
   accounted: number
   processed: number
@@ -260,33 +266,30 @@ export interface LedgerSummary {
   lost: number
   repeated: number
   gaps: number
-  behindMs: Milliseconds | null
-  oldestAt: Milliseconds | null
-  retention: { state: 'ok' | 'warning' | 'unknown'; text: string }
-}
-
-export interface SequenceGap {
-  session: string
-  first: number
-  last: number
+  behindMs: Milliseconds
+  retention: { state: 'ok' | 'danger' | 'unknown'; text: string }
 }
 
 export interface CameraLedger {
   camera: string
-  frames: number
   processed: number
   parked: number
-  gaps: SequenceGap[]
-  behindMs: Milliseconds | null
+  /** Frames that never arrived. */
+  gaps: number
+  /** 0: never. */
+  lastSeenAt: Milliseconds
+  gapAlerts: { at: Milliseconds; text: string }[]
 }
 
 export interface PartitionLedger {
   partition: number
   oldest: number
   next: number
-  committed: number | null
+  committed?: number | null
+  frames: number
   waiting: number
-  lost: { first: number; last: number }[]
+  /** Committed frames without a result or a dead letter: first and last offset. */
+  missing: { first: number; last: number }[]
 }
 
 export interface Ledger extends LedgerSummary {
@@ -316,13 +319,16 @@ export interface Audit {
 
 export interface Rule {
   name: string
-  kind: 'matching-policy' | 'unknown-person' | 'alerting'
-  version: string | null
+  /** None if the configuration has no such rule any more. */
+  kind?: 'matching-policy' | 'unknown-person' | 'alerting' | null
+  version?: string | null
   sha256: string
-  framesJudged: number
+  judged: number
   skipped: number
-  lastFailure: { at: Milliseconds; camera: string; reason: string; message: string } | null
   alerts: number
+  /** 0: never. */
+  lastJudgedAt: Milliseconds
+  lastFailure?: { at: Milliseconds; camera: string; reason: string; message: string } | null
 }
 
 export interface Rules {
@@ -345,14 +351,17 @@ export interface System {
   brokers: string
   group: string
   hosts: { id: string; client: string; address: string }[]
-  topics: { name: string; partitions: number; records: number }[]
-  models: { name: string; sha256: string }[]
+  models: Part[]
   throughput: Throughput[]
-  partitions: { partition: number; waiting: number; behindMs: Milliseconds | null }[]
+  /** `lastFrameAt`: when its last processed frame was taken; 0: never. */
+  partitions: { partition: number; waiting: number; lastFrameAt: Milliseconds }[]
 }
 
 export interface DeadLetter {
+  /** Its place in the topic of dead letters. */
   place: Position
+  /** The place of its frame in the frames topic. */
+  frame: Position
   camera: string
   at: Milliseconds
   stage: string
@@ -371,7 +380,7 @@ export interface DeadLetters extends Page {
 export interface DeadLetterOutcome {
   frames: number
   marked: number
-  failed: { place: Position; reason: string }[]
+  failed: { frame: Position; reason: string }[]
 }
 
 /** What `GET /events` sends, by the name of the event. */

@@ -50,7 +50,7 @@ export function CameraPage({ id }: { id: string }) {
           <Facts
             items={[
               [t('camera.state'), camera.status === 'live' ? <Badge tone="good">{t('live.live')}</Badge> : <Badge tone="critical">{t('live.silent')}</Badge>],
-              [t('camera.lastSeen'), camera.lastSeenAt !== null && ago(camera.lastSeenAt)],
+              [t('camera.lastSeen'), camera.lastSeenAt > 0 && ago(camera.lastSeenAt)],
               [t('camera.rate'), t('live.rate', { rate: number(camera.framesPerSecond, 1) })],
               [t('camera.frames'), number(camera.frames)],
               [t('camera.faces'), number(camera.faces)],

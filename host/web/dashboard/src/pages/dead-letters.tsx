@@ -15,7 +15,7 @@ const states = ['open', 'replayed', 'dropped'] as const
 
 const name = ({ partition, offset }: Position) => `${partition}/${offset}`
 
-type Asked = { action: 'replay' | 'drop'; places: Position[] | 'all'; count: number }
+type Asked = { action: 'replay' | 'drop'; frames: Position[] | 'all'; count: number }
 
 export function DeadLettersPage() {
   const state = place.value.query.get('state') ?? 'open'
@@ -28,8 +28,8 @@ export function DeadLettersPage() {
   const open = list.filter((letter) => letter.state === 'open')
   const selected = open.filter((letter) => chosen.has(name(letter.place)))
   const ask = (action: Asked['action']) => {
-    if (selected.length) setAsked({ action, places: selected.map((letter) => letter.place), count: selected.length })
-    else setAsked({ action, places: 'all', count: letters.data?.openCount ?? 0 })
+    if (selected.length) setAsked({ action, frames: selected.map((letter) => letter.frame), count: selected.length })
+    else setAsked({ action, frames: 'all', count: letters.data?.openCount ?? 0 })
   }
   const admin = may('admin')
   const choose = (letter: DeadLetter, on: boolean) => {
@@ -118,14 +118,14 @@ export function DeadLettersPage() {
           submit={t(`letters.${asked.action}`)}
           onClose={() => setAsked(undefined)}
           action={async () => {
-            const outcome = await send<DeadLetterOutcome>('POST', `/dead-letters/${asked.action}`, asked.places === 'all' ? { all: true } : { places: asked.places })
+            const outcome = await send<DeadLetterOutcome>('POST', `/dead-letters/${asked.action}`, asked.frames === 'all' ? { all: true } : { frames: asked.frames })
             setAsked(undefined)
             setChosen(new Set())
             letters.reload()
             loadCounts().catch(() => {})
             const [failure] = outcome.failed
             if (failure) toast(t('letters.someFailed', { count: outcome.failed.length, reason: failure.reason }), true)
-            else toast(t(`letters.${asked.action}Done`, { count: outcome.marked }))
+            else toast(t(`letters.${asked.action}Done`, { count: outcome.frames }))
           }}
         >
           <p>{t(`letters.${asked.action}Hint`)}</p>
@@ -150,7 +150,7 @@ function LetterDialog({ letter, onClose }: { letter: DeadLetter; onClose: () => 
           <Badge>{letter.stage}</Badge> {letter.reason}: {letter.message}
         </p>
         <p class="muted">
-          {t('result.position', { partition: String(letter.place.partition), offset: String(letter.place.offset) })} · {bytes(letter.bytes)} ·{' '}
+          {t('result.position', { partition: String(letter.frame.partition), offset: String(letter.frame.offset) })} · {bytes(letter.bytes)} ·{' '}
           <a href={letter.picture} download={`dead-letter-${number(letter.place.partition)}-${letter.place.offset}`}>
             {t('letters.download')}
           </a>

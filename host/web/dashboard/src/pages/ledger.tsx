@@ -3,10 +3,10 @@ import { useState } from 'preact/hooks'
 import { may, send } from '../api/client'
 import { useInterval, useResource } from '../api/resource'
 import type { Audit, CameraLedger, Ledger, LedgerSummary } from '../api/types'
-import { duration, number, t } from '../i18n'
+import { dateTime, duration, number, t } from '../i18n'
 import { ledger as liveLedger } from '../live'
 import { address } from '../router'
-import { Badge, Button, ErrorNote, Loaded, PageHeader, Section, Table } from '../ui/controls'
+import { Ago, Badge, Button, ErrorNote, Loaded, PageHeader, Section, Table } from '../ui/controls'
 
 export function LedgerPage() {
   const ledger = useResource<Ledger>('/ledger')
@@ -20,26 +20,27 @@ export function LedgerPage() {
             <Sentence summary={liveLedger.value ?? data} />
             <AuditSection />
             <Section title={t('ledger.cameras')}>
-              <Table caption={t('ledger.cameras')} head={[t('table.camera'), t('table.frames'), t('table.processed'), t('table.parked'), t('table.gaps'), t('table.behind')]}>
+              <Table caption={t('ledger.cameras')} head={[t('table.camera'), t('table.processed'), t('table.parked'), t('table.gaps'), t('table.lastFrame')]}>
                 {data.cameras.map((camera) => (
                   <CameraRow key={camera.camera} camera={camera} />
                 ))}
               </Table>
             </Section>
             <Section title={t('ledger.partitions')}>
-              <Table caption={t('ledger.partitions')} head={[t('table.partition'), t('table.oldest'), t('table.next'), t('table.committed'), t('table.waiting'), t('table.lost')]}>
+              <Table caption={t('ledger.partitions')} head={[t('table.partition'), t('table.frames'), t('table.oldest'), t('table.next'), t('table.committed'), t('table.waiting'), t('table.lost')]}>
                 {data.partitions.map((partition) => (
                   <tr key={partition.partition}>
                     <th scope="row">{partition.partition}</th>
-                    <td class="number">{number(partition.oldest)}</td>
-                    <td class="number">{number(partition.next)}</td>
-                    <td class="number">{partition.committed === null ? '–' : number(partition.committed)}</td>
-                    <td class="number">{number(partition.waiting)}</td>
+                    <td>{number(partition.frames)}</td>
+                    <td>{number(partition.oldest)}</td>
+                    <td>{number(partition.next)}</td>
+                    <td>{partition.committed == null ? '–' : number(partition.committed)}</td>
+                    <td>{number(partition.waiting)}</td>
                     <td>
-                      {partition.lost.length === 0 ? (
+                      {partition.missing.length === 0 ? (
                         <span class="muted">{t('ledger.none')}</span>
                       ) : (
-                        partition.lost.map(({ first, last }) => (
+                        partition.missing.map(({ first, last }) => (
                           <Badge key={first} tone="critical">
                             {range(first, last)}
                           </Badge>
@@ -62,13 +63,13 @@ const range = (first: number, last: number) => (first === last ? number(first) :
 /** “1,204,331 frames in, 1,204,331 accounted for, lost 0, 2.1 s behind, retention in no danger”. */
 function Sentence({ summary }: { summary: LedgerSummary }) {
   const { retention } = summary
-  const bad = summary.lost > 0 || retention.state === 'warning'
+  const bad = summary.lost > 0 || retention.state === 'danger'
   return (
     <div class={`card sentence ${bad ? 'critical' : 'good'}`}>
       <p class="sentence-text">
         {t('ledger.sentence.in', { count: summary.frames })}, {t('ledger.sentence.accounted', { accounted: number(summary.accounted) })},{' '}
         <strong>{t('ledger.sentence.lost', { lost: number(summary.lost) })}</strong>,{' '}
-        {summary.behindMs === null ? t('ledger.sentence.behindUnknown') : t('ledger.sentence.behind', { time: duration(summary.behindMs) })}, {t(`ledger.sentence.retention.${retention.state}`)}.
+        {t('ledger.sentence.behind', { time: duration(summary.behindMs) })}, {t(`ledger.sentence.retention.${retention.state}`)}.
       </p>
       <dl class="figures">
         {(
@@ -87,42 +88,41 @@ function Sentence({ summary }: { summary: LedgerSummary }) {
           </div>
         ))}
       </dl>
-      <p class="muted">{retention.text}</p>
+      {retention.text && <p>{retention.text}</p>}
+      <p class="muted">{summary.isComplete ? t('ledger.since', { time: dateTime(summary.since) }) : t('ledger.reading')}</p>
     </div>
   )
 }
 
 function CameraRow({ camera }: { camera: CameraLedger }) {
   const [open, setOpen] = useState(false)
-  const gaps = camera.gaps.length
   return (
     <>
       <tr>
         <th scope="row">
           <a href={address('cameras', camera.camera)}>{camera.camera}</a>
         </th>
-        <td class="number">{number(camera.frames)}</td>
-        <td class="number">{number(camera.processed)}</td>
-        <td class="number">{number(camera.parked)}</td>
+        <td>{number(camera.processed)}</td>
+        <td>{number(camera.parked)}</td>
         <td>
-          {gaps === 0 ? (
+          {camera.gaps === 0 ? (
             <span class="muted">{t('ledger.none')}</span>
           ) : (
             <button class="button small" type="button" aria-expanded={open} onClick={() => setOpen(!open)}>
-              {t('ledger.gapCount', { count: gaps })}
+              {t('ledger.gapCount', { count: camera.gaps })}
             </button>
           )}
         </td>
-        <td class="number">{camera.behindMs === null ? '–' : duration(camera.behindMs)}</td>
+        <td>{camera.lastSeenAt > 0 ? <Ago time={camera.lastSeenAt} /> : '–'}</td>
       </tr>
       {open && (
         <tr class="opened">
-          <td colSpan={6}>
+          <td colSpan={5}>
             <p class="muted">{t('ledger.gapHint')}</p>
             <ul class="plain">
-              {camera.gaps.map((gap) => (
-                <li key={`${gap.session} ${gap.first}`}>
-                  {t('ledger.gap', { count: gap.last - gap.first + 1, range: range(gap.first, gap.last) })} <code>{gap.session}</code>
+              {camera.gapAlerts.map((gap) => (
+                <li key={gap.at}>
+                  {dateTime(gap.at)}: {gap.text}
                 </li>
               ))}
             </ul>
@@ -180,7 +180,7 @@ function AuditAnswer({ audit }: { audit: Audit }) {
           <tr key={camera}>
             <th scope="row">{camera}</th>
             {counts.map((name) => (
-              <td key={name} class="number">
+              <td key={name}>
                 {number(count[name])}
               </td>
             ))}

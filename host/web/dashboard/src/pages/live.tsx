@@ -62,7 +62,7 @@ function Tile({ id }: { id: string }) {
       <LiveStage camera={id} />
       {silent && (
         <span class="tile-silent">
-          {camera.lastSeenAt === null ? t('live.neverSeen') : t('live.silentSince', { time: ago(camera.lastSeenAt) })}
+          {camera.lastSeenAt === 0 ? t('live.neverSeen') : t('live.silentSince', { time: ago(camera.lastSeenAt) })}
         </span>
       )}
       <span class="tile-caption">

@@ -6,7 +6,7 @@ import type { Person, PersonDetails, Sample } from '../api/types'
 import { personPath } from '../enrol'
 import { dateTime, similarity, t } from '../i18n'
 import { address, navigate } from '../router'
-import { Ago, Badge, Button, Empty, IconButton, Loaded, PageHeader, Section } from '../ui/controls'
+import { Ago, Button, Empty, Facts, IconButton, Loaded, PageHeader, Section } from '../ui/controls'
 import { Crop } from '../ui/crop'
 import { FormDialog } from '../ui/dialog'
 import { Visits } from '../ui/sightings'
@@ -55,49 +55,38 @@ export function PersonPage({ id }: { id: string }) {
       </PageHeader>
       <Loaded of={details}>
         {(data) => {
-          const person: Person = { ...data, samples: data.samples.length }
+          const person: Person = data
           return (
             <>
               <div class="person-head">
                 <Crop src={data.picture} alt={t('person.picture', { name: data.name })} size="large" />
-                <dl class="facts">
-                  <div>
-                    <dt>{t('person.id')}</dt>
-                    <dd>
-                      <code>{data.id}</code>
-                    </dd>
-                  </div>
-                  {data.enrolledAt !== null && (
-                    <div>
-                      <dt>{t('person.enrolled')}</dt>
-                      <dd>{dateTime(data.enrolledAt)}</dd>
-                    </div>
-                  )}
-                  <div>
-                    <dt>{t('person.lastSeen')}</dt>
-                    <dd>
-                      {data.lastSeen ? (
+                <Facts
+                  items={[
+                    [t('person.id'), <code>{data.id}</code>],
+                    [t('person.enrolled'), dateTime(data.enrolledAt)],
+                    [
+                      t('person.lastSeen'),
+                      data.lastSeen ? (
                         <>
                           <a href={address('cameras', data.lastSeen.camera)}>{data.lastSeen.camera}</a>, <Ago time={data.lastSeen.at} />
                         </>
                       ) : (
                         t('people.neverSeen')
-                      )}
-                    </dd>
-                  </div>
-                </dl>
+                      ),
+                    ],
+                  ]}
+                />
               </div>
               <Visits of={{ person: id }} />
-              <Section title={t('person.samples', { count: data.samples.length })}>
+              <Section title={t('person.samples', { count: data.samples })}>
                 <ul class="cards small">
-                  {data.samples.map((sample, i) => (
+                  {data.sampleList.map((sample, i) => (
                     <li key={sample.id} class="card">
                       <Crop src={sample.picture} alt={t('person.sample', { index: i + 1 })} size="fill" />
                       <p class="muted card-text">
-                        {sample.isOdd && <Badge tone="warning">{t('person.odd')}</Badge>}
-                        {sample.quality !== null && sample.quality !== undefined && t('person.quality', { quality: similarity(sample.quality) })}
+                        {t('person.quality', { quality: similarity(sample.quality) })}
                         <br />
-                        {sample.fromStranger ? t('person.fromStranger') : sample.source}
+                        {sample.stranger ? <a href={address('strangers', sample.stranger)}>{t('person.fromStranger')}</a> : sample.source}
                       </p>
                       {may('enrol') && (
                         <div class="card-corner">
@@ -123,7 +112,7 @@ export function PersonPage({ id }: { id: string }) {
                     navigate('/people')
                   }}
                 >
-                  <p>{t('erase.hint', { count: data.samples.length })}</p>
+                  <p>{t('erase.hint', { count: data.samples })}</p>
                 </FormDialog>
               )}
               {typeof asked === 'object' && (

@@ -21,14 +21,15 @@ export function RulesPage() {
                 <li key={rule.name} class="card rule">
                   <header>
                     <h2>{rule.name}</h2>
-                    <Badge>{t(`rules.kind.${rule.kind}`)}</Badge>
+                    <Badge>{rule.kind ? t(`rules.kind.${rule.kind}`) : t('rules.removed')}</Badge>
                     {rule.lastFailure || rule.skipped ? <Badge tone="warning">{t('rules.failed')}</Badge> : <Badge tone="good">{t('rules.healthy')}</Badge>}
                   </header>
                   <Facts
                     items={[
                       [t('rules.version'), rule.version],
                       [t('rules.sha256'), <code title={rule.sha256}>{rule.sha256.slice(0, 12)}</code>],
-                      [t('rules.judged'), number(rule.framesJudged)],
+                      [t('rules.judged'), number(rule.judged)],
+                      [t('rules.lastJudged'), rule.lastJudgedAt > 0 && <Ago time={rule.lastJudgedAt} />],
                       [t('rules.skipped'), number(rule.skipped)],
                       [t('rules.alerts'), rule.kind === 'alerting' && <a href={`/alerts?rule=${encodeURIComponent(rule.name)}`}>{number(rule.alerts)}</a>],
                     ]}

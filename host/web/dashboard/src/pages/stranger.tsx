@@ -21,7 +21,7 @@ export function StrangerPage({ id }: { id: string }) {
   return (
     <>
       <PageHeader title={data ? strangerName(data) : t('face.strangerId', { id: shortId(id) })} lead={<a href="/strangers">{t('stranger.back')}</a>}>
-        {data?.best && <Button onClick={() => openResult(data.best!.position)}>{t('stranger.bestFrame')}</Button>}
+        {data && <Button onClick={() => openResult(data.best.position)}>{t('stranger.bestFrame')}</Button>}
         {data && !data.person && may('enrol') && (
           <Button kind="primary" icon="person" onClick={() => setNaming(true)}>
             {t('action.whoIsThis')}
@@ -35,7 +35,7 @@ export function StrangerPage({ id }: { id: string }) {
           {(one) => (
             <>
               <div class="person-head">
-                <Crop src={one.best?.crop} alt={t('stranger.picture')} size="large" />
+                <Crop src={one.best.crop} alt={t('stranger.picture')} size="large" />
                 <Facts
                   items={[
                     [
@@ -58,7 +58,7 @@ export function StrangerPage({ id }: { id: string }) {
               </div>
               <Visits of={{ stranger: id }} />
               {naming && (
-                <NameDialog source={{ stranger: id }} crop={one.best?.crop ?? null} onClose={() => setNaming(false)} onDone={(person) => navigate(address('people', person.id))} />
+                <NameDialog source={{ stranger: id }} crop={one.best.crop} onClose={() => setNaming(false)} onDone={(person) => navigate(address('people', person.id))} />
               )}
             </>
           )}

@@ -69,7 +69,7 @@ export function StrangersPage() {
       {naming && (
         <NameDialog
           source={{ stranger: naming.id }}
-          crop={naming.best?.crop ?? null}
+          crop={naming.best.crop}
           onClose={() => setNaming(undefined)}
           onDone={() => {
             setNaming(undefined)
@@ -90,7 +90,7 @@ function StrangerCard({ stranger, onName }: { stranger: Stranger; onName: () => 
   return (
     <div class="card person-card">
       <a class="card-link" href={address('strangers', stranger.id)}>
-        <Crop src={stranger.best?.crop} alt="" size="fill" />
+        <Crop src={stranger.best.crop} alt="" size="fill" />
         <span class="card-title">{name}</span>
       </a>
       <p class="muted card-text">

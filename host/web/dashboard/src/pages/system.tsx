@@ -1,9 +1,9 @@
 /** The running system: hosts, throughput, time of each stage, partitions, topics, models. */
 import { useInterval, useResource } from '../api/resource'
 import type { System, Throughput } from '../api/types'
-import { duration, number, t } from '../i18n'
+import { number, t } from '../i18n'
 import { Chart } from '../ui/chart'
-import { Facts, Loaded, PageHeader, Section, Table } from '../ui/controls'
+import { Ago, Facts, Loaded, PageHeader, Section, Table } from '../ui/controls'
 
 /** The length of a step of `throughput`, in seconds. */
 const STEP = 5
@@ -35,30 +35,17 @@ export function SystemPage() {
                 ))}
               </Table>
             </Section>
-            <div class="columns">
-              <Section title={t('system.partitions')}>
-                <Table caption={t('system.partitions')} head={[t('table.partition'), t('table.waiting'), t('table.behind')]}>
-                  {data.partitions.map((partition) => (
-                    <tr key={partition.partition}>
-                      <th scope="row">{partition.partition}</th>
-                      <td class="number">{number(partition.waiting)}</td>
-                      <td class="number">{partition.behindMs === null ? '–' : duration(partition.behindMs)}</td>
-                    </tr>
-                  ))}
-                </Table>
-              </Section>
-              <Section title={t('system.topics')}>
-                <Table caption={t('system.topics')} head={[t('table.topic'), t('table.partitions'), t('table.records')]}>
-                  {data.topics.map((topic) => (
-                    <tr key={topic.name}>
-                      <th scope="row">{topic.name}</th>
-                      <td class="number">{number(topic.partitions)}</td>
-                      <td class="number">{number(topic.records)}</td>
-                    </tr>
-                  ))}
-                </Table>
-              </Section>
-            </div>
+            <Section title={t('system.partitions')}>
+              <Table caption={t('system.partitions')} head={[t('table.partition'), t('table.waiting'), t('table.lastFrame')]}>
+                {data.partitions.map((partition) => (
+                  <tr key={partition.partition}>
+                    <th scope="row">{partition.partition}</th>
+                    <td>{number(partition.waiting)}</td>
+                    <td>{partition.lastFrameAt > 0 ? <Ago time={partition.lastFrameAt} /> : '–'}</td>
+                  </tr>
+                ))}
+              </Table>
+            </Section>
             <Section title={t('system.models')}>
               <Table caption={t('system.models')} head={[t('table.model'), t('table.sha256')]}>
                 {data.models.map((model) => (

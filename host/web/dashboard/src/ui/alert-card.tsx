@@ -14,10 +14,12 @@ const tones: Record<Alert['severity'], Tone> = { info: 'info', warning: 'warning
 
 const acknowledgement = (alert: Alert) => `/alerts/${encodeURIComponent(alert.id)}/acknowledgement`
 
-export function AlertCard({ alert, small, onChange }: { alert: Alert; small?: boolean; onChange?: (alert: Alert) => void }) {
+export function AlertCard({ alert, small, version, onChange }: { alert: Alert; small?: boolean; version?: string | null; onChange?: (alert: Alert) => void }) {
   const [asking, setAsking] = useState(false)
   const { busy, run } = useAction()
-  const { acknowledged } = alert
+  const { acknowledged, position } = alert
+  // An alert about a partition names `topic/partition` instead of a camera.
+  const aboutCamera = !alert.camera.includes('/')
   const reopen = () =>
     run(async () => {
       try {
@@ -35,11 +37,11 @@ export function AlertCard({ alert, small, onChange }: { alert: Alert; small?: bo
           <Badge tone={tones[alert.severity]}>{t(`severity.${alert.severity}`)}</Badge> {alert.text}
         </p>
         <p class="muted">
-          <a href={address('cameras', alert.camera)}>{alert.camera}</a> · <Ago time={alert.at} />
+          {aboutCamera ? <a href={address('cameras', alert.camera)}>{alert.camera}</a> : alert.camera} · <Ago time={alert.at} />
           {!small && (
             <>
               {' '}
-              · {alert.rule} {alert.ruleVersion}
+              · {alert.rule} {version}
             </>
           )}
         </p>
@@ -51,9 +53,11 @@ export function AlertCard({ alert, small, onChange }: { alert: Alert; small?: bo
         )}
       </div>
       <div class="alert-actions">
-        <Button small kind="quiet" label={t('alerts.whyOf', { text: alert.text })} onClick={() => openResult(alert.position)}>
-          {t('action.why')}
-        </Button>
+        {position && (
+          <Button small kind="quiet" label={t('alerts.whyOf', { text: alert.text })} onClick={() => openResult(position)}>
+            {t('action.why')}
+          </Button>
+        )}
         {may('enrol') &&
           (acknowledged
             ? !small && (

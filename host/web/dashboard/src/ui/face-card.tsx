@@ -49,7 +49,7 @@ export function FaceCard({ face, picture, children }: { face: FoundFace; picture
         {face.reason && <p class="muted">{face.reason}</p>}
         <Facts
           items={[
-            [t('face.confidence'), face.confidence !== undefined && similarity(face.confidence)],
+            [t('face.confidence'), face.confidence != null && similarity(face.confidence)],
             [t('face.quality'), similarity(face.quality)],
             [t('stranger.firstSeen'), stranger && dateTime(stranger.firstSeenAt)],
             [t('stranger.stays'), stranger && duration(stranger.dwell)],

@@ -2,8 +2,9 @@
 import { useEffect, useId, useState } from 'preact/hooks'
 import { useResource } from '../api/resource'
 import type { People, Person } from '../api/types'
-import { enrol, type EnrolmentSource } from '../enrol'
+import { enrol, isResemblance, type EnrolmentSource } from '../enrol'
 import { t } from '../i18n'
+import { Checkbox } from './controls'
 import { Crop } from './crop'
 import { FormDialog } from './dialog'
 import { toast } from './toast'
@@ -69,6 +70,8 @@ export function PersonChooser(props: { label: string; name: string; except?: str
 export function NameDialog({ source, crop, onClose, onDone }: { source: EnrolmentSource; crop: string | null; onClose: () => void; onDone: (person: Person) => void }) {
   const [name, setName] = useState('')
   const [chosen, setChosen] = useState<Person>()
+  const [resembles, setResembles] = useState(false)
+  const [force, setForce] = useState(false)
   return (
     <FormDialog
       title={t('name.title')}
@@ -76,9 +79,14 @@ export function NameDialog({ source, crop, onClose, onDone }: { source: Enrolmen
       disabled={!name.trim()}
       onClose={onClose}
       action={async () => {
-        const person = await enrol(source, name.trim(), chosen?.id)
-        toast(t('name.done', { name: person.name }))
-        onDone(person)
+        try {
+          const { person, warnings } = await enrol(source, name.trim(), chosen?.id, force)
+          toast([t('name.done', { name: person.name }), ...warnings].join('. '))
+          onDone(person)
+        } catch (error) {
+          setResembles(isResemblance(error))
+          throw error
+        }
       }}
     >
       <div class="name-form">
@@ -86,6 +94,7 @@ export function NameDialog({ source, crop, onClose, onDone }: { source: Enrolmen
         <div>
           <PersonChooser label={t('name.name')} name={name} chosen={chosen} onName={setName} onChoose={setChosen} />
           <p class="hint">{'stranger' in source ? t('name.strangerHint') : t('name.faceHint')}</p>
+          {resembles && <Checkbox label={t('name.force')} checked={force} onChange={setForce} />}
         </div>
       </div>
     </FormDialog>

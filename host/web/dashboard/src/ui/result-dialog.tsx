@@ -45,7 +45,7 @@ function OpenResult({ position }: { position: string }) {
       {naming && result.data && (
         <NameDialog
           source={naming.stranger ? { stranger: naming.stranger.id } : { frame: result.data.position, face: naming.bounds }}
-          crop={naming.crop}
+          crop={naming.crop ?? null}
           onClose={() => setNaming(undefined)}
           onDone={() => {
             setNaming(undefined)
@@ -58,7 +58,7 @@ function OpenResult({ position }: { position: string }) {
 }
 
 function Content({ result, onName }: { result: ResultView; onName: (face: FaceSummary) => void }) {
-  const { timings, judgedBy } = result
+  const { timings } = result
   const steps = [
     { name: t('stage.decode'), value: timings.decodeMs },
     { name: t('stage.detect'), value: timings.detectMs },
@@ -70,7 +70,7 @@ function Content({ result, onName }: { result: ResultView; onName: (face: FaceSu
       <Stage picture={result} src={result.picture} alt={t('picture.frame', { camera: result.camera, time: dateTime(result.capturedAt) })} />
       <p class="muted">
         {dateTime(result.capturedAt)} · {t('result.position', { partition: String(result.position.partition), offset: String(result.position.offset) })}
-        {result.sequence !== null && result.sequence !== undefined && <> · {t('result.sequence', { sequence: result.sequence })}</>}
+        {' '}· {t('result.sequence', { sequence: result.sequence })}
       </p>
       {result.faces.length === 0 && <Empty icon="person" title={t('result.noFaces')} />}
       {result.faces.map((face) => (
@@ -96,8 +96,8 @@ function Content({ result, onName }: { result: ResultView; onName: (face: FaceSu
       <Section title={t('result.how')}>
         <Facts
           items={[
-            ...judgedBy.rules.map((rule): [string, string] => [t('result.rule'), `${rule.name} ${rule.version ?? ''}`]),
-            ...judgedBy.models.map((model): [string, ComponentChildren] => [
+            ...result.rules.map((rule): [string, string] => [t('result.rule'), `${rule.name} ${rule.version ?? ''}`]),
+            ...result.models.map((model): [string, ComponentChildren] => [
               t('result.model'),
               <>
                 {model.name} {model.version} <code>{model.sha256.slice(0, 12)}</code>

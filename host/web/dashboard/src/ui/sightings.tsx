@@ -16,7 +16,7 @@ export function SightingList({ sightings, withName }: { sightings: Sighting[]; w
     <ul class="rows">
       {sightings.map((sighting) => (
         <li key={sighting.id} class="row">
-          <Crop src={sighting.best?.crop} alt="" size="small" />
+          <Crop src={sighting.best.crop} alt="" size="small" />
           <div class="row-main">
             <p>
               {withName && (
@@ -30,15 +30,13 @@ export function SightingList({ sightings, withName }: { sightings: Sighting[]; w
               {dateTime(sighting.from)} · {duration(sighting.to - sighting.from)} · {t('sighting.frames', { count: sighting.frames })}
             </p>
           </div>
-          {sighting.similarity !== undefined && <Similarity value={sighting.similarity} />}
+          {sighting.similarity != null && <Similarity value={sighting.similarity} />}
           <span class="muted row-time">
             <Ago time={sighting.to} />
           </span>
-          {sighting.best && (
-            <Button small kind="quiet" label={t('sighting.openAt', { camera: sighting.camera, time: dateTime(sighting.from) })} onClick={() => openResult(sighting.best!.position)}>
-              {t('sighting.open')}
-            </Button>
-          )}
+          <Button small kind="quiet" label={t('sighting.openAt', { camera: sighting.camera, time: dateTime(sighting.from) })} onClick={() => openResult(sighting.best.position)}>
+            {t('sighting.open')}
+          </Button>
         </li>
       ))}
     </ul>

@@ -4,7 +4,7 @@ import type { Sighting } from '../api/types'
 vi.mock('../i18n', () => ({}))
 const { placeSightings } = await import('./timeline')
 
-const sighting = (camera: string, from: number, to: number): Sighting => ({ id: `${camera} ${from}`, camera, kind: 'known', from, to, frames: 1, best: null })
+const sighting = (camera: string, from: number, to: number): Sighting => ({ id: `${camera} ${from}`, camera, kind: 'known', from, to, frames: 1, best: {} as Sighting['best'] })
 
 describe('timeline', () => {
   it('places visits in proportion to their time', () => {

@@ -3,7 +3,7 @@ import { useEffect, useMemo, useState } from 'preact/hooks'
 import type { Person } from '../api/types'
 import { enrolPictures, type UploadOutcome } from '../enrol'
 import { t } from '../i18n'
-import { IconButton } from './controls'
+import { Checkbox, IconButton } from './controls'
 import { FormDialog } from './dialog'
 import { DropZone } from './drop-zone'
 import { PersonChooser } from './name-dialog'
@@ -14,6 +14,7 @@ export function UploadDialog({ person, onClose, onDone }: { person?: Person; onC
   const [name, setName] = useState(person?.name ?? '')
   const [chosen, setChosen] = useState<Person | undefined>(person)
   const [outcome, setOutcome] = useState<UploadOutcome>()
+  const [force, setForce] = useState(false)
   const finished = outcome?.person
   return (
     <FormDialog
@@ -23,12 +24,12 @@ export function UploadDialog({ person, onClose, onDone }: { person?: Person; onC
       onClose={onClose}
       action={async () => {
         if (finished) return onDone(finished)
-        const result = await enrolPictures(files, name.trim(), chosen?.id)
+        const result = await enrolPictures(files, name.trim(), chosen?.id, force)
         if (result.person) toast(t('upload.done', { name: result.person.name, count: result.accepted }))
         if (result.person && result.remarks.length === 0) return onDone(result.person)
         // Something to read first.
         setOutcome(result)
-        setFiles([])
+        setFiles(result.resembling)
       }}
     >
       {!finished && (
@@ -44,6 +45,7 @@ export function UploadDialog({ person, onClose, onDone }: { person?: Person; onC
             ))}
           </ul>
           <p class="hint">{t('upload.hint')}</p>
+          {outcome !== undefined && outcome.resembling.length > 0 && <Checkbox label={t('name.force')} checked={force} onChange={setForce} />}
         </>
       )}
       <div role="status" aria-live="polite">
