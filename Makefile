@@ -52,12 +52,15 @@ help: ## list the targets
 env: ## print these settings for a shell: eval "$(make env)"
 	@for name in EVERYFRAME_CACHE CARGO_TARGET_DIR EVERYFRAME_PLUGINS PATH; do printf 'export %s=%q\n' $$name "$${!name}"; done
 
-.PHONY: setup setup-test setup-lint setup-bench setup-accuracy setup-fuzz
+.PHONY: setup setup-test setup-dashboard-tests setup-lint setup-bench setup-accuracy setup-fuzz
 setup: ## install what the demo needs; skips what is installed
-	@scripts/setup.sh system:demo rust:build python:broker kafka onnxruntime models footage wasm
+	@scripts/setup.sh system:demo rust:build python:broker node npm:dashboard kafka onnxruntime models footage wasm
 
 setup-test: setup ## install what the tests need in addition
 	@scripts/setup.sh system:test system:rules python:test python:rules qjs tools:cargo-component
+
+setup-dashboard-tests: setup
+	@scripts/setup.sh system:browser npm:dashboard-tests
 
 setup-lint: setup
 	@scripts/setup.sh system:test rust:lint python:test tools:cargo-deny
@@ -71,8 +74,8 @@ setup-accuracy: setup
 setup-fuzz: setup
 	@scripts/setup.sh tools:cargo-fuzz
 
-.PHONY: build build-host build-rules build-rules-component build-test-rules
-build: build-rules build-host ## compile the host and the shipped rules, optimised
+.PHONY: build build-host build-dashboard build-rules build-rules-component build-test-rules
+build: build-rules build-host ## compile the dashboard, the host and the shipped rules, optimised
 
 build-rules: setup
 	@echo "build: the shipped rules, as WebAssembly components"
@@ -100,7 +103,10 @@ build-test-rules: setup-test
 	scripts/mirror.sh $(guests) examples/scripted-rules wit scripts/requirements host/cli/src/rule/template/javascript
 	$(MAKE) --jobs=2 --silent -C $(guests)/examples/scripted-rules OUT=$(components)
 
-build-host: setup
+build-dashboard: setup
+	@scripts/dashboard.sh
+
+build-host: build-dashboard
 	@echo "build: the host"
 	$(cargo) build $(cargo_flags) $(cli)
 	# Creates the ahead-of-time cache, with which a broker starts in one second instead of three.
@@ -135,7 +141,7 @@ test-python: setup-test
 	@echo "test: the scripts"
 	python -m unittest discover --start-directory scripts/tests
 
-test-host: build-rules build-rules-component build-test-rules
+test-host: build-dashboard build-rules build-rules-component build-test-rules
 	@echo "test: the host"
 	# Without the end-to-end tests: their dependencies enable features for which cargo would compile wasmtime again.
 	$(cargo) test $(cargo_flags) --no-fail-fast $(host)
@@ -145,6 +151,12 @@ test-end-to-end: build build-rules-component build-test-rules
 	# These tests mostly wait, so more of them than cores run at a time.
 	export RUST_TEST_THREADS=$$((3 * $$(nproc)))
 	$(cargo) test $(cargo_flags) $(tests)
+
+.PHONY: test-dashboard
+test-dashboard: setup-dashboard-tests ## test the dashboard in Chromium against the demo, or against EVERYFRAME_URL=http://…
+	@echo "test: the dashboard"
+	(cd host/web/dashboard && npm test --silent)
+	scripts/test-dashboard.sh
 
 .PHONY: soak
 soak: setup-test build build-test-rules ## run all fault tests repeatedly: MINUTES=30
@@ -170,7 +182,7 @@ lint-text: setup-lint
 	shellcheck --external-sources .ci/run $$(git ls-files '*.sh')
 	python scripts/tidy.py
 
-lint-rust: setup-lint
+lint-rust: setup-lint build-dashboard
 	@echo "lint: clippy, licences and sources of dependencies"
 	$(cargo) clippy $(cargo_flags) $(host) --all-targets -- -D warnings
 	$(cargo) clippy $(cargo_flags) $(tests) --all-targets -- -D warnings
@@ -182,7 +194,7 @@ lint-rust: setup-lint
 	done
 
 .PHONY: doc
-doc: setup ## build the code's documentation with private items; a broken link is an error
+doc: build-dashboard ## build the code's documentation with private items; a broken link is an error
 	@echo "doc: the host, the SDK"
 	export RUSTDOCFLAGS="-D warnings -D rustdoc::broken_intra_doc_links"
 	$(cargo) doc $(cargo_flags) --no-deps --document-private-items $(host)

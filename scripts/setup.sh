@@ -6,8 +6,9 @@
 # system packages and the WebAssembly targets, which belong to the Rust toolchain.
 #
 # Steps, in the order of their dependencies; NAME:PART is one part of a step:
-#   system:demo  system:test  system:rules  rust:build  rust:lint  python:broker  python:test  python:rules
-#   python:bench  kafka  onnxruntime  models  footage  orl  street  wasm  qjs  tools:cargo-component  tools:cargo-deny  tools:cargo-fuzz
+#   system:demo  system:test  system:rules  system:browser  rust:build  rust:lint  python:broker  python:test  python:rules
+#   python:bench  node  npm:dashboard  npm:dashboard-tests  kafka  onnxruntime  models  footage  orl  street  wasm  qjs
+#   tools:cargo-component  tools:cargo-deny  tools:cargo-fuzz
 set -euo pipefail
 # shellcheck source=scripts/setup/common.sh
 source "$(dirname "$0")/setup/common.sh"

@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154  # the folders are set in common.sh
 # Debian packages. Parts: demo (compilers and linked libraries), test (programs that only tests and linters run), rules (tools
-# that build components from JavaScript rules).
+# that build components from JavaScript rules), browser (for the tests of the dashboard).
 
 choose() {
   case $1 in
@@ -15,6 +15,7 @@ choose() {
       ;;
     test) packages=(kcat shellcheck) ;;
     rules) packages=(nodejs npm) ;;
+    browser) packages=(chromium) ;;
     *) die "no such part: $1" ;;
   esac
 }
@@ -24,6 +25,7 @@ cost() {
   case $1 in
     demo) echo "up to 400 MB from Debian, a minute or two" ;;
     rules) echo "up to 200 MB from Debian, a minute or two" ;;
+    browser) echo "up to 150 MB from Debian, half a minute" ;;
     *) echo "seconds" ;;
   esac
 }

@@ -1,0 +1,24 @@
+/** What is written about a face. */
+import type { FoundFace } from './api/types'
+import { t } from './i18n'
+
+export type FaceKind = 'known' | 'stranger' | 'undecided'
+
+export function faceKind(face: FoundFace): FaceKind {
+  if (face.decision === 'known') return 'known'
+  return face.decision === 'unknown' ? 'stranger' : 'undecided'
+}
+
+/** A stranger's id, short enough for a label. */
+export function shortId(id: string): string {
+  const plain = id.replace(/^stranger-/, '')
+  return plain.length > 10 ? plain.slice(0, 8) : plain
+}
+
+/** The name of a face, or what stands for it. */
+export function faceLabel(face: FoundFace): string {
+  if (face.decision === 'known') return face.name || face.person || t('face.known')
+  if (face.stranger?.name) return face.stranger.name
+  if (face.stranger) return t('face.strangerId', { id: shortId(face.stranger.id) })
+  return face.decision === 'unknown' ? t('face.stranger') : t('face.undecided')
+}
