@@ -60,7 +60,7 @@ setup-test: setup ## install what the tests need in addition
 	@scripts/setup.sh system:test system:rules python:test python:rules qjs tools:cargo-component
 
 setup-dashboard-tests: setup
-	@scripts/setup.sh system:browser npm:dashboard-tests
+	@scripts/setup.sh system:test system:browser npm:dashboard-tests
 
 setup-lint: setup
 	@scripts/setup.sh system:test rust:lint python:test tools:cargo-deny

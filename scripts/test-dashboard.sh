@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# Runs tests/dashboard in Chromium: scripts/test-dashboard.sh [PART OF A TEST'S NAME]
+# Runs tests/dashboard in Chromium: scripts/test-dashboard.sh [OPTION OF NODE...], such as --test-name-pattern=NAME
 #
 # Against the system at EVERYFRAME_URL, or else against a demo that it starts. Run it by `make test-dashboard`, which sets the
 # environment. The last line says how many tests passed and failed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+export EVERYFRAME_PROGRAM=$CARGO_TARGET_DIR/release/everyframe
 if [ -z "${EVERYFRAME_URL:-}" ]; then
   log=$(mktemp)
-  "$CARGO_TARGET_DIR/release/everyframe" demo --forever >"$log" 2>&1 &
+  "$EVERYFRAME_PROGRAM" demo --forever >"$log" 2>&1 &
   demo=$!
   # shellcheck disable=SC2064  # their present values
   trap "kill $demo 2>/dev/null || true; wait $demo || true; rm -f $log" EXIT
@@ -22,4 +23,4 @@ if [ -z "${EVERYFRAME_URL:-}" ]; then
   export EVERYFRAME_URL
   echo "dashboard: the demo runs at $EVERYFRAME_URL"
 fi
-node tests/dashboard/run.mjs "$@"
+node "$@" tests/dashboard/run.mjs

@@ -3,43 +3,64 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { api, eventually, pages, settled, violations, withPage } from './support.mjs'
 
-/** All pages, with one page of each kind that shows a single thing. */
-async function addresses() {
-  const { cameras } = await api('GET', '/cameras')
-  const { people } = await api('GET', '/people')
-  const { strangers } = await eventually('a stranger', async () => {
-    const answer = await api('GET', '/strangers?named=true')
-    return answer.strangers.length ? answer : undefined
-  })
-  const place = (...parts) => '/' + parts.map(encodeURIComponent).join('/')
-  const { partition, offset } = cameras[0].last.position
-  return [...pages, place('cameras', cameras[0].id), place('people', people[0].id), place('strangers', strangers[0].id), `/?result=${partition}/${offset}`, '/no/such/page']
+const place = (...parts) => '/' + parts.map(encodeURIComponent).join('/')
+
+/** The address of a page that shows a single thing, by what it shows. */
+const single = {
+  'of a camera': async () => place('cameras', (await api('GET', '/cameras')).cameras[0].id),
+  'of a person': async () => place('people', (await api('GET', '/people')).people[0].id),
+  'of a stranger': async () => place('strangers', (await eventually('a stranger', async () => (await api('GET', '/strangers')).strangers[0])).id),
+  'of a result': async () => {
+    const { alerts } = await eventually('an alert', async () => {
+      const answer = await api('GET', '/alerts?rule=alerts&limit=1')
+      return answer.alerts.length ? answer : undefined
+    })
+    return `/?result=${alerts[0].position.partition}/${alerts[0].position.offset}`
+  },
+  'that does not exist': () => '/no/such/page',
 }
 
-describe('every page', () => {
-  for (const colorScheme of ['light', 'dark']) {
-    it(`has no violation of axe when it is ${colorScheme}`, async () => {
-      for (const path of await addresses()) {
-        await withPage(path, { colorScheme }, async (page) => {
-          await settled(page)
-          assert.deepEqual(await violations(page), [], path)
-        })
-      }
-    })
-  }
+const everyPage = [...pages.map((path) => [path, () => path]), ...Object.entries(single)]
 
-  it('fits a phone, without violations', async () => {
-    for (const path of await addresses()) {
-      await withPage(path, { width: 360, height: 740 }, async (page) => {
-        await settled(page)
-        const width = await page.evaluate(() => document.documentElement.scrollWidth)
-        assert.ok(width <= 360, `${path} is ${width} pixels wide`)
-        assert.deepEqual(await violations(page), [], path)
-      })
-    }
+/** Fails if the page is wider than the screen. */
+async function assertFits(page, path) {
+  const { scrollWidth, clientWidth } = await page.evaluate(() => {
+    const { scrollWidth, clientWidth } = document.documentElement
+    return { scrollWidth, clientWidth }
   })
+  assert.ok(scrollWidth <= clientWidth, `${path} is ${scrollWidth} pixels wide`)
+}
 
-  it('has one main heading and landmarks', async () => {
+for (const [name, find] of everyPage) {
+  describe(`the page ${name}`, () => {
+    it('has no violation of axe: light, dark, on a phone', async () => {
+      const path = await find()
+      await withPage(path, {}, async (page) => {
+        await settled(page)
+        assert.deepEqual(await violations(page), [], `${path}, light`)
+        await page.emulateMedia({ colorScheme: 'dark' })
+        assert.deepEqual(await violations(page), [], `${path}, dark`)
+        await page.setViewportSize({ width: 360, height: 740 })
+        await assertFits(page, path)
+        assert.deepEqual(await violations(page), [], `${path}, on a phone`)
+      })
+    })
+
+    it('fits a phone in German, with every text translated', async () => {
+      const path = await find()
+      await withPage(path, { locale: 'de-DE', width: 360, height: 740 }, async (page) => {
+        await settled(page)
+        assert.equal(await page.locator('html').getAttribute('lang'), 'de')
+        await assertFits(page, path)
+        // A key without a message would appear as itself.
+        assert.doesNotMatch(await page.locator('body').innerText(), /\b(nav|action|live|alerts|people|ledger|letters|system|rules|search|strangers)\.[a-z]/, path)
+      })
+    })
+  })
+}
+
+describe('landmarks', () => {
+  it('are on every page, with one main heading', async () => {
     for (const path of pages) {
       await withPage(path, {}, async (page) => {
         assert.equal(await page.getByRole('heading', { level: 1 }).count(), 1, path)
@@ -50,21 +71,6 @@ describe('every page', () => {
 })
 
 describe('settings', () => {
-  it('speak German to a German browser', async () => {
-    await withPage('/ledger', { locale: 'de-DE' }, async (page) => {
-      await page.getByText(/Bild(er)? angekommen/).waitFor()
-      assert.equal(await page.locator('html').getAttribute('lang'), 'de')
-      for (const path of pages) {
-        await page.goto(new URL(path, page.url()).href)
-        await page.getByRole('heading', { level: 1 }).waitFor()
-        await settled(page)
-        assert.deepEqual(await violations(page), [], path)
-        // A key without a message would appear as itself.
-        assert.doesNotMatch(await page.locator('body').innerText(), /\b(nav|action|live|alerts|people|ledger|letters|system|rules|search|strangers)\.[a-z]/, path)
-      }
-    })
-  })
-
   it('keep the language and the theme that were chosen', async () => {
     await withPage('/', {}, async (page) => {
       await page.getByLabel('Language').selectOption('de')
@@ -105,7 +111,7 @@ describe('the keyboard', () => {
       await page.getByRole('button', { name: 'Menu' }).press('Enter')
       await people.press('Enter')
       await page.getByRole('heading', { level: 1, name: 'People' }).waitFor()
-      assert.ok(!(await people.isVisible()))
+      await people.waitFor({ state: 'hidden' })
     })
   })
 })

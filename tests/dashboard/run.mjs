@@ -1,6 +1,6 @@
 // Runs the tests of this folder against the system at EVERYFRAME_URL, one after the other, and prints how many passed.
 //
-//     EVERYFRAME_URL=http://127.0.0.1:8080 node run.mjs [PART OF A TEST'S NAME]
+//     EVERYFRAME_URL=http://127.0.0.1:8080 node [--test-name-pattern=PART OF A TEST'S NAME] run.mjs
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { run } from 'node:test'
@@ -16,9 +16,8 @@ const files = readdirSync(folder)
   .sort()
   .map((name) => join(folder, name))
 const counts = { passed: 0, failed: 0 }
-const [pattern] = process.argv.slice(2)
 // One process and one browser: on two cores, several browsers would only slow each other down.
-const tests = run({ files, isolation: 'none', timeout: 120_000, ...(pattern && { testNamePatterns: [new RegExp(pattern)] }) })
+const tests = run({ files, isolation: 'none', timeout: 120_000 })
 tests.on('test:pass', (event) => {
   if (event.details.type !== 'suite' && event.skip === undefined) counts.passed++
 })

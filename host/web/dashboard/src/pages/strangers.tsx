@@ -21,7 +21,7 @@ export function StrangersPage() {
   const span = query.get('span') ?? ''
   // Fixed while the span stays, so that each rendering asks for the same.
   const since = useMemo(() => (span in spans ? now.peek() - spans[span as keyof typeof spans] : undefined), [span])
-  const strangers = usePages<Strangers>('/strangers', { camera, named, since, limit: 60 })
+  const strangers = usePages<Strangers>('/strangers', { camera, named: named ? undefined : false, since, limit: 60 })
   const [naming, setNaming] = useState<Stranger>()
   useThrottledEvent('sighting', strangers.reload, 3000)
   useThrottledEvent('people', strangers.reload)
