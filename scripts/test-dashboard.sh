@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs tests/dashboard in Chromium: scripts/test-dashboard.sh [OPTION OF NODE...], such as --test-name-pattern=NAME
+# Runs tests/dashboard in Chromium: scripts/test-dashboard.sh [PART OF A FILE'S NAME...]
 #
 # Against the system at EVERYFRAME_URL, or else against a demo that it starts. Run it by `make test-dashboard`, which sets the
 # environment. The last line says how many tests passed and failed.
@@ -23,4 +23,4 @@ if [ -z "${EVERYFRAME_URL:-}" ]; then
   export EVERYFRAME_URL
   echo "dashboard: the demo runs at $EVERYFRAME_URL"
 fi
-node "$@" tests/dashboard/run.mjs
+node tests/dashboard/run.mjs "$@"

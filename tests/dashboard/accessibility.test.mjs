@@ -7,7 +7,7 @@ const place = (...parts) => '/' + parts.map(encodeURIComponent).join('/')
 
 /** The address of a page that shows a single thing, by what it shows. */
 const single = {
-  'of a camera': async () => place('cameras', (await api('GET', '/cameras')).cameras[0].id),
+  'of a camera': async () => place('cameras', (await api('GET', '/cameras')).cameras.find((camera) => camera.last).id),
   'of a person': async () => place('people', (await api('GET', '/people')).people[0].id),
   'of a stranger': async () => place('strangers', (await eventually('a stranger', async () => (await api('GET', '/strangers')).strangers[0])).id),
   'of a result': async () => {

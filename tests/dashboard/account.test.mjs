@@ -65,34 +65,52 @@ async function sendBrokenFrame() {
 }
 
 describe('dead letters', () => {
-  const openCount = async () => (await api('GET', '/dead-letters?state=open&limit=1')).openCount
+  /** The newest open one of the broken camera: as text, the place of its letter. */
+  const newest = async () => {
+    const { deadLetters } = await api('GET', '/dead-letters?state=open&camera=broken-camera&limit=1')
+    return deadLetters[0] && `${deadLetters[0].place.partition}/${deadLetters[0].place.offset}`
+  }
 
   it('are shown with their reason, replayed and dropped', async () => {
     await withPage('/dead-letters', {}, async (page) => {
-      const before = await openCount()
+      const former = await newest()
       await sendBrokenFrame()
-      await eventually('the dead letter', async () => (await openCount()) > before)
-      const row = page.locator('.row', { hasText: 'broken-camera' }).first()
-      await row.waitFor()
-      await row.getByRole('button', { name: /^Show dead letter/ }).click()
+      const first = await eventually('the dead letter', async () => ((await newest()) !== former ? newest() : undefined))
+      const row = (place) => page.locator('.row', { has: page.getByRole('button', { name: `Show dead letter ${place}`, exact: true }) })
       const dialog = page.getByRole('dialog')
+      await row(first).getByText('broken-camera').waitFor()
+      await row(first).getByRole('button').click()
       await dialog.getByRole('link', { name: 'Download the original bytes' }).waitFor()
       await dialog.getByRole('button', { name: 'Close' }).click()
-      await row.getByRole('checkbox').check()
+      await row(first).getByRole('checkbox').check()
       await page.getByRole('button', { name: 'Replay 1' }).click()
       await dialog.getByRole('button', { name: 'Replay' }).click()
       await page.getByText('1 frame replayed').waitFor()
       // It fails again and comes back as a new one.
-      await eventually('the dead letter again', async () => (await openCount()) > before)
-      await page.getByLabel('State').selectOption('replayed')
-      await settled(page)
-      await page.locator('.row', { hasText: 'Replayed' }).first().waitFor()
-      await page.getByLabel('State').selectOption('open')
-      await row.getByRole('checkbox').check()
+      const second = await eventually('the dead letter again', async () => (![first, former].includes(await newest()) ? newest() : undefined))
+      await row(second).getByRole('checkbox').check()
       await page.getByRole('button', { name: 'Drop 1' }).click()
       await dialog.getByRole('button', { name: 'Drop' }).click()
       await page.getByText('1 frame dropped').waitFor()
-      await eventually('nothing more is open', async () => (await openCount()) === before)
+      await row(second).waitFor({ state: 'detached' })
+      await page.getByLabel('State').selectOption('dropped')
+      await row(second).getByText('Dropped').waitFor()
+    })
+  })
+
+  it('are replayed and dropped all at once', async () => {
+    await sendBrokenFrame()
+    await eventually('a dead letter', newest)
+    await withPage('/dead-letters', {}, async (page) => {
+      const dialog = page.getByRole('dialog')
+      await page.getByLabel('Select all on this page').check()
+      await page.getByLabel('Select all on this page').uncheck()
+      await page.getByRole('button', { name: 'Replay all' }).click()
+      await dialog.getByRole('button', { name: 'Cancel' }).click()
+      await page.getByRole('button', { name: 'Drop all' }).click()
+      await dialog.getByRole('button', { name: 'Drop' }).click()
+      await page.getByText('No dead letters').waitFor()
+      assert.equal(await newest(), undefined)
     })
   })
 })

@@ -1,6 +1,6 @@
 // Runs the tests of this folder against the system at EVERYFRAME_URL, one after the other, and prints how many passed.
 //
-//     EVERYFRAME_URL=http://127.0.0.1:8080 node [--test-name-pattern=PART OF A TEST'S NAME] run.mjs
+//     EVERYFRAME_URL=http://127.0.0.1:8080 node run.mjs [PART OF A FILE'S NAME...]
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { run } from 'node:test'
@@ -11,8 +11,9 @@ if (!process.env.EVERYFRAME_URL) {
   process.exit(2)
 }
 const folder = import.meta.dirname
+const wanted = process.argv.slice(2)
 const files = readdirSync(folder)
-  .filter((name) => name.endsWith('.test.mjs'))
+  .filter((name) => name.endsWith('.test.mjs') && (wanted.length === 0 || wanted.some((part) => name.includes(part))))
   .sort()
   .map((name) => join(folder, name))
 const counts = { passed: 0, failed: 0 }

@@ -29,7 +29,7 @@ export async function open(path, { locale = 'en-GB', colorScheme = 'light', widt
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
   })
-  const context = await browser.newContext({ locale, colorScheme, viewport: { width, height } })
+  const context = await browser.newContext({ locale, colorScheme, reducedMotion: 'reduce', viewport: { width, height } })
   const page = await context.newPage()
   page.setDefaultTimeout(20_000)
   page.problems = []
