@@ -12,7 +12,7 @@ export function faceKind(face: FoundFace): FaceKind {
 /** A stranger's id, short enough for a label. */
 export function shortId(id: string): string {
   const plain = id.replace(/^stranger-/, '')
-  return plain.length > 10 ? plain.slice(0, 8) : plain
+  return plain.length > 10 ? plain.slice(0, 6) : plain
 }
 
 /** The name of a face, or what stands for it. */

@@ -14,6 +14,8 @@ const HEIGHT = 20
 /** The width of a letter and of the space round a label, in pixels: about that of the style sheet's font. */
 const LETTER = 7
 const PADDING = 12
+/** The greatest width of a label; a longer name is cut. */
+const MOST = 220
 
 /**
  * Chooses a place for each label that covers no other label and no other face; the largest faces come first. A label without a place is left out: its
@@ -25,7 +27,7 @@ export function placeLabels(faces: { index: number; bounds: Box; text: string }[
   const labels: Label[] = []
   const bySize = [...faces].sort((a, b) => b.bounds.width * b.bounds.height - a.bounds.width * a.bounds.height)
   for (const { index, bounds, text } of bySize) {
-    const length = Math.min(text.length * LETTER + PADDING, width * 0.6)
+    const length = Math.min(text.length * LETTER + PADDING, MOST)
     const right = (bounds.x + bounds.width / 2) / picture.width > 0.6
     const x = right ? (bounds.x + bounds.width) * scale - length : bounds.x * scale
     for (const above of [true, false]) {
