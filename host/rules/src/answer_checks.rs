@@ -11,8 +11,8 @@ use std::collections::HashSet;
 
 /// The longest kind of an alert, bytes.
 const KIND_BYTES: usize = id::MAX_BYTES;
-/// The longest id of a stranger, bytes: a rule may build it from the camera's id, a time and a number.
-const STRANGER_BYTES: usize = 200;
+/// The longest id of a stranger, bytes.
+const STRANGER_BYTES: usize = id::MAX_STRANGER_BYTES;
 /// The longest subject of an alert, bytes.
 const SUBJECT_BYTES: usize = 512;
 /// The longest deduplication key of an alert, bytes: rules build it from kind, camera and subject.
