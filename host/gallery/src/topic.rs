@@ -36,8 +36,8 @@ pub enum GalleryError {
         /// What is wrong with it.
         fault: String,
     },
-    /// The thread that follows the topic cannot be started.
-    #[error("cannot start the thread that follows the gallery topic: {0}")]
+    /// The thread that follows a topic cannot be started.
+    #[error("cannot start the thread that follows the gallery or the strangers topic: {0}")]
     Thread(#[from] std::io::Error),
 }
 
