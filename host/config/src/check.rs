@@ -98,6 +98,7 @@ fn check_kafka(config: &Config, found: &mut Problems) {
         ("topics.alerts", &topics.alerts),
         ("topics.dead_letters", &topics.dead_letters),
         ("topics.gallery", &topics.gallery),
+        ("topics.strangers", &topics.strangers),
         ("topics.state", &topics.state),
     ] {
         let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');

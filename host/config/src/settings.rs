@@ -118,6 +118,8 @@ pub struct Topics {
     pub dead_letters: String,
     /// The enrolled people (compacted).
     pub gallery: String,
+    /// Views of strangers, for all cameras (compacted, short retention).
+    pub strangers: String,
     /// The state of rules (compacted). It has as many partitions as the frames topic.
     pub state: String,
     /// Number of partitions of the frames topic and the results topic when Everyframe creates them.
@@ -132,6 +134,7 @@ impl Default for Topics {
             alerts: "everyframe.alerts".into(),
             dead_letters: "everyframe.dead-letters".into(),
             gallery: "everyframe.gallery".into(),
+            strangers: "everyframe.strangers".into(),
             state: "everyframe.state".into(),
             partitions: 4,
         }

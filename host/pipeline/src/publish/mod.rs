@@ -1,4 +1,4 @@
-//! Results, alerts, rule state and dead letters, into their topics; with transactions, the offsets too.
+//! Results, alerts, rule state, strangers and dead letters, into their topics; with transactions, the offsets too.
 
 mod batch_sender;
 pub(crate) mod changelog;
@@ -8,6 +8,7 @@ mod publisher;
 mod records;
 mod sender_state;
 mod sending;
+mod shared_strangers;
 mod transport;
 mod unfit;
 

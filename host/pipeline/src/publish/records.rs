@@ -2,6 +2,7 @@
 
 use super::changelog::{self, EXPIRES_AT, FRAME_OFFSET};
 use super::outcome::{Outcome, shortened};
+use super::shared_strangers::shared_strangers;
 use everyframe_config::Topics;
 use everyframe_kafka::Record;
 use everyframe_types::dead_letter::{DELETED, MESSAGE, OFFSET, PARTITION, Parked, REASON, STAGE, TOPIC};
@@ -33,6 +34,7 @@ pub(super) enum Destination {
     Results,
     Alerts,
     DeadLetters,
+    Strangers,
     /// The partition that has the number of the frame's.
     State(i32),
 }
@@ -63,6 +65,7 @@ impl Outgoing {
             Destination::Results => (&topics.results, None),
             Destination::Alerts => (&topics.alerts, None),
             Destination::DeadLetters => (&topics.dead_letters, None),
+            Destination::Strangers => (&topics.strangers, None),
             Destination::State(partition) => (&topics.state, Some(partition)),
         };
         let headers: Vec<(&str, &[u8])> =
@@ -100,6 +103,13 @@ pub(super) fn records(frame: &Arc<Frame>, outcome: &Outcome) -> Vec<Outgoing> {
             let mut records: Vec<Outgoing> =
                 alerts.iter().map(|alert| event(Destination::Alerts, json(alert))).collect();
             records.push(event(Destination::Results, json(&result)));
+            records.extend(shared_strangers(frame, judgement, judged_by).into_iter().map(|record| Outgoing {
+                to: Destination::Strangers,
+                key: record.key(),
+                value: Content::Bytes(record.to_json().unwrap_or_default()),
+                headers: Vec::new(),
+                frame: Some(frame.clone()),
+            }));
             records.extend(judgement.state.iter().map(|change| state(frame, change)));
             records
         }

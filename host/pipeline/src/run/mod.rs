@@ -32,3 +32,5 @@ mod wiring_tests;
 pub use error::RunError;
 pub use host::Host;
 pub use reprocess::{ReprocessedFrame, Reprocessor};
+#[cfg(test)]
+pub(crate) use simulated_host::frame;
