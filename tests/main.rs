@@ -26,3 +26,4 @@ mod reload;
 mod replay;
 mod rule_tools;
 mod rules;
+mod strangers;

@@ -27,14 +27,23 @@ pub enum Topic {
     DeadLetters,
     /// The enrolled people.
     Gallery,
+    /// Views of strangers.
+    Strangers,
     /// Rule state.
     State,
 }
 
 impl Topic {
     /// All topics. A topic that is missing here would keep its default name, and be shared by all sites.
-    pub const ALL: [Self; 6] =
-        [Self::Frames, Self::Results, Self::Alerts, Self::DeadLetters, Self::Gallery, Self::State];
+    pub const ALL: [Self; 7] = [
+        Self::Frames,
+        Self::Results,
+        Self::Alerts,
+        Self::DeadLetters,
+        Self::Gallery,
+        Self::Strangers,
+        Self::State,
+    ];
 
     /// Its key in `[topics]`.
     fn key(self) -> &'static str {
@@ -44,6 +53,7 @@ impl Topic {
             Self::Alerts => "alerts",
             Self::DeadLetters => "dead_letters",
             Self::Gallery => "gallery",
+            Self::Strangers => "strangers",
             Self::State => "state",
         }
     }

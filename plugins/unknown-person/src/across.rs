@@ -5,20 +5,12 @@
 //! sight stays.
 
 use crate::memory::{How, Memory, Named};
-use crate::settings::Settings;
 use crate::stranger::{Stranger, elapsed};
 use crate::views::Views;
 use everyframe_rule::{Face, RecentStranger, Share, StrangersHost};
 
 /// How many strangers of other cameras are looked up for a face. Some of them may be in the frame already.
 const LOOKED_UP: u32 = 5;
-
-impl Settings {
-    /// How long a shared view is kept, ms: never longer than a camera remembers a stranger.
-    fn share_for_ms(&self) -> u64 {
-        self.expire_after_ms.min(self.forget_after_ms)
-    }
-}
 
 impl Memory<'_> {
     /// The strangers of all cameras who are this face, best first.
@@ -50,29 +42,6 @@ impl Memory<'_> {
         Some(self.add(recent.id.clone(), stranger, How::Looks, host))
     }
 
-    /// The present id of a stranger who was merged; none if it was not. Two faces of one frame are two people, whatever other
-    /// cameras say.
-    pub fn present_id(&self, id: &str, host: &dyn StrangersHost) -> Option<String> {
-        let present = if self.settings.across_cameras { host.merged_into(id) } else { None };
-        present.filter(|present| !self.is_taken(present))
-    }
-
-    /// What this camera remembers of a stranger under its present id, and under the one that it had.
-    pub fn load_merged(
-        &self,
-        present: &str,
-        before: Option<Stranger>,
-        host: &dyn StrangersHost,
-    ) -> Option<Stranger> {
-        match (self.load(present, host), before) {
-            (Some(mut stranger), Some(before)) => {
-                stranger.absorb(before);
-                Some(stranger)
-            }
-            (stranger, before) => stranger.or(before),
-        }
-    }
-
     /// Adds what other cameras know of a stranger whom this camera has just renamed.
     pub fn hear_of_present(&self, named: &mut Named, face: &Face, host: &dyn StrangersHost) {
         let found = host.recent_strangers(face.index, LOOKED_UP);
@@ -99,10 +68,8 @@ impl Memory<'_> {
     /// Merges the stranger of a face with the most similar stranger of other cameras who is evidently the same person. Returns
     /// the id that is no longer used, if there is such a stranger.
     pub fn merge(&mut self, named: &mut Named, face: &Face, host: &mut dyn StrangersHost) -> Vec<String> {
-        let Some(other) = self.find_elsewhere(face, host).into_iter().find(|recent| recent.id != named.id)
-        else {
-            return Vec::new();
-        };
+        // The stranger itself is taken, so it is not found.
+        let Some(other) = self.find_elsewhere(face, host).into_iter().next() else { return Vec::new() };
         let is_earlier = (named.stranger.first_seen_at, &named.id) < (other.first_seen_at, &other.id);
         if let Some(remembered) = self.load(&other.id, host) {
             named.stranger.absorb(remembered);

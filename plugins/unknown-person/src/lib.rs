@@ -4,6 +4,7 @@
 mod across;
 mod memory;
 mod observe;
+mod record;
 mod settings;
 mod stranger;
 mod views;

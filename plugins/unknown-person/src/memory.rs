@@ -2,7 +2,7 @@
 
 use crate::settings::Settings;
 use crate::stranger::{Stranger, elapsed};
-use everyframe_rule::{self as types, Event, Face, Host, Level, Sighting, StrangersHost, Timestamp};
+use everyframe_rule::{Face, Host, Level, StrangersHost, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How long a track that is not seen is remembered. Trackers end a track after seconds, but a face may be undecided for
@@ -39,7 +39,7 @@ pub fn track_key(face: &Face) -> String {
 }
 
 /// The state's key of a stranger.
-pub fn stranger_key(id: &str) -> String {
+fn stranger_key(id: &str) -> String {
     format!("stranger/{id}")
 }
 
@@ -108,6 +108,29 @@ impl<'a> Memory<'a> {
         (!stranger.is_forgotten(self.settings, self.now)).then_some(stranger)
     }
 
+    /// The present id of a stranger who was merged; none if it was not. Two faces of one frame are two people, whatever other
+    /// cameras say.
+    fn present_id(&self, id: &str, host: &dyn StrangersHost) -> Option<String> {
+        let present = if self.settings.across_cameras { host.merged_into(id) } else { None };
+        present.filter(|present| !self.is_taken(present))
+    }
+
+    /// What this camera remembers of a stranger under its present id, and under the one that it had.
+    fn load_merged(
+        &self,
+        present: &str,
+        before: Option<Stranger>,
+        host: &dyn StrangersHost,
+    ) -> Option<Stranger> {
+        match (self.load(present, host), before) {
+            (Some(mut stranger), Some(before)) => {
+                stranger.absorb(before);
+                Some(stranger)
+            }
+            (stranger, before) => stranger.or(before),
+        }
+    }
+
     /// Forgets a stranger.
     pub fn forget(&mut self, id: &str, host: &mut dyn Host) {
         host.delete(&stranger_key(id));
@@ -159,54 +182,8 @@ impl<'a> Memory<'a> {
         true
     }
 
-    /// Records that the stranger is seen, shares and writes the record if due, and returns the answer for the host.
-    pub fn record(&mut self, face: &Face, mut named: Named, host: &mut dyn StrangersHost) -> Sighting {
-        let is_due = named.is_renamed
-            || named.how != How::Track
-            || named.stranger.is_due(self.settings, self.now);
-        if named.is_renamed {
-            self.hear_of_present(&mut named, face, host);
-        }
-        let doubts = named.stranger.doubts;
-        let mut event = match named.how {
-            How::Birth => Some(Event::FirstSeen),
-            How::Track | How::Looks => {
-                named.stranger.is_seen(self.settings, face.track_started_at, self.now)
-            }
-        };
-        let wants_view = named.stranger.views.wants_more();
-        let wants_sharing = self.wants_sharing(&named.stranger, is_due);
-        let embedding =
-            if wants_view || wants_sharing { self.trusted_embedding(face, host) } else { None };
-        let (mut has_learnt, mut merged, mut share) = (false, Vec::new(), None);
-        if let Some(embedding) = embedding {
-            let is_same = named.stranger.views.likeness(&embedding) >= self.settings.same_person;
-            has_learnt = named.stranger.views.learn(&embedding);
-            if is_same && (wants_sharing || has_learnt) && named.stranger.doubts == 0 {
-                if event.is_none() {
-                    merged = self.merge(&mut named, face, host);
-                    event = (!merged.is_empty()).then_some(Event::Merged);
-                }
-                share = self.share(&mut named.stranger, &embedding);
-            }
-        }
-        let Named { id, stranger, .. } = named;
-        if is_due || has_learnt || event.is_some() || doubts != stranger.doubts {
-            self.write(face, &id, &stranger, host);
-        }
-        let stranger = types::Stranger {
-            face: face.index,
-            dwell: stranger.dwell(),
-            id,
-            event,
-            first_seen_at: stranger.first_seen_at,
-            visits: stranger.visits,
-            merged,
-        };
-        Sighting { stranger, share }
-    }
-
-    fn write(&mut self, face: &Face, id: &str, stranger: &Stranger, host: &mut dyn Host) {
+    /// Writes the record of a stranger, and that the face's track is the stranger's.
+    pub fn write(&mut self, face: &Face, id: &str, stranger: &Stranger, host: &mut dyn Host) {
         let (key, value) = (stranger_key(id), stranger.to_bytes());
         let time_to_live = stranger.time_to_live(self.settings, self.now);
         // The host refuses such a long time to live; the clock must be wrong.

@@ -50,6 +50,11 @@ pub struct Settings {
 const MAX_EXPIRE_MS: u64 = 366 * 24 * 60 * 60 * 1000;
 
 impl Settings {
+    /// How long a shared view is kept, ms: never longer than a camera remembers a stranger.
+    pub fn share_for_ms(&self) -> u64 {
+        self.expire_after_ms.min(self.forget_after_ms)
+    }
+
     /// How long after the last time a stranger who stays is shared again, ms. The other cameras know to this precision when the
     /// stranger was last seen.
     pub fn share_every_ms(&self) -> u64 {
