@@ -103,7 +103,8 @@ fn strangers_met_at_once_are_merged() {
     let man: Vec<Vec<u8>> = pictures::clip(FACE_FIRST)[..72].repeat(3);
     let gates = ["gate-1", "gate-2"].map(|camera| Frame::stream(camera, &man));
     // In turns: the second gate meets him before it can know of the first gate's stranger.
-    let frames: Vec<Frame> = (0..man.len()).flat_map(|n| gates.each_ref().map(|gate| gate[n].clone())).collect();
+    let frames: Vec<Frame> =
+        (0..man.len()).flat_map(|n| gates.each_ref().map(|gate| gate[n].clone())).collect();
     site.send(&frames);
     settle(&site);
     let seen = [strangers(&site, "gate-1"), strangers(&site, "gate-2")];

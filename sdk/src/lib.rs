@@ -59,12 +59,12 @@ mod types;
 pub use bindings::imports::gallery::Person;
 pub use bindings::imports::log::Level;
 pub use bindings::imports::state::Error as StateError;
-pub use bindings::strangers::everyframe::rules::recent_strangers::RecentStranger;
-pub use bindings::strangers::exports::everyframe::rules::strangers::{Share, Sighting};
 pub use bindings::imports::types::{
     Alert, Candidate, Decision, Event, Face, Frame, Identity, Probe, Rect, Severity, Stranger, Subject,
     Timestamp, Verdict,
 };
+pub use bindings::strangers::everyframe::rules::recent_strangers::RecentStranger;
+pub use bindings::strangers::exports::everyframe::rules::strangers::{Share, Sighting};
 pub use crowd::{MAX_ALERTS, sum_up, summary_text};
 pub use host::{Host, StrangersHost};
 pub use settings::Problems;

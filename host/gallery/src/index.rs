@@ -245,7 +245,9 @@ impl IndexWriter {
 
     /// Gives the sample of a record key to another person, if there is one.
     pub fn reassign(&mut self, key: &str, person: &str) {
-        let Some(before) = self.persons.get(key).filter(|before| &***before != person).cloned() else { return };
+        let Some(before) = self.persons.get(key).filter(|before| &***before != person).cloned() else {
+            return;
+        };
         let samples = self.samples.get_mut(&before);
         let taken = samples.and_then(|samples| {
             let place = samples.iter().position(|stored| &*stored.key == key)?;
@@ -371,9 +373,8 @@ mod tests {
         writer.store("1", &Sample::for_test("ann", "m", &[1.0, 0.0]));
         writer.store("2", &Sample::for_test("ann", "m", &[0.0, 1.0]));
         writer.store("3", &Sample::for_test("bob", "m", &[-1.0, 0.0]));
-        let nearest = |writer: &IndexWriter, values: &[f32]| {
-            writer.index().search(&probe(values), 1).remove(0).person
-        };
+        let nearest =
+            |writer: &IndexWriter, values: &[f32]| writer.index().search(&probe(values), 1).remove(0).person;
         writer.reassign("2", "bob");
         writer.reassign("absent", "bob");
         assert_eq!([nearest(&writer, &[1.0, 0.0]), nearest(&writer, &[0.0, 1.0])], ["ann", "bob"]);

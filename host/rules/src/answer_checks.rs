@@ -161,7 +161,9 @@ fn check_merge_and_share(index: u32, stranger: &mut Stranger) -> Result<(), Faul
     }
     if merged.len() > MAX_MERGED {
         let count = merged.len();
-        return Err(nonsense(format!("merged {count} strangers for face {index}; the limit is {MAX_MERGED}")));
+        return Err(nonsense(format!(
+            "merged {count} strangers for face {index}; the limit is {MAX_MERGED}"
+        )));
     }
     for other in merged.iter_mut() {
         *other = normalise_id("the id of a merged stranger", other, STRANGER_BYTES)?;
@@ -264,8 +266,7 @@ mod tests {
     #[test]
     fn strangers_that_contradict_the_frame_are_refused() {
         let (zero, one) = (face(0), face(1));
-        let stranger =
-            |id: &str| Stranger { id: id.into(), dwell: 5, visits: 1, ..Stranger::default() };
+        let stranger = |id: &str| Stranger { id: id.into(), dwell: 5, visits: 1, ..Stranger::default() };
         let check = |strangers| check_strangers(strangers, &[&zero, &one]);
         assert!(check(vec![(1, stranger("s"))]).is_ok());
         assert!(fault(check(vec![(2, stranger("s"))])).contains("face 2"));

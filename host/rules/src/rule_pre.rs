@@ -30,7 +30,10 @@ macro_rules! rule_pre {
                 &'a self,
                 store: &'a mut wasmtime::Store<$crate::host_state::HostState>,
                 settings: &'a str,
-            ) -> $crate::contract::CallFuture<'a, Result<Box<dyn $crate::contract::Instance>, Vec<$crate::contract::Diagnostic>>> {
+            ) -> $crate::contract::CallFuture<
+                'a,
+                Result<Box<dyn $crate::contract::Instance>, Vec<$crate::contract::Diagnostic>>,
+            > {
                 Box::pin(async move {
                     let rule = self.instantiate_async(&mut *store).await?;
                     let diagnostics =

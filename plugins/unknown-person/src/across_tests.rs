@@ -136,10 +136,7 @@ fn the_later_camera_gives_up_its_own_id() {
 #[test]
 fn two_faces_of_one_frame_are_not_merged() {
     let mut scene = Scene::new(r#"{"same_person": 0.9, "same_person_elsewhere": 0.9}"#);
-    let twins = || vec![
-        Shown(1, 0, 0.9, Some(ANNA.face())),
-        Shown(2, 0, 0.9, Some(ANNA.turned(0.95))),
-    ];
+    let twins = || vec![Shown(1, 0, 0.9, Some(ANNA.face())), Shown(2, 0, 0.9, Some(ANNA.turned(0.95)))];
     let mut ids = BTreeSet::new();
     for at in (300..20_000).step_by(100) {
         let seen = scene.frame(at, twins());

@@ -109,8 +109,8 @@ fn by_birth(
         // If a track's key expired, the track still belongs to the stranger that began with it.
         let known = memory.take(&id, How::Track, host);
         let now = memory.now;
-        named[place] =
-            known.or_else(|| Some(memory.add(id, Stranger::new(first_seen_at, now, views), How::Birth, host)));
+        named[place] = known
+            .or_else(|| Some(memory.add(id, Stranger::new(first_seen_at, now, views), How::Birth, host)));
     }
 }
 

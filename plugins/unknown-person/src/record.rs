@@ -6,23 +6,19 @@ use everyframe_rule::{self as types, Event, Face, Sighting, StrangersHost};
 impl Memory<'_> {
     /// Records that the stranger is seen, shares and writes the record if due, and returns the answer for the host.
     pub fn record(&mut self, face: &Face, mut named: Named, host: &mut dyn StrangersHost) -> Sighting {
-        let is_due = named.is_renamed
-            || named.how != How::Track
-            || named.stranger.is_due(self.settings, self.now);
+        let is_due =
+            named.is_renamed || named.how != How::Track || named.stranger.is_due(self.settings, self.now);
         if named.is_renamed {
             self.hear_of_present(&mut named, face, host);
         }
         let doubts = named.stranger.doubts;
         let mut event = match named.how {
             How::Birth => Some(Event::FirstSeen),
-            How::Track | How::Looks => {
-                named.stranger.is_seen(self.settings, face.track_started_at, self.now)
-            }
+            How::Track | How::Looks => named.stranger.is_seen(self.settings, face.track_started_at, self.now),
         };
         let wants_view = named.stranger.views.wants_more();
         let wants_sharing = self.wants_sharing(&named.stranger, is_due);
-        let embedding =
-            if wants_view || wants_sharing { self.trusted_embedding(face, host) } else { None };
+        let embedding = if wants_view || wants_sharing { self.trusted_embedding(face, host) } else { None };
         let (mut has_learnt, mut merged, mut share) = (false, Vec::new(), None);
         if let Some(embedding) = embedding {
             let is_same = named.stranger.views.likeness(&embedding) >= self.settings.same_person;

@@ -102,7 +102,8 @@ impl Stranger {
     /// Whether to share the stranger again: often at the beginning of a visit, when two cameras may have met at the same moment
     /// and do not know of each other yet.
     pub fn wants_sharing(&self, settings: &Settings, now: Timestamp) -> bool {
-        let pause = (elapsed(self.visit_started_at, now) / 2).clamp(1000, settings.share_every_ms().max(1000));
+        let pause =
+            (elapsed(self.visit_started_at, now) / 2).clamp(1000, settings.share_every_ms().max(1000));
         // In both directions, so that a stranger shared with a wrong time is shared again.
         now.abs_diff(self.shared_at) >= pause
     }

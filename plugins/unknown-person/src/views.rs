@@ -58,7 +58,10 @@ impl Views {
     pub fn nearest(&self, embedding: &[f32]) -> usize {
         let length = norm(embedding.iter().copied());
         let likeness = self.0.iter().map(|view| cosine(view, embedding, length));
-        likeness.enumerate().max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0))).map_or(0, |(place, _)| place)
+        likeness
+            .enumerate()
+            .max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)))
+            .map_or(0, |(place, _)| place)
     }
 
     /// Adds the views of the same person that another record has, as long as there is room.

@@ -58,7 +58,9 @@ impl SharedStrangers {
         found.sort_by(|a, b| b.1.total_cmp(&a.1));
         found.truncate(count);
         let recent = |(id, similarity): (&str, f32)| {
-            let own = || views().filter(|((stranger, ..), _)| self.present_id(stranger) == id).map(|(_, view)| view);
+            let own = || {
+                views().filter(|((stranger, ..), _)| self.present_id(stranger) == id).map(|(_, view)| view)
+            };
             let latest = own().max_by_key(|view| view.seen_at)?;
             Some(RecentStranger {
                 id: id.into(),

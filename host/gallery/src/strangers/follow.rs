@@ -99,7 +99,10 @@ fn apply_record(writer: &mut StrangerIndexWriter, record: &impl IncomingRecord) 
         Some(Some(parsed)) => writer.apply(key, parsed, record.timestamp()),
         Some(None) => {
             let key = printable(key);
-            tracing::warn!(key, "ignoring a record of the strangers topic that is neither a view nor a merge");
+            tracing::warn!(
+                key,
+                "ignoring a record of the strangers topic that is neither a view nor a merge"
+            );
         }
         None => writer.erase(key),
     }

@@ -9,6 +9,9 @@ use std::sync::Arc;
 
 /// The most strangers that one look-up returns.
 const MAX_FOUND: usize = 100;
+/// The most records that a host keeps. A rule that shares without measure pushes out what would expire next, and no more. Views of
+/// 128 numbers take about 70 MB.
+const MAX_RECORDS: usize = 100_000;
 
 /// The strangers of all cameras at one moment.
 #[derive(Clone)]
@@ -92,6 +95,7 @@ pub(super) struct StrangerIndexWriter {
     /// When the record of each key is erased, Unix milliseconds of this machine's clock.
     deadlines: HashMap<String, i64>,
     by_deadline: BTreeSet<(i64, String)>,
+    max_records: usize,
 }
 
 struct View {
@@ -112,6 +116,7 @@ impl StrangerIndexWriter {
             merges: HashMap::new(),
             deadlines: HashMap::new(),
             by_deadline: BTreeSet::new(),
+            max_records: MAX_RECORDS,
         }
     }
 
@@ -156,6 +161,11 @@ impl StrangerIndexWriter {
         let deadline = recorded_at.saturating_add(expires_at.saturating_sub(seen_at));
         self.deadlines.insert(key.to_owned(), deadline);
         self.by_deadline.insert((deadline, key.to_owned()));
+        while self.deadlines.len() > self.max_records
+            && let Some((_, key)) = self.by_deadline.first().cloned()
+        {
+            self.erase(&key);
+        }
     }
 
     /// Erases what the record of a key said. A template's memory is overwritten, see [`IndexWriter::erase`].
@@ -331,6 +341,16 @@ mod tests {
         topic.merge("c", "a", 130);
         topic.merge("c", "c", 140);
         assert_eq!(topic.find(&[1.0, 0.0], 200), ["c"]);
+    }
+
+    #[test]
+    fn above_the_limit_the_next_to_expire_are_erased() {
+        let mut topic = Topic::new();
+        topic.0.max_records = 2;
+        topic.view("first", "gate", &[1.0, 0.0], 300);
+        topic.view("second", "gate", &[1.0, 0.1], 100);
+        topic.view("third", "gate", &[1.0, 0.2], 200);
+        assert_eq!(topic.find(&[1.0, 0.0], 400), ["first", "third"]);
     }
 
     #[test]

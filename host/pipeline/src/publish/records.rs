@@ -103,12 +103,14 @@ pub(super) fn records(frame: &Arc<Frame>, outcome: &Outcome) -> Vec<Outgoing> {
             let mut records: Vec<Outgoing> =
                 alerts.iter().map(|alert| event(Destination::Alerts, json(alert))).collect();
             records.push(event(Destination::Results, json(&result)));
-            records.extend(shared_strangers(frame, judgement, judged_by).into_iter().map(|record| Outgoing {
-                to: Destination::Strangers,
-                key: record.key(),
-                value: Content::Bytes(record.to_json().unwrap_or_default()),
-                headers: Vec::new(),
-                frame: Some(frame.clone()),
+            records.extend(shared_strangers(frame, judgement, judged_by).into_iter().map(|record| {
+                Outgoing {
+                    to: Destination::Strangers,
+                    key: record.key(),
+                    value: Content::Bytes(record.to_json().unwrap_or_default()),
+                    headers: Vec::new(),
+                    frame: Some(frame.clone()),
+                }
             }));
             records.extend(judgement.state.iter().map(|change| state(frame, change)));
             records
