@@ -25,5 +25,8 @@ pub use index::{Index, IndexWriter};
 pub use odd_samples::{OddSample, find_odd_samples};
 pub use sample::Sample;
 pub use similar_people::{NEARLY_THE_SAME, SimilarPeople, Template, find_similar_id, find_similar_people};
-pub use strangers::{StrangerIndex, StrangerMerge, StrangerRecord, StrangerView, Strangers};
+pub use strangers::{
+    JudgedFrame, StrangerIndex, StrangerIndexWriter, StrangerMerge, StrangerRecord, StrangerView, Strangers,
+    shared_strangers,
+};
 pub use topic::{Gallery, GalleryError, parse_person_id, read_samples, remove_person, store_sample};

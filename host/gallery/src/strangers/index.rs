@@ -85,7 +85,7 @@ impl StrangerIndex {
 }
 
 /// Keeps a [`StrangerIndex`] up to date.
-pub(super) struct StrangerIndexWriter {
+pub struct StrangerIndexWriter {
     model: String,
     writer: IndexWriter,
     /// By record key.

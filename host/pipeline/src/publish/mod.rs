@@ -8,7 +8,6 @@ mod publisher;
 mod records;
 mod sender_state;
 mod sending;
-mod shared_strangers;
 mod transport;
 mod unfit;
 

@@ -32,5 +32,3 @@ mod wiring_tests;
 pub use error::RunError;
 pub use host::Host;
 pub use reprocess::{ReprocessedFrame, Reprocessor};
-#[cfg(test)]
-pub(crate) use simulated_host::frame;

@@ -1,39 +1,44 @@
-//! The records of the strangers topic that a frame causes: views that unknown-person rules share, and merged strangers.
+//! What a judged frame shares: the views and merges of its unknown-person rules.
 
-use everyframe_gallery::{StrangerMerge, StrangerRecord, StrangerView};
-use everyframe_types::event::JudgedBy;
-use everyframe_types::frame::Frame;
+use super::record::{StrangerMerge, StrangerRecord, StrangerView};
+use everyframe_types::event::EventPosition;
 use everyframe_types::judgement::{Judgement, Subject};
 
-/// The views and merges of a frame. A face without embedding has no view.
-pub(super) fn shared_strangers(
-    frame: &Frame,
-    judgement: &Judgement,
-    judged_by: &JudgedBy,
-) -> Vec<StrangerRecord> {
-    // The embedder comes last.
-    let model = judged_by.models.last().map(|model| model.sha256.as_str()).unwrap_or_default();
-    judgement.subjects.iter().flat_map(|subject| records_of_face(frame, subject, model)).collect()
+/// The frame of a judgement.
+pub struct JudgedFrame<'a> {
+    /// The camera's id.
+    pub camera: &'a str,
+    /// When it was taken, Unix milliseconds.
+    pub captured_at: i64,
+    /// Its position in Kafka.
+    pub position: EventPosition,
+    /// SHA-256 of the embedding model, hexadecimal.
+    pub model: &'a str,
 }
 
-fn records_of_face(frame: &Frame, subject: &Subject, model: &str) -> Vec<StrangerRecord> {
+/// The views and merges that a judgement shares with all cameras. A face without embedding has no view.
+pub fn shared_strangers(frame: &JudgedFrame<'_>, judgement: &Judgement) -> Vec<StrangerRecord> {
+    judgement.subjects.iter().flat_map(|subject| records_of_face(frame, subject)).collect()
+}
+
+fn records_of_face(frame: &JudgedFrame<'_>, subject: &Subject) -> Vec<StrangerRecord> {
     let Some((stranger, share)) = subject.stranger.as_ref().and_then(|it| Some((it, it.share?))) else {
         return Vec::new();
     };
-    let (camera, seen_at) = (frame.camera.to_string(), frame.captured_at);
+    let JudgedFrame { camera, captured_at: seen_at, position, model } = frame;
     let expires_at = seen_at.saturating_add_unsigned(share.expires_in);
     let view = subject.face.embedding.as_ref().map(|embedding| {
         StrangerRecord::View(StrangerView {
             stranger: stranger.id.clone(),
-            camera: camera.clone(),
+            camera: (*camera).to_owned(),
             view: share.view,
-            model: model.to_owned(),
+            model: (*model).to_owned(),
             embedding: embedding.clone(),
             quality: subject.face.quality,
             bounds: subject.face.detection.bounds,
-            position: (&frame.position).into(),
+            position: position.clone(),
             first_seen_at: stranger.first_seen_at,
-            seen_at,
+            seen_at: *seen_at,
             visits: stranger.visits,
             expires_at,
         })
@@ -42,9 +47,9 @@ fn records_of_face(frame: &Frame, subject: &Subject, model: &str) -> Vec<Strange
         StrangerRecord::Merge(StrangerMerge {
             stranger: merged.clone(),
             merged_into: stranger.id.clone(),
-            camera: camera.clone(),
-            position: (&frame.position).into(),
-            seen_at,
+            camera: (*camera).to_owned(),
+            position: position.clone(),
+            seen_at: *seen_at,
             expires_at,
         })
     });
@@ -53,9 +58,8 @@ fn records_of_face(frame: &Frame, subject: &Subject, model: &str) -> Vec<Strange
 
 #[cfg(test)]
 mod tests {
+    use super::super::record::tests::position;
     use super::*;
-    use crate::run::frame;
-    use everyframe_types::event::Part;
     use everyframe_types::face::{Detection, Embedding, Face, Point, Rect, Track};
     use everyframe_types::judgement::{Decision, Share, Stranger, StrangerEvent};
 
@@ -69,18 +73,12 @@ mod tests {
     }
 
     fn records(subject: Subject) -> Vec<StrangerRecord> {
-        let models = ["detector", "embedder"].map(|sha256| Part {
-            name: String::new(),
-            version: None,
-            sha256: sha256.into(),
-        });
-        let judgement = Judgement { subjects: vec![subject], ..Judgement::default() };
-        shared_strangers(&frame(0, 7), &judgement, &JudgedBy { models: models.into(), rules: vec![] })
+        let frame = JudgedFrame { camera: "gate", captured_at: 50, position: position(), model: "embedder" };
+        shared_strangers(&frame, &Judgement { subjects: vec![subject], ..Judgement::default() })
     }
 
     #[test]
     fn a_shared_face_and_its_merges_become_records() {
-        let taken = frame(0, 7);
         let stranger = Stranger {
             id: "ann".into(),
             event: Some(StrangerEvent::Merged),
@@ -95,12 +93,12 @@ mod tests {
         let [StrangerRecord::View(view), StrangerRecord::Merge(merge)] = &found[..] else {
             panic!("{found:?}")
         };
-        assert_eq!(view.key(), format!("ann/{}/3", taken.camera));
+        assert_eq!(view.key(), "ann/gate/3");
         assert_eq!((view.model.as_str(), view.quality), ("embedder", 0.8));
-        assert_eq!((view.first_seen_at, view.seen_at, view.visits), (7, taken.captured_at, 2));
-        assert_eq!(view.expires_at, taken.captured_at + 1000);
+        assert_eq!((view.first_seen_at, view.seen_at, view.visits), (7, 50, 2));
+        assert_eq!(view.expires_at, 1050);
         assert_eq!((merge.stranger.as_str(), merge.merged_into.as_str()), ("anna", "ann"));
-        assert_eq!(merge.position.offset, 7);
+        assert_eq!(merge.position, position());
 
         assert_eq!(records(subject(None, Some(stranger.clone()))).len(), 1, "there is no view to share");
         let unshared = Stranger { share: None, ..stranger };
