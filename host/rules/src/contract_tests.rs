@@ -16,7 +16,7 @@ use wit_parser::{Docs, Function, Interface, Resolve, Type, TypeDefKind, WorldIte
 /// The SHA-256 of the `rules.wit` of each released version. A version is added here when it is released. Later changes need a
 /// new version.
 const RELEASED: [(&str, &str); 2] =
-    [("0.1.0", "b5d3f172e44767d3e3120931b003ba6677a4916cc402eeec0d6183a8faaee0d8"), ("0.2.0", "CHECKSUM")];
+    [("0.1.0", "b5d3f172e44767d3e3120931b003ba6677a4916cc402eeec0d6183a8faaee0d8"), ("0.2.0", "972a5d6157fdda643fee21088c2e817fc054b484a9543f850dd0ffb04597e897")];
 
 fn repository(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)

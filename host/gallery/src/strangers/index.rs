@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// The most strangers that one look-up returns.
 const MAX_FOUND: usize = 100;
 /// The most records that a host keeps. A rule that shares without measure pushes out what would expire next, and no more. Views of
-/// 128 numbers take about 70 MB.
+/// 128 numbers take about 120 MB.
 const MAX_RECORDS: usize = 100_000;
 
 /// The strangers of all cameras at one moment.
