@@ -71,8 +71,7 @@ fn each_new_view_is_shared_under_its_number() {
     let mut scene = Scene::new("{}");
     scene.sees(300, 1, 0, ANNA.face());
     scene.sees(400, 1, 0, ANNA.turned(0.5));
-    let share = scene.shared[0].share.clone();
-    assert_eq!(share.map(|share| share.view), Some(1));
+    assert_eq!(scene.shared[0].share.map(|share| share.view), Some(1));
     // The other camera sees her from that side.
     scene.camera = "gate-1";
     assert_eq!(scene.sees(3 * SECOND, 1, 2 * SECOND, ANNA.turned(0.5)).unwrap().event, None);

@@ -48,7 +48,7 @@ impl SharedStrangers {
     }
 
     pub fn find(&self, face: &[f32], count: usize, now: Timestamp) -> Vec<RecentStranger> {
-        let views = || self.views.iter().filter(|(_, view)| now < view.until);
+        let views = move || self.views.iter().filter(move |(_, view)| now < view.until);
         let mut similarities: BTreeMap<&str, f32> = BTreeMap::new();
         for ((stranger, ..), view) in views() {
             let similarity = similarities.entry(self.present_id(stranger)).or_insert(-1.0);
@@ -57,9 +57,11 @@ impl SharedStrangers {
         let mut found: Vec<(&str, f32)> = similarities.into_iter().collect();
         found.sort_by(|a, b| b.1.total_cmp(&a.1));
         found.truncate(count);
-        let recent = |(id, similarity): (&str, f32)| {
-            let own = || {
-                views().filter(|((stranger, ..), _)| self.present_id(stranger) == id).map(|(_, view)| view)
+        let recent = move |(id, similarity): (&str, f32)| {
+            let own = move || {
+                views()
+                    .filter(move |((stranger, ..), _)| self.present_id(stranger) == id)
+                    .map(|(_, view)| view)
             };
             let latest = own().max_by_key(|view| view.seen_at)?;
             Some(RecentStranger {

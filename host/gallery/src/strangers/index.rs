@@ -3,7 +3,7 @@
 use super::record::{StrangerRecord, merged_stranger};
 use crate::index::{Index, IndexWriter};
 use crate::sample::Sample;
-use everyframe_types::face::{Embedding, RecentStranger};
+use everyframe_types::face::{Candidate, Embedding, RecentStranger};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -53,7 +53,7 @@ impl StrangerIndex {
         loop {
             let candidates = self.index.search(face, wanted);
             let is_all = candidates.len() < wanted || wanted == 0;
-            let recent = |candidate: everyframe_types::face::Candidate| {
+            let recent = |candidate: Candidate| {
                 let seen = self.seen.get(candidate.person.as_str()).filter(|seen| seen.expires_at > now)?;
                 Some(RecentStranger {
                     id: candidate.person,
