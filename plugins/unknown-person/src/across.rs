@@ -1,8 +1,8 @@
 //! Strangers across cameras: what other cameras have shared, and what this camera shares.
 //!
 //! Two cameras that meet a stranger at the same moment do not know of each other yet, and give two ids. While the stranger stays,
-//! each of them looks up the face again, often at first. The one that finds the other id merges both: the id of the earlier first
-//! sight stays.
+//! each of them looks up the face again, often at first. The camera with the later id gives it up. If that camera does not see the
+//! stranger any more, the one with the earlier id merges both.
 
 use crate::memory::{How, Memory, Named};
 use crate::stranger::{Stranger, elapsed};
@@ -71,6 +71,10 @@ impl Memory<'_> {
         // The stranger itself is taken, so it is not found.
         let Some(other) = self.find_elsewhere(face, host).into_iter().next() else { return Vec::new() };
         let is_earlier = (named.stranger.first_seen_at, &named.id) < (other.first_seen_at, &other.id);
+        // The other camera, if it still sees the stranger, does the same: one of them is to say it.
+        if is_earlier && elapsed(other.last_seen_at, self.now) <= 2 * self.settings.share_every_ms() {
+            return Vec::new();
+        }
         if let Some(remembered) = self.load(&other.id, host) {
             named.stranger.absorb(remembered);
         }
