@@ -26,5 +26,6 @@ mod reload;
 mod replay;
 mod rule_tools;
 mod rules;
+mod strangers;
 mod web;
 mod web_access;

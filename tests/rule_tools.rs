@@ -84,7 +84,7 @@ fn inspect_describes_a_component() {
     for expected in [
         "alerting 0.1.0\n",
         "kind      alerting\n",
-        "contract  everyframe:rules@0.1.0\n",
+        "contract  everyframe:rules@0.2.0\n",
         "cooldown_ms",
         "whole number",
         "people.NAME.severity",
@@ -98,7 +98,7 @@ fn inspect_describes_a_component() {
         (places::other_rule("after_hours"), "alerting"),
     ] {
         let said = json(&desk.rule(&["inspect", &shown(&path), "--json"]).expect_success());
-        assert_eq!((&said["kind"], &said["contract"]), (&kind.into(), &"0.1.0".into()), "{said}");
+        assert_eq!((&said["kind"], &said["contract"]), (&kind.into(), &"0.2.0".into()), "{said}");
         assert_eq!(said["sha256"].as_str().map(str::len), Some(64), "{said}");
         assert!(said["settings"].as_array().is_some_and(|settings| !settings.is_empty()), "{said}");
     }

@@ -1,10 +1,11 @@
 //! Who may use the HTTP API, and what hostile clients get.
 
-use everyframe_tests::{Http, Part, Site, free_port, pictures, shipped_rules, wait_for};
+use everyframe_tests::{Frame, Http, Part, Site, free_port, pictures, places, shipped_rules, wait_for};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::TcpStream;
+use std::process::Command;
 
 /// The API of a site with a token for each role.
 struct Guarded {
@@ -103,6 +104,7 @@ fn wrong_requests_are_explained() {
         ("/api/v1/results/0/999999", 404, "history"),
         ("/api/v1/frames/0/999999/picture", 410, "retention"),
         ("/api/v1/frames/-1/-5/picture", 410, "retention"),
+        ("/api/v1/frames/77/5/picture", 410, "retention"),
         ("/api/v1/frames/0/0/picture?width=1", 400, "from 16"),
         ("/api/v1/events?kinds=weather", 400, "frame, alert"),
         ("/api/v1/dead-letters?state=lost", 400, "open"),
@@ -171,4 +173,35 @@ fn slow_clients_do_not_keep_others_waiting() {
         .collect();
     assert_eq!(http.get("/api/v1/cameras").status, 200);
     drop(slow);
+}
+
+/// Schemathesis makes requests from the description of the API, right ones and wrong ones, and checks each answer against it.
+#[test]
+fn every_answer_is_as_the_description_says() {
+    let site = Site::start(1);
+    let address = format!("127.0.0.1:{}", free_port());
+    site.configure(&format!("[web]\nlisten = \"{address}\"\n"), &shipped_rules(""));
+    let man = pictures::man();
+    site.enrol("viktor", &[&man[0]]);
+    let _host = site.host();
+    site.send(&[Frame::stream("office", &man[..20]), vec![Frame::new("yard", b"no picture")]].concat());
+    site.settled_audit();
+    let mut schemathesis = Command::new(places::cached("python/bin/schemathesis"));
+    schemathesis.arg("run").arg(format!("http://{address}/api/openapi.json")).args([
+        "--checks",
+        "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
+        "--phases",
+        "coverage,fuzzing",
+        "--max-examples",
+        "4",
+        "--generation-database",
+        "none",
+        // A stream has no end, and an audit is run by another test.
+        "--exclude-path",
+        "/api/v1/events",
+        "--exclude-path",
+        "/api/v1/ledger/audit",
+    ]);
+    let ended = site.run(&mut schemathesis);
+    assert_eq!(ended.code, Some(0), "{}{}", ended.out, ended.err);
 }

@@ -8,16 +8,16 @@
 /// The imports and exports of every rule.
 pub mod every {
     wit_bindgen::generate!({
-        path: "../wit/0.1.0",
+        path: "../wit/0.2.0",
         inline: "
             package everyframe:sdk;
             world every {
-                import everyframe:rules/types@0.1.0;
-                import everyframe:rules/embeddings@0.1.0;
-                import everyframe:rules/gallery@0.1.0;
-                import everyframe:rules/state@0.1.0;
-                import everyframe:rules/log@0.1.0;
-                export everyframe:rules/rule@0.1.0;
+                import everyframe:rules/types@0.2.0;
+                import everyframe:rules/embeddings@0.2.0;
+                import everyframe:rules/gallery@0.2.0;
+                import everyframe:rules/state@0.2.0;
+                import everyframe:rules/log@0.2.0;
+                export everyframe:rules/rule@0.2.0;
             }
         ",
         generate_all,
@@ -33,35 +33,37 @@ pub use every::exports::everyframe::rules::rule;
 /// The additional export of a matching policy.
 pub mod matching {
     wit_bindgen::generate!({
-        path: "../wit/0.1.0",
+        path: "../wit/0.2.0",
         inline: "
             package everyframe:sdk;
             world matching {
-                export everyframe:rules/matching@0.1.0;
+                export everyframe:rules/matching@0.2.0;
             }
         ",
         with: {
-            "everyframe:rules/types@0.1.0": crate::bindings::every::everyframe::rules::types,
+            "everyframe:rules/types@0.2.0": crate::bindings::every::everyframe::rules::types,
         },
         generate_all,
         pub_export_macro: true,
     });
 }
 
-/// The additional export of an unknown-person rule.
+/// The additional import and export of an unknown-person rule.
 pub mod strangers {
     wit_bindgen::generate!({
-        path: "../wit/0.1.0",
+        path: "../wit/0.2.0",
         inline: "
             package everyframe:sdk;
             world strangers {
-                export everyframe:rules/strangers@0.1.0;
+                import everyframe:rules/recent-strangers@0.2.0;
+                export everyframe:rules/strangers@0.2.0;
             }
         ",
         with: {
-            "everyframe:rules/types@0.1.0": crate::bindings::every::everyframe::rules::types,
+            "everyframe:rules/types@0.2.0": crate::bindings::every::everyframe::rules::types,
         },
         generate_all,
+        additional_derives: [PartialEq],
         pub_export_macro: true,
     });
 }
@@ -69,15 +71,15 @@ pub mod strangers {
 /// The additional export of an alert rule.
 pub mod alerts {
     wit_bindgen::generate!({
-        path: "../wit/0.1.0",
+        path: "../wit/0.2.0",
         inline: "
             package everyframe:sdk;
             world alerts {
-                export everyframe:rules/alerts@0.1.0;
+                export everyframe:rules/alerts@0.2.0;
             }
         ",
         with: {
-            "everyframe:rules/types@0.1.0": crate::bindings::every::everyframe::rules::types,
+            "everyframe:rules/types@0.2.0": crate::bindings::every::everyframe::rules::types,
         },
         generate_all,
         pub_export_macro: true,

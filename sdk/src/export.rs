@@ -16,7 +16,7 @@ macro_rules! export_matching_policy {
 #[macro_export]
 macro_rules! export_unknown_person_rule {
     ($rule:ty) => {
-        $crate::__export!($rule, strangers, UnknownPersonRule, observe(Face) -> Stranger, keep);
+        $crate::__export!($rule, strangers, UnknownPersonRule, observe(Face) -> Sighting, keep);
     };
 }
 

@@ -1,7 +1,8 @@
 //! The host's functions, as a rule calls them.
 
 use crate::bindings::imports::{embeddings, gallery, log, state};
-use crate::{Frame, Level, Person, StateError, Timestamp};
+use crate::bindings::strangers::everyframe::rules::recent_strangers;
+use crate::{Frame, Level, Person, RecentStranger, StateError, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -29,6 +30,15 @@ pub trait Host {
     fn keys(&self, prefix: &str) -> Vec<String>;
     /// Logs a line for the operator.
     fn log(&self, level: Level, message: &str);
+}
+
+/// A [`Host`] that also looks up strangers, for unknown-person rules. It knows the faces that rules shared on all cameras; what
+/// another host has shared, usually within a second.
+pub trait StrangersHost: Host {
+    /// The `count` strangers most similar to a face of this frame, best first; none if the face could not be embedded.
+    fn recent_strangers(&self, face: u32, count: u32) -> Vec<RecentStranger>;
+    /// The stranger with whom this one was merged; none if it was not.
+    fn merged_into(&self, stranger: &str) -> Option<String>;
 }
 
 impl dyn Host + '_ {
@@ -131,5 +141,15 @@ impl Host for Contract {
 
     fn log(&self, level: Level, message: &str) {
         log::write(level, message);
+    }
+}
+
+impl StrangersHost for Contract {
+    fn recent_strangers(&self, face: u32, count: u32) -> Vec<RecentStranger> {
+        recent_strangers::find(face, count)
+    }
+
+    fn merged_into(&self, stranger: &str) -> Option<String> {
+        recent_strangers::merged_into(stranger)
     }
 }

@@ -63,8 +63,10 @@ pub use bindings::imports::types::{
     Alert, Candidate, Decision, Event, Face, Frame, Identity, Probe, Rect, Severity, Stranger, Subject,
     Timestamp, Verdict,
 };
+pub use bindings::strangers::everyframe::rules::recent_strangers::RecentStranger;
+pub use bindings::strangers::exports::everyframe::rules::strangers::{Share, Sighting};
 pub use crowd::{MAX_ALERTS, sum_up, summary_text};
-pub use host::Host;
+pub use host::{Host, StrangersHost};
 pub use settings::Problems;
 pub use types::{DAY, HOUR, MINUTE};
 
@@ -98,8 +100,8 @@ pub trait MatchingPolicy: Rule {
 
 /// Recognises strangers: their visits, and how long they stay.
 pub trait UnknownPersonRule: Rule {
-    /// Identifies unknown faces: returns at most one stranger for each face.
-    fn observe(&self, frame: &Frame, faces: &[Face], host: &mut dyn Host) -> Vec<Stranger>;
+    /// Identifies unknown faces: returns at most one sighting for each face. A sighting may share the face with all cameras.
+    fn observe(&self, frame: &Frame, faces: &[Face], host: &mut dyn StrangersHost) -> Vec<Sighting>;
 }
 
 /// Raises alerts.

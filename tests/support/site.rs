@@ -27,6 +27,8 @@ pub enum Topic {
     DeadLetters,
     /// The enrolled people.
     Gallery,
+    /// Views of strangers.
+    Strangers,
     /// Rule state.
     State,
     /// Who acknowledged which alert.
@@ -35,12 +37,13 @@ pub enum Topic {
 
 impl Topic {
     /// All topics. A topic that is missing here would keep its default name, and be shared by all sites.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Frames,
         Self::Results,
         Self::Alerts,
         Self::DeadLetters,
         Self::Gallery,
+        Self::Strangers,
         Self::State,
         Self::Acknowledgements,
     ];
@@ -53,6 +56,7 @@ impl Topic {
             Self::Alerts => "alerts",
             Self::DeadLetters => "dead_letters",
             Self::Gallery => "gallery",
+            Self::Strangers => "strangers",
             Self::State => "state",
             Self::Acknowledgements => "acknowledgements",
         }

@@ -67,6 +67,7 @@ impl EventText {
                         Some(StrangerEvent::Loitering) => {
                             format!("has stayed for {} s", stranger.dwell / 1000)
                         }
+                        Some(StrangerEvent::Merged) => format!("is also {}", stranger.merged.join(", ")),
                         None => continue,
                     };
                     lines.push(self.line(result, "33", &format!("{} {text}", stranger.id)));

@@ -99,6 +99,7 @@ fn check_kafka(config: &Config, found: &mut Problems) {
         ("topics.alerts", &topics.alerts),
         ("topics.dead_letters", &topics.dead_letters),
         ("topics.gallery", &topics.gallery),
+        ("topics.strangers", &topics.strangers),
         ("topics.state", &topics.state),
         ("topics.acknowledgements", &topics.acknowledgements),
     ] {

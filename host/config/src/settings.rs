@@ -121,6 +121,8 @@ pub struct Topics {
     pub dead_letters: String,
     /// The enrolled people (compacted).
     pub gallery: String,
+    /// Views of strangers, for all cameras (compacted, short retention).
+    pub strangers: String,
     /// The state of rules (compacted). It has as many partitions as the frames topic.
     pub state: String,
     /// Who acknowledged which alert (compacted).
@@ -137,6 +139,7 @@ impl Default for Topics {
             alerts: "everyframe.alerts".into(),
             dead_letters: "everyframe.dead-letters".into(),
             gallery: "everyframe.gallery".into(),
+            strangers: "everyframe.strangers".into(),
             state: "everyframe.state".into(),
             acknowledgements: "everyframe.acknowledgements".into(),
             partitions: 4,

@@ -59,6 +59,11 @@ impl Block {
         self.used[row / 64] |= 1 << (row % 64);
     }
 
+    /// Gives a row that is in use to another person.
+    pub fn set_owner(&mut self, row: usize, owner: &Arc<str>) {
+        self.owners[row] = Some(owner.clone());
+    }
+
     /// Overwrites a row with zeros and frees it.
     pub fn clear(&mut self, row: usize) {
         let (dimension, code_bytes) = (self.values.len() / ROWS, self.codes.len() / ROWS);

@@ -214,11 +214,16 @@ impl IndexWriter {
         let person = known.unwrap_or_else(|| sample.person.as_str().into());
         let row = self.add_row(&person, values);
         let key: Arc<str> = key.into();
+        self.persons.insert(key.clone(), person.clone());
+        self.add_sample(&person, Stored { key, name: sample.name.as_str().into(), row });
+    }
+
+    /// Adds a sample to those of its person.
+    fn add_sample(&mut self, person: &Arc<str>, sample: Stored) {
         let samples = self.samples.entry(person.clone()).or_default();
-        let place = samples.partition_point(|stored| stored.key < key);
-        samples.insert(place, Stored { key: key.clone(), name: sample.name.as_str().into(), row });
-        self.persons.insert(key, person.clone());
-        self.list(&person);
+        let place = samples.partition_point(|stored| stored.key < sample.key);
+        samples.insert(place, sample);
+        self.list(person);
     }
 
     /// Erases the sample of a record key. Its memory is overwritten with zeros: at once in this index, and in earlier clones of
@@ -236,6 +241,29 @@ impl IndexWriter {
             self.remove_row(row);
         }
         self.list(&person);
+    }
+
+    /// Gives the sample of a record key to another person, if there is one.
+    pub fn reassign(&mut self, key: &str, person: &str) {
+        let Some(before) = self.persons.get(key).filter(|before| &***before != person).cloned() else {
+            return;
+        };
+        let samples = self.samples.get_mut(&before);
+        let taken = samples.and_then(|samples| {
+            let place = samples.iter().position(|stored| &*stored.key == key)?;
+            Some((samples.remove(place), samples.is_empty()))
+        });
+        let Some((stored, is_last)) = taken else { return };
+        if is_last {
+            self.samples.remove(&before);
+        }
+        let known = self.samples.get_key_value(person).map(|(person, _)| person.clone());
+        let person: Arc<str> = known.unwrap_or_else(|| person.into());
+        let row = stored.row as usize;
+        Arc::make_mut(&mut self.index.blocks[row / ROWS]).set_owner(row % ROWS, &person);
+        self.persons.insert(stored.key.clone(), person.clone());
+        self.add_sample(&person, stored);
+        self.list(&before);
     }
 
     /// The index as it is now. A clone of it can be given to searches while this writer changes its own.
@@ -337,6 +365,24 @@ mod tests {
         assert!(writer.index().search(&probe(&[1.0, 0.0, 0.0]), 5).is_empty());
         writer.erase("2");
         assert_eq!(writer.left_out_count(), 1);
+    }
+
+    #[test]
+    fn a_reassigned_sample_belongs_to_the_other_person() {
+        let mut writer = IndexWriter::new("m");
+        writer.store("1", &Sample::for_test("ann", "m", &[1.0, 0.0]));
+        writer.store("2", &Sample::for_test("ann", "m", &[0.0, 1.0]));
+        writer.store("3", &Sample::for_test("bob", "m", &[-1.0, 0.0]));
+        let nearest =
+            |writer: &IndexWriter, values: &[f32]| writer.index().search(&probe(values), 1).remove(0).person;
+        writer.reassign("2", "bob");
+        writer.reassign("absent", "bob");
+        assert_eq!([nearest(&writer, &[1.0, 0.0]), nearest(&writer, &[0.0, 1.0])], ["ann", "bob"]);
+        assert_eq!(writer.index().find("bob").map(|person| person.samples), Some(2));
+        writer.reassign("1", "bob");
+        assert!(writer.index().find("ann").is_none());
+        writer.erase("1");
+        assert_eq!((writer.index().template_count(), writer.index().people_count()), (2, 1));
     }
 
     #[test]

@@ -18,7 +18,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use zeroize::Zeroizing;
 
 /// How long the broker may take to acknowledge a record.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -39,8 +38,8 @@ pub enum GalleryError {
         /// What is wrong with it.
         fault: String,
     },
-    /// The thread that follows the topic cannot be started.
-    #[error("cannot start the thread that follows the gallery topic: {0}")]
+    /// The thread that follows a topic cannot be started.
+    #[error("cannot start the thread that follows the gallery or the strangers topic: {0}")]
     Thread(#[from] std::io::Error),
 }
 
@@ -51,8 +50,8 @@ struct Value {
     person: String,
     name: String,
     model: String,
-    /// Base64 of little-endian 32-bit floats.
-    embedding: String,
+    #[serde(with = "crate::template_text")]
+    embedding: Embedding,
     quality: f32,
     source: String,
     enrolled_at: i64,
@@ -70,12 +69,11 @@ struct Value {
 ///
 /// [`GalleryError::BadId`]: ask for another id. [`GalleryError::Broker`]: the sample may not be stored; try again.
 pub fn store_sample(producer: &Producer, topic: &str, id: &str, sample: &Sample) -> Result<(), GalleryError> {
-    let bytes: Vec<u8> = sample.embedding.values().iter().flat_map(|value| value.to_le_bytes()).collect();
     let value = Value {
         person: parse_person_id(&sample.person)?,
         name: sample.name.clone(),
         model: sample.model.clone(),
-        embedding: BASE64.encode(bytes),
+        embedding: sample.embedding.clone(),
         quality: sample.quality,
         source: sample.source.clone(),
         enrolled_at: sample.enrolled_at,
@@ -332,10 +330,6 @@ pub fn parse_record(record: &impl IncomingRecord) -> Option<(&str, Option<Sample
 
 fn parse_sample(value: &[u8]) -> Option<Sample> {
     let value: Value = serde_json::from_slice(value).ok()?;
-    // Copies of a template are overwritten when they are not needed any more.
-    let bytes = Zeroizing::new(BASE64.decode(&*Zeroizing::new(value.embedding)).ok()?);
-    let numbers = bytes.as_chunks::<4>().0.iter().map(|chunk| f32::from_le_bytes(*chunk));
-    let numbers = Zeroizing::new(numbers.collect::<Vec<f32>>());
     let person = Some(clean(&value.person)).filter(|person| !person.is_empty())?;
     let name =
         Some(clean_name(&value.name)).filter(|name| !name.is_empty()).unwrap_or_else(|| person.clone());
@@ -343,7 +337,7 @@ fn parse_sample(value: &[u8]) -> Option<Sample> {
         person,
         name,
         model: value.model,
-        embedding: Embedding::from_raw(&numbers)?,
+        embedding: value.embedding,
         quality: value.quality,
         source: value.source,
         enrolled_at: value.enrolled_at,
@@ -386,11 +380,15 @@ mod tests {
         }
     }
 
+    fn template() -> String {
+        BASE64.encode([1.0f32, 0.0].map(f32::to_le_bytes).concat())
+    }
+
     #[test]
     fn the_last_record_counts_and_a_tombstone_erases() {
         let mut writer = IndexWriter::new("m");
         let record = |name: &str| {
-            let embedding = BASE64.encode([1.0f32, 0.0].map(f32::to_le_bytes).concat());
+            let embedding = template();
             format!(
                 r#"{{"person":"ann","name":"{name}","model":"m","embedding":"{embedding}","quality":1,"source":"","enrolledAt":0}}"#
             )
@@ -410,7 +408,7 @@ mod tests {
 
     #[test]
     fn ids_and_names_of_records_are_made_valid() {
-        let embedding = BASE64.encode([1.0f32, 0.0].map(f32::to_le_bytes).concat());
+        let embedding = template();
         let sample = |person: &str, name: &str| {
             let value = serde_json::json!({
                 "person": person, "name": name, "model": "m", "embedding": embedding, "quality": 1, "source": "",

@@ -3,10 +3,12 @@
 use crate::client::TIMEOUT;
 use crate::error::BrokerError;
 use crate::reader::{Quiet, headers_of, reading_consumer};
+use crate::topics::partitions;
 use everyframe_config::KafkaSettings;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// A record that was read by its place.
@@ -31,6 +33,8 @@ impl StoredRecord {
 pub struct RecordReader {
     consumer: BaseConsumer<Quiet>,
     brokers: String,
+    /// The partitions of the topics that were read.
+    partitions: HashMap<String, Vec<i32>>,
 }
 
 impl RecordReader {
@@ -56,6 +60,7 @@ impl RecordReader {
         Ok(Self {
             consumer: reading_consumer(&settings, "read_committed")?,
             brokers: settings.brokers.clone(),
+            partitions: HashMap::new(),
         })
     }
 
@@ -65,21 +70,36 @@ impl RecordReader {
     ///
     /// The brokers do not answer, or refuse this user.
     pub fn read(
-        &self,
+        &mut self,
         topic: &str,
         partition: i32,
         offset: i64,
     ) -> Result<Option<StoredRecord>, BrokerError> {
-        let failed = |error| BrokerError::from_rdkafka(error, &self.brokers);
-        if partition < 0 || offset < 0 {
+        if offset < 0 || !self.has_partition(topic, partition)? {
             return Ok(None);
         }
+        let failed = |error| BrokerError::from_rdkafka(error, &self.brokers);
         let mut assignment = TopicPartitionList::new();
         assignment.add_partition_offset(topic, partition, Offset::Offset(offset)).map_err(failed)?;
         self.consumer.assign(&assignment).map_err(failed)?;
         let found = self.poll(topic, partition, offset);
         self.consumer.unassign().map_err(failed)?;
         found
+    }
+
+    /// True if the topic has the partition. librdkafka would wait for a partition that does not exist.
+    fn has_partition(&mut self, topic: &str, partition: i32) -> Result<bool, BrokerError> {
+        if self.partitions.get(topic).is_some_and(|known| known.contains(&partition)) {
+            return Ok(true);
+        }
+        let known = match partitions(&self.consumer, topic, &self.brokers) {
+            Ok(known) => known,
+            Err(BrokerError::NoTopic(_)) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let has_partition = known.contains(&partition);
+        self.partitions.insert(topic.to_owned(), known);
+        Ok(has_partition)
     }
 
     fn poll(&self, topic: &str, partition: i32, offset: i64) -> Result<Option<StoredRecord>, BrokerError> {

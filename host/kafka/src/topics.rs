@@ -28,6 +28,11 @@ enum Kept {
     },
     /// The last record of each key, for ever.
     LastOfKey,
+    /// The last record of each key, for so many hours.
+    LastOfKeyFor {
+        /// Hours.
+        hours: u64,
+    },
 }
 
 /// A topic to create.
@@ -52,6 +57,8 @@ fn topics(config: &Config) -> Vec<Topic> {
         topic(&config.topics.dead_letters, 1, Kept::For { hours: 30 * 24, bytes: 16 * GIB }),
         topic(&config.topics.gallery, 1, Kept::LastOfKey),
         topic(&config.topics.acknowledgements, 1, Kept::LastOfKey),
+        // One partition: all hosts read the merges of strangers in one order.
+        topic(&config.topics.strangers, 1, Kept::LastOfKeyFor { hours: 8 }),
         topic(&config.topics.state, config.topics.partitions, Kept::LastOfKey),
     ]
 }
@@ -105,6 +112,12 @@ pub async fn ensure(config: &Config) -> Result<(), BrokerError> {
                 ("cleanup.policy", "compact".into()),
                 ("retention.ms", "-1".into()),
                 ("min.compaction.lag.ms", "3600000".into()),
+            ],
+            // Records are deleted by segments: at most an hour after their time.
+            Kept::LastOfKeyFor { hours } => vec![
+                ("cleanup.policy", "compact,delete".into()),
+                ("retention.ms", (hours * 3_600_000).to_string()),
+                ("segment.ms", "3600000".into()),
             ],
         })
         .collect();

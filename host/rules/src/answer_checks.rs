@@ -11,8 +11,8 @@ use std::collections::HashSet;
 
 /// The longest kind of an alert, bytes.
 const KIND_BYTES: usize = id::MAX_BYTES;
-/// The longest id of a stranger, bytes: a rule may build it from the camera's id, a time and a number.
-const STRANGER_BYTES: usize = 200;
+/// The longest id of a stranger, bytes.
+const STRANGER_BYTES: usize = id::MAX_STRANGER_BYTES;
 /// The longest subject of an alert, bytes.
 const SUBJECT_BYTES: usize = 512;
 /// The longest deduplication key of an alert, bytes: rules build it from kind, camera and subject.
@@ -21,6 +21,10 @@ const KEY_BYTES: usize = 1 << 10;
 const TEXT_BYTES: usize = 1 << 10;
 /// The most alerts that one rule may raise for one frame.
 const MAX_ALERTS: usize = 100;
+/// The most strangers that may be merged into one in one frame.
+const MAX_MERGED: usize = 16;
+/// The longest time for which a view is shared, milliseconds: a year.
+const MAX_EXPIRES_IN: u64 = 366 * 24 * 3600 * 1000;
 /// The longest dwell of a stranger, milliseconds: a hundred years. Catches a negative difference that was stored as unsigned.
 const MAX_DWELL: u64 = 100 * 366 * 24 * 3600 * 1000;
 /// Counted for the numbers of each item in an answer, bytes.
@@ -43,7 +47,10 @@ pub(super) fn check_size(answer: &Answer, limit: usize) -> Result<(), Fault> {
                 Decision::Undecided { reason } => ITEM_BYTES + reason.len(),
             })
             .sum(),
-        Answer::Strangers(strangers) => strangers.iter().map(|(_, it)| ITEM_BYTES + it.id.len()).sum(),
+        Answer::Strangers(strangers) => strangers
+            .iter()
+            .map(|(_, it)| ITEM_BYTES + it.id.len() + it.merged.iter().map(String::len).sum::<usize>())
+            .sum(),
         Answer::Alerts(alerts) => alerts
             .iter()
             .map(|it| ITEM_BYTES + it.kind.len() + it.subject.len() + it.dedup_key.len() + it.text.len())
@@ -132,7 +139,7 @@ pub(super) fn check_strangers(
         let visits = match stranger.event {
             Some(StrangerEvent::FirstSeen) => 1..=1,
             Some(StrangerEvent::Returned) => 2..=u32::MAX,
-            Some(StrangerEvent::Loitering) | None => 1..=u32::MAX,
+            Some(StrangerEvent::Loitering | StrangerEvent::Merged) | None => 1..=u32::MAX,
         };
         if !visits.contains(&stranger.visits) {
             return Err(nonsense(format!(
@@ -140,8 +147,40 @@ pub(super) fn check_strangers(
                 stranger.visits, stranger.event
             )));
         }
+        check_merge_and_share(*index, stranger)?;
     }
     Ok(strangers)
+}
+
+/// Normalises the ids of merged strangers.
+fn check_merge_and_share(index: u32, stranger: &mut Stranger) -> Result<(), Fault> {
+    let Stranger { id, event, merged, share, .. } = stranger;
+    if (*event == Some(StrangerEvent::Merged)) == merged.is_empty() {
+        let count = merged.len();
+        return Err(nonsense(format!("merged {count} strangers for face {index} with the event {event:?}")));
+    }
+    if merged.len() > MAX_MERGED {
+        let count = merged.len();
+        return Err(nonsense(format!(
+            "merged {count} strangers for face {index}; the limit is {MAX_MERGED}"
+        )));
+    }
+    for other in merged.iter_mut() {
+        *other = normalise_id("the id of a merged stranger", other, STRANGER_BYTES)?;
+        if other == id {
+            return Err(nonsense(format!("merged the stranger of face {index} with itself")));
+        }
+    }
+    if !merged.is_empty() && share.is_none() {
+        return Err(nonsense(format!("merged strangers for face {index} without `share`")));
+    }
+    if let Some(share) = share.filter(|share| !(1..=MAX_EXPIRES_IN).contains(&share.expires_in)) {
+        return Err(nonsense(format!(
+            "shared face {index} for {} ms; it must be from 1 to {MAX_EXPIRES_IN}",
+            share.expires_in
+        )));
+    }
+    Ok(())
 }
 
 /// Normalises the alerts, and adds the name of the rule.
@@ -190,7 +229,7 @@ fn normalise_id(name: &str, text: &str, limit: usize) -> Result<String, Fault> {
 mod tests {
     use super::super::fixtures::{Enrolled, face};
     use super::*;
-    use everyframe_types::judgement::Severity;
+    use everyframe_types::judgement::{Severity, Share};
 
     fn known(person: &str, confidence: f32) -> Decision {
         Decision::Known { person: person.into(), confidence }
@@ -227,8 +266,7 @@ mod tests {
     #[test]
     fn strangers_that_contradict_the_frame_are_refused() {
         let (zero, one) = (face(0), face(1));
-        let stranger =
-            |id: &str| Stranger { id: id.into(), event: None, first_seen_at: 0, dwell: 5, visits: 1 };
+        let stranger = |id: &str| Stranger { id: id.into(), dwell: 5, visits: 1, ..Stranger::default() };
         let check = |strangers| check_strangers(strangers, &[&zero, &one]);
         assert!(check(vec![(1, stranger("s"))]).is_ok());
         assert!(fault(check(vec![(2, stranger("s"))])).contains("face 2"));
@@ -240,6 +278,33 @@ mod tests {
         assert!(fault(check(vec![(1, Stranger { visits: 0, ..stranger("s") })])).contains("0 visits"));
         let returned = Stranger { event: Some(StrangerEvent::Returned), ..stranger("s") };
         assert!(fault(check(vec![(1, returned)])).contains("1 visits"));
+    }
+
+    #[test]
+    fn impossible_merges_and_shares_are_refused() {
+        let zero = face(0);
+        let share = |expires_in| Some(Share { view: 0, expires_in });
+        let merged = |ids: &[&str]| Stranger {
+            id: "s".into(),
+            event: Some(StrangerEvent::Merged),
+            visits: 1,
+            merged: ids.iter().map(ToString::to_string).collect(),
+            share: share(1000),
+            ..Stranger::default()
+        };
+        let check = |stranger| check_strangers(vec![(0, stranger)], &[&zero]);
+        let accepted = check(merged(&["e\u{301}"])).unwrap();
+        assert_eq!(accepted[0].1.merged, ["\u{e9}"]);
+        assert!(fault(check(merged(&[]))).contains("merged 0 strangers"));
+        assert!(fault(check(Stranger { event: None, ..merged(&["t"]) })).contains("merged 1 strangers"));
+        assert!(fault(check(merged(&["t"; 17]))).contains("the limit is 16"));
+        assert!(fault(check(merged(&["s"]))).contains("itself"));
+        assert!(fault(check(merged(&["a\nb"]))).contains("control"));
+        assert!(fault(check(Stranger { share: None, ..merged(&["t"]) })).contains("without `share`"));
+        for expires_in in [0, u64::MAX] {
+            let shared = Stranger { share: share(expires_in), ..merged(&["t"]) };
+            assert!(fault(check(shared)).contains("it must be from 1"));
+        }
     }
 
     #[test]
@@ -267,7 +332,7 @@ mod tests {
         let verdicts = vec![(0, known("jose\u{301} ", 1.0))];
         let decisions = check_verdicts(verdicts, &[&zero], &Enrolled(&["jos\u{e9}"])).unwrap();
         assert_eq!(decisions, [known("jos\u{e9}", 1.0)]);
-        let stranger = Stranger { id: "e\u{301}".into(), event: None, first_seen_at: 0, dwell: 0, visits: 1 };
+        let stranger = Stranger { id: "e\u{301}".into(), visits: 1, ..Stranger::default() };
         assert_eq!(check_strangers(vec![(0, stranger)], &[&zero]).unwrap()[0].1.id, "\u{e9}");
     }
 
@@ -279,7 +344,7 @@ mod tests {
             let zero = face(0);
             let id = format!("{camera}-{}-{}", i64::MIN, u64::MAX);
             for id in [&camera, &id] {
-                let stranger = Stranger { id: id.clone(), event: None, first_seen_at: 0, dwell: 0, visits: 1 };
+                let stranger = Stranger { id: id.clone(), visits: 1, ..Stranger::default() };
                 proptest::prop_assert!(check_strangers(vec![(0, stranger)], &[&zero]).is_ok());
                 let alert = Alert {
                     rule: String::new(),

@@ -81,7 +81,7 @@ pub(super) enum Input<'a> {
 pub(super) enum Answer {
     /// To [`Input::Decide`].
     Verdicts(Vec<(u32, Decision)>),
-    /// To [`Input::Observe`].
+    /// To [`Input::Observe`]. A stranger may be shared with all cameras.
     Strangers(Vec<(u32, Stranger)>),
     /// To [`Input::Judge`]; `rule` is empty.
     Alerts(Vec<Alert>),
@@ -107,4 +107,9 @@ pub(super) fn interface_of(kind: RuleKind) -> &'static str {
         RuleKind::UnknownPerson => "strangers",
         RuleKind::Alerting => "alerts",
     }
+}
+
+/// Evaluation calls each rule with the input of its kind, so this is not reached.
+pub(super) fn wrong_input() -> wasmtime::Error {
+    wasmtime::Error::msg("the host called a rule with the input of another kind; report this as a bug")
 }

@@ -4,9 +4,9 @@ use super::contract_versions::CONTRACTS;
 use super::fixtures::{Enrolled, face, facts, runtime};
 use super::{RuleState, Rules};
 use everyframe_config::{RuleKind, RuleSettings};
-use everyframe_types::face::{Candidate, Face, People};
+use everyframe_types::face::{Candidate, Embedding, Face, People, Person, RecentStranger, Track};
 use everyframe_types::hexadecimal::hexadecimal;
-use everyframe_types::judgement::Decision;
+use everyframe_types::judgement::{Decision, Stranger};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -15,8 +15,10 @@ use wit_parser::{Docs, Function, Interface, Resolve, Type, TypeDefKind, WorldIte
 
 /// The SHA-256 of the `rules.wit` of each released version. A version is added here when it is released. Later changes need a
 /// new version.
-const RELEASED: [(&str, &str); 1] =
-    [("0.1.0", "b5d3f172e44767d3e3120931b003ba6677a4916cc402eeec0d6183a8faaee0d8")];
+const RELEASED: [(&str, &str); 2] = [
+    ("0.1.0", "b5d3f172e44767d3e3120931b003ba6677a4916cc402eeec0d6183a8faaee0d8"),
+    ("0.2.0", "972a5d6157fdda643fee21088c2e817fc054b484a9543f850dd0ffb04597e897"),
+];
 
 fn repository(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
@@ -66,6 +68,62 @@ fn rules_of_every_released_version_load_and_judge() {
         assert!(unknown.stranger.is_some());
         assert_eq!(judgement.alerts.len(), 2, "{:?}", judgement.alerts);
         assert!(!judgement.state.is_empty());
+    }
+}
+
+/// People among whom is a stranger whom another camera has seen.
+struct Elsewhere;
+
+impl People for Elsewhere {
+    fn find(&self, _: &str) -> Option<Person> {
+        None
+    }
+
+    fn recent_strangers(&self, _: &Embedding, count: usize, now: i64) -> Vec<RecentStranger> {
+        let (first_seen_at, last_seen_at) = (now - 5000, now - 1000);
+        let id = "seen-elsewhere".into();
+        let stranger = RecentStranger { id, similarity: 0.9, first_seen_at, last_seen_at, visits: 3 };
+        vec![stranger].into_iter().take(count).collect()
+    }
+
+    fn merged_into(&self, stranger: &str) -> Option<String> {
+        (stranger == "seen-elsewhere").then(|| "present".into())
+    }
+}
+
+#[test]
+fn rules_see_strangers_elsewhere_from_0_2_0_on() {
+    for (version, expected) in [("0.1.0", None), ("0.2.0", Some(["seen-elsewhere", "present"]))] {
+        let rule = |name: &str, kind, file: &str| {
+            let path = repository(&format!("tests/fixtures/contract/{version}/{file}.wasm"));
+            RuleSettings::new(name, kind, path.canonicalize().unwrap())
+        };
+        let settings = [
+            rule("who", RuleKind::MatchingPolicy, "matching_policy"),
+            rule("strangers", RuleKind::UnknownPerson, "unknown_person"),
+        ];
+        let rules = Rules::load(&settings, runtime().handle().clone(), None).unwrap();
+        let (people, mut state): (Arc<dyn People>, _) = (Arc::new(Elsewhere), RuleState::new());
+        let track = Track { id: 1, started_at: facts(1).captured_at - 500 };
+        let shown = || vec![Face { track, ..face(0) }];
+        // By its looks, then by its track, under the id that it has by then.
+        let seen: Vec<Stranger> = (1..=2)
+            .map(|sequence| rules.judge(&facts(sequence), shown(), &people, &mut state).unwrap())
+            .filter_map(|judgement| judgement.subjects.into_iter().next()?.stranger)
+            .collect();
+        let ids: Vec<&str> = seen.iter().map(|stranger| stranger.id.as_str()).collect();
+        match expected {
+            Some(expected) => {
+                assert_eq!(ids, expected);
+                assert_eq!((seen[0].event, seen[0].visits), (None, 3));
+                assert_eq!(seen[0].first_seen_at, facts(1).captured_at - 5000);
+                assert!(seen[0].share.is_some_and(|share| share.expires_in == 8 * 3600 * 1000));
+            }
+            None => {
+                assert!(ids.len() == 2 && ids[0] == ids[1] && ids[0] != "seen-elsewhere", "{ids:?}");
+                assert!(seen.iter().all(|stranger| stranger.share.is_none()));
+            }
+        }
     }
 }
 

@@ -3,11 +3,11 @@
 use super::contract::{Contract, PACKAGE};
 use super::error::LoadError;
 use super::limits::presentable;
-use super::v0_1_0;
+use super::{v0_1_0, v0_2_0};
 use semver::Version;
 
 /// Every version ever released, oldest first.
-pub(super) const CONTRACTS: &[Contract] = &[v0_1_0::CONTRACT];
+pub(super) const CONTRACTS: &[Contract] = &[v0_1_0::CONTRACT, v0_2_0::CONTRACT];
 
 /// The contract of a version: the same version, or another patch of it. Patches are compatible by the semantic
 /// versioning of the component model, and wasmtime links them.
@@ -48,15 +48,16 @@ mod tests {
     #[test]
     fn only_patches_of_a_supported_version_are_supported() {
         assert!(find_contract("0.1.0").is_some());
-        assert!(find_contract("0.1.7").is_some());
-        for other in ["0.2.0", "1.1.0", "", "0.1", "x.y.z"] {
+        assert!(find_contract("0.1.7").is_some_and(|contract| contract.version == "0.1.0"));
+        assert!(find_contract("0.2.0").is_some());
+        for other in ["0.3.0", "1.1.0", "", "0.1", "x.y.z"] {
             assert!(find_contract(other).is_none(), "{other}");
         }
     }
 
     #[test]
     fn the_message_names_the_side_to_upgrade() {
-        assert!(unsupported_version("state", "0.2.0").to_string().contains("upgrade everyframe"));
+        assert!(unsupported_version("state", "0.3.0").to_string().contains("upgrade everyframe"));
         assert!(unsupported_version("state", "0.0.9").to_string().contains("build the rule"));
     }
 }

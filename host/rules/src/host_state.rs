@@ -7,7 +7,7 @@ use super::rule_log::RuleLog;
 use super::rule_state::{RuleState, StateChanges, StateTransaction};
 use super::stderr_buffer::StderrBuffer;
 use super::wasi_http::{HttpClient, http_context};
-use everyframe_types::face::Embedding;
+use everyframe_types::face::{Embedding, RecentStranger};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use wasmtime::component::ResourceTable;
@@ -69,6 +69,13 @@ impl HostState {
             self.missing_embeddings.push(face);
         }
         embedding
+    }
+
+    /// The strangers of all cameras most similar to a face, for the guest. Records a face without embedding.
+    pub(super) fn recent_strangers(&mut self, face: u32, count: usize) -> Vec<RecentStranger> {
+        let now = self.state.now();
+        let Some(embedding) = self.embedding(face).cloned() else { return Vec::new() };
+        self.context.people().recent_strangers(&embedding, count, now)
     }
 
     /// At most `bytes` bytes of the guest's standard error, without control characters.

@@ -48,6 +48,7 @@ mod loaded_rule;
 mod meter;
 mod previous_judgement;
 mod rule_log;
+mod rule_pre;
 mod rule_runner;
 mod rule_state;
 mod rules;
@@ -55,6 +56,7 @@ mod sandbox;
 mod settings_json;
 mod stderr_buffer;
 mod v0_1_0;
+mod v0_2_0;
 mod wasi_grants;
 mod wasi_http;
 

@@ -70,10 +70,10 @@ fn a_rule_of_another_kind_is_refused_with_its_kind() {
 #[test]
 fn a_newer_contract_names_the_side_to_upgrade() {
     let bench = Bench::new();
-    let guest = Guest { version: "0.2.0", ..Guest::default() };
+    let guest = Guest { version: "0.3.0", ..Guest::default() };
     let message = problem(&bench, bench.rule("policy", MatchingPolicy, &guest.component()));
     assert!(
-        message.contains("everyframe:rules/matching@0.2.0") && message.contains("upgrade everyframe"),
+        message.contains("everyframe:rules/matching@0.3.0") && message.contains("upgrade everyframe"),
         "{message}"
     );
 }

@@ -209,6 +209,11 @@ impl StateTransaction {
         self.limit
     }
 
+    /// The frame's time, Unix milliseconds.
+    pub(super) fn now(&self) -> i64 {
+        self.now
+    }
+
     /// The value, unless there is none or it has expired.
     pub(super) fn get(&self, key: &str) -> Option<Vec<u8>> {
         self.entry(key).filter(|value| !is_expired(value, self.now)).map(|value| value.bytes.clone())

@@ -1,16 +1,16 @@
 //! The bindings of `everyframe:rules@0.1.0`.
 
-use super::contract::{Answer, CallFuture, Contract, Diagnostic, Input, Instance, RulePre, SelfDescription};
+use super::contract::{Answer, Contract, Input, RulePre, wrong_input};
 use super::error::LoadError;
 use super::frame::FrameFacts;
 use super::host_state::HostState;
 use super::limits::presentable;
+use super::rule_pre::rule_pre;
 use super::rule_state::SetError;
 use everyframe_config::RuleKind;
 use everyframe_types::face::Face;
 use everyframe_types::judgement::{Alert, Decision, Severity, Stranger, StrangerEvent, Subject};
 use policy::everyframe::rules::{embeddings, gallery, log, state, types};
-use wasmtime::Store;
 use wasmtime::component::{Component, HasSelf, Linker};
 
 pub(super) const CONTRACT: Contract = Contract { version: VERSION, link, bind };
@@ -133,77 +133,6 @@ impl log::Host for HostState {
 
 impl types::Host for HostState {}
 
-/// Implements [`RulePre`] and [`Instance`] for one world. The worlds' bindings have the same shape but no common type, so the
-/// shared code is written once here. `$call` calls the world's own function.
-macro_rules! rule_pre {
-    ($world:ident, $pre:ident, $instance:ident, |$rule:ident, $store:ident, $frame:ident, $input:ident| $call:expr) => {
-        impl RulePre for $world::$pre<HostState> {
-            fn describe<'a>(
-                &'a self,
-                store: &'a mut Store<HostState>,
-                settings: &'a str,
-            ) -> CallFuture<'a, SelfDescription> {
-                Box::pin(async move {
-                    let rule = self.instantiate_async(&mut *store).await?;
-                    let rule = rule.everyframe_rules_rule();
-                    let described = rule.call_describe(&mut *store).await?;
-                    let diagnostics = rule.call_configure(&mut *store, settings).await?;
-                    Ok(SelfDescription {
-                        name: described.name,
-                        version: described.version,
-                        about: described.about,
-                        settings_schema: described.settings_schema,
-                        diagnostics: diagnostics.into_iter().map(|d| d.lift()).collect(),
-                    })
-                })
-            }
-
-            fn instantiate<'a>(
-                &'a self,
-                store: &'a mut Store<HostState>,
-                settings: &'a str,
-            ) -> CallFuture<'a, Result<Box<dyn Instance>, Vec<Diagnostic>>> {
-                Box::pin(async move {
-                    let rule = self.instantiate_async(&mut *store).await?;
-                    let diagnostics =
-                        rule.everyframe_rules_rule().call_configure(&mut *store, settings).await?;
-                    let errors: Vec<_> =
-                        diagnostics.into_iter().map(|d| d.lift()).filter(|d| d.is_error).collect();
-                    if !errors.is_empty() {
-                        return Ok(Err(errors));
-                    }
-                    let instance: Box<dyn Instance> = Box::new(rule);
-                    Ok(Ok(instance))
-                })
-            }
-        }
-
-        impl Instance for $world::$instance {
-            fn call<'a>(
-                &'a self,
-                $store: &'a mut Store<HostState>,
-                frame: &'a FrameFacts<'a>,
-                $input: Input<'a>,
-            ) -> CallFuture<'a, Answer> {
-                Box::pin(async move {
-                    let ($rule, $frame) = (self, &lower_frame(frame));
-                    $call
-                })
-            }
-        }
-
-        impl $world::exports::everyframe::rules::rule::Diagnostic {
-            fn lift(self) -> Diagnostic {
-                Diagnostic {
-                    is_error: self.severity == $world::exports::everyframe::rules::rule::Severity::Error,
-                    key: self.key,
-                    message: self.message,
-                }
-            }
-        }
-    };
-}
-
 rule_pre!(policy, MatchingPolicyPre, MatchingPolicy, |rule, store, frame, input| {
     let Input::Decide(faces) = input else { return Err(wrong_input()) };
     let probes: Vec<types::Probe> = faces.into_iter().map(lower_probe).collect();
@@ -222,11 +151,6 @@ rule_pre!(alerting, AlertingPre, Alerting, |rule, store, frame, input| {
     let alerts = rule.everyframe_rules_alerts().call_judge(store, frame, &subjects).await?;
     Ok(Answer::Alerts(alerts.into_iter().map(lift_alert).collect()))
 });
-
-/// Evaluation calls each rule with the input of its kind, so this is not reached.
-fn wrong_input() -> wasmtime::Error {
-    wasmtime::Error::msg("the host called a rule with the input of another kind; report this as a bug")
-}
 
 fn lower_frame(frame: &FrameFacts<'_>) -> types::Frame {
     types::Frame {
@@ -276,10 +200,12 @@ fn lower_subject(subject: &Subject) -> types::Subject {
         stranger: subject.stranger.as_ref().map(|stranger| types::Stranger {
             face: subject.face.index,
             id: stranger.id.clone(),
-            event: stranger.event.map(|event| match event {
-                StrangerEvent::FirstSeen => types::Event::FirstSeen,
-                StrangerEvent::Returned => types::Event::Returned,
-                StrangerEvent::Loitering => types::Event::Loitering,
+            event: stranger.event.and_then(|event| match event {
+                StrangerEvent::FirstSeen => Some(types::Event::FirstSeen),
+                StrangerEvent::Returned => Some(types::Event::Returned),
+                StrangerEvent::Loitering => Some(types::Event::Loitering),
+                // This version has no such event.
+                StrangerEvent::Merged => None,
             }),
             first_seen_at: stranger.first_seen_at,
             dwell: stranger.dwell,
@@ -309,6 +235,7 @@ fn lift_stranger(stranger: types::Stranger) -> Stranger {
         first_seen_at: stranger.first_seen_at,
         dwell: stranger.dwell,
         visits: stranger.visits,
+        ..Stranger::default()
     }
 }
 

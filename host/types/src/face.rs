@@ -131,10 +131,37 @@ pub struct Face {
     pub zones: Vec<String>,
 }
 
-/// The people that rules can look up. Calls come from guest code, so they must be fast and must not block.
+/// A stranger that some camera saw recently.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecentStranger {
+    /// The stranger's id.
+    pub id: String,
+    /// Cosine similarity of the most similar view, −1 to 1.
+    pub similarity: f32,
+    /// When a camera first saw the stranger, Unix milliseconds.
+    pub first_seen_at: i64,
+    /// When a camera last shared a view of the stranger, Unix milliseconds.
+    pub last_seen_at: i64,
+    /// Number of visits, as the latest view says.
+    pub visits: u32,
+}
+
+/// The people that rules can look up: those of the gallery, and the strangers of all cameras. Calls come from guest code, so they
+/// must be fast and must not block. Without other methods, no stranger is known.
 pub trait People: Send + Sync {
-    /// Finds a person by id.
+    /// Finds a person of the gallery by id.
     fn find(&self, person: &str) -> Option<Person>;
+
+    /// The `count` strangers of all cameras most similar to a face, best first, without those who have expired at `now` (frame
+    /// time, Unix milliseconds).
+    fn recent_strangers(&self, _face: &Embedding, _count: usize, _now: i64) -> Vec<RecentStranger> {
+        Vec::new()
+    }
+
+    /// The stranger with whom this one was merged.
+    fn merged_into(&self, _stranger: &str) -> Option<String> {
+        None
+    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,9 @@ use unicode_normalization::{UnicodeNormalization as _, is_nfc};
 /// prefix into a key of rule state (256 bytes).
 pub const MAX_BYTES: usize = 128;
 
+/// The longest id of a stranger, bytes: a rule may build it from the camera's id, a time and a number.
+pub const MAX_STRANGER_BYTES: usize = 200;
+
 /// The longest display name, bytes.
 pub const MAX_NAME_BYTES: usize = 200;
 

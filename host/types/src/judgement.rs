@@ -34,10 +34,12 @@ pub enum StrangerEvent {
     Returned,
     /// The stranger stays longer than the rule allows.
     Loitering,
+    /// Other strangers proved to be this one.
+    Merged,
 }
 
 /// The identity that an unknown-person rule gave to an unknown face.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Stranger {
     /// The stranger's stable id.
@@ -51,6 +53,21 @@ pub struct Stranger {
     pub dwell: u64,
     /// Number of visits, including the current one.
     pub visits: u32,
+    /// The ids of strangers that proved to be this one in this frame. From now on, all of them have this stranger's id.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub merged: Vec<String>,
+    /// How this face becomes known to all cameras; none if it does not. It is never part of a result.
+    #[serde(skip)]
+    pub share: Option<Share>,
+}
+
+/// The face of a stranger becomes known to all cameras, as one view of the stranger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// The number of the view: it replaces the earlier view of the same stranger, camera and number.
+    pub view: u32,
+    /// When all cameras forget the view, milliseconds of frame time from this frame on.
+    pub expires_in: u64,
 }
 
 /// A face and the decisions about it.

@@ -122,7 +122,7 @@ impl Pictures {
         })
     }
 
-    fn read(&self, tools: &Tools, place: Place) -> Result<Arc<StoredFrame>, NoPicture> {
+    fn read(&self, tools: &mut Tools, place: Place) -> Result<Arc<StoredFrame>, NoPicture> {
         if let Some(frame) = self.cache().frames.get(&place) {
             return Ok(frame.clone());
         }

@@ -2,7 +2,7 @@
 
 use crate::problem::Problem;
 use everyframe_config::Config;
-use everyframe_gallery::{Gallery, GalleryError, Index};
+use everyframe_gallery::{Gallery, GalleryError, Index, StrangerIndex, Strangers};
 use everyframe_pipeline::enrolment::{EnrolmentFace, Examiner, RefusedPicture};
 use everyframe_pipeline::identify::{IdentifiedPicture, Identifier, IdentifyError};
 use everyframe_pipeline::reload::WatchedFiles;
@@ -32,6 +32,7 @@ struct Loaded {
     identifier: Identifier,
     examiner: Examiner,
     gallery: Gallery,
+    strangers: Strangers,
     model: String,
     rules: Option<(WatchedFiles, Rules)>,
 }
@@ -94,6 +95,15 @@ impl Recogniser {
         })
     }
 
+    /// The strangers of all cameras whom hosts share. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// See [`RecognitionError`].
+    pub fn strangers(&self) -> Result<Arc<StrangerIndex>, RecognitionError> {
+        self.with(|loaded| Ok(loaded.strangers.index()))
+    }
+
     /// Finds and embeds the face to enrol. `chosen` is its box if the picture may show several. Returns also the model's SHA-256
     /// and the enrolled people. Blocks.
     ///
@@ -130,6 +140,7 @@ impl Recogniser {
             identifier: Identifier::new(&vision, &self.config)?,
             examiner: Examiner::new(&vision, &self.config.vision)?,
             gallery: Gallery::follow(&self.config, &model)?,
+            strangers: Strangers::follow(&self.config, &model)?,
             model,
             rules: None,
         })

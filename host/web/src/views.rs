@@ -109,7 +109,7 @@ pub struct CandidateView {
 pub struct StrangerOfFace {
     /// The stranger's id.
     pub id: String,
-    /// What is new in this frame: `first-seen`, `returned`, `loitering`.
+    /// What is new in this frame: `first-seen`, `returned`, `loitering`, `merged`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event: Option<String>,
     /// When the stranger was first seen.
@@ -219,6 +219,7 @@ fn event_name(event: StrangerEvent) -> &'static str {
         StrangerEvent::FirstSeen => "first-seen",
         StrangerEvent::Returned => "returned",
         StrangerEvent::Loitering => "loitering",
+        StrangerEvent::Merged => "merged",
     }
 }
 
@@ -460,7 +461,7 @@ pub struct SightingView {
 /// A stranger.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct StrangerView {
+pub struct StrangerSummary {
     /// The stranger's id.
     pub id: String,
     /// When the stranger was first seen.

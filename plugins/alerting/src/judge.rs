@@ -54,6 +54,7 @@ fn at_once(frame: &Frame, alerts: &[Alert], host: &dyn Host) -> String {
         "first-seen" => format!("{count} strangers at once seen for the first time at {camera}"),
         "returned" => format!("{count} strangers at once are back at {camera}"),
         "loitering" => format!("{count} strangers at once have stayed too long at {camera}"),
+        "merged" => format!("{count} strangers at once proved to be others, too, at {camera}"),
         "denied-person" => {
             format!("{count} people at once who are on the deny list, seen at {camera}: {}", names())
         }
@@ -86,7 +87,8 @@ impl<'a> Occasion<'a> {
             }
             (Decision::Unknown, Some(stranger)) => {
                 let id = &stranger.id;
-                if listed(settings, id)? == Listed::Deny {
+                let is_denied = |id: &String| settings.deny.contains(id);
+                if listed(settings, id)? == Listed::Deny || stranger.merged.iter().any(is_denied) {
                     return Some(Occasion::denied(id, &format!("Stranger {id}"), camera));
                 }
                 let event = stranger.event?;
@@ -113,6 +115,7 @@ impl<'a> Occasion<'a> {
             Event::Loitering => {
                 ("loitering", format!("Stranger {id} has stayed {} at {camera}", span(stranger.dwell)))
             }
+            Event::Merged => ("merged", format!("Stranger {id} is also {}", stranger.merged.join(", "))),
         };
         Occasion { kind, severity: severity.into(), subject: id, text }
     }

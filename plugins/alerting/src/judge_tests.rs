@@ -42,7 +42,9 @@ fn known(person: &str) -> Subject {
 }
 
 fn stranger(id: &str, event: Option<Event>) -> Subject {
-    let stranger = Stranger { face: 3, id: id.into(), event, first_seen_at: NOON, dwell: 21_400, visits: 2 };
+    let merged = if event == Some(Event::Merged) { vec!["s-8".into(), "s-9".into()] } else { vec![] };
+    let (id, first_seen_at) = (id.into(), NOON);
+    let stranger = Stranger { face: 3, id, event, first_seen_at, dwell: 21_400, visits: 2, merged };
     subject(Decision::Unknown, Some(stranger))
 }
 
@@ -85,6 +87,7 @@ fn each_stranger_event_has_a_text() {
         (Event::FirstSeen, Severity::Warning, "Stranger stranger-1 seen for the first time at gate-2"),
         (Event::Returned, Severity::Info, "Stranger stranger-1 is back at gate-2, visit 2"),
         (Event::Loitering, Severity::Warning, "Stranger stranger-1 has stayed 21 s at gate-2"),
+        (Event::Merged, Severity::Info, "Stranger stranger-1 is also s-8, s-9"),
     ] {
         let alert = only_alert("{}", stranger("stranger-1", Some(event)));
         assert_eq!((alert.severity, alert.text.as_str()), (severity, text));
@@ -127,6 +130,12 @@ fn the_deny_list_overrides_disabled_known_people() {
 fn a_denied_stranger_is_critical_without_an_event() {
     let alert = only_alert(r#"{"deny": ["stranger-1"]}"#, stranger("stranger-1", None));
     assert_eq!((alert.kind.as_str(), alert.severity), ("denied-person", Severity::Critical));
+}
+
+#[test]
+fn a_stranger_merged_with_a_denied_one_is_denied() {
+    let alert = only_alert(r#"{"deny": ["s-9"]}"#, stranger("stranger-1", Some(Event::Merged)));
+    assert_eq!((alert.kind.as_str(), alert.subject.as_str()), ("denied-person", "stranger-1"));
 }
 
 #[test]

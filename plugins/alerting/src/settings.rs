@@ -48,6 +48,8 @@ pub struct Unknown {
     pub returned: Choice,
     /// Stayed for longer than `loiter_after_ms` of the unknown-person rule; default severity `warning`.
     pub loitering: Choice,
+    /// Several strangers proved to be one; default severity `info`.
+    pub merged: Choice,
 }
 
 /// The severity of an alert.
@@ -100,6 +102,7 @@ impl Settings {
             types::Event::FirstSeen => (&self.unknown.first_seen, Severity::Warning),
             types::Event::Returned => (&self.unknown.returned, Severity::Info),
             types::Event::Loitering => (&self.unknown.loitering, Severity::Warning),
+            types::Event::Merged => (&self.unknown.merged, Severity::Info),
         };
         choice.enabled.unwrap_or(true).then_some(choice.severity.unwrap_or(usual))
     }

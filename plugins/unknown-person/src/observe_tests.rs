@@ -1,8 +1,8 @@
 //! Tests of the unknown-person rule.
 
 use super::*;
-use everyframe_rule::Rect;
 use everyframe_rule::testing::FakeHost;
+use everyframe_rule::{Event, Host, Rect, Stranger as Named};
 
 const SECOND: i64 = 1000;
 
@@ -32,6 +32,11 @@ const BEN: Person = Person(1);
 struct Scene {
     settings: Settings,
     host: FakeHost,
+    camera: &'static str,
+    /// What was shared at the last frame.
+    shared: Vec<Sighting>,
+    /// Whether what a frame shares is known before the next frame.
+    is_published: bool,
 }
 
 /// One face: its track, when that began, its quality, its embedding.
@@ -41,10 +46,11 @@ impl Scene {
     fn new(settings: &str) -> Self {
         let (settings, problems) = everyframe_rule::settings::read(settings);
         let settings = settings.unwrap_or_else(|| panic!("{problems:?}"));
-        Scene { settings, host: FakeHost::default() }
+        let (host, camera) = (FakeHost::default(), "gate-2");
+        Scene { settings, host, camera, shared: vec![], is_published: true }
     }
 
-    fn frame(&mut self, at: i64, shown: Vec<Shown>) -> Vec<types::Stranger> {
+    fn frame(&mut self, at: i64, shown: Vec<Shown>) -> Vec<Named> {
         let bounds = Rect { x: 0.0, y: 0.0, width: 80.0, height: 80.0 };
         let faces: Vec<Face> = (0..)
             .zip(&shown)
@@ -60,7 +66,7 @@ impl Scene {
             .collect();
         let embeddings = shown.into_iter().map(|Shown(.., embedding)| embedding).collect();
         let frame = Frame {
-            camera: "gate-2".into(),
+            camera: self.camera.into(),
             session: "s".into(),
             sequence: 0,
             captured_at: at,
@@ -69,11 +75,23 @@ impl Scene {
             schedules: vec![],
         };
         self.host.begin(&frame, embeddings);
-        self.settings.observe(&frame, &faces, &mut self.host)
+        self.shared = self.settings.observe(&frame, &faces, &mut self.host);
+        if self.is_published {
+            self.host.publish(&self.shared);
+        }
+        self.shared.iter().map(|sighting| sighting.stranger.clone()).collect()
+    }
+
+    /// One good face on a track of another camera.
+    fn sees_at(&mut self, camera: &'static str, at: i64, track: u64, person: Person) -> Option<Named> {
+        let before = std::mem::replace(&mut self.camera, camera);
+        let seen = self.sees(at, track, at - 300, person.face());
+        self.camera = before;
+        seen
     }
 
     /// One good face on a track.
-    fn sees(&mut self, at: i64, track: u64, started: i64, embedding: Vec<f32>) -> Option<types::Stranger> {
+    fn sees(&mut self, at: i64, track: u64, started: i64, embedding: Vec<f32>) -> Option<Named> {
         self.frame(at, vec![Shown(track, started, 0.9, Some(embedding))]).pop()
     }
 
@@ -87,6 +105,9 @@ impl Scene {
         events
     }
 }
+
+#[path = "across_tests.rs"]
+mod across_tests;
 
 #[test]
 fn a_stranger_is_reported_once_when_the_track_is_old_enough() {
@@ -275,7 +296,7 @@ fn a_shorter_memory_applies_to_stored_strangers() {
 
 #[test]
 fn above_the_limit_the_longest_absent_is_forgotten() {
-    let mut scene = Scene::new(r#"{"max_strangers": 3}"#);
+    let mut scene = Scene::new(r#"{"max_strangers": 3, "across_cameras": false}"#);
     for person in 0..5 {
         let at = person as i64 * 10 * SECOND;
         scene.sees(at + 300, person as u64, at, Person(person).face());
@@ -366,10 +387,13 @@ fn invalid_times_do_no_harm() {
 
 #[test]
 fn broken_state_is_ignored() {
-    let mut scene = Scene::new("{}");
-    scene.sees(300, 1, 0, ANNA.face());
-    scene.host.overwrite_all(&[0xff, 0xfe]);
-    assert_eq!(scene.sees(400, 1, 0, ANNA.face()).unwrap().event, Some(Event::FirstSeen));
+    for (settings, event) in [(r#"{"across_cameras": false}"#, Some(Event::FirstSeen)), ("{}", None)] {
+        let mut scene = Scene::new(settings);
+        scene.sees(300, 1, 0, ANNA.face());
+        scene.host.overwrite_all(&[0xff, 0xfe]);
+        // What was shared is not in the state.
+        assert_eq!(scene.sees(400, 1, 0, ANNA.face()).unwrap().event, event);
+    }
 }
 
 /// Times that a wrong clock may give instead of `at`, so near that the host still has the rule's state.

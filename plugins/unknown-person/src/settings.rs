@@ -33,6 +33,33 @@ pub struct Settings {
     /// How many strangers are remembered for each camera. When there are more, the longest absent is forgotten.
     #[schemars(range(min = 1, max = 2000))]
     pub max_strangers: u32,
+    /// Whether all cameras share their strangers. If not, a person at two cameras is two strangers.
+    pub across_cameras: bool,
+    /// Cosine similarity to a view of another camera at or above which a face is the same stranger, 0 to 1. It is higher than
+    /// `same_person`, because a face is compared with the strangers of all cameras. No two people of the ORL faces reach 0.50.
+    #[serde(serialize_with = "everyframe_rule::settings::short")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub same_person_elsewhere: f32,
+    /// A shared view of a face is forgotten by all cameras when it was not renewed for this long. The strangers topic keeps
+    /// records for 8 hours, unless its `retention.ms` is changed.
+    #[schemars(range(min = 1000, max = 31_622_400_000_u64))]
+    pub expire_after_ms: u64,
+}
+
+/// The longest time for which the host shares a view, ms: 366 days.
+const MAX_EXPIRE_MS: u64 = 366 * 24 * 60 * 60 * 1000;
+
+impl Settings {
+    /// How long a shared view is kept, ms: never longer than a camera remembers a stranger.
+    pub fn share_for_ms(&self) -> u64 {
+        self.expire_after_ms.min(self.forget_after_ms)
+    }
+
+    /// How long after the last time a stranger who stays is shared again, ms. The other cameras know to this precision when the
+    /// stranger was last seen.
+    pub fn share_every_ms(&self) -> u64 {
+        (self.return_after_ms / 3).min(10_000).min(self.expire_after_ms / 2)
+    }
 }
 
 impl Default for Settings {
@@ -45,6 +72,9 @@ impl Default for Settings {
             loiter_after_ms: 20_000,
             forget_after_ms: 24 * 60 * 60 * 1000,
             max_strangers: 200,
+            across_cameras: true,
+            same_person_elsewhere: 0.50,
+            expire_after_ms: 8 * 60 * 60 * 1000,
         }
     }
 }
@@ -55,6 +85,7 @@ impl Rule for Settings {
     fn check(&self, problems: &mut Problems) {
         problems.check_range("same_person", self.same_person, 0.0..=1.0);
         problems.check_range("min_quality", self.min_quality, 0.0..=1.0);
+        problems.check_range("same_person_elsewhere", self.same_person_elsewhere, 0.0..=1.0);
         for (key, value) in
             [("return_after_ms", self.return_after_ms), ("forget_after_ms", self.forget_after_ms)]
         {
@@ -67,6 +98,10 @@ impl Rule for Settings {
         if !(1..=2000).contains(&self.max_strangers) {
             let message = format!("{} is out of range: give a number from 1 to 2000", self.max_strangers);
             problems.error("max_strangers", message);
+        }
+        if !(1000..=MAX_EXPIRE_MS).contains(&self.expire_after_ms) {
+            let message = format!("{} is out of range: give 1000 to {MAX_EXPIRE_MS}", self.expire_after_ms);
+            problems.error("expire_after_ms", message);
         }
         if self.forget_after_ms <= self.return_after_ms && !problems.has_errors() {
             problems.warning(
@@ -96,9 +131,17 @@ mod tests {
         assert_eq!(
             keys(
                 r#"{"same_person": 1.1, "min_quality": -1, "return_after_ms": 0, "forget_after_ms": 999,
-                     "max_strangers": 0}"#
+                     "max_strangers": 0, "same_person_elsewhere": 2, "expire_after_ms": 999}"#
             ),
-            ["same_person", "min_quality", "return_after_ms", "forget_after_ms", "max_strangers"]
+            [
+                "same_person",
+                "min_quality",
+                "same_person_elsewhere",
+                "return_after_ms",
+                "forget_after_ms",
+                "max_strangers",
+                "expire_after_ms"
+            ]
         );
     }
 

@@ -2,13 +2,13 @@
 
 use crate::settings::Settings;
 use crate::views::Views;
-use everyframe_rule::{Event, Timestamp};
+use everyframe_rule::{Event, RecentStranger, Timestamp};
 
 /// The first byte of a stored record: its layout. A record with another layout is dropped.
-const LAYOUT: u8 = 1;
-/// The header's length: layout, three times of 8 bytes, visits, one byte with the loitering bit and the doubts above it,
+const LAYOUT: u8 = 2;
+/// The header's length: layout, four times of 8 bytes, visits, one byte with the loitering bit and the doubts above it,
 /// number of views.
-const HEADER: usize = 1 + 3 * 8 + 4 + 1 + 1;
+const HEADER: usize = 1 + 4 * 8 + 4 + 1 + 1;
 
 /// How far the time may jump within a track, in ms. A host ends a track after seconds, so a gap is longer only if the face
 /// stayed undecided.
@@ -25,8 +25,10 @@ pub struct Stranger {
     pub first_seen_at: Timestamp,
     /// When last seen, as of the last write: see `is_due`.
     pub last_seen_at: Timestamp,
-    /// When the current visit began.
+    /// When the current visit began at this camera.
     pub visit_started_at: Timestamp,
+    /// When this camera last shared a view of the stranger.
+    pub shared_at: Timestamp,
     /// Number of visits, including the current one.
     pub visits: u32,
     /// Whether the current visit was reported as loitering.
@@ -44,11 +46,66 @@ impl Stranger {
             first_seen_at,
             last_seen_at: now,
             visit_started_at: first_seen_at,
+            shared_at: Timestamp::MIN,
             visits: 1,
             loitered: false,
             doubts: 0,
             views,
         }
+    }
+
+    /// Creates a stranger whom another camera has seen. The visit at this camera begins with the track.
+    pub fn from_elsewhere(recent: &RecentStranger, track_started_at: Timestamp, views: Views) -> Self {
+        Stranger {
+            first_seen_at: recent.first_seen_at,
+            last_seen_at: recent.last_seen_at,
+            visit_started_at: track_started_at,
+            shared_at: Timestamp::MIN,
+            visits: recent.visits.max(1),
+            loitered: false,
+            doubts: 0,
+            views,
+        }
+    }
+
+    /// Adds what other cameras know about the stranger, who is seen here on a track that began at `track_started_at`. If the
+    /// stranger was at other cameras in between, the visit goes on, but the time here is counted from the track's start.
+    pub fn hear_of(
+        &mut self,
+        recent: &RecentStranger,
+        settings: &Settings,
+        track_started_at: Timestamp,
+        now: Timestamp,
+    ) {
+        if elapsed(self.last_seen_at, track_started_at) > settings.return_after_ms {
+            self.visit_started_at = track_started_at;
+            self.loitered = false;
+        }
+        self.first_seen_at = self.first_seen_at.min(recent.first_seen_at);
+        self.visits = self.visits.max(recent.visits);
+        // The clocks of two cameras differ a little. A time far ahead is wrong.
+        if elapsed(now, recent.last_seen_at) <= MAX_JUMP_MS {
+            self.last_seen_at = self.last_seen_at.max(recent.last_seen_at);
+        }
+    }
+
+    /// Adds what this camera knows of another stranger that proved to be the same person.
+    pub fn absorb(&mut self, other: Stranger) {
+        self.first_seen_at = self.first_seen_at.min(other.first_seen_at);
+        self.last_seen_at = self.last_seen_at.max(other.last_seen_at);
+        self.visit_started_at = self.visit_started_at.min(other.visit_started_at);
+        self.visits = self.visits.max(other.visits);
+        self.loitered |= other.loitered;
+        self.views.absorb(other.views);
+    }
+
+    /// Whether to share the stranger again: often at the beginning of a visit, when two cameras may have met at the same moment
+    /// and do not know of each other yet.
+    pub fn wants_sharing(&self, settings: &Settings, now: Timestamp) -> bool {
+        let pause =
+            (elapsed(self.visit_started_at, now) / 2).clamp(1000, settings.share_every_ms().max(1000));
+        // In both directions, so that a stranger shared with a wrong time is shared again.
+        now.abs_diff(self.shared_at) >= pause
     }
 
     /// Records that the stranger is seen on a track that began at `track_started_at`, and returns the event, if any. A time
@@ -92,6 +149,7 @@ impl Stranger {
         }
         self.first_seen_at = self.first_seen_at.min(self.visit_started_at);
         self.last_seen_at = self.last_seen_at.min(now);
+        self.shared_at = self.shared_at.min(now);
     }
 
     /// Length of the current visit up to the last sight, ms.
@@ -122,10 +180,10 @@ impl Stranger {
         elapsed(self.last_seen_at, now) > settings.forget_after_ms
     }
 
-    /// Encodes the record: 31 bytes, and 128 for each view.
+    /// Encodes the record: 39 bytes, and 128 for each view.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![LAYOUT];
-        for time in [self.first_seen_at, self.last_seen_at, self.visit_started_at] {
+        for time in [self.first_seen_at, self.last_seen_at, self.visit_started_at, self.shared_at] {
             bytes.extend(time.to_le_bytes());
         }
         bytes.extend(self.visits.to_le_bytes());
@@ -146,10 +204,11 @@ impl Stranger {
             first_seen_at: time(1)?,
             last_seen_at: time(9)?,
             visit_started_at: time(17)?,
-            visits: u32::from_le_bytes(header.get(25..29)?.try_into().ok()?),
-            loitered: header[29] & 1 != 0,
-            doubts: header[29] >> 1,
-            views: Views::from_bytes(usize::from(header[30]), views)?,
+            shared_at: time(25)?,
+            visits: u32::from_le_bytes(header.get(33..37)?.try_into().ok()?),
+            loitered: header[37] & 1 != 0,
+            doubts: header[37] >> 1,
+            views: Views::from_bytes(usize::from(header[38]), views)?,
         })
     }
 }
@@ -181,7 +240,7 @@ mod tests {
 
     fn stranger() -> Stranger {
         let mut stranger = Stranger::new(-5, 700, Views::of(&[0.5; 128]).unwrap());
-        (stranger.visits, stranger.loitered, stranger.doubts) = (7, true, 3);
+        (stranger.visits, stranger.loitered, stranger.doubts, stranger.shared_at) = (7, true, 3, 650);
         stranger
     }
 
@@ -197,7 +256,7 @@ mod tests {
         assert_eq!(Stranger::from_bytes(&[]), None);
         assert_eq!(Stranger::from_bytes(&bytes[..HEADER - 1]), None);
         assert_eq!(Stranger::from_bytes(&bytes[..HEADER]), None);
-        assert_eq!(Stranger::from_bytes(&[&[2], &bytes[1..]].concat()), None);
+        assert_eq!(Stranger::from_bytes(&[&[1], &bytes[1..]].concat()), None);
     }
 
     #[test]

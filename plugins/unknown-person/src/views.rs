@@ -54,6 +54,23 @@ impl Views {
         self.0.iter().map(|view| cosine(view, embedding, length)).fold(-1.0, f32::max)
     }
 
+    /// The number of the view that is most similar to the embedding, from 0.
+    pub fn nearest(&self, embedding: &[f32]) -> usize {
+        let length = norm(embedding.iter().copied());
+        let likeness = self.0.iter().map(|view| cosine(view, embedding, length));
+        likeness
+            .enumerate()
+            .max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)))
+            .map_or(0, |(place, _)| place)
+    }
+
+    /// Adds the views of the same person that another record has, as long as there is room.
+    pub fn absorb(&mut self, other: Views) {
+        let same_model = |view: &Vec<i8>| self.0.first().is_some_and(|own| own.len() == view.len());
+        let others: Vec<_> = other.0.into_iter().filter(same_model).take(MAX_VIEWS - self.0.len()).collect();
+        self.0.extend(others);
+    }
+
     /// Keeps the embedding if it shows the same person from a new side. Returns whether it did.
     pub fn learn(&mut self, embedding: &[f32]) -> bool {
         let likeness = self.likeness(embedding);
@@ -140,6 +157,25 @@ mod tests {
         let mut views = Views::of(&at_cosine(1.0)).unwrap();
         assert_eq!(views.likeness(&[1.0; 512]), -1.0);
         assert!(!views.learn(&[1.0; 512]));
+    }
+
+    #[test]
+    fn the_nearest_view_is_found_by_number() {
+        let mut views = Views::of(&at_cosine(1.0)).unwrap();
+        views.learn(&at_cosine(0.3));
+        assert_eq!([views.nearest(&at_cosine(0.9)), views.nearest(&at_cosine(0.2))], [0, 1]);
+    }
+
+    #[test]
+    fn absorbed_views_are_recognised() {
+        let mut views = Views::of(&at_cosine(1.0)).unwrap();
+        let mut others = Views::of(&at_cosine(-0.5)).unwrap();
+        others.learn(&at_cosine(0.0));
+        views.absorb(others);
+        assert!(views.likeness(&at_cosine(-0.5)) > 0.99);
+        views.absorb(Views::of(&[1.0; 512]).unwrap());
+        views.absorb(Views(vec![vec![1; 128]; 4]));
+        assert_eq!(views.count(), MAX_VIEWS);
     }
 
     #[test]

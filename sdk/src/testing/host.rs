@@ -1,13 +1,15 @@
 //! A host for tests.
 
-use crate::{Frame, Host, Level, Person, StateError, Timestamp};
+use super::strangers::SharedStrangers;
+use crate::{Frame, Host, Level, Person, RecentStranger, Sighting, StateError, StrangersHost, Timestamp};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 /// The longest key that the host accepts, bytes.
 const KEY_BYTES: usize = 256;
 
-/// A host in memory. State is kept from frame to frame, for each camera, and expires in frame time.
+/// A host in memory. State is kept from frame to frame, for each camera, and expires in frame time. Strangers are shared by all
+/// cameras.
 pub struct FakeHost {
     /// The most bytes of keys and values for each camera; 1 MiB by default.
     pub capacity: usize,
@@ -22,6 +24,7 @@ pub struct FakeHost {
     camera: String,
     now: Timestamp,
     embeddings: Vec<Option<Vec<f32>>>,
+    strangers: SharedStrangers,
 }
 
 struct StoredValue {
@@ -41,6 +44,7 @@ impl Default for FakeHost {
             camera: String::new(),
             now: 0,
             embeddings: Vec::new(),
+            strangers: SharedStrangers::default(),
         }
     }
 }
@@ -64,6 +68,15 @@ impl FakeHost {
     /// Sets the current frame and the embeddings of its faces. [`Trial`](super::Trial) calls it.
     pub fn begin(&mut self, frame: &Frame, embeddings: Vec<Option<Vec<f32>>>) {
         (self.camera, self.now, self.embeddings) = (frame.camera.clone(), frame.captured_at, embeddings);
+    }
+
+    /// Makes the faces that an answer to the current frame shares, and the strangers that it merges, known to all cameras.
+    /// [`Trial`](super::Trial) calls it. A test calls it later to show what happens before another host has read them.
+    pub fn publish(&mut self, sightings: &[Sighting]) {
+        for sighting in sightings {
+            let embedding = self.embedding(sighting.stranger.face);
+            self.strangers.publish(&self.camera, self.now, sighting, embedding);
+        }
     }
 
     /// The current camera's values that have not expired.
@@ -114,5 +127,16 @@ impl Host for FakeHost {
 
     fn log(&self, level: Level, message: &str) {
         self.logged.borrow_mut().push((level, message.into()));
+    }
+}
+
+impl StrangersHost for FakeHost {
+    fn recent_strangers(&self, face: u32, count: u32) -> Vec<RecentStranger> {
+        let Some(face) = self.embedding(face) else { return Vec::new() };
+        self.strangers.find(&face, count as usize, self.now)
+    }
+
+    fn merged_into(&self, stranger: &str) -> Option<String> {
+        self.strangers.merged_into(stranger)
     }
 }

@@ -28,6 +28,7 @@
 
 mod host;
 mod shown;
+mod strangers;
 
 pub use host::FakeHost;
 pub use shown::{Shown, known, stranger, undecided, unknown};
@@ -35,7 +36,7 @@ pub use shown::{Shown, known, stranger, undecided, unknown};
 use crate::export::limit;
 use crate::settings::{self, Problem};
 use crate::{
-    Alert, AlertRule, Face, Frame, MatchingPolicy, Probe, Rule, Stranger, Subject, Timestamp,
+    Alert, AlertRule, Face, Frame, MatchingPolicy, Probe, Rule, Sighting, Subject, Timestamp,
     UnknownPersonRule, Verdict,
 };
 use std::collections::BTreeMap;
@@ -153,20 +154,22 @@ impl<R: MatchingPolicy> Trial<R> {
 }
 
 impl<R: UnknownPersonRule> Trial<R> {
-    /// The strangers that the rule identifies in the next frame, whose faces are all unknown.
+    /// The strangers that the rule identifies in the next frame, whose faces are all unknown. What it shares is known to all
+    /// cameras from the next frame on.
     ///
     /// # Panics
     ///
     /// If a face has two strangers, or a stranger has no face of the frame: the host would refuse all of them.
-    pub fn observe(&mut self, shown: impl IntoIterator<Item = Shown>) -> Vec<Stranger> {
+    pub fn observe(&mut self, shown: impl IntoIterator<Item = Shown>) -> Vec<Sighting> {
         let shown: Vec<Shown> = shown.into_iter().collect();
-        let strangers = self.run(&shown, |rule, frame, faces, host| rule.observe(frame, &faces, host));
-        for (place, stranger) in strangers.iter().enumerate() {
-            let is_twice = strangers[..place].iter().any(|other| other.face == stranger.face);
+        let sightings = self.run(&shown, |rule, frame, faces, host| rule.observe(frame, &faces, host));
+        for (place, Sighting { stranger, .. }) in sightings.iter().enumerate() {
+            let is_twice = sightings[..place].iter().any(|other| other.stranger.face == stranger.face);
             let is_face = (stranger.face as usize) < shown.len();
-            assert!(is_face && !is_twice, "not at most one stranger for each face: {strangers:?}");
+            assert!(is_face && !is_twice, "not at most one stranger for each face: {sightings:?}");
         }
-        strangers
+        self.host.publish(&sightings);
+        sightings
     }
 }
 

@@ -30,7 +30,8 @@ pub fn unknown() -> Shown {
 
 /// A face of nobody in the gallery, which an unknown-person rule identified.
 pub fn stranger(id: &str) -> Shown {
-    let stranger = Stranger { face: 0, id: id.into(), event: None, first_seen_at: 0, dwell: 0, visits: 1 };
+    let (id, merged) = (id.into(), vec![]);
+    let stranger = Stranger { face: 0, id, event: None, first_seen_at: 0, dwell: 0, visits: 1, merged };
     Shown { stranger: Some(stranger), ..unknown() }
 }
 

@@ -4,7 +4,8 @@
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-const CONTRACT: &str = include_str!("../../../wit/0.1.0/rules.wit");
+const FIRST_CONTRACT: &str = include_str!("../../../wit/0.1.0/rules.wit");
+const NEWEST_CONTRACT: &str = include_str!("../../../wit/0.2.0/rules.wit");
 
 const WASI: &str = include_str!("wasi.wit");
 
@@ -16,7 +17,7 @@ pub struct Guest {
     pub world: &'static str,
     /// Additional imports of the world, in WIT.
     pub wit: &'static str,
-    /// The contract's version.
+    /// The contract's version. A version that does not exist has the interfaces of 0.1.0.
     pub version: &'static str,
     /// The initial size of its memory, in pages of 64 KiB.
     pub pages: u32,
@@ -120,7 +121,11 @@ impl Guest {
     pub fn component(&self) -> Vec<u8> {
         let mut module = self.core_module();
         let mut resolve = Resolve::default();
-        resolve.push_str("rules.wit", &CONTRACT.replace("0.1.0", self.version)).unwrap();
+        let contract = match self.version {
+            "0.2.0" => NEWEST_CONTRACT.to_owned(),
+            version => FIRST_CONTRACT.replace("0.1.0", version),
+        };
+        resolve.push_str("rules.wit", &contract).unwrap();
         resolve.push_str("wasi.wit", WASI).unwrap();
         let world = format!(
             "package test:guest; world guest {{ include everyframe:rules/{}@{}; {} }}",

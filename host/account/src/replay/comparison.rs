@@ -314,6 +314,7 @@ fn stranger_text(stranger: Option<&Stranger>) -> DecisionText {
         Some(StrangerEvent::FirstSeen) => "first seen",
         Some(StrangerEvent::Returned) => "returned",
         Some(StrangerEvent::Loitering) => "loitering",
+        Some(StrangerEvent::Merged) => "merged",
         None => "stranger",
     };
     (kind.to_owned(), stranger.id.clone())
@@ -433,7 +434,7 @@ mod tests {
         );
         assert!(!report.changed);
         let stranger = |id: &str| {
-            let stranger = Stranger { id: id.into(), event: None, first_seen_at: 0, dwell: 0, visits: 1 };
+            let stranger = Stranger { id: id.into(), visits: 1, ..Stranger::default() };
             vec![Subject { stranger: Some(stranger), ..subject(0, Decision::Unknown) }]
         };
         let mut comparison = Comparison::new(1);

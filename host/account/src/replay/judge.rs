@@ -2,8 +2,10 @@
 
 use super::stored::Past;
 use everyframe_config::{Config, Site};
+use everyframe_gallery::{JudgedFrame, StrangerIndex, StrangerIndexWriter, shared_strangers};
 use everyframe_rules::{FrameFacts, PreviousJudgement, RuleFailure, RuleState, Rules};
-use everyframe_types::face::{Face, People, Person};
+use everyframe_types::event::EventPosition;
+use everyframe_types::face::{Embedding, Face, People, Person, RecentStranger};
 use everyframe_types::judgement::{Judgement, Subject};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -16,12 +18,19 @@ pub struct Judge {
     states: HashMap<i32, RuleState>,
     /// By camera: the unknown-person rules that request embeddings.
     blind: HashMap<String, HashSet<String>>,
+    /// The strangers that the frames so far have shared.
+    writer: StrangerIndexWriter,
+    strangers: Arc<StrangerIndex>,
 }
 
-/// The people of the gallery, and the candidates of the past judgement.
+/// All faces that are judged again are of one embedding model.
+const MODEL: &str = "";
+
+/// The people of the gallery, the candidates of the past judgement, and the strangers.
 struct Known {
     enrolled: Arc<BTreeMap<String, Person>>,
     then: Vec<String>,
+    strangers: Arc<StrangerIndex>,
 }
 
 impl People for Known {
@@ -30,13 +39,23 @@ impl People for Known {
         let gone = |id: &String| Person { id: id.clone(), name: id.clone(), samples: 0 };
         self.enrolled.get(person).cloned().or_else(|| then().map(gone))
     }
+
+    fn recent_strangers(&self, face: &Embedding, count: usize, now: i64) -> Vec<RecentStranger> {
+        self.strangers.find(face, count, now)
+    }
+
+    fn merged_into(&self, stranger: &str) -> Option<String> {
+        self.strangers.merged_into(stranger).map(str::to_owned)
+    }
 }
 
 impl Judge {
     /// `enrolled` are the people of the gallery, by id.
     pub fn new(config: &Config, rules: Rules, enrolled: Arc<BTreeMap<String, Person>>) -> Self {
-        let (states, blind) = (HashMap::new(), HashMap::new());
-        Self { rules, site: Site::new(config), enrolled, states, blind }
+        let (states, blind, site) = (HashMap::new(), HashMap::new(), Site::new(config));
+        let writer = StrangerIndexWriter::new(MODEL);
+        let strangers = Arc::new(writer.snapshot());
+        Self { rules, site, enrolled, states, blind, writer, strangers }
     }
 
     /// Judges a frame with the faces of its stored result. Where a matching policy or an unknown-person rule requests an embedding,
@@ -64,7 +83,7 @@ impl Judge {
         self.rules.rejudge(&facts, faces, &people, state, &before)
     }
 
-    /// Judges a frame whose faces were detected and embedded again.
+    /// Judges a frame whose faces were detected and embedded again. What it shares is known to the frames of all cameras from now on.
     ///
     /// # Errors
     ///
@@ -75,7 +94,18 @@ impl Judge {
         let faces: Vec<Face> =
             past.subjects.iter().map(|subject| self.with_zones(&facts, &subject.face)).collect();
         let people = self.people(&faces);
-        self.rules.judge(&facts, faces, &people, self.states.entry(past.place.0).or_default())
+        let state = self.states.entry(past.place.0).or_default();
+        let judgement = self.rules.judge(&facts, faces, &people, state)?;
+        let (partition, offset) = past.place;
+        let position = EventPosition { topic: String::new(), partition, offset };
+        let (camera, captured_at) = (past.camera.as_str(), past.captured_at);
+        let shared =
+            shared_strangers(&JudgedFrame { camera, captured_at, position, model: MODEL }, &judgement);
+        if !shared.is_empty() {
+            shared.into_iter().for_each(|record| self.writer.apply(&record.key(), record, captured_at));
+            self.strangers = Arc::new(self.writer.snapshot());
+        }
+        Ok(judgement)
     }
 
     /// The face with its zones in this configuration.
@@ -88,7 +118,7 @@ impl Judge {
     fn people(&self, faces: &[Face]) -> Arc<dyn People> {
         let candidates = faces.iter().flat_map(|face| &face.candidates);
         let then = candidates.map(|candidate| candidate.person.clone()).collect();
-        Arc::new(Known { enrolled: self.enrolled.clone(), then })
+        Arc::new(Known { enrolled: self.enrolled.clone(), then, strangers: self.strangers.clone() })
     }
 
     /// Finds the rules that request embeddings. An unknown-person rule requests those of good faces only, and recognises others from

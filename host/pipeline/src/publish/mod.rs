@@ -1,4 +1,4 @@
-//! Results, alerts, rule state and dead letters, into their topics; with transactions, the offsets too.
+//! Results, alerts, rule state, strangers and dead letters, into their topics; with transactions, the offsets too.
 
 mod batch_sender;
 pub(crate) mod changelog;

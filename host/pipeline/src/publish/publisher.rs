@@ -12,6 +12,7 @@ use everyframe_kafka::{BrokerError, LogOnce, Membership, OpeningError, Producer,
 use everyframe_telemetry::clock::{Clock, SystemClock};
 use everyframe_types::dead_letter::Parked;
 use everyframe_types::frame::Frame;
+use everyframe_types::judgement::Judgement;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
@@ -95,7 +96,7 @@ impl Publisher {
             offset: frame.position.offset,
             records: records::records(frame, outcome),
             urgent: frame.sequence_gap.is_some()
-                || matches!(outcome, Outcome::Judged { judgement, .. } if !judgement.alerts.is_empty()),
+                || matches!(outcome, Outcome::Judged { judgement, .. } if is_urgent(judgement)),
             done: Completion::new(done),
         });
     }
@@ -120,6 +121,12 @@ impl Publisher {
     pub fn end(&self) {
         self.state.end();
     }
+}
+
+/// People wait for alerts, and other cameras for what is new about a stranger.
+fn is_urgent(judgement: &Judgement) -> bool {
+    let mut strangers = judgement.subjects.iter().filter_map(|subject| subject.stranger.as_ref());
+    !judgement.alerts.is_empty() || strangers.any(|it| it.share.is_some() && it.event.is_some())
 }
 
 impl Drop for Publisher {

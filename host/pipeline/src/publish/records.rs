@@ -3,11 +3,12 @@
 use super::changelog::{self, EXPIRES_AT, FRAME_OFFSET};
 use super::outcome::{Outcome, shortened};
 use everyframe_config::Topics;
+use everyframe_gallery::{JudgedFrame, StrangerRecord, shared_strangers};
 use everyframe_kafka::Record;
 use everyframe_types::dead_letter::{DELETED, MESSAGE, OFFSET, PARTITION, Parked, REASON, STAGE, TOPIC};
-use everyframe_types::event;
+use everyframe_types::event::{self, JudgedBy};
 use everyframe_types::frame::Frame;
-use everyframe_types::judgement::StateChange;
+use everyframe_types::judgement::{Judgement, StateChange};
 use everyframe_types::record::{CAPTURED_AT, SEQUENCE, SESSION, SOURCE};
 use std::sync::Arc;
 
@@ -33,6 +34,7 @@ pub(super) enum Destination {
     Results,
     Alerts,
     DeadLetters,
+    Strangers,
     /// The partition that has the number of the frame's.
     State(i32),
 }
@@ -63,6 +65,7 @@ impl Outgoing {
             Destination::Results => (&topics.results, None),
             Destination::Alerts => (&topics.alerts, None),
             Destination::DeadLetters => (&topics.dead_letters, None),
+            Destination::Strangers => (&topics.strangers, None),
             Destination::State(partition) => (&topics.state, Some(partition)),
         };
         let headers: Vec<(&str, &[u8])> =
@@ -100,6 +103,7 @@ pub(super) fn records(frame: &Arc<Frame>, outcome: &Outcome) -> Vec<Outgoing> {
             let mut records: Vec<Outgoing> =
                 alerts.iter().map(|alert| event(Destination::Alerts, json(alert))).collect();
             records.push(event(Destination::Results, json(&result)));
+            records.extend(strangers(frame, judgement, judged_by));
             records.extend(judgement.state.iter().map(|change| state(frame, change)));
             records
         }
@@ -150,6 +154,22 @@ pub(super) fn deleted(partition: i32, frames: std::ops::Range<i64>) -> Outgoing 
         ],
         frame: None,
     }
+}
+
+/// What the frame shares with all cameras.
+fn strangers(frame: &Arc<Frame>, judgement: &Judgement, judged_by: &JudgedBy) -> Vec<Outgoing> {
+    // The embedder is the last of the models.
+    let model = judged_by.models.last().map(|model| model.sha256.as_str()).unwrap_or_default();
+    let (camera, position) = (&*frame.camera, (&frame.position).into());
+    let judged = JudgedFrame { camera, captured_at: frame.captured_at, position, model };
+    let outgoing = |record: StrangerRecord| Outgoing {
+        to: Destination::Strangers,
+        key: record.key(),
+        value: Content::Bytes(record.to_json()),
+        headers: Vec::new(),
+        frame: Some(frame.clone()),
+    };
+    shared_strangers(&judged, judgement).into_iter().map(outgoing).collect()
 }
 
 fn state(frame: &Arc<Frame>, change: &StateChange) -> Outgoing {

@@ -5,6 +5,7 @@
 //! ```text
 //! result ──────────> dead letter `result-too-large`
 //! rule's state ────> dead letter `rule-state-too-large`
+//! stranger ────────> left out
 //! alert ─> cut ────> dead letter `alert-too-large`
 //! dead letter ─────> its beginning ─> half of that ─> … ─> no bytes ─> short headers
 //! ```
@@ -38,7 +39,7 @@ pub(super) enum Remedy {
     Smaller,
     /// Its frame is parked in its place.
     Parked(Parked),
-    /// It is left out: its frame already has a result or a dead letter.
+    /// It is left out: its frame has a result or a dead letter all the same.
     LeftOut,
     /// There is nothing smaller: the topic is too small to be used.
     Nothing,
@@ -71,6 +72,12 @@ pub(super) fn replace(records: &mut Vec<Outgoing>, place: usize, refusal: &Broke
             let message = format!("its result of {} bytes cannot be published: {refusal}", record.size());
             records.remove(place);
             park(records, &frame, reason("result"), message)
+        }
+        Destination::Strangers => {
+            let key = &record.key;
+            tracing::error!(key, "a view of a stranger is not shared with other cameras: {refusal}");
+            records.remove(place);
+            Remedy::LeftOut
         }
         Destination::State(_) => {
             let kept = record.value.bytes().map_or(0, <[u8]>::len);

@@ -160,3 +160,13 @@ fn a_deletion_record_has_nothing_smaller() {
     assert_eq!(replace(&mut records, 0, &refusal()), Remedy::Nothing);
     assert_eq!(records.len(), 1);
 }
+
+#[test]
+fn a_refused_view_of_a_stranger_is_left_out() {
+    let mut records = vec![
+        record(Destination::Results, "gate", vec![1]),
+        record(Destination::Strangers, "ann/gate/0", vec![1; 700]),
+    ];
+    assert_eq!(replace(&mut records, 1, &refusal()), Remedy::LeftOut);
+    assert!(matches!(&records[..], [Outgoing { to: Destination::Results, .. }]));
+}

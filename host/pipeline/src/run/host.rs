@@ -14,7 +14,7 @@ use crate::observe::{Health, Metrics, Observed, Snapshot};
 use crate::publish::Publisher;
 use arc_swap::ArcSwap;
 use everyframe_config::Config;
-use everyframe_gallery::Gallery;
+use everyframe_gallery::{Gallery, Strangers};
 use everyframe_kafka::{Ended, GroupConsumer};
 use everyframe_rules::{Condition, RuleDescription, Rules};
 use everyframe_telemetry::clock::{Clock, SystemClock};
@@ -60,12 +60,19 @@ impl Host {
         tracing::info!("{}", vision.models());
         let gallery = Gallery::follow(&config, &vision.models().embedder.sha256)?;
         tracing::info!(people = gallery.index().people_count(), "gallery read");
+        let strangers = Strangers::follow(&config, &vision.models().embedder.sha256)?;
+        tracing::info!(strangers = strangers.index().count(), "strangers read");
         let publisher = Publisher::start(&config, metrics.clone(), &stop)?;
         let count = worker_count(&config);
         rules.set_meters(|name| metrics.rule_meter(name));
         let active_rules = ArcSwap::from_pointee(ActiveRules::new(&config, rules, vision.models()));
-        let judge =
-            Arc::new(RuleJudge { config: config.clone(), gallery, active_rules, metrics: metrics.clone() });
+        let judge = Arc::new(RuleJudge {
+            config: config.clone(),
+            gallery,
+            strangers,
+            active_rules,
+            metrics: metrics.clone(),
+        });
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let context = Arc::new(LaneContext {
             judge: judge.clone(),

@@ -8,24 +8,45 @@ use crate::observe::Metrics;
 use crate::publish::Outcome;
 use arc_swap::ArcSwap;
 use everyframe_config::Config;
-use everyframe_gallery::Gallery;
+use everyframe_gallery::{Gallery, Index, StrangerIndex, Strangers};
 use everyframe_rules::{FrameFacts, RuleFailure};
 use everyframe_telemetry::cpu_timer::CpuTimer;
 use everyframe_types::dead_letter::{Parked, Stage};
 use everyframe_types::event::Timings;
-use everyframe_types::face::People;
+use everyframe_types::face::{Embedding, People, Person, RecentStranger};
 use everyframe_types::frame::Frame;
 use everyframe_types::sequence_gap;
 use everyframe_vision::EmbeddingCache;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The gallery and the active rules of a host.
+/// The gallery, the strangers and the active rules of a host.
 pub(super) struct RuleJudge {
     pub config: Config,
     pub gallery: Gallery,
+    pub strangers: Strangers,
     pub active_rules: ArcSwap<ActiveRules>,
     pub metrics: Arc<Metrics>,
+}
+
+/// The gallery and the strangers at one moment: what rules look up while they judge a frame.
+struct KnownFaces {
+    index: Arc<Index>,
+    strangers: Arc<StrangerIndex>,
+}
+
+impl People for KnownFaces {
+    fn find(&self, person: &str) -> Option<Person> {
+        self.index.find(person)
+    }
+
+    fn recent_strangers(&self, face: &Embedding, count: usize, now: i64) -> Vec<RecentStranger> {
+        self.strangers.find(face, count, now)
+    }
+
+    fn merged_into(&self, stranger: &str) -> Option<String> {
+        self.strangers.merged_into(stranger).map(str::to_owned)
+    }
 }
 
 impl Judge for RuleJudge {
@@ -98,7 +119,7 @@ impl RuleJudge {
             schedules: &site.schedules_at(frame.captured_at),
         };
         let mut cpu_timer = CpuTimer::start();
-        let people: Arc<dyn People> = index;
+        let people: Arc<dyn People> = Arc::new(KnownFaces { index, strangers: self.strangers.index() });
         let mut judgement = match rules.judge(&facts, faces, &people, &mut memory.state) {
             Ok(judgement) => judgement,
             Err(failure) if rules.stops_on_failure(&failure.rule) => return Err(failure),

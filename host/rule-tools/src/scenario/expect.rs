@@ -170,6 +170,7 @@ fn event_name(event: StrangerEvent) -> &'static str {
         StrangerEvent::FirstSeen => "first-seen",
         StrangerEvent::Returned => "returned",
         StrangerEvent::Loitering => "loitering",
+        StrangerEvent::Merged => "merged",
     }
 }
 
@@ -201,7 +202,7 @@ fn read_value(name: &str, value: &toml::Value) -> Result<Value, String> {
     match (name, value) {
         ("severity", toml::Value::String(text)) => one_of(&["info", "warning", "critical"], text),
         ("event", toml::Value::String(text)) => {
-            one_of(&["first-seen", "returned", "loitering", NO_EVENT], text)
+            one_of(&["first-seen", "returned", "loitering", "merged", NO_EVENT], text)
         }
         ("first_seen_at", toml::Value::String(text)) => {
             parse_time(text).map(|at| Value::Text(format_time(at))).ok_or_else(|| NOT_A_TIME.to_owned())

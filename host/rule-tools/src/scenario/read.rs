@@ -149,6 +149,7 @@ impl Reader<'_> {
                 first_seen_at: seen.unwrap_or(now),
                 dwell: stranger.dwell_ms.unwrap_or(0),
                 visits: stranger.visits.unwrap_or(1),
+                ..Stranger::default()
             }
         });
         let candidates = face.candidates.map_or_else(Vec::new, |candidates| {

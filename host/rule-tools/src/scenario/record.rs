@@ -175,6 +175,7 @@ fn format_stranger(stranger: &everyframe_types::judgement::Stranger) -> InlineTa
             StrangerEvent::FirstSeen => "first-seen",
             StrangerEvent::Returned => "returned",
             StrangerEvent::Loitering => "loitering",
+            StrangerEvent::Merged => "merged",
         };
         table.insert("event", name.into());
     }

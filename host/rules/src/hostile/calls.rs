@@ -21,6 +21,10 @@ const KEYS: &str = r#"(import "everyframe:rules/state@0.1.0" "keys" (func $keys 
 const LOG: &str = r#"(import "everyframe:rules/log@0.1.0" "write" (func $log (param i32 i32 i32)))"#;
 const FIND: &str = r#"(import "everyframe:rules/gallery@0.1.0" "find" (func $find (param i32 i32 i32)))"#;
 const EMBEDDING: &str = r#"(import "everyframe:rules/embeddings@0.1.0" "get" (func $get (param i32 i32)))"#;
+const FIND_STRANGERS: &str =
+    r#"(import "everyframe:rules/recent-strangers@0.2.0" "find" (func $find (param i32 i32 i32)))"#;
+const MERGED_INTO: &str =
+    r#"(import "everyframe:rules/recent-strangers@0.2.0" "merged-into" (func $merged (param i32 i32 i32)))"#;
 
 const CLOCK: &str = "import wasi:clocks/monotonic-clock@0.2.6; import wasi:io/poll@0.2.6;";
 const SUBSCRIBE: &str = r#"
@@ -47,6 +51,11 @@ const KEY: &str = r#"
 
 const SET_KEY: &str = "(call $key (local.get $n)) (local.set $n (i64.add (local.get $n) (i64.const 1)))
     (call $set (i32.const 512) (i32.const 256) (i32.const 8) (i32.const 4) (i32.const 0) (i64.const 0) (i32.const 200))";
+
+/// An unknown-person rule of contract 0.2.0 that runs `code`.
+fn strangers(imports: &str, code: &str) -> Guest {
+    Guest { world: "unknown-person", version: "0.2.0", ..after("", imports, code) }
+}
 
 /// Runs `code` in `configure`, from the second frame on: the first frame stores that it happened.
 pub(super) fn in_configure(code: &str) -> Guest {
@@ -280,6 +289,16 @@ fn floods() -> Vec<Attack> {
         Attack::new(
             "looks people up for ever",
             after("", FIND, "(loop (call $find (i32.const 8) (i32.const 4) (i32.const 200)) (br 0))"),
+            over(),
+        ),
+        Attack::new(
+            "looks strangers up for ever",
+            strangers(FIND_STRANGERS, "(loop (call $find (i32.const 0) (i32.const -1) (i32.const 200)) (br 0))"),
+            over(),
+        ),
+        Attack::new(
+            "asks for merged strangers for ever",
+            strangers(MERGED_INTO, "(loop (call $merged (i32.const 0) (i32.const 60000) (i32.const 200)) (br 0))"),
             over(),
         ),
         Attack::new(

@@ -126,7 +126,7 @@ fn all() -> Vec<Component> {
             "discriminant",
         ),
         component("is of another kind", guest(|it| it.world = "alerting"), "write `kind = \"alerting\"`"),
-        component("is of a newer contract", guest(|it| it.version = "0.2.0"), "upgrade everyframe"),
+        component("is of a newer contract", guest(|it| it.version = "0.3.0"), "upgrade everyframe"),
         component(
             "is of a contract that never existed",
             guest(|it| it.version = "0.0.7"),

@@ -4,20 +4,27 @@ use super::sightings::who_is;
 use crate::access::Enroller;
 use crate::app::App;
 use crate::input::Picture;
-use crate::live::SightingFilter;
+use crate::live::{SightingFilter, State as LiveState};
 use crate::problem::{Problem, Problems};
-use crate::views::{Binary, FaceView, SightingView};
+use crate::views::{Binary, FaceView, SightingView, StrangerSummary};
 use axum::Json;
 use axum::extract::State;
+use everyframe_gallery::StrangerIndex;
 use everyframe_pipeline::identify::IdentifiedPicture;
 use everyframe_types::event::FaceResult;
-use everyframe_types::judgement::Subject;
+use everyframe_types::face::RecentStranger;
+use everyframe_types::judgement::{Decision, Subject};
+use everyframe_types::machine::unix_ms;
 use serde::Serialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
 /// The most sightings of a face that a search lists.
 const MAX_SIGHTINGS: usize = 50;
+/// The most strangers that a search lists for a face.
+const MAX_STRANGERS: usize = 5;
+/// The least similarity of a stranger that is listed: where the shipped unknown-person rule says that a person is the same.
+const SIMILAR: f32 = 0.4;
 
 /// The faces of a picture.
 #[derive(Debug, Serialize, ToSchema)]
@@ -37,6 +44,16 @@ pub struct FoundFace {
     face: FaceView,
     /// Where the person was seen since the history began, newest first; empty for a face that is not known.
     sightings: Vec<SightingView>,
+    /// The strangers whom a face resembles that is not known, most similar first.
+    strangers: Vec<SimilarStranger>,
+}
+
+/// A stranger whom a face resembles.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SimilarStranger {
+    stranger: StrangerSummary,
+    /// Cosine similarity of the most similar view, -1 to 1.
+    similarity: f32,
 }
 
 /// The faces of a picture, and where they were seen.
@@ -67,7 +84,7 @@ pub async fn identify(
     .await
 }
 
-/// Finds the faces of a picture, and tells who they are and where they were seen.
+/// Finds the faces of a picture, and tells who they are and where they were seen, or which strangers they resemble.
 #[utoipa::path(post, operation_id = "identify_search", path = "/search", tag = "identify",
     request_body(content((Binary = "image/jpeg"), (Binary = "image/png"), (Binary = "image/webp"))),
     responses((status = 200, body = Found), Problems))]
@@ -79,25 +96,44 @@ pub async fn search(
     app.block(move |app| {
         let identified = app.recogniser.identify(&picture)?;
         let (width, height) = (identified.width, identified.height);
+        let index = app.recogniser.strangers()?;
+        let similar: Vec<Vec<RecentStranger>> =
+            identified.subjects.iter().map(|subject| similar_strangers(subject, &index)).collect();
         let faces = views(app, identified);
         let state = app.live.read();
-        let found = |face: FaceView| {
-            let who = face.person.as_deref().map(|person| who_is(&state, person)).unwrap_or_default();
-            let filter = SightingFilter { who, ..SightingFilter::default() };
-            let sightings = match filter.who.is_empty() {
-                true => Vec::new(),
-                false => state
-                    .sightings
-                    .find(&filter)
-                    .take(MAX_SIGHTINGS)
-                    .map(|(_, sighting)| state.sighting_view(sighting))
-                    .collect(),
-            };
-            FoundFace { face, sightings }
-        };
-        Ok(Json(Found { width, height, faces: faces.into_iter().map(found).collect() }))
+        let faces = faces.into_iter().zip(similar).map(|(face, similar)| FoundFace {
+            sightings: sightings_of(&state, face.person.as_deref()),
+            strangers: similar
+                .into_iter()
+                .filter_map(|RecentStranger { id, similarity, .. }| {
+                    let entry = state.sightings.stranger(&id)?;
+                    Some(SimilarStranger { stranger: state.stranger_summary(&id, entry)?, similarity })
+                })
+                .collect(),
+            face,
+        });
+        Ok(Json(Found { width, height, faces: faces.collect() }))
     })
     .await
+}
+
+/// The strangers whom a face resembles; none for a known person.
+fn similar_strangers(subject: &Subject, index: &StrangerIndex) -> Vec<RecentStranger> {
+    match (&subject.decision, &subject.face.embedding) {
+        (Decision::Known { .. }, _) | (_, None) => Vec::new(),
+        (_, Some(embedding)) => {
+            let mut similar = index.find(embedding, MAX_STRANGERS, unix_ms());
+            similar.retain(|stranger| stranger.similarity >= SIMILAR);
+            similar
+        }
+    }
+}
+
+fn sightings_of(state: &LiveState, person: Option<&str>) -> Vec<SightingView> {
+    let Some(person) = person else { return Vec::new() };
+    let filter = SightingFilter { who: who_is(state, person), ..SightingFilter::default() };
+    let found = state.sightings.find(&filter).take(MAX_SIGHTINGS);
+    found.map(|(_, sighting)| state.sighting_view(sighting)).collect()
 }
 
 fn views(app: &App, identified: IdentifiedPicture) -> Vec<FaceView> {

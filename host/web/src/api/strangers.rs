@@ -5,7 +5,7 @@ use crate::app::App;
 use crate::input::{Page, Parameters, PathParts, cursor};
 use crate::live::StrangerFilter;
 use crate::problem::{Problem, Problems};
-use crate::views::{Names as _, StrangerView};
+use crate::views::{Names as _, StrangerSummary};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,7 @@ pub struct StrangersQuery {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct StrangerList {
     /// The last seen first.
-    strangers: Vec<StrangerView>,
+    strangers: Vec<StrangerSummary>,
     /// For the next page; none if this was the last.
     next: Option<String>,
 }
@@ -51,20 +51,20 @@ pub async fn list(
     let page: Vec<_> = found.by_ref().take(limit).collect();
     let next = page.last().filter(|_| found.next().is_some());
     let next = next.map(|(id, stranger)| cursor(stranger.last_seen_at, id));
-    let strangers = page.iter().filter_map(|(id, stranger)| state.stranger_view(id, stranger)).collect();
+    let strangers = page.iter().filter_map(|(id, stranger)| state.stranger_summary(id, stranger)).collect();
     Ok(Json(StrangerList { strangers, next }))
 }
 
 /// Shows a stranger.
 #[utoipa::path(get, operation_id = "strangers_show", path = "/strangers/{id}", tag = "strangers",
     params(("id" = String, Path, description = "The stranger's id")),
-    responses((status = 200, body = StrangerView), Problems))]
+    responses((status = 200, body = StrangerSummary), Problems))]
 pub async fn show(
     State(app): State<Arc<App>>,
     _: Viewer,
     PathParts(id): PathParts<String>,
-) -> Result<Json<StrangerView>, Problem> {
+) -> Result<Json<StrangerSummary>, Problem> {
     let state = app.live.read();
-    let stranger = state.sightings.stranger(&id).and_then(|stranger| state.stranger_view(&id, stranger));
+    let stranger = state.sightings.stranger(&id).and_then(|stranger| state.stranger_summary(&id, stranger));
     stranger.map(Json).ok_or_else(|| Problem::not_found("no such stranger is known; it may have expired"))
 }

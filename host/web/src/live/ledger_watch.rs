@@ -22,7 +22,7 @@ const SUSPECTS: usize = 50;
 /// Looks until `stop` is set.
 pub fn watch_ledger(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(), BrokerError> {
     let mut sampler = Sampler::new(config)?;
-    let records = RecordReader::new(&config.kafka)?;
+    let mut records = RecordReader::new(&config.kafka)?;
     let mut last_look = None::<Instant>;
     while !stop.load(Ordering::Relaxed) {
         let now = unix_ms();
@@ -35,7 +35,7 @@ pub fn watch_ledger(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(
         }
         if last_look.is_none_or(|last| last.elapsed() >= INTERVAL) {
             last_look = Some(Instant::now());
-            look(config, live, &mut sampler, &records)?;
+            look(config, live, &mut sampler, &mut records)?;
         }
         std::thread::sleep(CAMERAS);
     }
@@ -46,7 +46,7 @@ fn look(
     config: &Config,
     live: &Live,
     sampler: &mut Sampler,
-    records: &RecordReader,
+    records: &mut RecordReader,
 ) -> Result<(), BrokerError> {
     let sampled = sampler.sample()?;
     let kept = sampled.iter().map(|it| (it.partition, (it.oldest, it.next))).collect();

@@ -137,6 +137,7 @@ impl Sightings {
             let best =
                 Best { place: Place::from(&result.position), bounds: face.bounds, quality: face.quality };
             if let (Who::Stranger(id), Some(stranger)) = (&who, &face.stranger) {
+                stranger.merged.iter().for_each(|other| self.merge(other, id));
                 self.add_stranger(id, result, stranger.first_seen_at, stranger.visits, best);
             }
             began.extend(self.add_face(result, face, who, best));
@@ -231,6 +232,34 @@ impl Sightings {
         self.all.retain(|_, sighting| sighting.who != who);
         self.open.retain(|(_, open), _| *open != who);
         Some(stranger)
+    }
+
+    /// Two strangers proved to be one: what was known of `other` is known of `id`.
+    fn merge(&mut self, other: &str, id: &str) {
+        if other == id {
+            return;
+        }
+        let (from, into) = (Who::Stranger(other.to_owned()), Who::Stranger(id.to_owned()));
+        self.all.values_mut().filter(|sighting| sighting.who == from).for_each(|it| it.who = into.clone());
+        let open: Vec<_> = self.open.extract_if(|(_, who), _| *who == from).collect();
+        for ((camera, _), key) in open {
+            let place = self.open.entry((camera, into.clone())).or_insert(key);
+            *place = (*place).max(key);
+        }
+        let Some(old) = self.strangers.remove(other) else { return };
+        match self.strangers.get_mut(id) {
+            None => drop(self.strangers.insert(id.to_owned(), old)),
+            Some(stranger) => {
+                stranger.first_seen_at = stranger.first_seen_at.min(old.first_seen_at);
+                stranger.last_seen_at = stranger.last_seen_at.max(old.last_seen_at);
+                stranger.cameras.extend(old.cameras);
+                stranger.frames += old.frames;
+                for best in old.best {
+                    let at = self.taken_at.get(&best.place).copied().unwrap_or(stranger.last_seen_at);
+                    keep_best(&mut stranger.best, &mut self.taken_at, best, at);
+                }
+            }
+        }
     }
 
     /// The sightings that pass the filter, newest first.

@@ -23,6 +23,8 @@ fn face(decision: Decision, stranger: Option<&str>, quality: f32) -> FaceResult 
             first_seen_at: 5,
             dwell: 0,
             visits: 2,
+            merged: vec![],
+            share: None,
         }),
     }
 }
@@ -143,6 +145,23 @@ fn a_forgotten_stranger_leaves_nothing() {
     assert!(sightings.forget("s-1").is_none());
     assert_eq!(sightings.find(&SightingFilter::default()).count(), 1);
     assert!(sightings.strangers(&StrangerFilter::default()).is_empty() && sightings.taken_at.is_empty());
+}
+
+#[test]
+fn strangers_that_are_merged_are_one() {
+    let mut sightings = Sightings::default();
+    sightings.add_result(&result("gate", 1000, vec![stranger("s-1", 0.5)]));
+    sightings.add_result(&result("yard", 2000, vec![stranger("s-2", 0.9)]));
+    let mut face = stranger("s-1", 0.6);
+    face.stranger.as_mut().unwrap().merged = vec!["s-2".into(), "s-1".into(), "s-3".into()];
+    sightings.add_result(&result("yard", 3000, vec![face]));
+    let strangers = sightings.strangers(&StrangerFilter::default());
+    assert_eq!(strangers.len(), 1);
+    let (id, entry) = strangers[0];
+    assert_eq!((id, entry.frames, entry.best[0].place.offset), ("s-1", 3, 2000));
+    assert_eq!(entry.cameras.iter().collect::<Vec<_>>(), ["gate", "yard"]);
+    let filter = SightingFilter { who: vec![Who::Stranger("s-1".into())], ..SightingFilter::default() };
+    assert_eq!(list(&sightings, &filter), [(2000, 3000, 2), (1000, 1000, 1)]);
 }
 
 #[test]

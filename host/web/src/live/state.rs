@@ -10,7 +10,7 @@ use super::sightings::{Best, Sighting, Sightings, StrangerEntry, Who};
 use super::throughput::Throughput;
 use crate::views::{
     AlertView, BestPicture, CameraStatus, CameraView, FrameView, LedgerSummary, Names as _, Place,
-    RetentionView, SightingKind, SightingView, StrangerView,
+    RetentionView, SightingKind, SightingView, StrangerSummary,
 };
 use everyframe_types::event::ResultData;
 use everyframe_types::machine::unix_ms;
@@ -209,9 +209,9 @@ impl State {
     }
 
     /// The view of a stranger; none without any picture.
-    pub fn stranger_view(&self, id: &str, stranger: &StrangerEntry) -> Option<StrangerView> {
+    pub fn stranger_summary(&self, id: &str, stranger: &StrangerEntry) -> Option<StrangerSummary> {
         let person = self.people.person_of(id);
-        Some(StrangerView {
+        Some(StrangerSummary {
             id: id.to_owned(),
             first_seen_at: stranger.first_seen_at,
             last_seen_at: stranger.last_seen_at,

@@ -1,0 +1,109 @@
+//! Follows the strangers topic in a running host.
+
+use super::index::{StrangerIndex, StrangerIndexWriter};
+use super::record::StrangerRecord;
+use crate::topic::GalleryError;
+use arc_swap::ArcSwap;
+use everyframe_config::Config;
+use everyframe_kafka::Reader;
+use everyframe_types::id::printable;
+use everyframe_types::machine::unix_ms;
+use everyframe_types::record::IncomingRecord;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How long to wait for a record before looking for expired ones.
+const WAIT: Duration = Duration::from_millis(250);
+/// How long records are applied before the index is published, while more are waiting.
+const PUBLISH_AFTER: Duration = Duration::from_millis(100);
+
+/// The strangers of all cameras in a running host. The topic is read in full before the first frame, and followed from then on.
+pub struct Strangers {
+    index: Arc<ArcSwap<StrangerIndex>>,
+    stop: Arc<AtomicBool>,
+    follower: Option<JoinHandle<()>>,
+}
+
+impl Strangers {
+    /// Reads the topic to its end, and starts a thread that follows it and erases what expires. `model` is the SHA-256 of the
+    /// embedding model in use; templates of other models are left out.
+    ///
+    /// # Errors
+    ///
+    /// The brokers do not answer, or the thread cannot be started: do not take in frames.
+    pub fn follow(config: &Config, model: &str) -> Result<Self, GalleryError> {
+        let mut reader = Reader::from_start(&config.kafka, &config.topics.strangers)?;
+        let mut writer = StrangerIndexWriter::new(model);
+        while let Some(record) = reader.next()? {
+            apply_record(&mut writer, &record);
+        }
+        writer.erase_expired(unix_ms());
+        let index = Arc::new(ArcSwap::from_pointee(writer.snapshot()));
+        let stop = Arc::new(AtomicBool::new(false));
+        let follower = std::thread::Builder::new().name("strangers".into()).spawn({
+            let (index, stop) = (index.clone(), stop.clone());
+            move || {
+                while !stop.load(Ordering::Relaxed) {
+                    let has_news = apply_next_records(&mut writer, &reader);
+                    if writer.erase_expired(unix_ms()) || has_news {
+                        index.store(Arc::new(writer.snapshot()));
+                    }
+                }
+            }
+        })?;
+        Ok(Self { index, stop, follower: Some(follower) })
+    }
+
+    /// The current index.
+    pub fn index(&self) -> Arc<StrangerIndex> {
+        self.index.load_full()
+    }
+}
+
+impl Drop for Strangers {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(follower) = self.follower.take() {
+            let _ = follower.join();
+        }
+    }
+}
+
+/// Waits for a record, and applies it and those that wait behind it. True if there was one.
+fn apply_next_records(writer: &mut StrangerIndexWriter, reader: &Reader) -> bool {
+    let (mut timeout, mut since) = (WAIT, None);
+    loop {
+        match reader.follow(timeout) {
+            Ok(Some(record)) => apply_record(writer, &record),
+            Ok(None) => return since.is_some(),
+            Err(error) => {
+                tracing::debug!(%error, "strangers: Kafka does not answer; trying again");
+                return since.is_some();
+            }
+        }
+        timeout = Duration::ZERO;
+        if since.get_or_insert_with(Instant::now).elapsed() > PUBLISH_AFTER {
+            return true;
+        }
+    }
+}
+
+/// Applies a record. Logs and skips one that no host wrote.
+fn apply_record(writer: &mut StrangerIndexWriter, record: &impl IncomingRecord) {
+    let Some(key) = record.key().and_then(|key| std::str::from_utf8(key).ok()) else {
+        return tracing::warn!("ignoring a record of the strangers topic without a readable key");
+    };
+    match record.value().map(|value| StrangerRecord::parse(key, value)) {
+        Some(Some(parsed)) => writer.apply(key, parsed, record.timestamp()),
+        Some(None) => {
+            let key = printable(key);
+            tracing::warn!(
+                key,
+                "ignoring a record of the strangers topic that is neither a view nor a merge"
+            );
+        }
+        None => writer.erase(key),
+    }
+}

@@ -1,0 +1,186 @@
+//! The records of the strangers topic, as JSON. A tombstone erases what the record of its key said.
+
+use everyframe_types::event::EventPosition;
+use everyframe_types::face::{Embedding, Rect};
+use everyframe_types::id;
+use serde::{Deserialize, Serialize};
+
+/// The end of the key of a [`StrangerMerge`].
+const MERGED: &str = "/merged";
+
+/// A record of the strangers topic.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StrangerRecord {
+    /// Of a face of a stranger.
+    View(StrangerView),
+    /// Two strangers are one.
+    Merge(StrangerMerge),
+}
+
+/// One view of a stranger: a template, and where the face was seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StrangerView {
+    /// The stranger's id.
+    pub stranger: String,
+    /// The camera.
+    pub camera: String,
+    /// The number of the view among those of this stranger and camera.
+    pub view: u32,
+    /// SHA-256 of the embedding model, hexadecimal. Templates of different models are never compared.
+    pub model: String,
+    /// The template, a unit vector `[n]`; `n` is given by the model.
+    #[serde(with = "crate::template_text")]
+    pub embedding: Embedding,
+    /// The face's quality, 0 to 1.
+    pub quality: f32,
+    /// The face's bounding box, pixels of the frame.
+    pub bounds: Rect,
+    /// The frame.
+    pub position: EventPosition,
+    /// When a camera first saw the stranger, Unix milliseconds.
+    pub first_seen_at: i64,
+    /// When the frame was taken, Unix milliseconds.
+    pub seen_at: i64,
+    /// Number of visits, including the current one.
+    pub visits: u32,
+    /// The frame time from which on the view is forgotten, Unix milliseconds.
+    pub expires_at: i64,
+}
+
+/// Says that two strangers are one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StrangerMerge {
+    /// The id that is no longer used.
+    pub stranger: String,
+    /// The id that is used instead.
+    pub merged_into: String,
+    /// The camera that saw it.
+    pub camera: String,
+    /// The frame.
+    pub position: EventPosition,
+    /// When the frame was taken, Unix milliseconds.
+    pub seen_at: i64,
+    /// The frame time from which on this is forgotten, Unix milliseconds.
+    pub expires_at: i64,
+}
+
+impl StrangerView {
+    /// The record's key.
+    pub fn key(&self) -> String {
+        format!("{}/{}/{}", self.stranger, self.camera, self.view)
+    }
+}
+
+impl StrangerMerge {
+    /// The record's key.
+    pub fn key(&self) -> String {
+        format!("{}{MERGED}", self.stranger)
+    }
+}
+
+/// The stranger whose merge has this key; none if it is not the key of a merge.
+pub(super) fn merged_stranger(key: &str) -> Option<&str> {
+    key.strip_suffix(MERGED)
+}
+
+impl StrangerRecord {
+    /// Reads the record of a key; none if it is not a record that a host wrote under this key.
+    pub fn parse(key: &str, value: &[u8]) -> Option<Self> {
+        let is_id = |text: &str| id::parse(text, id::MAX_STRANGER_BYTES).as_deref() == Ok(text);
+        if merged_stranger(key).is_some() {
+            let merge: StrangerMerge = serde_json::from_slice(value).ok()?;
+            let is_valid = merge.key() == key && is_id(&merge.stranger) && is_id(&merge.merged_into);
+            return is_valid.then_some(Self::Merge(merge));
+        }
+        let view: StrangerView = serde_json::from_slice(value).ok()?;
+        (view.key() == key && is_id(&view.stranger)).then_some(Self::View(view))
+    }
+
+    /// The record's key.
+    pub fn key(&self) -> String {
+        match self {
+            Self::View(view) => view.key(),
+            Self::Merge(merge) => merge.key(),
+        }
+    }
+
+    /// The record's value. Serialising cannot fail: the record has text keys and numbers. If it did, the value would be empty, and
+    /// its readers would ignore it.
+    pub fn to_json(&self) -> Vec<u8> {
+        let json = match self {
+            Self::View(view) => serde_json::to_vec(view),
+            Self::Merge(merge) => serde_json::to_vec(merge),
+        };
+        json.unwrap_or_default()
+    }
+
+    /// When the frame was taken, and when the record expires: frame times, Unix milliseconds.
+    pub(super) fn times(&self) -> (i64, i64) {
+        match self {
+            Self::View(view) => (view.seen_at, view.expires_at),
+            Self::Merge(merge) => (merge.seen_at, merge.expires_at),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in super::super) fn position() -> EventPosition {
+        EventPosition { topic: "frames".into(), partition: 0, offset: 7 }
+    }
+
+    /// A view that was taken at `seen_at` and lives for a thousand milliseconds.
+    pub(in super::super) fn view(stranger: &str, camera: &str, values: &[f32], seen_at: i64) -> StrangerView {
+        StrangerView {
+            stranger: stranger.into(),
+            camera: camera.into(),
+            view: 0,
+            model: "m".into(),
+            embedding: Embedding::from_raw(values).unwrap(),
+            quality: 0.9,
+            bounds: Rect { x: 1.0, y: 2.0, width: 3.0, height: 4.0 },
+            position: position(),
+            first_seen_at: seen_at,
+            seen_at,
+            visits: 1,
+            expires_at: seen_at + 1000,
+        }
+    }
+
+    pub(in super::super) fn merge(stranger: &str, into: &str, seen_at: i64) -> StrangerMerge {
+        StrangerMerge {
+            stranger: stranger.into(),
+            merged_into: into.into(),
+            camera: "gate".into(),
+            position: position(),
+            seen_at,
+            expires_at: seen_at + 1000,
+        }
+    }
+
+    #[test]
+    fn records_are_read_as_they_were_written() {
+        let view = StrangerRecord::View(view("a/b", "gate", &[0.6, 0.8], 5));
+        let merge = StrangerRecord::Merge(merge("a/b", "c", 5));
+        for record in [view, merge] {
+            assert_eq!(StrangerRecord::parse(&record.key(), &record.to_json()), Some(record));
+        }
+    }
+
+    #[test]
+    fn a_record_under_another_key_is_refused() {
+        let view = StrangerRecord::View(view("a", "gate", &[0.6, 0.8], 5));
+        let merge = StrangerRecord::Merge(merge("a", "b", 5));
+        let (json, merge_json) = (view.to_json(), merge.to_json());
+        for (key, value) in
+            [("b/gate/0", &json), ("a/merged", &json), ("b/merged", &merge_json), ("a/gate/0", &merge_json)]
+        {
+            assert_eq!(StrangerRecord::parse(key, value), None, "{key}");
+        }
+        assert_eq!(StrangerRecord::parse("a/gate/0", b"{}"), None);
+    }
+}
