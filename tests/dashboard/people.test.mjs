@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { api, eventually, forget, settled, still, withPage } from './support.mjs'
+import { api, base, eventually, forget, settled, still, withPage } from './support.mjs'
 
 const names = { ada: 'Ada Test Lovelace', renamed: 'Ada Test Byron', grace: 'Grace Test Hopper', other: 'Grace Test Murray', stranger: 'Stranger Test Named' }
 const cleanUp = async () => {
@@ -197,6 +197,17 @@ describe('search', () => {
       await page.getByRole('heading', { name: '1 face found' }).waitFor()
       await page.locator('.stage rect.face').waitFor()
       await page.getByRole('heading', { name: 'Where they were' }).waitFor()
+    })
+  })
+
+  it('finds the stranger of a picture', async () => {
+    const stranger = await eventually('a stranger', async () => (await api('GET', '/strangers?named=false&limit=1')).strangers[0])
+    const picture = Buffer.from(await (await fetch(base + stranger.best.crop)).arrayBuffer())
+    await withPage('/search', {}, async (page) => {
+      await page.locator('input[type=file]').setInputFiles({ name: 'stranger.jpg', mimeType: 'image/jpeg', buffer: picture })
+      await page.getByRole('heading', { name: 'Strangers who look like this' }).waitFor()
+      await page.locator(`a[href="/strangers/${encodeURIComponent(stranger.id)}"]`).click()
+      await page.getByRole('heading', { name: 'Visits' }).waitFor()
     })
   })
 

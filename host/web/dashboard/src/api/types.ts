@@ -219,6 +219,8 @@ export interface Sightings extends Page {
 
 export interface SearchedFace extends FoundFace {
   sightings: Sighting[]
+  /** Of a face that is not known: the strangers whom it resembles, most similar first. */
+  strangers: { stranger: Stranger; similarity: number }[]
 }
 
 export interface SearchAnswer {

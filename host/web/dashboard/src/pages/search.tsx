@@ -3,12 +3,15 @@ import { useEffect, useState } from 'preact/hooks'
 import { send } from '../api/client'
 import type { Box, SearchAnswer } from '../api/types'
 import { t } from '../i18n'
-import { Empty, ErrorNote, Loading, PageHeader } from '../ui/controls'
+import { address } from '../router'
+import { Ago, Empty, ErrorNote, Loading, PageHeader } from '../ui/controls'
+import { Crop } from '../ui/crop'
 import { DropZone } from '../ui/drop-zone'
-import { FaceCard } from '../ui/face-card'
+import { FaceCard, Similarity } from '../ui/face-card'
 import { SightingList } from '../ui/sightings'
 import { Stage } from '../ui/stage'
 import { useObjectUrl } from '../ui/upload-dialog'
+import { strangerName } from './strangers'
 
 export function SearchPage() {
   const [file, setFile] = useState<File>()
@@ -53,6 +56,27 @@ function Answer({ file, answer }: { file: File; answer: SearchAnswer }) {
         <h2 class="search-count">{t('search.found', { count: answer.faces.length })}</h2>
         {answer.faces.map((face) => (
           <FaceCard key={face.index} face={face} picture={<FaceOfFile url={url} picture={answer} bounds={face.bounds} />}>
+            {face.strangers.length > 0 && (
+              <>
+                <h4>{t('search.strangers')}</h4>
+                <ul class="rows">
+                  {face.strangers.map(({ stranger, similarity }) => (
+                    <li key={stranger.id} class="row">
+                      <Crop src={stranger.best.crop} alt="" size="small" />
+                      <div class="row-main">
+                        <p>
+                          <a href={address('strangers', stranger.id)}>{strangerName(stranger)}</a>
+                        </p>
+                        <p class="muted">
+                          {stranger.cameras.join(', ')}, <Ago time={stranger.lastSeenAt} />
+                        </p>
+                      </div>
+                      <Similarity value={similarity} />
+                    </li>
+                  ))}
+                </ul>
+              </>
+            )}
             <h4>{t('search.sightings')}</h4>
             {face.sightings.length ? <SightingList sightings={face.sightings} withName /> : <p class="muted">{t('search.noSightings')}</p>}
           </FaceCard>
