@@ -59,7 +59,8 @@ export async function withPage(path, options, test) {
   try {
     await test(page)
   } catch (error) {
-    error.message += `\n  at ${page.url()}, which shows: ${(await page.locator('body').innerText().catch(() => '')).slice(0, 1500)}`
+    const shown = (await page.locator('body').innerText().catch(() => '')).replaceAll('\n', ' | ').slice(0, 2500)
+    error.stack = `${error.stack}\n    on the page ${page.url()}, which shows: ${shown}`
     await page.context().close()
     throw error
   }

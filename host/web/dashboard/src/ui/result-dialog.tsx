@@ -1,6 +1,6 @@
 /** “Why?”: the result of one frame, with what the models and rules said. Opened by `?result=PARTITION/OFFSET` on any page. */
 import type { ComponentChildren } from 'preact'
-import { useState } from 'preact/hooks'
+import { useEffect, useState } from 'preact/hooks'
 import { may } from '../api/client'
 import { useResource } from '../api/resource'
 import type { FaceSummary, Position, ResultView } from '../api/types'
@@ -27,15 +27,19 @@ export function ResultDialog() {
 function OpenResult({ position }: { position: string }) {
   const result = useResource<ResultView & { state?: string }>(`/results/${position}`)
   const [naming, setNaming] = useState<FaceSummary>()
+  const waiting = result.data?.state === 'waiting'
+  useEffect(() => {
+    if (!waiting || result.loading) return
+    const timer = setTimeout(result.reload, 1000)
+    return () => clearTimeout(timer)
+  }, [waiting, result.loading])
   return (
     <Dialog title={result.data?.camera ? t('result.title', { camera: result.data.camera }) : t('result.loading')} wide onClose={() => setQuery({ result: null })}>
       <div class="dialog-body">
         <Loaded of={result}>
           {(data) =>
-            data.state === 'waiting' ? (
-              <Empty icon="replay" title={t('result.waiting')}>
-                <Button onClick={result.reload}>{t('action.retry')}</Button>
-              </Empty>
+            waiting ? (
+              <Empty icon="replay" title={t('result.waiting')} />
             ) : (
               <Content result={data} onName={setNaming} />
             )
