@@ -100,7 +100,8 @@ fn a_stranger_is_one_on_two_hosts() {
 fn strangers_met_at_once_are_merged() {
     let site = Site::start(1);
     let _host = site.host();
-    let man: Vec<Vec<u8>> = pictures::clip(FACE_FIRST)[..72].repeat(3);
+    let clip = pictures::clip(FACE_FIRST);
+    let man: Vec<Vec<u8>> = clip[..72].iter().cycle().take(3 * 72).cloned().collect();
     let gates = ["gate-1", "gate-2"].map(|camera| Frame::stream(camera, &man));
     // In turns: the second gate meets him before it can know of the first gate's stranger.
     let frames: Vec<Frame> =
