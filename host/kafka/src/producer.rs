@@ -16,12 +16,15 @@ use std::time::Duration;
 /// Is called when a record is acknowledged by all in-sync replicas, or refused for good.
 pub type Delivery = Box<dyn FnOnce(Result<(), BrokerError>) + Send + Sync>;
 
+/// Is called with the partition and the offset of a record, or with why it is not stored.
+type LocatedDelivery = Box<dyn FnOnce(Result<(i32, i64), BrokerError>) + Send + Sync>;
+
 /// What is called when a record is acknowledged or refused.
 pub(super) enum Callback {
     /// It is told whether the record is stored.
     Told(Delivery),
     /// It is told also where: partition and offset.
-    Located(Box<dyn FnOnce(Result<(i32, i64), BrokerError>) + Send + Sync>),
+    Located(LocatedDelivery),
 }
 
 impl Callback {

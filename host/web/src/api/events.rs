@@ -3,7 +3,7 @@
 use crate::access::Viewer;
 use crate::app::App;
 use crate::input::Parameters;
-use crate::live::{Event, EventKind};
+use crate::live::{Event, EventKind, Subscription};
 use crate::problem::{Problem, Problems};
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -15,7 +15,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use utoipa::IntoParams;
 
@@ -34,7 +33,7 @@ pub struct EventsQuery {
 
 /// One connection.
 struct Connection {
-    receiver: Receiver<Arc<Event>>,
+    receiver: Subscription,
     app: Arc<App>,
     cameras: Option<HashSet<String>>,
     kinds: HashSet<EventKind>,

@@ -11,8 +11,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use everyframe_gallery::{
-    GalleryError, Sample, erase_sample, merge_people, parse_person_id, remove_person, rename_person,
-    store_sample,
+    Sample, erase_sample, merge_people, parse_person_id, remove_person, rename_person, store_sample,
 };
 use everyframe_pipeline::enrolment::find_resemblance;
 use everyframe_types::face::Rect;
@@ -502,12 +501,7 @@ pub async fn remove_sample(
 ) -> Result<StatusCode, Problem> {
     let key = app.live.read().people.key_of(&id, &sample).map(str::to_owned);
     let key = key.ok_or_else(|| Problem::not_found("no such sample is enrolled"))?;
-    change(&app, move |app| {
-        Ok::<_, Problem>(
-            erase_sample(app.producer()?, &app.config.topics.gallery, &key).map_err(GalleryError::from)?,
-        )
-    })
-    .await
+    change(&app, move |app| Ok(erase_sample(app.producer()?, &app.config.topics.gallery, &key)?)).await
 }
 
 /// Makes a change that has no other answer than that it is made.

@@ -80,6 +80,9 @@ pub struct Event {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Missed;
 
+/// A subscription to events from now on.
+pub type Subscription = broadcast::Receiver<Arc<Event>>;
+
 /// Distributes events.
 pub struct Events {
     sender: broadcast::Sender<Arc<Event>>,
@@ -130,10 +133,7 @@ impl Events {
     /// # Errors
     ///
     /// [`Missed`], beside the subscription: events after `last` are not kept any more. Load everything again.
-    pub fn subscribe(
-        &self,
-        last: Option<&str>,
-    ) -> (broadcast::Receiver<Arc<Event>>, Result<Vec<Arc<Event>>, Missed>) {
+    pub fn subscribe(&self, last: Option<&str>) -> (Subscription, Result<Vec<Arc<Event>>, Missed>) {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let receiver = self.sender.subscribe();
         let Some(last) = last else { return (receiver, Ok(Vec::new())) };

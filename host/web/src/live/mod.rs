@@ -17,7 +17,7 @@ mod state;
 mod throughput;
 
 pub use alerts::AlertFilter;
-pub use events::{Event, EventKind};
+pub use events::{Event, EventKind, Subscription};
 pub use follower::follow;
 pub use sightings::{SightingFilter, StrangerFilter, Who};
 pub use state::{Live, State};
