@@ -22,8 +22,6 @@ use std::time::{Duration, Instant};
 const TURN: Duration = Duration::from_millis(100);
 /// How long a change of the gallery is waited for.
 const GALLERY: Duration = Duration::from_millis(250);
-/// Results younger than this are not history, milliseconds.
-const NOW_MS: i64 = 2000;
 /// How much earlier than its frame a result may seem to be, milliseconds: their times are from different clocks.
 const CLOCKS_APART_MS: i64 = 60_000;
 /// Between two attempts to reach Kafka at the start.
@@ -88,15 +86,16 @@ fn follow_results(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(),
     }
     while !stop.load(Ordering::Relaxed) {
         // Only one topic is waited for: rdkafka spins through the last millisecond of each wait.
-        let caught_up = take_turn(&results, TURN, |record| add_result(live, record));
-        let alerts_caught_up = take_turn(&alerts, Duration::ZERO, |record| {
+        take_turn(&results, TURN, |record| add_result(live, record));
+        take_turn(&alerts, Duration::ZERO, |record| {
             if let Some(alert) = record.value().and_then(RaisedAlert::parse) {
                 live.add_alert(alert);
             }
         });
         take_turn(&parked, Duration::ZERO, |record| add_letter(live, record));
         take_turn(&acknowledged, Duration::ZERO, |record| add_acknowledgement(live, record));
-        if caught_up && alerts_caught_up && !live.read().is_complete {
+        let all = [&results, &alerts, &parked, &acknowledged];
+        if all.iter().all(|reader| reader.has_caught_up()) && !live.read().is_complete {
             live.write().is_complete = true;
             tracing::info!("the dashboard has read the history of the last {} h", config.web.history_h);
         }
@@ -104,25 +103,18 @@ fn follow_results(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(),
     Ok(())
 }
 
-/// Applies the records of a topic until none is waiting, or the turn is over. Waits for the first one. True if the topic is read up
-/// to now.
-fn take_turn(reader: &Reader, first: Duration, mut apply: impl FnMut(&Received<'_>)) -> bool {
+/// Applies the records of a topic until none is waiting, or the turn is over. Waits for the first one.
+fn take_turn(reader: &Reader, first: Duration, mut apply: impl FnMut(&Received<'_>)) {
     let began = Instant::now();
     let mut wait = first;
-    loop {
-        let is_recent = match reader.follow(wait) {
-            Ok(Some(record)) => {
-                apply(&record);
-                record.timestamp() > unix_ms() - NOW_MS
-            }
-            Ok(None) => return true,
+    while began.elapsed() <= TURN {
+        match reader.follow(wait) {
+            Ok(Some(record)) => apply(&record),
+            Ok(None) => return,
             Err(error) => {
                 tracing::debug!(%error, "the dashboard: Kafka does not answer; trying again");
-                return false;
+                return;
             }
-        };
-        if began.elapsed() > TURN {
-            return is_recent;
         }
         wait = Duration::ZERO;
     }
