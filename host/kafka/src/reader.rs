@@ -9,7 +9,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers as _};
 use rdkafka::{ClientContext, Message as _, Offset, TopicPartitionList};
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// How long one request may take before it is sent again.
@@ -67,6 +68,8 @@ pub struct Reader {
     brokers: String,
     /// For each partition that is not read to its end yet: the offset of the end when the reader was made.
     open: BTreeMap<i32, i64>,
+    /// The partitions whose end [`Reader::follow`] has not reached yet.
+    behind: RefCell<BTreeSet<i32>>,
 }
 
 impl Reader {
@@ -107,7 +110,12 @@ impl Reader {
             assignment.add_partition_offset(topic, partition, Offset::Offset(end)).map_err(failed)?;
         }
         consumer.assign(&assignment).map_err(failed)?;
-        Ok(Self { consumer, brokers: settings.brokers.clone(), open: BTreeMap::new() })
+        Ok(Self {
+            consumer,
+            brokers: settings.brokers.clone(),
+            open: BTreeMap::new(),
+            behind: RefCell::default(),
+        })
     }
 
     /// Reads from the first record of each partition whose timestamp is not before `timestamp` (Unix milliseconds), and goes on
@@ -120,12 +128,15 @@ impl Reader {
         let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
         let consumer = reading_consumer(settings, "read_committed")?;
         let mut assignment = TopicPartitionList::new();
+        let mut behind = BTreeSet::new();
         for (partition, offset) in offsets_at(settings, topic, timestamp)? {
             let offset = Offset::Offset(i64::try_from(offset).unwrap_or(i64::MAX));
             assignment.add_partition_offset(topic, partition, offset).map_err(failed)?;
+            behind.insert(partition);
         }
         consumer.assign(&assignment).map_err(failed)?;
-        Ok(Self { consumer, brokers: settings.brokers.clone(), open: BTreeMap::new() })
+        let (open, behind) = (BTreeMap::new(), RefCell::new(behind));
+        Ok(Self { consumer, brokers: settings.brokers.clone(), open, behind })
     }
 
     fn to_the_end(settings: &KafkaSettings, topic: &str, only: Option<&[i32]>) -> Result<Self, BrokerError> {
@@ -146,7 +157,7 @@ impl Reader {
             }
         }
         consumer.assign(&assignment).map_err(failed)?;
-        Ok(Self { consumer, brokers: settings.brokers.clone(), open })
+        Ok(Self { consumer, brokers: settings.brokers.clone(), open, behind: RefCell::default() })
     }
 
     /// The next record; none when all partitions are read to their end.
@@ -196,9 +207,18 @@ impl Reader {
     pub fn follow(&self, timeout: Duration) -> Result<Option<Received<'_>>, BrokerError> {
         match self.consumer.poll(timeout) {
             Some(Ok(message)) => Ok(Some(Received(message))),
-            None | Some(Err(KafkaError::PartitionEOF(_))) => Ok(None),
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                self.behind.borrow_mut().remove(&partition);
+                Ok(None)
+            }
+            None => Ok(None),
             Some(Err(error)) => Err(BrokerError::from_rdkafka(error, &self.brokers)),
         }
+    }
+
+    /// True once [`Reader::follow`] has come to the end of each partition, for a reader made by [`Reader::following`].
+    pub fn has_caught_up(&self) -> bool {
+        self.behind.borrow().is_empty()
     }
 }
 

@@ -9,10 +9,13 @@ use everyframe_types::face::Rect;
 use everyframe_types::record::camera_id;
 use everyframe_vision::{DrawnBox, PictureError, PictureRenderer};
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The most bytes of encoded frames that are kept for the next question.
-const CACHE_BYTES: usize = 64 << 20;
+/// The most bytes of frames, and of rendered pictures, that are kept for the next request: browsers show the same ones.
+const CACHE_BYTES: usize = 32 << 20;
+/// Requests for the same frame wait for each other, so that it is read and rendered once. Others share this many locks.
+const LOCKS: usize = 32;
 /// Side of the picture of a face, pixels.
 const CROP_SIDE: u32 = 240;
 
@@ -31,7 +34,10 @@ pub struct Pictures {
     site: Site,
     /// Readers and renderers that nobody uses at the moment.
     idle: Mutex<Vec<Tools>>,
-    cache: Mutex<Cache>,
+    frames: Mutex<Cache<Place, StoredFrame>>,
+    /// By frame and longer side, without boxes.
+    rendered: Mutex<Cache<(Place, Option<u32>), Vec<u8>>>,
+    locks: [Mutex<()>; LOCKS],
 }
 
 struct Tools {
@@ -39,10 +45,10 @@ struct Tools {
     renderer: PictureRenderer,
 }
 
-#[derive(Default)]
-struct Cache {
-    frames: HashMap<Place, Arc<StoredFrame>>,
-    order: VecDeque<Place>,
+/// The last values, at most [`CACHE_BYTES`] of them.
+struct Cache<K, V> {
+    values: HashMap<K, (Arc<V>, usize)>,
+    order: VecDeque<K>,
     bytes: usize,
 }
 
@@ -77,7 +83,9 @@ impl Pictures {
             config: config.clone(),
             site: Site::new(config),
             idle: Mutex::default(),
-            cache: Mutex::default(),
+            frames: Mutex::new(Cache::new()),
+            rendered: Mutex::new(Cache::new()),
+            locks: std::array::from_fn(|_| Mutex::default()),
         }
     }
 
@@ -87,7 +95,7 @@ impl Pictures {
     ///
     /// See [`NoPicture`].
     pub fn frame(&self, place: Place) -> Result<Arc<StoredFrame>, NoPicture> {
-        self.with_tools(|tools| self.read(tools, place))
+        self.with_tools(place, |tools| self.read(tools, place))
     }
 
     /// The frame as a JPEG for people. Blocks.
@@ -100,12 +108,22 @@ impl Pictures {
         place: Place,
         max_side: Option<u32>,
         boxes: &[DrawnBox],
-    ) -> Result<Vec<u8>, NoPicture> {
-        self.with_tools(|tools| {
+    ) -> Result<Arc<Vec<u8>>, NoPicture> {
+        self.with_tools(place, |tools| {
+            let key = (place, max_side);
+            if boxes.is_empty()
+                && let Some(picture) = lock(&self.rendered).get(&key)
+            {
+                return Ok(picture);
+            }
             let frame = self.read(tools, place)?;
             let masks = self.site.masks_of(&frame.camera);
             let rendered = tools.renderer.render(&frame.bytes, &masks, max_side, boxes)?;
-            Ok(rendered.unwrap_or_else(|| frame.bytes.clone()))
+            let picture = Arc::new(rendered.unwrap_or_else(|| frame.bytes.clone()));
+            if boxes.is_empty() {
+                lock(&self.rendered).insert(key, picture.clone(), picture.len());
+            }
+            Ok(picture)
         })
     }
 
@@ -115,7 +133,7 @@ impl Pictures {
     ///
     /// See [`NoPicture`].
     pub fn crop(&self, place: Place, bounds: &Rect) -> Result<Vec<u8>, NoPicture> {
-        self.with_tools(|tools| {
+        self.with_tools(place, |tools| {
             let frame = self.read(tools, place)?;
             let masks = self.site.masks_of(&frame.camera);
             Ok(tools.renderer.crop(&frame.bytes, &masks, bounds, CROP_SIDE)?)
@@ -123,24 +141,25 @@ impl Pictures {
     }
 
     fn read(&self, tools: &mut Tools, place: Place) -> Result<Arc<StoredFrame>, NoPicture> {
-        if let Some(frame) = self.cache().frames.get(&place) {
-            return Ok(frame.clone());
+        if let Some(frame) = lock(&self.frames).get(&place) {
+            return Ok(frame);
         }
         let topic = &self.config.topics.frames;
         let record = tools.reader.read(topic, place.partition, place.offset)?;
         let record = record.filter(|record| !record.value.is_empty()).ok_or(NoPicture::Gone(place))?;
         let camera = camera_id(record.key.as_deref(), place.partition);
         let frame = Arc::new(StoredFrame { camera, bytes: record.value });
-        self.cache().insert(place, frame.clone());
+        lock(&self.frames).insert(place, frame.clone(), frame.bytes.len());
         Ok(frame)
     }
 
-    fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn with_tools<T>(&self, work: impl FnOnce(&mut Tools) -> Result<T, NoPicture>) -> Result<T, NoPicture> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    fn with_tools<T>(
+        &self,
+        place: Place,
+        work: impl FnOnce(&mut Tools) -> Result<T, NoPicture>,
+    ) -> Result<T, NoPicture> {
+        let _one = lock(&self.locks[place.offset.unsigned_abs() as usize % LOCKS]);
+        let idle = lock(&self.idle).pop();
         let mut tools = match idle {
             Some(tools) => tools,
             None => Tools {
@@ -149,23 +168,34 @@ impl Pictures {
             },
         };
         let done = work(&mut tools);
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(tools);
+        lock(&self.idle).push(tools);
         done
     }
 }
 
-impl Cache {
-    fn insert(&mut self, place: Place, frame: Arc<StoredFrame>) {
-        self.bytes += frame.bytes.len();
-        if let Some(old) = self.frames.insert(place, frame) {
-            self.bytes -= old.bytes.len();
-        } else {
-            self.order.push_back(place);
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<K: Copy + Eq + Hash, V> Cache<K, V> {
+    fn new() -> Self {
+        Self { values: HashMap::new(), order: VecDeque::new(), bytes: 0 }
+    }
+
+    fn get(&self, key: &K) -> Option<Arc<V>> {
+        self.values.get(key).map(|(value, _)| value.clone())
+    }
+
+    fn insert(&mut self, key: K, value: Arc<V>, bytes: usize) {
+        self.bytes += bytes;
+        match self.values.insert(key, (value, bytes)) {
+            Some((_, old)) => self.bytes -= old,
+            None => self.order.push_back(key),
         }
         while self.bytes > CACHE_BYTES {
             let Some(oldest) = self.order.pop_front() else { break };
-            if let Some(old) = self.frames.remove(&oldest) {
-                self.bytes -= old.bytes.len();
+            if let Some((_, old)) = self.values.remove(&oldest) {
+                self.bytes -= old;
             }
         }
     }
@@ -177,13 +207,10 @@ mod tests {
 
     #[test]
     fn the_cache_is_bounded_in_bytes() {
-        let mut cache = Cache::default();
-        for offset in 0..100 {
-            let frame = StoredFrame { camera: "gate".into(), bytes: vec![0; 1 << 20] };
-            cache.insert(Place { partition: 0, offset }, Arc::new(frame));
-        }
-        assert!(cache.bytes <= CACHE_BYTES && cache.frames.len() == cache.order.len());
-        assert!(cache.frames.contains_key(&Place { partition: 0, offset: 99 }));
-        assert!(!cache.frames.contains_key(&Place { partition: 0, offset: 0 }));
+        let mut cache = Cache::new();
+        (0..100).for_each(|number| cache.insert(number, Arc::new(number), 1 << 20));
+        cache.insert(99, Arc::new(7), 1 << 20);
+        assert!(cache.bytes <= CACHE_BYTES && cache.values.len() == cache.order.len());
+        assert_eq!((cache.get(&99).as_deref(), cache.get(&0)), (Some(&7), None));
     }
 }

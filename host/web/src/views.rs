@@ -507,6 +507,9 @@ pub struct AlertView {
     pub at: i64,
     /// The rule that raised it; `everyframe` is the host itself.
     pub rule: String,
+    /// The version of the rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule_version: Option<String>,
     /// `info`, `warning` or `critical`.
     pub severity: String,
     /// A stable name of what happened.

@@ -131,7 +131,7 @@ pub async fn picture(
     let place = Place { partition, offset };
     app.block(move |app| {
         let boxes = if query.boxes { boxes(app, place)? } else { Vec::new() };
-        Ok(jpeg(app.pictures.picture(place, query.width, &boxes)?))
+        Ok(jpeg(app.pictures.picture(place, query.width, &boxes)?.to_vec()))
     })
     .await
 }

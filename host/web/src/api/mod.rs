@@ -71,7 +71,6 @@ pub fn routes(app: &Arc<App>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(frames::crop))
         .routes(routes!(people::list, people::create))
         .routes(routes!(people::show, people::rename, people::remove))
-        .routes(routes!(people::picture))
         .routes(routes!(people::merge))
         .routes(routes!(people::sample_picture, people::remove_sample))
         .routes(routes!(strangers::list))

@@ -165,7 +165,8 @@ fn view(state: &LiveState, id: &str) -> Option<PersonView> {
         name: person.name.clone(),
         samples: person.samples.len(),
         enrolled_at: person.samples.values().map(|sample| sample.enrolled_at).max().unwrap_or(0),
-        picture: best.map(|_| format!("/api/v1/people/{}/picture", encode(id))),
+        // Another best picture has another address, so that no browser shows the old one.
+        picture: best.map(|(sample, _)| format!("/api/v1/people/{}/samples/{}", encode(id), encode(sample))),
         last_seen: seen.map(|seen| LastSeen { camera: seen.camera.clone(), at: seen.to }),
     })
 }
@@ -241,22 +242,6 @@ pub async fn show(
     });
     let sample_list = samples.collect();
     Ok(Json(PersonDetails { person, sample_list, strangers: state.people.strangers_of(&id) }))
-}
-
-/// Shows the best picture of a person.
-#[utoipa::path(get, operation_id = "people_picture", path = "/people/{id}/picture", tag = "people", params(("id" = String, Path, description = "The person's id")),
-    responses((status = 200, content_type = "image/jpeg", body = Binary), Problems))]
-pub async fn picture(
-    State(app): State<Arc<App>>,
-    _: Viewer,
-    PathParts(id): PathParts<String>,
-) -> Result<Response, Problem> {
-    let state = app.live.read();
-    let person = state.people.get(&id).ok_or_else(|| not_enrolled(&id))?;
-    let best = person.samples.values().filter(|sample| !sample.thumbnail.is_empty());
-    let best = best.max_by(|a, b| a.quality.total_cmp(&b.quality));
-    let best = best.ok_or_else(|| Problem::not_found("no picture of this person is kept"))?;
-    Ok(thumbnail(best.thumbnail.to_vec()))
 }
 
 /// Shows the picture of a sample.

@@ -22,6 +22,8 @@ pub struct RaisedAlert {
     pub at: i64,
     /// The rule.
     pub rule: String,
+    /// The version that the rule reported for the frames of that time; none for the host itself.
+    pub rule_version: Option<String>,
     /// `info`, `warning` or `critical`.
     pub severity: &'static str,
     /// A stable name of what happened.
@@ -52,6 +54,7 @@ impl RaisedAlert {
                 camera,
                 at: captured_at,
                 rule: alert.rule,
+                rule_version: None,
                 severity: severity_name(alert.severity),
                 kind: alert.kind,
                 subject: alert.subject,
@@ -68,6 +71,7 @@ impl RaisedAlert {
             camera: event.subject.clone(),
             at,
             rule: everyframe_types::sequence_gap::HOST.to_owned(),
+            rule_version: None,
             severity: "warning",
             kind,
             subject: event.subject,
@@ -204,6 +208,7 @@ mod tests {
             camera: "gate".into(),
             at,
             rule: "alerts".into(),
+            rule_version: None,
             severity: "info",
             kind: "known-person".into(),
             subject: "anna".into(),

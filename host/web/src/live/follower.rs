@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 
 /// How long one topic is read before the others get their turn.
 const TURN: Duration = Duration::from_millis(100);
-/// Results younger than this are not history, milliseconds.
-const NOW_MS: i64 = 2000;
+/// How long a change of the gallery is waited for.
+const GALLERY: Duration = Duration::from_millis(250);
 /// How much earlier than its frame a result may seem to be, milliseconds: their times are from different clocks.
 const CLOCKS_APART_MS: i64 = 60_000;
 /// Between two attempts to reach Kafka at the start.
@@ -85,15 +85,17 @@ fn follow_results(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(),
         state.since = since;
     }
     while !stop.load(Ordering::Relaxed) {
-        let caught_up = take_turn(&results, TURN, |record| add_result(live, record));
-        let alerts_caught_up = take_turn(&alerts, TURN / 4, |record| {
+        // Only one topic is waited for: rdkafka spins through the last millisecond of each wait.
+        take_turn(&results, TURN, |record| add_result(live, record));
+        take_turn(&alerts, Duration::ZERO, |record| {
             if let Some(alert) = record.value().and_then(RaisedAlert::parse) {
                 live.add_alert(alert);
             }
         });
-        take_turn(&parked, TURN / 4, |record| add_letter(live, record));
-        take_turn(&acknowledged, TURN / 4, |record| add_acknowledgement(live, record));
-        if caught_up && alerts_caught_up && !live.read().is_complete {
+        take_turn(&parked, Duration::ZERO, |record| add_letter(live, record));
+        take_turn(&acknowledged, Duration::ZERO, |record| add_acknowledgement(live, record));
+        let all = [&results, &alerts, &parked, &acknowledged];
+        if all.iter().all(|reader| reader.has_caught_up()) && !live.read().is_complete {
             live.write().is_complete = true;
             tracing::info!("the dashboard has read the history of the last {} h", config.web.history_h);
         }
@@ -101,29 +103,20 @@ fn follow_results(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(),
     Ok(())
 }
 
-/// Applies the records of a topic until none is waiting, or the turn is over. True if the topic is read up to now.
-fn take_turn(reader: &Reader, turn: Duration, mut apply: impl FnMut(&Received<'_>)) -> bool {
+/// Applies the records of a topic until none is waiting, or the turn is over. Waits for the first one.
+fn take_turn(reader: &Reader, first: Duration, mut apply: impl FnMut(&Received<'_>)) {
     let began = Instant::now();
-    // A short wait is enough: there are other topics to look at.
-    let mut wait = turn / 4;
-    loop {
+    let mut wait = first;
+    while began.elapsed() <= TURN {
         match reader.follow(wait) {
-            Ok(Some(record)) => {
-                apply(&record);
-                if record.timestamp() > unix_ms() - NOW_MS {
-                    return true;
-                }
-            }
-            Ok(None) => return true,
+            Ok(Some(record)) => apply(&record),
+            Ok(None) => return,
             Err(error) => {
                 tracing::debug!(%error, "the dashboard: Kafka does not answer; trying again");
-                return false;
+                return;
             }
         }
-        if began.elapsed() > turn {
-            return false;
-        }
-        wait = Duration::from_millis(1);
+        wait = Duration::ZERO;
     }
 }
 
@@ -214,7 +207,7 @@ fn follow_gallery(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(),
     let reader = Reader::following(&config.kafka, &config.topics.gallery, 0)?;
     let mut has_changed = false;
     while !stop.load(Ordering::Relaxed) {
-        let wait = if has_changed { Duration::from_millis(20) } else { TURN };
+        let wait = if has_changed { Duration::from_millis(20) } else { GALLERY };
         match reader.follow(wait) {
             Ok(Some(record)) => {
                 if let Some((key, sample)) = parse_record(&record) {

@@ -79,6 +79,11 @@ impl RuleLog {
         }
     }
 
+    /// The version that a rule reported last; none if it reported none.
+    pub fn version_of(&self, rule: &str) -> Option<String> {
+        self.rules.get(rule)?.part.version.clone()
+    }
+
     fn rule(&mut self, name: &str) -> Option<&mut RuleCounts> {
         if !self.rules.contains_key(name) {
             if self.rules.len() >= MAX_RULES {

@@ -145,8 +145,9 @@ impl Live {
     }
 
     /// Adds an alert.
-    pub fn add_alert(&self, alert: RaisedAlert) {
+    pub fn add_alert(&self, mut alert: RaisedAlert) {
         let mut state = self.write();
+        alert.rule_version = state.rules.version_of(&alert.rule);
         let id = alert.id.clone();
         let (rule, gap) = (alert.rule.clone(), alert.missing_frames());
         let (camera, place) = (alert.camera.clone(), alert.place);
@@ -236,6 +237,7 @@ impl State {
             camera: alert.camera.clone(),
             at: alert.at,
             rule: alert.rule.clone(),
+            rule_version: alert.rule_version.clone(),
             severity: alert.severity.to_owned(),
             kind: alert.kind.clone(),
             subject: alert.subject.clone(),

@@ -237,6 +237,7 @@ export interface Alert {
   at: Milliseconds
   /** `everyframe` is the host itself. */
   rule: string
+  ruleVersion?: string | null
   severity: Severity
   kind: string
   subject: string

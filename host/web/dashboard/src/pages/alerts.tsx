@@ -74,7 +74,7 @@ export function AlertsPage() {
             <ul class="alert-list" aria-label={t('alerts.list', { count: number(data.alerts.length) })}>
               {data.alerts.map((alert) => (
                 <li key={alert.id}>
-                  <AlertCard alert={alert} version={rules.data?.rules.find(({ name }) => name === alert.rule)?.version ?? null} onChange={replace} />
+                  <AlertCard alert={alert} onChange={replace} />
                 </li>
               ))}
             </ul>

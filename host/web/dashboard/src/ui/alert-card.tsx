@@ -14,7 +14,7 @@ const tones: Record<Alert['severity'], Tone> = { info: 'info', warning: 'warning
 
 const acknowledgement = (alert: Alert) => `/alerts/${encodeURIComponent(alert.id)}/acknowledgement`
 
-export function AlertCard({ alert, small, version, onChange }: { alert: Alert; small?: boolean; version?: string | null; onChange?: (alert: Alert) => void }) {
+export function AlertCard({ alert, small, onChange }: { alert: Alert; small?: boolean; onChange?: (alert: Alert) => void }) {
   const [asking, setAsking] = useState(false)
   const { busy, run } = useAction()
   const { acknowledged, position } = alert
@@ -41,7 +41,7 @@ export function AlertCard({ alert, small, version, onChange }: { alert: Alert; s
           {!small && (
             <>
               {' '}
-              · {alert.rule} {version}
+              · {alert.rule} {alert.ruleVersion}
             </>
           )}
         </p>
