@@ -35,10 +35,13 @@ pub struct Pictures {
     /// Readers and renderers that nobody uses at the moment.
     idle: Mutex<Vec<Tools>>,
     frames: Mutex<Cache<Place, StoredFrame>>,
-    /// By frame and longer side, without boxes.
-    rendered: Mutex<Cache<(Place, Option<u32>), Vec<u8>>>,
+    /// Without boxes.
+    rendered: Mutex<Cache<PictureKey, Vec<u8>>>,
     locks: [Mutex<()>; LOCKS],
 }
+
+/// A frame, and the longer side of its picture, pixels; full size if none.
+type PictureKey = (Place, Option<u32>);
 
 struct Tools {
     reader: RecordReader,
