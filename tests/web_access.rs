@@ -187,6 +187,8 @@ fn every_answer_is_as_the_description_says() {
     site.send(&[Frame::stream("office", &man[..20]), vec![Frame::new("yard", b"no picture")]].concat());
     site.settled_audit();
     let mut schemathesis = Command::new(places::cached("python/bin/schemathesis"));
+    // It keeps what it found in the folder where it runs.
+    schemathesis.current_dir(site.folder());
     schemathesis.arg("run").arg(format!("http://{address}/api/openapi.json")).args([
         "--checks",
         "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
