@@ -1,6 +1,6 @@
 //! Enrols people from pictures.
 
-use everyframe_config::{Config, VisionSettings};
+use everyframe_config::{Config, Polygon, VisionSettings};
 use everyframe_gallery::{
     GalleryError, Index, NEARLY_THE_SAME, OddSample, Sample, find_odd_samples, find_similar_id, read_samples,
     store_sample,
@@ -150,7 +150,7 @@ impl Examiner {
     }
 
     /// Finds and embeds the face of a picture. `chosen` is the box of the face if the picture may show several people; without
-    /// it, exactly one face is wanted.
+    /// it, exactly one face is wanted. Nobody is enrolled from a masked part.
     ///
     /// # Errors
     ///
@@ -160,8 +160,9 @@ impl Examiner {
         bytes: &[u8],
         min_quality: f32,
         chosen: Option<&Rect>,
+        masks: &[&Polygon],
     ) -> Result<EnrolmentFace, RefusedPicture> {
-        let EnrolmentView { detections, rotation } = self.worker.detect_for_enrolment(bytes)?;
+        let EnrolmentView { detections, rotation } = self.worker.detect_for_enrolment(bytes, masks)?;
         if let Some(rotation) = rotation.filter(|_| chosen.is_none()) {
             return Err(RefusedPicture::NotUpright(rotation));
         }
@@ -179,9 +180,9 @@ impl Examiner {
             let fault = Fault::new(&measured, face.bounds.height, min_quality);
             return Err(RefusedPicture::Poor { quality, wanted: min_quality, fault });
         }
-        let embeddings = self.worker.embed(bytes, &[], &detections, std::slice::from_ref(face))?;
+        let embeddings = self.worker.embed(bytes, masks, &detections, std::slice::from_ref(face))?;
         let embedding = embeddings.into_iter().next().flatten().ok_or(RefusedPicture::NoEmbedding)?;
-        let thumbnail = self.renderer.crop(bytes, &[], &face.bounds, THUMBNAIL_SIDE)?;
+        let thumbnail = self.renderer.crop(bytes, masks, &face.bounds, THUMBNAIL_SIDE)?;
         Ok(EnrolmentFace { quality, embedding, thumbnail, sample: sample_id(bytes, chosen) })
     }
 }
@@ -257,7 +258,7 @@ impl Enroller {
     ///
     /// The picture is not fit: the error says what to change.
     pub fn examine(&mut self, picture: &Path, min_quality: f32) -> Result<EnrolmentFace, RefusedPicture> {
-        self.examiner.examine(&std::fs::read(picture)?, min_quality, None)
+        self.examiner.examine(&std::fs::read(picture)?, min_quality, None, &[])
     }
 
     /// An enrolled person under another id whom the face resembles.

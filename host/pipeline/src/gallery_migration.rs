@@ -117,7 +117,7 @@ fn index_pictures(folder: &Path) -> std::io::Result<BTreeMap<String, PathBuf>> {
 fn embed_picture(worker: &mut Worker, picture: &Path) -> Result<Embedding, String> {
     let bytes = std::fs::read(picture).map_err(|error| error.to_string())?;
     let EnrolmentView { detections, .. } =
-        worker.detect_for_enrolment(&bytes).map_err(|error| error.to_string())?;
+        worker.detect_for_enrolment(&bytes, &[]).map_err(|error| error.to_string())?;
     let [face] = &detections.detections[..] else {
         return Err(format!("{} faces found instead of one", detections.detections.len()));
     };

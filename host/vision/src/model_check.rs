@@ -79,7 +79,7 @@ pub fn measure_detection(vision: &Vision, folder: &Path) -> Result<DetectionRate
     let mut rate = DetectionRate::default();
     for path in list_pictures(folder).map_err(unreadable)? {
         let bytes = std::fs::read(&path).map_err(unreadable)?;
-        let seen = match worker.detect_for_enrolment(&bytes) {
+        let seen = match worker.detect_for_enrolment(&bytes, &[]) {
             Ok(view) => view.detections,
             Err(error) => {
                 rate.refused.push((path, error));

@@ -135,15 +135,19 @@ impl Worker {
         describe(found, &decoded, decode, &mut cpu_timer, &mut self.stats)
     }
 
-    /// Detects faces of all sizes in a picture for enrolment, and checks whether the picture is upright.
+    /// Detects faces of all sizes in a picture for enrolment, and checks whether the picture is upright. Masked parts are painted over.
     ///
     /// # Errors
     ///
     /// See [`Worker::detect`].
-    pub fn detect_for_enrolment(&mut self, encoded: &[u8]) -> Result<EnrolmentView, PictureError> {
+    pub fn detect_for_enrolment(
+        &mut self,
+        encoded: &[u8],
+        masks: &[&Polygon],
+    ) -> Result<EnrolmentView, PictureError> {
         let mut cpu_timer = CpuTimer::start();
         let header = header::inspect(encoded, self.max_pixels)?;
-        let decoded = self.decoder.decode_within(encoded, header, &[], self.max_side)?;
+        let decoded = self.decoder.decode_within(encoded, header, masks, self.max_side)?;
         let decode = cpu_timer.lap();
         let sizes = FaceSizes::new(self.min_face, decoded.scale.0.max(decoded.scale.1));
         let search = FrameSearch::new(&mut self.detector, sizes, self.overlap).of_all_sizes();

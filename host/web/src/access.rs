@@ -96,7 +96,7 @@ impl Access {
     /// The problem to answer with.
     pub fn identify(&self, method: &Method, headers: &HeaderMap) -> Result<Identity, Problem> {
         let is_change = !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-        if is_change && !is_same_site(headers) {
+        if !is_same_site(headers) {
             return Err(Problem::new(
                 StatusCode::FORBIDDEN,
                 "the request comes from the page of another site",

@@ -14,6 +14,8 @@ use tokio::sync::Semaphore;
 const MAX_BLOCKING: usize = 8;
 /// Blocking requests that may wait for their turn.
 const MAX_WAITING: usize = 256;
+/// Pictures that may be recognised at the same time: there is one recogniser.
+const MAX_RECOGNISED: usize = 1;
 
 /// What all requests share.
 pub struct App {
@@ -32,8 +34,11 @@ pub struct App {
     /// Connected event streams.
     pub streams: Arc<Semaphore>,
     /// Only one audit runs at a time.
-    pub audits: Semaphore,
-    running: Semaphore,
+    pub audits: Arc<Semaphore>,
+    /// Held while people are changed, so that no change undoes another one of this process.
+    pub gallery: Mutex<()>,
+    running: Arc<Semaphore>,
+    recognising: Arc<Semaphore>,
     waiting: Semaphore,
     producer: OnceLock<Producer>,
     /// Held while the producer is made.
@@ -54,8 +59,10 @@ impl App {
             recogniser,
             results: Mutex::default(),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
-            audits: Semaphore::new(1),
-            running: Semaphore::new(MAX_BLOCKING),
+            audits: Arc::new(Semaphore::new(1)),
+            gallery: Mutex::default(),
+            running: Arc::new(Semaphore::new(MAX_BLOCKING)),
+            recognising: Arc::new(Semaphore::new(MAX_RECOGNISED)),
             waiting: Semaphore::new(MAX_WAITING),
             producer: OnceLock::new(),
             making: Mutex::default(),
@@ -85,13 +92,36 @@ impl App {
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
+        self.block_within(&self.running, work).await
+    }
+
+    /// As [`App::block`], for work that needs the recogniser: it does not take the place of other requests while it waits for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`App::block`].
+    pub async fn recognise<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.block_within(&self.recognising, work).await
+    }
+
+    async fn block_within<T: Send + 'static>(
+        self: &Arc<Self>,
+        places: &Arc<Semaphore>,
+        work: impl FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
         let busy = |_| Problem::unavailable("too many requests at once; try again");
         let waiting = self.waiting.try_acquire().map_err(busy)?;
-        let running = self.running.acquire().await.map_err(Problem::internal)?;
+        let place = places.clone().acquire_owned().await.map_err(Problem::internal)?;
         drop(waiting);
         let app = self.clone();
-        let done = tokio::task::spawn_blocking(move || work(&app)).await;
-        drop(running);
-        done.map_err(Problem::internal)?
+        let done = tokio::task::spawn_blocking(move || {
+            // The work goes on when its client has gone, and keeps its place until it ends.
+            let _place = place;
+            work(&app)
+        });
+        done.await.map_err(Problem::internal)?
     }
 }

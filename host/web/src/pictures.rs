@@ -3,7 +3,7 @@
 use crate::problem::Problem;
 use crate::views::Place;
 use axum::http::StatusCode;
-use everyframe_config::{Config, Site};
+use everyframe_config::{Config, Polygon, Site};
 use everyframe_kafka::{BrokerError, RecordReader};
 use everyframe_types::face::Rect;
 use everyframe_types::record::camera_id;
@@ -99,6 +99,22 @@ impl Pictures {
     /// See [`NoPicture`].
     pub fn frame(&self, place: Place) -> Result<Arc<StoredFrame>, NoPicture> {
         self.with_tools(place, |tools| self.read(tools, place))
+    }
+
+    /// The masks of a camera.
+    pub fn masks_of(&self, camera: &str) -> Vec<&Polygon> {
+        self.site.masks_of(camera)
+    }
+
+    /// A picture of a camera, with its masks, as a JPEG for people. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// The picture cannot be decoded.
+    pub fn mask(&self, camera: &str, encoded: &[u8]) -> Result<Vec<u8>, PictureError> {
+        let mut renderer = PictureRenderer::new(&self.config.vision);
+        let rendered = renderer.render(encoded, &self.site.masks_of(camera), None, &[])?;
+        Ok(rendered.unwrap_or_else(|| encoded.to_vec()))
     }
 
     /// The frame as a JPEG for people. Blocks.

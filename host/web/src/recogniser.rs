@@ -1,7 +1,7 @@
 //! Vision and rules for requests: who is on a picture, and enrolment. Loaded at the first request that needs them.
 
 use crate::problem::Problem;
-use everyframe_config::Config;
+use everyframe_config::{Config, Polygon, RuleKind};
 use everyframe_gallery::{Gallery, GalleryError, Index, StrangerIndex, Strangers};
 use everyframe_pipeline::enrolment::{EnrolmentFace, Examiner, RefusedPicture};
 use everyframe_pipeline::identify::{IdentifiedPicture, Identifier, IdentifyError};
@@ -114,9 +114,10 @@ impl Recogniser {
         &self,
         picture: &[u8],
         chosen: Option<&Rect>,
+        masks: &[&Polygon],
     ) -> Result<(EnrolmentFace, String, Arc<Index>), RecognitionError> {
         self.with(|loaded| {
-            let face = loaded.examiner.examine(picture, MIN_QUALITY, chosen)?;
+            let face = loaded.examiner.examine(picture, MIN_QUALITY, chosen, masks)?;
             Ok((face, loaded.model.clone(), loaded.gallery.index()))
         })
     }
@@ -158,6 +159,12 @@ impl Recogniser {
                 file.ok_or_else(|| failed(&"this process has no configuration file; give --config"))?;
             let mut files = WatchedFiles::new(file);
             let mut configuration = files.read().map_err(|error| failed(&error))?;
+            // Only who a face is, wherever it is: no rule may alert of a picture that comes from no camera.
+            configuration.config.rules.retain(|rule| rule.kind == RuleKind::MatchingPolicy);
+            for rule in &mut configuration.config.rules {
+                rule.cameras = vec!["*".into()];
+                (rule.zones, rule.schedule) = (Vec::new(), None);
+            }
             let rules = load_rules(&mut configuration, &self.runtime, &CodeCache::in_folder(&self.cache))
                 .map_err(|error| failed(&error))?;
             *loaded = Some((files, rules));

@@ -2,7 +2,7 @@
 
 use crate::api;
 use crate::app::App;
-use crate::connections::LimitedListener;
+use crate::connections::serve;
 use crate::dashboard;
 use crate::live::{Live, follow};
 use crate::recogniser::Recogniser;
@@ -22,7 +22,7 @@ pub const DEFAULT_ADDRESS: &str = "127.0.0.1:8080";
 
 /// How often the server checks whether the process ends.
 const CHECK: Duration = Duration::from_millis(100);
-/// Threads that answer requests. They do not wait for anything; pictures and models have other threads.
+/// Threads that answer requests. What waits for Kafka, pictures or models has other threads.
 const THREADS: usize = 1;
 
 /// Why the server cannot start.
@@ -88,25 +88,22 @@ impl WebServer {
         let recogniser = Recogniser::new(config, options.file, options.cache, options.runtime);
         let router = router(&Arc::new(App::new(config, live, recogniser)));
         let stop = stop.clone();
-        let serve = move || {
-            let served = runtime.block_on(async {
+        let work = move || {
+            runtime.block_on(async {
                 let ended = async {
                     while !stop.load(Ordering::Relaxed) {
                         tokio::time::sleep(CHECK).await;
                     }
                 };
                 tokio::select! {
-                    served = axum::serve(LimitedListener::new(listener), router) => served,
-                    () = ended => Ok(()),
+                    () = serve(listener, router) => {}
+                    () = ended => {}
                 }
             });
-            if let Err(error) = served {
-                tracing::error!("the dashboard is no longer served: {error}");
-            }
             // An audit or a model may still be at work; the process does not wait for them.
             runtime.shutdown_background();
         };
-        let thread = std::thread::Builder::new().name("web-server".into()).spawn(serve)?;
+        let thread = std::thread::Builder::new().name("web-server".into()).spawn(work)?;
         Ok(Self { address, thread })
     }
 

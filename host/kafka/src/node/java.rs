@@ -174,6 +174,15 @@ mod tests {
         let path = folder.join(format!("java-{version}"));
         std::fs::write(&path, format!("#!/bin/sh\necho 'openjdk version \"{version}\" 2026' >&2\n")).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        // While another test starts a process, that process holds the file open for writing, and it cannot be run.
+        let is_busy = || {
+            Command::new(&path)
+                .output()
+                .is_err_and(|error| error.kind() == std::io::ErrorKind::ExecutableFileBusy)
+        };
+        while is_busy() {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
         Candidate { name: format!("java {version}"), java: Some(path) }
     }
 

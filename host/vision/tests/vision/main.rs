@@ -268,7 +268,7 @@ fn a_face_is_found_once_whatever_its_size() {
             let picture = close_up(clip, face, height);
             for seen in [
                 worker.detect(&picture, &[]).unwrap(),
-                worker.detect_for_enrolment(&picture).unwrap().detections,
+                worker.detect_for_enrolment(&picture, &[]).unwrap().detections,
             ] {
                 let [found] = &seen.detections[..] else { panic!("{clip}, {height}: {:?}", seen.detections) };
                 let share = found.bounds.height / height;
@@ -287,7 +287,7 @@ fn enrolment_detects_a_picture_that_is_not_upright() {
         let frame = frames(clip).remove(0);
         let upright =
             imgcodecs::imdecode(&Mat::from_slice(&frame).unwrap(), imgcodecs::IMREAD_COLOR).unwrap();
-        assert_eq!(worker.detect_for_enrolment(&frame).unwrap().rotation, None);
+        assert_eq!(worker.detect_for_enrolment(&frame, &[]).unwrap().rotation, None);
         for (code, back) in [
             (opencv::core::ROTATE_90_CLOCKWISE, Rotation::Left),
             (opencv::core::ROTATE_180, Rotation::Over),
@@ -295,7 +295,7 @@ fn enrolment_detects_a_picture_that_is_not_upright() {
         ] {
             let mut turned = Mat::default();
             opencv::core::rotate(&upright, &mut turned, code).unwrap();
-            let view = worker.detect_for_enrolment(&jpeg(&turned)).unwrap();
+            let view = worker.detect_for_enrolment(&jpeg(&turned), &[]).unwrap();
             assert_eq!(view.rotation, Some(back), "{clip}");
         }
     }

@@ -11,9 +11,10 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use everyframe_account::dead_letters::{ActionReport, DeadLetterError, Filter, Selection, read_actions};
+use everyframe_config::Role;
 use everyframe_kafka::RecordReader;
 use everyframe_types::dead_letter::{self, MESSAGE, REASON, STAGE};
-use everyframe_types::record::IncomingRecord as _;
+use everyframe_types::record::{IncomingRecord as _, camera_id};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
@@ -120,12 +121,13 @@ pub async fn list(
     }
     app.block(move |app| {
         let actions = read_actions(&app.config)?;
-        let filter = Filter { camera: query.camera, ..Filter::default() };
         let (mut all, mut open_count) = (Vec::new(), 0);
-        filter.for_each(&app.config, |letter| -> Result<(), DeadLetterError> {
+        Filter::default().for_each(&app.config, |letter| -> Result<(), DeadLetterError> {
             let state = actions.get(letter.place).map_or("open", |(action, _)| action.name());
             open_count += usize::from(state == "open");
-            if query.state.as_deref().is_none_or(|wanted| wanted == state) {
+            let is_wanted = query.state.as_deref().is_none_or(|wanted| wanted == state)
+                && query.camera.as_ref().is_none_or(|wanted| *wanted == letter.camera);
+            if is_wanted {
                 let header = |name| letter.record.header(name).unwrap_or_default().to_owned();
                 let at = place(letter.place);
                 all.push(DeadLetterView {
@@ -154,14 +156,15 @@ pub async fn list(
     .await
 }
 
-/// Shows the bytes that were kept of a frame. They may be no picture.
+/// Shows the picture that was kept of a frame, with masked parts painted over. If it cannot be decoded, the role `admin` gets its
+/// bytes.
 #[utoipa::path(get, operation_id = "dead_letters_picture", path = "/dead-letters/{partition}/{offset}/picture", tag = "dead letters",
     params(("partition" = i32, Path, description = "The partition of the dead-letters topic"),
            ("offset" = i64, Path, description = "The offset")),
-    responses((status = 200, content_type = "application/octet-stream", body = Binary), Problems))]
+    responses((status = 200, content_type = "image/jpeg", body = Binary), Problems))]
 pub async fn picture(
     State(app): State<Arc<App>>,
-    _: Viewer,
+    Viewer(identity): Viewer,
     PathParts((partition, offset)): PathParts<(i32, i64)>,
 ) -> Result<Response, Problem> {
     app.block(move |app| {
@@ -170,14 +173,15 @@ pub async fn picture(
         let record = record.filter(|record| record.header(REASON).is_some() && !record.value.is_empty());
         let record =
             record.ok_or_else(|| Problem::not_found("there is no dead letter with bytes at this place"))?;
-        // Never what a browser would run: anybody may have sent the frame.
-        let kind = match record.value.as_slice() {
-            [0xff, 0xd8, ..] => "image/jpeg",
-            [0x89, b'P', b'N', b'G', ..] => "image/png",
-            [b'R', b'I', b'F', b'F', ..] => "image/webp",
-            _ => "application/octet-stream",
-        };
-        Ok(([(header::CONTENT_TYPE, kind)], record.value).into_response())
+        let camera = camera_id(record.key.as_deref(), partition);
+        match app.pictures.mask(&camera, &record.value) {
+            Ok(picture) => Ok(([(header::CONTENT_TYPE, "image/jpeg")], picture).into_response()),
+            // Nobody knows what such bytes show.
+            Err(_) if identity.role >= Role::Admin => {
+                Ok(([(header::CONTENT_TYPE, "application/octet-stream")], record.value).into_response())
+            }
+            Err(error) => Err(Problem::unprocessable(format!("the bytes cannot be shown: {error}"))),
+        }
     })
     .await
 }

@@ -8,7 +8,7 @@ use crate::problem::{Problem, Problems};
 use crate::views::{Binary, Bounds, Place, ResultView};
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use everyframe_kafka::{Record, RecordReader};
 use everyframe_types::event::{CloudEvent, ResultData};
@@ -107,11 +107,13 @@ fn is_waiting(live: &Live, frame: Place) -> bool {
     let Some(partition) = partition else { return false };
     let offset = u64::try_from(frame.offset).unwrap_or(u64::MAX);
     // The ends are looked at every two seconds; a frame that was sent since then is just after them.
-    let is_due = partition.committed.is_none_or(|committed| offset >= committed);
+    // A result that was committed just now may still be on its way to us.
+    let is_due = !state.is_complete
+        || partition.committed.is_none_or(|committed| offset.saturating_add(RECENT) >= committed);
     is_due && offset >= partition.oldest && offset <= partition.next.saturating_add(RECENT)
 }
 
-/// Frames that may have come since the last look at the end of a partition.
+/// Frames that may have come, or been processed, since the last look at the end of a partition.
 const RECENT: u64 = 1000;
 
 /// Shows the picture of a frame, with masked parts painted over.
@@ -131,7 +133,12 @@ pub async fn picture(
     let place = Place { partition, offset };
     app.block(move |app| {
         let boxes = if query.boxes { boxes(app, place)? } else { Vec::new() };
-        Ok(jpeg(app.pictures.picture(place, query.width, &boxes)?.to_vec()))
+        let mut response = jpeg(app.pictures.picture(place, query.width, &boxes)?.to_vec());
+        if query.boxes {
+            // The frame may not be processed yet.
+            response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        Ok(response)
     })
     .await
 }

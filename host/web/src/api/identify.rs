@@ -23,7 +23,8 @@ use utoipa::ToSchema;
 const MAX_SIGHTINGS: usize = 50;
 /// The most strangers that a search lists for a face.
 const MAX_STRANGERS: usize = 5;
-/// The least similarity of a stranger that is listed: where the shipped unknown-person rule says that a person is the same.
+/// The least similarity of a stranger that is listed. The shipped unknown-person rule wants 0.50 across cameras; a person who looks
+/// at the list may want to see more.
 const SIMILAR: f32 = 0.4;
 
 /// The faces of a picture.
@@ -76,7 +77,7 @@ pub async fn identify(
     _: Enroller,
     Picture(picture): Picture,
 ) -> Result<Json<Identified>, Problem> {
-    app.block(move |app| {
+    app.recognise(move |app| {
         let identified = app.recogniser.identify(&picture)?;
         let (width, height) = (identified.width, identified.height);
         Ok(Json(Identified { width, height, faces: views(app, identified) }))
@@ -93,7 +94,7 @@ pub async fn search(
     _: Enroller,
     Picture(picture): Picture,
 ) -> Result<Json<Found>, Problem> {
-    app.block(move |app| {
+    app.recognise(move |app| {
         let identified = app.recogniser.identify(&picture)?;
         let (width, height) = (identified.width, identified.height);
         let index = app.recogniser.strangers()?;

@@ -112,12 +112,12 @@ pub async fn audit(
     State(app): State<Arc<App>>,
     _: Administrator,
 ) -> Result<Json<serde_json::Value>, Problem> {
-    let shared = app.clone();
-    let Ok(_one) = shared.audits.try_acquire() else {
+    let Ok(one) = app.audits.clone().try_acquire_owned() else {
         let detail = "an audit is running; wait for it";
         return Err(Problem::new(axum::http::StatusCode::CONFLICT, detail));
     };
-    app.block(|app| {
+    app.block(move |app| {
+        let _one = one;
         let report = audit::audit(&app.config, None)?;
         serde_json::to_value(report).map(Json).map_err(Problem::internal)
     })

@@ -2,8 +2,9 @@
 
 use crate::access::{Enroller, Viewer};
 use crate::app::App;
-use crate::input::{Body, MAX_PICTURE_BYTES, Page, Parameters, PathParts, Picture, cursor};
+use crate::input::{Body, Page, Parameters, PathParts, Picture, cursor};
 use crate::live::{State as LiveState, Who};
+use crate::pictures::StoredFrame;
 use crate::problem::{Problem, Problems};
 use crate::views::{Binary, Bounds, Names as _, Place};
 use axum::Json;
@@ -18,7 +19,7 @@ use everyframe_types::face::Rect;
 use everyframe_types::id::{parse_name, printable};
 use everyframe_types::machine::unix_ms;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use utoipa::{IntoParams, ToSchema};
 
 /// When and where somebody was last seen.
@@ -281,49 +282,27 @@ pub async fn create(
         Some(id) => parse_person_id(id)?,
         None => parse_person_id(&id_of_name(&name))?,
     };
-    app.block(move |app| {
-        let pictures = {
+    app.recognise(move |app| {
+        let best = {
             let state = app.live.read();
-            if new.id.is_none()
-                && state.people.get(&id).is_some()
-                && state.people.name(&id).as_ref() != Some(&name)
-            {
-                let detail = format!("the id `{id}` belongs to somebody else; give an `id`");
+            // Two people may have one name, but not one id.
+            if new.id.is_none() && state.people.get(&id).is_some() {
+                let detail = format!(
+                    "the id `{id}` is taken: give it as `id` if this is the same person, or another `id` if they are two"
+                );
                 return Err(Problem::new(StatusCode::CONFLICT, detail));
             }
             let stranger = state.sightings.stranger(&new.stranger);
-            let missing = || Problem::not_found("no such stranger is known; it may have expired");
+            let missing = || Problem::not_found("no such stranger is known since the history began");
             stranger.ok_or_else(missing)?.best.clone()
         };
-        let (mut last, mut enrolled) = (None, None::<Enrolled>);
-        for best in pictures {
-            let enrolment = Enrolment {
-                id: &id,
-                name: &name,
-                source: format!("frame {}/{}", best.place.partition, best.place.offset),
-                stranger: Some(new.stranger.clone()),
-                force: new.force,
-            };
-            let added = app
-                .pictures
-                .frame(best.place)
-                .map_err(Problem::from)
-                .and_then(|frame| enrolment.enrol(app, &frame.bytes, Some(&best.bounds)));
-            match added {
-                // The best picture came first.
-                Ok(one) => {
-                    let quality = enrolled.map_or(one.quality, |first| first.quality);
-                    enrolled = Some(Enrolled { quality, ..one });
-                }
-                // The pictures that can be used are enough.
-                Err(problem) => last = Some(problem),
-            }
-        }
-        match (enrolled, last) {
-            (Some(enrolled), _) => Ok((StatusCode::CREATED, Json(enrolled))),
-            (None, Some(problem)) => Err(problem),
-            (None, None) => Err(Problem::unprocessable("no picture of this stranger is kept")),
-        }
+        let pictures = best.into_iter().map(|best| {
+            let frame = app.pictures.frame(best.place)?;
+            Ok(PictureOfPerson::of_frame(best.place, &frame, best.bounds))
+        });
+        let enrolment =
+            Enrolment { id: &id, name: &name, stranger: Some(new.stranger.clone()), force: new.force };
+        enrolment.enrol(app, pictures).map(|enrolled| (StatusCode::CREATED, Json(enrolled)))
     })
     .await
 }
@@ -346,48 +325,107 @@ pub async fn add_sample(
     let is_json = headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
     let is_json = is_json.is_some_and(|kind| kind.starts_with("application/json"));
     let given_name = query.name.as_deref().map(checked_name).transpose()?;
-    app.block(move |app| {
+    app.recognise(move |app| {
         let known = app.live.read().people.name(&id);
+        if let (Some(known), Some(given)) = (&known, &given_name)
+            && known != given
+        {
+            let detail =
+                format!("`{}` is enrolled as {}; leave out `name`", printable(&id), printable(known));
+            return Err(Problem::new(StatusCode::CONFLICT, detail));
+        }
         let name = given_name.or(known).unwrap_or_else(|| id.clone());
-        let (bytes, source, chosen): (_, _, Option<Rect>) = if is_json {
+        let picture = if is_json {
             let FaceOfFrame { frame, face } =
                 serde_json::from_slice(&body).map_err(|error| Problem::bad_request(error.to_string()))?;
-            let source = format!("frame {}/{}", frame.partition, frame.offset);
-            (app.pictures.frame(frame)?.bytes.clone(), source, Some(face.into()))
+            PictureOfPerson::of_frame(frame, &*app.pictures.frame(frame)?, face.into())
         } else {
-            (body.to_vec(), "uploaded".to_owned(), None)
+            PictureOfPerson { bytes: body.to_vec(), source: "uploaded".into(), camera: None, chosen: None }
         };
-        let enrolment = Enrolment { id: &id, name: &name, source, stranger: None, force: query.force };
-        let enrolled = enrolment.enrol(app, &bytes, chosen.as_ref())?;
+        let enrolment = Enrolment { id: &id, name: &name, stranger: None, force: query.force };
+        let enrolled = enrolment.enrol(app, std::iter::once(Ok(picture)))?;
         Ok((StatusCode::CREATED, Json(enrolled)))
     })
     .await
 }
 
-/// One picture to be enrolled.
+/// A picture to be enrolled.
+struct PictureOfPerson {
+    bytes: Vec<u8>,
+    source: String,
+    /// The camera, whose masks hold; none for a picture that was uploaded.
+    camera: Option<String>,
+    /// Where the face is; none if the picture shows one.
+    chosen: Option<Rect>,
+}
+
+impl PictureOfPerson {
+    fn of_frame(place: Place, frame: &StoredFrame, face: Rect) -> Self {
+        Self {
+            bytes: frame.bytes.clone(),
+            source: format!("frame {}/{}", place.partition, place.offset),
+            camera: Some(frame.camera.clone()),
+            chosen: Some(face),
+        }
+    }
+}
+
+/// Who is to be enrolled.
 struct Enrolment<'a> {
     id: &'a str,
     name: &'a str,
-    source: String,
     stranger: Option<String>,
     force: bool,
 }
 
 impl Enrolment<'_> {
-    fn enrol(self, app: &App, bytes: &[u8], chosen: Option<&Rect>) -> Result<Enrolled, Problem> {
-        if bytes.len() > MAX_PICTURE_BYTES {
-            return Err(Problem::unprocessable("the picture is too large"));
-        }
-        let (face, model, index) = app.recogniser.examine(bytes, chosen)?;
-        let mut warnings = Vec::new();
-        if let Some(resemblance) = find_resemblance(&index, &face.embedding, self.id) {
-            if !self.force {
-                let detail = format!(
-                    "{resemblance}: use that id if it is the same person; `force` enrols the picture anyway"
-                );
-                return Err(Problem::new(StatusCode::CONFLICT, detail));
+    /// Enrols the pictures that can be used, best first. All are looked at before one is stored, so that somebody else's face is
+    /// refused, however many other pictures there are.
+    fn enrol(
+        self,
+        app: &App,
+        pictures: impl Iterator<Item = Result<PictureOfPerson, Problem>>,
+    ) -> Result<Enrolled, Problem> {
+        let _one = app.gallery.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut samples, mut warnings) = (Vec::new(), Vec::new());
+        let mut refused = Problem::unprocessable("no picture of this stranger is kept");
+        for picture in pictures {
+            match picture.and_then(|picture| self.examine(app, picture)) {
+                Ok((id, sample, warning)) => {
+                    samples.push((id, sample));
+                    warnings.extend(warning);
+                }
+                Err(problem) if problem.status == StatusCode::CONFLICT.as_u16() => return Err(problem),
+                Err(problem) => refused = problem,
             }
-            warnings.push(resemblance.to_string());
+        }
+        let quality = samples.first().map(|(_, sample)| sample.quality).ok_or(refused)?;
+        for (id, sample) in &samples {
+            store_sample(app.producer()?, &app.config.topics.gallery, id, sample)?;
+            // So that the answer, and the next request, know the person. The topic brings the same again.
+            app.live.write().people.apply(&format!("{}/{id}", self.id), Some(sample));
+        }
+        let state = app.live.read();
+        let person =
+            view(&state, self.id).ok_or_else(|| Problem::internal("the person was erased meanwhile"))?;
+        Ok(Enrolled { person, quality, warnings })
+    }
+
+    /// The id of the sample, the sample, and a warning.
+    fn examine(
+        &self,
+        app: &App,
+        picture: PictureOfPerson,
+    ) -> Result<(String, Sample, Option<String>), Problem> {
+        let PictureOfPerson { bytes, source, camera, chosen } = picture;
+        let masks = camera.map(|camera| app.pictures.masks_of(&camera)).unwrap_or_default();
+        let (face, model, index) = app.recogniser.examine(&bytes, chosen.as_ref(), &masks)?;
+        let resemblance = find_resemblance(&index, &face.embedding, self.id);
+        if let Some(resemblance) = resemblance.as_ref().filter(|_| !self.force) {
+            let detail = format!(
+                "{resemblance}: use that id if it is the same person; `force` enrols the picture anyway"
+            );
+            return Err(Problem::new(StatusCode::CONFLICT, detail));
         }
         let sample = Sample {
             person: self.id.to_owned(),
@@ -395,18 +433,12 @@ impl Enrolment<'_> {
             model,
             embedding: face.embedding,
             quality: face.quality,
-            source: self.source,
+            source,
             enrolled_at: unix_ms(),
             thumbnail: face.thumbnail,
-            stranger: self.stranger,
+            stranger: self.stranger.clone(),
         };
-        store_sample(app.producer()?, &app.config.topics.gallery, &face.sample, &sample)?;
-        // So that the answer, and the next request, know the person. The topic brings the same again.
-        let mut state = app.live.write();
-        state.people.apply(&format!("{}/{}", self.id, face.sample), Some(&sample));
-        let person =
-            view(&state, self.id).ok_or_else(|| Problem::internal("the person was erased meanwhile"))?;
-        Ok(Enrolled { person, quality: face.quality, warnings })
+        Ok((face.sample, sample, resemblance.map(|resemblance| resemblance.to_string())))
     }
 }
 
@@ -494,7 +526,11 @@ async fn change(
     app: &Arc<App>,
     work: impl FnOnce(&App) -> Result<(), Problem> + Send + 'static,
 ) -> Result<StatusCode, Problem> {
-    app.block(work).await.map(|()| StatusCode::NO_CONTENT)
+    let changed = app.block(move |app| {
+        let _one = app.gallery.lock().unwrap_or_else(PoisonError::into_inner);
+        work(app)
+    });
+    changed.await.map(|()| StatusCode::NO_CONTENT)
 }
 
 #[cfg(test)]

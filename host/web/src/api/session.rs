@@ -14,8 +14,8 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, LazyLock};
 use utoipa::ToSchema;
 
-/// Attempts to sign in, all together: a token cannot be guessed, and nobody needs more.
-static ATTEMPTS: LazyLock<DefaultDirectRateLimiter> =
+/// Failed attempts to sign in, all together: nobody needs more.
+static FAILURES: LazyLock<DefaultDirectRateLimiter> =
     LazyLock::new(|| RateLimiter::direct(Quota::per_minute(NonZeroU32::new(30).unwrap_or(NonZeroU32::MIN))));
 
 /// Who is signed in.
@@ -60,13 +60,13 @@ pub async fn show(State(app): State<Arc<App>>, Viewer(identity): Viewer) -> Json
 #[utoipa::path(post, operation_id = "session_open", path = "/session", tag = "session", request_body = SignIn, security(()),
     responses((status = 200, body = SessionView), Problems))]
 pub async fn open(State(app): State<Arc<App>>, Body(body): Body<SignIn>) -> Result<Response, Problem> {
-    if ATTEMPTS.check().is_err() {
-        let detail = "too many attempts to sign in; wait a minute";
-        return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail));
-    }
-    let opened = app.access.open_session(&body.token);
-    let (value, identity) =
-        opened.ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "the token is not known"))?;
+    let Some((value, identity)) = app.access.open_session(&body.token) else {
+        // Only wrong tokens count, so that nobody can lock others out.
+        return Err(match FAILURES.check() {
+            Ok(()) => Problem::new(StatusCode::UNAUTHORIZED, "the token is not known"),
+            Err(_) => Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many wrong tokens; wait a minute"),
+        });
+    };
     let cookie = format!("{COOKIE}={value}; Path=/; HttpOnly; SameSite=Strict");
     Ok(([(header::SET_COOKIE, cookie)], Json(SessionView::new(identity, &app))).into_response())
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// The most alerts; beyond it, the oldest are forgotten.
 const MAX_ALERTS: usize = 20_000;
-/// The frames whose faces are kept until their alerts come, and the other way round.
+/// The frames whose faces are kept, so that alerts can show theirs.
 const MAX_FRAMES: usize = 5000;
 
 /// An alert.
@@ -162,6 +162,11 @@ impl Alerts {
         }
     }
 
+    /// Forgets acknowledgements of alerts that are not known: they are older than the history.
+    pub fn forget_unknown(&mut self) {
+        self.acknowledged.retain(|id, _| self.by_id.contains_key(id));
+    }
+
     /// An alert.
     pub fn get(&self, id: &str) -> Option<&RaisedAlert> {
         self.all.get(&(*self.by_id.get(id)?, id.to_owned()))
@@ -246,6 +251,8 @@ mod tests {
         alerts.acknowledge("gone", Some(acknowledgement));
         let open = AlertFilter { open: true, ..AlertFilter::default() };
         assert_eq!((ids(&alerts, &open), alerts.open_count()), (vec!["b".into()], 1));
+        alerts.forget_unknown();
+        assert_eq!(alerts.acknowledged.len(), 1);
         alerts.acknowledge("a", None);
         assert_eq!(alerts.open_count(), 2);
     }

@@ -57,7 +57,14 @@ impl Camera {
             };
         }
         self.last_seen_at = self.last_seen_at.max(captured_at);
-        self.arrived_at = now;
+        self.arrived_at = self.arrived_at.max(now);
+    }
+
+    /// The latest frame is shown, in whatever order frames come: history after the present, or a replay.
+    fn show(&mut self, result: &Arc<ResultData>) {
+        if self.last.as_ref().is_none_or(|last| last.captured_at <= result.captured_at) {
+            self.last = Some(result.clone());
+        }
     }
 }
 
@@ -72,14 +79,14 @@ impl Cameras {
         camera.frame_came(result.captured_at, now);
         camera.frames += 1;
         camera.faces += result.faces.len() as u64;
-        camera.last = Some(result.clone());
+        camera.show(result);
     }
 
     /// Shows a frame as the last one of its camera, without counting it: it is counted when the history has come to it.
     pub fn preview(&mut self, result: &Arc<ResultData>, now: i64) {
         let camera = self.get_mut(&result.camera);
         camera.frame_came(result.captured_at, now);
-        camera.last = Some(result.clone());
+        camera.show(result);
     }
 
     /// Adds a parked frame.

@@ -96,7 +96,10 @@ fn follow_results(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(),
         take_turn(&acknowledged, Duration::ZERO, |record| add_acknowledgement(live, record));
         let all = [&results, &alerts, &parked, &acknowledged];
         if all.iter().all(|reader| reader.has_caught_up()) && !live.read().is_complete {
-            live.write().is_complete = true;
+            let mut state = live.write();
+            state.is_complete = true;
+            state.alerts.forget_unknown();
+            drop(state);
             tracing::info!("the dashboard has read the history of the last {} h", config.web.history_h);
         }
     }
@@ -176,8 +179,11 @@ fn add_acknowledgement(live: &Live, record: &Received<'_>) {
         },
     };
     let mut state = live.write();
-    state.alerts.acknowledge(id, acknowledgement);
     let is_complete = state.is_complete;
+    if is_complete && state.alerts.get(id).is_none() {
+        return;
+    }
+    state.alerts.acknowledge(id, acknowledgement);
     drop(state);
     let state = live.read();
     if let Some(alert) = state.alerts.get(id).filter(|_| is_complete) {

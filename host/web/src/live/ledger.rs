@@ -24,6 +24,8 @@ struct Partition {
     count: u64,
     /// Offsets of dead letters that were replayed: their frames wait for the replay.
     replayed: Ranges,
+    /// Offsets without a result whose records were read: they are frames.
+    checked: Ranges,
     /// Offsets of refusal notices and of replayed frames.
     no_frames: u64,
     deleted: u64,
@@ -177,10 +179,18 @@ impl Ledger {
             .is_some_and(|it| offset.is_ok_and(|offset| it.accounted.contains(offset)))
     }
 
-    /// Places that seem to be missing; they may hold no new frame.
+    /// The record at this place is a frame without a result.
+    pub fn add_checked(&mut self, place: Place) {
+        if let Ok(offset) = u64::try_from(place.offset) {
+            self.partitions.entry(place.partition).or_default().checked.insert(offset);
+        }
+    }
+
+    /// Places that seem to be missing and were not checked; they may hold no new frame.
     pub fn suspects(&self, count: usize) -> Vec<Place> {
         let suspects = self.partitions.iter().flat_map(|(partition, it)| {
             let offsets = it.missing().into_iter().flat_map(|(first, last)| first..=last);
+            let offsets = offsets.filter(|offset| !it.checked.contains(*offset));
             offsets.map(|offset| Place {
                 partition: *partition,
                 offset: i64::try_from(offset).unwrap_or(i64::MAX),
@@ -329,6 +339,8 @@ mod tests {
     fn a_notice_is_no_frame() {
         let mut ledger = ledger(0, 0..10, 11, 11);
         assert_eq!(ledger.suspects(9), [place(10)]);
+        ledger.add_checked(place(10));
+        assert!(ledger.suspects(9).is_empty());
         ledger.add_no_frame(place(10));
         let counts = ledger.counts();
         assert_eq!((counts.frames, counts.accounted, counts.lost, counts.waiting), (10, 10, 0, 0));

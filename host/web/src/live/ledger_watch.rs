@@ -69,8 +69,10 @@ fn look(
     for Place { partition, offset } in suspects {
         // A refusal notice, and a replayed frame, which is counted where it first was.
         let found = records.read(&config.topics.frames, partition, offset)?;
-        if found.is_some_and(|it| it.header(REFUSED).or(it.header(REPLAY_OF)).is_some()) {
-            live.write().ledger.add_no_frame(Place { partition, offset });
+        let mut state = live.write();
+        match found.is_some_and(|it| it.header(REFUSED).or(it.header(REPLAY_OF)).is_some()) {
+            true => state.ledger.add_no_frame(Place { partition, offset }),
+            false => state.ledger.add_checked(Place { partition, offset }),
         }
     }
     let state = live.read();

@@ -42,6 +42,8 @@ pub struct Best {
     pub bounds: Rect,
     /// Its quality, 0 to 1.
     pub quality: f32,
+    /// When it was taken, Unix milliseconds.
+    pub at: i64,
 }
 
 /// One visit.
@@ -124,8 +126,6 @@ pub struct Sightings {
     open: HashMap<(String, Who), Key>,
     next: u64,
     strangers: HashMap<String, StrangerEntry>,
-    /// When each kept picture was taken.
-    taken_at: HashMap<Place, i64>,
 }
 
 impl Sightings {
@@ -134,8 +134,12 @@ impl Sightings {
         let mut began = Vec::new();
         for face in &result.faces {
             let Some(who) = Who::of(face) else { continue };
-            let best =
-                Best { place: Place::from(&result.position), bounds: face.bounds, quality: face.quality };
+            let best = Best {
+                place: Place::from(&result.position),
+                bounds: face.bounds,
+                quality: face.quality,
+                at: result.captured_at,
+            };
             if let (Who::Stranger(id), Some(stranger)) = (&who, &face.stranger) {
                 stranger.merged.iter().for_each(|other| self.merge(other, id));
                 self.add_stranger(id, result, stranger.first_seen_at, stranger.visits, best);
@@ -219,15 +223,12 @@ impl Sightings {
         if !stranger.cameras.contains(&result.camera) {
             stranger.cameras.insert(result.camera.clone());
         }
-        keep_best(&mut stranger.best, &mut self.taken_at, best, at);
+        keep_best(&mut stranger.best, best);
     }
 
     /// Forgets a stranger and its sightings.
-    pub fn forget(&mut self, id: &str) -> Option<StrangerEntry> {
+    fn forget(&mut self, id: &str) -> Option<StrangerEntry> {
         let stranger = self.strangers.remove(id)?;
-        for best in &stranger.best {
-            self.taken_at.remove(&best.place);
-        }
         let who = Who::Stranger(id.to_owned());
         self.all.retain(|_, sighting| sighting.who != who);
         self.open.retain(|(_, open), _| *open != who);
@@ -254,10 +255,7 @@ impl Sightings {
                 stranger.last_seen_at = stranger.last_seen_at.max(old.last_seen_at);
                 stranger.cameras.extend(old.cameras);
                 stranger.frames += old.frames;
-                for best in old.best {
-                    let at = self.taken_at.get(&best.place).copied().unwrap_or(stranger.last_seen_at);
-                    keep_best(&mut stranger.best, &mut self.taken_at, best, at);
-                }
+                old.best.into_iter().for_each(|best| keep_best(&mut stranger.best, best));
             }
         }
     }
@@ -309,20 +307,15 @@ impl Sightings {
 }
 
 /// Keeps the best pictures of different moments, best first.
-fn keep_best(kept: &mut Vec<Best>, taken_at: &mut HashMap<Place, i64>, new: Best, at: i64) {
-    let moment = |place: &Place| taken_at.get(place).copied().unwrap_or(i64::MIN / 2);
-    let close = kept.iter().position(|best| moment(&best.place).abs_diff(at) < APART_MS.unsigned_abs());
-    let replaced = match close {
+fn keep_best(kept: &mut Vec<Best>, new: Best) {
+    let close = kept.iter().position(|best| best.at.abs_diff(new.at) < APART_MS.unsigned_abs());
+    match close {
         Some(place) if kept[place].quality >= new.quality => return,
-        Some(place) => Some(place),
-        None if kept.len() < BEST_PICTURES => None,
+        Some(place) => drop(kept.remove(place)),
+        None if kept.len() < BEST_PICTURES => {}
         None if kept.last().is_some_and(|worst| worst.quality >= new.quality) => return,
-        None => Some(kept.len() - 1),
-    };
-    if let Some(place) = replaced {
-        taken_at.remove(&kept.remove(place).place);
+        None => drop(kept.pop()),
     }
-    taken_at.insert(new.place, at);
     let place = kept.partition_point(|best| best.quality >= new.quality);
     kept.insert(place, new);
 }
