@@ -112,6 +112,9 @@ fn a_stranger_gets_a_name_and_is_known_from_then_on() {
     assert_eq!((&person["id"], &person["name"]), (&json!("wilma-lang"), &json!("Wilma Lang")));
     assert!(served.is_jpeg(&person["picture"]));
 
+    let again = served.http.json("POST", "/api/v1/people", &json!({ "name": "Wilma Lang", "stranger": id }));
+    assert_eq!(again.status, 409, "two people may have one name: {}", again.text());
+
     // The past answers with her name, too.
     let past = served.get("/sightings?person=wilma-lang");
     let past = &list(&past, "sightings")[0];
@@ -311,6 +314,12 @@ fn masked_parts_are_not_shown() {
     let sent = site.send(&Frame::stream("office", &man[..1]));
     let picture = Http::new(&address).get(&format!("/api/v1/frames/{}/{}/picture", sent[0].0, sent[0].1));
     assert_eq!(picture.status, 200, "{}", picture.text());
+    let face = json!({
+        "frame": { "partition": sent[0].0, "offset": sent[0].1 },
+        "face": { "x": 200.0, "y": 60.0, "width": 160.0, "height": 220.0 },
+    });
+    let enrolled = Http::new(&address).json("POST", "/api/v1/people/viktor/samples", &face);
+    assert_eq!(enrolled.status, 422, "nobody is enrolled from a masked part: {}", enrolled.text());
     // A picture of one colour takes a fraction of the bytes.
     assert!(picture.body.len() < man[0].len() / 4, "{} of {} bytes", picture.body.len(), man[0].len());
 }
