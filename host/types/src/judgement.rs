@@ -38,6 +38,18 @@ pub enum StrangerEvent {
     Merged,
 }
 
+impl StrangerEvent {
+    /// The event's name in results.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::FirstSeen => "first-seen",
+            Self::Returned => "returned",
+            Self::Loitering => "loitering",
+            Self::Merged => "merged",
+        }
+    }
+}
+
 /// The identity that an unknown-person rule gave to an unknown face.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -91,6 +103,17 @@ pub enum Severity {
     Warning,
     /// Needs attention now.
     Critical,
+}
+
+impl Severity {
+    /// The severity's name in alerts.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
 }
 
 /// An alert.

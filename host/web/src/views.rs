@@ -3,7 +3,7 @@
 
 use everyframe_types::event::{EventPosition, FaceResult, Part, ResultData};
 use everyframe_types::face::Rect;
-use everyframe_types::judgement::{Decision, Severity, StrangerEvent};
+use everyframe_types::judgement::Decision;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -192,7 +192,7 @@ impl FaceView {
                 let person = names.person_of(&stranger.id);
                 StrangerOfFace {
                     id: stranger.id.clone(),
-                    event: stranger.event.map(|event| event_name(event).to_owned()),
+                    event: stranger.event.map(|event| event.as_str().to_owned()),
                     first_seen_at: stranger.first_seen_at,
                     dwell: stranger.dwell,
                     visits: stranger.visits,
@@ -211,24 +211,6 @@ impl FaceView {
                 .collect(),
             crop: place.map(|place| place.crop(&bounds)),
         }
-    }
-}
-
-fn event_name(event: StrangerEvent) -> &'static str {
-    match event {
-        StrangerEvent::FirstSeen => "first-seen",
-        StrangerEvent::Returned => "returned",
-        StrangerEvent::Loitering => "loitering",
-        StrangerEvent::Merged => "merged",
-    }
-}
-
-/// The name of a severity.
-pub fn severity_name(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Info => "info",
-        Severity::Warning => "warning",
-        Severity::Critical => "critical",
     }
 }
 

@@ -131,7 +131,7 @@ impl Entry {
                     Entry(vec![
                         ("face", Value::Number(f64::from(*face))),
                         ("id", Value::text(&stranger.id)),
-                        ("event", Value::text(stranger.event.map_or(NO_EVENT, event_name))),
+                        ("event", Value::text(stranger.event.map_or(NO_EVENT, StrangerEvent::as_str))),
                         ("visits", Value::Number(f64::from(stranger.visits))),
                         ("dwell_ms", Value::Number(stranger.dwell as f64)),
                         ("first_seen_at", Value::Text(format_time(stranger.first_seen_at))),
@@ -141,13 +141,8 @@ impl Entry {
             }
             RuleOutput::Alerts(alerts) => {
                 let entry = |alert: &everyframe_types::judgement::Alert| {
-                    let severity = match alert.severity {
-                        everyframe_types::judgement::Severity::Info => "info",
-                        everyframe_types::judgement::Severity::Warning => "warning",
-                        everyframe_types::judgement::Severity::Critical => "critical",
-                    };
                     let mut fields = vec![
-                        ("severity", Value::text(severity)),
+                        ("severity", Value::text(alert.severity.as_str())),
                         ("kind", Value::text(&alert.kind)),
                         ("subject", Value::text(&alert.subject)),
                         ("dedup_key", Value::text(&alert.dedup_key)),
@@ -164,15 +159,6 @@ impl Entry {
 
 /// The value of `event` for a stranger without an event.
 const NO_EVENT: &str = "none";
-
-fn event_name(event: StrangerEvent) -> &'static str {
-    match event {
-        StrangerEvent::FirstSeen => "first-seen",
-        StrangerEvent::Returned => "returned",
-        StrangerEvent::Loitering => "loitering",
-        StrangerEvent::Merged => "merged",
-    }
-}
 
 fn decision_entry(decision: &Decision) -> Entry {
     Entry(match decision {

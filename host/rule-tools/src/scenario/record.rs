@@ -5,7 +5,7 @@ use super::{Entry, format_time};
 use everyframe_config::RuleKind;
 use everyframe_rules::RuleOutput;
 use everyframe_types::face::{Face, Person};
-use everyframe_types::judgement::{Decision, StrangerEvent, Subject};
+use everyframe_types::judgement::{Decision, Subject};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use toml_edit::{Array, InlineTable, Value};
 
@@ -171,13 +171,7 @@ fn format_stranger(stranger: &everyframe_types::judgement::Stranger) -> InlineTa
     let mut table = InlineTable::new();
     table.insert("id", stranger.id.as_str().into());
     if let Some(event) = stranger.event {
-        let name = match event {
-            StrangerEvent::FirstSeen => "first-seen",
-            StrangerEvent::Returned => "returned",
-            StrangerEvent::Loitering => "loitering",
-            StrangerEvent::Merged => "merged",
-        };
-        table.insert("event", name.into());
+        table.insert("event", event.as_str().into());
     }
     table.insert("first_seen_at", format_time(stranger.first_seen_at).into());
     table.insert("dwell_ms", integer(stranger.dwell));

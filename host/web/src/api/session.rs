@@ -14,7 +14,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, LazyLock};
 use utoipa::ToSchema;
 
-/// Failed attempts to sign in, all together: nobody needs more.
+/// Limits the failed attempts to sign in, of all clients together.
 static FAILURES: LazyLock<DefaultDirectRateLimiter> =
     LazyLock::new(|| RateLimiter::direct(Quota::per_minute(NonZeroU32::new(30).unwrap_or(NonZeroU32::MIN))));
 

@@ -1,6 +1,6 @@
 //! The alerts, and who acknowledged them. Pure.
 
-use crate::views::{Acknowledgement, Place, severity_name};
+use crate::views::{Acknowledgement, Place};
 use everyframe_types::event::{AlertData, CloudEvent, ResultData, parse_rfc3339};
 use everyframe_types::face::Rect;
 use serde::Deserialize;
@@ -55,7 +55,7 @@ impl RaisedAlert {
                 at: captured_at,
                 rule: alert.rule,
                 rule_version: None,
-                severity: severity_name(alert.severity),
+                severity: alert.severity.as_str(),
                 kind: alert.kind,
                 subject: alert.subject,
                 text: alert.text,
