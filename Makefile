@@ -148,8 +148,8 @@ test-host: build-dashboard build-rules build-rules-component build-test-rules
 
 test-end-to-end: build build-rules-component build-test-rules
 	@echo "test: end to end"
-	# These tests mostly wait, so more of them than cores run at a time.
-	export RUST_TEST_THREADS=$$((3 * $$(nproc)))
+	# These tests mostly wait, so four of them run on each core.
+	export RUST_TEST_THREADS=$$((4 * $$(nproc)))
 	$(cargo) test $(cargo_flags) $(tests)
 
 .PHONY: test-dashboard
