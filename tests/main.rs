@@ -29,3 +29,4 @@ mod rules;
 mod strangers;
 mod web;
 mod web_access;
+mod web_corrections;

@@ -198,7 +198,8 @@ fn frames_of_cameras_with_odd_ids_are_processed() {
     // He is one stranger, so a camera that sees him after another has no alert of its own.
     let strangers = |camera: &str| {
         let of_camera = |data: &&Value| data["camera"] == camera;
-        let all = results.iter().filter(of_camera).filter(|data| data["faces"][0]["stranger"]["id"].is_string());
+        let all =
+            results.iter().filter(of_camera).filter(|data| data["faces"][0]["stranger"]["id"].is_string());
         all.count()
     };
     for camera in cameras.keys() {

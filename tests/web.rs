@@ -1,58 +1,11 @@
 //! The HTTP API on real footage: cameras, people, strangers, sightings, alerts, ledger, events.
 
 use everyframe_tests::{
-    Frame, Http, Part, Raw, Site, Topic, free_port, pictures, places, shipped_rules, wait_for,
+    Frame, Http, Raw, Served, Site, Topic, free_port, list, pictures, places, shipped_rules, wait_for,
 };
 use serde_json::{Value, json};
 
-/// A site whose host serves the API.
-struct Served {
-    site: Site,
-    http: Http,
-    _host: Part,
-}
-
 const JPEG: &str = "image/jpeg";
-
-impl Served {
-    /// With a man who is enrolled as viktor.
-    fn start() -> Self {
-        let site = Site::start(2);
-        let man = pictures::man();
-        site.enrol("viktor", &[&man[0], &man[30]]);
-        Self::on(site)
-    }
-
-    fn on(site: Site) -> Self {
-        let address = format!("127.0.0.1:{}", free_port());
-        site.configure(&format!("[web]\nlisten = \"{address}\"\n"), &shipped_rules(""));
-        let host = site.host();
-        let http = Http::new(&address);
-        wait_for("the API", || http.try_get("/api/v1/session"));
-        wait_for("the history", || {
-            http.get("/api/v1/ledger").json()["isComplete"].as_bool().filter(|complete| *complete)
-        });
-        Self { site, http, _host: host }
-    }
-
-    fn get(&self, path: &str) -> Value {
-        self.http.get(&format!("/api/v1{path}")).expect(200)
-    }
-
-    /// Waits until the answer to `path` has what is wanted.
-    fn wait<T>(&self, path: &str, what: impl Fn(&Value) -> Option<T>) -> T {
-        wait_for(path, || what(&self.get(path)))
-    }
-
-    fn is_jpeg(&self, address: &Value) -> bool {
-        let answer = self.http.get(address.as_str().expect("an address"));
-        answer.status == 200 && answer.body.starts_with(&[0xff, 0xd8])
-    }
-}
-
-fn list<'a>(answer: &'a Value, key: &str) -> &'a Vec<Value> {
-    answer[key].as_array().unwrap_or_else(|| panic!("no list `{key}` in {answer}"))
-}
 
 #[test]
 fn a_known_man_is_shown_where_he_was_seen() {

@@ -39,6 +39,9 @@ pub trait StrangersHost: Host {
     fn recent_strangers(&self, face: u32, count: u32) -> Vec<RecentStranger>;
     /// The stranger with whom this one was merged; none if it was not.
     fn merged_into(&self, stranger: &str) -> Option<String>;
+    /// When somebody last forgot or split this stranger by hand; none if never. What the rule remembers of the stranger holds as
+    /// long as this stays as it was when the rule began to remember.
+    fn changed_at(&self, stranger: &str) -> Option<Timestamp>;
 }
 
 impl dyn Host + '_ {
@@ -151,5 +154,9 @@ impl StrangersHost for Contract {
 
     fn merged_into(&self, stranger: &str) -> Option<String> {
         recent_strangers::merged_into(stranger)
+    }
+
+    fn changed_at(&self, stranger: &str) -> Option<Timestamp> {
+        recent_strangers::changed_at(stranger)
     }
 }

@@ -15,6 +15,7 @@ pub mod pictures;
 pub mod places;
 mod ports;
 mod raw;
+mod served;
 mod site;
 pub mod stamped;
 
@@ -26,6 +27,7 @@ pub use kafka::{Frame, Record};
 pub use part::{Ended, Part};
 pub use ports::free_port;
 pub use raw::Raw;
+pub use served::{Served, list};
 pub use site::{Site, Topic, rule, shipped_rules, vision_by};
 
 use std::time::{Duration, Instant};

@@ -58,7 +58,7 @@ struct Choice {
 impl Choice {
     fn filter(&self) -> Filter {
         let Self { camera, reason, since, until, at } = self.clone();
-        Filter { camera, reason, since, until, at }
+        Filter { camera, reason, since, until, frames: at.into_iter().collect() }
     }
 }
 
@@ -148,7 +148,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         Action::Show(show) => {
             let config = show.connection.config()?;
             let view = View { all: true, json: show.json, headers: true, save: show.save.as_ref() };
-            let count = view.print(&config, &Filter::of_frame(show.at))?;
+            let count = view.print(&config, &Filter::of_frames([show.at]))?;
             if count == 0 {
                 eprintln!("everyframe: there is no dead letter of frame {}", show.at);
             }

@@ -56,7 +56,8 @@ pub fn run(arguments: Arguments) -> Result<u8> {
             super::runtime()?.block_on(ensure(&config))?;
             let samples = read_samples(&config)?;
             let mut people: BTreeMap<&str, Vec<&Sample>> = BTreeMap::new();
-            samples.values().for_each(|sample| people.entry(&sample.person).or_default().push(sample));
+            let positive = || samples.values().filter(|sample| !sample.negative);
+            positive().for_each(|sample| people.entry(&sample.person).or_default().push(sample));
             for (person, samples) in &people {
                 let name = samples.last().map_or(*person, |sample| &sample.name);
                 if json {
@@ -70,7 +71,7 @@ pub fn run(arguments: Arguments) -> Result<u8> {
             if people.is_empty() && !json {
                 println!("nobody is enrolled; `everyframe enrol PERSON PICTURES…` does it");
             }
-            for pair in find_similar_people(samples.values().map(Sample::template)) {
+            for pair in find_similar_people(positive().map(Sample::template)) {
                 print_message(&format!("everyframe: warning: {}", printable(&pair.to_string())));
             }
             for sample in find_odd_samples(samples.values()) {

@@ -26,8 +26,8 @@ pub use odd_samples::{OddSample, find_odd_samples};
 pub use sample::Sample;
 pub use similar_people::{NEARLY_THE_SAME, SimilarPeople, Template, find_similar_id, find_similar_people};
 pub use strangers::{
-    JudgedFrame, StrangerIndex, StrangerIndexWriter, StrangerMerge, StrangerRecord, StrangerView, Strangers,
-    shared_strangers,
+    JudgedFrame, MovedVisit, StrangerChange, StrangerIndex, StrangerIndexWriter, StrangerMerge,
+    StrangerRecord, StrangerView, Strangers, read_strangers, shared_strangers,
 };
 pub use topic::{
     Gallery, GalleryError, erase_sample, merge_people, parse_person_id, parse_record, read_samples,

@@ -1,7 +1,9 @@
 //! Finds samples that look unlike the others of their person: a picture of somebody else that was enrolled by mistake, or a
 //! face that the embedder does not recognise.
 
+use super::index::Index;
 use super::sample::Sample;
+use everyframe_types::face::Embedding;
 use everyframe_types::id::printable;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -33,10 +35,19 @@ impl fmt::Display for OddSample {
     }
 }
 
+impl OddSample {
+    /// Of a face that is to be enrolled from `source`: whether it looks unlike the samples that the person has.
+    pub fn find(index: &Index, person: &str, face: &Embedding, source: &str) -> Option<Self> {
+        let similarity = index.similarity_to(person, face).filter(|similarity| *similarity < UNLIKE)?;
+        Some(Self { person: person.to_owned(), source: source.to_owned(), similarity })
+    }
+}
+
 /// The samples that look unlike all other samples of their person, sorted by person. Of two samples that look unlike each other,
-/// either may be wrong, so both are returned. Samples of different models are not compared.
+/// either may be wrong, so both are returned. Samples of different models are not compared, and negative ones are none of their person.
 pub fn find_odd_samples<'a>(samples: impl Iterator<Item = &'a Sample>) -> Vec<OddSample> {
     let mut people: BTreeMap<(&str, &str), Vec<&Sample>> = BTreeMap::new();
+    let samples = samples.filter(|sample| !sample.negative);
     samples.for_each(|sample| people.entry((&sample.person, &sample.model)).or_default().push(sample));
     let mut odd = Vec::new();
     for samples in people.values() {
@@ -88,5 +99,23 @@ mod tests {
         // Templates of different models are not compared.
         samples.push(Sample::for_test("ann", "other", &[0.0, 1.0]));
         assert_eq!(find_odd_samples(samples.iter()), []);
+    }
+
+    #[test]
+    fn a_new_face_is_compared_with_the_persons_own_samples() {
+        let samples = [
+            ("1".to_owned(), sample("ann", "a", &[1.0, 0.0])),
+            ("2".to_owned(), sample("bob", "b", &[0.0, 1.0])),
+        ];
+        let index = Index::new(samples.iter().map(|(key, sample)| (key, sample)), "m");
+        let face = |values: &[f32]| Embedding::from_raw(values).unwrap();
+        assert_eq!(OddSample::find(&index, "ann", &face(&[1.0, 0.2]), "new"), None);
+        assert_eq!(
+            OddSample::find(&index, "cy", &face(&[0.0, 1.0]), "new"),
+            None,
+            "there is nothing to compare with"
+        );
+        let odd = OddSample::find(&index, "ann", &face(&[0.0, 1.0]), "new").unwrap();
+        assert_eq!((odd.source.as_str(), odd.similarity), ("new", 0.0));
     }
 }

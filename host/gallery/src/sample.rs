@@ -23,6 +23,9 @@ pub struct Sample {
     pub thumbnail: Vec<u8>,
     /// The stranger whose picture this was, if the person was enrolled from a stranger.
     pub stranger: Option<String>,
+    /// The face is *not* this person's. A face that is at least as similar to it as to the person's other samples is not offered as
+    /// this person.
+    pub negative: bool,
 }
 
 #[cfg(test)]
@@ -39,6 +42,7 @@ impl Sample {
             enrolled_at: 0,
             thumbnail: Vec::new(),
             stranger: None,
+            negative: false,
         }
     }
 }

@@ -60,6 +60,8 @@ struct Value {
     thumbnail: String,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     stranger: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    negative: bool,
 }
 
 /// Writes a sample to the gallery topic and waits for the acknowledgement. `id` identifies it among the person's samples: a
@@ -79,6 +81,7 @@ pub fn store_sample(producer: &Producer, topic: &str, id: &str, sample: &Sample)
         enrolled_at: sample.enrolled_at,
         thumbnail: BASE64.encode(&sample.thumbnail),
         stranger: sample.stranger.clone(),
+        negative: sample.negative,
     };
     let value = serde_json::to_vec(&value).map_err(|error| BrokerError::Other(error.to_string()))?;
     let key = record_key(&sample.person, id)?;
@@ -344,6 +347,7 @@ fn parse_sample(value: &[u8]) -> Option<Sample> {
         // A person is recognised without a picture, too.
         thumbnail: BASE64.decode(value.thumbnail).unwrap_or_default(),
         stranger: value.stranger.map(|stranger| clean(&stranger)).filter(|stranger| !stranger.is_empty()),
+        negative: value.negative,
     })
 }
 

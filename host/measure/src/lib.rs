@@ -218,6 +218,7 @@ fn enrol_made_up_people(
             enrolled_at: 0,
             thumbnail: Vec::new(),
             stranger: None,
+            negative: false,
         };
         store_sample(producer, topic, "0", &sample)?;
     }

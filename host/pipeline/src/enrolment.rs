@@ -233,7 +233,8 @@ impl Enroller {
         let vision = Vision::load(&config.vision, cache)?;
         let model = vision.models().embedder.sha256.clone();
         let samples = read_samples(config)?;
-        let similar_id = find_similar_id(samples.values(), person).map(printable);
+        let similar_id = find_similar_id(samples.values().map(|sample| sample.person.as_str()), person);
+        let similar_id = similar_id.map(printable);
         let others = Index::new(samples.iter().filter(|(_, sample)| sample.person != person), &model);
         let own = samples.values().filter(|sample| sample.person == person).cloned().collect();
         Ok(Self {
@@ -288,6 +289,7 @@ impl Enroller {
             enrolled_at: unix_ms(),
             thumbnail: face.thumbnail.clone(),
             stranger: None,
+            negative: false,
         };
         store_sample(&self.producer, &self.topic, &face.sample, &sample)?;
         // A picture that is enrolled again replaces its sample.

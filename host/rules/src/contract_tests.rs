@@ -89,6 +89,10 @@ impl People for Elsewhere {
     fn merged_into(&self, stranger: &str) -> Option<String> {
         (stranger == "seen-elsewhere").then(|| "present".into())
     }
+
+    fn changed_at(&self, stranger: &str) -> Option<i64> {
+        (stranger == "seen-elsewhere").then_some(7)
+    }
 }
 
 #[test]

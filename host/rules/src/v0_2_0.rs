@@ -117,6 +117,10 @@ impl recent_strangers::Host for HostState {
     fn merged_into(&mut self, stranger: String) -> Option<String> {
         self.context.people().merged_into(&stranger)
     }
+
+    fn changed_at(&mut self, stranger: String) -> Option<i64> {
+        self.context.people().changed_at(&stranger)
+    }
 }
 
 impl state::Host for HostState {

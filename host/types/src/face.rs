@@ -162,6 +162,11 @@ pub trait People: Send + Sync {
     fn merged_into(&self, _stranger: &str) -> Option<String> {
         None
     }
+
+    /// When somebody last forgot or split this stranger by hand, Unix milliseconds.
+    fn changed_at(&self, _stranger: &str) -> Option<i64> {
+        None
+    }
 }
 
 #[cfg(test)]

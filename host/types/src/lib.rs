@@ -4,6 +4,7 @@
 //! - [`record`] and [`dead_letter`]: the headers of Kafka records.
 //! - [`sequence_gap`] and [`ranges`]: missing frames.
 //! - [`search`]: how a frame was searched for faces.
+//! - [`mute`]: alerts that nobody wants to be told of.
 //! - [`id`] and [`redact`]: valid ids, and addresses without secrets.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -15,6 +16,7 @@ pub mod hexadecimal;
 pub mod id;
 pub mod judgement;
 pub mod machine;
+pub mod mute;
 pub mod ranges;
 pub mod record;
 pub mod redact;

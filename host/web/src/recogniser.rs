@@ -14,9 +14,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::Handle;
 
-/// The least quality of a face for enrolment, 0 to 1; as `everyframe enrol` uses.
-const MIN_QUALITY: f32 = 0.4;
-
 /// Recognises faces for requests, one at a time.
 pub struct Recogniser {
     config: Config,
@@ -113,11 +110,12 @@ impl Recogniser {
     pub fn examine(
         &self,
         picture: &[u8],
+        min_quality: f32,
         chosen: Option<&Rect>,
         masks: &[&Polygon],
     ) -> Result<(EnrolmentFace, String, Arc<Index>), RecognitionError> {
         self.with(|loaded| {
-            let face = loaded.examiner.examine(picture, MIN_QUALITY, chosen, masks)?;
+            let face = loaded.examiner.examine(picture, min_quality, chosen, masks)?;
             Ok((face, loaded.model.clone(), loaded.gallery.index()))
         })
     }

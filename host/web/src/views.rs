@@ -517,6 +517,8 @@ pub struct AlertView {
     pub crop: Option<String>,
     /// Who acknowledged it; none while it is open.
     pub acknowledged: Option<Acknowledgement>,
+    /// Whether it was muted when it was raised.
+    pub muted: bool,
 }
 
 /// Whether retention will delete unread frames.

@@ -145,6 +145,22 @@ fn two_faces_of_one_frame_are_not_merged() {
 }
 
 #[test]
+fn a_stranger_who_was_forgotten_by_hand_is_new() {
+    let mut scene = Scene::new("{}");
+    let first = scene.sees(300, 1, 0, ANNA.face()).unwrap();
+    let ben = scene.sees(500, 2, 200, BEN.face()).unwrap();
+    scene.host.forget_stranger(&first.id);
+    let again = scene.sees(5 * SECOND, 3, 4 * SECOND, ANNA.face()).unwrap();
+    assert_eq!((again.id == first.id, again.event, again.visits), (false, Some(Event::FirstSeen), 1));
+    // Somebody who stays gets no other id, since that is made of the track. Nothing from before counts.
+    scene.host.forget_stranger(&again.id);
+    let stays = scene.sees(6 * SECOND, 3, 4 * SECOND, ANNA.face()).unwrap();
+    assert_eq!((&stays.id, stays.event), (&again.id, Some(Event::FirstSeen)));
+    assert_eq!(scene.sees(7 * SECOND, 3, 4 * SECOND, ANNA.face()).unwrap().event, None, "remembered from now on");
+    assert_eq!(scene.sees(8 * SECOND, 4, 7 * SECOND, BEN.face()).unwrap().id, ben.id, "others are not affected");
+}
+
+#[test]
 fn a_camera_that_lost_its_state_keeps_the_stranger() {
     let mut scene = Scene::new("{}");
     let first = scene.sees(300, 1, 0, ANNA.face()).unwrap();

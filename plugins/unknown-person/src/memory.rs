@@ -1,7 +1,7 @@
 //! The strangers that this camera remembers, and those of the current frame.
 
 use crate::settings::Settings;
-use crate::stranger::{Stranger, elapsed};
+use crate::stranger::{NEVER, Stranger, elapsed};
 use everyframe_rule::{Face, Host, Level, StrangersHost, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -90,8 +90,15 @@ impl<'a> Memory<'a> {
     }
 
     /// Adds a stranger that this camera does not remember, for a face.
-    pub fn add(&mut self, id: String, stranger: Stranger, how: How, host: &mut dyn StrangersHost) -> Named {
+    pub fn add(
+        &mut self,
+        id: String,
+        mut stranger: Stranger,
+        how: How,
+        host: &mut dyn StrangersHost,
+    ) -> Named {
         self.make_room(host);
+        stranger.changed_at = host.changed_at(&id).unwrap_or(NEVER);
         self.born += 1;
         self.taken.insert(id.clone());
         Named { id, stranger, how, is_renamed: false }
@@ -102,10 +109,12 @@ impl<'a> Memory<'a> {
         self.taken.insert(id.to_string());
     }
 
-    /// The remembered stranger.
-    pub fn load(&self, id: &str, host: &dyn Host) -> Option<Stranger> {
+    /// The remembered stranger; none if somebody has changed it by hand since.
+    pub fn load(&self, id: &str, host: &dyn StrangersHost) -> Option<Stranger> {
         let stranger = Stranger::from_bytes(&host.get_bytes(&stranger_key(id))?)?;
-        (!stranger.is_forgotten(self.settings, self.now)).then_some(stranger)
+        let holds = !stranger.is_forgotten(self.settings, self.now)
+            && stranger.changed_at == host.changed_at(id).unwrap_or(NEVER);
+        holds.then_some(stranger)
     }
 
     /// The present id of a stranger who was merged; none if it was not. Two faces of one frame are two people, whatever other
@@ -140,17 +149,14 @@ impl<'a> Memory<'a> {
     }
 
     /// All remembered strangers, by id.
-    pub fn everybody(&mut self, host: &dyn Host) -> &BTreeMap<String, Stranger> {
-        let (settings, now) = (self.settings, self.now);
-        self.all.get_or_insert_with(|| {
+    pub fn everybody(&mut self, host: &dyn StrangersHost) -> &BTreeMap<String, Stranger> {
+        if self.all.is_none() {
             let keys = host.keys("stranger/");
-            let strangers = keys.iter().filter_map(|key| {
-                let stranger = Stranger::from_bytes(&host.get_bytes(key)?)?;
-                let id = key.strip_prefix("stranger/")?;
-                (!stranger.is_forgotten(settings, now)).then(|| (id.to_string(), stranger))
-            });
-            strangers.collect()
-        })
+            let ids = keys.iter().filter_map(|key| key.strip_prefix("stranger/"));
+            let remembered = ids.filter_map(|id| Some((id.to_string(), self.load(id, host)?)));
+            self.all = Some(remembered.collect());
+        }
+        self.all.get_or_insert_default()
     }
 
     /// The embedding of a face that is good enough to be compared.
@@ -160,7 +166,7 @@ impl<'a> Memory<'a> {
     }
 
     /// Forgets strangers, the longest absent first, until there is room for one more.
-    fn make_room(&mut self, host: &mut dyn Host) {
+    fn make_room(&mut self, host: &mut dyn StrangersHost) {
         let limit = self.settings.max_strangers as usize;
         while self.everybody(host).len() + self.born + 1 > limit {
             if !self.forget_oldest(host) {
@@ -170,7 +176,7 @@ impl<'a> Memory<'a> {
     }
 
     /// Forgets the longest absent stranger who is not in this frame. Returns false if there is none.
-    fn forget_oldest(&mut self, host: &mut dyn Host) -> bool {
+    fn forget_oldest(&mut self, host: &mut dyn StrangersHost) -> bool {
         self.everybody(host);
         let now = self.now;
         let (all, taken) = (self.all.get_or_insert_default(), &self.taken);
@@ -183,7 +189,7 @@ impl<'a> Memory<'a> {
     }
 
     /// Writes the record of a stranger, and that the face's track is the stranger's.
-    pub fn write(&mut self, face: &Face, id: &str, stranger: &Stranger, host: &mut dyn Host) {
+    pub fn write(&mut self, face: &Face, id: &str, stranger: &Stranger, host: &mut dyn StrangersHost) {
         let (key, value) = (stranger_key(id), stranger.to_bytes());
         let time_to_live = stranger.time_to_live(self.settings, self.now);
         // The host refuses such a long time to live; the clock must be wrong.

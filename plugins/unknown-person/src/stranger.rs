@@ -5,10 +5,10 @@ use crate::views::Views;
 use everyframe_rule::{Event, RecentStranger, Timestamp};
 
 /// The first byte of a stored record: its layout. A record with another layout is dropped.
-const LAYOUT: u8 = 2;
-/// The header's length: layout, four times of 8 bytes, visits, one byte with the loitering bit and the doubts above it,
+const LAYOUT: u8 = 3;
+/// The header's length: layout, five times of 8 bytes, visits, one byte with the loitering bit and the doubts above it,
 /// number of views.
-const HEADER: usize = 1 + 4 * 8 + 4 + 1 + 1;
+const HEADER: usize = 1 + 5 * 8 + 4 + 1 + 1;
 
 /// How far the time may jump within a track, in ms. A host ends a track after seconds, so a gap is longer only if the face
 /// stayed undecided.
@@ -17,6 +17,9 @@ const MAX_JUMP_MS: u64 = 60_000;
 const MAX_DOUBTS: u8 = 5;
 /// The longest visit, in ms: a hundred years. The host refuses a longer one as an invalid answer.
 const MAX_DWELL_MS: u64 = 100 * 365 * 24 * 60 * 60 * 1000;
+
+/// The `changed_at` of a stranger whom nobody has changed by hand.
+pub const NEVER: Timestamp = Timestamp::MIN;
 
 /// A stranger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub struct Stranger {
     pub visit_started_at: Timestamp,
     /// When this camera last shared a view of the stranger.
     pub shared_at: Timestamp,
+    /// When somebody had changed the stranger by hand before this record began; [`NEVER`] if nobody had.
+    pub changed_at: Timestamp,
     /// Number of visits, including the current one.
     pub visits: u32,
     /// Whether the current visit was reported as loitering.
@@ -47,6 +52,7 @@ impl Stranger {
             last_seen_at: now,
             visit_started_at: first_seen_at,
             shared_at: Timestamp::MIN,
+            changed_at: NEVER,
             visits: 1,
             loitered: false,
             doubts: 0,
@@ -61,6 +67,7 @@ impl Stranger {
             last_seen_at: recent.last_seen_at,
             visit_started_at: track_started_at,
             shared_at: Timestamp::MIN,
+            changed_at: NEVER,
             visits: recent.visits.max(1),
             loitered: false,
             doubts: 0,
@@ -180,12 +187,11 @@ impl Stranger {
         elapsed(self.last_seen_at, now) > settings.forget_after_ms
     }
 
-    /// Encodes the record: 39 bytes, and 128 for each view.
+    /// Encodes the record: 47 bytes, and 128 for each view.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![LAYOUT];
-        for time in [self.first_seen_at, self.last_seen_at, self.visit_started_at, self.shared_at] {
-            bytes.extend(time.to_le_bytes());
-        }
+        let times = [self.first_seen_at, self.last_seen_at, self.visit_started_at, self.shared_at, self.changed_at];
+        times.iter().for_each(|time| bytes.extend(time.to_le_bytes()));
         bytes.extend(self.visits.to_le_bytes());
         bytes.push(u8::from(self.loitered) | self.doubts << 1);
         bytes.push(self.views.count() as u8);
@@ -205,10 +211,11 @@ impl Stranger {
             last_seen_at: time(9)?,
             visit_started_at: time(17)?,
             shared_at: time(25)?,
-            visits: u32::from_le_bytes(header.get(33..37)?.try_into().ok()?),
-            loitered: header[37] & 1 != 0,
-            doubts: header[37] >> 1,
-            views: Views::from_bytes(usize::from(header[38]), views)?,
+            changed_at: time(33)?,
+            visits: u32::from_le_bytes(header.get(41..45)?.try_into().ok()?),
+            loitered: header[45] & 1 != 0,
+            doubts: header[45] >> 1,
+            views: Views::from_bytes(usize::from(header[46]), views)?,
         })
     }
 }
@@ -240,7 +247,8 @@ mod tests {
 
     fn stranger() -> Stranger {
         let mut stranger = Stranger::new(-5, 700, Views::of(&[0.5; 128]).unwrap());
-        (stranger.visits, stranger.loitered, stranger.doubts, stranger.shared_at) = (7, true, 3, 650);
+        (stranger.visits, stranger.loitered, stranger.doubts) = (7, true, 3);
+        (stranger.shared_at, stranger.changed_at) = (650, 600);
         stranger
     }
 

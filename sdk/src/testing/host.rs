@@ -70,6 +70,11 @@ impl FakeHost {
         (self.camera, self.now, self.embeddings) = (frame.camera.clone(), frame.captured_at, embeddings);
     }
 
+    /// Forgets a stranger by hand, as somebody at the dashboard does.
+    pub fn forget_stranger(&mut self, stranger: &str) {
+        self.strangers.forget(stranger, self.now);
+    }
+
     /// Makes the faces that an answer to the current frame shares, and the strangers that it merges, known to all cameras.
     /// [`Trial`](super::Trial) calls it. A test calls it later to show what happens before another host has read them.
     pub fn publish(&mut self, sightings: &[Sighting]) {
@@ -138,5 +143,9 @@ impl StrangersHost for FakeHost {
 
     fn merged_into(&self, stranger: &str) -> Option<String> {
         self.strangers.merged_into(stranger)
+    }
+
+    fn changed_at(&self, stranger: &str) -> Option<Timestamp> {
+        self.strangers.changed_at(stranger)
     }
 }

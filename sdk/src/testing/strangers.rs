@@ -10,6 +10,8 @@ pub(super) struct SharedStrangers {
     views: BTreeMap<(String, String, u32), View>,
     /// Merged id to the id that is used instead.
     merged: BTreeMap<String, String>,
+    /// When a stranger was forgotten by hand.
+    changed: BTreeMap<String, Timestamp>,
 }
 
 struct View {
@@ -77,6 +79,16 @@ impl SharedStrangers {
 
     pub fn merged_into(&self, stranger: &str) -> Option<String> {
         self.merged.contains_key(stranger).then(|| self.present_id(stranger).into())
+    }
+
+    /// Forgets a stranger by hand.
+    pub fn forget(&mut self, stranger: &str, now: Timestamp) {
+        self.views.retain(|(id, ..), _| id != stranger);
+        self.changed.insert(stranger.into(), now);
+    }
+
+    pub fn changed_at(&self, stranger: &str) -> Option<Timestamp> {
+        self.changed.get(stranger).copied()
     }
 
     /// The id that a stranger has now.

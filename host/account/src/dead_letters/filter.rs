@@ -5,6 +5,7 @@ use everyframe_config::Config;
 use everyframe_kafka::{Reader, Received};
 use everyframe_types::dead_letter::{Letter, LetterActions, Partial, Place, REASON};
 use everyframe_types::record::{IncomingRecord as _, camera_id};
+use std::collections::BTreeSet;
 
 /// Conditions that a dead letter must meet, all of them. The default selects every dead letter.
 #[derive(Debug, Clone, Default)]
@@ -17,8 +18,8 @@ pub struct Filter {
     pub since: Option<i64>,
     /// The frame was parked before this time, Unix milliseconds.
     pub until: Option<i64>,
-    /// Partition and offset of the frame in the frames topic.
-    pub at: Option<Place>,
+    /// Partitions and offsets of the frames in the frames topic; all frames if none is given.
+    pub frames: BTreeSet<Place>,
 }
 
 /// A dead letter that the filter selects.
@@ -36,9 +37,9 @@ pub struct DeadLetter<'a> {
 }
 
 impl Filter {
-    /// Selects the dead letters of one frame.
-    pub fn of_frame(frame: Place) -> Self {
-        Self { at: Some(frame), ..Self::default() }
+    /// Selects the dead letters of these frames.
+    pub fn of_frames(frames: impl IntoIterator<Item = Place>) -> Self {
+        Self { frames: frames.into_iter().collect(), ..Self::default() }
     }
 
     /// Calls `visit` with each dead letter, marked or not, in the order of the topic.
@@ -65,7 +66,7 @@ impl Filter {
                 && self.reason.as_deref().is_none_or(|given| record.header(REASON) == Some(given))
                 && self.since.is_none_or(|since| parked_at >= since)
                 && self.until.is_none_or(|until| parked_at < until)
-                && self.at.is_none_or(|at| at == frame);
+                && (self.frames.is_empty() || self.frames.contains(&frame));
             if is_selected {
                 let (place, partial) = (Place::of_record(&record), Partial::parse(&record));
                 visit(&DeadLetter { place, frame, camera, partial, record })?;

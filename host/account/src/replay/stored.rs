@@ -180,7 +180,8 @@ pub fn read_alerts(config: &Config, window: &Window) -> Result<Alerts, BrokerErr
 /// The brokers do not answer: show the message.
 pub fn read_people(config: &Config) -> Result<BTreeMap<String, Person>, GalleryError> {
     let mut people: BTreeMap<String, Person> = BTreeMap::new();
-    for Sample { person, name, .. } in everyframe_gallery::read_samples(config)?.into_values() {
+    let samples = everyframe_gallery::read_samples(config)?.into_values();
+    for Sample { person, name, .. } in samples.filter(|sample| !sample.negative) {
         let known =
             people.entry(person.clone()).or_insert(Person { id: person, name: String::new(), samples: 0 });
         known.name = name;

@@ -145,6 +145,7 @@ fn sample(number: usize, values: &[f32]) -> Sample {
         enrolled_at: 0,
         thumbnail: Vec::new(),
         stranger: None,
+        negative: false,
     }
 }
 

@@ -9,6 +9,7 @@ use everyframe_kafka::Reader;
 use everyframe_types::id::printable;
 use everyframe_types::machine::unix_ms;
 use everyframe_types::record::IncomingRecord;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -62,6 +63,24 @@ impl Strangers {
     }
 }
 
+/// Reads all records of the strangers topic that were not erased, by key.
+///
+/// # Errors
+///
+/// The brokers do not answer, or refuse this user: show the message, which says what to do.
+pub fn read_strangers(config: &Config) -> Result<BTreeMap<String, StrangerRecord>, GalleryError> {
+    let mut reader = Reader::from_start(&config.kafka, &config.topics.strangers)?;
+    let mut records = BTreeMap::new();
+    while let Some(record) = reader.next()? {
+        let Some(key) = record.key().and_then(|key| std::str::from_utf8(key).ok()) else { continue };
+        match record.value().and_then(|value| StrangerRecord::parse(key, value)) {
+            Some(parsed) => drop(records.insert(key.to_owned(), parsed)),
+            None => drop(records.remove(key)),
+        }
+    }
+    Ok(records)
+}
+
 impl Drop for Strangers {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
@@ -99,10 +118,7 @@ fn apply_record(writer: &mut StrangerIndexWriter, record: &impl IncomingRecord) 
         Some(Some(parsed)) => writer.apply(key, parsed, record.timestamp()),
         Some(None) => {
             let key = printable(key);
-            tracing::warn!(
-                key,
-                "ignoring a record of the strangers topic that is neither a view nor a merge"
-            );
+            tracing::warn!(key, "ignoring a record of the strangers topic that is no view, merge or change");
         }
         None => writer.erase(key),
     }

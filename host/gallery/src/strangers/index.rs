@@ -1,6 +1,6 @@
 //! The look-up of strangers at one moment, and the writer that keeps it up to date.
 
-use super::record::{StrangerRecord, merged_stranger};
+use super::record::{StrangerRecord, changed_stranger, merged_stranger};
 use crate::index::{Index, IndexWriter};
 use crate::sample::Sample;
 use everyframe_types::face::{Candidate, Embedding, RecentStranger};
@@ -21,6 +21,8 @@ pub struct StrangerIndex {
     seen: HashMap<Arc<str>, Seen>,
     /// The present id of each id that was merged.
     merged: HashMap<Arc<str>, Arc<str>>,
+    /// When somebody changed a stranger by hand, by its id then.
+    changed: HashMap<Arc<str>, i64>,
 }
 
 /// What the views of a stranger say about it. Times are Unix milliseconds of frame time.
@@ -78,6 +80,11 @@ impl StrangerIndex {
         self.merged.get(stranger).map(|id| &**id)
     }
 
+    /// When somebody last changed this stranger by hand, Unix milliseconds.
+    pub fn changed_at(&self, stranger: &str) -> Option<i64> {
+        self.changed.get(stranger).copied()
+    }
+
     /// The number of strangers.
     pub fn count(&self) -> usize {
         self.index.people_count()
@@ -92,6 +99,8 @@ pub struct StrangerIndexWriter {
     views: HashMap<String, View>,
     /// Merged id to the id that it was merged into, as the record says.
     merges: HashMap<String, String>,
+    /// When somebody changed a stranger by hand, and until when its sightings are forgotten.
+    changes: HashMap<String, Change>,
     /// When the record of each key is erased, Unix milliseconds of this machine's clock.
     deadlines: HashMap<String, i64>,
     by_deadline: BTreeSet<(i64, String)>,
@@ -106,6 +115,12 @@ struct View {
     seen: Seen,
 }
 
+#[derive(Clone, Copy)]
+struct Change {
+    changed_at: i64,
+    forgotten_until: Option<i64>,
+}
+
 impl StrangerIndexWriter {
     /// An empty index for the embedding model with this SHA-256.
     pub fn new(model: &str) -> Self {
@@ -114,6 +129,7 @@ impl StrangerIndexWriter {
             writer: IndexWriter::new(model),
             views: HashMap::new(),
             merges: HashMap::new(),
+            changes: HashMap::new(),
             deadlines: HashMap::new(),
             by_deadline: BTreeSet::new(),
             max_records: MAX_RECORDS,
@@ -128,6 +144,8 @@ impl StrangerIndexWriter {
         match record {
             // A view of another model cannot be compared.
             StrangerRecord::View(view) if view.model != self.model => return,
+            // A host that had not heard of it yet.
+            StrangerRecord::View(view) if self.is_forgotten(&view.stranger, view.seen_at) => return,
             StrangerRecord::View(view) => {
                 let owner = self.present_id(&view.stranger);
                 let sample = Sample {
@@ -140,6 +158,7 @@ impl StrangerIndexWriter {
                     enrolled_at: view.seen_at,
                     thumbnail: Vec::new(),
                     stranger: None,
+                    negative: false,
                 };
                 self.writer.store(key, &sample);
                 let seen = Seen {
@@ -158,6 +177,17 @@ impl StrangerIndexWriter {
                 }
                 self.merges.insert(merge.stranger, merge.merged_into);
                 self.reassign_views();
+            }
+            StrangerRecord::Change(change) => {
+                let (changed_at, forgotten_until) = (change.changed_at, change.forgotten_until);
+                self.changes.insert(change.stranger.clone(), Change { changed_at, forgotten_until });
+                let is_forgotten = |view: &View| {
+                    view.stranger == change.stranger
+                        && forgotten_until.is_some_and(|until| view.seen.last_seen_at <= until)
+                };
+                let keys =
+                    self.views.iter().filter(|(_, view)| is_forgotten(view)).map(|(key, _)| key.clone());
+                keys.collect::<Vec<_>>().iter().for_each(|key| self.erase(key));
             }
         }
         let deadline = recorded_at.saturating_add(expires_at.saturating_sub(seen_at));
@@ -181,6 +211,14 @@ impl StrangerIndexWriter {
         if merged_stranger(key).is_some_and(|stranger| self.merges.remove(stranger).is_some()) {
             self.reassign_views();
         }
+        if let Some(stranger) = changed_stranger(key) {
+            self.changes.remove(stranger);
+        }
+    }
+
+    fn is_forgotten(&self, stranger: &str, seen_at: i64) -> bool {
+        let until = self.changes.get(stranger).and_then(|change| change.forgotten_until);
+        until.is_some_and(|until| seen_at <= until)
     }
 
     /// Erases all records whose time is over at `now`, Unix milliseconds of this machine's clock. True if there were any.
@@ -202,7 +240,10 @@ impl StrangerIndexWriter {
             seen.insert(view.owner.clone(), joined);
         }
         let merged = self.merges.keys().map(|id| (id.as_str().into(), self.present_id(id).into()));
-        StrangerIndex { index: self.writer.index().clone(), seen, merged: merged.collect() }
+        let merged = merged.collect();
+        let changed =
+            self.changes.iter().map(|(id, change)| (id.as_str().into(), change.changed_at)).collect();
+        StrangerIndex { index: self.writer.index().clone(), seen, merged, changed }
     }
 
     /// The id that a stranger has now. There are no circles.
@@ -234,7 +275,8 @@ impl StrangerIndexWriter {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::tests::{merge, view};
+    use super::super::record::StrangerChange;
+    use super::super::record::tests::{change, merge, view};
     use super::*;
 
     /// A writer that is told of records as they are written.
@@ -343,6 +385,33 @@ mod tests {
         topic.merge("c", "a", 130);
         topic.merge("c", "c", 140);
         assert_eq!(topic.find(&[1.0, 0.0], 200), ["c"]);
+    }
+
+    #[test]
+    fn a_forgotten_stranger_is_found_from_later_frames_only() {
+        let mut topic = Topic::new();
+        topic.view("ann", "gate", &[1.0, 0.0], 100);
+        topic.view("bob", "gate", &[0.9, 0.1], 100);
+        topic.write(StrangerRecord::Change(change("ann", 200)), 200);
+        // A camera that had not heard of it yet.
+        topic.view("ann", "yard", &[1.0, 0.0], 150);
+        assert_eq!(topic.find(&[1.0, 0.0], 300), ["bob"]);
+        let index = topic.0.snapshot();
+        assert_eq!((index.changed_at("ann"), index.changed_at("bob")), (Some(200), None));
+        topic.view("ann", "gate", &[1.0, 0.0], 250);
+        assert_eq!(topic.find(&[1.0, 0.0], 300), ["ann", "bob"]);
+        assert!(topic.0.erase_expired(1200));
+        assert_eq!(topic.0.snapshot().changed_at("ann"), None);
+    }
+
+    #[test]
+    fn a_stranger_who_was_split_keeps_the_views_that_are_left() {
+        let mut topic = Topic::new();
+        topic.view("ann", "gate", &[1.0, 0.0], 100);
+        let split = StrangerChange { forgotten_until: None, ..change("ann", 200) };
+        topic.write(StrangerRecord::Change(split), 200);
+        assert_eq!(topic.find(&[1.0, 0.0], 300), ["ann"]);
+        assert_eq!(topic.0.snapshot().changed_at("ann"), Some(200));
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod index;
 mod record;
 mod shared;
 
-pub use follow::Strangers;
+pub use follow::{Strangers, read_strangers};
 pub use index::{StrangerIndex, StrangerIndexWriter};
-pub use record::{StrangerMerge, StrangerRecord, StrangerView};
+pub use record::{MovedVisit, StrangerChange, StrangerMerge, StrangerRecord, StrangerView};
 pub use shared::{JudgedFrame, shared_strangers};

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// The end of the key of a [`StrangerMerge`].
 const MERGED: &str = "/merged";
+/// The end of the key of a [`StrangerChange`].
+const CHANGED: &str = "/changed";
 
 /// A record of the strangers topic.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +17,8 @@ pub enum StrangerRecord {
     View(StrangerView),
     /// Two strangers are one.
     Merge(StrangerMerge),
+    /// Somebody forgot or split a stranger by hand.
+    Change(StrangerChange),
 }
 
 /// One view of a stranger: a template, and where the face was seen.
@@ -66,6 +70,38 @@ pub struct StrangerMerge {
     pub expires_at: i64,
 }
 
+/// Says that somebody changed a stranger by hand. What cameras remembered of it until then no longer holds; the views that the
+/// topic has do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StrangerChange {
+    /// The stranger.
+    pub stranger: String,
+    /// When, Unix milliseconds of the clock of the machine.
+    pub changed_at: i64,
+    /// Sightings up to this time, Unix milliseconds, are nobody's any more; none of them if the stranger was only split.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub forgotten_until: Option<i64>,
+    /// Visits that belong to other strangers.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub moved: Vec<MovedVisit>,
+    /// The time from which on this is forgotten, Unix milliseconds.
+    pub expires_at: i64,
+}
+
+/// A visit that was split off a stranger. Times are Unix milliseconds, both included.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MovedVisit {
+    /// The camera.
+    pub camera: String,
+    /// When its first frame was taken.
+    pub from: i64,
+    /// When its last frame was taken.
+    pub to: i64,
+    /// The stranger to whom it belongs.
+    pub stranger: String,
+}
+
 impl StrangerView {
     /// The record's key.
     pub fn key(&self) -> String {
@@ -78,6 +114,18 @@ impl StrangerMerge {
     pub fn key(&self) -> String {
         format!("{}{MERGED}", self.stranger)
     }
+}
+
+impl StrangerChange {
+    /// The record's key.
+    pub fn key(&self) -> String {
+        format!("{}{CHANGED}", self.stranger)
+    }
+}
+
+/// The stranger whose change has this key; none if it is not the key of a change.
+pub(super) fn changed_stranger(key: &str) -> Option<&str> {
+    key.strip_suffix(CHANGED)
 }
 
 /// The stranger whose merge has this key; none if it is not the key of a merge.
@@ -94,6 +142,12 @@ impl StrangerRecord {
             let is_valid = merge.key() == key && is_id(&merge.stranger) && is_id(&merge.merged_into);
             return is_valid.then_some(Self::Merge(merge));
         }
+        if changed_stranger(key).is_some() {
+            let change: StrangerChange = serde_json::from_slice(value).ok()?;
+            let are_ids = is_id(&change.stranger) && change.moved.iter().all(|visit| is_id(&visit.stranger));
+            let is_valid = change.key() == key && are_ids;
+            return is_valid.then_some(Self::Change(change));
+        }
         let view: StrangerView = serde_json::from_slice(value).ok()?;
         (view.key() == key && is_id(&view.stranger)).then_some(Self::View(view))
     }
@@ -103,6 +157,7 @@ impl StrangerRecord {
         match self {
             Self::View(view) => view.key(),
             Self::Merge(merge) => merge.key(),
+            Self::Change(change) => change.key(),
         }
     }
 
@@ -112,15 +167,17 @@ impl StrangerRecord {
         let json = match self {
             Self::View(view) => serde_json::to_vec(view),
             Self::Merge(merge) => serde_json::to_vec(merge),
+            Self::Change(change) => serde_json::to_vec(change),
         };
         json.unwrap_or_default()
     }
 
-    /// When the frame was taken, and when the record expires: frame times, Unix milliseconds.
+    /// When the frame was taken or the change made, and when the record expires, Unix milliseconds.
     pub(super) fn times(&self) -> (i64, i64) {
         match self {
             Self::View(view) => (view.seen_at, view.expires_at),
             Self::Merge(merge) => (merge.seen_at, merge.expires_at),
+            Self::Change(change) => (change.changed_at, change.expires_at),
         }
     }
 }
@@ -162,11 +219,25 @@ pub(super) mod tests {
         }
     }
 
+    /// A stranger was forgotten by hand.
+    pub(in super::super) fn change(stranger: &str, at: i64) -> StrangerChange {
+        let stranger = stranger.into();
+        StrangerChange {
+            stranger,
+            changed_at: at,
+            forgotten_until: Some(at),
+            moved: vec![],
+            expires_at: at + 1000,
+        }
+    }
+
     #[test]
     fn records_are_read_as_they_were_written() {
         let view = StrangerRecord::View(view("a/b", "gate", &[0.6, 0.8], 5));
         let merge = StrangerRecord::Merge(merge("a/b", "c", 5));
-        for record in [view, merge] {
+        let visit = MovedVisit { camera: "gate".into(), from: 1, to: 2, stranger: "d".into() };
+        let change = StrangerRecord::Change(StrangerChange { moved: vec![visit], ..change("a/b", 7) });
+        for record in [view, merge, change] {
             assert_eq!(StrangerRecord::parse(&record.key(), &record.to_json()), Some(record));
         }
     }

@@ -47,6 +47,10 @@ impl People for KnownFaces {
     fn merged_into(&self, stranger: &str) -> Option<String> {
         self.strangers.merged_into(stranger).map(str::to_owned)
     }
+
+    fn changed_at(&self, stranger: &str) -> Option<i64> {
+        self.strangers.changed_at(stranger)
+    }
 }
 
 impl Judge for RuleJudge {

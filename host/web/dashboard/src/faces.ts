@@ -1,5 +1,5 @@
 /** What is written about a face. */
-import type { FoundFace } from './api/types'
+import type { FoundFace, Stranger } from './api/types'
 import { t } from './i18n'
 
 export type FaceKind = 'known' | 'stranger' | 'undecided'
@@ -13,6 +13,16 @@ export function faceKind(face: FoundFace): FaceKind {
 export function shortId(id: string): string {
   const plain = id.replace(/^stranger-/, '')
   return plain.length > 10 ? plain.slice(0, 6) : plain
+}
+
+/** The name of the person as whom a stranger was enrolled, or the short id. */
+export function strangerName(stranger: Stranger): string {
+  return stranger.name ?? t('face.strangerId', { id: shortId(stranger.id) })
+}
+
+/** A stranger's path in the API. */
+export function strangerPath(id: string): string {
+  return `/strangers/${encodeURIComponent(id)}`
 }
 
 /** The name of a face, or what stands for it. */

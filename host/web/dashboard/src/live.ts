@@ -84,7 +84,9 @@ export function startLive(): void {
     if (isNew) cameraIds.value = [...(cameraIds.peek() ?? []), camera.id]
   })
   stream.on('ledger', (summary) => (ledger.value = summary))
-  stream.on('alert', () => (openAlerts.value = (openAlerts.peek() ?? 0) + 1))
+  stream.on('alert', (alert) => {
+    if (!alert.muted) openAlerts.value = (openAlerts.peek() ?? 0) + 1
+  })
   stream.on('acknowledgement', (alert) => (openAlerts.value = Math.max(0, (openAlerts.peek() ?? 0) + (alert.acknowledged ? -1 : 1))))
   let counting: ReturnType<typeof setTimeout> | undefined
   stream.on('dead-letter', () => {

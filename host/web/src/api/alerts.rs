@@ -32,7 +32,7 @@ pub struct AlertsQuery {
     kind: Option<String>,
     /// Of this severity: `info`, `warning`, `critical`.
     severity: Option<String>,
-    /// Only those that nobody has acknowledged.
+    /// Only those that nobody has acknowledged or muted.
     #[serde(default)]
     open: bool,
 }
@@ -45,7 +45,7 @@ pub struct AlertList {
     alerts: Vec<AlertView>,
     /// For the next page; none if this was the last.
     next: Option<String>,
-    /// Number of all alerts that nobody has acknowledged.
+    /// Number of all alerts that nobody has acknowledged or muted.
     open_count: usize,
 }
 

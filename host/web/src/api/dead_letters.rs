@@ -218,21 +218,14 @@ async fn act(
         return Err(Problem::unprocessable(detail));
     }
     let frame = |at: &Place| dead_letter::Place::parse(&format!("{}/{}", at.partition, at.offset));
-    let filters: Option<Vec<Filter>> = match chosen.all {
-        true => Some(vec![Filter::default()]),
-        false => chosen.frames.iter().map(|at| frame(at).map(Filter::of_frame)).collect(),
-    };
-    let filters = filters.ok_or_else(|| Problem::unprocessable("a place has a negative number"))?;
+    let frames: Option<Vec<dead_letter::Place>> = chosen.frames.iter().map(frame).collect();
+    let frames = frames.ok_or_else(|| Problem::unprocessable("a place has a negative number"))?;
+    // Without frames, all are meant.
+    let filter = Filter::of_frames(frames);
     app.block(move |app| {
-        let mut done = ActionView { frames: 0, marked: 0, failed: Vec::new() };
-        for filter in &filters {
-            let ActionReport { frames, marked, failed, .. } = apply(app, filter)?;
-            done.frames += frames;
-            done.marked += marked;
-            let failed = failed.into_iter();
-            done.failed.extend(failed.map(|(frame, reason)| FailedReplay { frame: place(frame), reason }));
-        }
-        Ok(Json(done))
+        let ActionReport { frames, marked, failed, .. } = apply(app, &filter)?;
+        let failed = failed.into_iter().map(|(frame, reason)| FailedReplay { frame: place(frame), reason });
+        Ok(Json(ActionView { frames, marked, failed: failed.collect() }))
     })
     .await
 }

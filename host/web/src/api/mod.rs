@@ -7,9 +7,12 @@ mod events;
 mod frames;
 mod identify;
 mod ledger;
+mod mutes;
 mod people;
+mod samples;
 mod session;
 mod sightings;
+mod stranger_changes;
 mod strangers;
 mod system;
 
@@ -72,12 +75,17 @@ pub fn routes(app: &Arc<App>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(people::list, people::create))
         .routes(routes!(people::show, people::rename, people::remove))
         .routes(routes!(people::merge))
-        .routes(routes!(people::sample_picture, people::remove_sample))
+        .routes(routes!(samples::add_negative_sample))
+        .routes(routes!(samples::sample_picture, samples::remove_sample))
         .routes(routes!(strangers::list))
-        .routes(routes!(strangers::show))
+        .routes(routes!(strangers::show, stranger_changes::forget))
+        .routes(routes!(stranger_changes::merge))
+        .routes(routes!(stranger_changes::split))
         .routes(routes!(sightings::list))
         .routes(routes!(alerts::list))
         .routes(routes!(alerts::acknowledge, alerts::reopen))
+        .routes(routes!(mutes::list, mutes::create))
+        .routes(routes!(mutes::end))
         .routes(routes!(ledger::show))
         .routes(routes!(system::rules))
         .routes(routes!(system::show))
@@ -87,7 +95,7 @@ pub fn routes(app: &Arc<App>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(dead_letters::drop_letters))
         .layer(DefaultBodyLimit::max(MAX_JSON_BYTES));
     let pictures = OpenApiRouter::new()
-        .routes(routes!(people::add_sample))
+        .routes(routes!(samples::add_sample))
         .routes(routes!(identify::identify))
         .routes(routes!(identify::search))
         .routes(routes!(frames::send))

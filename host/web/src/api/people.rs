@@ -1,24 +1,19 @@
 //! The enrolled people.
 
+use super::samples::{Enrolment, PictureOfPerson};
 use crate::access::{Enroller, Viewer};
 use crate::app::App;
-use crate::input::{Body, Page, Parameters, PathParts, Picture, cursor};
-use crate::live::{State as LiveState, Who};
-use crate::pictures::StoredFrame;
+use crate::input::{Body, Page, Parameters, PathParts, cursor};
+use crate::live::{SampleEntry, State as LiveState, Who};
 use crate::problem::{Problem, Problems};
-use crate::views::{Binary, Bounds, Names as _, Place};
+use crate::views::Names as _;
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::Response;
-use everyframe_gallery::{
-    Sample, erase_sample, merge_people, parse_person_id, remove_person, rename_person, store_sample,
-};
-use everyframe_pipeline::enrolment::find_resemblance;
-use everyframe_types::face::Rect;
+use axum::http::StatusCode;
+use everyframe_gallery::{merge_people, parse_person_id, remove_person, rename_person};
 use everyframe_types::id::{parse_name, printable};
-use everyframe_types::machine::unix_ms;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use utoipa::{IntoParams, ToSchema};
 
@@ -75,6 +70,9 @@ pub struct PersonDetails {
     /// The samples, by id.
     #[serde(rename = "sampleList")]
     sample_list: Vec<SampleView>,
+    /// The faces that are not this person's, by id.
+    #[serde(rename = "negativeSamples")]
+    negative_samples: Vec<SampleView>,
     /// The strangers who were enrolled as this person.
     strangers: Vec<String>,
 }
@@ -93,11 +91,11 @@ pub struct PeopleList {
 /// An enrolment.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Enrolled {
-    person: PersonView,
+    pub(super) person: PersonView,
     /// The face's quality, 0 to 1.
-    quality: f32,
+    pub(super) quality: f32,
     /// What the operator should look at.
-    warnings: Vec<String>,
+    pub(super) warnings: Vec<String>,
 }
 
 /// Which people are wanted.
@@ -136,27 +134,7 @@ pub struct MergeInto {
     into: String,
 }
 
-/// How a sample is enrolled.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct SampleQuery {
-    /// The name to show, for a new person; the id if not given.
-    name: Option<String>,
-    /// Enrol the picture although the face resembles another person's.
-    #[serde(default)]
-    force: bool,
-}
-
-/// A face of a frame.
-#[derive(Deserialize, ToSchema)]
-pub struct FaceOfFrame {
-    /// The frame's place in the frames topic.
-    frame: Place,
-    /// Where the face is.
-    face: Bounds,
-}
-
-fn view(state: &LiveState, id: &str) -> Option<PersonView> {
+pub(super) fn view(state: &LiveState, id: &str) -> Option<PersonView> {
     let person = state.people.get(id)?;
     let best = person.samples.iter().filter(|(_, sample)| !sample.thumbnail.is_empty());
     let best = best.max_by(|a, b| a.1.quality.total_cmp(&b.1.quality));
@@ -167,13 +145,13 @@ fn view(state: &LiveState, id: &str) -> Option<PersonView> {
         samples: person.samples.len(),
         enrolled_at: person.samples.values().map(|sample| sample.enrolled_at).max().unwrap_or(0),
         // Another best picture has another address, so that no browser shows the old one.
-        picture: best.map(|(sample, _)| format!("/api/v1/people/{}/samples/{}", encode(id), encode(sample))),
+        picture: best.map(|(sample, _)| sample_address(id, sample)),
         last_seen: seen.map(|seen| LastSeen { camera: seen.camera.clone(), at: seen.to }),
     })
 }
 
 /// An id as part of an address.
-fn encode(id: &str) -> String {
+pub(super) fn encode(id: &str) -> String {
     id.bytes().fold(String::new(), |mut text, byte| {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
@@ -185,7 +163,7 @@ fn encode(id: &str) -> String {
     })
 }
 
-fn not_enrolled(id: &str) -> Problem {
+pub(super) fn not_enrolled(id: &str) -> Problem {
     Problem::not_found(format!("nobody with the id `{}` is enrolled", printable(id)))
 }
 
@@ -231,42 +209,28 @@ pub async fn show(
     let state = app.live.read();
     let person = view(&state, &id).ok_or_else(|| not_enrolled(&id))?;
     let entry = state.people.get(&id).ok_or_else(|| not_enrolled(&id))?;
-    let samples = entry.samples.iter().map(|(sample, entry)| SampleView {
-        id: sample.clone(),
+    let views = |samples: &BTreeMap<String, SampleEntry>| {
+        samples.iter().map(|(sample, entry)| sample_view(&id, sample, entry)).collect()
+    };
+    let (sample_list, negative_samples) = (views(&entry.samples), views(&entry.negatives));
+    let strangers = state.people.strangers_of(&id);
+    Ok(Json(PersonDetails { person, sample_list, negative_samples, strangers }))
+}
+
+fn sample_view(person: &str, sample: &str, entry: &SampleEntry) -> SampleView {
+    SampleView {
+        id: sample.to_owned(),
         source: entry.source.clone(),
         quality: entry.quality,
         enrolled_at: entry.enrolled_at,
-        picture: (!entry.thumbnail.is_empty())
-            .then(|| format!("/api/v1/people/{}/samples/{}", encode(&id), encode(sample))),
+        picture: (!entry.thumbnail.is_empty()).then(|| sample_address(person, sample)),
         stranger: entry.stranger.clone(),
         model: entry.model.clone(),
-    });
-    let sample_list = samples.collect();
-    Ok(Json(PersonDetails { person, sample_list, strangers: state.people.strangers_of(&id) }))
+    }
 }
 
-/// Shows the picture of a sample.
-#[utoipa::path(get, operation_id = "people_sample_picture", path = "/people/{id}/samples/{sample}", tag = "people",
-    params(("id" = String, Path, description = "The person's id"), ("sample" = String, Path, description = "The sample's id")),
-    responses((status = 200, content_type = "image/jpeg", body = Binary), Problems))]
-pub async fn sample_picture(
-    State(app): State<Arc<App>>,
-    _: Viewer,
-    PathParts((id, sample)): PathParts<(String, String)>,
-) -> Result<Response, Problem> {
-    let state = app.live.read();
-    let entry = state.people.get(&id).and_then(|person| person.samples.get(&sample));
-    let entry = entry.filter(|entry| !entry.thumbnail.is_empty());
-    let entry = entry.ok_or_else(|| Problem::not_found("this sample has no picture, or does not exist"))?;
-    Ok(thumbnail(entry.thumbnail.to_vec()))
-}
-
-/// A picture that another enrolment may replace.
-fn thumbnail(bytes: Vec<u8>) -> Response {
-    let mut response = super::frames::jpeg(bytes);
-    let value = axum::http::HeaderValue::from_static("private, no-cache");
-    response.headers_mut().insert(header::CACHE_CONTROL, value);
-    response
+fn sample_address(person: &str, sample: &str) -> String {
+    format!("/api/v1/people/{}/samples/{}", encode(person), encode(sample))
 }
 
 /// Gives a stranger a name: enrols the stranger's best pictures.
@@ -307,142 +271,7 @@ pub async fn create(
     .await
 }
 
-/// Enrols a picture of a person, or a face of a frame (as JSON). A person who is not enrolled yet is created.
-#[utoipa::path(post, operation_id = "people_add_sample", path = "/people/{id}/samples", tag = "people",
-    params(("id" = String, Path, description = "The person's id, 1 to 128 bytes without `/`"), SampleQuery),
-    request_body(content((Binary = "image/jpeg"), (Binary = "image/png"), (Binary = "image/webp"),
-                         (FaceOfFrame = "application/json"))),
-    responses((status = 201, body = Enrolled), Problems))]
-pub async fn add_sample(
-    State(app): State<Arc<App>>,
-    _: Enroller,
-    PathParts(id): PathParts<String>,
-    Parameters(query): Parameters<SampleQuery>,
-    headers: HeaderMap,
-    Picture(body): Picture,
-) -> Result<(StatusCode, Json<Enrolled>), Problem> {
-    let id = parse_person_id(&id)?;
-    let is_json = headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
-    let is_json = is_json.is_some_and(|kind| kind.starts_with("application/json"));
-    let given_name = query.name.as_deref().map(checked_name).transpose()?;
-    app.recognise(move |app| {
-        let known = app.live.read().people.name(&id);
-        if let (Some(known), Some(given)) = (&known, &given_name)
-            && known != given
-        {
-            let detail =
-                format!("`{}` is enrolled as {}; leave out `name`", printable(&id), printable(known));
-            return Err(Problem::new(StatusCode::CONFLICT, detail));
-        }
-        let name = given_name.or(known).unwrap_or_else(|| id.clone());
-        let picture = if is_json {
-            let FaceOfFrame { frame, face } =
-                serde_json::from_slice(&body).map_err(|error| Problem::bad_request(error.to_string()))?;
-            PictureOfPerson::of_frame(frame, &*app.pictures.frame(frame)?, face.into())
-        } else {
-            PictureOfPerson { bytes: body.to_vec(), source: "uploaded".into(), camera: None, chosen: None }
-        };
-        let enrolment = Enrolment { id: &id, name: &name, stranger: None, force: query.force };
-        let enrolled = enrolment.enrol(app, std::iter::once(Ok(picture)))?;
-        Ok((StatusCode::CREATED, Json(enrolled)))
-    })
-    .await
-}
-
-/// A picture to be enrolled.
-struct PictureOfPerson {
-    bytes: Vec<u8>,
-    source: String,
-    /// The camera, whose masks hold; none for a picture that was uploaded.
-    camera: Option<String>,
-    /// Where the face is; none if the picture shows one.
-    chosen: Option<Rect>,
-}
-
-impl PictureOfPerson {
-    fn of_frame(place: Place, frame: &StoredFrame, face: Rect) -> Self {
-        Self {
-            bytes: frame.bytes.clone(),
-            source: format!("frame {}/{}", place.partition, place.offset),
-            camera: Some(frame.camera.clone()),
-            chosen: Some(face),
-        }
-    }
-}
-
-/// Who is to be enrolled.
-struct Enrolment<'a> {
-    id: &'a str,
-    name: &'a str,
-    stranger: Option<String>,
-    force: bool,
-}
-
-impl Enrolment<'_> {
-    /// Enrols the pictures that can be used, best first. All are looked at before one is stored, so that somebody else's face is
-    /// refused, however many other pictures there are.
-    fn enrol(
-        self,
-        app: &App,
-        pictures: impl Iterator<Item = Result<PictureOfPerson, Problem>>,
-    ) -> Result<Enrolled, Problem> {
-        let _one = app.gallery.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut samples, mut warnings) = (Vec::new(), Vec::new());
-        let mut refused = Problem::unprocessable("no picture of this stranger is kept");
-        for picture in pictures {
-            match picture.and_then(|picture| self.examine(app, picture)) {
-                Ok((id, sample, warning)) => {
-                    samples.push((id, sample));
-                    warnings.extend(warning);
-                }
-                Err(problem) if problem.status == StatusCode::CONFLICT.as_u16() => return Err(problem),
-                Err(problem) => refused = problem,
-            }
-        }
-        let quality = samples.first().map(|(_, sample)| sample.quality).ok_or(refused)?;
-        for (id, sample) in &samples {
-            store_sample(app.producer()?, &app.config.topics.gallery, id, sample)?;
-            // So that the answer, and the next request, know the person. The topic brings the same again.
-            app.live.write().people.apply(&format!("{}/{id}", self.id), Some(sample));
-        }
-        let state = app.live.read();
-        let person =
-            view(&state, self.id).ok_or_else(|| Problem::internal("the person was erased meanwhile"))?;
-        Ok(Enrolled { person, quality, warnings })
-    }
-
-    /// The id of the sample, the sample, and a warning.
-    fn examine(
-        &self,
-        app: &App,
-        picture: PictureOfPerson,
-    ) -> Result<(String, Sample, Option<String>), Problem> {
-        let PictureOfPerson { bytes, source, camera, chosen } = picture;
-        let masks = camera.map(|camera| app.pictures.masks_of(&camera)).unwrap_or_default();
-        let (face, model, index) = app.recogniser.examine(&bytes, chosen.as_ref(), &masks)?;
-        let resemblance = find_resemblance(&index, &face.embedding, self.id);
-        if let Some(resemblance) = resemblance.as_ref().filter(|_| !self.force) {
-            let detail = format!(
-                "{resemblance}: use that id if it is the same person; `force` enrols the picture anyway"
-            );
-            return Err(Problem::new(StatusCode::CONFLICT, detail));
-        }
-        let sample = Sample {
-            person: self.id.to_owned(),
-            name: self.name.to_owned(),
-            model,
-            embedding: face.embedding,
-            quality: face.quality,
-            source,
-            enrolled_at: unix_ms(),
-            thumbnail: face.thumbnail,
-            stranger: self.stranger.clone(),
-        };
-        Ok((face.sample, sample, resemblance.map(|resemblance| resemblance.to_string())))
-    }
-}
-
-fn checked_name(name: &str) -> Result<String, Problem> {
+pub(super) fn checked_name(name: &str) -> Result<String, Problem> {
     parse_name(name).map_err(|error| Problem::unprocessable(format!("the name {error}")))
 }
 
@@ -507,22 +336,8 @@ pub async fn remove(
     .await
 }
 
-/// Erases one sample of a person. With the last one, the person is erased.
-#[utoipa::path(delete, operation_id = "people_remove_sample", path = "/people/{id}/samples/{sample}", tag = "people",
-    params(("id" = String, Path, description = "The person's id"), ("sample" = String, Path, description = "The sample's id")),
-    responses((status = 204), Problems))]
-pub async fn remove_sample(
-    State(app): State<Arc<App>>,
-    _: Enroller,
-    PathParts((id, sample)): PathParts<(String, String)>,
-) -> Result<StatusCode, Problem> {
-    let key = app.live.read().people.key_of(&id, &sample).map(str::to_owned);
-    let key = key.ok_or_else(|| Problem::not_found("no such sample is enrolled"))?;
-    change(&app, move |app| Ok(erase_sample(app.producer()?, &app.config.topics.gallery, &key)?)).await
-}
-
 /// Makes a change that has no other answer than that it is made.
-async fn change(
+pub(super) async fn change(
     app: &Arc<App>,
     work: impl FnOnce(&App) -> Result<(), Problem> + Send + 'static,
 ) -> Result<StatusCode, Problem> {

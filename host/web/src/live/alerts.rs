@@ -3,6 +3,7 @@
 use crate::views::{Acknowledgement, Place};
 use everyframe_types::event::{AlertData, CloudEvent, ResultData, parse_rfc3339};
 use everyframe_types::face::Rect;
+use everyframe_types::mute::{Mutable, Mute};
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -104,7 +105,7 @@ pub struct AlertFilter {
     pub kind: Option<String>,
     /// Of this severity.
     pub severity: Option<String>,
-    /// Only those that nobody has acknowledged.
+    /// Only those that nobody has acknowledged or muted.
     pub open: bool,
     /// That come before this one.
     pub before: Option<Key>,
@@ -116,6 +117,8 @@ pub struct Alerts {
     all: BTreeMap<Key, RaisedAlert>,
     by_id: HashMap<String, i64>,
     acknowledged: HashMap<String, Acknowledgement>,
+    /// By id.
+    mutes: BTreeMap<String, Mute>,
     /// The boxes of the faces of frames that raised alerts.
     faces: HashMap<Place, Vec<(u32, Rect)>>,
     /// Their order.
@@ -162,6 +165,36 @@ impl Alerts {
         }
     }
 
+    /// Sets or removes a mute.
+    pub fn mute(&mut self, id: &str, mute: Option<Mute>) {
+        match mute {
+            Some(mute) => {
+                if let Some(((oldest, _), _)) = self.all.first_key_value() {
+                    self.mutes.retain(|_, mute| mute.until > *oldest);
+                }
+                self.mutes.insert(id.to_owned(), mute);
+            }
+            None => drop(self.mutes.remove(id)),
+        }
+    }
+
+    /// The mutes that are in force at `now`, Unix milliseconds, by id.
+    pub fn mutes(&self, now: i64) -> impl Iterator<Item = (&str, &Mute)> {
+        let mutes = self.mutes.iter().filter(move |(_, mute)| mute.until > now);
+        mutes.map(|(id, mute)| (id.as_str(), mute))
+    }
+
+    /// Whether somebody has muted an alert.
+    pub fn is_muted(&self, alert: &RaisedAlert) -> bool {
+        let RaisedAlert { camera, rule, kind, subject, at, .. } = alert;
+        let alert = Mutable { camera, rule, kind, subject, at: *at };
+        self.mutes.values().any(|mute| mute.mutes(alert))
+    }
+
+    fn is_open(&self, alert: &RaisedAlert) -> bool {
+        !self.acknowledged.contains_key(&alert.id) && !self.is_muted(alert)
+    }
+
     /// Forgets acknowledgements of alerts that are not known: they are older than the history.
     pub fn forget_unknown(&mut self) {
         self.acknowledged.retain(|id, _| self.by_id.contains_key(id));
@@ -192,14 +225,17 @@ impl Alerts {
                 && is(&filter.rule, &alert.rule)
                 && is(&filter.kind, &alert.kind)
                 && is(&filter.severity, alert.severity)
-                && (!filter.open || !self.acknowledged.contains_key(&alert.id))
+                && (!filter.open || self.is_open(alert))
         })
     }
 
-    /// The number of alerts that nobody has acknowledged.
+    /// The number of alerts that nobody has acknowledged or muted.
     pub fn open_count(&self) -> usize {
-        let closed = self.acknowledged.keys().filter(|id| self.by_id.contains_key(*id)).count();
-        self.all.len() - closed
+        if self.mutes.is_empty() {
+            let closed = self.acknowledged.keys().filter(|id| self.by_id.contains_key(*id)).count();
+            return self.all.len() - closed;
+        }
+        self.all.values().filter(|alert| self.is_open(alert)).count()
     }
 }
 
@@ -254,6 +290,28 @@ mod tests {
         alerts.forget_unknown();
         assert_eq!(alerts.acknowledged.len(), 1);
         alerts.acknowledge("a", None);
+        assert_eq!(alerts.open_count(), 2);
+    }
+
+    #[test]
+    fn a_muted_alert_is_not_open() {
+        let mut alerts = Alerts::default();
+        alerts.add(alert("a", 5));
+        alerts.add(alert("b", 15));
+        let mute = Mute {
+            camera: Some("gate".into()),
+            rule: None,
+            kind: None,
+            subject: None,
+            from: 10,
+            until: 20,
+            by: "max".into(),
+        };
+        alerts.mute("1", Some(mute));
+        let open = AlertFilter { open: true, ..AlertFilter::default() };
+        assert_eq!((ids(&alerts, &open), alerts.open_count()), (vec!["a".into()], 1));
+        assert_eq!((alerts.mutes(19).count(), alerts.mutes(20).count()), (1, 0));
+        alerts.mute("1", None);
         assert_eq!(alerts.open_count(), 2);
     }
 

@@ -7,11 +7,12 @@ use super::ledger_watch::watch_ledger;
 use super::state::Live;
 use crate::views::{Acknowledgement, Place};
 use everyframe_config::Config;
-use everyframe_gallery::parse_record;
+use everyframe_gallery::{StrangerRecord, parse_record};
 use everyframe_kafka::{BrokerError, Reader, Received, offsets_at};
 use everyframe_types::dead_letter::{Letter, LetterAction, MESSAGE, REASON, STAGE};
 use everyframe_types::event::{CloudEvent, ResultData};
 use everyframe_types::machine::unix_ms;
+use everyframe_types::mute::Mute;
 use everyframe_types::record::{IncomingRecord as _, camera_id};
 use serde_json::json;
 use std::sync::Arc;
@@ -39,11 +40,12 @@ const FRAMES: Duration = Duration::from_millis(250);
 ///
 /// The system has no threads left.
 pub fn follow(config: &Config, live: &Arc<Live>, stop: &Arc<AtomicBool>) -> std::io::Result<()> {
-    let jobs: [(&str, Job); 5] = [
+    let jobs: [(&str, Job); 6] = [
         ("web-frames", send_frames),
         ("web-results", follow_results),
         ("web-preview", preview),
         ("web-gallery", follow_gallery),
+        ("web-strangers", follow_strangers),
         ("web-ledger", watch_ledger),
     ];
     for (name, job) in jobs {
@@ -171,6 +173,12 @@ fn add_letter(live: &Live, record: &Received<'_>) {
 
 fn add_acknowledgement(live: &Live, record: &Received<'_>) {
     let Some(id) = record.key().and_then(|key| std::str::from_utf8(key).ok()) else { return };
+    if let Some(id) = Mute::id(id) {
+        // A record that is no mute mutes nothing.
+        let mute = record.value().and_then(|value| serde_json::from_slice(value).ok());
+        live.write().alerts.mute(id, mute);
+        return;
+    }
     let acknowledgement = match record.value() {
         None => None,
         Some(value) => match serde_json::from_slice::<Acknowledgement>(value) {
@@ -199,6 +207,27 @@ fn preview(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(), Broker
             Ok(Some(record)) => {
                 if let Some(result) = parse_result(&record) {
                     live.preview(result, unix_ms());
+                }
+            }
+            Ok(None) => {}
+            Err(error) => tracing::debug!(%error, "the dashboard: Kafka does not answer; trying again"),
+        }
+    }
+    Ok(())
+}
+
+/// Follows the strangers topic: who was merged, split or forgotten.
+fn follow_strangers(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(), BrokerError> {
+    let reader = Reader::following(&config.kafka, &config.topics.strangers, 0)?;
+    while !stop.load(Ordering::Relaxed) {
+        match reader.follow(GALLERY) {
+            Ok(Some(record)) => {
+                let key = record.key().and_then(|key| std::str::from_utf8(key).ok());
+                let parsed =
+                    key.zip(record.value()).and_then(|(key, value)| StrangerRecord::parse(key, value));
+                // Results tell of the views. A record that was erased leaves what it caused.
+                if let Some(record) = parsed.filter(|record| !matches!(record, StrangerRecord::View(_))) {
+                    live.write().sightings.apply(record);
                 }
             }
             Ok(None) => {}

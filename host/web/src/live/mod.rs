@@ -1,7 +1,7 @@
 //! What happened lately, followed from the topics. Kafka is the only database: all of it is made again at the next start.
 //!
-//! - `follower`: reads results, alerts, dead letters, acknowledgements and the gallery.
-//! - `cameras`, `sightings`, `alerts`, `ledger`, `throughput`, `people`: what is kept of them, bounded. Pure.
+//! - `follower`: reads results, alerts, dead letters, acknowledgements, strangers and the gallery.
+//! - `cameras`, `sightings`, `stranger_ids`, `alerts`, `ledger`, `throughput`, `people`: what is kept of them, bounded. Pure.
 //! - `events`: what changed, for connected browsers.
 
 mod alerts;
@@ -14,10 +14,12 @@ mod people;
 mod rules;
 mod sightings;
 mod state;
+mod stranger_ids;
 mod throughput;
 
 pub use alerts::AlertFilter;
 pub use events::{Event, EventKind, Subscription};
 pub use follower::follow;
-pub use sightings::{SightingFilter, StrangerFilter, Who};
+pub use people::SampleEntry;
+pub use sightings::{Sighting, SightingFilter, StrangerFilter, Who};
 pub use state::{Live, State};

@@ -29,6 +29,8 @@ pub struct PersonEntry {
     pub name: String,
     /// By the last part of the record key.
     pub samples: BTreeMap<String, SampleEntry>,
+    /// Faces that are not this person's, in the same way.
+    pub negatives: BTreeMap<String, SampleEntry>,
 }
 
 /// The people, by id.
@@ -47,12 +49,14 @@ impl People {
         self.remove(key);
         let Some(sample) = sample else { return };
         let id = key.rsplit_once('/').map_or(key, |(_, id)| id).to_owned();
-        if let Some(stranger) = &sample.stranger {
+        if let Some(stranger) = sample.stranger.as_ref().filter(|_| !sample.negative) {
             *self.strangers.entry(stranger.clone()).or_default().entry(sample.person.clone()).or_insert(0) +=
                 1;
         }
         let person = self.people.entry(sample.person.clone()).or_default();
-        person.name.clone_from(&sample.name);
+        if !sample.negative {
+            person.name.clone_from(&sample.name);
+        }
         let entry = SampleEntry {
             source: sample.source.clone(),
             quality: sample.quality,
@@ -61,7 +65,8 @@ impl People {
             stranger: sample.stranger.clone(),
             model: sample.model.clone(),
         };
-        person.samples.insert(id.clone(), entry);
+        let samples = if sample.negative { &mut person.negatives } else { &mut person.samples };
+        samples.insert(id.clone(), entry);
         self.keys.insert(key.to_owned(), (sample.person.clone(), id));
     }
 
@@ -69,7 +74,8 @@ impl People {
         let Some((id, sample)) = self.keys.remove(key) else { return };
         let Some(person) = self.people.get_mut(&id) else { return };
         let removed = person.samples.remove(&sample);
-        if person.samples.is_empty() {
+        person.negatives.remove(&sample);
+        if person.samples.is_empty() && person.negatives.is_empty() {
             self.people.remove(&id);
         }
         if let Some(stranger) = removed.and_then(|removed| removed.stranger)
@@ -87,17 +93,18 @@ impl People {
 
     /// A person.
     pub fn get(&self, id: &str) -> Option<&PersonEntry> {
-        self.people.get(id)
+        self.people.get(id).filter(|person| !person.samples.is_empty())
     }
 
     /// The people, by id.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &PersonEntry)> {
-        self.people.iter().map(|(id, person)| (id.as_str(), person))
+        let people = self.people.iter().filter(|(_, person)| !person.samples.is_empty());
+        people.map(|(id, person)| (id.as_str(), person))
     }
 
     /// The number of people.
     pub fn count(&self) -> usize {
-        self.people.len()
+        self.iter().count()
     }
 
     /// The record key of a sample.
@@ -115,7 +122,7 @@ impl People {
 
 impl Names for People {
     fn name(&self, person: &str) -> Option<String> {
-        self.people.get(person).map(|person| person.name.clone())
+        self.get(person).map(|person| person.name.clone())
     }
 
     fn person_of(&self, stranger: &str) -> Option<String> {
@@ -139,6 +146,7 @@ mod tests {
             enrolled_at: 1,
             thumbnail: vec![1],
             stranger: stranger.map(str::to_owned),
+            negative: false,
         }
     }
 
@@ -158,6 +166,19 @@ mod tests {
         people.apply("ann/1", None);
         people.apply("ann/1", None);
         assert_eq!(people.count(), 0);
+    }
+
+    #[test]
+    fn a_negative_sample_makes_nobody_known() {
+        let mut people = People::default();
+        let negative = Sample { negative: true, ..sample("ann", "", Some("s-1")) };
+        people.apply("ann/2", Some(&negative));
+        assert_eq!((people.count(), people.name("ann"), people.person_of("s-1")), (0, None, None));
+        people.apply("ann/1", Some(&sample("ann", "Ann", None)));
+        let ann = people.get("ann").unwrap();
+        assert_eq!((ann.name.as_str(), ann.samples.len(), ann.negatives.len()), ("Ann", 1, 1));
+        people.apply("ann/2", None);
+        assert!(people.get("ann").unwrap().negatives.is_empty());
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Sightings: one visit of one person or stranger at one camera. And the strangers. Pure.
 
+use super::stranger_ids::StrangerIds;
 use crate::views::Place;
+use everyframe_gallery::{StrangerChange, StrangerRecord};
 use everyframe_types::event::{FaceResult, ResultData};
 use everyframe_types::face::Rect;
 use everyframe_types::judgement::Decision;
@@ -126,6 +128,8 @@ pub struct Sightings {
     open: HashMap<(String, Who), Key>,
     next: u64,
     strangers: HashMap<String, StrangerEntry>,
+    /// The present ids of strangers.
+    pub ids: StrangerIds,
 }
 
 impl Sightings {
@@ -133,7 +137,7 @@ impl Sightings {
     pub fn add_result(&mut self, result: &ResultData) -> Vec<Key> {
         let mut began = Vec::new();
         for face in &result.faces {
-            let Some(who) = Who::of(face) else { continue };
+            let Some(who) = self.present(Who::of(face), result) else { continue };
             let best = Best {
                 place: Place::from(&result.position),
                 bounds: face.bounds,
@@ -147,6 +151,69 @@ impl Sightings {
             began.extend(self.add_face(result, face, who, best));
         }
         began
+    }
+
+    /// Whom a face shows by what is known now; none if nobody, or a stranger who was forgotten.
+    fn present(&self, who: Option<Who>, result: &ResultData) -> Option<Who> {
+        match who? {
+            Who::Stranger(id) => self.ids.present(&id, &result.camera, result.captured_at).map(Who::Stranger),
+            known => Some(known),
+        }
+    }
+
+    /// Applies a record of the strangers topic.
+    pub fn apply(&mut self, record: StrangerRecord) {
+        self.ids.add(record.clone());
+        match record {
+            StrangerRecord::View(_) => {}
+            StrangerRecord::Merge(merge) => self.merge(&merge.stranger, &merge.merged_into),
+            StrangerRecord::Change(change) => self.change(&change),
+        }
+    }
+
+    /// A stranger was forgotten or split.
+    fn change(&mut self, change: &StrangerChange) {
+        let who = Who::Stranger(change.stranger.clone());
+        let mut changed = BTreeSet::from([change.stranger.clone()]);
+        let mut moved = Vec::new();
+        for (key, sighting) in self.all.iter_mut().filter(|(_, sighting)| sighting.who == who) {
+            let visit = change.moved.iter().find(|visit| {
+                visit.camera == sighting.camera && visit.from <= sighting.from && sighting.to <= visit.to
+            });
+            if let Some(visit) = visit {
+                sighting.who = Who::Stranger(visit.stranger.clone());
+                changed.insert(visit.stranger.clone());
+                moved.push(((sighting.camera.clone(), sighting.who.clone()), *key));
+            }
+        }
+        if let Some(until) = change.forgotten_until {
+            self.all.retain(|_, sighting| sighting.who != who || sighting.to > until);
+        }
+        let all = &self.all;
+        self.open.retain(|(_, who), key| all.get(key).is_some_and(|sighting| sighting.who == *who));
+        self.open.extend(moved);
+        for id in changed {
+            match self.summed_up(&id) {
+                Some(stranger) => drop(self.strangers.insert(id, stranger)),
+                None => drop(self.strangers.remove(&id)),
+            }
+        }
+    }
+
+    /// A stranger as its sightings show it; none without any.
+    fn summed_up(&self, id: &str) -> Option<StrangerEntry> {
+        let who = Who::Stranger(id.to_owned());
+        let of_stranger = || self.all.values().filter(|sighting| sighting.who == who);
+        let mut best = Vec::new();
+        of_stranger().for_each(|sighting| keep_best(&mut best, sighting.best));
+        Some(StrangerEntry {
+            first_seen_at: of_stranger().map(|sighting| sighting.from).min()?,
+            last_seen_at: of_stranger().map(|sighting| sighting.to).max()?,
+            cameras: of_stranger().map(|sighting| sighting.camera.clone()).collect(),
+            visits: u32::try_from(of_stranger().count()).unwrap_or(u32::MAX),
+            frames: of_stranger().map(|sighting| sighting.frames).sum(),
+            best,
+        })
     }
 
     fn add_face(&mut self, result: &ResultData, face: &FaceResult, who: Who, best: Best) -> Option<Key> {

@@ -1,6 +1,7 @@
 //! Tests of sightings and strangers.
 
 use super::*;
+use everyframe_gallery::MovedVisit;
 use everyframe_types::event::{EventPosition, JudgedBy, Timings};
 use everyframe_types::face::Candidate;
 use everyframe_types::judgement::Stranger;
@@ -178,4 +179,68 @@ fn strangers_come_in_pages() {
         filter.before = Some((entry.last_seen_at, (*id).to_owned()));
     }
     assert_eq!(seen, ["s-4", "s-3", "s-2", "s-1", "s-0"]);
+}
+
+fn change(id: &str, forgotten_until: Option<i64>, moved: &[(&str, i64, i64, &str)]) -> StrangerRecord {
+    let visit = |&(camera, from, to, stranger): &(&str, i64, i64, &str)| MovedVisit {
+        camera: camera.into(),
+        from,
+        to,
+        stranger: stranger.into(),
+    };
+    let moved = moved.iter().map(visit).collect();
+    let stranger = id.into();
+    StrangerRecord::Change(StrangerChange {
+        stranger,
+        changed_at: 900_000,
+        forgotten_until,
+        moved,
+        expires_at: i64::MAX,
+    })
+}
+
+#[test]
+fn a_split_stranger_is_two_before_and_after_the_history() {
+    let split = || change("s-1", None, &[("yard", 50_000, 60_000, "s-2")]);
+    let results = || {
+        let at = [("gate", 1000), ("gate", 2000), ("yard", 50_000), ("yard", 60_000), ("yard", 61_000)];
+        at.map(|(camera, at)| result(camera, at, vec![stranger("s-1", 0.5)]))
+    };
+    for place in [0, 3, 5] {
+        let mut sightings = Sightings::default();
+        for (number, result) in results().iter().enumerate() {
+            if number == place {
+                sightings.apply(split());
+            }
+            // The camera uses the new id from then on.
+            let result =
+                if number == 4 { &self::result("yard", 61_000, vec![stranger("s-2", 0.5)]) } else { result };
+            sightings.add_result(result);
+        }
+        if place == 5 {
+            sightings.apply(split());
+        }
+        let of = |id: &str| {
+            let filter = SightingFilter { who: vec![Who::Stranger(id.into())], ..SightingFilter::default() };
+            list(&sightings, &filter)
+        };
+        assert_eq!(of("s-1"), [(1000, 2000, 2)], "{place}");
+        let frames: u64 = of("s-2").iter().map(|(.., frames)| frames).sum();
+        assert_eq!(frames, 3, "{place}: {:?}", of("s-2"));
+        let (first, second) = (sightings.stranger("s-1").unwrap(), sightings.stranger("s-2").unwrap());
+        assert_eq!((first.frames, first.last_seen_at, first.cameras.len()), (2, 2000, 1), "{place}");
+        assert_eq!((second.frames, second.last_seen_at), (3, 61_000), "{place}");
+    }
+}
+
+#[test]
+fn a_forgotten_stranger_is_nowhere_until_seen_again() {
+    let mut sightings = Sightings::default();
+    sightings.add_result(&result("gate", 1000, vec![stranger("s-1", 0.5), stranger("s-2", 0.5)]));
+    sightings.apply(change("s-1", Some(1000), &[]));
+    sightings.add_result(&result("yard", 900, vec![stranger("s-1", 0.5)]));
+    assert!(sightings.stranger("s-1").is_none() && sightings.stranger("s-2").is_some());
+    assert_eq!(list(&sightings, &SightingFilter::default()).len(), 1);
+    sightings.add_result(&result("gate", 2000, vec![stranger("s-1", 0.5)]));
+    assert_eq!(sightings.stranger("s-1").map(|stranger| stranger.frames), Some(1));
 }

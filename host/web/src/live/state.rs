@@ -248,6 +248,7 @@ impl State {
             crop: alert.place.zip(bounds).map(|(place, bounds)| place.crop(&bounds)),
             bounds,
             acknowledged: self.alerts.acknowledgement(&alert.id).cloned(),
+            muted: self.alerts.is_muted(alert),
         }
     }
 

@@ -158,6 +158,8 @@ export interface Sample {
 
 export interface PersonDetails extends Person {
   sampleList: Sample[]
+  /** Faces that were taken for this person's, and are not. */
+  negativeSamples: Sample[]
   /** The strangers as whom the person was seen before. */
   strangers: string[]
 }
@@ -248,6 +250,20 @@ export interface Alert {
   picture?: string | null
   crop?: string | null
   acknowledged?: { by: string; at: Milliseconds; comment: string } | null
+  /** It is listed, but nobody is told of it. */
+  muted: boolean
+}
+
+/** Alerts that nobody wants to be told of for a while; those that fit every part that is given. */
+export interface Mute {
+  id: string
+  camera?: string | null
+  rule?: string | null
+  kind?: string | null
+  subject?: string | null
+  from: Milliseconds
+  until: Milliseconds
+  by: string
 }
 
 export interface Alerts extends Page {

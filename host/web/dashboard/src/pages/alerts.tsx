@@ -7,6 +7,7 @@ import { cameraIds, openAlerts } from '../live'
 import { place, setQuery } from '../router'
 import { AlertCard } from '../ui/alert-card'
 import { Button, Checkbox, Empty, Loaded, PageHeader, Pager, Select } from '../ui/controls'
+import { Mutes, useMutes } from '../ui/mutes'
 
 const severities: Severity[] = ['info', 'warning', 'critical']
 const SIZE = 50
@@ -16,6 +17,7 @@ export function AlertsPage() {
   const filter = { camera: query.get('camera') ?? '', rule: query.get('rule') ?? '', severity: query.get('severity') ?? '', open: query.get('open') === 'true' }
   const alerts = usePages<Alerts>('/alerts', { ...filter, open: filter.open || undefined, limit: SIZE })
   const rules = useResource<Rules>('/rules')
+  const mutes = useMutes()
   const [waiting, setWaiting] = useState(0)
   const matches = (alert: Alert) =>
     (!filter.camera || alert.camera === filter.camera) && (!filter.rule || alert.rule === filter.rule) && (!filter.severity || alert.severity === filter.severity)
@@ -50,6 +52,7 @@ export function AlertsPage() {
         />
         <Checkbox label={t('filter.open')} checked={filter.open} onChange={(open) => setQuery({ open: open ? 'true' : null })} />
       </div>
+      <Mutes of={mutes} onChange={mutes.reload} />
       {waiting > 0 && alerts.page > 0 && (
         <p class="note" role="status">
           {t('alerts.waiting', { count: waiting })}{' '}
@@ -74,7 +77,7 @@ export function AlertsPage() {
             <ul class="alert-list" aria-label={t('alerts.list', { count: number(data.alerts.length) })}>
               {data.alerts.map((alert) => (
                 <li key={alert.id}>
-                  <AlertCard alert={alert} onChange={replace} />
+                  <AlertCard alert={alert} onChange={replace} onMute={mutes.reload} />
                 </li>
               ))}
             </ul>

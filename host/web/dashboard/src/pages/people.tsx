@@ -9,6 +9,7 @@ import { address, navigate, place, setQuery } from '../router'
 import { Ago, Button, Empty, IconButton, Loaded, PageHeader, Pager, SearchField } from '../ui/controls'
 import { Crop } from '../ui/crop'
 import { FormDialog } from '../ui/dialog'
+import { MergeableCard } from '../ui/mergeable-card'
 import { PersonChooser } from '../ui/name-dialog'
 import { toast } from '../ui/toast'
 import { UploadDialog } from '../ui/upload-dialog'
@@ -65,32 +66,13 @@ export function PeoplePage() {
   )
 }
 
-/** The kind of data that a dragged card carries. */
-const DRAGGED = 'application/x-everyframe-person'
-
 function PersonCard({ person, people, onMerge }: { person: Person; people: Person[]; onMerge: (person: Person, into?: Person) => void }) {
-  const [over, setOver] = useState(false)
-  const editable = may('enrol')
+  const merge = (dragged: string) => {
+    const other = people.find((one) => one.id === dragged)
+    if (other) onMerge(other, person)
+  }
   return (
-    <div
-      class={`card person-card ${over ? 'over' : ''}`}
-      draggable={editable}
-      onDragStart={(event) => event.dataTransfer?.setData(DRAGGED, person.id)}
-      onDragOver={(event) => {
-        if (!event.dataTransfer?.types.includes(DRAGGED)) return
-        event.preventDefault()
-        setOver(true)
-      }}
-      onDragLeave={() => setOver(false)}
-      onDrop={(event) => {
-        setOver(false)
-        const id = event.dataTransfer?.getData(DRAGGED)
-        const dragged = people.find((one) => one.id === id)
-        if (!dragged || dragged.id === person.id) return
-        event.preventDefault()
-        onMerge(dragged, person)
-      }}
-    >
+    <MergeableCard kind="person" id={person.id} onDrop={merge}>
       <a class="card-link" href={address('people', person.id)} draggable={false}>
         <Crop src={person.picture} alt="" size="fill" />
         <span class="card-title">{person.name}</span>
@@ -106,12 +88,12 @@ function PersonCard({ person, people, onMerge }: { person: Person; people: Perso
           t('people.neverSeen')
         )}
       </p>
-      {editable && (
+      {may('enrol') && (
         <div class="card-corner">
           <IconButton icon="merge" label={t('people.mergeOf', { name: person.name })} onClick={() => onMerge(person)} />
         </div>
       )}
-    </div>
+    </MergeableCard>
   )
 }
 

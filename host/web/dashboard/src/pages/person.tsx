@@ -79,24 +79,14 @@ export function PersonPage({ id }: { id: string }) {
               </div>
               <Visits of={{ person: id }} />
               <Section title={t('person.samples', { count: data.samples })}>
-                <ul class="cards small">
-                  {data.sampleList.map((sample, i) => (
-                    <li key={sample.id} class="card">
-                      <Crop src={sample.picture} alt={t('person.sample', { index: i + 1 })} size="fill" />
-                      <p class="muted card-text">
-                        {t('person.quality', { quality: similarity(sample.quality) })}
-                        <br />
-                        {sample.stranger ? <a href={address('strangers', sample.stranger)}>{t('person.fromStranger')}</a> : sample.source}
-                      </p>
-                      {may('enrol') && (
-                        <div class="card-corner">
-                          <IconButton icon="trash" label={t('person.removeSample', { index: i + 1 })} onClick={() => setAsked({ sample })} />
-                        </div>
-                      )}
-                    </li>
-                  ))}
-                </ul>
+                <Samples samples={data.sampleList} onRemove={(sample) => setAsked({ sample })} />
               </Section>
+              {data.negativeSamples.length > 0 && (
+                <Section title={t('person.negativeSamples', { name: data.name })}>
+                  <p class="muted">{t('notThis.hint', { name: data.name })}</p>
+                  <Samples samples={data.negativeSamples} onRemove={(sample) => setAsked({ sample })} />
+                </Section>
+              )}
               {asked === 'rename' && <RenameDialog person={person} onClose={close} onDone={reload} />}
               {asked === 'merge' && <MergeDialog person={person} into={undefined} onClose={close} onDone={(into) => navigate(address('people', into.id))} />}
               {asked === 'upload' && <UploadDialog person={person} onClose={close} onDone={reload} />}
@@ -135,6 +125,28 @@ export function PersonPage({ id }: { id: string }) {
         }}
       </Loaded>
     </>
+  )
+}
+
+function Samples({ samples, onRemove }: { samples: Sample[]; onRemove: (sample: Sample) => void }) {
+  return (
+    <ul class="cards small">
+      {samples.map((sample, i) => (
+        <li key={sample.id} class="card">
+          <Crop src={sample.picture} alt={t('person.sample', { index: i + 1 })} size="fill" />
+          <p class="muted card-text">
+            {t('person.quality', { quality: similarity(sample.quality) })}
+            <br />
+            {sample.stranger ? <a href={address('strangers', sample.stranger)}>{t('person.fromStranger')}</a> : sample.source}
+          </p>
+          {may('enrol') && (
+            <div class="card-corner">
+              <IconButton icon="trash" label={t('person.removeSample', { index: i + 1 })} onClick={() => onRemove(sample)} />
+            </div>
+          )}
+        </li>
+      ))}
+    </ul>
   )
 }
 

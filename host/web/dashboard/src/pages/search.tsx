@@ -11,7 +11,7 @@ import { FaceCard, Similarity } from '../ui/face-card'
 import { SightingList } from '../ui/sightings'
 import { Stage } from '../ui/stage'
 import { useObjectUrl } from '../ui/upload-dialog'
-import { strangerName } from './strangers'
+import { strangerName } from '../faces'
 
 export function SearchPage() {
   const [file, setFile] = useState<File>()

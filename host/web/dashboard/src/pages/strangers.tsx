@@ -1,15 +1,17 @@
-/** People whom nobody has named, as cards. “Who is this?” enrols one. */
+/** People whom nobody has named, as cards. “Who is this?” enrols one; a card dropped on another merges the two. */
 import { useMemo, useState } from 'preact/hooks'
 import { may } from '../api/client'
 import { usePages, useThrottledEvent } from '../api/resource'
 import type { Stranger, Strangers } from '../api/types'
-import { shortId } from '../faces'
+import { strangerName } from '../faces'
 import { now, t } from '../i18n'
 import { cameraIds } from '../live'
 import { address, place, setQuery } from '../router'
 import { Ago, Badge, Button, Checkbox, Empty, Loaded, PageHeader, Pager, Select } from '../ui/controls'
 import { Crop } from '../ui/crop'
+import { MergeableCard } from '../ui/mergeable-card'
 import { NameDialog } from '../ui/name-dialog'
+import { MergeStrangers } from '../ui/stranger-dialogs'
 
 const HOUR = 3_600_000
 const spans = { '1h': HOUR, '24h': 24 * HOUR, '7d': 7 * 24 * HOUR }
@@ -23,6 +25,7 @@ export function StrangersPage() {
   const since = useMemo(() => (span in spans ? now.peek() - spans[span as keyof typeof spans] : undefined), [span])
   const strangers = usePages<Strangers>('/strangers', { camera, named: named ? undefined : false, since, limit: 60 })
   const [naming, setNaming] = useState<Stranger>()
+  const [merging, setMerging] = useState<{ stranger: Stranger; into: Stranger }>()
   useThrottledEvent('sighting', strangers.reload, 3000)
   useThrottledEvent('people', strangers.reload)
   return (
@@ -58,7 +61,14 @@ export function StrangersPage() {
             <ul class="cards" aria-label={t('nav.strangers')}>
               {data.strangers.map((stranger) => (
                 <li key={stranger.id}>
-                  <StrangerCard stranger={stranger} onName={() => setNaming(stranger)} />
+                  <StrangerCard
+                    stranger={stranger}
+                    onName={() => setNaming(stranger)}
+                    onMerge={(dragged) => {
+                      const other = data.strangers.find((one) => one.id === dragged)
+                      if (other) setMerging({ stranger: other, into: stranger })
+                    }}
+                  />
                 </li>
               ))}
             </ul>
@@ -66,6 +76,16 @@ export function StrangersPage() {
         }
       </Loaded>
       <Pager pages={strangers} label={t('strangers.pages')} />
+      {merging && (
+        <MergeStrangers
+          {...merging}
+          onClose={() => setMerging(undefined)}
+          onDone={() => {
+            setMerging(undefined)
+            strangers.reload()
+          }}
+        />
+      )}
       {naming && (
         <NameDialog
           source={{ stranger: naming.id }}
@@ -81,15 +101,11 @@ export function StrangersPage() {
   )
 }
 
-export function strangerName(stranger: Stranger): string {
-  return stranger.name ?? t('face.strangerId', { id: shortId(stranger.id) })
-}
-
-function StrangerCard({ stranger, onName }: { stranger: Stranger; onName: () => void }) {
+function StrangerCard({ stranger, onName, onMerge }: { stranger: Stranger; onName: () => void; onMerge: (dragged: string) => void }) {
   const name = strangerName(stranger)
   return (
-    <div class="card person-card">
-      <a class="card-link" href={address('strangers', stranger.id)}>
+    <MergeableCard kind="stranger" id={stranger.id} onDrop={onMerge}>
+      <a class="card-link" href={address('strangers', stranger.id)} draggable={false}>
         <Crop src={stranger.best.crop} alt="" size="fill" />
         <span class="card-title">{name}</span>
       </a>
@@ -111,6 +127,6 @@ function StrangerCard({ stranger, onName }: { stranger: Stranger; onName: () => 
           )
         )}
       </div>
-    </div>
+    </MergeableCard>
   )
 }

@@ -7,6 +7,7 @@ import { address } from '../router'
 import { Ago, Badge, Button, type Tone } from './controls'
 import { Crop } from './crop'
 import { FormDialog, useAction } from './dialog'
+import { MuteDialog } from './mutes'
 import { openResult } from './result-dialog'
 import { toast } from './toast'
 
@@ -14,8 +15,9 @@ const tones: Record<Alert['severity'], Tone> = { info: 'info', warning: 'warning
 
 const acknowledgement = (alert: Alert) => `/alerts/${encodeURIComponent(alert.id)}/acknowledgement`
 
-export function AlertCard({ alert, small, onChange }: { alert: Alert; small?: boolean; onChange?: (alert: Alert) => void }) {
+export function AlertCard({ alert, small, onChange, onMute }: { alert: Alert; small?: boolean; onChange?: (alert: Alert) => void; onMute?: () => void }) {
   const [asking, setAsking] = useState(false)
+  const [muting, setMuting] = useState(false)
   const { busy, run } = useAction()
   const { acknowledged, position } = alert
   // An alert about a partition names `topic/partition` instead of a camera.
@@ -30,11 +32,11 @@ export function AlertCard({ alert, small, onChange }: { alert: Alert; small?: bo
       }
     })
   return (
-    <article class={`alert-card ${alert.severity} ${acknowledged ? 'done' : ''} ${small ? 'small' : ''}`}>
+    <article class={`alert-card ${alert.severity} ${acknowledged || alert.muted ? 'done' : ''} ${small ? 'small' : ''}`}>
       <Crop src={alert.crop ?? alert.picture} alt="" size={small ? 'small' : 'medium'} />
       <div class="alert-main">
         <p class="alert-text">
-          <Badge tone={tones[alert.severity]}>{t(`severity.${alert.severity}`)}</Badge> {alert.text}
+          <Badge tone={tones[alert.severity]}>{t(`severity.${alert.severity}`)}</Badge> {alert.muted && <Badge>{t('alerts.muted')}</Badge>} {alert.text}
         </p>
         <p class="muted">
           {aboutCamera ? <a href={address('cameras', alert.camera)}>{alert.camera}</a> : alert.camera} · <Ago time={alert.at} />
@@ -58,6 +60,11 @@ export function AlertCard({ alert, small, onChange }: { alert: Alert; small?: bo
             {t('action.why')}
           </Button>
         )}
+        {onMute && !alert.muted && may('enrol') && (
+          <Button small kind="quiet" label={t('alerts.muteOf', { text: alert.text })} onClick={() => setMuting(true)}>
+            {t('action.mute')}
+          </Button>
+        )}
         {may('enrol') &&
           (acknowledged
             ? !small && (
@@ -71,6 +78,16 @@ export function AlertCard({ alert, small, onChange }: { alert: Alert; small?: bo
                 </Button>
               ))}
       </div>
+      {muting && (
+        <MuteDialog
+          alert={alert}
+          onClose={() => setMuting(false)}
+          onDone={() => {
+            setMuting(false)
+            onMute?.()
+          }}
+        />
+      )}
       {asking && (
         <AcknowledgeDialog
           alert={alert}

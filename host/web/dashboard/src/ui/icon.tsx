@@ -16,6 +16,7 @@ const paths = {
   left: 'M14.5 6l-6 6 6 6',
   right: 'M9.5 6l6 6-6 6',
   merge: 'M6 4v5a5 5 0 0 0 5 5h8M15 10l4 4-4 4M6 14v6',
+  split: 'M5 12h5a5 5 0 0 0 5-5V5M12 8l3-3 3 3M10 12a5 5 0 0 1 5 5v2M12 16l3 3 3-3',
   edit: 'M4 20l1-4L16.5 4.5l3 3L8 19zM14 7l3 3',
   trash: 'M4 7h16M9 7V4h6v3M6.5 7l1 13h9l1-13M10 11v5M14 11v5',
   upload: 'M12 16V5M7.5 9.5 12 5l4.5 4.5M4 15v4h16v-4',

@@ -1,17 +1,19 @@
 /** “Why?”: the result of one frame, with what the models and rules said. Opened by `?result=PARTITION/OFFSET` on any page. */
 import type { ComponentChildren } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
-import { may } from '../api/client'
+import { may, send } from '../api/client'
 import { useResource } from '../api/resource'
 import type { FaceSummary, Position, ResultView } from '../api/types'
+import { personPath } from '../enrol'
 import { dateTime, number, t } from '../i18n'
 import { place, setQuery } from '../router'
 import { Badge, Button, Empty, Facts, Loaded, Section } from './controls'
 import { Crop } from './crop'
-import { Dialog } from './dialog'
+import { Dialog, FormDialog } from './dialog'
 import { FaceCard } from './face-card'
 import { NameDialog } from './name-dialog'
 import { Stage } from './stage'
+import { toast } from './toast'
 
 /** Opens the result of the frame at `position`. */
 export function openResult({ partition, offset }: Position): void {
@@ -27,6 +29,7 @@ export function ResultDialog() {
 function OpenResult({ position }: { position: string }) {
   const result = useResource<ResultView & { state?: string }>(`/results/${position}`)
   const [naming, setNaming] = useState<FaceSummary>()
+  const [denied, setDenied] = useState<FaceSummary>()
   const waiting = result.data?.state === 'waiting'
   useEffect(() => {
     if (!waiting || result.loading) return
@@ -41,7 +44,7 @@ function OpenResult({ position }: { position: string }) {
             waiting ? (
               <Empty icon="replay" title={t('result.waiting')} />
             ) : (
-              <Content result={data} onName={setNaming} />
+              <Content result={data} onName={setNaming} onDeny={setDenied} />
             )
           }
         </Loaded>
@@ -57,11 +60,33 @@ function OpenResult({ position }: { position: string }) {
           }}
         />
       )}
+      {denied?.person && result.data && (
+        <NotThisPerson face={denied} person={denied.person} position={result.data.position} onClose={() => setDenied(undefined)} />
+      )}
     </Dialog>
   )
 }
 
-function Content({ result, onName }: { result: ResultView; onName: (face: FaceSummary) => void }) {
+/** Asks whether the face was taken for somebody else. The result stays as it was judged; later faces like this one are not that person. */
+function NotThisPerson({ face, person, position, onClose }: { face: FaceSummary; person: string; position: Position; onClose: () => void }) {
+  const name = face.name ?? person
+  return (
+    <FormDialog
+      title={t('notThis.title', { name })}
+      submit={t('action.notThisPerson')}
+      onClose={onClose}
+      action={async () => {
+        await send('POST', `${personPath(person)}/negative-samples`, { frame: position, face: face.bounds })
+        toast(t('notThis.done', { name }))
+        onClose()
+      }}
+    >
+      <p>{t('notThis.hint', { name })}</p>
+    </FormDialog>
+  )
+}
+
+function Content({ result, onName, onDeny }: { result: ResultView; onName: (face: FaceSummary) => void; onDeny: (face: FaceSummary) => void }) {
   const { timings } = result
   const steps = [
     { name: t('stage.decode'), value: timings.decodeMs },
@@ -82,6 +107,11 @@ function Content({ result, onName }: { result: ResultView; onName: (face: FaceSu
           {face.decision !== 'known' && !face.stranger?.name && may('enrol') && (
             <Button icon="person" small onClick={() => onName(face)}>
               {t('action.whoIsThis')}
+            </Button>
+          )}
+          {face.decision === 'known' && face.person && may('enrol') && (
+            <Button icon="close" small onClick={() => onDeny(face)}>
+              {t('action.notThisPerson')}
             </Button>
           )}
         </FaceCard>
