@@ -17,7 +17,7 @@ use wit_parser::{Docs, Function, Interface, Resolve, Type, TypeDefKind, WorldIte
 /// new version.
 const RELEASED: [(&str, &str); 2] = [
     ("0.1.0", "b5d3f172e44767d3e3120931b003ba6677a4916cc402eeec0d6183a8faaee0d8"),
-    ("0.2.0", "972a5d6157fdda643fee21088c2e817fc054b484a9543f850dd0ffb04597e897"),
+    ("0.2.0", "736e6efaee6299e3b098b5ea3586088ba14b0e2e15e2b8150d459530c12a9e5f"),
 ];
 
 fn repository(path: &str) -> PathBuf {

@@ -156,8 +156,16 @@ fn a_stranger_who_was_forgotten_by_hand_is_new() {
     scene.host.forget_stranger(&again.id);
     let stays = scene.sees(6 * SECOND, 3, 4 * SECOND, ANNA.face()).unwrap();
     assert_eq!((&stays.id, stays.event), (&again.id, Some(Event::FirstSeen)));
-    assert_eq!(scene.sees(7 * SECOND, 3, 4 * SECOND, ANNA.face()).unwrap().event, None, "remembered from now on");
-    assert_eq!(scene.sees(8 * SECOND, 4, 7 * SECOND, BEN.face()).unwrap().id, ben.id, "others are not affected");
+    assert_eq!(
+        scene.sees(7 * SECOND, 3, 4 * SECOND, ANNA.face()).unwrap().event,
+        None,
+        "remembered from now on"
+    );
+    assert_eq!(
+        scene.sees(8 * SECOND, 4, 7 * SECOND, BEN.face()).unwrap().id,
+        ben.id,
+        "others are not affected"
+    );
 }
 
 #[test]

@@ -190,7 +190,8 @@ impl Stranger {
     /// Encodes the record: 47 bytes, and 128 for each view.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![LAYOUT];
-        let times = [self.first_seen_at, self.last_seen_at, self.visit_started_at, self.shared_at, self.changed_at];
+        let times =
+            [self.first_seen_at, self.last_seen_at, self.visit_started_at, self.shared_at, self.changed_at];
         times.iter().for_each(|time| bytes.extend(time.to_le_bytes()));
         bytes.extend(self.visits.to_le_bytes());
         bytes.push(u8::from(self.loitered) | self.doubts << 1);
