@@ -30,13 +30,16 @@ pub struct Index {
     people_count: usize,
     /// Templates; free rows of the blocks are not counted.
     templates: usize,
-    /// Faces that are not a person's, by person and record key.
-    negatives: Arc<HashMap<Arc<str>, Vec<(Arc<str>, Embedding)>>>,
+    /// Faces that are not a person's, by person.
+    negatives: Arc<HashMap<Arc<str>, Vec<Negative>>>,
     /// Numbers of each template; 0 while there is none.
     dimension: usize,
     rotation: Arc<Rotation>,
     limits: Limits,
 }
+
+/// A face that is not a person's, and its record key.
+type Negative = (Arc<str>, Embedding);
 
 /// What the index says of a person.
 #[derive(Clone)]
@@ -276,7 +279,7 @@ impl IndexWriter {
     }
 
     fn erase_negative(&mut self, key: &str, person: &str) {
-        let is_it = |(stored, _): &(Arc<str>, Embedding)| &**stored == key;
+        let is_it = |(stored, _): &Negative| &**stored == key;
         if self.index.negatives.get(person).is_none_or(|negatives| !negatives.iter().any(is_it)) {
             return;
         }

@@ -72,7 +72,7 @@ pub fn routes(app: &Arc<App>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(frames::result))
         .routes(routes!(frames::picture))
         .routes(routes!(frames::crop))
-        .routes(routes!(people::list, people::create))
+        .routes(routes!(people::list, samples::create))
         .routes(routes!(people::show, people::rename, people::remove))
         .routes(routes!(people::merge))
         .routes(routes!(samples::add_negative_sample))

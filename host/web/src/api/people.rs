@@ -1,6 +1,5 @@
 //! The enrolled people.
 
-use super::samples::{Enrolment, PictureOfPerson};
 use crate::access::{Enroller, Viewer};
 use crate::app::App;
 use crate::input::{Body, Page, Parameters, PathParts, cursor};
@@ -10,7 +9,7 @@ use crate::views::Names as _;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use everyframe_gallery::{merge_people, parse_person_id, remove_person, rename_person};
+use everyframe_gallery::{merge_people, remove_person, rename_person};
 use everyframe_types::id::{parse_name, printable};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -104,20 +103,6 @@ pub struct Enrolled {
 pub struct PeopleQuery {
     /// Part of the name or id.
     query: Option<String>,
-}
-
-/// A new person.
-#[derive(Deserialize, ToSchema)]
-pub struct NewPerson {
-    /// The name to show.
-    name: String,
-    /// The id; made of the name if not given.
-    id: Option<String>,
-    /// The stranger who is this person.
-    stranger: String,
-    /// Enrol the person although the face resembles another person's.
-    #[serde(default)]
-    force: bool,
 }
 
 /// A new name.
@@ -233,53 +218,8 @@ fn sample_address(person: &str, sample: &str) -> String {
     format!("/api/v1/people/{}/samples/{}", encode(person), encode(sample))
 }
 
-/// Gives a stranger a name: enrols the stranger's best pictures.
-#[utoipa::path(post, operation_id = "people_create", path = "/people", tag = "people", request_body = NewPerson,
-    responses((status = 201, body = Enrolled), Problems))]
-pub async fn create(
-    State(app): State<Arc<App>>,
-    _: Enroller,
-    Body(new): Body<NewPerson>,
-) -> Result<(StatusCode, Json<Enrolled>), Problem> {
-    let name = checked_name(&new.name)?;
-    let id = match &new.id {
-        Some(id) => parse_person_id(id)?,
-        None => parse_person_id(&id_of_name(&name))?,
-    };
-    app.recognise(move |app| {
-        let best = {
-            let state = app.live.read();
-            // Two people may have one name, but not one id.
-            if new.id.is_none() && state.people.get(&id).is_some() {
-                let detail = format!(
-                    "the id `{id}` is taken: give it as `id` if this is the same person, or another `id` if they are two"
-                );
-                return Err(Problem::new(StatusCode::CONFLICT, detail));
-            }
-            let stranger = state.sightings.stranger(&new.stranger);
-            let missing = || Problem::not_found("no such stranger is known since the history began");
-            stranger.ok_or_else(missing)?.best.clone()
-        };
-        let pictures = best.into_iter().map(|best| {
-            let frame = app.pictures.frame(best.place)?;
-            Ok(PictureOfPerson::of_frame(best.place, &frame, best.bounds))
-        });
-        let enrolment =
-            Enrolment { id: &id, name: &name, stranger: Some(new.stranger.clone()), force: new.force };
-        enrolment.enrol(app, pictures).map(|enrolled| (StatusCode::CREATED, Json(enrolled)))
-    })
-    .await
-}
-
 pub(super) fn checked_name(name: &str) -> Result<String, Problem> {
     parse_name(name).map_err(|error| Problem::unprocessable(format!("the name {error}")))
-}
-
-/// An id made of a name: `Ann Lee` becomes `ann-lee`.
-fn id_of_name(name: &str) -> String {
-    let words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-    let id = words.map(str::to_lowercase).collect::<Vec<_>>().join("-");
-    id.chars().take(60).collect()
 }
 
 /// Changes a person's name.
@@ -351,13 +291,6 @@ pub(super) async fn change(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_id_is_made_of_a_name() {
-        assert_eq!(id_of_name("Ann Lee"), "ann-lee");
-        assert_eq!(id_of_name(" José  Núñez/Ortega "), "josé-núñez-ortega");
-        assert!(parse_person_id(&id_of_name("///")).is_err());
-    }
 
     #[test]
     fn an_id_is_encoded_for_an_address() {

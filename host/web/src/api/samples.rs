@@ -25,6 +25,20 @@ use utoipa::{IntoParams, ToSchema};
 /// The least quality of a face for enrolment, 0 to 1; as `everyframe enrol` uses.
 const MIN_QUALITY: f32 = 0.4;
 
+/// A new person.
+#[derive(Deserialize, ToSchema)]
+pub struct NewPerson {
+    /// The name to show.
+    name: String,
+    /// The id; made of the name if not given.
+    id: Option<String>,
+    /// The stranger who is this person.
+    stranger: String,
+    /// Enrol the person although the face resembles another person's.
+    #[serde(default)]
+    force: bool,
+}
+
 /// How a sample is enrolled.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -70,6 +84,44 @@ fn thumbnail(bytes: Vec<u8>) -> Response {
     let value = axum::http::HeaderValue::from_static("private, no-cache");
     response.headers_mut().insert(header::CACHE_CONTROL, value);
     response
+}
+
+/// Gives a stranger a name: enrols the stranger's best pictures.
+#[utoipa::path(post, operation_id = "people_create", path = "/people", tag = "people", request_body = NewPerson,
+    responses((status = 201, body = Enrolled), Problems))]
+pub async fn create(
+    State(app): State<Arc<App>>,
+    _: Enroller,
+    Body(new): Body<NewPerson>,
+) -> Result<(StatusCode, Json<Enrolled>), Problem> {
+    let name = checked_name(&new.name)?;
+    let id = match &new.id {
+        Some(id) => parse_person_id(id)?,
+        None => parse_person_id(&id_of_name(&name))?,
+    };
+    app.recognise(move |app| {
+        let best = {
+            let state = app.live.read();
+            // Two people may have one name, but not one id.
+            if new.id.is_none() && state.people.get(&id).is_some() {
+                let detail = format!(
+                    "the id `{id}` is taken: give it as `id` if this is the same person, or another `id` if they are two"
+                );
+                return Err(Problem::new(StatusCode::CONFLICT, detail));
+            }
+            let stranger = state.sightings.stranger(&new.stranger);
+            let missing = || Problem::not_found("no such stranger is known since the history began");
+            stranger.ok_or_else(missing)?.best.clone()
+        };
+        let pictures = best.into_iter().map(|best| {
+            let frame = app.pictures.frame(best.place)?;
+            Ok(PictureOfPerson::of_frame(best.place, &frame, best.bounds))
+        });
+        let enrolment =
+            Enrolment { id: &id, name: &name, stranger: Some(new.stranger.clone()), force: new.force };
+        enrolment.enrol(app, pictures).map(|enrolled| (StatusCode::CREATED, Json(enrolled)))
+    })
+    .await
 }
 
 /// Enrols a picture of a person, or a face of a frame (as JSON). A person who is not enrolled yet is created.
@@ -155,7 +207,7 @@ pub async fn add_negative_sample(
 }
 
 /// A picture to be enrolled.
-pub(super) struct PictureOfPerson {
+struct PictureOfPerson {
     bytes: Vec<u8>,
     source: String,
     /// The camera, whose masks hold; none for a picture that was uploaded.
@@ -165,7 +217,7 @@ pub(super) struct PictureOfPerson {
 }
 
 impl PictureOfPerson {
-    pub(super) fn of_frame(place: Place, frame: &StoredFrame, face: Rect) -> Self {
+    fn of_frame(place: Place, frame: &StoredFrame, face: Rect) -> Self {
         Self {
             bytes: frame.bytes.clone(),
             source: format!("frame {}/{}", place.partition, place.offset),
@@ -176,17 +228,17 @@ impl PictureOfPerson {
 }
 
 /// Who is to be enrolled.
-pub(super) struct Enrolment<'a> {
-    pub(super) id: &'a str,
-    pub(super) name: &'a str,
-    pub(super) stranger: Option<String>,
-    pub(super) force: bool,
+struct Enrolment<'a> {
+    id: &'a str,
+    name: &'a str,
+    stranger: Option<String>,
+    force: bool,
 }
 
 impl Enrolment<'_> {
     /// Enrols the pictures that can be used, best first. All are looked at before one is stored, so that somebody else's face is
     /// refused, however many other pictures there are.
-    pub(super) fn enrol(
+    fn enrol(
         self,
         app: &App,
         pictures: impl Iterator<Item = Result<PictureOfPerson, Problem>>,
@@ -265,6 +317,13 @@ impl Enrolment<'_> {
     }
 }
 
+/// An id made of a name: `Ann Lee` becomes `ann-lee`.
+fn id_of_name(name: &str) -> String {
+    let words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let id = words.map(str::to_lowercase).collect::<Vec<_>>().join("-");
+    id.chars().take(60).collect()
+}
+
 /// Erases one sample of a person. With the last one, the person is erased.
 #[utoipa::path(delete, operation_id = "people_remove_sample", path = "/people/{id}/samples/{sample}", tag = "people",
     params(("id" = String, Path, description = "The person's id"), ("sample" = String, Path, description = "The sample's id")),
@@ -289,4 +348,16 @@ pub async fn remove_sample(
         Ok(erase_sample(app.producer()?, &app.config.topics.gallery, &key)?)
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_made_of_a_name() {
+        assert_eq!(id_of_name("Ann Lee"), "ann-lee");
+        assert_eq!(id_of_name(" José  Núñez/Ortega "), "josé-núñez-ortega");
+        assert!(parse_person_id(&id_of_name("///")).is_err());
+    }
 }
