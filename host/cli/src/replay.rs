@@ -4,7 +4,7 @@ mod report_text;
 
 use super::{DONE, FAILED, WrongInput, error_chain, when};
 use anyhow::Result;
-use everyframe_account::replay::{Judge, Replay, Report, Window, stored};
+use everyframe_account::replay::{Judge, Progress, Replay, Report, Window, stored};
 use everyframe_config::{Config, ConfigError, Loaded, camera_pattern};
 use everyframe_types::id::printable_json;
 use std::path::{Path, PathBuf};
@@ -81,12 +81,12 @@ fn report(arguments: &Arguments) -> Result<Report> {
     let judge = |config: &Config, rules| Judge::new(config, rules, people.clone());
     let now = judge(&loaded.config, rules);
     let before = baseline.map(|(loaded, rules)| judge(&loaded.config, rules));
-    let camera = arguments.camera.as_deref().map(camera_pattern);
-    let window = Window { since: arguments.since, until: arguments.until, camera };
+    let cameras = arguments.camera.as_deref().map(camera_pattern).into_iter().collect();
+    let window = Window { since: arguments.since, until: arguments.until, cameras };
     let replay = Replay::new(before, now, arguments.examples);
     let report = match arguments.frames {
         true => replay.judge_frames(&loaded.config, &window, &super::cache_folder()?),
-        false => replay.judge_results(&loaded.config, &window),
+        false => replay.judge_results(&loaded.config, &window, &Progress::default()),
     }?;
     if report.frames + report.without_result + report.unseen == 0 {
         let what = if arguments.frames { "frame" } else { "result" };

@@ -2,7 +2,7 @@
 
 use crate::scenario::{RecordedFrame, Recording, Scenario, run_scenario};
 use everyframe_account::replay::stored::{Alerts, Past};
-use everyframe_account::replay::{Window, stored};
+use everyframe_account::replay::{Progress, Window, stored};
 use everyframe_config::{Config, ConfigError, RuleKind, RuleSettings, Site, camera_patterns, matches_camera};
 use everyframe_gallery::GalleryError;
 use everyframe_kafka::BrokerError;
@@ -137,13 +137,13 @@ fn selected_rule<'a>(config: &'a Config, request: &RecordRequest) -> Result<&'a 
 }
 
 fn window(request: &RecordRequest) -> Window {
-    Window { since: request.since, until: None, camera: None }
+    Window { since: request.since, ..Window::default() }
 }
 
 fn last_results(config: &Config, request: &RecordRequest) -> Result<VecDeque<Past>, RecordError> {
     let most = request.most_frames.unwrap_or(MOST_FRAMES);
     let mut last: VecDeque<Past> = VecDeque::new();
-    stored::visit_results(config, &window(request), |past| -> Result<(), RecordError> {
+    stored::visit_results(config, &window(request), &Progress::default(), |past| -> Result<(), RecordError> {
         if past.camera != request.camera {
             return Ok(());
         }

@@ -112,6 +112,23 @@ impl Histogram {
         self.observe(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     }
 
+    /// The value below which this share of the values lies (0.99 for the 99th percentile), in the exported unit; none without any
+    /// value. Within a bucket, values are taken as evenly spread; those above all bounds count as the last bound.
+    pub fn quantile(&self, share: f64) -> Option<f64> {
+        let Inner { scale, counts, .. } = &*self.0;
+        let counts: Vec<u64> = counts.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+        let wanted = counts.iter().sum::<u64>() as f64 * share.clamp(0.0, 1.0);
+        let (mut below, mut lower) = (0, 0.0);
+        for (count, bound) in counts.iter().zip(scale.bounds) {
+            let upper = *bound as f64 / scale.unit;
+            if *count > 0 && (below + count) as f64 >= wanted {
+                return Some(lower + (upper - lower) * ((wanted - below as f64) / *count as f64).max(0.0));
+            }
+            (below, lower) = (below + count, upper);
+        }
+        counts.iter().any(|count| *count > 0).then_some(lower)
+    }
+
     /// The sum of all values, in the exported unit.
     pub fn sum(&self) -> f64 {
         self.0.sum.load(Ordering::Relaxed) as f64 / self.0.scale.unit
@@ -140,5 +157,23 @@ impl EncodeMetric for Histogram {
 
     fn metric_type(&self) -> MetricType {
         Self::TYPE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_within_the_bucket_of_their_value() {
+        let histogram = Histogram::new(FRAMES);
+        assert_eq!(histogram.quantile(0.5), None);
+        (0..99).for_each(|_| histogram.observe(15));
+        histogram.observe(150);
+        let [median, p99, highest] = [0.5, 0.99, 1.0].map(|share| histogram.quantile(share).unwrap_or(0.0));
+        assert!((10.0..=20.0).contains(&median) && (median..=20.0).contains(&p99), "{median} {p99}");
+        assert!((100.0..=200.0).contains(&highest), "{highest}");
+        (0..1000).for_each(|_| histogram.observe(1_000_000));
+        assert_eq!(histogram.quantile(0.5), Some(1000.0), "above all bounds");
     }
 }

@@ -2,6 +2,7 @@
 
 use super::faces::match_faces;
 use everyframe_rules::RuleFailure;
+use everyframe_types::face::Rect;
 use everyframe_types::judgement::{Alert, Decision, Judgement, Severity, Stranger, StrangerEvent, Subject};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -64,9 +65,11 @@ pub struct AlertCounts {
     pub gained_examples: Vec<AlertChange>,
     /// The first of the lost alerts.
     pub lost_examples: Vec<AlertChange>,
+    /// The first of the alerts before and after.
+    pub kept_examples: Vec<AlertChange>,
 }
 
-/// An alert that is gained or lost.
+/// An alert that is gained, lost or kept.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AlertChange {
@@ -84,6 +87,9 @@ pub struct AlertChange {
     pub subject: String,
     /// One sentence.
     pub text: String,
+    /// The face that it is about, pixels of the full-size frame; none if it is not about one face.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bounds: Option<Rect>,
 }
 
 /// Faces with the same change.
@@ -148,6 +154,10 @@ pub struct Comparison {
     ids: HashMap<(String, String), String>,
 }
 
+/// The most strangers whose new ids are remembered, so that a long window does not fill the memory. Beyond it, another id is no
+/// change.
+const MAX_IDS: usize = 100_000;
+
 /// The kind of a decision, and the identity or reason in it.
 type DecisionText = (String, String);
 
@@ -181,42 +191,42 @@ impl Comparison {
                     let example = format!("{}: {}: {}", at.frame(), skipped.reason, skipped.message);
                     count_rule(&mut self.report.skipped, &skipped.rule, example);
                 }
-                self.compare_alerts(at, before.alerts, &judgement.alerts);
+                self.compare_alerts(at, before, &judgement.subjects, &judgement.alerts);
                 self.compare_faces(at, before.subjects, &judgement.subjects);
             }
             Err(failure) => {
                 let example = format!("{}: {}: {}", at.frame(), failure.kind.reason(), failure.message);
                 count_rule(&mut self.report.failed, &failure.rule, example);
-                self.compare_alerts(at, before.alerts, &[]);
+                self.compare_alerts(at, before, &[], &[]);
             }
         }
     }
 
     /// Compares alerts. Alerts of a frame are the same if kind, subject and key are equal, whichever rule raised them.
-    fn compare_alerts(&mut self, at: At<'_>, before: &[Alert], after: &[Alert]) {
+    fn compare_alerts(&mut self, at: At<'_>, before: &Side<'_>, subjects: &[Subject], after: &[Alert]) {
         let is_same =
             |a: &Alert, b: &Alert| (&a.dedup_key, &a.kind, &a.subject) == (&b.dedup_key, &b.kind, &b.subject);
-        let mut lost: Vec<&Alert> = before.iter().collect();
-        let mut gained = Vec::new();
+        let most = self.examples;
+        let mut lost: Vec<&Alert> = before.alerts.iter().collect();
         for alert in after {
-            self.report.alerts.entry(alert.rule.clone()).or_default().after += 1;
-            match lost.iter().position(|other| is_same(alert, other)) {
-                Some(place) => drop(lost.remove(place)),
-                None => gained.push(alert),
+            let counts = self.report.alerts.entry(alert.rule.clone()).or_default();
+            counts.after += 1;
+            let same = lost.iter().position(|other| is_same(alert, other));
+            if let Some(place) = same {
+                lost.remove(place);
+                keep(&mut counts.kept_examples, most, || at.alert(alert, subjects));
+            } else {
+                counts.gained += 1;
+                keep(&mut counts.gained_examples, most, || at.alert(alert, subjects));
             }
         }
-        for alert in before {
+        for alert in before.alerts {
             self.report.alerts.entry(alert.rule.clone()).or_default().before += 1;
-        }
-        for alert in gained {
-            let counts = self.report.alerts.entry(alert.rule.clone()).or_default();
-            counts.gained += 1;
-            keep(&mut counts.gained_examples, self.examples, || at.alert(alert));
         }
         for alert in lost {
             let counts = self.report.alerts.entry(alert.rule.clone()).or_default();
             counts.lost += 1;
-            keep(&mut counts.lost_examples, self.examples, || at.alert(alert));
+            keep(&mut counts.lost_examples, most, || at.alert(alert, before.subjects));
         }
     }
 
@@ -244,9 +254,11 @@ impl Comparison {
 
     fn is_another(&mut self, camera: &str, before: Option<&Stranger>, after: Option<&Stranger>) -> bool {
         let (Some(before), Some(after)) = (before, after) else { return false };
-        let known =
-            self.ids.entry((camera.to_owned(), before.id.clone())).or_insert_with(|| after.id.clone());
-        *known != after.id
+        let old = (camera.to_owned(), before.id.clone());
+        if self.ids.len() >= MAX_IDS && !self.ids.contains_key(&old) {
+            return false;
+        }
+        *self.ids.entry(old).or_insert_with(|| after.id.clone()) != after.id
     }
 
     /// Finishes the report.
@@ -325,7 +337,9 @@ impl At<'_> {
         format!("{}/{}", self.place.0, self.place.1)
     }
 
-    fn alert(&self, alert: &Alert) -> AlertChange {
+    /// `subjects` are the faces of the judgement that raised the alert.
+    fn alert(&self, alert: &Alert, subjects: &[Subject]) -> AlertChange {
+        let face = subjects.iter().find(|subject| Some(subject.face.index) == alert.face);
         AlertChange {
             frame: self.frame(),
             camera: self.camera.to_owned(),
@@ -334,6 +348,7 @@ impl At<'_> {
             kind: alert.kind.clone(),
             subject: alert.subject.clone(),
             text: alert.text.clone(),
+            bounds: face.map(|subject| subject.face.detection.bounds),
         }
     }
 
@@ -408,6 +423,16 @@ mod tests {
         assert_eq!((report.alerts["old"].lost, report.alerts["new"].gained), (1, 2));
         assert_eq!(report.alerts["new"].gained_examples.len(), 1);
         assert_eq!(report.alerts["old"].lost_examples[0].subject, "ann");
+        assert_eq!(report.alerts["new"].kept_examples[0].subject, "bob");
+    }
+
+    #[test]
+    fn an_alert_names_the_box_of_its_face() {
+        let about = Alert { face: Some(1), ..alert("new", "ann") };
+        let subjects = vec![subject(0, known("bob")), subject(1, known("ann"))];
+        let report = compared((&[], &[]), Judgement { alerts: vec![about], subjects, ..Judgement::default() });
+        let bounds = report.alerts["new"].gained_examples[0].bounds;
+        assert_eq!(bounds.map(|bounds| bounds.x), Some(100.0));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::comparison::{Comparison, Report, Side};
 use super::judge::Judge;
+use super::progress::{Progress, StopReason};
 use super::stored::{self, Alerts, Past, Window};
 use crate::audit::Offsets;
 use everyframe_config::Config;
@@ -32,6 +33,12 @@ pub enum ReplayError {
     /// The models or the gallery cannot be loaded.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// It was cancelled.
+    #[error("cancelled")]
+    Cancelled,
+    /// It took longer than it may.
+    #[error("it took too long; choose a shorter window, or fewer cameras")]
+    TooLong,
 }
 
 impl Replay {
@@ -40,20 +47,29 @@ impl Replay {
         Self { before, now, comparison: Comparison::new(examples) }
     }
 
-    /// Judges the published results again.
+    /// Judges the published results again. `progress` tells how far it is, and ends it early.
     ///
     /// # Errors
     ///
-    /// The brokers do not answer.
-    pub fn judge_results(mut self, config: &Config, window: &Window) -> Result<Report, ReplayError> {
+    /// The brokers do not answer, or it was ended early.
+    pub fn judge_results(
+        mut self,
+        config: &Config,
+        window: &Window,
+        progress: &Progress,
+    ) -> Result<Report, ReplayError> {
         let alerts = self.published_alerts(config, window)?;
         self.comparison.report_mut().unreadable =
-            stored::visit_results(config, window, |past| -> Result<(), BrokerError> {
+            stored::visit_results(config, window, progress, |past| -> Result<(), BrokerError> {
                 let then = Some(Published { past: &past, alerts: &alerts });
                 self.compare(&past, then, Judge::from_result);
                 Ok(())
             })?;
-        Ok(self.comparison.finish())
+        match progress.stop_reason() {
+            Some(StopReason::Cancelled) => Err(ReplayError::Cancelled),
+            Some(StopReason::TooLong) => Err(ReplayError::TooLong),
+            None => Ok(self.comparison.finish()),
+        }
     }
 
     /// Decodes the frames again, finds and embeds their faces, and judges them.
@@ -74,6 +90,7 @@ impl Replay {
             self.comparison.report_mut().unreadable = stored::visit_results(
                 config,
                 &window.with_tolerance(),
+                &Progress::default(),
                 |mut past| -> Result<(), BrokerError> {
                     past.subjects.iter_mut().for_each(|subject| subject.face.candidates.clear());
                     then.insert(past.place, past);

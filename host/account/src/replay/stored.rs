@@ -1,9 +1,10 @@
 //! Reads a window of the results and alerts topics.
 
+use super::progress::Progress;
 use crate::audit::{CLOCKS_APART, Offsets};
 use everyframe_config::{Config, KafkaSettings};
 use everyframe_gallery::{GalleryError, Sample};
-use everyframe_kafka::{BrokerError, Reader};
+use everyframe_kafka::{BrokerError, Reader, offsets_at, watermarks};
 use everyframe_rules::FrameFacts;
 use everyframe_types::event::{AlertData, CloudEvent, FaceResult, ResultData};
 use everyframe_types::face::{Detection, Face, Person, Point, Track};
@@ -20,8 +21,8 @@ pub struct Window {
     pub since: Option<i64>,
     /// Only frames whose record is older than this, Unix milliseconds.
     pub until: Option<i64>,
-    /// Only frames of cameras that match.
-    pub camera: Option<WildMatch>,
+    /// Only frames of cameras that match one of these; of all cameras if there are none.
+    pub cameras: Vec<WildMatch>,
 }
 
 impl Window {
@@ -32,13 +33,13 @@ impl Window {
 
     /// True if the window includes the camera.
     pub fn includes_camera(&self, camera: &str) -> bool {
-        self.camera.as_ref().is_none_or(|pattern| pattern.matches(camera))
+        self.cameras.is_empty() || self.cameras.iter().any(|pattern| pattern.matches(camera))
     }
 
     /// The window without an end and with an earlier start, so that records with the time of another clock are included.
     pub fn with_tolerance(&self) -> Self {
         let since = self.since.map(|since| since.saturating_sub(CLOCKS_APART));
-        Self { since, until: None, camera: self.camera.clone() }
+        Self { since, until: None, cameras: self.cameras.clone() }
     }
 
     /// Opens a reader of a topic from the start of the window on. Earlier records may be among those that it returns.
@@ -114,7 +115,7 @@ fn subject(face: FaceResult) -> Option<Subject> {
 }
 
 /// Calls `visit` with every result in the window once, those of one camera in their order. Returns the number of records that are
-/// not results of this version.
+/// not results of this version. Ends early if `progress` is stopped.
 ///
 /// # Errors
 ///
@@ -122,13 +123,22 @@ fn subject(face: FaceResult) -> Option<Subject> {
 pub fn visit_results<E: From<BrokerError>>(
     config: &Config,
     window: &Window,
+    progress: &Progress,
     mut visit: impl FnMut(Past) -> Result<(), E>,
 ) -> Result<u64, E> {
     // A host that was interrupted processes frames again, with the same ids.
     let mut known: HashMap<i32, Offsets> = HashMap::new();
     let mut unreadable = 0;
-    let mut reader = window.open(&config.kafka, &config.topics.results)?;
-    while let Some(record) = reader.next()? {
+    let topic = &config.topics.results;
+    // The reader first: it waits for open transactions, so that the ends that are found next are behind them.
+    let mut reader = window.open(&config.kafka, topic)?;
+    let mut span = Span::find(&config.kafka, topic, window)?;
+    progress.begin(span.len());
+    while !span.is_read()
+        && progress.stop_reason().is_none()
+        && let Some(record) = reader.next()?
+    {
+        progress.advance(span.pass(record.partition(), record.offset().unsigned_abs()));
         if !window.includes_time(record.timestamp()) {
             continue;
         }
@@ -145,6 +155,57 @@ pub fn visit_results<E: From<BrokerError>>(
         }
     }
     Ok(unreadable)
+}
+
+/// The offsets of a topic that a window may concern.
+#[derive(Debug, Default)]
+struct Span {
+    /// For each partition that is not read to the end of the window: the next offset, and the end.
+    open: BTreeMap<i32, (u64, u64)>,
+}
+
+impl Span {
+    /// # Errors
+    ///
+    /// The brokers do not answer.
+    fn find(settings: &KafkaSettings, topic: &str, window: &Window) -> Result<Self, BrokerError> {
+        let mut open = watermarks(settings, topic)?;
+        if let Some(since) = window.since {
+            for (partition, first) in offsets_at(settings, topic, since.max(0))? {
+                open.entry(partition).and_modify(|(next, _)| *next = first);
+            }
+        }
+        if let Some(until) = window.until {
+            // Records after it may have an earlier time, by another clock.
+            for (partition, last) in offsets_at(settings, topic, until.saturating_add(CLOCKS_APART).max(0))? {
+                open.entry(partition).and_modify(|(_, end)| *end = last);
+            }
+        }
+        open.retain(|_, (next, end)| next < end);
+        Ok(Self { open })
+    }
+
+    /// The number of offsets that are not passed.
+    fn len(&self) -> u64 {
+        self.open.values().map(|(next, end)| end - next).sum()
+    }
+
+    /// Passes an offset. Returns the number of offsets that were passed with it: some have no record.
+    fn pass(&mut self, partition: i32, offset: u64) -> u64 {
+        let Some((next, end)) = self.open.get_mut(&partition) else { return 0 };
+        let now = (offset + 1).min(*end);
+        let passed = now.saturating_sub(*next);
+        *next = now.max(*next);
+        if *next >= *end {
+            self.open.remove(&partition);
+        }
+        passed
+    }
+
+    /// True if every partition is read to the end of the window.
+    fn is_read(&self) -> bool {
+        self.open.is_empty()
+    }
 }
 
 /// The alerts by the place of their frame, in the order in which they were raised.
@@ -188,4 +249,29 @@ pub fn read_people(config: &Config) -> Result<BTreeMap<String, Person>, GalleryE
         known.samples += 1;
     }
     Ok(people)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_counts_offsets_without_records() {
+        let mut span = Span { open: [(0, (10, 20)), (1, (0, 5))].into() };
+        assert_eq!(span.len(), 15);
+        assert_eq!([span.pass(0, 9), span.pass(0, 12), span.pass(0, 12), span.pass(2, 7)], [0, 3, 0, 0]);
+        assert_eq!([span.pass(0, 25), span.pass(1, 4)], [7, 5]);
+        assert!(span.is_read() && span.len() == 0);
+    }
+
+    #[test]
+    fn a_window_includes_cameras_of_any_pattern() {
+        let window = |patterns: &[&str]| Window {
+            cameras: patterns.iter().map(|it| WildMatch::new(it)).collect(),
+            ..Window::default()
+        };
+        assert!(window(&[]).includes_camera("gate-1"));
+        assert!(window(&["yard", "gate-*"]).includes_camera("gate-1"));
+        assert!(!window(&["yard"]).includes_camera("gate-1"));
+    }
 }
