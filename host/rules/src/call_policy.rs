@@ -1,10 +1,9 @@
 //! What each call of one rule may use. Made when the rule is loaded.
 
 use super::error::{Fault, RuleFailure};
-use super::rule_log::LogRate;
+use super::rule_log::LogSink;
 use super::wasi_grants::WasiGrants;
 use everyframe_config::{Limits, RuleSettings};
-use std::sync::Arc;
 
 /// The limits and grants of one rule.
 pub(super) struct CallPolicy {
@@ -14,7 +13,7 @@ pub(super) struct CallPolicy {
     /// What the rule may reach besides the contract.
     pub(super) grants: WasiGrants,
     /// Shared by all calls, since the limit is in lines per second.
-    pub(super) log_rate: Arc<LogRate>,
+    pub(super) log_sink: LogSink,
 }
 
 impl CallPolicy {
@@ -23,7 +22,7 @@ impl CallPolicy {
             rule: rule.name.clone(),
             limits: rule.limits.clone(),
             grants,
-            log_rate: Arc::new(LogRate::new(rule.limits.log_rate)),
+            log_sink: LogSink::new(rule.limits.log_rate),
         }
     }
 

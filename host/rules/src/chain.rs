@@ -86,10 +86,11 @@ impl Chain {
         Self { rules, sandbox, conditions: Mutex::default() }
     }
 
-    /// Gives each rule the meter of its name.
+    /// Gives each rule the meter of its name, which also keeps its last log lines.
     pub(super) fn set_meters(&mut self, meter_for: impl Fn(&str) -> RuleMeter) {
         for rule in &mut self.rules {
             rule.meter = meter_for(rule.name());
+            rule.policy.log_sink.recent = rule.meter.recent_log().clone();
         }
     }
 

@@ -41,7 +41,7 @@ impl HostState {
         context: &FrameContext,
         state: &RuleState,
     ) -> Result<Self, String> {
-        let CallPolicy { rule, limits, grants, log_rate } = policy;
+        let CallPolicy { rule, limits, grants, log_sink } = policy;
         let stderr = StderrBuffer::default();
         let clock = Arc::new(AtomicI64::new(frame.captured_at));
         let mut table = ResourceTable::new();
@@ -49,7 +49,7 @@ impl HostState {
         Ok(Self {
             context: context.clone(),
             state: state.begin(rule, frame.camera, limits.state_bytes, frame.captured_at),
-            log: RuleLog::new(rule, frame, limits, log_rate),
+            log: RuleLog::new(rule, frame, limits, log_sink),
             guard: MemoryGuard::new(limits),
             missing_embeddings: Vec::new(),
             http_client: HttpClient::new(&grants.hosts, limits.http_requests),
@@ -104,10 +104,10 @@ impl HostState {
         context: &FrameContext,
         state: &RuleState,
     ) {
-        let CallPolicy { rule, limits, grants, log_rate } = policy;
+        let CallPolicy { rule, limits, grants, log_sink } = policy;
         self.context = context.clone();
         self.state = state.begin(rule, frame.camera, limits.state_bytes, frame.captured_at);
-        self.log = RuleLog::new(rule, frame, limits, log_rate);
+        self.log = RuleLog::new(rule, frame, limits, log_sink);
         self.http_client = HttpClient::new(&grants.hosts, limits.http_requests);
         self.clock.store(frame.captured_at, Ordering::Relaxed);
     }

@@ -15,7 +15,7 @@
 //!
 //! | files | what they hold |
 //! | --- | --- |
-//! | `error`, `limits`, `meter`, `breaker`, `rule_state`, `settings_json` | plain types: failures, limits, metrics, state between frames, settings |
+//! | `error`, `limits`, `recent_log`, `meter`, `breaker`, `rule_state`, `settings_json` | plain types: failures, limits, last log lines, metrics, state between frames, settings |
 //! | `frame`, `rule_log`, `wasi_http`, `wasi_grants`, `stderr_buffer` | what a call can reach |
 //! | `call_policy`, `host_state` | the data of one call's store |
 //! | `contract`, `v0_1_0`, `contract_versions` | types of the contract, and the bindings of each version |
@@ -47,6 +47,7 @@ mod load_rule;
 mod loaded_rule;
 mod meter;
 mod previous_judgement;
+mod recent_log;
 mod rule_log;
 mod rule_pre;
 mod rule_runner;
@@ -79,8 +80,9 @@ pub use error::{FailureKind, LoadError, Problem, RuleError, RuleFailure, kind_na
 pub use evaluate::RuleOutput;
 pub use frame::FrameFacts;
 pub use load_rule::RuleDescription;
-pub use meter::{CallCost, RuleMeter, RuleMeters};
+pub use meter::{CallCost, RuleMeter, RuleMeters, RuleUsage};
 pub use previous_judgement::PreviousJudgement;
+pub use recent_log::LogLine;
 pub use rule_runner::{LoadedComponent, RuleRunner};
 pub use rule_state::RuleState;
 pub use rules::Rules;

@@ -1,16 +1,20 @@
-//! Prometheus metrics of each rule.
+//! Prometheus metrics of each rule, and its last log lines.
 
+use super::recent_log::{LogLine, RecentLog};
 use everyframe_telemetry::histogram::{CALL, Histogram};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 type ByRule = [(&'static str, String); 1];
 
-/// The metrics of all rules.
+/// The metrics of all rules, by name: they outlive a reload. Clones share them.
+#[derive(Clone)]
 pub struct RuleMeters {
     calls: Family<ByRule, Counter>,
     seconds: Family<ByRule, Histogram, fn() -> Histogram>,
@@ -22,6 +26,7 @@ pub struct RuleMeters {
     http_refused: Family<ByRule, Counter>,
     failures: Family<[(&'static str, String); 2], Counter>,
     paused: Family<ByRule, Gauge<u64, AtomicU64>>,
+    recent_logs: Arc<Mutex<BTreeMap<String, RecentLog>>>,
 }
 
 /// The metrics of one rule. The default is not registered anywhere.
@@ -38,6 +43,26 @@ pub struct RuleMeter {
     http_refused: Counter,
     failures: Family<[(&'static str, String); 2], Counter>,
     paused: Gauge<u64, AtomicU64>,
+    recent_log: RecentLog,
+}
+
+/// What the calls of a rule used since the process started.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RuleUsage {
+    /// The number of calls that succeeded.
+    pub calls: u64,
+    /// Time from the start of an instance to its answer, median, seconds; none before the first call.
+    pub p50_seconds: Option<f64>,
+    /// The 99th percentile of the same.
+    pub p99_seconds: Option<f64>,
+    /// Peak linear memory of one call, bytes.
+    pub memory_peak: u64,
+    /// Peak state for one camera, bytes.
+    pub state_peak: u64,
+    /// The number of log lines above the limits, which were not logged.
+    pub log_lines_dropped: u64,
+    /// The number of cameras for which the rule is paused because it failed too often on their frames.
+    pub paused_cameras: u64,
 }
 
 /// The resources that one call used.
@@ -73,6 +98,7 @@ impl RuleMeters {
             http_refused: Family::default(),
             failures: Family::default(),
             paused: Family::default(),
+            recent_logs: Arc::default(),
         };
         registry.register("everyframe_rule_calls", "Calls of a rule", meters.calls.clone());
         registry.register(
@@ -134,7 +160,33 @@ impl RuleMeters {
             http_refused: self.http_refused.get_or_create_owned(&label),
             failures: self.failures.clone(),
             paused: self.paused.get_or_create_owned(&label),
+            recent_log: self.recent_logs().entry(rule.to_owned()).or_default().clone(),
         }
+    }
+
+    /// What the calls of a rule used; none if there was no rule of this name.
+    pub fn usage(&self, rule: &str) -> Option<RuleUsage> {
+        let is_known = self.recent_logs().contains_key(rule);
+        let meter = is_known.then(|| self.for_rule(rule))?;
+        Some(RuleUsage {
+            calls: meter.calls.get(),
+            p50_seconds: meter.seconds.quantile(0.5),
+            p99_seconds: meter.seconds.quantile(0.99),
+            memory_peak: meter.memory.get(),
+            state_peak: meter.state.get(),
+            log_lines_dropped: meter.log_lines_dropped.get(),
+            paused_cameras: meter.paused.get(),
+        })
+    }
+
+    /// The last lines that a rule logged, oldest first.
+    pub fn log_lines(&self, rule: &str) -> Vec<LogLine> {
+        let log = self.recent_logs().get(rule).cloned();
+        log.map(|log| log.lines()).unwrap_or_default()
+    }
+
+    fn recent_logs(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, RecentLog>> {
+        self.recent_logs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -164,6 +216,11 @@ impl RuleMeter {
         }
     }
 
+    /// Keeps the rule's last log lines.
+    pub(super) fn recent_log(&self) -> &RecentLog {
+        &self.recent_log
+    }
+
     /// Sets the number of cameras whose breaker is open.
     pub fn set_paused(&self, cameras: usize) {
         // Mostly unchanged: then nothing is written to memory that all lanes read.
@@ -182,5 +239,23 @@ fn raise_to(gauge: &Gauge<u64, AtomicU64>, value: usize) {
     let value = value as u64;
     if gauge.get() < value {
         gauge.inner().fetch_max(value, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usage_counts_the_calls_of_a_rule_over_reloads() {
+        let meters = RuleMeters::new(&mut Registry::default());
+        assert_eq!(meters.usage("who"), None, "asking makes no metric");
+        let cost = |ms| CallCost { time: Duration::from_millis(ms), memory: 1 << 20, ..CallCost::default() };
+        (0..99).for_each(|_| meters.for_rule("who").record_call(&cost(1)));
+        meters.for_rule("who").record_call(&cost(100));
+        let usage = meters.clone().usage("who").unwrap();
+        assert_eq!((usage.calls, usage.memory_peak, usage.paused_cameras), (100, 1 << 20, 0));
+        assert!(usage.p50_seconds < Some(0.002) && usage.p99_seconds < Some(0.3), "{usage:?}");
+        assert!(usage.p99_seconds >= usage.p50_seconds, "{usage:?}");
     }
 }

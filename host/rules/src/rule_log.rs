@@ -2,13 +2,15 @@
 
 use super::frame::FrameFacts;
 use super::limits::presentable;
+use super::recent_log::{LogLine, RecentLog};
 use everyframe_config::Limits;
 use everyframe_telemetry::throttle::Throttle;
+use everyframe_types::machine::unix_ms;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// The number of lines that one rule may log each second. Unused lines do not carry over to the next second.
-pub(super) struct LogRate {
+struct LogRate {
     per_second: u32,
     /// When the current second began, and how many of its lines are left.
     left: Mutex<Option<(Instant, u32)>>,
@@ -17,7 +19,7 @@ pub(super) struct LogRate {
 }
 
 impl LogRate {
-    pub(super) fn new(per_second: u32) -> Self {
+    fn new(per_second: u32) -> Self {
         Self { per_second, left: Mutex::default(), drop_reports: Throttle::default() }
     }
 
@@ -32,6 +34,21 @@ impl LogRate {
     }
 }
 
+/// Where the lines of all calls of a rule go. Clones share it.
+#[derive(Clone)]
+pub(super) struct LogSink {
+    rate: Arc<LogRate>,
+    /// Gets the lines that the host's log shows.
+    pub(super) recent: RecentLog,
+}
+
+impl LogSink {
+    /// A sink for this number of lines each second.
+    pub(super) fn new(per_second: u32) -> Self {
+        Self { rate: Arc::new(LogRate::new(per_second)), recent: RecentLog::default() }
+    }
+}
+
 /// The log of one call. When it is dropped, it reports how many lines were above the limits.
 pub(super) struct RuleLog {
     rule: String,
@@ -40,12 +57,12 @@ pub(super) struct RuleLog {
     sequence: u64,
     left: usize,
     line_bytes: usize,
-    rate: Arc<LogRate>,
+    sink: LogSink,
     dropped: u64,
 }
 
 impl RuleLog {
-    pub(super) fn new(rule: &str, frame: &FrameFacts<'_>, limits: &Limits, rate: &Arc<LogRate>) -> Self {
+    pub(super) fn new(rule: &str, frame: &FrameFacts<'_>, limits: &Limits, sink: &LogSink) -> Self {
         Self {
             rule: rule.to_owned(),
             camera: frame.camera.to_owned(),
@@ -53,7 +70,7 @@ impl RuleLog {
             sequence: frame.sequence,
             left: limits.log_lines,
             line_bytes: limits.log_line_bytes,
-            rate: rate.clone(),
+            sink: sink.clone(),
             dropped: 0,
         }
     }
@@ -65,7 +82,7 @@ impl RuleLog {
 
     /// Logs one line, unless the call or the rule has used up its lines.
     pub(super) fn write(&mut self, level: tracing::Level, message: &str) {
-        if self.left == 0 || !self.rate.take_line(Instant::now()) {
+        if self.left == 0 || !self.sink.rate.take_line(Instant::now()) {
             self.dropped += 1;
             return;
         }
@@ -74,22 +91,28 @@ impl RuleLog {
         let Self { rule, camera, session, sequence, .. } = self;
         // The level of a tracing event is part of its call site, hence the four sites.
         macro_rules! line {
-            ($level:ident) => {
-                tracing::$level!(target: "everyframe::rule", %rule, %camera, %session, sequence, "{message}")
-            };
+            ($level:ident, $name:ident) => {{
+                tracing::$level!(target: "everyframe::rule", %rule, %camera, %session, sequence, "{message}");
+                (stringify!($level), tracing::enabled!(target: "everyframe::rule", tracing::Level::$name))
+            }};
         }
-        match level {
-            tracing::Level::ERROR => line!(error),
-            tracing::Level::WARN => line!(warn),
-            tracing::Level::INFO => line!(info),
-            _ => line!(debug),
+        let (level, is_logged) = match level {
+            tracing::Level::ERROR => line!(error, ERROR),
+            tracing::Level::WARN => line!(warn, WARN),
+            tracing::Level::INFO => line!(info, INFO),
+            _ => line!(debug, DEBUG),
+        };
+        // The same lines as in the host's log.
+        if is_logged {
+            let (camera, session, sequence) = (camera.clone(), session.clone(), *sequence);
+            self.sink.recent.add(LogLine { at: unix_ms(), level, camera, session, sequence, message });
         }
     }
 
     /// Reports the dropped lines and resets their count.
     pub(super) fn report_dropped(&mut self) {
         let dropped = std::mem::take(&mut self.dropped);
-        if dropped > 0 && self.rate.drop_reports.may(Instant::now()).is_some() {
+        if dropped > 0 && self.sink.rate.drop_reports.may(Instant::now()).is_some() {
             let Self { rule, camera, session, sequence, .. } = self;
             tracing::warn!(
                 target: "everyframe::rule", %rule, %camera, %session, sequence,
@@ -139,9 +162,10 @@ mod tests {
 
     #[test]
     fn a_call_logs_a_limited_number_of_escaped_lines() {
+        let limits = Limits { log_lines: 2, log_line_bytes: 500, ..Limits::default() };
+        let sink = LogSink::new(100);
         let text = capture_log(|| {
-            let limits = Limits { log_lines: 2, log_line_bytes: 500, ..Limits::default() };
-            let mut log = RuleLog::new("policy", &facts(7), &limits, &Arc::new(LogRate::new(100)));
+            let mut log = RuleLog::new("policy", &facts(7), &limits, &sink);
             log.write(tracing::Level::INFO, "first\x1b[2J\nsecond line?");
             log.write(tracing::Level::DEBUG, &"x".repeat(5000));
             log.write(tracing::Level::ERROR, "too much");
@@ -152,6 +176,22 @@ mod tests {
         assert!(lines[0].contains("first [2J second line?") && lines[0].contains("rule=policy"), "{text}");
         assert!(lines[0].contains("camera=gate") && lines[0].contains("sequence=7"), "{text}");
         assert!(lines[1].len() < 700 && lines[2].contains("2 more lines"), "{text}");
+        let recent = sink.recent.lines();
+        assert_eq!((recent.len(), recent[0].level, recent[1].level), (2, "info", "debug"));
+        assert_eq!((recent[0].message.as_str(), recent[0].sequence), ("first [2J second line?", 7));
+    }
+
+    #[test]
+    fn a_line_that_the_log_does_not_show_is_not_kept() {
+        let sink = LogSink::new(100);
+        let quiet = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(std::io::sink);
+        tracing::subscriber::with_default(quiet.finish(), || {
+            let mut log = RuleLog::new("policy", &facts(7), &Limits::default(), &sink);
+            log.write(tracing::Level::INFO, "hidden");
+            log.write(tracing::Level::WARN, "shown");
+        });
+        let recent = sink.recent.lines();
+        assert_eq!((recent.len(), recent[0].message.as_str()), (1, "shown"));
     }
 
     #[test]

@@ -375,6 +375,11 @@ impl Metrics {
         self.rules.for_rule(name)
     }
 
+    /// The counters and the last log lines of all rules.
+    pub fn rule_meters(&self) -> &RuleMeters {
+        &self.rules
+    }
+
     /// Counts a reload of the rules: `in-force`, `refused`, `fell-back`.
     pub fn rules_reloaded(&self, outcome: &'static str) {
         self.reloads.get_or_create(&[("outcome", outcome)]).inc();
