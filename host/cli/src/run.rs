@@ -31,11 +31,12 @@ pub fn run(arguments: Arguments) -> Result<u8> {
     let stop = super::stop_on_signal(runtime);
     let config = &loaded.config;
     runtime.block_on(ensure(config))?;
-    if !config.web.listen.is_empty() {
-        super::serve::start(config, Some(&arguments.config), runtime, &stop)?;
-    }
     let cache = super::cache_folder()?;
     let host = Host::start(config, rules, &cache, stop.clone())?;
+    if !config.web.listen.is_empty() {
+        let rule_meters = Some(host.metrics().rule_meters().clone());
+        super::serve::start(config, Some(&arguments.config), runtime, rule_meters, &stop)?;
+    }
     tracing::info!(
         "{}",
         if host.is_exactly_once() {

@@ -4,6 +4,7 @@ use super::{Connection, DONE};
 use anyhow::Result;
 use everyframe_config::Config;
 use everyframe_kafka::ensure;
+use everyframe_rules::RuleMeters;
 use everyframe_web::{DEFAULT_ADDRESS, WebOptions, WebServer};
 use std::path::Path;
 use std::sync::Arc;
@@ -36,7 +37,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let runtime = super::runtime()?;
     let stop = super::stop_on_signal(runtime);
     runtime.block_on(ensure(&config))?;
-    let server = start(&config, arguments.connection.file().as_deref(), runtime, &stop)?;
+    let server = start(&config, arguments.connection.file().as_deref(), runtime, None, &stop)?;
     while !stop.load(Ordering::Relaxed) {
         std::thread::sleep(Duration::from_millis(100));
     }
@@ -44,15 +45,16 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     Ok(DONE)
 }
 
-/// Starts the dashboard and the HTTP API of a configuration.
+/// Starts the dashboard and the HTTP API of a configuration. `rule_meters` are those of the host in this process.
 pub fn start(
     config: &Config,
     file: Option<&Path>,
     runtime: &tokio::runtime::Runtime,
+    rule_meters: Option<RuleMeters>,
     stop: &Arc<AtomicBool>,
 ) -> Result<WebServer> {
     let cache = super::cache_folder()?;
-    let options = WebOptions { file, cache: &cache, runtime: runtime.handle().clone() };
+    let options = WebOptions { file, cache: &cache, runtime: runtime.handle().clone(), rule_meters };
     let server = WebServer::start(config, &config.web.listen, options, stop)?;
     tracing::info!("dashboard at http://{}", server.address);
     Ok(server)

@@ -5,8 +5,11 @@ use crate::live::Live;
 use crate::pictures::Pictures;
 use crate::problem::Problem;
 use crate::recogniser::Recogniser;
+use crate::replays::Replays;
+use crate::rule_source::RuleSource;
 use everyframe_config::Config;
 use everyframe_kafka::{BrokerError, Producer, RecordReader};
+use everyframe_rules::RuleMeters;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::Semaphore;
 
@@ -29,6 +32,12 @@ pub struct App {
     pub pictures: Pictures,
     /// Vision and rules.
     pub recogniser: Recogniser,
+    /// The rules of the configuration file.
+    pub rule_source: RuleSource,
+    /// Time, memory and log of the rules that run in this process; none if it runs none.
+    pub rule_meters: Option<RuleMeters>,
+    /// What past alerts would have been with other settings.
+    pub replays: Replays,
     /// Reads results by their place.
     pub results: Mutex<Option<RecordReader>>,
     /// Connected event streams.
@@ -50,13 +59,22 @@ const MAX_STREAMS: usize = 200;
 
 impl App {
     /// What requests share.
-    pub fn new(config: &Config, live: Arc<Live>, recogniser: Recogniser) -> Self {
+    pub fn new(
+        config: &Config,
+        live: Arc<Live>,
+        recogniser: Recogniser,
+        rule_source: RuleSource,
+        rule_meters: Option<RuleMeters>,
+    ) -> Self {
         Self {
             config: config.clone(),
             live,
             access: Arc::new(Access::new(config.web.tokens.clone())),
             pictures: Pictures::new(config),
             recogniser,
+            rule_source,
+            rule_meters,
+            replays: Replays::default(),
             results: Mutex::default(),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             audits: Arc::new(Semaphore::new(1)),

@@ -5,6 +5,7 @@
 //! - `live`: what is kept of the topics, bounded, and the events for browsers.
 //! - `access`: tokens, roles, sessions. [`make_token`] makes a token.
 //! - `pictures` reads and renders frames; `recogniser` runs models and rules for requests.
+//! - `replays`: jobs that judge past results with other settings; `rule_source` loads the rules for them.
 //! - `dashboard`: the files of the browser's side, which are part of the binary.
 //!
 //! Requests never touch the pipeline: a slow or hostile client costs it nothing but processor time.
@@ -20,6 +21,8 @@ mod live;
 mod pictures;
 mod problem;
 mod recogniser;
+mod replays;
+mod rule_source;
 mod server;
 mod views;
 

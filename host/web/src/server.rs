@@ -6,9 +6,11 @@ use crate::connections::serve;
 use crate::dashboard;
 use crate::live::{Live, follow};
 use crate::recogniser::Recogniser;
+use crate::rule_source::RuleSource;
 use axum::routing::{any, get};
 use axum::{Json, Router, middleware};
 use everyframe_config::Config;
+use everyframe_rules::RuleMeters;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
@@ -49,6 +51,8 @@ pub struct WebOptions<'a> {
     pub cache: &'a Path,
     /// Where rules run.
     pub runtime: Handle,
+    /// Time, memory and log of the rules that judge frames in this process; none if it processes no frames.
+    pub rule_meters: Option<RuleMeters>,
 }
 
 /// A running server. It ends when the flag given to [`WebServer::start`] is set.
@@ -85,8 +89,10 @@ impl WebServer {
         };
         let live = Arc::new(Live::new());
         follow(config, &live, stop)?;
-        let recogniser = Recogniser::new(config, options.file, options.cache, options.runtime);
-        let router = router(&Arc::new(App::new(config, live, recogniser)));
+        let WebOptions { file, cache, runtime: rules_runtime, rule_meters } = options;
+        let recogniser = Recogniser::new(config, file, cache, rules_runtime.clone());
+        let rule_source = RuleSource::new(file, cache, rules_runtime);
+        let router = router(&Arc::new(App::new(config, live, recogniser, rule_source, rule_meters)));
         let stop = stop.clone();
         let work = move || {
             runtime.block_on(async {

@@ -9,6 +9,8 @@ mod identify;
 mod ledger;
 mod mutes;
 mod people;
+mod replays;
+mod rules;
 mod samples;
 mod session;
 mod sightings;
@@ -87,7 +89,11 @@ pub fn routes(app: &Arc<App>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(mutes::list, mutes::create))
         .routes(routes!(mutes::end))
         .routes(routes!(ledger::show))
-        .routes(routes!(system::rules))
+        .routes(routes!(rules::list))
+        .routes(routes!(rules::log))
+        .routes(routes!(rules::settings))
+        .routes(routes!(replays::list, replays::create))
+        .routes(routes!(replays::show, replays::remove))
         .routes(routes!(system::show))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::picture))

@@ -1,4 +1,4 @@
-//! Rules, hosts, topics, throughput.
+//! Hosts, topics, throughput.
 
 use crate::access::Viewer;
 use crate::app::App;
@@ -6,50 +6,11 @@ use crate::problem::{Problem, Problems};
 use crate::views::PartView;
 use axum::Json;
 use axum::extract::State;
-use everyframe_config::RuleKind;
 use everyframe_kafka::{GroupMember, list_group_members};
 use everyframe_types::machine::unix_ms;
 use serde::Serialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
-
-/// The last failure of a rule.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct FailureView {
-    at: i64,
-    camera: String,
-    /// A stable name of the failure.
-    reason: String,
-    message: String,
-}
-
-/// A rule.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct RuleView {
-    name: String,
-    /// `matching-policy`, `unknown-person` or `alerting`; none if the configuration of this process has no such rule.
-    kind: Option<String>,
-    /// The version that the rule reports.
-    version: Option<String>,
-    /// SHA-256 of its component, hexadecimal.
-    sha256: String,
-    /// Frames that it judged since the history began.
-    judged: u64,
-    /// Frames on which it failed and was skipped.
-    skipped: u64,
-    /// Alerts that it raised.
-    alerts: u64,
-    /// When it last judged a frame.
-    last_judged_at: i64,
-    last_failure: Option<FailureView>,
-}
-
-/// The rules.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct RuleList {
-    rules: Vec<RuleView>,
-}
 
 /// A host of the group.
 #[derive(Debug, Serialize, ToSchema)]
@@ -107,38 +68,6 @@ pub struct SystemView {
     /// The last ten minutes, oldest first.
     throughput: Vec<StepView>,
     partitions: Vec<PartitionLagView>,
-}
-
-/// Lists the rules that judged frames since the history began.
-#[utoipa::path(get, operation_id = "system_rules", path = "/rules", tag = "system",
-    responses((status = 200, body = RuleList), Problems))]
-pub async fn rules(State(app): State<Arc<App>>, _: Viewer) -> Json<RuleList> {
-    let state = app.live.read();
-    let kind = |name: &str| {
-        let rule = app.config.rules.iter().find(|rule| rule.name == name)?;
-        Some(match rule.kind {
-            RuleKind::MatchingPolicy => "matching-policy".to_owned(),
-            RuleKind::UnknownPerson => "unknown-person".to_owned(),
-            RuleKind::Alerting => "alerting".to_owned(),
-        })
-    };
-    let rules = state.rules.rules.iter().map(|(name, rule)| RuleView {
-        name: name.clone(),
-        kind: kind(name),
-        version: rule.part.version.clone(),
-        sha256: rule.part.sha256.clone(),
-        judged: rule.judged,
-        skipped: rule.skipped,
-        alerts: rule.alerts,
-        last_judged_at: rule.last_judged_at,
-        last_failure: rule.last_failure.as_ref().map(|failure| FailureView {
-            at: failure.at,
-            camera: failure.camera.clone(),
-            reason: failure.reason.clone(),
-            message: failure.message.clone(),
-        }),
-    });
-    Json(RuleList { rules: rules.collect() })
 }
 
 /// Shows hosts, models, throughput and lag.

@@ -9,7 +9,7 @@ use crate::views::{Acknowledgement, Place};
 use everyframe_config::Config;
 use everyframe_gallery::{StrangerRecord, parse_record};
 use everyframe_kafka::{BrokerError, Reader, Received, offsets_at};
-use everyframe_types::dead_letter::{Letter, LetterAction, MESSAGE, REASON, STAGE};
+use everyframe_types::dead_letter::{Letter, LetterAction, MESSAGE, REASON, STAGE, Stage};
 use everyframe_types::event::{CloudEvent, ResultData};
 use everyframe_types::machine::unix_ms;
 use everyframe_types::mute::Mute;
@@ -147,10 +147,13 @@ fn add_letter(live: &Live, record: &Received<'_>) {
             let mut state = live.write();
             state.ledger.add_dead_letter(place(frame));
             state.cameras.add_parked(&camera);
+            let header = |name| record.header(name).unwrap_or_default().to_owned();
+            if header(STAGE) == Stage::Rules.as_str() {
+                state.rules.add_parked(&camera, record.timestamp(), &header(REASON), &header(MESSAGE));
+            }
             let is_complete = state.is_complete;
             drop(state);
             if is_complete {
-                let header = |name| record.header(name).unwrap_or_default().to_owned();
                 live.send(EventKind::DeadLetter, Some(&camera), || {
                     json!({
                         "place": { "partition": record.partition(), "offset": record.offset() },

@@ -20,6 +20,6 @@ mod throughput;
 pub use alerts::AlertFilter;
 pub use events::{Event, EventKind, Subscription};
 pub use follower::follow;
-pub use people::SampleEntry;
+pub use people::{PersonEntry, SampleEntry};
 pub use sightings::{Sighting, SightingFilter, StrangerFilter, Who};
 pub use state::{Live, State};

@@ -1,10 +1,12 @@
-//! The rules that judged frames, from the results and alerts. Pure.
+//! The rules that judged frames, from the results, alerts and dead letters. Pure.
 
 use everyframe_types::event::{Part, ResultData};
 use std::collections::BTreeMap;
 
 /// The most rules that are kept.
 const MAX_RULES: usize = 1000;
+/// The most reasons for failures that are counted of a rule. Hosts of this version have eleven.
+const MAX_REASONS: usize = 32;
 
 /// The last failure of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,12 +30,25 @@ pub struct RuleCounts {
     pub judged: u64,
     /// Frames on which it failed and was skipped.
     pub skipped: u64,
+    /// Frames that were parked because it failed.
+    pub parked: u64,
+    /// The same frames, skipped or parked, by the stable name of the failure.
+    pub failures: BTreeMap<String, u64>,
     /// Alerts that it raised.
     pub alerts: u64,
     /// The last failure.
     pub last_failure: Option<Failure>,
     /// When it last judged a frame, Unix milliseconds.
     pub last_judged_at: i64,
+}
+
+impl RuleCounts {
+    fn add_failure(&mut self, failure: Failure) {
+        if self.failures.len() < MAX_REASONS || self.failures.contains_key(&failure.reason) {
+            *self.failures.entry(failure.reason.clone()).or_default() += 1;
+        }
+        self.last_failure = Some(failure);
+    }
 }
 
 /// All rules by name, and the models.
@@ -63,13 +78,24 @@ impl RuleLog {
             let Some(rule) = self.rule(&skipped.rule) else { continue };
             rule.judged = rule.judged.saturating_sub(1);
             rule.skipped += 1;
-            rule.last_failure = Some(Failure {
+            rule.add_failure(Failure {
                 at: result.captured_at,
                 camera: result.camera.clone(),
                 reason: skipped.reason.clone(),
                 message: skipped.message.clone(),
             });
         }
+    }
+
+    /// Adds a frame that was parked at the stage `rules`. The message names the rule, as [`everyframe_rules::RuleFailure`] writes it.
+    pub fn add_parked(&mut self, camera: &str, at: i64, reason: &str, message: &str) {
+        let named = message.strip_prefix("rule ").and_then(|rest| rest.split_once(": "));
+        let Some((rule, message)) = named.and_then(|(name, rest)| Some((self.rule(name)?, rest))) else {
+            return;
+        };
+        rule.parked += 1;
+        let (camera, reason, message) = (camera.to_owned(), reason.to_owned(), message.to_owned());
+        rule.add_failure(Failure { at, camera, reason, message });
     }
 
     /// Adds an alert of a rule that judged a frame; the host's own alerts are of no rule.
@@ -90,10 +116,38 @@ impl RuleLog {
                 return None;
             }
             let part = Part { name: name.to_owned(), version: None, sha256: String::new() };
-            let rule =
-                RuleCounts { part, judged: 0, skipped: 0, alerts: 0, last_failure: None, last_judged_at: 0 };
+            let rule = RuleCounts {
+                part,
+                judged: 0,
+                skipped: 0,
+                parked: 0,
+                failures: BTreeMap::new(),
+                alerts: 0,
+                last_failure: None,
+                last_judged_at: 0,
+            };
             self.rules.insert(name.to_owned(), rule);
         }
         self.rules.get_mut(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use everyframe_rules::{FailureKind, RuleFailure};
+
+    #[test]
+    fn a_parked_frame_counts_as_a_failure_of_its_rule() {
+        let mut log = RuleLog::default();
+        let kind = FailureKind::TimedOut;
+        let failure = RuleFailure { rule: "who".into(), kind, message: "no answer: 50 ms".into() };
+        (0..2).for_each(|at| log.add_parked("gate", at, kind.reason(), &failure.to_string()));
+        log.add_parked("gate", 2, "rule-trapped", "another text");
+        let rule = &log.rules["who"];
+        assert_eq!((log.rules.len(), rule.parked, rule.skipped), (1, 2, 0));
+        assert_eq!(rule.failures, BTreeMap::from([("rule-timed-out".to_owned(), 2)]));
+        let last = rule.last_failure.as_ref().unwrap();
+        assert_eq!((last.at, last.message.as_str()), (1, "no answer: 50 ms"));
     }
 }
