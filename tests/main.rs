@@ -30,3 +30,4 @@ mod strangers;
 mod web;
 mod web_access;
 mod web_corrections;
+mod web_rules;

@@ -22,7 +22,7 @@ pub mod stamped;
 pub use cluster::Cluster;
 pub use dice::Dice;
 pub use feed::Feed;
-pub use http::Http;
+pub use http::{Answer, Http};
 pub use kafka::{Frame, Record};
 pub use part::{Ended, Part};
 pub use ports::free_port;

@@ -13,6 +13,7 @@ import { LivePage } from './pages/live'
 import { PeoplePage } from './pages/people'
 import { PersonPage } from './pages/person'
 import { RulesPage } from './pages/rules'
+import { RulePage } from './pages/rules/rule'
 import { SearchPage } from './pages/search'
 import { SignInPage } from './pages/sign-in'
 import { StrangerPage } from './pages/stranger'
@@ -64,7 +65,7 @@ function page(): ComponentChild {
     case 'ledger':
       return <LedgerPage />
     case 'rules':
-      return <RulesPage />
+      return id ? <RulePage key={id} name={id} /> : <RulesPage />
     case 'system':
       return <SystemPage />
     case 'dead-letters':

@@ -7,6 +7,7 @@ import './styles/tokens.css'
 import './styles/controls.css'
 import './styles/layout.css'
 import './styles/pages.css'
+import './styles/rules.css'
 
 applySettings()
 startRouter()

@@ -344,14 +344,98 @@ export interface Rule {
   sha256: string
   judged: number
   skipped: number
+  parked: number
+  failures: { reason: string; frames: number }[]
   alerts: number
   /** 0: never. */
   lastJudgedAt: Milliseconds
   lastFailure?: { at: Milliseconds; camera: string; reason: string; message: string } | null
+  /** Of the process that answers, since it started. None if it runs no rules. */
+  usage?: {
+    calls: number
+    p50Ms?: Milliseconds | null
+    p99Ms?: Milliseconds | null
+    /** Bytes. */
+    memoryPeak: number
+    /** Bytes. */
+    statePeak: number
+    logLinesDropped: number
+    pausedCameras: number
+  } | null
 }
 
 export interface Rules {
   rules: Rule[]
+}
+
+export interface RuleLog {
+  /** False if the process that answers runs no rules. */
+  isAvailable: boolean
+  /** Newest first. */
+  lines: { at: Milliseconds; level: 'error' | 'warn' | 'info' | 'debug'; camera: string; session: string; sequence: number; message: string }[]
+}
+
+/** A rule of the configuration file. */
+export interface RuleSettings {
+  name: string
+  kind: string
+  title: string
+  version: string
+  about: string
+  contract: string
+  settings: Record<string, unknown>
+  /** JSON Schema of the settings, as the rule gives it. */
+  schema?: unknown
+}
+
+/** An alert of a replay: nobody was told of it. */
+export interface ReplayedAlert {
+  rule: string
+  camera: string
+  at: Milliseconds
+  severity: Severity
+  kind: string
+  subject: string
+  subjectName?: string | null
+  text: string
+  position: Position
+  bounds?: Box | null
+  picture: string
+  crop?: string | null
+}
+
+export interface ReplayAnswer {
+  frames: number
+  faces: number
+  withoutAnswer: number
+  unreadable: number
+  /** `raised`: only with the changed rules; `gone`: only with the rules in force; `kept`: with both. */
+  alerts: { before: number; after: number; raised: number; gone: number; kept: number }
+  raised: ReplayedAlert[]
+  gone: ReplayedAlert[]
+  kept: ReplayedAlert[]
+  decisions: { before: string; after: string; count: number }[]
+  strangers: { before: string; after: string; count: number }[]
+  failed: { rule: string; frames: number; example: string }[]
+  skipped: { rule: string; frames: number; example: string }[]
+  /** Frames in which a rule requested an embedding, which results do not have. */
+  keptAnswers: { rule: string; frames: number }[]
+}
+
+/** Past results judged again with other settings. */
+export interface Replay {
+  id: string
+  state: 'running' | 'done' | 'failed' | 'cancelled'
+  /** 0 to 1. */
+  progress: number
+  from: Milliseconds
+  to: Milliseconds
+  cameras: string[]
+  rules: string[]
+  /** The lines of the configuration file that put the settings in force. */
+  toml: string
+  problem?: string | null
+  answer?: ReplayAnswer | null
 }
 
 /** One step of five seconds; times are means of a frame. */
