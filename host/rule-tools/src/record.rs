@@ -143,21 +143,27 @@ fn window(request: &RecordRequest) -> Window {
 fn last_results(config: &Config, request: &RecordRequest) -> Result<VecDeque<Past>, RecordError> {
     let most = request.most_frames.unwrap_or(MOST_FRAMES);
     let mut last: VecDeque<Past> = VecDeque::new();
-    stored::visit_results(config, &window(request), &Progress::default(), |past| -> Result<(), RecordError> {
-        if past.camera != request.camera {
-            return Ok(());
-        }
-        if last.len() == most {
-            last.pop_front();
-        }
-        last.push_back(past);
-        if last.len() == MOST_FRAMES && request.most_frames.is_none() {
-            let message =
-                format!("there are {MOST_FRAMES} results and more; give a later --since, or --frames-number");
-            return Err(RecordError::Selection(message));
-        }
-        Ok(())
-    })?;
+    stored::visit_results(
+        config,
+        &window(request),
+        &Progress::default(),
+        |past| -> Result<(), RecordError> {
+            if past.camera != request.camera {
+                return Ok(());
+            }
+            if last.len() == most {
+                last.pop_front();
+            }
+            last.push_back(past);
+            if last.len() == MOST_FRAMES && request.most_frames.is_none() {
+                let message = format!(
+                    "there are {MOST_FRAMES} results and more; give a later --since, or --frames-number"
+                );
+                return Err(RecordError::Selection(message));
+            }
+            Ok(())
+        },
+    )?;
     if last.is_empty() {
         let camera = &request.camera;
         return Err(RecordError::Selection(format!(

@@ -70,7 +70,7 @@ pub struct Replays {
 }
 
 /// The right to run the only job.
-pub struct Turn(OwnedSemaphorePermit);
+pub type Turn = OwnedSemaphorePermit;
 
 impl Default for Replays {
     fn default() -> Self {
@@ -81,7 +81,7 @@ impl Default for Replays {
 impl Replays {
     /// The right to run a job; none while another one runs.
     pub fn take_turn(&self) -> Option<Turn> {
-        self.running.clone().try_acquire_owned().ok().map(Turn)
+        self.running.clone().try_acquire_owned().ok()
     }
 
     /// Starts a job, which does `work`. Forgets the oldest one if there are too many.
@@ -111,7 +111,8 @@ impl Replays {
             let silent = tracing::subscriber::NoSubscriber::default();
             let work = || tracing::subscriber::with_default(silent, || work(&own.progress));
             let outcome = catch_unwind(AssertUnwindSafe(work));
-            let outcome = outcome.unwrap_or_else(|_| Outcome::Failed("it panicked; report this as a bug".into()));
+            let outcome =
+                outcome.unwrap_or_else(|_| Outcome::Failed("it panicked; report this as a bug".into()));
             if let Outcome::Failed(problem) = &outcome {
                 tracing::warn!("a replay of past results failed: {problem}");
             }
@@ -183,7 +184,7 @@ mod tests {
         assert!(replays.take_turn().is_none() && matches!(job.outcome(), Outcome::Running));
         assert!(replays.remove(5) && !replays.remove(5));
         assert_eq!(ended.recv().unwrap(), Some(StopReason::Cancelled));
-        wait_for_turn(&replays);
+        drop(wait_for_turn(&replays));
         assert!(matches!(job.outcome(), Outcome::Cancelled));
     }
 
@@ -204,7 +205,7 @@ mod tests {
         let replays = Replays::default();
         let turn = replays.take_turn().unwrap();
         let job = replays.start(turn, 1, window(), |_| panic!("a test")).unwrap();
-        wait_for_turn(&replays);
+        drop(wait_for_turn(&replays));
         assert!(matches!(job.outcome(), Outcome::Failed(_)));
     }
 }

@@ -28,7 +28,8 @@ impl RuleSource {
     ///
     /// There is no file, or it cannot be used.
     pub fn read(&self) -> Result<Loaded, Problem> {
-        let missing = || Problem::unavailable("this process has no configuration file; start it with --config");
+        let missing =
+            || Problem::unavailable("this process has no configuration file; start it with --config");
         let file = self.file.as_ref().ok_or_else(missing)?;
         read_host_configuration(file).map_err(|error| Problem::unavailable(problem_lines(&error)))
     }

@@ -430,7 +430,8 @@ mod tests {
     fn an_alert_names_the_box_of_its_face() {
         let about = Alert { face: Some(1), ..alert("new", "ann") };
         let subjects = vec![subject(0, known("bob")), subject(1, known("ann"))];
-        let report = compared((&[], &[]), Judgement { alerts: vec![about], subjects, ..Judgement::default() });
+        let report =
+            compared((&[], &[]), Judgement { alerts: vec![about], subjects, ..Judgement::default() });
         let bounds = report.alerts["new"].gained_examples[0].bounds;
         assert_eq!(bounds.map(|bounds| bounds.x), Some(100.0));
     }

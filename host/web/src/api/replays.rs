@@ -395,8 +395,10 @@ fn answer(state: &LiveState, report: &Report) -> AnswerView {
     }
     alerts.kept = alerts.after - alerts.raised;
     let list = |examples: fn(&AlertCounts) -> &Vec<AlertChange>| {
-        let all = report.alerts.iter().flat_map(|(rule, counts)| examples(counts).iter().map(move |it| (rule, it)));
-        let mut all: Vec<ReplayedAlert> = all.filter_map(|(rule, it)| replayed_alert(state, rule, it)).collect();
+        let all =
+            report.alerts.iter().flat_map(|(rule, counts)| examples(counts).iter().map(move |it| (rule, it)));
+        let mut all: Vec<ReplayedAlert> =
+            all.filter_map(|(rule, it)| replayed_alert(state, rule, it)).collect();
         all.sort_by_key(|alert| std::cmp::Reverse(alert.at));
         all
     };
@@ -479,11 +481,12 @@ mod tests {
         });
         change_settings(&mut config, &[changed("alerts", settings)]).unwrap();
         let lines = settings_toml(&config, &["alerts".to_owned()].into()).unwrap();
-        let read: Config = toml::from_str(&lines.replace(
-            "name = \"alerts\"",
-            "name = \"alerts\"\nkind = \"alerting\"\ncomponent = \"a.wasm\"",
-        ))
-        .unwrap();
+        let read: Config =
+            toml::from_str(&lines.replace(
+                "name = \"alerts\"",
+                "name = \"alerts\"\nkind = \"alerting\"\ncomponent = \"a.wasm\"",
+            ))
+            .unwrap();
         assert_eq!(read.rules[0].settings, config.rules[1].settings, "{lines}");
         assert!(lines.contains("[rules.settings.unknown.first_seen]\nenabled = false"), "{lines}");
         assert_eq!(settings_toml(&config, &BTreeSet::new()).unwrap(), "");

@@ -166,7 +166,8 @@ pub async fn list(State(app): State<Arc<App>>, _: Viewer) -> Json<RuleList> {
     };
     let usage = |name: &str| app.rule_meters.as_ref()?.usage(name).map(UsageView::from);
     let failures = |counts: &BTreeMap<String, u64>| {
-        let count = |(reason, frames): (&String, &u64)| FailureCount { reason: reason.clone(), frames: *frames };
+        let count =
+            |(reason, frames): (&String, &u64)| FailureCount { reason: reason.clone(), frames: *frames };
         counts.iter().map(count).collect()
     };
     let rules = state.rules.rules.iter().map(|(name, rule)| RuleView {

@@ -10,9 +10,11 @@ export interface FormProps {
 }
 
 export function SettingsFields({ fields, settings, onChange }: FormProps) {
+  // Single settings first: a table takes a whole row.
+  const sorted = [...fields].sort((a, b) => Number(a.kind === 'group') - Number(b.kind === 'group'))
   return (
     <>
-      {fields.map((field) =>
+      {sorted.map((field) =>
         field.kind === 'group' ? (
           <fieldset key={field.path.join('.')} class="setting-group">
             <legend>
@@ -40,7 +42,7 @@ interface SettingProps {
 function Setting({ field, value, onChange }: SettingProps) {
   const id = useId()
   const hint = `${id}-hint`
-  // A list of long names would hide the key that the file needs, so the key is the label.
+  // The label is the key that the file needs.
   return (
     <div class="field setting">
       <label for={id}>
@@ -88,7 +90,8 @@ function Control({ field, value, onChange, id, hint }: SettingProps & { id: stri
           min={field.minimum}
           max={field.maximum}
           placeholder={fallback}
-          value={typeof value === 'number' ? value : ''}
+          // Not `value`: while “0.” is typed, it is the number 0, and the point must stay.
+          defaultValue={typeof value === 'number' ? String(value) : ''}
           onInput={(event) => {
             const { value: text, valueAsNumber, validity } = event.currentTarget
             // What is no number yet is left to the browser, which does not send such a form.

@@ -19,7 +19,8 @@ function milliseconds(value: number): string {
   return t('time.milliseconds', { value: number(value, value < 1 ? 3 : value < 100 ? 1 : 0) })
 }
 
-export function HealthFacts({ rule }: { rule: Rule }) {
+/** `all`: also what only the page of the rule shows. */
+export function HealthFacts({ rule, all }: { rule: Rule; all?: boolean }) {
   const { usage } = rule
   return (
     <Facts
@@ -30,6 +31,9 @@ export function HealthFacts({ rule }: { rule: Rule }) {
         [t('rules.lastJudged'), rule.lastJudgedAt > 0 && <Ago time={rule.lastJudgedAt} />],
         [t('rules.time'), usage?.p50Ms != null && usage.p99Ms != null && `${milliseconds(usage.p50Ms)} / ${milliseconds(usage.p99Ms)}`],
         [t('rules.memory'), usage && usage.memoryPeak > 0 && bytes(usage.memoryPeak)],
+        [t('rules.calls'), all && usage && number(usage.calls)],
+        [t('rules.state'), all && usage && bytes(usage.statePeak)],
+        [t('rules.linesDropped'), all && usage && usage.logLinesDropped > 0 && number(usage.logLinesDropped)],
         [t('rules.skipped'), number(rule.skipped)],
         [t('rules.parked'), number(rule.parked)],
         [t('rules.alerts'), rule.kind === 'alerting' && <a href={`/alerts?rule=${encodeURIComponent(rule.name)}`}>{number(rule.alerts)}</a>],

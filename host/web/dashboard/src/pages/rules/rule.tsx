@@ -2,9 +2,9 @@
 import { may } from '../../api/client'
 import { useInterval, useResource } from '../../api/resource'
 import type { Rule, RuleLog, Rules } from '../../api/types'
-import { bytes, dateTime, number, t } from '../../i18n'
+import { dateTime, number, t } from '../../i18n'
 import { address } from '../../router'
-import { Badge, Empty, Facts, Loaded, PageHeader, Section, Table, type Tone } from '../../ui/controls'
+import { Badge, Empty, Loaded, PageHeader, Section, Table, type Tone } from '../../ui/controls'
 import { HealthBadge, HealthFacts, kindName, LastFailure } from './health'
 import { SettingsSection } from './settings'
 
@@ -23,24 +23,14 @@ export function RulePage({ name }: { name: string }) {
 }
 
 function Health({ rule }: { rule: Rule }) {
-  const { usage } = rule
   return (
     <div class="card rule">
       <header>
         <Badge>{kindName(rule)}</Badge>
         <HealthBadge rule={rule} />
       </header>
-      <HealthFacts rule={rule} />
-      {usage && (
-        <Facts
-          items={[
-            [t('rules.calls'), number(usage.calls)],
-            [t('rules.state'), bytes(usage.statePeak)],
-            [t('rules.linesDropped'), usage.logLinesDropped > 0 && number(usage.logLinesDropped)],
-          ]}
-        />
-      )}
-      {!usage && <p class="muted">{t('rules.noUsage')}</p>}
+      <HealthFacts rule={rule} all />
+      {!rule.usage && <p class="muted">{t('rules.noUsage')}</p>}
       <LastFailure rule={rule} />
       {rule.failures.length > 0 && (
         <Table caption={t('rules.failures')} head={[t('rules.reason'), t('table.frames')]}>

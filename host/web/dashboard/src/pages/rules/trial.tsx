@@ -1,5 +1,4 @@
 /** A replay of past results with other settings: how far it is, then what would differ, then the lines to put in force. */
-import type { ComponentChildren } from 'preact'
 import { send } from '../../api/client'
 import { useInterval, useResource } from '../../api/resource'
 import type { Replay, ReplayAnswer, ReplayedAlert } from '../../api/types'
@@ -136,7 +135,7 @@ function Changes({ title, changes }: { title: string; changes: ReplayAnswer['dec
 }
 
 /** The lines that put the settings in force. The server does not write its configuration. */
-function Lines({ toml }: { toml: string }): ComponentChildren {
+function Lines({ toml }: { toml: string }) {
   const copy = async () => {
     await navigator.clipboard.writeText(toml)
     toast(t('trial.copied'))
