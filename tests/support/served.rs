@@ -23,8 +23,13 @@ impl Served {
 
     /// On a site that is not started yet. Waits until the API knows the history.
     pub fn on(site: Site) -> Self {
+        Self::with_rules(site, &shipped_rules(""))
+    }
+
+    /// The same with these rules.
+    pub fn with_rules(site: Site, rules: &str) -> Self {
         let address = format!("127.0.0.1:{}", free_port());
-        site.configure(&format!("[web]\nlisten = \"{address}\"\n"), &shipped_rules(""));
+        site.configure(&format!("[web]\nlisten = \"{address}\"\n"), rules);
         let host = site.host();
         let http = Http::new(&address);
         wait_for("the API", || http.try_get("/api/v1/session"));
