@@ -223,6 +223,10 @@ accuracy: build-host setup-accuracy ## measure how accurately people are recogni
 bench-delivery: setup-test build ## measure the cost of exactly once on a cluster, and the delay of alerts
 	@$(cargo) bench --locked $(tests) --bench delivery
 
+.PHONY: bench-notify
+bench-notify: setup-test build ## measure how soon a webhook has an alert
+	@$(cargo) bench --locked $(tests) --bench notify
+
 .PHONY: clean-cache
 clean-cache: ## remove the cache folder: downloads, tools, models and build outputs
 	@[ ! -e $(EVERYFRAME_CACHE) ] || [ -f $(EVERYFRAME_CACHE)/setup.lock ] || { echo "$(EVERYFRAME_CACHE) was not created by this set-up, so it is not removed"; exit 1; }

@@ -18,6 +18,7 @@ mod footage;
 mod gallery;
 mod identity;
 mod models;
+mod notify;
 mod observe;
 mod oversize;
 mod poison;

@@ -13,7 +13,7 @@ choose() {
         libssl-dev zlib1g-dev              # for librdkafka
       )
       ;;
-    test) packages=(kcat shellcheck) ;;
+    test) packages=(kcat mosquitto mosquitto-clients shellcheck) ;;
     rules) packages=(nodejs npm) ;;
     browser) packages=(chromium) ;;
     *) die "no such part: $1" ;;

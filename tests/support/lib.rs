@@ -4,6 +4,7 @@
 //! Every wait has a deadline far above the usual time. A test that reaches it fails, and shows the ends of the children's
 //! logs. Children and folders are removed when their owner is dropped.
 
+mod alerts;
 mod broker;
 pub mod cluster;
 mod dice;
@@ -15,10 +16,12 @@ pub mod pictures;
 pub mod places;
 mod ports;
 mod raw;
+pub mod receiver;
 mod served;
 mod site;
 pub mod stamped;
 
+pub use alerts::RaisedAlert;
 pub use cluster::Cluster;
 pub use dice::Dice;
 pub use feed::Feed;
@@ -27,6 +30,7 @@ pub use kafka::{Frame, Record};
 pub use part::{Ended, Part};
 pub use ports::free_port;
 pub use raw::Raw;
+pub use receiver::{Receiver, Reply};
 pub use served::{Served, list};
 pub use site::{Site, Topic, rule, shipped_rules, vision_by};
 

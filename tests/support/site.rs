@@ -33,11 +33,13 @@ pub enum Topic {
     State,
     /// Who acknowledged which alert.
     Acknowledgements,
+    /// The health of channels, and their dead letters.
+    Notifications,
 }
 
 impl Topic {
     /// All topics. A topic that is missing here would keep its default name, and be shared by all sites.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Frames,
         Self::Results,
         Self::Alerts,
@@ -46,6 +48,7 @@ impl Topic {
         Self::Strangers,
         Self::State,
         Self::Acknowledgements,
+        Self::Notifications,
     ];
 
     /// Its key in `[topics]`.
@@ -59,6 +62,7 @@ impl Topic {
             Self::Strangers => "strangers",
             Self::State => "state",
             Self::Acknowledgements => "acknowledgements",
+            Self::Notifications => "notifications",
         }
     }
 }

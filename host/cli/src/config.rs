@@ -59,6 +59,9 @@ pub fn run(arguments: Arguments) -> Result<u8> {
             for rule in rules.descriptions() {
                 println!("{}: {} {}, sha256 {}", rule.name, rule.title, rule.version, rule.sha256);
             }
+            for channel in everyframe_notify::load_channels(&mut loaded)? {
+                println!("channel {}: {}", channel.name, channel.kind);
+            }
             for warning in rules.warnings() {
                 println!("{}: {warning}", file.display());
             }

@@ -23,6 +23,7 @@ mod lag;
 mod logging;
 mod model;
 mod native_lines;
+mod notify;
 mod plan;
 mod replay;
 mod rule;
@@ -63,7 +64,7 @@ struct Arguments {
     #[command(subcommand)]
     command: Command,
     /// Log as JSON, for machines. RUST_LOG selects what is logged; by default `info` for `run`, `serve`,
-    /// `camera` and `watch`, else `warn`.
+    /// `notify`, `camera` and `watch`, else `warn`.
     #[arg(long, global = true)]
     log_json: bool,
 }
@@ -74,6 +75,8 @@ enum Command {
     Run(run::Arguments),
     /// Serve the dashboard and the HTTP API.
     Serve(serve::Arguments),
+    /// Send alerts to people and programs, by the channels of the configuration.
+    Notify(notify::Arguments),
     /// Make a token for the HTTP API.
     Token(token::Arguments),
     /// Run an agent, which puts the frames of a camera, video or folder into the frames topic.
@@ -149,7 +152,9 @@ pub fn main() -> ! {
     let arguments = Arguments::parse();
     // What runs for long tells what it does; of the others, only what is odd is news.
     let filter = match arguments.command {
-        Command::Run(_) | Command::Watch(_) | Command::Serve(_) => "info,librdkafka=warn",
+        Command::Run(_) | Command::Watch(_) | Command::Serve(_) | Command::Notify(_) => {
+            "info,librdkafka=warn"
+        }
         // The agent logs an outage once; librdkafka would log each of its attempts.
         Command::Camera(_) | Command::Broker(_) => "info,librdkafka=off",
         _ => "warn",
@@ -159,6 +164,7 @@ pub fn main() -> ! {
         arguments.command,
         Command::Run(_)
             | Command::Serve(_)
+            | Command::Notify(_)
             | Command::Camera(_)
             | Command::Enrol(_)
             | Command::Gallery(_)
@@ -173,6 +179,7 @@ pub fn main() -> ! {
     let result = match arguments.command {
         Command::Run(arguments) => run::run(arguments),
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Notify(arguments) => notify::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
         Command::Camera(arguments) => camera::run(arguments),
         Command::Broker(arguments) => broker::run(&arguments),

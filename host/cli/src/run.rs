@@ -3,6 +3,7 @@
 use super::DONE;
 use anyhow::Result;
 use everyframe_kafka::ensure;
+use everyframe_notify::{Meters, load_channels};
 use everyframe_pipeline::observe::Snapshot;
 use everyframe_pipeline::reload::{Reloader, WatchedFiles};
 use everyframe_pipeline::run::Host;
@@ -21,6 +22,9 @@ pub struct Arguments {
     /// The configuration file.
     #[arg(long, value_name = "FILE", default_value = "everyframe.toml")]
     config: PathBuf,
+    /// Send no notifications: `everyframe notify` does it, in a process of its own.
+    #[arg(long)]
+    no_notify: bool,
 }
 
 pub fn run(arguments: Arguments) -> Result<u8> {
@@ -28,6 +32,8 @@ pub fn run(arguments: Arguments) -> Result<u8> {
     let mut loaded = files.read()?;
     let runtime = super::runtime()?;
     let rules = super::config::load_rules(&mut loaded, runtime)?;
+    // Of a copy: a reload compares the configuration with the file, where secrets are not read.
+    let channels = if arguments.no_notify { Vec::new() } else { load_channels(&mut loaded.clone())? };
     let stop = super::stop_on_signal(runtime);
     let config = &loaded.config;
     runtime.block_on(ensure(config))?;
@@ -45,6 +51,12 @@ pub fn run(arguments: Arguments) -> Result<u8> {
             "at least once: a frame cut short by a crash is done again, and its records are recognisable by their ids"
         }
     );
+    let mut notifier = None;
+    if !channels.is_empty() {
+        let meters = Meters::default();
+        host.metrics().register(|registry| meters.register(registry));
+        notifier = Some(super::notify::start(config, &channels, &meters, &stop)?);
+    }
     let ran = std::thread::scope(|scope| {
         scope.spawn(|| report(&host, &stop));
         let (host, cache) = (&host, &*cache);
@@ -55,6 +67,9 @@ pub fn run(arguments: Arguments) -> Result<u8> {
         stop.store(true, Ordering::Relaxed);
         ran
     });
+    if let Some(notifier) = notifier {
+        notifier.join();
+    }
     let (totals, _) = host.end();
     log(&totals, "ended");
     ran?;

@@ -1,5 +1,6 @@
 //! Checks that types cannot express: ranges, unique names, existing files.
 
+use crate::channel_settings;
 use crate::schedule::{Window, time_zone};
 use crate::settings::Config;
 use everyframe_types::id;
@@ -43,6 +44,8 @@ pub fn find_problems(config: &Config) -> Vec<(String, String)> {
     check_stages(config, &mut found);
     check_site(config, &mut found);
     found.0.extend(config.web.find_problems());
+    let schedules = config.schedules.iter().map(|schedule| &*schedule.name).collect();
+    found.0.extend(channel_settings::find_problems(&config.channels, &schedules));
     found.0
 }
 
@@ -102,6 +105,7 @@ fn check_kafka(config: &Config, found: &mut Problems) {
         ("topics.strangers", &topics.strangers),
         ("topics.state", &topics.state),
         ("topics.acknowledgements", &topics.acknowledgements),
+        ("topics.notifications", &topics.notifications),
     ] {
         let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         if name.is_empty() || name.len() > 249 || !name.chars().all(legal) || name == "." || name == ".." {

@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod camera_pattern;
+mod channel_settings;
 mod check;
 mod grants;
 mod key_lines;
@@ -21,6 +22,10 @@ mod site_settings;
 mod web_settings;
 
 pub use camera_pattern::{camera_pattern, camera_patterns, matches_camera};
+pub use channel_settings::{
+    ChannelSettings, CommandSettings, EmailSettings, MailTls, MqttSettings, MqttVersion, NtfySettings,
+    RateLimit, StdoutSettings, WebhookFormat, WebhookSettings,
+};
 pub use check::find_user_in_brokers;
 pub use grants::Grants;
 pub use key_lines::KeyLines;

@@ -1,5 +1,6 @@
 //! Reads a configuration file, and reports problems with their lines.
 
+use crate::channel_settings::normalise_names as normalise_channel;
 use crate::check;
 use crate::key_lines::KeyLines;
 use crate::problem::Problem;
@@ -60,6 +61,21 @@ impl Loaded {
         self.reject(problems)
     }
 
+    /// Reads the secrets, and checks the files, of all channels. Only commands that send alerts need this.
+    ///
+    /// # Errors
+    ///
+    /// A value or file cannot be read. All problems are reported together: show them to the user.
+    pub fn resolve_channels(&mut self) -> Result<(), ConfigError> {
+        let folder = folder_of(&self.file);
+        let mut problems = Vec::new();
+        for (index, channel) in self.config.channels.iter_mut().enumerate() {
+            let found = channel.resolve(&folder).into_iter();
+            problems.extend(found.map(|(key, message)| (format!("channels[{index}].{key}"), message)));
+        }
+        self.reject(problems)
+    }
+
     /// Reads and checks a configuration given as text. Errors name `file`, and its folder is the base of relative paths.
     ///
     /// # Errors
@@ -104,6 +120,7 @@ fn normalise_names(config: &mut Config) {
     for name in zones.chain(schedules).chain(of_rules) {
         *name = normalise(name.trim()).into_owned();
     }
+    config.channels.iter_mut().for_each(normalise_channel);
 }
 
 /// The folder of a configuration file: the base of its relative paths.

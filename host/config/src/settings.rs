@@ -1,5 +1,6 @@
 //! The settings of the configuration file. Relative paths are relative to its folder.
 
+use crate::channel_settings::ChannelSettings;
 use crate::property::Property;
 use crate::rules::RuleSettings;
 use crate::site_settings::{MaskSettings, ScheduleSettings, ZoneSettings};
@@ -39,6 +40,8 @@ pub struct Config {
     pub schedules: Vec<ScheduleSettings>,
     /// The rules. Rules of the same kind are called in this order. At least one must be a `matching-policy`.
     pub rules: Vec<RuleSettings>,
+    /// The channels, which tell people and programs of alerts.
+    pub channels: Vec<ChannelSettings>,
 }
 
 /// `[kafka]`
@@ -127,6 +130,8 @@ pub struct Topics {
     pub state: String,
     /// Who acknowledged which alert (compacted).
     pub acknowledgements: String,
+    /// The health of the channels, and their dead letters: alerts that could not be delivered (compacted, 30 days).
+    pub notifications: String,
     /// Number of partitions of the frames topic and the results topic when Everyframe creates them.
     pub partitions: i32,
 }
@@ -142,6 +147,7 @@ impl Default for Topics {
             strangers: "everyframe.strangers".into(),
             state: "everyframe.state".into(),
             acknowledgements: "everyframe.acknowledgements".into(),
+            notifications: "everyframe.notifications".into(),
             partitions: 4,
         }
     }

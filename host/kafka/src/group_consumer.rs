@@ -29,8 +29,8 @@ const POLL: Duration = Duration::from_millis(100);
 static CLIENT_ID: LazyLock<String> =
     LazyLock::new(|| format!("everyframe-{}-{}", std::process::id(), unix_ms()));
 
-/// The lanes, as the consumer sees them. All methods but `close` return at once.
-pub trait Downstream: Send + Sync + 'static {
+/// What processes the records, as the consumer sees it: for frames, the lanes. All methods but `close` return at once.
+pub trait Downstream<R>: Send + Sync + 'static {
     /// The partitions are assigned to this host.
     fn open(&self, partitions: &[i32]);
     /// The partitions are revoked: finish the frames that were begun, within the drain timeout. Returns the offsets to
@@ -38,9 +38,9 @@ pub trait Downstream: Send + Sync + 'static {
     fn close(&self, partitions: &[i32]) -> Vec<(i32, i64)>;
     /// The partitions are lost: they may have another owner already. Drop what is not committed.
     fn abandon(&self, partitions: &[i32]);
-    /// Takes in a frame, or an agent's refusal notice.
-    fn admit(&self, frame: Frame);
-    /// Bytes of frames that the partition's lane holds; none while it has too few frames to keep the workers busy.
+    /// Takes in a record: for frames, a frame or an agent's refusal notice.
+    fn admit(&self, record: R);
+    /// Bytes of records that the partition holds; none while it has too few to keep the workers busy.
     fn bytes(&self, partition: i32) -> usize;
     /// The partition is paused because its lane is full, or resumed.
     fn paused(&self, partition: i32, is_paused: bool);
@@ -61,29 +61,67 @@ pub enum Ended {
     Renamed,
 }
 
+/// What a member of a group reads, and how.
+#[derive(Debug, Clone)]
+pub struct GroupSource<'a, R> {
+    /// How to reach Kafka, and the group.
+    pub kafka: &'a KafkaSettings,
+    /// The topic.
+    pub topic: &'a str,
+    /// Makes a record out of what was received from the topic.
+    pub parse: fn(&Arc<str>, &Received<'_>) -> R,
+    /// A partition that holds this many bytes is paused.
+    pub lane_bytes: usize,
+    /// How often offsets are committed.
+    pub commit_interval: Duration,
+}
+
 /// The consumer group's member.
-pub struct GroupConsumer {
-    consumer: Arc<BaseConsumer<Group>>,
+pub struct GroupConsumer<R: 'static> {
+    consumer: Arc<BaseConsumer<Group<R>>>,
     topic: Arc<str>,
     settings: KafkaSettings,
+    parse: fn(&Arc<str>, &Received<'_>) -> R,
     lane_bytes: usize,
     commit_interval: Duration,
-    downstream: Arc<dyn Downstream>,
+    downstream: Arc<dyn Downstream<R>>,
     back_pressure: BackPressure,
 }
 
-impl GroupConsumer {
+impl GroupConsumer<Frame> {
+    /// Joins the group that shares the frames.
+    ///
+    /// # Errors
+    ///
+    /// As [`GroupConsumer::join`].
+    pub fn of_frames(config: &Config, downstream: Arc<dyn Downstream<Frame>>) -> Result<Self, BrokerError> {
+        let source = GroupSource {
+            kafka: &config.kafka,
+            topic: &config.topics.frames,
+            parse: |topic, record| record::parse_frame(topic, record),
+            lane_bytes: config.intake.lane_bytes,
+            commit_interval: Duration::from_millis(config.intake.commit_interval_ms),
+        };
+        Self::join(&source, downstream)
+    }
+}
+
+impl<R: 'static> GroupConsumer<R> {
     /// Joins the group.
     ///
     /// # Errors
     ///
     /// The topic does not exist, or the brokers do not answer or refuse this user: the operator must act.
-    pub fn join(config: &Config, downstream: Arc<dyn Downstream>) -> Result<Self, BrokerError> {
-        let failed = |error| BrokerError::from_rdkafka(error, &config.kafka.brokers);
-        let topic: Arc<str> = config.topics.frames.as_str().into();
+    pub fn join(
+        source: &GroupSource<'_, R>,
+        downstream: Arc<dyn Downstream<R>>,
+    ) -> Result<Self, BrokerError> {
+        let kafka = source.kafka;
+        let failed = |error| BrokerError::from_rdkafka(error, &kafka.brokers);
+        let topic: Arc<str> = source.topic.into();
         let group = Group { topic: topic.clone(), downstream: downstream.clone() };
         let mut defaults = vec![
-            ("group.id", config.kafka.group.as_str()),
+            ("group.id", kafka.group.as_str()),
             ("client.id", CLIENT_ID.as_str()),
             ("auto.offset.reset", "earliest"),
             ("partition.assignment.strategy", "cooperative-sticky"),
@@ -92,17 +130,18 @@ impl GroupConsumer {
             ("queued.max.messages.kbytes", "4096"),
             ("queued.min.messages", "1000"),
         ];
-        defaults.extend(config.kafka.instance.as_deref().map(|instance| ("group.instance.id", instance)));
-        let consumer: BaseConsumer<Group> =
-            client::consumer(&config.kafka, &defaults).create_with_context(group).map_err(failed)?;
-        partitions(&consumer, &topic, &config.kafka.brokers)?;
+        defaults.extend(kafka.instance.as_deref().map(|instance| ("group.instance.id", instance)));
+        let consumer: BaseConsumer<Group<R>> =
+            client::consumer(kafka, &defaults).create_with_context(group).map_err(failed)?;
+        partitions(&consumer, &topic, &kafka.brokers)?;
         consumer.subscribe(&[&topic]).map_err(failed)?;
         Ok(Self {
             consumer: Arc::new(consumer),
             topic,
-            settings: config.kafka.clone(),
-            lane_bytes: config.intake.lane_bytes,
-            commit_interval: Duration::from_millis(config.intake.commit_interval_ms),
+            settings: kafka.clone(),
+            parse: source.parse,
+            lane_bytes: source.lane_bytes,
+            commit_interval: source.commit_interval,
             downstream,
             back_pressure: BackPressure::default(),
         })
@@ -129,9 +168,8 @@ impl GroupConsumer {
             }
             match self.consumer.poll(POLL) {
                 Some(Ok(message)) => {
-                    log_once.recovered("frames come again");
-                    let record = Received(message);
-                    self.downstream.admit(record::parse_frame(&self.topic, &record));
+                    log_once.recovered("records come again");
+                    self.downstream.admit((self.parse)(&self.topic, &Received(message)));
                 }
                 Some(Err(error)) if is_final(&error) => {
                     self.downstream.abandon(&self.assigned());
@@ -210,12 +248,12 @@ impl GroupConsumer {
 }
 
 /// Handles the group's rebalances.
-struct Group {
+struct Group<R: 'static> {
     topic: Arc<str>,
-    downstream: Arc<dyn Downstream>,
+    downstream: Arc<dyn Downstream<R>>,
 }
 
-impl ClientContext for Group {
+impl<R: 'static> ClientContext for Group<R> {
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, "consumer: {reason}");
     }
@@ -226,12 +264,15 @@ impl ClientContext for Group {
     }
 }
 
-impl ConsumerContext for Group {
+impl<R: 'static> ConsumerContext for Group<R> {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
             Rebalance::Assign(list) => {
                 let partitions = numbers(list);
-                partitions.iter().for_each(|partition| tracing::info!(partition, "partition assigned"));
+                let topic = &*self.topic;
+                partitions
+                    .iter()
+                    .for_each(|partition| tracing::info!(topic, partition, "partition assigned"));
                 self.downstream.open(&partitions);
             }
             Rebalance::Revoke(list) if consumer.assignment_lost() => {
@@ -241,7 +282,7 @@ impl ConsumerContext for Group {
             }
             Rebalance::Revoke(list) => {
                 let partitions = numbers(list);
-                tracing::info!(?partitions, "partitions revoked: finishing the frames that were begun");
+                tracing::info!(?partitions, "partitions revoked: finishing what was begun");
                 // Commit now or never: a later commit could move the next owner's offset back.
                 let done = self.downstream.close(&partitions);
                 commit(consumer, &self.topic, &done, CommitMode::Sync);
@@ -269,7 +310,12 @@ impl ConsumerContext for Group {
     }
 }
 
-fn commit(consumer: &BaseConsumer<Group>, topic: &str, done: &[(i32, i64)], mode: CommitMode) {
+fn commit<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    done: &[(i32, i64)],
+    mode: CommitMode,
+) {
     let mut offsets = TopicPartitionList::new();
     for (partition, offset) in done {
         if let Err(error) = offsets.add_partition_offset(topic, *partition, Offset::Offset(*offset)) {

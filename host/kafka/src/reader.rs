@@ -95,6 +95,28 @@ impl Reader {
         Self::to_the_end(settings, topic, Some(partitions))
     }
 
+    /// Reads the records of one partition from one offset up to, but not including, another one. For [`Reader::next`].
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError`] says what the operator can do; trying again may help.
+    pub fn of_range(
+        settings: &KafkaSettings,
+        topic: &str,
+        partition: i32,
+        range: std::ops::Range<i64>,
+    ) -> Result<Self, BrokerError> {
+        let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
+        let consumer = reading_consumer(settings, "read_committed")?;
+        let mut assignment = TopicPartitionList::new();
+        // Retention may have deleted the first ones.
+        let start = range.start.max(ends_of(&consumer, topic, partition).map_err(failed)?.0);
+        assignment.add_partition_offset(topic, partition, Offset::Offset(start)).map_err(failed)?;
+        consumer.assign(&assignment).map_err(failed)?;
+        let open = (start < range.end).then_some((partition, range.end)).into_iter().collect();
+        Ok(Self { consumer, brokers: settings.brokers.clone(), open, behind: RefCell::default() })
+    }
+
     /// Reads only records that are written after this moment.
     ///
     /// # Errors

@@ -59,6 +59,7 @@ fn topics(config: &Config) -> Vec<Topic> {
         topic(&config.topics.acknowledgements, 1, Kept::LastOfKey),
         // One partition: all hosts read the merges of strangers in one order.
         topic(&config.topics.strangers, 1, Kept::LastOfKeyFor { hours: 8 }),
+        topic(&config.topics.notifications, 1, Kept::LastOfKeyFor { hours: 30 * 24 }),
         topic(&config.topics.state, config.topics.partitions, Kept::LastOfKey),
     ]
 }

@@ -250,6 +250,11 @@ pub fn parse_rfc3339(text: &str) -> Option<i64> {
     text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond)
 }
 
+/// Parses the date of an HTTP header (RFC 9110); Unix milliseconds. None if the text is no date.
+pub fn parse_http_date(text: &str) -> Option<i64> {
+    jiff::fmt::rfc2822::parse(text.trim()).ok().map(|date| date.timestamp().as_millisecond())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,6 +17,7 @@ pub mod id;
 pub mod judgement;
 pub mod machine;
 pub mod mute;
+pub mod raised_alert;
 pub mod ranges;
 pub mod record;
 pub mod redact;

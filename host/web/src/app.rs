@@ -9,8 +9,10 @@ use crate::replays::Replays;
 use crate::rule_source::RuleSource;
 use everyframe_config::Config;
 use everyframe_kafka::{BrokerError, Producer, RecordReader};
+use everyframe_notify::ChannelStatus;
 use everyframe_rules::RuleMeters;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 use tokio::sync::Semaphore;
 
 /// Blocking requests that may run at the same time. Each has a thread and a connection to Kafka.
@@ -44,6 +46,8 @@ pub struct App {
     pub streams: Arc<Semaphore>,
     /// Only one audit runs at a time.
     pub audits: Arc<Semaphore>,
+    /// The channels, and when they were read. Held while they are read: others who ask wait for the same answer.
+    pub channels: Mutex<Option<(Instant, Vec<ChannelStatus>)>>,
     /// Held while people are changed, so that no change undoes another one of this process.
     pub gallery: Mutex<()>,
     running: Arc<Semaphore>,
@@ -78,6 +82,7 @@ impl App {
             results: Mutex::default(),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             audits: Arc::new(Semaphore::new(1)),
+            channels: Mutex::default(),
             gallery: Mutex::default(),
             running: Arc::new(Semaphore::new(MAX_BLOCKING)),
             recognising: Arc::new(Semaphore::new(MAX_RECOGNISED)),

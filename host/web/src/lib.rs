@@ -26,7 +26,9 @@ mod rule_source;
 mod server;
 mod views;
 
+pub use pictures::{NoPicture, Pictures};
 pub use server::{DEFAULT_ADDRESS, WebError, WebOptions, WebServer};
+pub use views::Place;
 
 /// A new token, and its SHA-256 for the configuration.
 ///

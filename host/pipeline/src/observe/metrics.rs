@@ -199,6 +199,11 @@ impl Metrics {
         }
     }
 
+    /// Adds the metrics of another part of this process.
+    pub fn register(&self, add: impl FnOnce(&mut Registry)) {
+        add(&mut locked(&self.registry));
+    }
+
     /// Everything as OpenMetrics text.
     pub fn text(&self) -> String {
         let mut text = String::with_capacity(16 << 10);

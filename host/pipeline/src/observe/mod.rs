@@ -18,6 +18,7 @@ pub use alarm::{Alarms, Danger, RetentionData, RetentionState};
 pub use announcer::Announcer;
 pub use error::ObserveError;
 pub use health::{Health, STALLED_AFTER};
+pub use http::serve_metrics;
 pub use metrics::{Metrics, Snapshot};
 pub use observed::Observed;
 pub use partitions::LaneState;

@@ -2,8 +2,9 @@
 
 use super::error::ObserveError;
 use super::health::{Health, STALLED_AFTER};
+use super::http::serve_metrics;
 use super::metrics::Metrics;
-use super::{alarm, health_check, http};
+use super::{alarm, health_check};
 use everyframe_config::Config;
 use everyframe_telemetry::clock::SystemClock;
 use std::sync::Arc;
@@ -37,7 +38,9 @@ impl Observed {
     /// [`ObserveError`] says what the operator must change.
     pub fn start(&self, config: &Config, stop: &Arc<AtomicBool>) -> Result<(), ObserveError> {
         if !config.observe.listen.is_empty() {
-            http::start(&config.observe.listen, self.metrics.clone(), self.health.clone())?;
+            let (metrics, health) = (self.metrics.clone(), self.health.clone());
+            let text = Arc::new(move || metrics.text());
+            serve_metrics(&config.observe.listen, text, Arc::new(move || health.trouble()))?;
             health_check::start(config, (self.metrics.clone(), self.health.clone()), stop.clone())?;
         }
         if config.observe.lag_interval_s > 0 {

@@ -250,6 +250,7 @@ fn changed_until_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         masks: _,
         schedules: _,
         rules: _,
+        channels,
     } = old;
     let tables = [
         ("[kafka]", *kafka != new.kafka),
@@ -261,6 +262,7 @@ fn changed_until_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("[observe]", *observe != new.observe),
         ("[reload]", *reload != new.reload),
         ("[web]", *web != new.web),
+        ("[[channels]]", *channels != new.channels),
     ];
     tables.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
 }

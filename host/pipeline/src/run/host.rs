@@ -166,7 +166,7 @@ impl Host {
     pub fn run(&self) -> Result<(), RunError> {
         let (stop, publisher) = (&self.context.stop, &self.context.publisher);
         loop {
-            let intake = GroupConsumer::join(&self.context.config, self.lanes.clone())?;
+            let intake = GroupConsumer::of_frames(&self.context.config, self.lanes.clone())?;
             publisher.set_membership(intake.membership());
             self.health.joined();
             match intake.run(stop, &|| publisher.take_rejoin_request())? {

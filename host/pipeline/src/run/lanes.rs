@@ -97,7 +97,7 @@ impl Lanes {
     }
 }
 
-impl Downstream for Lanes {
+impl Downstream<Frame> for Lanes {
     fn open(&self, partitions: &[i32]) {
         self.count_rebalance("assigned", partitions);
         let open =

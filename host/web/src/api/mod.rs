@@ -2,6 +2,7 @@
 
 mod alerts;
 mod cameras;
+mod channels;
 mod dead_letters;
 mod events;
 mod frames;
@@ -95,6 +96,7 @@ pub fn routes(app: &Arc<App>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(replays::list, replays::create))
         .routes(routes!(replays::show, replays::remove))
         .routes(routes!(system::show))
+        .routes(routes!(channels::list))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::picture))
         .routes(routes!(dead_letters::replay))

@@ -1,10 +1,10 @@
 //! The alerts, and who acknowledged them. Pure.
 
 use crate::views::{Acknowledgement, Place};
-use everyframe_types::event::{AlertData, CloudEvent, ResultData, parse_rfc3339};
+use everyframe_types::event::ResultData;
 use everyframe_types::face::Rect;
 use everyframe_types::mute::{Mutable, Mute};
-use serde::Deserialize;
+use everyframe_types::raised_alert;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// The most alerts; beyond it, the oldest are forgotten.
@@ -39,46 +39,22 @@ pub struct RaisedAlert {
     pub face: Option<u32>,
 }
 
-/// An event of the alerts topic that is about no frame: frames that will be deleted unread, or a rule that fails.
-#[derive(Deserialize)]
-struct HostEvent {
-    text: String,
-}
-
 impl RaisedAlert {
     /// Parses a record of the alerts topic; none if it is no event of Everyframe.
     pub fn parse(value: &[u8]) -> Option<Self> {
-        if let Ok(event) = serde_json::from_slice::<CloudEvent<AlertData>>(value) {
-            let AlertData { camera, captured_at, position, alert, .. } = event.data;
-            return Some(Self {
-                id: event.id,
-                camera,
-                at: captured_at,
-                rule: alert.rule,
-                rule_version: None,
-                severity: alert.severity.as_str(),
-                kind: alert.kind,
-                subject: alert.subject,
-                text: alert.text,
-                place: Some(Place::from(&position)),
-                face: alert.face,
-            });
-        }
-        let event: CloudEvent<HostEvent> = serde_json::from_slice(value).ok()?;
-        let kind = event.kind.strip_prefix("everyframe.")?.trim_end_matches(".v1").to_owned();
-        let at = parse_rfc3339(&event.time)?;
+        let alert = raised_alert::RaisedAlert::parse(value)?;
         Some(Self {
-            id: event.id,
-            camera: event.subject.clone(),
-            at,
-            rule: everyframe_types::sequence_gap::HOST.to_owned(),
+            id: alert.id,
+            camera: alert.camera,
+            at: alert.at,
+            rule: alert.rule,
             rule_version: None,
-            severity: "warning",
-            kind,
-            subject: event.subject,
-            text: event.data.text,
-            place: None,
-            face: None,
+            severity: alert.severity.as_str(),
+            kind: alert.kind,
+            subject: alert.subject,
+            text: alert.text,
+            place: alert.position.as_ref().map(Place::from),
+            face: alert.face,
         })
     }
 

@@ -460,6 +460,26 @@ export interface System {
   partitions: { partition: number; waiting: number; lastFrameAt: Milliseconds }[]
 }
 
+export interface Channel {
+  name: string
+  /** `webhook`, `email`, `mqtt`, `ntfy`, `command` or `stdout`. */
+  kind: string
+  /** `unserved`: no process sends its messages. */
+  state: 'working' | 'failing' | 'unserved'
+  /** Alerts that it has not dealt with; null: it was never started. */
+  backlog: number | null
+  delivered: number
+  retried: number
+  deadLetters: number
+  lastDeliveredAt: Milliseconds | null
+  lastError: string | null
+  lastErrorAt: Milliseconds | null
+}
+
+export interface Channels {
+  channels: Channel[]
+}
+
 export interface DeadLetter {
   /** Its place in the topic of dead letters. */
   place: Position

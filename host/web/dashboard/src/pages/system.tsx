@@ -1,9 +1,9 @@
 /** The running system: hosts, throughput, time of each stage, partitions, topics, models. */
 import { useInterval, useResource } from '../api/resource'
-import type { System, Throughput } from '../api/types'
+import type { Channel, Channels, System, Throughput } from '../api/types'
 import { number, t } from '../i18n'
 import { Chart } from '../ui/chart'
-import { Ago, Facts, Loaded, PageHeader, Section, Table } from '../ui/controls'
+import { Ago, Badge, Facts, Loaded, PageHeader, Section, Table } from '../ui/controls'
 
 /** The length of a step of `throughput`, in seconds. */
 const STEP = 5
@@ -46,6 +46,7 @@ export function SystemPage() {
                 ))}
               </Table>
             </Section>
+            <ChannelSection />
             <Section title={t('system.models')}>
               <Table caption={t('system.models')} head={[t('table.model'), t('table.sha256')]}>
                 {data.models.map((model) => (
@@ -62,6 +63,64 @@ export function SystemPage() {
         )}
       </Loaded>
     </>
+  )
+}
+
+/** Who is told of alerts, and whether that works. */
+function ChannelSection() {
+  const channels = useResource<Channels>('/channels')
+  useInterval(channels.reload, 10_000)
+  return (
+    <Section title={t('system.channels')}>
+      <Loaded of={channels}>
+        {(data) =>
+          data.channels.length === 0 ? (
+            <p class="muted">{t('system.noChannels')}</p>
+          ) : (
+            <Table
+              caption={t('system.channels')}
+              head={[
+                t('table.channel'),
+                t('table.kind'),
+                t('table.state'),
+                t('table.waiting'),
+                t('table.deadLetters'),
+                t('table.lastDelivery'),
+                t('table.lastError'),
+              ]}
+            >
+              {data.channels.map((channel) => (
+                <ChannelRow key={channel.name} channel={channel} />
+              ))}
+            </Table>
+          )
+        }
+      </Loaded>
+    </Section>
+  )
+}
+
+function ChannelRow({ channel }: { channel: Channel }) {
+  return (
+    <tr>
+      <th scope="row">{channel.name}</th>
+      <td>{channel.kind}</td>
+      <td>
+        <Badge tone={channel.state === 'working' ? 'good' : 'critical'}>{t(`channel.${channel.state}`)}</Badge>
+      </td>
+      <td>{channel.backlog === null ? '–' : number(channel.backlog)}</td>
+      <td>{number(channel.deadLetters)}</td>
+      <td>{channel.lastDeliveredAt === null ? '–' : <Ago time={channel.lastDeliveredAt} />}</td>
+      <td>
+        {channel.lastError === null || channel.lastErrorAt === null ? (
+          '–'
+        ) : (
+          <>
+            <Ago time={channel.lastErrorAt} />: {channel.lastError}
+          </>
+        )}
+      </td>
+    </tr>
   )
 }
 

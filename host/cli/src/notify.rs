@@ -1,0 +1,191 @@
+//! `everyframe notify`
+
+use super::{Connection, DONE, FAILED, WrongInput, when};
+use anyhow::Result;
+use everyframe_config::{Config, KafkaSettings, Loaded, find_user_in_brokers};
+use everyframe_kafka::{ensure, read_configuration};
+use everyframe_notify::{
+    Channel, ChannelStatus, Meters, Notifier, PictureSource, load_channels, read_status, send_test_message,
+};
+use everyframe_pipeline::observe::serve_metrics;
+use everyframe_types::machine::unix_ms;
+use everyframe_web::{Pictures, Place};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// The longer side of a picture that is sent, pixels.
+const PICTURE_SIDE: u32 = 1280;
+
+#[derive(clap::Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+Examples:
+  everyframe notify --config everyframe.toml
+  everyframe notify test guard
+  everyframe notify status
+
+`everyframe run` sends notifications, too, if the configuration has [[channels]]. With `run --no-notify`, only processes of \
+this command do."
+)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Where to serve /metrics; without it, nowhere.
+    #[arg(long, value_name = "HOST:PORT")]
+    metrics: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Send a test message by a channel, past its conditions. Needs no broker.
+    Test {
+        /// The channel's name.
+        channel: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Show each channel's backlog, its last error, and what it has delivered. Exit status 1 if one fails or is not served.
+    Status {
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        connection: Connection,
+    },
+}
+
+pub fn run(arguments: &Arguments) -> Result<u8> {
+    match &arguments.command {
+        None => serve(&arguments.connection, arguments.metrics.as_deref()),
+        Some(Command::Test { channel, connection }) => test(channel, connection),
+        Some(Command::Status { json, connection }) => status(*json, connection),
+    }
+}
+
+fn serve(connection: &Connection, metrics: Option<&str>) -> Result<u8> {
+    let mut loaded = load(connection)?;
+    let channels = load_channels(&mut loaded)?;
+    if channels.is_empty() {
+        return Err(
+            WrongInput("the configuration has no [[channels]], so there is nobody to tell".into()).into()
+        );
+    }
+    let config = &loaded.config;
+    let runtime = super::runtime()?;
+    let stop = super::stop_on_signal(runtime);
+    runtime.block_on(ensure(config))?;
+    let meters = Meters::default();
+    if let Some(address) = metrics {
+        let meters = meters.clone();
+        serve_metrics(address, Arc::new(move || meters.text()), Arc::new(|| None))?;
+    }
+    let notifier = start(config, &channels, &meters, &stop)?;
+    while !stop.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    notifier.join();
+    Ok(DONE)
+}
+
+/// Starts the channels of a configuration.
+pub fn start(
+    config: &Config,
+    channels: &[Arc<Channel>],
+    meters: &Meters,
+    stop: &Arc<AtomicBool>,
+) -> Result<Notifier> {
+    let pictures = Arc::new(FramePictures(Pictures::new(config)));
+    let notifier = Notifier::start(config, channels, pictures, meters, stop)?;
+    let names: Vec<String> = channels.iter().map(|it| format!("{} ({})", it.name, it.kind)).collect();
+    tracing::info!("notifications by {}", names.join(", "));
+    Ok(notifier)
+}
+
+/// Pictures as the dashboard shows them, smaller.
+struct FramePictures(Pictures);
+
+impl PictureSource for FramePictures {
+    fn picture(&self, partition: i32, offset: i64) -> Option<Arc<Vec<u8>>> {
+        match self.0.picture(Place { partition, offset }, Some(PICTURE_SIDE), &[]) {
+            Ok(picture) => Some(picture),
+            Err(error) => {
+                tracing::warn!(partition, offset, "a message is sent without its picture: {error}");
+                None
+            }
+        }
+    }
+}
+
+fn load(connection: &Connection) -> Result<Loaded> {
+    let file =
+        connection.file().ok_or_else(|| WrongInput("give the configuration with --config FILE".into()))?;
+    let mut loaded = read_configuration(&file)?;
+    if let Some(brokers) = &connection.brokers {
+        if let Some(problem) = find_user_in_brokers(brokers) {
+            return Err(WrongInput(format!("--brokers {problem}")).into());
+        }
+        loaded.config.kafka = KafkaSettings { brokers: brokers.clone(), ..loaded.config.kafka };
+    }
+    Ok(loaded)
+}
+
+fn test(name: &str, connection: &Connection) -> Result<u8> {
+    let channels = load_channels(&mut load(connection)?)?;
+    let Some(channel) = channels.iter().find(|channel| channel.name == name) else {
+        let names: Vec<&str> = channels.iter().map(|channel| channel.name.as_str()).collect();
+        return Err(
+            WrongInput(format!("there is no channel `{name}`; there are: {}", names.join(", "))).into()
+        );
+    };
+    let began = Instant::now();
+    match send_test_message(channel) {
+        Ok(()) => {
+            println!("{name} ({}): delivered in {} ms", channel.kind, began.elapsed().as_millis());
+            Ok(DONE)
+        }
+        Err(reason) => {
+            println!("{name} ({}): not delivered: {reason}", channel.kind);
+            Ok(FAILED)
+        }
+    }
+}
+
+fn status(json: bool, connection: &Connection) -> Result<u8> {
+    let all = read_status(&connection.config()?)?;
+    if json {
+        println!("{}", serde_json::json!({ "channels": all }));
+    } else {
+        all.iter().for_each(|channel| print!("{}", describe(channel, unix_ms())));
+    }
+    let is_well = |channel: &ChannelStatus| channel.is_served && !channel.is_failing;
+    Ok(if all.iter().all(is_well) { DONE } else { FAILED })
+}
+
+fn describe(channel: &ChannelStatus, now: i64) -> String {
+    let ago = |at: i64| {
+        let passed = Duration::from_millis(now.saturating_sub(at).max(0).unsigned_abs());
+        format!("{} ago", when::spoken(passed))
+    };
+    let state = match (channel.is_served, channel.is_failing) {
+        (false, _) => "no process serves it",
+        (true, true) => "fails",
+        (true, false) => "works",
+    };
+    let backlog = channel.backlog.map_or("never started".to_owned(), |backlog| format!("{backlog} waiting"));
+    let mut text = format!(
+        "{} ({}): {state}; {backlog}, {} delivered, {} attempts retried, {} dead letters",
+        channel.name, channel.kind, channel.delivered, channel.retried, channel.dead_letters
+    );
+    if let Some(at) = channel.last_delivered_at {
+        text += &format!("; last delivery {}", ago(at));
+    }
+    text += "\n";
+    if let (Some(error), Some(at)) = (&channel.last_error, channel.last_error_at) {
+        text += &format!("  last error {}: {error}\n", ago(at));
+    }
+    text
+}

@@ -1,0 +1,390 @@
+//! Runs one channel: a member of its group takes in alerts, and a few threads send them.
+
+use crate::acknowledgements::Acknowledgements;
+use crate::alert::{Alert, AlertRecord};
+use crate::backoff::pause;
+use crate::channel::Channel;
+use crate::message::Message;
+use crate::monitor::Monitor;
+use crate::outage::Outage;
+use crate::queue::{Due, PartitionQueue};
+use crate::record::UndeliveredMessage;
+use crate::ways::{SendError, Way};
+use everyframe_config::{Config, KafkaSettings};
+use everyframe_kafka::{BrokerError, Downstream, Producer, Reader, Record, redacted};
+use everyframe_types::machine::unix_ms;
+use ring::rand::{SecureRandom as _, SystemRandom};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How many records before the first one are read to know which visits and messages there were.
+const RECALLED: i64 = 2000;
+/// How long the messages that are being sent may take to end when a partition is given away.
+const DRAIN: Duration = Duration::from_secs(5);
+/// The longest wait for the next message that is due; what changes meanwhile wakes the thread.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// How long acknowledgements may take to be read before an escalation is tried again.
+const ACKNOWLEDGEMENTS: Duration = Duration::from_secs(5);
+/// How long the brokers may take to acknowledge a dead letter.
+const PARKED: Duration = Duration::from_secs(30);
+/// The pause when something of our own is not available, milliseconds.
+const NOT_AVAILABLE_MS: i64 = 2000;
+
+/// Pictures of frames, with masked parts painted over.
+pub trait PictureSource: Send + Sync {
+    /// The picture of a frame as JPEG, of a size to send; none if there is none, or it cannot be shown. Blocks.
+    fn picture(&self, partition: i32, offset: i64) -> Option<Arc<Vec<u8>>>;
+}
+
+/// What all channels of a process share.
+pub struct Shared {
+    /// The configuration.
+    pub config: Config,
+    /// Where dead letters go.
+    pub producer: Arc<Producer>,
+    /// Where pictures come from.
+    pub pictures: Arc<dyn PictureSource>,
+    /// For channels that escalate; none if no channel does.
+    pub acknowledgements: Option<Arc<Acknowledgements>>,
+}
+
+/// One channel at work.
+pub struct Runner {
+    channel: Arc<Channel>,
+    shared: Arc<Shared>,
+    monitor: Arc<Monitor>,
+    kafka: KafkaSettings,
+    state: Mutex<State>,
+    /// Something changed: an alert came, a message was sent, or the channel ends.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    partitions: BTreeMap<i32, Assigned>,
+    assignments: u64,
+    outage: Outage,
+    has_ended: bool,
+}
+
+/// A partition that this process has.
+struct Assigned {
+    /// Tells it from an earlier assignment of the same partition.
+    number: u64,
+    queue: PartitionQueue,
+    is_closing: bool,
+    committed: Option<i64>,
+}
+
+/// A message that is being sent.
+struct Job {
+    partition: i32,
+    assignment: u64,
+    due: Due,
+}
+
+/// What became of a message.
+enum Done {
+    /// It is done: delivered, not needed any more, or a dead letter.
+    Finished,
+    /// It is to be sent again at this time, Unix milliseconds.
+    Again(i64),
+}
+
+impl Runner {
+    /// A channel that has no partition yet. `kafka` names its group.
+    pub fn new(
+        channel: Arc<Channel>,
+        shared: Arc<Shared>,
+        monitor: Arc<Monitor>,
+        kafka: KafkaSettings,
+    ) -> Self {
+        let (state, changed) = (Mutex::default(), Condvar::new());
+        Self { channel, shared, monitor, kafka, state, changed }
+    }
+
+    /// Sends messages until [`Runner::end`] is called. Each sending thread runs it.
+    pub fn send_messages(&self) {
+        let mut way = self.channel.way();
+        while let Some(job) = self.next_job() {
+            let done = self.send(&mut *way, &job.due);
+            self.finish(&job, &done);
+        }
+    }
+
+    /// Ends the sending threads, each after its message.
+    pub fn end(&self) {
+        self.lock().has_ended = true;
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the next message that is due; none when the channel ends.
+    fn next_job(&self) -> Option<Job> {
+        let mut state = self.lock();
+        loop {
+            if state.has_ended {
+                return None;
+            }
+            let now = unix_ms();
+            let wait = match state.outage.may_send_at() {
+                None => LONGEST_WAIT,
+                Some(at) if at > now => wait_until(at, now),
+                Some(_) => match state.take(now) {
+                    Ok(job) => {
+                        state.outage.sending();
+                        return Some(job);
+                    }
+                    Err(next_due) => next_due.map_or(LONGEST_WAIT, |at| wait_until(at, now)),
+                },
+            };
+            let waited = self.changed.wait_timeout(state, wait);
+            state = waited.map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state);
+        }
+    }
+
+    fn finish(&self, job: &Job, done: &Done) {
+        let mut state = self.lock();
+        let assigned = state.partitions.get_mut(&job.partition).filter(|it| it.number == job.assignment);
+        // The partition may have another owner by now, who sends the message again.
+        if let Some(assigned) = assigned {
+            match done {
+                Done::Finished => assigned.queue.finish(&job.due.camera),
+                Done::Again(at) => assigned.queue.retry(&job.due.camera, unix_ms(), *at),
+            }
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    fn send(&self, way: &mut dyn Way, due: &Due) -> Done {
+        let Some(message) = self.drop_acknowledged(&due.message) else {
+            self.lock().outage.not_sent();
+            return Done::Again(unix_ms() + NOT_AVAILABLE_MS);
+        };
+        if message.alerts.is_empty() {
+            self.lock().outage.not_sent();
+            self.monitor.acknowledged();
+            return Done::Finished;
+        }
+        let picture = self.picture(&message);
+        match self.channel.send(way, &message, picture) {
+            Ok(()) => {
+                self.lock().outage.answered();
+                // What waited on purpose says nothing about the channel.
+                let is_prompt = message.alerts.len() == 1 && !self.channel.escalates;
+                let waited = unix_ms().saturating_sub(due.recorded_at).max(0).unsigned_abs();
+                self.monitor.delivered(is_prompt.then(|| Duration::from_millis(waited)));
+                Done::Finished
+            }
+            Err(SendError::Refused(reason)) => {
+                self.lock().outage.answered();
+                self.park(&message, due, &redacted(&reason))
+            }
+            Err(SendError::Failed { reason, retry_after }) => {
+                let now = unix_ms();
+                self.lock().outage.failed(now, roll());
+                let reason = redacted(&reason);
+                let tried_for = now.saturating_sub(due.first_tried_at.unwrap_or(now)).max(0).unsigned_abs();
+                if self.channel.give_up_after.is_some_and(|limit| u128::from(tried_for) >= limit.as_millis())
+                {
+                    return self.park(&message, due, &reason);
+                }
+                self.monitor.failed(&reason);
+                let pause = pause(due.failures + 1, roll(), retry_after);
+                Done::Again(now + i64::try_from(pause.as_millis()).unwrap_or(0))
+            }
+        }
+    }
+
+    /// The message without the alerts that are acknowledged, for a channel that escalates; none if that is not known yet.
+    fn drop_acknowledged(&self, message: &Message) -> Option<Message> {
+        let Some(acknowledgements) = self.shared.acknowledgements.as_ref().filter(|_| self.channel.escalates)
+        else {
+            return Some(message.clone());
+        };
+        let mut alerts = Vec::new();
+        for alert in &message.alerts {
+            if !acknowledgements.contains(&alert.raised.id, ACKNOWLEDGEMENTS)? {
+                alerts.push(alert.clone());
+            }
+        }
+        Some(Message { id: message.id.clone(), alerts })
+    }
+
+    fn picture(&self, message: &Message) -> Option<Arc<Vec<u8>>> {
+        let [only] = message.alerts.as_slice() else { return None };
+        let position = only.raised.position.as_ref().filter(|_| self.channel.sends_pictures)?;
+        self.shared.pictures.picture(position.partition, position.offset)
+    }
+
+    /// Keeps a message that is given up.
+    fn park(&self, message: &Message, due: &Due, reason: &str) -> Done {
+        let name = &self.channel.name;
+        let letter = UndeliveredMessage::new(name, message, unix_ms(), reason, due.failures + 1);
+        let (key, value) = (letter.key(), serde_json::to_vec(&letter).unwrap_or_default());
+        let record = Record {
+            topic: &self.shared.config.topics.notifications,
+            key: Some(key.as_bytes()),
+            value: Some(&value),
+            ..Record::default()
+        };
+        match self.shared.producer.send_and_wait(record, PARKED) {
+            Ok(()) => {
+                self.monitor.dead_lettered(&message.id, reason);
+                Done::Finished
+            }
+            Err(error) => {
+                self.monitor.failed(&format!("{reason}; and no dead letter can be written: {error}"));
+                Done::Again(unix_ms() + NOT_AVAILABLE_MS)
+            }
+        }
+    }
+
+    /// Reads the records before the first one of a partition: whether it belongs to a visit, or is one message too many, depends on
+    /// them.
+    fn recall(&self, partition: i32, first: i64) -> Result<Vec<(Arc<Alert>, i64)>, BrokerError> {
+        let range = (first - RECALLED).max(0)..first;
+        let mut reader = Reader::of_range(&self.kafka, &self.shared.config.topics.alerts, partition, range)?;
+        let mut alerts = Vec::new();
+        while let Some(record) = reader.next()? {
+            let record = AlertRecord::parse(&record);
+            let is_met = |alert: &Alert| self.channel.conditions.are_met(&alert.raised, record.recorded_at);
+            alerts
+                .extend(record.alert.filter(|alert| is_met(alert)).map(|alert| (alert, record.recorded_at)));
+        }
+        Ok(alerts)
+    }
+
+    fn is_first(&self, partition: i32) -> bool {
+        self.lock().partitions.get(&partition).is_some_and(|assigned| assigned.queue.is_new())
+    }
+}
+
+impl State {
+    /// The next message that is due, of the partition whose message is due first. If there is none, when the next one is due.
+    fn take(&mut self, now: i64) -> Result<Job, Option<i64>> {
+        loop {
+            let open = self.partitions.iter().filter(|(_, assigned)| !assigned.is_closing);
+            let first =
+                open.filter_map(|(partition, assigned)| Some((assigned.queue.next_due()?, *partition)));
+            let Some((at, partition)) = first.min() else { return Err(None) };
+            if at > now {
+                return Err(Some(at));
+            }
+            let Some(assigned) = self.partitions.get_mut(&partition) else { return Err(None) };
+            if let Some(due) = assigned.queue.take(now) {
+                return Ok(Job { partition, assignment: assigned.number, due });
+            }
+        }
+    }
+}
+
+impl Downstream<AlertRecord> for Runner {
+    fn open(&self, partitions: &[i32]) {
+        let mut state = self.lock();
+        for partition in partitions {
+            state.assignments += 1;
+            let queue = PartitionQueue::new(&self.channel.name, *partition, self.channel.pace.clone());
+            let assigned = Assigned { number: state.assignments, queue, is_closing: false, committed: None };
+            state.partitions.insert(*partition, assigned);
+        }
+    }
+
+    fn close(&self, partitions: &[i32]) -> Vec<(i32, i64)> {
+        let deadline = Instant::now() + DRAIN;
+        let mut state = self.lock();
+        for partition in partitions {
+            if let Some(assigned) = state.partitions.get_mut(partition) {
+                assigned.is_closing = true;
+            }
+        }
+        let is_busy = |state: &State| {
+            let mut closing = partitions.iter().filter_map(|partition| state.partitions.get(partition));
+            closing.any(|assigned| assigned.queue.is_busy())
+        };
+        while is_busy(&state) && Instant::now() < deadline {
+            let waited = self.changed.wait_timeout(state, Duration::from_millis(100));
+            state = waited.map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state);
+        }
+        let closed = partitions.iter().filter_map(|partition| {
+            Some((*partition, state.partitions.remove(partition)?.queue.committable()?))
+        });
+        closed.collect()
+    }
+
+    fn abandon(&self, partitions: &[i32]) {
+        let mut state = self.lock();
+        partitions.iter().for_each(|partition| drop(state.partitions.remove(partition)));
+    }
+
+    fn admit(&self, record: AlertRecord) {
+        let partition = record.partition;
+        let mut recalled = Vec::new();
+        if self.channel.pace.has_memory() && self.is_first(partition) {
+            recalled = self.recall(partition, record.offset).unwrap_or_else(|error| {
+                tracing::warn!(
+                    channel = self.channel.name,
+                    "earlier alerts are not read, so a visit may give a second message: {error}"
+                );
+                Vec::new()
+            });
+        }
+        let conditions = &self.channel.conditions;
+        let is_wanted =
+            record.alert.as_ref().is_some_and(|alert| conditions.are_met(&alert.raised, record.recorded_at));
+        let mut state = self.lock();
+        let Some(assigned) = state.partitions.get_mut(&partition) else { return };
+        recalled.iter().for_each(|(alert, at)| assigned.queue.recall(alert, *at));
+        assigned.queue.admit(&record, is_wanted);
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    fn bytes(&self, partition: i32) -> usize {
+        self.lock().partitions.get(&partition).map_or(0, |assigned| assigned.queue.bytes())
+    }
+
+    fn paused(&self, partition: i32, is_paused: bool) {
+        if is_paused {
+            tracing::warn!(
+                channel = self.channel.name,
+                partition,
+                "too many alerts wait to be sent; the rest waits in Kafka"
+            );
+        }
+    }
+
+    fn committable(&self) -> Vec<(i32, i64)> {
+        let state = self.lock();
+        let new = state.partitions.iter().filter_map(|(partition, assigned)| {
+            let offset = assigned.queue.committable()?;
+            (assigned.committed != Some(offset)).then_some((*partition, offset))
+        });
+        new.collect()
+    }
+
+    fn committed(&self, offsets: &[(i32, i64)]) {
+        let mut state = self.lock();
+        for (partition, offset) in offsets {
+            if let Some(assigned) = state.partitions.get_mut(partition) {
+                assigned.committed = Some(*offset);
+            }
+        }
+    }
+}
+
+fn wait_until(at: i64, now: i64) -> Duration {
+    Duration::from_millis(at.saturating_sub(now).max(1).unsigned_abs()).min(LONGEST_WAIT)
+}
+
+/// A random number from 0 to 1. Without random numbers, pauses are not spread.
+fn roll() -> f64 {
+    let mut bytes = [0; 2];
+    let filled = SystemRandom::new().fill(&mut bytes);
+    filled.map_or(0.5, |()| f64::from(u16::from_be_bytes(bytes)) / f64::from(u16::MAX))
+}
