@@ -10,6 +10,7 @@ use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
 use lettre::{Message as Mail, SmtpTransport, Transport as _};
 use sha2::{Digest as _, Sha256};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -101,6 +102,10 @@ fn explain(error: &lettre::transport::smtp::Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
+        let kind = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        if matches!(kind, Some(ErrorKind::WouldBlock | ErrorKind::TimedOut)) {
+            return "the server does not answer in time".into();
+        }
         let cause_text = cause.to_string();
         if !text.contains(&cause_text) {
             text += &format!(": {cause_text}");

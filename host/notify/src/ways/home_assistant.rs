@@ -161,7 +161,8 @@ mod tests {
         let Alert { raised, json } = test_alert("a", 0);
         let raised =
             RaisedAlert { kind: kind.into(), camera: "Tor 1".into(), subject: "anna".into(), ..raised };
-        let alerts = vec![Arc::new(Alert { raised, json }); count];
+        let alert = Arc::new(Alert { raised, json });
+        let alerts = vec![alert; count];
         let message = Message { id: "b".into(), alerts };
         let content = message.content("a", false);
         let (title, text) = (String::new(), String::new());
