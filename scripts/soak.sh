@@ -5,7 +5,7 @@
 # folder); the output of the tests goes to a file beside it. The script ends after the given time, or at the first failure,
 # and prints the sums for each fault.
 #
-# FILTERs are arguments of the test program: names, or --skip NAME (default faults::).
+# FILTERs are arguments of the test program: names, or --skip NAME (default faults:: notify::deliveries).
 #
 #   THREADS=N  trials at a time (default 2)
 set -euo pipefail
@@ -14,7 +14,7 @@ source "$(dirname "$0")/setup/common.sh"
 
 minutes=${1:?how many minutes}
 shift
-[ $# -gt 0 ] && filters=("$@") || filters=(faults::)
+[ $# -gt 0 ] && filters=("$@") || filters=(faults:: notify::deliveries)
 table=${TABLE:-$CARGO_TARGET_DIR/soak.md}
 log=${table%.md}.log
 # Short rounds, so that the script notices the end of its time early.

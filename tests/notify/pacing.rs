@@ -86,3 +86,15 @@ fn only_alerts_that_nobody_acknowledges_are_escalated() {
     assert_eq!(request.id(), "forgotten");
     receiver.expect_no_more_than(1, Duration::from_secs(3));
 }
+
+#[test]
+fn muted_alerts_are_not_sent() {
+    let receiver = Receiver::start();
+    let notified = Notified::start(&webhook("guard", &receiver, ""));
+    notified.site.mute("gate");
+    // Mutes come by another topic than alerts.
+    std::thread::sleep(Duration::from_secs(2));
+    notified.site.raise(&[RaisedAlert::new("muted", "gate"), RaisedAlert::new("other", "yard")]);
+    assert_eq!(receiver.wait_for(1)[0].id(), "other");
+    receiver.expect_no_more_than(1, Duration::from_secs(2));
+}

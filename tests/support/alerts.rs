@@ -56,6 +56,13 @@ impl Site {
         kafka::send(self.address(), &self.name(Topic::Alerts), &records);
     }
 
+    /// Mutes the alerts of a camera, as the dashboard does.
+    pub fn mute(&self, camera: &str) {
+        let value = json!({ "camera": camera, "from": 0, "until": i64::MAX, "by": "anna" }).to_string();
+        let record = Frame::new("mute/1", value.as_bytes());
+        kafka::send(self.address(), &self.name(Topic::Acknowledgements), &[record]);
+    }
+
     /// Acknowledges an alert, as the dashboard does.
     pub fn acknowledge(&self, id: &str) {
         let value = json!({ "by": "anna", "at": 1_795_428_000_000_i64, "comment": "" }).to_string();

@@ -20,8 +20,8 @@ pub enum Outcome {
     Retried,
     /// It became a dead letter.
     DeadLettered,
-    /// Somebody acknowledged its alerts before it was sent.
-    Acknowledged,
+    /// Its alerts were muted, or acknowledged before it was sent.
+    LeftOut,
 }
 
 impl Outcome {
@@ -30,7 +30,7 @@ impl Outcome {
             Self::Delivered => "delivered",
             Self::Retried => "retried",
             Self::DeadLettered => "dead-lettered",
-            Self::Acknowledged => "acknowledged",
+            Self::LeftOut => "left-out",
         }
     }
 }
@@ -56,7 +56,7 @@ impl Default for Meters {
 impl Meters {
     /// Adds the metrics to a registry.
     pub fn register(&self, registry: &mut Registry) {
-        let help = "Messages of channels: delivered, dead-lettered, acknowledged before they were sent; and attempts that are retried";
+        let help = "Messages of channels: delivered, dead-lettered, left out since muted or acknowledged; and attempts that are retried";
         registry.register("everyframe_notifications", help, self.messages.clone());
         let help = "Alerts that a channel has not dealt with yet";
         registry.register("everyframe_notification_backlog", help, self.backlog.clone());

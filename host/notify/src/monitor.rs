@@ -77,9 +77,9 @@ impl Monitor {
         );
     }
 
-    /// A message is not needed: its alerts are acknowledged.
-    pub fn acknowledged(&self) {
-        self.meters.count(&self.lock().channel, Outcome::Acknowledged);
+    /// A message is not needed: its alerts are muted, or acknowledged.
+    pub fn left_out(&self) {
+        self.meters.count(&self.lock().channel, Outcome::LeftOut);
     }
 
     fn set_error(health: &mut ChannelHealth, reason: &str) {

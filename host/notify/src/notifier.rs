@@ -50,8 +50,7 @@ impl Notifier {
         meters: &Meters,
         stop: &Arc<AtomicBool>,
     ) -> Result<Self, NotifyError> {
-        let escalates = channels.iter().any(|channel| channel.escalates);
-        let acknowledgements = escalates.then(|| Acknowledgements::follow(config, stop)).transpose()?;
+        let acknowledgements = Acknowledgements::follow(config, stop)?;
         let producer = Arc::new(Producer::new(&config.kafka)?);
         let shared = Arc::new(Shared {
             config: config.clone(),

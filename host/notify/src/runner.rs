@@ -24,7 +24,7 @@ const RECALLED: i64 = 2000;
 const DRAIN: Duration = Duration::from_secs(5);
 /// The longest wait for the next message that is due; what changes meanwhile wakes the thread.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// How long acknowledgements may take to be read before an escalation is tried again.
+/// How long acknowledgements and mutes may take to be read.
 const ACKNOWLEDGEMENTS: Duration = Duration::from_secs(5);
 /// How long the brokers may take to acknowledge a dead letter.
 const PARKED: Duration = Duration::from_secs(30);
@@ -45,8 +45,8 @@ pub struct Shared {
     pub producer: Arc<Producer>,
     /// Where pictures come from.
     pub pictures: Arc<dyn PictureSource>,
-    /// For channels that escalate; none if no channel does.
-    pub acknowledgements: Option<Arc<Acknowledgements>>,
+    /// Who has acknowledged or muted which alerts.
+    pub acknowledgements: Arc<Acknowledgements>,
 }
 
 /// One channel at work.
@@ -162,13 +162,13 @@ impl Runner {
     }
 
     fn send(&self, way: &mut dyn Way, due: &Due) -> Done {
-        let Some(message) = self.drop_acknowledged(&due.message) else {
+        let Some(message) = self.drop_unwanted(&due.message) else {
             self.lock().outage.not_sent();
             return Done::Again(unix_ms() + NOT_AVAILABLE_MS);
         };
         if message.alerts.is_empty() {
             self.lock().outage.not_sent();
-            self.monitor.acknowledged();
+            self.monitor.left_out();
             return Done::Finished;
         }
         let picture = self.picture(&message);
@@ -201,15 +201,17 @@ impl Runner {
         }
     }
 
-    /// The message without the alerts that are acknowledged, for a channel that escalates; none if that is not known yet.
-    fn drop_acknowledged(&self, message: &Message) -> Option<Message> {
-        let Some(acknowledgements) = self.shared.acknowledgements.as_ref().filter(|_| self.channel.escalates)
-        else {
-            return Some(message.clone());
-        };
+    /// The message without the alerts that are muted and, for a channel that escalates, without those that are acknowledged; none
+    /// if that is not known yet.
+    fn drop_unwanted(&self, message: &Message) -> Option<Message> {
+        let acknowledgements = &self.shared.acknowledgements;
         let mut alerts = Vec::new();
         for alert in &message.alerts {
-            if !acknowledgements.contains(&alert.raised.id, ACKNOWLEDGEMENTS)? {
+            // If mutes cannot be read, an alert too many is better than none.
+            let is_muted = acknowledgements.is_muted(&alert.raised, ACKNOWLEDGEMENTS).unwrap_or(false);
+            let is_seen_to = self.channel.escalates
+                && acknowledgements.is_acknowledged(&alert.raised, ACKNOWLEDGEMENTS)?;
+            if !is_muted && !is_seen_to {
                 alerts.push(alert.clone());
             }
         }
