@@ -189,7 +189,9 @@ fn remember_secrets(settings: &ChannelSettings) {
     let remember = |value: &Property| remember_secret(value.text().to_owned());
     if let Some(webhook) = &settings.webhook {
         remember(&webhook.url);
-        webhook.secret.iter().chain(webhook.headers.values()).for_each(remember);
+        webhook.secret.iter().for_each(remember);
+        // Most headers are ordinary words, which messages need.
+        webhook.headers.values().filter(|value| value.is_secret()).for_each(remember);
     }
     if let Some(ntfy) = &settings.ntfy {
         remember(&ntfy.url);
