@@ -202,8 +202,8 @@ fn a_frame_that_the_group_skipped_is_missing(site: Site) {
     assert_eq!(table.code, Some(1));
     assert_eq!(
         table.out,
-        "camera  sent  results  dead letters  missing  waiting  repeated  gaps  late  refused\n\
-         gate      13       11             0        2        0         0     1     0        0\n\
+        "camera  sent  results  dead letters  missing  waiting  repeated  gaps  late  refused  away  damaged\n\
+         gate      13       11             0        2        0         0     1     0        0     0        0\n\
          missing from gate (partition/offsets): 0/10-11\n\
          gaps of gate (session/numbers): session-1/12\n"
     );

@@ -6,6 +6,7 @@ mod accuracy;
 mod agent;
 mod agent_spool;
 mod broker;
+mod cameras;
 mod cluster;
 mod command_line;
 mod configuration;

@@ -9,11 +9,11 @@ choose() {
         build-essential pkg-config ca-certificates git python3 python3-venv
         libopencv-dev clang libclang-dev   # the opencv crate reads OpenCV's headers with libclang
         libjpeg62-turbo-dev                # decodes JPEG straight into BGR
-        libavformat-dev                    # asks a web server whether a recording has a stated length
+        libavformat-dev libavcodec-dev libavutil-dev libswscale-dev   # read cameras
         libssl-dev zlib1g-dev              # for librdkafka
       )
       ;;
-    test) packages=(kcat mosquitto mosquitto-clients shellcheck) ;;
+    test) packages=(ffmpeg kcat mosquitto mosquitto-clients shellcheck) ;;   # ffmpeg encodes for the tests' cameras
     rules) packages=(nodejs npm) ;;
     browser) packages=(chromium) ;;
     *) die "no such part: $1" ;;

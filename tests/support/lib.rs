@@ -11,15 +11,18 @@ mod dice;
 mod feed;
 pub mod http;
 mod kafka;
+pub mod numbered;
 mod part;
 pub mod pictures;
 pub mod places;
 mod ports;
 mod raw;
 pub mod receiver;
+mod rtsp;
 mod served;
 mod site;
 pub mod stamped;
+mod web_camera;
 
 pub use alerts::RaisedAlert;
 pub use cluster::Cluster;
@@ -31,8 +34,10 @@ pub use part::{Ended, Part};
 pub use ports::free_port;
 pub use raw::Raw;
 pub use receiver::{Receiver, Reply};
+pub use rtsp::RtspCamera;
 pub use served::{Served, list};
 pub use site::{Site, Topic, rule, shipped_rules, vision_by};
+pub use web_camera::{WebCamera, WebPart};
 
 use std::time::{Duration, Instant};
 

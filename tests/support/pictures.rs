@@ -77,6 +77,12 @@ pub fn grey(width: i32, height: i32) -> Vec<u8> {
     encoded(&grey, ".jpg", 95)
 }
 
+/// A black picture, as JPEG.
+pub fn black(width: i32, height: i32) -> Vec<u8> {
+    let black = Mat::new_rows_cols_with_default(height, width, CV_8UC3, Scalar::all(0.0)).expect("a picture");
+    encoded(&black, ".jpg", 95)
+}
+
 /// A JPEG of noise, which nothing compresses.
 pub fn noise(width: i32, height: i32) -> Vec<u8> {
     let mut noise =

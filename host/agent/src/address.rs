@@ -1,9 +1,16 @@
 //! The address of a source, which may contain a password.
 
+use super::protocol::Protocol;
+use everyframe_config::Transport;
 use everyframe_kafka::remember_secret;
 use everyframe_types::redact::{find_secrets, percent_decoded, redact_address};
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
+
+/// An address that ends like this is a recording on a web server, not a camera that is off.
+const RECORDINGS: [&str; 12] =
+    [".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".flv", ".gif", ".mpg", ".mpeg", ".wmv"];
 
 /// A video or picture file, a folder of pictures, a device, or a network address. `Display` and `Debug` hide the user, the
 /// password and secret parameters; only code that opens the source gets the whole address.
@@ -51,8 +58,42 @@ impl SourceAddress {
 
     /// True for an `http:` or `https:` address.
     pub(super) fn is_http(&self) -> bool {
+        self.has_scheme(&["http", "https"])
+    }
+
+    /// True for a device, and for a network address that does not end like a recording: a camera, which may be off just now.
+    pub fn may_be_live(&self) -> bool {
+        let path = self.text.split(['?', '#']).next().unwrap_or_default().to_ascii_lowercase();
+        match self.protocol(Transport::default()) {
+            Protocol::Rtsp(_) | Protocol::Device => true,
+            Protocol::Network => !RECORDINGS.iter().any(|end| path.ends_with(end)),
+            Protocol::File => false,
+        }
+    }
+
+    /// How FFmpeg opens it. `transport` is for RTSP.
+    pub(super) fn protocol(&self, transport: Transport) -> Protocol {
+        match self.path() {
+            _ if self.device().is_some() => Protocol::Device,
+            Some(_) => Protocol::File,
+            None if self.has_scheme(&["rtsp", "rtsps"]) => Protocol::Rtsp(transport),
+            None => Protocol::Network,
+        }
+    }
+
+    /// The number of a device: `0` or `/dev/video0`.
+    fn device(&self) -> Option<u32> {
+        self.text.strip_prefix("/dev/video").unwrap_or(&self.text).parse().ok()
+    }
+
+    /// The name of a device's file; for all others the address.
+    pub(super) fn device_or_text(&self) -> Cow<'_, str> {
+        self.device().map_or(Cow::Borrowed(&self.text), |number| format!("/dev/video{number}").into())
+    }
+
+    fn has_scheme(&self, schemes: &[&str]) -> bool {
         let scheme = self.text.split_once("://").map_or("", |(scheme, _)| scheme);
-        scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
+        schemes.iter().any(|known| scheme.eq_ignore_ascii_case(known))
     }
 }
 
@@ -100,6 +141,16 @@ mod tests {
         let address = SourceAddress::from(path.as_path());
         assert_eq!(address.to_string(), path.display().to_string());
         assert!(!address.has_secret());
+    }
+
+    #[test]
+    fn a_camera_that_is_off_is_waited_for() {
+        for camera in ["rtsp://cam/a.mp4", "0", "/dev/video1", "http://cam/stream?x=.mp4", "udp://@:5000"] {
+            assert!(SourceAddress::new(camera).may_be_live(), "{camera}");
+        }
+        for recording in ["clip.mp4", "http://cam/a.MP4?key=1", "/dev/null", "file:///a.mkv"] {
+            assert!(!SourceAddress::new(recording).may_be_live(), "{recording}");
+        }
     }
 
     #[test]

@@ -1,21 +1,31 @@
 //! Stamps the pictures of a source with session, sequence number and time, and passes them to the outbox.
 
+use super::camera_watch::{CameraWatch, WatchSettings};
+use super::entry::{Entry, Payload};
 use super::inbox::OfferResult;
 use super::outbox::{Destination, Outbox, OutboxError, Prepare};
-use super::source::{Picture, Reading, Source};
+use super::reading::{Picture, Reading};
+use super::source::Source;
 use super::source_error::SourceError;
-use super::spool::{Entry, Payload};
+use super::status::{CameraState, CameraStatus};
+use everyframe_types::camera_notice::{CameraNotice, NoticeKind};
 use everyframe_types::frame::SourceKind;
 use everyframe_types::machine::unix_ms;
+use everyframe_vision::picture_size;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long the agent waits for the last acknowledgements.
+/// How long the agent waits for the last acknowledgements at the end of its source.
 const MAX_LAST_WAIT: Duration = Duration::from_secs(30);
-/// Pauses between attempts to reconnect to a stream, seconds; the last one is repeated.
-const RECONNECT_PAUSES: [u64; 5] = [1, 2, 5, 10, 30];
+/// The same after it was stopped. What is not acknowledged then waits in the spool.
+const MAX_STOPPED_WAIT: Duration = Duration::from_millis(1500);
+/// How often the state of a camera is checked, and its status written.
+const WATCH_INTERVAL: Duration = Duration::from_millis(500);
+const STATUS_INTERVAL: Duration = Duration::from_secs(2);
+/// How often a camera that cannot be reached is logged.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Why an agent cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +47,8 @@ pub struct Agent {
     pub rate: Option<f64>,
     /// Start again at the end of a recording or a folder.
     pub repeat: bool,
+    /// When a live camera counts as away, frozen or black.
+    pub watch: WatchSettings,
 }
 
 /// The counts of one run of an agent. Each frame that it read is acknowledged, refused, or in the spool.
@@ -50,6 +62,10 @@ pub struct AgentSummary {
     pub refused: u64,
     /// Files of a folder, or parts of a video, that were skipped because they are not pictures. They do not count as read.
     pub skipped: u64,
+    /// Damaged pictures. They do not count as read, unless the options say to send them.
+    pub damaged: u64,
+    /// Pictures that were left out because the agent was slow. They do not count as read.
+    pub dropped: u64,
     /// Frames in the spool, including those of earlier runs. The next run sends them.
     pub in_spool: u64,
     /// The spool's file; none if it could not be used.
@@ -69,93 +85,273 @@ impl Agent {
         prepare: Prepare,
         stop: &AtomicBool,
     ) -> Result<AgentSummary, AgentError> {
-        // A source without pictures must create neither a spool nor topics.
-        let first = read_first_picture(source, stop)?;
+        // A source without pictures must create neither a spool nor topics. A camera may be off.
+        let first = match source.kind() {
+            SourceKind::Live => None,
+            SourceKind::Recording | SourceKind::Pictures => read_first_picture(source, stop)?,
+        };
         if first.is_none() && source.kind() != SourceKind::Live && !stop.load(Ordering::Relaxed) {
             return Err(source.no_picture_error().into());
         }
         let session: Arc<str> = format!("{:x}-{:x}", unix_ms(), std::process::id()).into();
         let outbox = Outbox::open(&self.destination, &session, prepare)?;
-        let read = self.send_pictures(source, first, &outbox, &session, stop);
+        let mut run = Run::new(self, &outbox, session, stop);
+        let ended = run.send_pictures(source, first);
+        run.finish(source);
+        let read = run.read;
         // Also after an error: the frames that were read before it must be sent.
-        let summary = outbox.close(MAX_LAST_WAIT);
+        let wait = if stop.load(Ordering::Relaxed) { MAX_STOPPED_WAIT } else { MAX_LAST_WAIT };
+        let summary = outbox.close(wait);
+        ended?;
+        let counts = source.counts();
         Ok(AgentSummary {
-            read: read?,
+            read,
             acknowledged: summary.acknowledged,
             refused: summary.refused,
-            skipped: source.skipped(),
+            skipped: counts.skipped,
+            damaged: counts.damaged,
+            dropped: counts.dropped,
             in_spool: summary.in_spool,
             spool: summary.spool,
         })
     }
+}
 
-    fn send_pictures(
-        &self,
-        source: &mut Source,
-        mut first: Option<Picture>,
-        outbox: &Outbox,
-        session: &Arc<str>,
-        stop: &AtomicBool,
-    ) -> Result<u64, SourceError> {
-        let kind = source.kind();
-        let live = kind == SourceKind::Live;
-        // A recording that is sent at full speed can wait for room; a live source cannot.
-        let patient = !live && self.rate.is_none();
-        let step = Duration::from_secs_f64(1.0 / self.rate.unwrap_or_else(|| source.rate()));
-        let (begun, first_at) = (Instant::now(), unix_ms());
-        let mut read = 0u64;
-        while !stop.load(Ordering::Relaxed) {
+/// One run of an agent.
+struct Run<'a> {
+    agent: &'a Agent,
+    outbox: &'a Outbox,
+    session: Arc<str>,
+    stop: &'a AtomicBool,
+    /// The number of frames so far: the number of the next one.
+    read: u64,
+    refused: u64,
+    begun: Instant,
+    first_at: i64,
+    watch: CameraWatch,
+    watched: Instant,
+    dropped: u64,
+    status: StatusWriter,
+    /// When the present trouble was logged last.
+    logged: Option<Instant>,
+}
+
+/// What the status needs besides the counts.
+struct StatusWriter {
+    written: Option<Instant>,
+    /// `read` when it was written.
+    read: u64,
+    size: Option<(u32, u32)>,
+    last_picture: Option<i64>,
+    lateness_ms: i64,
+    failed: bool,
+}
+
+impl<'a> Run<'a> {
+    fn new(agent: &'a Agent, outbox: &'a Outbox, session: Arc<str>, stop: &'a AtomicBool) -> Self {
+        let (now, first_at) = (Instant::now(), unix_ms());
+        Self {
+            agent,
+            outbox,
+            session,
+            stop,
+            read: 0,
+            refused: 0,
+            begun: now,
+            first_at,
+            watch: CameraWatch::new(agent.watch, first_at),
+            watched: now,
+            dropped: 0,
+            status: StatusWriter {
+                written: None,
+                read: 0,
+                size: None,
+                last_picture: None,
+                lateness_ms: 0,
+                failed: false,
+            },
+            logged: None,
+        }
+    }
+
+    fn camera(&self) -> &'a str {
+        &self.agent.destination.camera
+    }
+
+    fn send_pictures(&mut self, source: &mut Source, mut first: Option<Picture>) -> Result<(), AgentError> {
+        while !self.stop.load(Ordering::Relaxed) {
             let reading = match first.take() {
                 Some(picture) => Reading::Picture(picture),
                 None => source.read()?,
             };
-            let picture = match reading {
-                Reading::Picture(picture) => picture,
-                Reading::Nothing => continue,
-                Reading::End => {
-                    // Only at its end may a stream turn out to be a file.
-                    match (source.kind() == SourceKind::Live, self.repeat) {
-                        (true, _) => self.reconnect(source, stop),
-                        (false, true) => source.rewind()?,
-                        (false, false) => break,
-                    }
-                    continue;
-                }
-            };
-            let paced = step.mul_f64(read as f64);
-            if self.rate.is_some() && !live && !wait_until(begun + paced, stop) {
-                break;
+            let is_live = source.kind() == SourceKind::Live;
+            if is_live {
+                self.look_at_camera(source);
             }
-            // A live picture gets the current time. One of a recording gets its position there, unless the user sets a rate.
-            let captured_at = match picture.at {
-                _ if live => unix_ms(),
-                Some(at) if self.rate.is_none() => first_at + milliseconds(at),
-                _ => first_at + milliseconds(paced),
-            };
-            let picture = picture.bytes;
-            let payload = Payload::Frame { sequence: read, captured_at, source: Some(kind), picture };
-            match outbox.offer(Entry { session: session.clone(), payload }, patient, stop) {
-                OfferResult::Taken | OfferResult::Refused => read += 1,
-                OfferResult::Stopped => break,
+            match reading {
+                Reading::Picture(picture) => {
+                    if !self.send_picture(source, picture) {
+                        break;
+                    }
+                }
+                Reading::Nothing => {}
+                Reading::Damaged => self.damaged_picture(),
+                Reading::Opened => self.opened(source),
+                Reading::Lost(fault) => self.lost(source, fault.to_string()),
+                Reading::End if self.agent.repeat => source.rewind()?,
+                Reading::End if self.read == 0 => return Err(source.no_picture_error().into()),
+                Reading::End => break,
             }
         }
-        Ok(read)
+        Ok(())
     }
 
-    /// Reconnects to the stream, until it succeeds or `stop` is set.
-    fn reconnect(&self, source: &mut Source, stop: &AtomicBool) {
-        tracing::warn!(camera = self.destination.camera, "the stream ended; reconnecting");
-        for attempt in 0.. {
-            let pause = RECONNECT_PAUSES.get(attempt).or(RECONNECT_PAUSES.last()).copied().unwrap_or(1);
-            if !wait_until(Instant::now() + Duration::from_secs(pause), stop) {
-                return;
+    /// Sends a picture. False if the agent was stopped before.
+    fn send_picture(&mut self, source: &Source, picture: Picture) -> bool {
+        let kind = source.kind();
+        let rate = self.agent.rate.filter(|_| kind != SourceKind::Live);
+        // A recording that is sent at full speed can wait for room; a live source cannot.
+        let patient = kind != SourceKind::Live && rate.is_none();
+        let step = Duration::from_secs_f64(1.0 / rate.unwrap_or_else(|| source.rate()));
+        let paced = step.mul_f64(self.read as f64);
+        if rate.is_some() && !wait_until(self.begun + paced, self.stop) {
+            return false;
+        }
+        let now = unix_ms();
+        // A picture of a recording gets its position there, unless the user sets a rate.
+        let captured_at = match (picture.captured_at, picture.at) {
+            (Some(captured_at), _) => captured_at,
+            (None, Some(at)) if rate.is_none() => self.first_at + milliseconds(at),
+            _ => self.first_at + milliseconds(paced),
+        };
+        if kind == SourceKind::Live {
+            if picture.is_damaged {
+                self.watch.damaged(now);
             }
-            match source.rewind() {
-                Ok(()) => {
-                    return tracing::info!(camera = self.destination.camera, "reconnected to the stream");
-                }
-                Err(error) => tracing::debug!(%error, attempt, "cannot reconnect to the stream"),
+            let notices = self.watch.picture(now, picture.view);
+            self.tell(notices);
+            self.status.lateness_ms = now - captured_at;
+            self.status.last_picture = Some(now);
+            if picture.view.is_some() || self.status.size.is_none() {
+                self.status.size = picture_size(&picture.bytes);
             }
+        }
+        let Picture { bytes, is_damaged, .. } = picture;
+        let payload = Payload::Frame {
+            sequence: self.read,
+            captured_at,
+            source: Some(kind),
+            is_damaged,
+            picture: bytes,
+        };
+        let result = self.outbox.offer(self.entry(payload), patient, self.stop);
+        self.refused += u64::from(result == OfferResult::Refused);
+        self.read += u64::from(result != OfferResult::Stopped);
+        result != OfferResult::Stopped
+    }
+
+    fn entry(&self, payload: Payload) -> Entry {
+        Entry { session: self.session.clone(), payload }
+    }
+
+    /// The camera sends pictures, but this one is damaged.
+    fn damaged_picture(&mut self) {
+        let now = unix_ms();
+        self.watch.damaged(now);
+        let notices = self.watch.picture(now, None);
+        self.tell(notices);
+    }
+
+    fn opened(&mut self, source: &Source) {
+        let (camera, codec) = (self.camera(), source.codec());
+        if source.counts().reconnects > 0 || self.logged.is_some() {
+            tracing::info!(camera, "connected again: {codec}");
+        } else {
+            tracing::info!(camera, "connected: {codec}");
+        }
+        self.logged = None;
+    }
+
+    fn lost(&mut self, source: &Source, reason: String) {
+        if self.logged.is_none_or(|at| at.elapsed() >= LOG_INTERVAL) {
+            tracing::warn!(camera = self.camera(), "{}: {reason}; trying again", source.address());
+            self.logged = Some(Instant::now());
+        }
+        self.watch.lost(reason);
+    }
+
+    /// Tells the topic, and the status file, how the camera is.
+    fn look_at_camera(&mut self, source: &Source) {
+        if self.watched.elapsed() < WATCH_INTERVAL {
+            return;
+        }
+        self.watched = Instant::now();
+        let (now, dropped) = (unix_ms(), source.counts().dropped);
+        self.watch.dropped(dropped - self.dropped, now);
+        self.dropped = dropped;
+        let notices = self.watch.tick(now);
+        self.tell(notices);
+        if self.status.written.is_none_or(|at| at.elapsed() >= STATUS_INTERVAL) {
+            let state = match (self.watch.state(), self.watch.trouble(), self.status.last_picture) {
+                (Some(NoticeKind::Frozen), ..) => CameraState::Frozen,
+                (Some(NoticeKind::Black), ..) => CameraState::Black,
+                (Some(_), ..) => CameraState::Away,
+                (None, Some(_), _) | (None, None, None) => CameraState::Connecting,
+                (None, None, Some(_)) => CameraState::Fine,
+            };
+            self.write_status(source, state);
+        }
+    }
+
+    fn tell(&self, notices: Vec<CameraNotice>) {
+        for notice in notices {
+            let camera = self.camera();
+            match notice.alert(camera) {
+                Some(alert) if notice.to.is_none() => tracing::warn!(camera, "{}", alert.text),
+                Some(alert) => tracing::info!(camera, "{}", alert.text),
+                None => {}
+            }
+            // It needs no room.
+            self.outbox.offer(self.entry(Payload::Notice(notice)), false, self.stop);
+        }
+    }
+
+    fn write_status(&mut self, source: &Source, state: CameraState) {
+        let (counts, now) = (source.counts(), unix_ms());
+        let seconds = self.status.written.map_or(self.begun.elapsed(), |at| at.elapsed()).as_secs_f64();
+        let status = CameraStatus {
+            camera: self.camera().to_owned(),
+            at: now,
+            state,
+            trouble: self.watch.trouble().unwrap_or_default().to_owned(),
+            codec: source.codec().to_owned(),
+            size: self.status.size,
+            last_picture: self.status.last_picture,
+            fps: (self.read - self.status.read) as f64 / seconds.max(0.001),
+            lateness_ms: self.status.lateness_ms,
+            read: self.read,
+            refused: self.refused,
+            damaged: counts.damaged,
+            dropped: counts.dropped,
+            skipped: counts.skipped,
+            reconnects: counts.reconnects,
+        };
+        (self.status.written, self.status.read) = (Some(Instant::now()), self.read);
+        if let Err(error) = status.write(&self.agent.destination.spool)
+            && !std::mem::replace(&mut self.status.failed, true)
+        {
+            tracing::warn!(camera = self.camera(), "the status of this camera cannot be written: {error}");
+        }
+    }
+
+    /// Writes what is left to tell.
+    fn finish(&mut self, source: &Source) {
+        if source.kind() == SourceKind::Live {
+            let dropped = source.counts().dropped;
+            self.watch.dropped(dropped - self.dropped, unix_ms());
+            let notices = self.watch.finish();
+            self.tell(notices);
+            self.write_status(source, CameraState::Stopped);
         }
     }
 }
@@ -165,8 +361,8 @@ fn read_first_picture(source: &mut Source, stop: &AtomicBool) -> Result<Option<P
     while !stop.load(Ordering::Relaxed) {
         match source.read()? {
             Reading::Picture(picture) => return Ok(Some(picture)),
-            Reading::Nothing => {}
-            Reading::End => break,
+            Reading::Nothing | Reading::Damaged | Reading::Opened => {}
+            Reading::Lost(_) | Reading::End => break,
         }
     }
     Ok(None)

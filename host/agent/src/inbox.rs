@@ -1,6 +1,6 @@
 //! The inbox: shared state of the source's thread, the thread of the send queue, and the producer's acknowledgements.
 
-use super::spool::{Entry, Payload};
+use super::entry::{Entry, Payload};
 use everyframe_kafka::BrokerError;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};

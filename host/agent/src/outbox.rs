@@ -1,11 +1,16 @@
 //! The outbox: the thread of the send queue, and the producer for the frames topic.
 
+use super::entry::{Entry, Payload};
 use super::inbox::{OfferResult, SharedInbox};
 use super::send_queue::{Broker, SendQueue, SendSummary};
-use super::spool::{Entry, Payload, SpoolError};
+use super::spool::SpoolError;
 use everyframe_config::KafkaSettings;
 use everyframe_kafka::{BrokerError, Producer, Record};
-use everyframe_types::record::{CAPTURED_AT, REFUSED, SEQUENCE, SESSION, SOURCE};
+use everyframe_types::camera_notice::CameraNotice;
+use everyframe_types::record::{
+    CAPTURED_AT, DAMAGED, NOTICE, NOTICE_FRAMES, NOTICE_FROM, NOTICE_REASON, NOTICE_TO, REFUSED, SEQUENCE,
+    SESSION, SOURCE,
+};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -176,6 +181,20 @@ impl Readiness {
     }
 }
 
+/// The headers of a notice about the camera.
+fn notice_headers(notice: &CameraNotice) -> impl Iterator<Item = (&'static str, String)> {
+    let CameraNotice { kind, from, to, frames, reason } = notice;
+    [
+        (NOTICE, Some(kind.as_str().to_owned())),
+        (NOTICE_FROM, Some(from.to_string())),
+        (NOTICE_TO, to.map(|to| to.to_string())),
+        (NOTICE_FRAMES, (*frames > 0).then(|| frames.to_string())),
+        (NOTICE_REASON, (!reason.is_empty()).then(|| reason.clone())),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name, value?)))
+}
+
 /// The frames topic, as the send queue's broker.
 struct Topic {
     producer: Producer,
@@ -190,14 +209,19 @@ impl Broker for Topic {
     fn send(&mut self, position: u64, entry: &Entry) -> bool {
         let mut headers = vec![(SESSION, entry.session.to_string())];
         let value = match &entry.payload {
-            Payload::Frame { sequence, captured_at, source, picture } => {
+            Payload::Frame { sequence, captured_at, source, is_damaged, picture } => {
                 headers.push((SEQUENCE, sequence.to_string()));
                 headers.push((CAPTURED_AT, captured_at.to_string()));
                 headers.extend(source.map(|source| (SOURCE, source.as_str().to_owned())));
+                headers.extend(is_damaged.then(|| (DAMAGED, "1".to_owned())));
                 Some(picture.as_slice())
             }
             Payload::Refused { first, last } => {
                 headers.push((REFUSED, format!("{first}-{last}")));
+                None
+            }
+            Payload::Notice(notice) => {
+                headers.extend(notice_headers(notice));
                 None
             }
         };

@@ -10,8 +10,9 @@
 //! after its acknowledgement. So a fast broker needs no write at all, a crash loses at most the entries of the last [`DELAY`], and
 //! entries that the next start sends again keep their session, number and time.
 
+use super::entry::{Entry, Payload};
 use super::inbox::{FRESH_BYTES, SharedInbox};
-use super::spool::{Entry, Payload, Spool, SpoolError};
+use super::spool::{Spool, SpoolError};
 use everyframe_kafka::BrokerError;
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -360,7 +361,7 @@ impl<B: Broker> SendQueue<B> {
         let sent = self.broker.send(position, &entry);
         let sequence = match entry.payload {
             Payload::Frame { sequence, .. } => Some(sequence),
-            Payload::Refused { .. } => None,
+            Payload::Refused { .. } | Payload::Notice(_) => None,
         };
         let (size, session) = (entry.size(), entry.session.clone());
         let state = if sent { State::Sent } else { State::Waiting };

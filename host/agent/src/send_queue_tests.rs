@@ -1,9 +1,10 @@
 //! The send queue with a fake broker and a manual clock.
 
+use super::entry::{Entry, Payload};
 use super::inbox::{OfferResult, SharedInbox};
 use super::send_queue::{Broker, DELAY, SendQueue, SendSummary};
-use super::spool::{Entry, Payload};
 use everyframe_kafka::BrokerError;
+use everyframe_types::camera_notice::{CameraNotice, NoticeKind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -64,6 +65,7 @@ impl Fixture {
                 sequence: self.next,
                 captured_at: 0,
                 source: None,
+                is_damaged: false,
                 picture: vec![7; 10_000],
             };
             self.next += 1;
@@ -105,6 +107,7 @@ fn sent_text(sent: &[(u64, Entry)]) -> String {
     let words = sent.iter().map(|(_, entry)| match &entry.payload {
         Payload::Frame { sequence, .. } => sequence.to_string(),
         Payload::Refused { first, last } => format!("{first}-{last}"),
+        Payload::Notice(notice) => notice.kind.as_str().to_owned(),
     });
     words.collect::<Vec<_>>().join(" ")
 }
@@ -268,4 +271,16 @@ fn without_a_spool_memory_is_bounded() {
     assert_eq!(fixture.offer(1), 0);
     let ended = fixture.end();
     assert_eq!(ended, SendSummary { acknowledged: 20, in_spool: 0, lost: taken });
+}
+
+#[test]
+fn a_notice_keeps_its_place_also_when_the_spool_is_full() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut fixture = Fixture::new(folder.path(), "s", 40_000, 100);
+    assert_eq!(fixture.offer(9), 2);
+    let notice = CameraNotice { kind: NoticeKind::Away, from: 0, to: None, frames: 0, reason: "off".into() };
+    let entry = Entry { session: fixture.session.clone(), payload: Payload::Notice(notice) };
+    assert_eq!(fixture.shared.offer(entry, false, &AtomicBool::new(false)), OfferResult::Taken);
+    fixture.step(Duration::ZERO);
+    assert_eq!(sent_text(&fixture.sent()), "0 1 2-8 away");
 }

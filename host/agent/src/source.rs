@@ -1,40 +1,25 @@
 //! A source of pictures: a video file, picture files, a device, or a stream.
 
 use super::address::SourceAddress;
+use super::encoded::scale_encoded;
+use super::options::SourceOptions;
 use super::pictures::{Pictures, is_picture_file};
+use super::protocol::Protocol;
+use super::reading::{Picture, Reading};
 use super::source_error::SourceError;
-use super::video::{Attempt, Video};
+use super::video::{Video, VideoCounts};
+use everyframe_config::Transport;
 use everyframe_types::frame::SourceKind;
-use std::time::Duration;
 
 /// The rate of a folder of pictures, frames per second.
 const FOLDER_RATE: f64 = 10.0;
-
-/// A picture of a source.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Picture {
-    /// JPEG, PNG or WebP.
-    pub bytes: Vec<u8>,
-    /// Only of a recording: the time since its first picture. It keeps growing when the recording starts again.
-    pub at: Option<Duration>,
-}
-
-/// The result of one read from a source.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reading {
-    /// A picture.
-    Picture(Picture),
-    /// No picture this time; the next read may return one.
-    Nothing,
-    /// The source ended, or the stream was interrupted.
-    End,
-}
 
 /// A source of pictures.
 pub struct Source {
     address: SourceAddress,
     input: Input,
-    jpeg_quality: i32,
+    /// True once it is known to be there.
+    is_open: bool,
     /// Number of skipped files.
     skipped: u64,
     /// Why the last of them was skipped.
@@ -43,6 +28,7 @@ pub struct Source {
     has_picture: bool,
     /// The pictures of the folder are the frames of one recording.
     is_recording: bool,
+    options: SourceOptions,
 }
 
 enum Input {
@@ -51,32 +37,56 @@ enum Input {
 }
 
 impl Source {
-    /// Opens a source. `jpeg_quality`, 1 to 100, is used for frames of a video; picture files are sent unchanged.
+    /// Opens a source. A network address must answer.
     ///
     /// # Errors
     ///
     /// See [`SourceError`]: show the message, which says what to give instead.
-    pub fn open(address: &SourceAddress, jpeg_quality: i32) -> Result<Self, SourceError> {
-        let path = address.path();
-        let device = address.text().strip_prefix("/dev/video").unwrap_or(address.text()).parse::<i32>();
-        let input = match (path, device) {
-            (Some(path), _) if path.is_dir() => Input::Pictures(Pictures::in_folder(&path)?),
-            (_, Ok(number)) => Input::Video(Box::new(Video::open_device(number, address)?)),
-            (Some(path), _) if path.is_file() && is_picture_file(&path) => {
-                Input::Pictures(Pictures::single(&path))
+    pub fn open(address: &SourceAddress, options: &SourceOptions) -> Result<Self, SourceError> {
+        let mut source = Self::start(address, options)?;
+        while !source.is_open {
+            if let Reading::Lost(fault) = source.read()? {
+                return Err(SourceError::NotVideo(address.clone(), fault));
             }
-            (Some(path), _) if path.is_file() => Input::Video(Box::new(Video::open_file(&path, address)?)),
-            (Some(_), _) => return Err(SourceError::NotFound(address.clone())),
-            (None, _) => Input::Video(Box::new(Video::open_address(address)?)),
+        }
+        Ok(source)
+    }
+
+    /// Opens a source. A camera need not answer yet: it is tried again until it does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::open`].
+    pub fn wait_for(address: &SourceAddress, options: &SourceOptions) -> Result<Self, SourceError> {
+        match address.may_be_live() {
+            true => Self::start(address, options),
+            false => Self::open(address, options),
+        }
+    }
+
+    fn start(address: &SourceAddress, options: &SourceOptions) -> Result<Self, SourceError> {
+        let (input, is_open) = match (address.protocol(Transport::default()), address.path()) {
+            (Protocol::Rtsp(_) | Protocol::Device | Protocol::Network, _) | (_, None) => {
+                (Input::Video(Box::new(Video::connect(address, options)?)), false)
+            }
+            (_, Some(path)) if path.is_dir() => (Input::Pictures(Pictures::in_folder(&path)?), true),
+            (_, Some(path)) if path.is_file() && is_picture_file(&path) => {
+                (Input::Pictures(Pictures::single(&path)), true)
+            }
+            (_, Some(path)) if path.is_file() => {
+                (Input::Video(Box::new(Video::open_file(&path, address, options)?)), true)
+            }
+            _ => return Err(SourceError::NotFound(address.clone())),
         };
         Ok(Self {
             address: address.clone(),
             input,
-            jpeg_quality,
+            is_open,
             skipped: 0,
             last_skipped: None,
             has_picture: false,
             is_recording: false,
+            options: options.clone(),
         })
     }
 
@@ -93,7 +103,21 @@ impl Source {
         }
     }
 
-    /// The kind of source. It decides a frame's time, and whether frames are continuous.
+    /// The address, without its secrets when it is shown.
+    pub fn address(&self) -> &SourceAddress {
+        &self.address
+    }
+
+    /// What is there, in a few words: `h264`, `JPEG parts`, `picture files`.
+    pub fn codec(&self) -> &str {
+        match &self.input {
+            Input::Video(video) => video.codec(),
+            Input::Pictures(_) => "picture files",
+        }
+    }
+
+    /// The kind of source. It decides a frame's time, and whether frames are continuous. Of an address that has not answered yet,
+    /// the presumed kind.
     pub fn kind(&self) -> SourceKind {
         match &self.input {
             Input::Video(video) if video.is_live() => SourceKind::Live,
@@ -103,27 +127,26 @@ impl Source {
         }
     }
 
-    /// The number of files, or parts of a video, that were skipped because they are not pictures.
-    pub fn skipped(&self) -> u64 {
+    /// What happened so far, besides the pictures.
+    pub fn counts(&self) -> VideoCounts {
         match &self.input {
-            Input::Video(video) => video.skipped(),
-            Input::Pictures(_) => self.skipped,
+            Input::Video(video) => video.counts(),
+            Input::Pictures(_) => VideoCounts { skipped: self.skipped, ..VideoCounts::default() },
         }
     }
 
-    /// Goes back to the first picture, or reconnects.
+    /// Goes back to the first picture of a recording or a folder.
     ///
     /// # Errors
     ///
-    /// The source cannot be opened: end, or try again later for a stream. Or it gave no picture since it was opened: reading it
-    /// again would never end.
+    /// The source cannot be opened: end. Or it gave no picture since it was opened: reading it again would never end.
     pub fn rewind(&mut self) -> Result<(), SourceError> {
-        if self.kind() != SourceKind::Live && !self.has_picture {
+        if !self.has_picture {
             return Err(self.no_picture_error());
         }
         self.has_picture = false;
         match &mut self.input {
-            Input::Video(video) => video.start_over(&self.address),
+            Input::Video(video) => video.start_over(),
             Input::Pictures(pictures) => pictures.start_over(),
         }
     }
@@ -132,18 +155,16 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// OpenCV failed: end, with this message.
+    /// The pictures of the source cannot be converted, or it is no source after all: end, with this message.
     pub fn read(&mut self) -> Result<Reading, SourceError> {
         let reading = match &mut self.input {
-            Input::Video(video) => match video.read(self.jpeg_quality, &self.address)? {
-                Attempt::Picture { bytes, at_ms } => {
-                    Reading::Picture(Picture { bytes, at: Some(Duration::from_secs_f64(at_ms / 1000.0)) })
-                }
-                Attempt::Failed => Reading::Nothing,
-                Attempt::End => Reading::End,
-            },
+            Input::Video(video) => video.read()?,
             Input::Pictures(pictures) => match pictures.read_next() {
-                Some(Ok(bytes)) => Reading::Picture(Picture { bytes, at: None }),
+                Some(Ok(bytes)) => {
+                    let SourceOptions { max_side, quality, .. } = self.options;
+                    let scaled = max_side.and_then(|side| scale_encoded(&bytes, side, quality));
+                    Reading::Picture(Picture::of_file(scaled.unwrap_or(bytes)))
+                }
                 Some(Err(reason)) => {
                     pictures.warn_of_skipped(&reason);
                     self.skipped += 1;
@@ -154,10 +175,11 @@ impl Source {
             },
         };
         self.has_picture |= matches!(reading, Reading::Picture(_));
+        self.is_open |= matches!(reading, Reading::Opened);
         Ok(reading)
     }
 
-    /// The next picture; none at the end.
+    /// The next picture; none at the end, and when a connection ends.
     ///
     /// # Errors
     ///
@@ -166,8 +188,8 @@ impl Source {
         loop {
             match self.read()? {
                 Reading::Picture(picture) => return Ok(Some(picture)),
-                Reading::Nothing => {}
-                Reading::End => return Ok(None),
+                Reading::Nothing | Reading::Damaged | Reading::Opened => {}
+                Reading::Lost(_) | Reading::End => return Ok(None),
             }
         }
     }

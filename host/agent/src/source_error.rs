@@ -1,8 +1,7 @@
 //! Why a source gives no pictures.
 
 use super::address::SourceAddress;
-use everyframe_kafka::redacted;
-use everyframe_types::redact::redact_addresses;
+use super::fault::Fault;
 use std::path::PathBuf;
 
 /// Why a source gives no pictures.
@@ -13,9 +12,9 @@ pub enum SourceError {
         "{0}: no such file, folder or device; give a video file, a folder of pictures, a device number, or an rtsp:// or http:// address"
     )]
     NotFound(SourceAddress),
-    /// OpenCV cannot open the source.
-    #[error("{0}: cannot be opened as a video; check that it is one and that it can be reached")]
-    NotVideo(SourceAddress),
+    /// FFmpeg cannot open the source, or not decode it.
+    #[error("{0}: cannot be opened as a video: {1}")]
+    NotVideo(SourceAddress, #[source] Fault),
     /// The source can be opened, but has no pictures.
     #[error(
         "{0}: can be opened, but no picture can be read from it; check that the file is complete and that its server can \
@@ -31,7 +30,7 @@ pub enum SourceError {
         reason: String,
     },
     /// A folder without pictures.
-    #[error("{}: no .jpg, .jpeg, .png or .webp in this folder", .0.display())]
+    #[error("{}: no .jpg, .jpeg, .png or .webp in this folder; give a video as a file, not its folder", .0.display())]
     NoPictures(PathBuf),
     /// A file that cannot be sent as a picture. In a folder, it is skipped.
     #[error("{}: {reason}", path.display())]
@@ -52,14 +51,7 @@ pub enum SourceError {
         /// The number of files with the extension of a picture.
         files: usize,
     },
-    /// OpenCV failed.
-    #[error("video: {0}")]
-    OpenCv(String),
-}
-
-impl From<opencv::Error> for SourceError {
-    fn from(error: opencv::Error) -> Self {
-        // OpenCV's message may contain the address.
-        Self::OpenCv(redacted(&redact_addresses(&error.to_string())))
-    }
+    /// The operating system cannot start a thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
 }

@@ -1,14 +1,15 @@
 //! Sources of every kind: their kind, pictures, times, skipped parts and ends.
 
 use super::test_video::{file_response, matroska, picture, start_server, stream_response};
-use super::{Reading, Source, SourceAddress, SourceError};
+use super::{Reading, Source, SourceAddress, SourceError, SourceOptions};
 use everyframe_types::frame::SourceKind;
 use std::cell::RefCell;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 fn open(address: &str) -> Source {
-    Source::open(&SourceAddress::new(address), 90).unwrap_or_else(|error| panic!("{error}"))
+    Source::open(&SourceAddress::new(address), &SourceOptions::default())
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// The pictures until the end, with their times in milliseconds.
@@ -61,7 +62,7 @@ fn a_recording_without_a_length_is_not_live() {
             let mut source = open(&address);
             assert_eq!(source.kind(), SourceKind::Recording, "{address}");
             assert_eq!(times(&mut source), expected, "{address}");
-            assert_eq!(source.skipped(), 0, "{address}");
+            assert_eq!(source.counts().skipped, 0, "{address}");
         }
     }
 }
@@ -80,7 +81,7 @@ fn a_bad_picture_in_a_recording_is_skipped() {
     pictures[2].1 = b"no picture".to_vec();
     let mut source = open(&file("a.mkv", &matroska(&pictures)));
     assert_eq!(times(&mut source), [0, 100, 300]);
-    assert_eq!(source.skipped(), 1);
+    assert_eq!(source.counts().skipped, 1);
 }
 
 #[test]
@@ -139,14 +140,14 @@ fn folder_with_everything(folder: &Path) {
 fn bad_files_of_a_folder_are_skipped_and_counted() {
     let folder = tempfile::tempdir().unwrap();
     folder_with_everything(folder.path());
-    let mut source = Source::open(&SourceAddress::from(folder.path()), 90).unwrap();
+    let mut source = Source::open(&SourceAddress::from(folder.path()), &SourceOptions::default()).unwrap();
     let expected = [(".webp", 10), (".jpg", 20), (".png", 100), (".jpg", 200)]
         .map(|(kind, shade)| (picture(kind, shade), None));
     assert_eq!(read_all(&mut source), expected, "in the order of their numbers, as they are");
-    assert_eq!(source.skipped(), 7);
+    assert_eq!(source.counts().skipped, 7);
     source.rewind().unwrap();
     assert_eq!(read_all(&mut source), expected);
-    assert_eq!(source.skipped(), 14);
+    assert_eq!(source.counts().skipped, 14);
 }
 
 #[test]
@@ -155,7 +156,7 @@ fn a_folder_without_a_good_picture_is_an_error() {
     for name in ["a.jpg", "b.jpg"] {
         std::fs::write(folder.path().join(name), b"").unwrap();
     }
-    let mut source = Source::open(&SourceAddress::from(folder.path()), 90).unwrap();
+    let mut source = Source::open(&SourceAddress::from(folder.path()), &SourceOptions::default()).unwrap();
     assert_eq!(read_all(&mut source), []);
     let error = source.rewind().unwrap_err();
     assert!(matches!(error, SourceError::NoGoodPicture { files: 2, .. }), "{error}");
@@ -165,7 +166,7 @@ fn a_folder_without_a_good_picture_is_an_error() {
 fn a_folder_without_pictures_any_more_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.jpg"), picture(".jpg", 1)).unwrap();
-    let mut source = Source::open(&SourceAddress::from(folder.path()), 90).unwrap();
+    let mut source = Source::open(&SourceAddress::from(folder.path()), &SourceOptions::default()).unwrap();
     assert_eq!(read_all(&mut source).len(), 1);
     std::fs::write(folder.path().join("a.jpg"), b"").unwrap();
     source.rewind().unwrap();
@@ -182,7 +183,7 @@ fn parts_of_a_stream_that_are_no_pictures_are_skipped() {
         ("image/jpeg", b"no picture".to_vec()),
         ("image/jpeg", Vec::new()),
         ("image/jpeg", b"\xff\xd8\xff".to_vec()),
-        // Truncated in its header. One that is truncated later goes to the host, which parks it with its bytes.
+        // Truncated in its header. One that is truncated later counts as damaged.
         ("image/jpeg", good[0][..100].to_vec()),
         ("text/html", page),
         ("image/png", picture(".png", 9)),
@@ -195,16 +196,7 @@ fn parts_of_a_stream_that_are_no_pictures_are_skipped() {
         assert_eq!(source.kind(), SourceKind::Live, "{payload}");
         let pictures: Vec<Vec<u8>> = read_all(&mut source).into_iter().map(|(bytes, _)| bytes).collect();
         assert!(pictures.iter().all(|bytes| good.contains(bytes)), "{payload}: unchanged");
-        if payload.starts_with("image/jpeg") {
-            assert_eq!((pictures.len(), source.skipped()), (6, 3), "{payload}");
-        } else {
-            // FFmpeg treats two in a row as one: it searches for the next part, and may find it late.
-            assert!(
-                pictures.len() >= 4 && (2..=3).contains(&source.skipped()),
-                "{payload}: {}",
-                source.skipped()
-            );
-        }
+        assert_eq!((pictures.len(), source.counts().skipped), (6, 3), "{payload}");
     }
 }
 
@@ -223,8 +215,7 @@ fn the_end_of_a_stream_is_detected_at_once() {
     let mut source = open(&start_server(stream_response(&parts), Duration::ZERO));
     let begun = Instant::now();
     assert_eq!(read_all(&mut source).len(), 2);
-    assert!(begun.elapsed() < super::video::MAX_WITHOUT_PICTURE, "it does not wait");
-    source.rewind().unwrap();
+    assert!(begun.elapsed() < SourceOptions::default().read_timeout, "it does not wait");
     assert_eq!(read_all(&mut source).len(), 2, "reconnected");
 }
 
@@ -235,7 +226,10 @@ fn a_web_address_with_a_length_is_a_recording() {
         let address = start_server(file_response(&content, with_length), Duration::ZERO);
         let mut source = open(&format!("{address}/recording"));
         assert_eq!(source.kind(), kind, "{with_length}");
-        assert_eq!(times(&mut source), [0, 100, 200, 1900, 2000], "{with_length}");
+        let pictures = read_all(&mut source);
+        let times: Vec<u128> = pictures.iter().filter_map(|(_, at)| *at).collect();
+        let expected: &[u128] = if with_length { &[0, 100, 200, 1900, 2000] } else { &[] };
+        assert_eq!((pictures.len(), times.as_slice()), (5, expected), "{with_length}");
         assert_eq!(source.kind(), kind, "{with_length}");
     }
 }
@@ -258,10 +252,73 @@ fn no_error_shows_a_password() {
         "admin:hunter2@127.0.0.1/stream",
         "nothing://admin:hunt%65r2@127.0.0.1/stream",
     ] {
-        let Err(error) = Source::open(&SourceAddress::new(address), 90) else { panic!("{address} opened") };
+        let Err(error) = Source::open(&SourceAddress::new(address), &SourceOptions::default()) else {
+            panic!("{address} opened")
+        };
         for shown in [error.to_string(), format!("{error:?}")] {
             assert!(!shown.contains("hunter2") && !shown.contains("hunt%65r2"), "{shown}");
             assert!(shown.contains("127.0.0.1"), "the address is still recognisable: {shown}");
         }
     }
+}
+
+#[test]
+fn a_cut_part_is_damaged_and_withheld_or_marked() {
+    use everyframe_config::DamagedPolicy;
+    let good = shades(3);
+    let cut = good[1][..good[1].len() / 2].to_vec();
+    let parts =
+        [("image/jpeg", good[0].clone()), ("image/jpeg", cut.clone()), ("image/jpeg", good[2].clone())];
+    let address = SourceAddress::new(&start_server(stream_response(&parts), Duration::ZERO));
+    for (damaged, expected) in [(DamagedPolicy::Withhold, 2), (DamagedPolicy::Mark, 3)] {
+        let options = SourceOptions { damaged, ..SourceOptions::default() };
+        let mut source = Source::open(&address, &options).unwrap();
+        let mut pictures = Vec::new();
+        while let Some(picture) = source.next_picture().unwrap() {
+            assert_eq!(picture.is_damaged, picture.bytes == cut);
+            pictures.push(picture.bytes);
+        }
+        assert_eq!((pictures.len(), source.counts().damaged), (expected, 1));
+    }
+}
+
+#[test]
+fn single_pictures_of_a_server_are_asked_for_at_the_rate() {
+    let picture = picture(".jpg", 9);
+    let head =
+        format!("HTTP/1.0 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n", picture.len());
+    let address = start_server(vec![[head.as_bytes(), &picture].concat()], Duration::ZERO);
+    let options = SourceOptions { max_fps: Some(10.0), ..SourceOptions::default() };
+    let mut source = Source::open(&SourceAddress::new(&address), &options).unwrap();
+    assert_eq!(source.kind(), SourceKind::Live);
+    let taken: Vec<_> = (0..5).map(|_| source.next_picture().unwrap().unwrap()).collect();
+    assert!(taken.iter().all(|taken| taken.bytes == picture));
+    let times: Vec<i64> = taken.iter().filter_map(|taken| taken.captured_at).collect();
+    let steps: Vec<i64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(steps.len() == 4 && steps.iter().all(|step| *step >= 50), "{steps:?}");
+}
+
+#[test]
+fn pictures_beyond_the_rate_are_left_out() {
+    let pictures: Vec<(u32, Vec<u8>)> = (0..10).map(|number| 100 * number).zip(shades(10)).collect();
+    let options = SourceOptions { max_fps: Some(5.0), ..SourceOptions::default() };
+    let mut source =
+        Source::open(&SourceAddress::new(&file("a.mkv", &matroska(&pictures))), &options).unwrap();
+    assert_eq!(times(&mut source), [0, 200, 400, 600, 800]);
+}
+
+#[test]
+fn a_camera_that_is_off_is_waited_for() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let address = SourceAddress::new(&format!("http://127.0.0.1:{port}/stream"));
+    let mut source = Source::wait_for(&address, &SourceOptions::default()).unwrap();
+    let fault = loop {
+        if let Reading::Lost(fault) = source.read().unwrap() {
+            break fault;
+        }
+    };
+    assert_eq!(fault.to_string(), "nothing listens there: the connection was refused");
+    assert!(Source::open(&address, &SourceOptions::default()).is_err());
 }

@@ -1,13 +1,11 @@
 //! The spool: entries that the broker has not acknowledged, on disk, in order. No other file names `redb`.
 
-use everyframe_types::frame::SourceKind;
+use super::entry::{Entry, stored_size};
 use everyframe_types::hexadecimal::hexadecimal;
 use redb::{Builder, Database, DatabaseError, ReadableDatabase as _, StorageError, TableDefinition};
-use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// By position in the queue: the length of the head (two bytes, little-endian), the head as JSON, the picture.
 const RECORDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("records");
@@ -44,124 +42,6 @@ pub enum SpoolError {
     },
 }
 
-/// One record for the frames topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// The agent's session.
-    pub session: Arc<str>,
-    /// Its content.
-    pub payload: Payload,
-}
-
-/// The content of an entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Payload {
-    /// A frame.
-    Frame {
-        /// Its number in the session.
-        sequence: u64,
-        /// When it was taken, Unix milliseconds.
-        captured_at: i64,
-        /// The kind of source; none if an older version of the agent spooled the frame.
-        source: Option<SourceKind>,
-        /// The encoded picture.
-        picture: Vec<u8>,
-    },
-    /// The frames with these numbers, both inclusive, were refused.
-    Refused {
-        /// The first.
-        first: u64,
-        /// The last.
-        last: u64,
-    },
-}
-
-impl Entry {
-    /// Its size in the spool's file, bytes. A refusal counts as 0: it is small, and must always fit.
-    pub fn size(&self) -> u64 {
-        match &self.payload {
-            Payload::Frame { picture, .. } => stored_bytes(picture),
-            Payload::Refused { .. } => 0,
-        }
-    }
-
-    /// Merges a refusal that continues this one; false if it does not.
-    pub fn merge(&mut self, more: &Self) -> bool {
-        match (&mut self.payload, &more.payload) {
-            (Payload::Refused { last, .. }, Payload::Refused { first, last: end })
-                if self.session == more.session && *last + 1 == *first =>
-            {
-                *last = *end;
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// True for a frame, false for a refusal.
-    pub fn is_frame(&self) -> bool {
-        matches!(self.payload, Payload::Frame { .. })
-    }
-
-    fn encode(&self) -> Vec<u8> {
-        let nothing = Head { session: self.session.as_ref().into(), ..Head::default() };
-        let (head, picture) = match &self.payload {
-            Payload::Frame { sequence, captured_at, source, picture } => {
-                let (sequence, captured_at) = (Some(*sequence), Some(*captured_at));
-                let source = source.map(|source| source.as_str().into());
-                (Head { sequence, captured_at, source, ..nothing }, picture.as_slice())
-            }
-            Payload::Refused { first, last } => {
-                (Head { refused: Some((*first, *last)), ..nothing }, [].as_slice())
-            }
-        };
-        let head = serde_json::to_vec(&head).unwrap_or_default();
-        let length = u16::try_from(head.len()).unwrap_or_default();
-        [&length.to_le_bytes(), head.as_slice(), picture].concat()
-    }
-
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let (head, picture) = Head::split(bytes)?;
-        let payload = match (head.refused, head.sequence, head.captured_at) {
-            (Some((first, last)), ..) => Payload::Refused { first, last },
-            (None, Some(sequence), Some(captured_at)) => {
-                let source = head.source.as_deref().and_then(SourceKind::parse);
-                Payload::Frame { sequence, captured_at, source, picture: picture.to_vec() }
-            }
-            _ => return None,
-        };
-        Some(Self { session: head.session.as_ref().into(), payload })
-    }
-}
-
-/// The size of a picture with its head in the file, bytes: redb allocates a power of two of pages for each value. The head is
-/// rounded up.
-fn stored_bytes(picture: &[u8]) -> u64 {
-    (picture.len() + 160).max(4096).next_power_of_two() as u64
-}
-
-/// The head of a stored entry.
-#[derive(Default, Serialize, Deserialize)]
-struct Head<'a> {
-    session: std::borrow::Cow<'a, str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sequence: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    captured_at: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    source: Option<std::borrow::Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    refused: Option<(u64, u64)>,
-}
-
-impl<'a> Head<'a> {
-    fn split(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
-        let (length, rest) = bytes.split_first_chunk::<2>()?;
-        let (head, picture) = rest.split_at_checked(u16::from_le_bytes(*length).into())?;
-        Some((serde_json::from_slice(head).ok()?, picture))
-    }
-}
-
 /// The content of a spool, counted.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct SpoolContent {
@@ -181,11 +61,10 @@ impl SpoolContent {
     }
 
     fn subtract(&mut self, old: Option<&[u8]>) {
-        let Some((head, picture)) = old.and_then(Head::split) else { return };
+        let Some((is_frame, bytes)) = old.and_then(stored_size) else { return };
         self.entries = self.entries.saturating_sub(1);
-        self.frames = self.frames.saturating_sub(u64::from(head.refused.is_none()));
-        self.bytes =
-            self.bytes.saturating_sub(if head.refused.is_none() { stored_bytes(picture) } else { 0 });
+        self.frames = self.frames.saturating_sub(u64::from(is_frame));
+        self.bytes = self.bytes.saturating_sub(bytes);
     }
 }
 
@@ -365,12 +244,15 @@ fn file_path(folder: &Path, camera: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use super::super::entry::Payload;
     use super::*;
+    use everyframe_types::frame::SourceKind;
 
     fn frame(sequence: u64, bytes: usize) -> Entry {
         let picture = vec![sequence as u8; bytes];
         let source = Some(SourceKind::Recording);
-        Entry { session: "s-1".into(), payload: Payload::Frame { sequence, captured_at: 7, source, picture } }
+        let payload = Payload::Frame { sequence, captured_at: 7, source, is_damaged: false, picture };
+        Entry { session: "s-1".into(), payload }
     }
 
     fn refusal(first: u64, last: u64) -> Entry {
@@ -405,7 +287,7 @@ mod tests {
         let head = br#"{"session":"s-1","sequence":3,"captured_at":7}"#;
         let written = [&(head.len() as u16).to_le_bytes(), head.as_slice(), b"picture"].concat();
         let (source, picture) = (None, b"picture".to_vec());
-        let payload = Payload::Frame { sequence: 3, captured_at: 7, source, picture };
+        let payload = Payload::Frame { sequence: 3, captured_at: 7, source, is_damaged: false, picture };
         assert_eq!(Entry::decode(&written), Some(Entry { session: "s-1".into(), payload }));
         // And a frame of a newer agent, which knows more kinds of sources.
         let newer = String::from_utf8_lossy(head).replace('}', r#","source":"drone","more":1}"#);
@@ -420,7 +302,7 @@ mod tests {
     fn the_kind_of_source_is_stored() {
         for source in [SourceKind::Live, SourceKind::Recording, SourceKind::Pictures] {
             let payload =
-                Payload::Frame { sequence: 1, captured_at: 2, source: Some(source), picture: vec![3] };
+                Payload::Frame { sequence: 1, captured_at: 2, source: Some(source), is_damaged: false, picture: vec![3] };
             let entry = Entry { session: "s-1".into(), payload };
             assert_eq!(Entry::decode(&entry.encode()), Some(entry));
         }

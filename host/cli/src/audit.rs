@@ -12,10 +12,15 @@ results       of these, processed
 dead letters  of these, parked with their bytes and a reason
 missing       of these, committed with neither: lost; their partitions and offsets are named
 waiting       of these, not committed yet: still to come
-repeated      results and dead letters beyond those that there should be, with the same ids
+repeated      results and dead letters beyond those that there should be, with the same ids; frames that came again
+              under their old number, as after the crash of an agent
 gaps          sequence numbers of the agent that never reached the topic
 late          sequence numbers that came after a higher one
 refused       sequence numbers that the agent reported as refused: no gaps
+away          seconds in which the agent got no picture from the camera
+damaged       damaged pictures, as the agent counted them; they are not sent unless the agent was told to
+
+Cameras of `[[cameras]]` are listed also if they sent nothing.
 
 Below the table stand the places of missing frames, frames that were too large for the dead-letters topic, and records with
 forged headers (such as a replay of a frame that was never parked), which change no count.
@@ -46,19 +51,42 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     Ok(if report.is_whole() { DONE } else { FAILED })
 }
 
-const COLUMNS: [&str; 9] =
-    ["sent", "results", "dead letters", "missing", "waiting", "repeated", "gaps", "late", "refused"];
+const COLUMNS: [&str; 11] = [
+    "sent",
+    "results",
+    "dead letters",
+    "missing",
+    "waiting",
+    "repeated",
+    "gaps",
+    "late",
+    "refused",
+    "away",
+    "damaged",
+];
 
-fn row(count: &CameraCount) -> [u64; 9] {
-    let CameraCount { sent, results, dead_letters, missing, waiting, repeated, gaps, late, refused } = *count;
-    [sent, results, dead_letters, missing, waiting, repeated, gaps, late, refused]
+fn row(count: &CameraCount) -> [u64; 11] {
+    let CameraCount {
+        sent,
+        results,
+        dead_letters,
+        missing,
+        waiting,
+        repeated,
+        gaps,
+        late,
+        refused,
+        away,
+        damaged,
+    } = *count;
+    [sent, results, dead_letters, missing, waiting, repeated, gaps, late, refused, away, damaged]
 }
 
 /// The account as a table, with the places of what is not there under it.
 pub fn table(report: &Report) -> String {
     let width =
         report.cameras.keys().map(|camera| camera.chars().count()).max().unwrap_or(0).max("camera".len());
-    let line = |name: &str, cells: [String; 9]| {
+    let line = |name: &str, cells: [String; 11]| {
         let cells: Vec<_> = cells
             .iter()
             .zip(COLUMNS)

@@ -2,28 +2,35 @@
 
 use super::{Connection, DONE, FAILED, WrongInput, logging};
 use anyhow::Result;
-use everyframe_agent::{Agent, Destination, Source, SourceAddress};
-use everyframe_config::{Config, Property};
-use everyframe_kafka::ensure;
+use everyframe_agent::{
+    Agent, AgentSummary, Destination, Source, SourceAddress, SourceOptions, WatchSettings,
+};
+use everyframe_config::{CameraSettings, Config, DamagedPolicy, Property, SlowPolicy, Transport};
+use everyframe_kafka::{ensure, read_configuration};
 use everyframe_types::id;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     everyframe camera --id gate-1 rtsp://10.0.0.7/stream\n  \
     everyframe camera --id test --rate 10 --loop clip.mp4\n  \
     everyframe camera --id door --brokers kafka-1:9092 --spool-bytes 20GB /dev/video0\n  \
-    everyframe camera --id yard --source-file /etc/everyframe/yard.address\n\n\
+    everyframe camera --id yard --source-file /etc/everyframe/yard.address\n  \
+    everyframe camera --id gate-1 --configured\n\n\
     Every user of this machine can see the arguments of its processes (`ps`). Give an address with a password by \
     --source-env or --source-file; logs and errors never show it.\n\n\
-    Files of a folder, and parts of a video, that are not pictures are skipped with a warning and counted.\n\n\
+    Files of a folder, and parts of a video, that are not pictures are skipped with a warning and counted. JPEG is sent \
+    unchanged; other video is decoded, and encoded as JPEG.\n\n\
+    A camera that is off is waited for. When it is away, frozen or black, and when pictures are damaged, the topic is told.\n\n\
     While the broker is away, frames go to the spool, and from there to the broker when it is back, also after a crash. \
     When the spool is full, a file or folder without --rate waits; other sources go on, their frames are refused, and \
     the topic is told which.")]
-#[command(group(clap::ArgGroup::new("address").required(true).args(["source", "source_env", "source_file"])))]
+#[command(group(clap::ArgGroup::new("address").required(true).args(["source", "source_env", "source_file", "configured"])))]
 pub struct Arguments {
     /// A video or picture file, a folder of pictures (sent in the order of their names, numbers by value), a device
-    /// (`0`, `/dev/video0`), or an rtsp:// or http:// address.
+    /// (`0`, `/dev/video0`), or an rtsp:// or http:// address: of a stream, a recording, or a single picture, which is asked
+    /// for again and again.
     source: Option<String>,
     /// Read the source's address from this environment variable.
     #[arg(long, value_name = "NAME")]
@@ -31,11 +38,15 @@ pub struct Arguments {
     /// Read the source's address from this file; a line end after it is ignored.
     #[arg(long, value_name = "PATH")]
     source_file: Option<PathBuf>,
+    /// Take the address, and all that follows except the spool, from `[[cameras]]` in the configuration.
+    #[arg(long)]
+    configured: bool,
     /// The camera's id: the key of its frames. At most 128 bytes, without control and invisible characters.
     #[arg(long, value_parser = parse_camera_id)]
     id: String,
     /// Send a recording or a folder at this many frames per second, and compute the frames' times from it. Without it,
-    /// frames are sent as fast as the broker takes them, and those of a recording have the recording's own times.
+    /// frames are sent as fast as the broker takes them, and those of a recording have the recording's own times. Of a
+    /// camera, as --max-fps.
     #[arg(long, value_name = "FPS", value_parser = rate)]
     rate: Option<f64>,
     /// Start over at the end of a file or folder.
@@ -44,6 +55,34 @@ pub struct Arguments {
     /// JPEG quality, for pictures that are not JPEG, PNG or WebP already.
     #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(i32).range(1..=100))]
     quality: i32,
+    /// Send at most this many frames per second; the others are left out. A single picture is asked for so often (by
+    /// default once a second).
+    #[arg(long, value_name = "FPS", value_parser = rate)]
+    max_fps: Option<f64>,
+    /// Scale pictures with a longer side down, pixels.
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(16..=16384))]
+    max_side: Option<u32>,
+    /// How the pictures of an RTSP stream travel: tcp loses nothing, udp is quicker.
+    #[arg(long, default_value = "tcp", value_parser = transport)]
+    transport: Transport,
+    /// How long the camera may take to answer, and how long nothing may come before it is connected anew, seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = seconds)]
+    timeout: f64,
+    /// Damaged pictures: withhold them, or send them with a mark (the header everyframe-damaged).
+    #[arg(long, default_value = "withhold", value_parser = damaged)]
+    damaged: DamagedPolicy,
+    /// Pictures of a camera for which this agent is too slow: drop them, or keep them, late.
+    #[arg(long, default_value = "drop", value_parser = slow)]
+    when_slow: SlowPolicy,
+    /// Tell the topic that the camera is away when no picture came for this long, seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = seconds)]
+    silent_after: f64,
+    /// Tell the topic that the camera is frozen when its picture stayed the same for this long, seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
+    frozen_after: f64,
+    /// Tell the topic that the picture was black for this long, seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
+    black_after: f64,
     /// Folder for the frames that the broker has not taken yet, one file for each camera. By default `spool` in
     /// EVERYFRAME_STATE, else in `~/.local/state/everyframe`.
     #[arg(long, value_name = "FOLDER")]
@@ -55,7 +94,70 @@ pub struct Arguments {
     connection: Connection,
 }
 
+/// How a camera is read.
+pub(super) struct Setup {
+    pub address: SourceAddress,
+    pub options: SourceOptions,
+    pub watch: WatchSettings,
+}
+
+impl Setup {
+    /// As `[[cameras]]` says. The address was read from its place.
+    pub fn of_configured(camera: &CameraSettings) -> Self {
+        let timeout = Duration::from_secs_f64(camera.timeout_s);
+        Self {
+            address: SourceAddress::new(camera.source.text()),
+            options: SourceOptions {
+                quality: camera.quality,
+                transport: camera.transport,
+                max_fps: camera.max_fps,
+                max_side: camera.max_side,
+                connect_timeout: timeout,
+                read_timeout: timeout,
+                damaged: camera.damaged,
+                slow: camera.when_slow,
+            },
+            watch: WatchSettings {
+                silent_after: Duration::from_secs_f64(camera.silent_after_s),
+                frozen_after: Duration::from_secs_f64(camera.frozen_after_s),
+                black_after: Duration::from_secs_f64(camera.black_after_s),
+            },
+        }
+    }
+
+    /// The camera of this id in the configuration file.
+    pub fn find(id: &str, connection: &Connection) -> Result<Self> {
+        let unknown = || WrongInput(format!("no `[[cameras]]` in the configuration has the id {id}"));
+        let loaded = read_configuration(&connection.file().ok_or_else(unknown)?)?;
+        Ok(Self::of_configured(&loaded.resolve_camera(id)?.ok_or_else(unknown)?))
+    }
+}
+
 impl Arguments {
+    fn setup(&self) -> Result<Setup> {
+        if self.configured {
+            return Setup::find(&self.id, &self.connection);
+        }
+        let address = self.address()?;
+        let timeout = Duration::from_secs_f64(self.timeout);
+        let options = SourceOptions {
+            quality: self.quality,
+            transport: self.transport,
+            max_fps: self.max_fps.or(self.rate.filter(|_| address.may_be_live())),
+            max_side: self.max_side,
+            connect_timeout: timeout,
+            read_timeout: timeout,
+            damaged: self.damaged,
+            slow: self.when_slow,
+        };
+        let watch = WatchSettings {
+            silent_after: Duration::from_secs_f64(self.silent_after),
+            frozen_after: Duration::from_secs_f64(self.frozen_after),
+            black_after: Duration::from_secs_f64(self.black_after),
+        };
+        Ok(Setup { address, options, watch })
+    }
+
     /// The source's address, from the argument, the variable or the file that the user chose.
     fn address(&self) -> Result<SourceAddress> {
         let kept_elsewhere = match (&self.source, &self.source_env, &self.source_file) {
@@ -80,16 +182,21 @@ impl Arguments {
     }
 }
 
+/// The folder of spools and of the cameras' status: as given, or the default one.
+pub(super) fn spool_folder(given: Option<PathBuf>) -> Result<PathBuf> {
+    match given {
+        Some(folder) => Ok(folder),
+        None => Ok(super::state_folder()?.join("spool")),
+    }
+}
+
 pub fn run(arguments: Arguments) -> Result<u8> {
     let config = arguments.connection.config()?;
-    let address = arguments.address()?;
-    let mut source = Source::open(&address, arguments.quality)?;
+    let Setup { address, options, watch } = arguments.setup()?;
+    let mut source = Source::wait_for(&address, &options)?;
     let runtime = super::runtime()?;
+    // Before this, a signal ends the process at once.
     let stop = super::stop_on_signal(runtime);
-    let spool = match arguments.spool {
-        Some(folder) => folder,
-        None => super::state_folder()?.join("spool"),
-    };
     let mut kafka = config.kafka.clone();
     // librdkafka's ten seconds would be as long again as many an outage.
     kafka.properties.entry("reconnect.backoff.max.ms".into()).or_insert_with(|| "2000".into());
@@ -98,33 +205,42 @@ pub fn run(arguments: Arguments) -> Result<u8> {
             camera: arguments.id,
             topic: config.topics.frames.clone(),
             kafka: kafka.clone(),
-            spool,
+            spool: spool_folder(arguments.spool)?,
             spool_bytes: arguments.spool_bytes,
         },
         rate: arguments.rate,
         repeat: arguments.repeat,
+        watch,
     };
     let config = Config { kafka, ..config };
     let handle = runtime.handle().clone();
     let prepare = Box::new(move || handle.block_on(ensure(&config)));
-    let tally = agent.run(&mut source, prepare, &stop)?;
-    let camera = &agent.destination.camera;
-    let mut line = format!("{camera}: {} frames read · {} acknowledged", tally.read, tally.acknowledged);
-    let others = [(tally.in_spool, "in the spool"), (tally.refused, "refused"), (tally.skipped, "skipped")];
-    for (count, what) in others {
-        if count > 0 {
-            line += &format!(" · {count} {what}");
-        }
-    }
-    println!("{line}");
-    if let (1.., Some(spool)) = (tally.in_spool, &tally.spool) {
-        let count = tally.in_spool;
+    let summary = agent.run(&mut source, prepare, &stop)?;
+    println!("{}", render_summary(&agent.destination.camera, &summary));
+    if let (1.., Some(spool)) = (summary.in_spool, &summary.spool) {
+        let count = summary.in_spool;
         logging::print_message(&format!(
             "everyframe: {count} frames wait in {}; the next start sends them",
             spool.display()
         ));
     }
-    Ok(if tally.read == tally.acknowledged && tally.in_spool == 0 { DONE } else { FAILED })
+    Ok(if summary.read == summary.acknowledged && summary.in_spool == 0 { DONE } else { FAILED })
+}
+
+fn render_summary(camera: &str, summary: &AgentSummary) -> String {
+    let mut line = format!("{camera}: {} frames read · {} acknowledged", summary.read, summary.acknowledged);
+    for (count, what) in [
+        (summary.in_spool, "in the spool"),
+        (summary.refused, "refused"),
+        (summary.skipped, "skipped"),
+        (summary.damaged, "damaged"),
+        (summary.dropped, "left out, too slow"),
+    ] {
+        if count > 0 {
+            line += &format!(" · {count} {what}");
+        }
+    }
+    line
 }
 
 /// A camera's id, normalised.
@@ -152,6 +268,37 @@ fn size(text: &str) -> Result<u64, String> {
     match number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)) {
         Some(bytes @ 1..) => Ok(bytes),
         _ => Err("give bytes, or a number with kB, MB, GB, TB, KiB, MiB, GiB or TiB".into()),
+    }
+}
+
+fn transport(text: &str) -> Result<Transport, String> {
+    match text {
+        "tcp" => Ok(Transport::Tcp),
+        "udp" => Ok(Transport::Udp),
+        _ => Err("give tcp or udp".into()),
+    }
+}
+
+fn damaged(text: &str) -> Result<DamagedPolicy, String> {
+    match text {
+        "withhold" => Ok(DamagedPolicy::Withhold),
+        "mark" => Ok(DamagedPolicy::Mark),
+        _ => Err("give withhold or mark".into()),
+    }
+}
+
+fn slow(text: &str) -> Result<SlowPolicy, String> {
+    match text {
+        "drop" => Ok(SlowPolicy::Drop),
+        "keep" => Ok(SlowPolicy::Keep),
+        _ => Err("give drop or keep".into()),
+    }
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.5..=86_400.0).contains(&seconds) => Ok(seconds),
+        _ => Err("give seconds from 0.5 to 86400".into()),
     }
 }
 

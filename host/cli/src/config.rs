@@ -4,7 +4,7 @@ use super::DONE;
 use anyhow::Result;
 use everyframe_account::replay::Report;
 use everyframe_config::{Config, Loaded};
-use everyframe_pipeline::observe::{RetentionData, RuleData};
+use everyframe_pipeline::observe::{CameraData, RetentionData, RuleData};
 use everyframe_rules::Rules;
 use everyframe_types::event::{AlertData, CloudEvent, ResultData};
 use std::path::PathBuf;
@@ -46,6 +46,8 @@ enum Described {
     Retention,
     /// A record of the alerts topic that tells of a rule that fails, or answers again.
     Rule,
+    /// A record of the alerts topic that tells of an expected camera of which nothing is heard.
+    Camera,
     /// What `replay --json` prints.
     Replay,
 }
@@ -75,6 +77,7 @@ pub fn run(arguments: Arguments) -> Result<u8> {
                 Described::Alert => schemars::schema_for!(CloudEvent<AlertData>),
                 Described::Retention => schemars::schema_for!(CloudEvent<RetentionData>),
                 Described::Rule => schemars::schema_for!(CloudEvent<RuleData>),
+                Described::Camera => schemars::schema_for!(CloudEvent<CameraData>),
                 Described::Replay => schemars::schema_for!(Report),
             };
             println!("{}", serde_json::to_string_pretty(&schema)?);

@@ -4,7 +4,7 @@ use super::broker::{ShippedRules, create_topics, start_broker, write_config};
 use super::{DONE, FAILED};
 use anyhow::{Context as _, Result, bail};
 use everyframe_account::audit::audit;
-use everyframe_agent::{Source, SourceAddress};
+use everyframe_agent::{Source, SourceAddress, SourceOptions};
 use everyframe_config::Loaded;
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 use std::net::{SocketAddr, TcpListener};
@@ -134,7 +134,8 @@ fn dashboard_address() -> Result<SocketAddr> {
 /// Takes some frames out of the clip of the man who is enrolled, as files.
 fn pictures(folder: &Path, footage: &Path) -> Result<Vec<PathBuf>> {
     let (person, clip, count) = ENROLLED;
-    let mut source = Source::open(&SourceAddress::from(footage.join(clip).as_path()), 95)?;
+    let options = SourceOptions { quality: 95, ..SourceOptions::default() };
+    let mut source = Source::open(&SourceAddress::from(footage.join(clip).as_path()), &options)?;
     let mut pictures = Vec::new();
     while let Some(picture) = source.next_picture()? {
         pictures.push(picture.bytes);

@@ -1,6 +1,8 @@
 //! Turns events into lines for people. A line tells what is new; frames without news are summed up.
 
-use everyframe_pipeline::observe::{RetentionData, RetentionState, RuleData, RuleStatus};
+use everyframe_pipeline::observe::{
+    CameraData, CameraPresence, RetentionData, RetentionState, RuleData, RuleStatus,
+};
 use everyframe_types::event::{AlertData, CloudEvent, ResultData, rfc3339};
 use everyframe_types::id::printable;
 use everyframe_types::judgement::{Decision, Severity, StrangerEvent};
@@ -84,6 +86,7 @@ impl EventText {
             .map(|event| self.alert(&event))
             .or_else(|_| serde_json::from_slice(json).map(|event| self.retention(&event)))
             .or_else(|_| serde_json::from_slice(json).map(|event| self.rule(&event)))
+            .or_else(|_| serde_json::from_slice(json).map(|event| self.camera(&event)))
             .ok()
     }
 
@@ -100,6 +103,12 @@ impl EventText {
         self.since_summary.alerts += 1;
         let colour = if event.data.state == RuleStatus::Answering { "36" } else { "1;33" };
         self.of_the_host(&event.time, colour, "RULE", &event.data.text)
+    }
+
+    fn camera(&mut self, event: &CloudEvent<CameraData>) -> String {
+        self.since_summary.alerts += 1;
+        let colour = if event.data.state == CameraPresence::Back { "36" } else { "1;33" };
+        self.of_the_host(&event.time, colour, "CAMERA", &event.data.text)
     }
 
     fn of_the_host(&self, time: &str, colour: &str, what: &str, text: &str) -> String {

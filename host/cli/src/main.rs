@@ -11,6 +11,9 @@ mod audit;
 mod bench;
 mod broker;
 mod camera;
+mod camera_list;
+mod camera_supervisor;
+mod cameras;
 mod config;
 mod dead_letters;
 mod demo;
@@ -64,7 +67,7 @@ struct Arguments {
     #[command(subcommand)]
     command: Command,
     /// Log as JSON, for machines. RUST_LOG selects what is logged; by default `info` for `run`, `serve`,
-    /// `notify`, `camera` and `watch`, else `warn`.
+    /// `notify`, `camera`, `cameras` and `watch`, else `warn`.
     #[arg(long, global = true)]
     log_json: bool,
 }
@@ -81,6 +84,8 @@ enum Command {
     Token(token::Arguments),
     /// Run an agent, which puts the frames of a camera, video or folder into the frames topic.
     Camera(camera::Arguments),
+    /// Run the cameras of the configuration, show how they are, or check one.
+    Cameras(cameras::Arguments),
     /// Run a single node of Apache Kafka, for one machine.
     Broker(broker::Arguments),
     /// Enrol a person from pictures.
@@ -156,7 +161,7 @@ pub fn main() -> ! {
             "info,librdkafka=warn"
         }
         // The agent logs an outage once; librdkafka would log each of its attempts.
-        Command::Camera(_) | Command::Broker(_) => "info,librdkafka=off",
+        Command::Camera(_) | Command::Cameras(_) | Command::Broker(_) => "info,librdkafka=off",
         _ => "warn",
     };
     // Commands that decode pictures or video use libraries that write to standard error.
@@ -166,6 +171,7 @@ pub fn main() -> ! {
             | Command::Serve(_)
             | Command::Notify(_)
             | Command::Camera(_)
+            | Command::Cameras(_)
             | Command::Enrol(_)
             | Command::Gallery(_)
             | Command::Model(_)
@@ -182,6 +188,7 @@ pub fn main() -> ! {
         Command::Notify(arguments) => notify::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
         Command::Camera(arguments) => camera::run(arguments),
+        Command::Cameras(arguments) => cameras::run(arguments),
         Command::Broker(arguments) => broker::run(&arguments),
         Command::Enrol(arguments) => enrol::run(&arguments),
         Command::Gallery(arguments) => gallery::run(arguments),

@@ -5,7 +5,7 @@ use super::{DONE, bench, when};
 use anyhow::{Context as _, Result};
 use everyframe_account::sizing;
 use everyframe_account::sizing::{Demand, Plan};
-use everyframe_agent::{Source, SourceAddress};
+use everyframe_agent::{Source, SourceAddress, SourceOptions};
 use everyframe_types::machine::cores;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -124,7 +124,7 @@ fn footage() -> Result<tempfile::TempDir> {
         }
         let into = folder.path().join(clip.file_stem().unwrap_or_default());
         std::fs::create_dir(&into)?;
-        let mut source = Source::open(&SourceAddress::from(clip.as_path()), 90)?;
+        let mut source = Source::open(&SourceAddress::from(clip.as_path()), &SourceOptions::default())?;
         let mut number = 0;
         while let Some(picture) = source.next_picture()? {
             std::fs::write(into.join(format!("{number:06}.jpg")), picture.bytes)?;

@@ -1,5 +1,6 @@
 //! Checks that types cannot express: ranges, unique names, existing files.
 
+use crate::camera_settings::find_camera_problems;
 use crate::channel_settings;
 use crate::schedule::{Window, time_zone};
 use crate::settings::Config;
@@ -44,6 +45,7 @@ pub fn find_problems(config: &Config) -> Vec<(String, String)> {
     check_stages(config, &mut found);
     check_site(config, &mut found);
     found.0.extend(config.web.find_problems());
+    found.0.extend(find_camera_problems(&config.cameras));
     let schedules = config.schedules.iter().map(|schedule| &*schedule.name).collect();
     found.0.extend(channel_settings::find_problems(&config.channels, &schedules));
     found.0

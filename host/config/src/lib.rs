@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod camera_pattern;
+mod camera_settings;
 mod channel_settings;
 mod check;
 mod grants;
@@ -22,6 +23,7 @@ mod site_settings;
 mod web_settings;
 
 pub use camera_pattern::{camera_pattern, camera_patterns, matches_camera};
+pub use camera_settings::{CameraSettings, DamagedPolicy, SlowPolicy, Transport};
 pub use channel_settings::{
     ChannelSettings, CommandSettings, EmailSettings, MailTls, MqttSettings, MqttVersion, NtfySettings,
     RateLimit, StdoutSettings, WebhookFormat, WebhookSettings,

@@ -1,5 +1,6 @@
 //! Reads a configuration file, and reports problems with their lines.
 
+use crate::camera_settings::CameraSettings;
 use crate::channel_settings::normalise_names as normalise_channel;
 use crate::check;
 use crate::key_lines::KeyLines;
@@ -76,6 +77,23 @@ impl Loaded {
         self.reject(problems)
     }
 
+    /// The settings of a camera, with the address and the password read from their places; none if there is no such camera. Only
+    /// its agent needs this: the places need not exist elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// The address or the password cannot be read: show the message to the user.
+    pub fn resolve_camera(&self, id: &str) -> Result<Option<CameraSettings>, ConfigError> {
+        let mut cameras = self.config.cameras.iter().enumerate();
+        let Some((index, camera)) = cameras.find(|(_, camera)| camera.id == id) else { return Ok(None) };
+        let mut camera = camera.clone();
+        let resolved = camera.resolve_source(&folder_of(&self.file));
+        resolved.map_err(|(key, message)| {
+            ConfigError::Invalid(vec![self.problem(&format!("cameras[{index}].{key}"), message)])
+        })?;
+        Ok(Some(camera))
+    }
+
     /// Reads and checks a configuration given as text. Errors name `file`, and its folder is the base of relative paths.
     ///
     /// # Errors
@@ -117,7 +135,8 @@ fn normalise_names(config: &mut Config) {
     let zones = config.zones.iter_mut().map(|zone| &mut zone.name);
     let schedules = config.schedules.iter_mut().map(|schedule| &mut schedule.name);
     let of_rules = config.rules.iter_mut().flat_map(|rule| rule.zones.iter_mut().chain(&mut rule.schedule));
-    for name in zones.chain(schedules).chain(of_rules) {
+    let cameras = config.cameras.iter_mut().map(|camera| &mut camera.id);
+    for name in zones.chain(schedules).chain(of_rules).chain(cameras) {
         *name = normalise(name.trim()).into_owned();
     }
     config.channels.iter_mut().for_each(normalise_channel);

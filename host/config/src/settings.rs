@@ -1,5 +1,6 @@
 //! The settings of the configuration file. Relative paths are relative to its folder.
 
+use crate::camera_settings::CameraSettings;
 use crate::channel_settings::ChannelSettings;
 use crate::property::Property;
 use crate::rules::RuleSettings;
@@ -32,6 +33,8 @@ pub struct Config {
     pub web: WebSettings,
     /// Reloading of rules and the site.
     pub reload: ReloadSettings,
+    /// The cameras: their agents read them, and hosts raise an alert when one sends nothing.
+    pub cameras: Vec<CameraSettings>,
     /// Named parts of cameras' pictures, for rules.
     pub zones: Vec<ZoneSettings>,
     /// Parts of cameras' pictures that are painted over.

@@ -8,7 +8,9 @@
 pub mod accuracy;
 mod verification;
 
-use everyframe_agent::{Agent, AgentError, Destination, Source, SourceAddress, SourceError};
+use everyframe_agent::{
+    Agent, AgentError, Destination, Source, SourceAddress, SourceError, SourceOptions, WatchSettings,
+};
 use everyframe_config::Config;
 use everyframe_gallery::{GalleryError, Sample, store_sample};
 use everyframe_kafka::{BrokerError, Producer};
@@ -169,8 +171,9 @@ fn send_frames(setup: &Setup<'_>) -> Result<u64, MeasureError> {
             spool: setup.spool.to_owned(),
             spool_bytes: 1 << 30,
         };
-        let agent = Agent { destination, rate: None, repeat: false };
-        let mut source = Source::open(&SourceAddress::from(folder.as_path()), 90)?.as_recording();
+        let agent = Agent { destination, rate: None, repeat: false, watch: WatchSettings::default() };
+        let address = SourceAddress::from(folder.as_path());
+        let mut source = Source::open(&address, &SourceOptions::default())?.as_recording();
         // The topics are there.
         let tally = agent.run(&mut source, Box::new(|| Ok(())), &AtomicBool::new(false))?;
         sent += tally.acknowledged;

@@ -1,5 +1,7 @@
 //! A frame: one encoded picture of one camera, and its position in Kafka.
 
+use crate::camera_notice::CameraNotice;
+use crate::judgement::Alert;
 use crate::sequence_gap::SequenceGap;
 use std::fmt;
 use std::sync::Arc;
@@ -88,14 +90,23 @@ pub struct Frame {
     pub taken_in_at: Instant,
     /// The missing frames that are known at this position.
     pub sequence_gap: Option<SequenceGap>,
+    /// Set if the record is a notice about the camera, and not a frame.
+    pub notice: Option<CameraNotice>,
     /// JPEG, PNG or WebP.
     pub picture: Vec<u8>,
 }
 
 impl Frame {
-    /// False for an agent's refusal notice. It has no picture, and passes through every stage only to keep its place in the order.
+    /// False for an agent's notice: of refused frames, or about its camera. It has no picture, and passes through every stage only
+    /// to keep its place in the order.
     pub fn is_frame(&self) -> bool {
-        !matches!(self.sequence_gap, Some(SequenceGap::Refused(_)))
+        self.notice.is_none() && !matches!(self.sequence_gap, Some(SequenceGap::Refused(_)))
+    }
+
+    /// The alert that the host itself raises here: about missing frames, or about the camera.
+    pub fn host_alert(&self) -> Option<Alert> {
+        let of_gap = self.sequence_gap.as_ref().map(|gap| gap.alert(&self.camera, &self.session));
+        of_gap.or_else(|| self.notice.as_ref()?.alert(&self.camera))
     }
 
     /// The claimed time, Unix milliseconds, if the host has corrected it.

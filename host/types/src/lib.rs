@@ -2,12 +2,13 @@
 //!
 //! - [`frame`], [`face`], [`judgement`] and [`event`]: a frame, its faces, the rules' judgement, and the published events.
 //! - [`record`] and [`dead_letter`]: the headers of Kafka records.
-//! - [`sequence_gap`] and [`ranges`]: missing frames.
+//! - [`sequence_gap`] and [`ranges`]: missing frames. [`camera_notice`]: what is wrong with a camera.
 //! - [`search`]: how a frame was searched for faces.
 //! - [`mute`]: alerts that nobody wants to be told of.
 //! - [`id`] and [`redact`]: valid ids, and addresses without secrets.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod camera_notice;
 pub mod dead_letter;
 pub mod event;
 pub mod face;

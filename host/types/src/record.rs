@@ -1,5 +1,6 @@
 //! Records of the frames topic: their headers, and how a record becomes a frame. Every header is optional, so any producer works.
 
+use crate::camera_notice::{CameraNotice, NoticeKind};
 use crate::frame::{Frame, Position, SourceKind};
 use crate::id;
 use crate::sequence_gap::SequenceGap;
@@ -15,6 +16,21 @@ pub const SEQUENCE: &str = "everyframe-sequence";
 pub const CAPTURED_AT: &str = "everyframe-captured-at";
 /// Header: the kind of source: `live`, `recording` or `pictures`.
 pub const SOURCE: &str = "everyframe-source";
+
+/// Header: `1` if the agent knows that the picture is damaged, and sends it nevertheless.
+pub const DAMAGED: &str = "everyframe-damaged";
+
+/// Headers of a notice about a camera: what is wrong (`away`, `interrupted`, `frozen`, `black`, `damaged`, `dropped`), since when and until when
+/// (Unix milliseconds; no end while it goes on), the number of frames, and why. The record has no value.
+pub const NOTICE: &str = "everyframe-notice";
+/// See [`NOTICE`].
+pub const NOTICE_FROM: &str = "everyframe-notice-from";
+/// See [`NOTICE`].
+pub const NOTICE_TO: &str = "everyframe-notice-to";
+/// See [`NOTICE`].
+pub const NOTICE_FRAMES: &str = "everyframe-notice-frames";
+/// See [`NOTICE`].
+pub const NOTICE_REASON: &str = "everyframe-notice-reason";
 
 /// Header of a refusal notice: `FIRST-LAST`, sequence numbers of its session that the agent refused because its spool was full.
 /// The record has no value.
@@ -61,6 +77,7 @@ pub fn parse_frame(topic: &Arc<str>, record: &impl IncomingRecord) -> Frame {
         is_numbered,
         taken_in_at: Instant::now(),
         sequence_gap: parse_refusal(record).map(SequenceGap::Refused),
+        notice: parse_notice(record),
         picture: record.value().unwrap_or_default().to_vec(),
     }
 }
@@ -98,6 +115,24 @@ pub fn parse_refusal(record: &impl IncomingRecord) -> Option<RangeInclusive<u64>
     is_plausible.then_some(first..=last)
 }
 
+/// The longest reason in a notice, characters.
+const MAX_REASON: usize = 300;
+
+/// Parses a notice about a camera; none for any other record, and for an impossible one, which is then a frame without a picture.
+pub fn parse_notice(record: &impl IncomingRecord) -> Option<CameraNotice> {
+    if record.value().is_some_and(|value| !value.is_empty()) {
+        return None;
+    }
+    let kind = NoticeKind::parse(record.header(NOTICE)?)?;
+    let (from, to) = (number(record, NOTICE_FROM)?, number(record, NOTICE_TO));
+    if from < 0 || to.is_some_and(|to| to < from) {
+        return None;
+    }
+    let frames = number(record, NOTICE_FRAMES).map_or(0, |frames| frames.clamp(0, 1 << 32).unsigned_abs());
+    let reason: String = record.header(NOTICE_REASON).unwrap_or_default().chars().take(MAX_REASON).collect();
+    Some(CameraNotice { kind, from, to, frames, reason: id::printable(&reason) })
+}
+
 /// Parses the original position of a replayed dead letter; none for any other record, or for a position in another topic.
 pub fn parse_replay(topic: &str, record: &impl IncomingRecord) -> Option<Position> {
     let position = record.header(REPLAY_OF).and_then(Position::parse)?;
@@ -120,10 +155,10 @@ pub fn camera_id(key: Option<&[u8]>, partition: i32) -> String {
 mod tests {
     use super::*;
 
-    /// A record without a value and with one header.
-    struct Header(&'static str, &'static str);
+    /// A record without a value and with these headers.
+    struct Headers<'a>(&'a [(&'static str, &'static str)]);
 
-    impl IncomingRecord for Header {
+    impl IncomingRecord for Headers<'_> {
         fn partition(&self) -> i32 {
             0
         }
@@ -145,25 +180,44 @@ mod tests {
         }
 
         fn header(&self, name: &str) -> Option<&str> {
-            (name == self.0).then_some(self.1)
+            self.0.iter().find(|(header, _)| *header == name).map(|(_, value)| *value)
         }
     }
 
     #[test]
     fn an_impossible_refusal_is_ignored() {
-        assert_eq!(parse_refusal(&Header(REFUSED, "5-6")), Some(5..=6));
-        assert_eq!(parse_refusal(&Header(REFUSED, "7-7")), Some(7..=7));
+        assert_eq!(parse_refusal(&Headers(&[(REFUSED, "5-6")])), Some(5..=6));
+        assert_eq!(parse_refusal(&Headers(&[(REFUSED, "7-7")])), Some(7..=7));
         for text in
             ["0-18446744073709551615", "18446744073709551615-18446744073709551615", "6-5", "5", "-1-4", ""]
         {
-            assert_eq!(parse_refusal(&Header(REFUSED, text)), None, "{text}");
-            assert!(parse_frame(&"frames".into(), &Header(REFUSED, text)).is_frame(), "{text}");
+            assert_eq!(parse_refusal(&Headers(&[(REFUSED, text)])), None, "{text}");
+            assert!(parse_frame(&"frames".into(), &Headers(&[(REFUSED, text)])).is_frame(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_impossible_notice_is_ignored() {
+        let headers = [(NOTICE, "away"), (NOTICE_FROM, "5"), (NOTICE_TO, "9"), (NOTICE_REASON, "off\x1b[2J")];
+        let notice = parse_notice(&Headers(&headers)).unwrap();
+        assert_eq!((notice.kind, notice.from, notice.to), (NoticeKind::Away, 5, Some(9)));
+        assert!(!notice.reason.contains('\x1b'), "{}", notice.reason);
+        assert!(!parse_frame(&"frames".into(), &Headers(&headers)).is_frame());
+        for bad in [
+            &[(NOTICE, "away")][..],
+            &[(NOTICE, "tired"), (NOTICE_FROM, "5")],
+            &[(NOTICE, "away"), (NOTICE_FROM, "-5")],
+            &[(NOTICE, "away"), (NOTICE_FROM, "5"), (NOTICE_TO, "4")],
+        ] {
+            assert_eq!(parse_notice(&Headers(bad)), None);
+            assert!(parse_frame(&"frames".into(), &Headers(bad)).is_frame());
         }
     }
 
     #[test]
     fn a_replay_of_an_impossible_place_is_a_frame() {
-        let identity = |text| parse_frame(&"frames".into(), &Header(REPLAY_OF, text)).identity.to_string();
+        let identity =
+            |text| parse_frame(&"frames".into(), &Headers(&[(REPLAY_OF, text)])).identity.to_string();
         assert_eq!(identity("frames/3/4"), "frames/3/4");
         for text in ["frames/0/-4", "frames/-1/4", "other/0/4", "frames/0/18446744073709551615", "frames", ""]
         {

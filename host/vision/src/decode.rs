@@ -89,6 +89,11 @@ pub fn check_header(encoded: &[u8]) -> Result<(), PictureError> {
     ignore_parked_faults(inspect(encoded, u64::MAX).map(|_| ()))
 }
 
+/// Width and height of an upright picture, pixels, by its header; none if the host cannot read it.
+pub fn picture_size(encoded: &[u8]) -> Option<(u32, u32)> {
+    inspect(encoded, u64::MAX).ok().map(|header| header.upright_size())
+}
+
 /// Checks whether the bytes are a complete picture that the host can read. A JPEG is decoded at the smallest size, because only
 /// its coded data show whether it is complete.
 ///

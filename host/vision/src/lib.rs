@@ -63,7 +63,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use anchor::Anchor;
-pub use decode::{DecodedPicture, PictureDecoder, check_header, check_whole};
+pub use decode::{DecodedPicture, PictureDecoder, check_header, check_whole, picture_size};
 pub use detections::{DetectionTimes, Detections, ShadowCheck};
 pub use embedding_cache::EmbeddingCache;
 pub use error::{PictureError, VisionError};

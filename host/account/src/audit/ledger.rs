@@ -3,7 +3,8 @@
 use super::MAX_LISTED;
 use super::offsets::{OffsetCounts, Offsets};
 use super::report::{CameraCount, Named, Report, range};
-use super::sequences::{Numbers, Sequences};
+use super::sequences::{Arrival, Numbers, Sequences};
+use everyframe_types::camera_notice::{CameraNotice, NoticeKind};
 use everyframe_types::ranges::Ranges;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::RangeInclusive;
@@ -34,6 +35,8 @@ pub struct Ledger {
     /// By partition, the offset of the next frame; none if unknown.
     ends: Option<HashMap<i32, u64>>,
     missing_ranges: Budget,
+    /// The time of the account, Unix milliseconds.
+    now: i64,
 }
 
 /// The frames of a partition, and their results and dead letters.
@@ -61,10 +64,33 @@ impl Partition {
 struct Camera {
     count: CameraCount,
     sequences: Sequences,
+    absence: Absence,
     /// Ranges of missing frames, those of each partition in order.
     missing: Vec<Missing>,
     /// The ranges that end at the last frame of their partition: the next missing frame extends them.
     growing: Vec<Missing>,
+}
+
+/// When no pictures came from a camera.
+#[derive(Debug, Default)]
+struct Absence {
+    /// Milliseconds of those that are over.
+    total: i64,
+    /// Since when it is away, Unix milliseconds.
+    since: Option<i64>,
+}
+
+impl Absence {
+    fn add(&mut self, from: i64, to: i64) {
+        self.total = self.total.saturating_add(to.saturating_sub(from).max(0));
+    }
+
+    /// The camera is there again, or the account ends.
+    fn end(&mut self, at: i64) {
+        if let Some(since) = self.since.take() {
+            self.add(since, at);
+        }
+    }
 }
 
 /// The missing frames of a camera from `first` to `last`.
@@ -164,9 +190,9 @@ impl CameraCount {
 }
 
 impl Ledger {
-    /// An empty ledger. `in_part` is true if the topics are not read from the oldest record on.
-    pub fn new(in_part: bool) -> Self {
-        Self { in_part, ..Self::default() }
+    /// An empty ledger at this Unix time, milliseconds. `in_part` is true if the topics are not read from the oldest record on.
+    pub fn new(in_part: bool, now: i64) -> Self {
+        Self { in_part, now, ..Self::default() }
     }
 
     /// Adds the result of a frame.
@@ -213,6 +239,12 @@ impl Ledger {
     ) {
         let of = self.partitions.entry(partition).or_default();
         of.frames.insert(offset);
+        let known = entry(&mut self.cameras, camera);
+        let arrival = sequence.map(|(session, number)| known.sequences.add_frame(partition, session, number));
+        if arrival == Some(Arrival::Repeated) {
+            known.count.repeated += 1;
+            return;
+        }
         let outcomes = of.outcomes(offset, committed);
         let (state, repeated) = (outcomes.state(), outcomes.beyond(1));
         if outcomes.dead_letters > 0 {
@@ -224,9 +256,7 @@ impl Ledger {
         *camera.count.count_mut(state) += 1;
         camera.count.repeated += repeated;
         camera.track_missing(&mut self.missing_ranges, partition, offset, state == State::Missing);
-        if let Some((session, number)) = sequence {
-            camera.count.late += u64::from(camera.sequences.add_frame(partition, session, number));
-        }
+        camera.count.late += u64::from(arrival == Some(Arrival::Late));
     }
 
     /// Adds the replay of a parked frame. `due` is true if the group has committed the record of the replay.
@@ -240,6 +270,35 @@ impl Ledger {
     /// Adds a refusal notice of an agent.
     pub fn add_refusal(&mut self, camera: &str, session: &str, numbers: RangeInclusive<u64>) {
         entry(&mut self.cameras, camera).sequences.add_refusal(session, numbers);
+    }
+
+    /// Adds a camera that is expected, also if it never sent anything.
+    pub fn add_camera(&mut self, camera: &str) {
+        entry(&mut self.cameras, camera);
+    }
+
+    /// Adds an agent's notice about its camera.
+    pub fn add_notice(&mut self, camera: &str, notice: &CameraNotice) {
+        let camera = entry(&mut self.cameras, camera);
+        match (notice.kind, notice.to) {
+            (NoticeKind::Away, None) => camera.absence.since = Some(notice.from),
+            (NoticeKind::Away | NoticeKind::Interrupted, Some(to)) => {
+                camera.absence.since = None;
+                camera.absence.add(notice.from, to);
+            }
+            (NoticeKind::Damaged, _) => {
+                camera.count.damaged = camera.count.damaged.saturating_add(notice.frames);
+            }
+            _ => {}
+        }
+    }
+
+    /// A frame of this camera was recorded at this Unix time, milliseconds: it is not away any more, if its agent was ended before it
+    /// could say so.
+    pub fn end_absence(&mut self, camera: &str, at: i64) {
+        if let Some(camera) = self.cameras.get_mut(camera) {
+            camera.absence.end(at);
+        }
     }
 
     /// Closes the ledger and makes the report.
@@ -280,6 +339,8 @@ impl Ledger {
             add(&mut report.missing, &name, places.collect());
             let closed = camera.sequences.close();
             (camera.count.gaps, camera.count.refused) = (closed.gaps.count, closed.refused.count);
+            camera.absence.end(self.now);
+            camera.count.away = (camera.absence.total / 1000).unsigned_abs();
             add(&mut report.gaps, &name, gaps.name(closed.gaps));
             add(&mut report.refused, &name, refused.name(closed.refused));
             report.cameras.insert(name, camera.count);

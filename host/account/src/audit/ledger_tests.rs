@@ -98,7 +98,7 @@ fn a_replay_allows_one_more_outcome() {
 #[test]
 fn the_replay_of_a_deleted_frame_counts_in_its_place() {
     for (in_part, letters, expected) in [(false, 1, (0, 1)), (true, 1, (1, 0)), (false, 2, (1, 0))] {
-        let mut ledger = Ledger::new(in_part);
+        let mut ledger = Ledger::new(in_part, 0);
         (0..letters).for_each(|_| ledger.add_dead_letter(0, 7));
         ledger.add_replay(0, 7, "gate", 9, true);
         let total = ledger.report().total;
@@ -237,7 +237,7 @@ mod any_input {
             in_part: bool,
             ends in proptest::option::of(number()),
         ) {
-            let mut ledger = Ledger::new(in_part);
+            let mut ledger = Ledger::new(in_part, 0);
             let (mut frames, mut replays, mut outcomes) = (0, 0, 0);
             for any_record in &words {
                 match any_record.clone() {
@@ -271,8 +271,8 @@ mod any_input {
                 prop_assert!(count.sent <= frames + replays, "{count:?}");
                 let states = [count.results, count.dead_letters, count.missing, count.waiting];
                 prop_assert_eq!(states.iter().sum::<u64>(), count.sent, "{:?}", count);
-                // If a frame was added more than once, its outcomes count as repeats each time.
-                prop_assert!(count.repeated <= outcomes * (frames + replays), "{count:?}");
+                // If a frame was added more than once, its outcomes count as repeats each time, and so does its number.
+                prop_assert!(count.repeated <= outcomes * (frames + replays) + frames, "{count:?}");
                 prop_assert!(count.late <= frames, "{count:?}");
             }
             let sent: u64 = report.cameras.values().map(|count| count.sent).sum();
@@ -280,4 +280,41 @@ mod any_input {
             prop_assert!(report.forged_records <= replays);
         }
     }
+}
+
+#[test]
+fn a_frame_that_came_twice_counts_once() {
+    let mut ledger = Ledger::default();
+    ledger.add_result(0, 0);
+    ledger.add_result(0, 1);
+    for (offset, number) in [(0, 7), (1, 7), (2, 8)] {
+        ledger.add_frame(0, offset, "gate", 2, Some(("s", number)));
+    }
+    let expected = CameraCount { sent: 2, results: 1, waiting: 1, repeated: 1, ..Default::default() };
+    assert_eq!(ledger.report().cameras["gate"], expected);
+}
+
+#[test]
+fn absences_and_damaged_pictures_are_added_up() {
+    use everyframe_types::camera_notice::{CameraNotice, NoticeKind};
+    let notice = |kind, from, to, frames| CameraNotice { kind, from, to, frames, reason: String::new() };
+    let mut ledger = Ledger::new(false, 100_000);
+    ledger.add_camera("silent");
+    ledger.add_notice("gate", &notice(NoticeKind::Away, 10_000, None, 0));
+    ledger.add_notice("gate", &notice(NoticeKind::Away, 10_000, Some(15_000), 0));
+    ledger.add_notice("gate", &notice(NoticeKind::Interrupted, 20_000, Some(21_500), 0));
+    ledger.add_notice("gate", &notice(NoticeKind::Damaged, 30_000, Some(31_000), 5));
+    ledger.add_notice("gate", &notice(NoticeKind::Frozen, 30_000, Some(90_000), 0));
+    // Its agent was killed, and another one sent a frame.
+    ledger.add_notice("gate", &notice(NoticeKind::Away, 40_000, None, 0));
+    ledger.end_absence("gate", 44_000);
+    // It is still away.
+    ledger.add_notice("yard", &notice(NoticeKind::Away, 70_000, None, 0));
+    let report = ledger.report();
+    let counts = ["gate", "yard", "silent"].map(|camera| {
+        let count = &report.cameras[camera];
+        (count.sent, count.away, count.damaged)
+    });
+    assert_eq!(counts, [(0, 10, 5), (0, 30, 0), (0, 0, 0)]);
+    assert_eq!((report.total.away, report.total.damaged), (40, 5));
 }

@@ -6,8 +6,9 @@ use everyframe_config::{Config, KafkaSettings};
 use everyframe_kafka::{BrokerError, Reader, committed, watermarks};
 use everyframe_types::dead_letter::{Letter, Partial};
 use everyframe_types::frame::Position;
+use everyframe_types::machine::unix_ms;
 use everyframe_types::record::{
-    IncomingRecord as _, REFUSED, camera_id, parse_refusal, parse_replay, parse_stamp,
+    IncomingRecord as _, REFUSED, camera_id, parse_notice, parse_refusal, parse_replay, parse_stamp,
 };
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -49,7 +50,8 @@ fn account(config: &Config, since: Option<i64>, earlier: i64) -> std::result::Re
     let frames_kept = watermarks(settings, &topics.frames)?;
     let committed = committed(settings, &topics.frames)?;
     let committed = |partition: i32| committed.get(&partition).copied().unwrap_or(0);
-    let mut ledger = Ledger::new(since.is_some());
+    let mut ledger = Ledger::new(since.is_some(), unix_ms());
+    config.cameras.iter().for_each(|camera| ledger.add_camera(&camera.id));
     for (partition, (oldest, _)) in frames_kept {
         ledger.add_deleted(partition, committed(partition)..oldest);
     }
@@ -117,10 +119,13 @@ fn account(config: &Config, since: Option<i64>, earlier: i64) -> std::result::Re
         }
         if let Some(numbers) = refused {
             ledger.add_refusal(&camera, stamp.session.as_deref().unwrap_or_default(), numbers);
+        } else if let Some(notice) = parse_notice(&record) {
+            ledger.add_notice(&camera, &notice);
         } else if let Some(original) = parse_replay(&topics.frames, &record) {
             let (of, at) = (original.partition, original.offset.unsigned_abs());
             ledger.add_replay(of, at, &camera, committed(of), offset < committed(partition));
         } else {
+            ledger.end_absence(&camera, record.timestamp());
             ledger.add_frame(
                 partition,
                 offset,

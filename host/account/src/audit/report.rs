@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 /// One camera's counts. Each frame is one of `results`, `dead_letters`, `missing` and `waiting`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct CameraCount {
-    /// Frames in the frames topic. A replayed frame counts once.
+    /// Frames in the frames topic. A replayed frame counts once, and so does one that its agent sent twice.
     pub sent: u64,
     /// Of these, frames with a result.
     pub results: u64,
@@ -17,7 +17,8 @@ pub struct CameraCount {
     pub missing: u64,
     /// Of these, frames that are not committed yet, or whose replay is not: still to be processed.
     pub waiting: u64,
-    /// Results and dead letters of a frame beyond the expected: one, and one more for each replay.
+    /// Results and dead letters of a frame beyond the expected: one, and one more for each replay. And frames that came again under
+    /// their old number, as after the crash of an agent.
     pub repeated: u64,
     /// Sequence numbers of the agent that never reached the topic.
     pub gaps: u64,
@@ -25,6 +26,10 @@ pub struct CameraCount {
     pub late: u64,
     /// Sequence numbers that the agent refused and reported. They do not count as gaps.
     pub refused: u64,
+    /// Seconds in which no picture came from the camera, as its agent reported them.
+    pub away: u64,
+    /// Damaged pictures that the agent counted.
+    pub damaged: u64,
 }
 
 impl CameraCount {
@@ -39,6 +44,8 @@ impl CameraCount {
             (&mut self.gaps, other.gaps),
             (&mut self.late, other.late),
             (&mut self.refused, other.refused),
+            (&mut self.away, other.away),
+            (&mut self.damaged, other.damaged),
         ] {
             *sum = sum.saturating_add(more);
         }

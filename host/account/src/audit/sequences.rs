@@ -27,6 +27,17 @@ struct Session {
     last_used: u64,
 }
 
+/// How a frame's number came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// After lower numbers, or first of its session.
+    InOrder,
+    /// After a higher number of its partition.
+    Late,
+    /// It came before.
+    Repeated,
+}
+
 /// The result of a camera's sessions.
 #[derive(Debug, Default)]
 pub(super) struct Closed {
@@ -46,21 +57,18 @@ pub(super) struct Numbers {
 }
 
 impl Sequences {
-    /// Adds the number of a frame; true if it is new and late, that is, arrived after a higher one.
-    pub fn add_frame(&mut self, partition: i32, session: &str, number: u64) -> bool {
+    /// Adds the number of a frame, and says how it came.
+    pub fn add_frame(&mut self, partition: i32, session: &str, number: u64) -> Arrival {
         let session = self.session(session);
-        let is_new = session.seen.insert(number);
-        match session.highest.iter_mut().find(|(of, _)| *of == partition) {
-            Some((_, highest)) if number < *highest => is_new,
-            Some((_, highest)) => {
-                *highest = number;
-                false
-            }
-            None => {
-                session.highest.push((partition, number));
-                false
-            }
+        if !session.seen.insert(number) {
+            return Arrival::Repeated;
         }
+        match session.highest.iter_mut().find(|(of, _)| *of == partition) {
+            Some((_, highest)) if number < *highest => return Arrival::Late,
+            Some((_, highest)) => *highest = number,
+            None => session.highest.push((partition, number)),
+        }
+        Arrival::InOrder
     }
 
     /// Adds refused numbers.
@@ -164,12 +172,12 @@ mod tests {
     #[test]
     fn a_number_is_late_once_and_in_its_partition() {
         let mut sequences = Sequences::default();
-        let mut late = |partition, number| sequences.add_frame(partition, "a", number);
-        assert!(!late(0, 5));
-        assert!(late(0, 3));
-        assert!(!late(0, 3), "it is known");
-        assert!(!late(1, 1), "partitions have no common order");
-        assert!(!late(0, 6));
+        let mut arrival = |partition, number| sequences.add_frame(partition, "a", number);
+        assert_eq!(arrival(0, 5), Arrival::InOrder);
+        assert_eq!(arrival(0, 3), Arrival::Late);
+        assert_eq!(arrival(0, 3), Arrival::Repeated);
+        assert_eq!(arrival(1, 1), Arrival::InOrder, "partitions have no common order");
+        assert_eq!(arrival(0, 6), Arrival::InOrder);
     }
 
     #[test]

@@ -33,6 +33,7 @@ fn frame(offset: i64, Sent(claimed_at, recorded_at): Sent, source: Option<Source
         is_numbered: true,
         taken_in_at: Instant::now(),
         sequence_gap: None,
+        notice: None,
         picture: Vec::new(),
     }
 }

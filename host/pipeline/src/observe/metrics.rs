@@ -1,9 +1,11 @@
 //! The counters and histograms of a host.
 
 use super::cameras::{Cameras, Column};
+use super::heard_cameras::{ByCamera, HeardCameras};
 use super::partitions::{ByPartition, Partitions};
 use crate::intake::Correction;
 use crate::live_ledger::SequenceCheck;
+use everyframe_config::CameraSettings;
 use everyframe_rules::{RuleMeter, RuleMeters};
 use everyframe_telemetry::histogram::{DELAY, FRAMES, Histogram, STAGE};
 use everyframe_telemetry::throttle::Throttle;
@@ -52,6 +54,8 @@ pub struct Metrics {
     rebalances: Family<[(&'static str, &'static str); 1], Counter>,
     reloads: Family<[(&'static str, &'static str); 1], Counter>,
     cameras: Cameras,
+    heard: Arc<HeardCameras>,
+    expected: Mutex<Vec<CameraSettings>>,
     rules: RuleMeters,
     partitions: Arc<Partitions>,
     gaps: Throttle,
@@ -160,6 +164,8 @@ impl Metrics {
         registry.register("everyframe_rules_reloads", help, reloads.clone());
         let cameras = Cameras::default();
         cameras.register(&mut registry);
+        let heard = Arc::new(HeardCameras::default());
+        registry.register_collector(Box::new(ByCamera(heard.clone())));
         let rules = RuleMeters::new(&mut registry);
         let partitions = Arc::new(Partitions::default());
         registry.register_collector(Box::new(ByPartition(partitions.clone())));
@@ -191,6 +197,8 @@ impl Metrics {
             rebalances,
             reloads,
             cameras,
+            heard,
+            expected: Mutex::default(),
             rules,
             partitions,
             gaps: Throttle::default(),
@@ -235,6 +243,21 @@ impl Metrics {
         let mode = if exactly_once { "exactly-once" } else { "at-least-once" };
         let info = Info::new([("mode", mode)]);
         locked(&self.registry).register("everyframe_delivery", "How results are delivered", info);
+    }
+
+    /// When each camera was heard of last.
+    pub fn heard_cameras(&self) -> &HeardCameras {
+        &self.heard
+    }
+
+    /// Sets the cameras that are expected: an alert tells when nothing is heard of one.
+    pub fn expect_cameras(&self, cameras: Vec<CameraSettings>) {
+        *locked(&self.expected) = cameras;
+    }
+
+    /// The cameras that are expected.
+    pub fn expected_cameras(&self) -> Vec<CameraSettings> {
+        locked(&self.expected).clone()
     }
 
     /// Counts a frame that was taken in, and its bytes.

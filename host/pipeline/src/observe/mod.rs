@@ -4,10 +4,12 @@
 
 mod alarm;
 mod announcer;
+mod camera_monitor;
 mod cameras;
 mod error;
 mod health;
 mod health_check;
+mod heard_cameras;
 mod http;
 mod metrics;
 mod observed;
@@ -16,6 +18,7 @@ mod rule_event;
 
 pub use alarm::{Alarms, Danger, RetentionData, RetentionState};
 pub use announcer::Announcer;
+pub use camera_monitor::{CameraData, CameraPresence};
 pub use error::ObserveError;
 pub use health::{Health, STALLED_AFTER};
 pub use http::serve_metrics;

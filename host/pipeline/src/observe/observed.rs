@@ -4,7 +4,7 @@ use super::error::ObserveError;
 use super::health::{Health, STALLED_AFTER};
 use super::http::serve_metrics;
 use super::metrics::Metrics;
-use super::{alarm, health_check};
+use super::{alarm, camera_monitor, health_check};
 use everyframe_config::Config;
 use everyframe_telemetry::clock::SystemClock;
 use std::sync::Arc;
@@ -46,6 +46,6 @@ impl Observed {
         if config.observe.lag_interval_s > 0 {
             alarm::start(config, self.metrics.clone(), stop.clone())?;
         }
-        Ok(())
+        camera_monitor::start(config, self.metrics.clone(), stop.clone())
     }
 }

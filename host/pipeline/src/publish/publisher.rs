@@ -95,7 +95,7 @@ impl Publisher {
             assignment: assignment.clone(),
             offset: frame.position.offset,
             records: records::records(frame, outcome),
-            urgent: frame.sequence_gap.is_some()
+            urgent: frame.host_alert().is_some()
                 || matches!(outcome, Outcome::Judged { judgement, .. } if is_urgent(judgement)),
             done: Completion::new(done),
         });

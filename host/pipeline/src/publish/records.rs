@@ -91,9 +91,7 @@ pub(super) fn records(frame: &Arc<Frame>, outcome: &Outcome) -> Vec<Outgoing> {
         frame: Some(frame.clone()),
     };
     // The host's own alert; it has number 0 among the host's alerts.
-    let own =
-        frame.sequence_gap.as_ref().map(|sequence_gap| sequence_gap.alert(&frame.camera, &frame.session));
-    let own = own.map(|alert| event::alert(frame, &alert, 0));
+    let own = frame.host_alert().map(|alert| event::alert(frame, &alert, 0));
     match outcome {
         Outcome::Judged { size, search, judgement, timings, judged_by } => {
             let raised = judgement.alerts.iter().enumerate();

@@ -18,6 +18,7 @@ fn frame(bytes: usize) -> Arc<Frame> {
         source: None,
         taken_in_at: Instant::now(),
         sequence_gap: None,
+        notice: None,
         picture: (0..bytes).map(|n| n as u8).collect(),
     })
 }

@@ -117,6 +117,7 @@ impl Host {
     /// Activates other rules, with the zones, masks and schedules of their configuration. Each frame is judged by the old
     /// or by the new ones from beginning to end. A rule of the same name keeps its state.
     pub fn activate(&self, config: &Config, mut rules: Rules) {
+        self.context.metrics.expect_cameras(config.cameras.clone());
         rules.set_meters(|name| self.context.metrics.rule_meter(name));
         let new = ActiveRules::new(config, rules, &self.models);
         let old = self.judge.active_rules.swap(Arc::new(new));

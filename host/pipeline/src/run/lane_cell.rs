@@ -100,6 +100,7 @@ impl LaneCell {
         if let Some(correction) = progress.clock.set_time(&mut frame) {
             self.context.metrics.time_corrected(&frame, correction);
         }
+        self.context.metrics.heard_cameras().record(&frame);
         if frame.is_frame() {
             self.context.metrics.frame_taken_in(bytes);
         }

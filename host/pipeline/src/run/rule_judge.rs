@@ -15,7 +15,6 @@ use everyframe_types::dead_letter::{Parked, Stage};
 use everyframe_types::event::Timings;
 use everyframe_types::face::{Embedding, People, Person, RecentStranger};
 use everyframe_types::frame::Frame;
-use everyframe_types::sequence_gap;
 use everyframe_vision::EmbeddingCache;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,8 +54,8 @@ impl People for KnownFaces {
 
 impl Judge for RuleJudge {
     fn judge(&self, ready: &Ready, memory: &mut LaneMemory) -> Result<Outcome, RuleFailure> {
-        if ready.frame.sequence_gap.is_some() {
-            self.metrics.alert_raised(sequence_gap::SEVERITY);
+        if let Some(alert) = ready.frame.host_alert() {
+            self.metrics.alert_raised(alert.severity);
         }
         if !ready.frame.is_frame() {
             return Ok(Outcome::RefusalNotice);

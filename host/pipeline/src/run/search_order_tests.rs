@@ -19,6 +19,7 @@ fn frame(camera: &str, offset: i64, sequence: u64, captured_at: i64) -> Frame {
         is_numbered: true,
         taken_in_at: Instant::now(),
         sequence_gap: None,
+        notice: None,
         picture: Vec::new(),
     }
 }

@@ -440,6 +440,7 @@ pub fn frame(partition: i32, offset: i64) -> Frame {
         is_numbered: true,
         taken_in_at: Instant::now(),
         sequence_gap: None,
+        notice: None,
         picture: vec![0; 1000],
     }
 }

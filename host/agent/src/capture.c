@@ -1,0 +1,515 @@
+/*
+ * The parts of FFmpeg that the agent uses: opening an address, reading packets, decoding and scaling pictures; and the JPEG
+ * encoder of libjpeg-turbo.
+ *
+ * It is C because the layout of FFmpeg's structures differs from version to version, so a compiler must read the headers that
+ * belong to the installed libraries; because only a C function can take the arguments of FFmpeg's log callback; and because
+ * only `longjmp` can leave libjpeg's fatal errors. See docs/decisions/0028-capture.md.
+ *
+ * Every call is bounded in time: FFmpeg asks `is_over` while it waits.
+ */
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+#include <libavutil/display.h>
+#include <libavutil/opt.h>
+#include <libavutil/pixdesc.h>
+#include <libavutil/time.h>
+#include <libswscale/swscale.h>
+
+#include <jpeglib.h>
+
+/* Keep in step with the numbers in ffmpeg.rs. */
+enum outcome {
+  DONE = 0,
+  ENDED = 1,
+  STOPPED = 2,
+  TIMED_OUT = 3,
+  WRONG_PASSWORD = 4,
+  NOT_FOUND = 5,
+  REFUSED = 6,
+  UNREACHABLE = 7,
+  NOT_A_VIDEO = 8,
+  AGAIN = 9,
+  OTHER = 10,
+};
+
+enum { MESSAGE_BYTES = 200 };
+
+struct everyframe_input {
+  /* Set by another thread to end every call. */
+  const _Atomic unsigned char *stop;
+  /* When the present call must end, microseconds of av_gettime_relative. */
+  int64_t deadline;
+  AVIOContext *io;
+  AVFormatContext *format;
+  int stream;
+  /* Packets of the network protocol that never arrived, as FFmpeg logs them. */
+  atomic_uint missed;
+  char message[MESSAGE_BYTES];
+};
+
+struct everyframe_decoder {
+  AVCodecContext *codec;
+  AVFrame *frame;
+  AVRational time_base;
+  /* Lines of the decoder at the level of an error. */
+  atomic_uint errors;
+  /* Degrees clockwise by which a picture must be turned. FFmpeg gives it with the first picture of a file only. */
+  int rotation;
+  struct SwsContext *scaler;
+};
+
+/* A packet's properties. */
+struct everyframe_packet {
+  const uint8_t *bytes;
+  size_t size;
+  /* Microseconds; INT64_MIN if unknown. */
+  int64_t time;
+  int is_key;
+  int is_corrupt;
+  /* Packets of the network protocol that were missing before this one was complete. */
+  unsigned missed;
+};
+
+/* A decoded picture's properties. The planes belong to the decoder, until its next call. */
+struct everyframe_picture {
+  int width;
+  int height;
+  const uint8_t *planes[3];
+  int strides[3];
+  /* Three planes of 8 bits, both colour planes of half the width and height. */
+  int is_planar_420;
+  int is_full_range;
+  int is_bt709;
+  int is_rgb;
+  int rotation;
+  int is_key;
+  int is_damaged;
+  /* Microseconds; INT64_MIN if unknown. */
+  int64_t time;
+};
+
+static int is_over(void *opaque) {
+  const struct everyframe_input *input = opaque;
+  return atomic_load_explicit(input->stop, memory_order_relaxed) || av_gettime_relative() >= input->deadline;
+}
+
+static void begin(struct everyframe_input *input, unsigned timeout_ms) {
+  input->deadline = av_gettime_relative() + (int64_t)timeout_ms * 1000;
+}
+
+/* Remembers FFmpeg's text, and gives the kind of an error. */
+static enum outcome classify(struct everyframe_input *input, int error) {
+  av_strerror(error, input->message, sizeof input->message);
+  if (atomic_load_explicit(input->stop, memory_order_relaxed)) return STOPPED;
+  if (av_gettime_relative() >= input->deadline || error == AVERROR(ETIMEDOUT)) return TIMED_OUT;
+  switch (error) {
+    case AVERROR_EOF:
+      return ENDED;
+    case AVERROR_HTTP_UNAUTHORIZED:
+    case AVERROR_HTTP_FORBIDDEN:
+      return WRONG_PASSWORD;
+    case AVERROR_HTTP_NOT_FOUND:
+    case AVERROR(ENOENT):
+      return NOT_FOUND;
+    case AVERROR(ECONNREFUSED):
+      return REFUSED;
+    case AVERROR(EHOSTUNREACH):
+    case AVERROR(ENETUNREACH):
+    case AVERROR(EIO):
+      return UNREACHABLE;
+    case AVERROR_INVALIDDATA:
+    case AVERROR_STREAM_NOT_FOUND:
+    case AVERROR_DECODER_NOT_FOUND:
+    case AVERROR_DEMUXER_NOT_FOUND:
+      return NOT_A_VIDEO;
+    default:
+      return OTHER;
+  }
+}
+
+/* FFmpeg has no other sign of a packet that was lost on the network, and some decoders none of a picture they made up. */
+static void on_log(void *context, int level, const char *format, va_list arguments) {
+  const AVClass *class = context ? *(AVClass **)context : NULL;
+  if (class && level <= AV_LOG_ERROR && !strcmp(class->class_name, "AVCodecContext")) {
+    struct everyframe_decoder *decoder = ((AVCodecContext *)context)->opaque;
+    if (decoder) atomic_fetch_add(&decoder->errors, 1);
+  } else if (class && !strcmp(class->class_name, "AVFormatContext") && !strncmp(format, "RTP: missed", 11)) {
+    struct everyframe_input *input = ((AVFormatContext *)context)->opaque;
+    if (input) atomic_fetch_add(&input->missed, 1);
+  }
+  av_log_default_callback(context, level, format, arguments);
+}
+
+struct everyframe_input *everyframe_input_new(const _Atomic unsigned char *stop) {
+  struct everyframe_input *input = calloc(1, sizeof *input);
+  av_log_set_level(AV_LOG_ERROR);
+  av_log_set_callback(on_log);
+  if (input) {
+    input->stop = stop;
+    input->stream = -1;
+  }
+  return input;
+}
+
+void everyframe_input_free(struct everyframe_input *input) {
+  if (!input) return;
+  /* Closing RTSP sends a last request; it must not wait for long. */
+  begin(input, 500);
+  avformat_close_input(&input->format);
+  avio_closep(&input->io);
+  free(input);
+}
+
+const char *everyframe_input_message(const struct everyframe_input *input) { return input->message; }
+
+/* Sends the request for an http address and reads the head of the answer. */
+int everyframe_input_connect(struct everyframe_input *input, const char *address, unsigned timeout_ms) {
+  const AVIOInterruptCB interrupt = {is_over, input};
+  AVDictionary *options = NULL;
+  int error;
+  begin(input, timeout_ms);
+  av_dict_set(&options, "user_agent", "everyframe", 0);
+  av_dict_set(&options, "icy", "0", 0);
+  error = avio_open2(&input->io, address, AVIO_FLAG_READ, &interrupt, &options);
+  av_dict_free(&options);
+  return error < 0 ? classify(input, error) : DONE;
+}
+
+/* The content type of the answer, at most `size` bytes with the final zero; and its length, -1 if the server states none. */
+int64_t everyframe_input_content(struct everyframe_input *input, char *type, size_t size) {
+  uint8_t *text = NULL;
+  int64_t length = avio_size(input->io);
+  type[0] = '\0';
+  if (av_opt_get(input->io, "mime_type", AV_OPT_SEARCH_CHILDREN, &text) >= 0 && text) {
+    snprintf(type, size, "%s", (const char *)text);
+    av_free(text);
+  }
+  return length > 0 ? length : -1;
+}
+
+/* Reads at least one byte of the answer. */
+int everyframe_input_bytes(struct everyframe_input *input, uint8_t *bytes, int size, unsigned timeout_ms, int *read) {
+  begin(input, timeout_ms);
+  *read = avio_read_partial(input->io, bytes, size);
+  if (*read > 0) return DONE;
+  return classify(input, *read < 0 ? *read : AVERROR_EOF);
+}
+
+static const char *device_library(void) {
+  static char name[40];
+  snprintf(name, sizeof name, "libavdevice.so.%d", LIBAVFORMAT_VERSION_MAJOR);
+  return name;
+}
+
+/* Devices are in a library of their own, which needs many others: it is loaded only for a device. */
+static const AVInputFormat *find_device_format(struct everyframe_input *input) {
+  void (*register_all)(void);
+  void *library = dlopen(device_library(), RTLD_NOW | RTLD_GLOBAL);
+  if (library) {
+    *(void **)&register_all = dlsym(library, "avdevice_register_all");
+    if (register_all) register_all();
+  } else {
+    snprintf(input->message, sizeof input->message, "devices need %s; install FFmpeg's libavdevice", device_library());
+  }
+  return library ? av_find_input_format("video4linux2") : NULL;
+}
+
+/* Opens the container: of the connection that `everyframe_input_connect` opened, or of `address`. */
+int everyframe_input_open(struct everyframe_input *input, const char *address, const char *transport, int is_device,
+                          int is_stream, unsigned timeout_ms) {
+  const AVInputFormat *container = NULL;
+  AVDictionary *options = NULL;
+  int error, is_known = 0;
+  begin(input, timeout_ms);
+  if (is_device && !(container = find_device_format(input))) return OTHER;
+  input->format = avformat_alloc_context();
+  if (!input->format) return OTHER;
+  input->format->interrupt_callback = (AVIOInterruptCB){is_over, input};
+  input->format->opaque = input;
+  input->format->pb = input->io;
+  if (is_device) {
+    /* Pictures that are coded already need no encoder. */
+    av_dict_set(&options, "input_format", "mjpeg", 0);
+  } else if (transport) {
+    av_dict_set(&options, "rtsp_transport", transport, 0);
+    av_dict_set(&options, "allowed_media_types", "video", 0);
+    /* With a queue, FFmpeg notices missing packets also over TCP, where a server may leave some out. */
+    av_dict_set(&options, "reorder_queue_size", "500", 0);
+    av_dict_set(&options, "buffer_size", "2097152", 0);
+    av_dict_set(&options, "user_agent", "everyframe", 0);
+  }
+  error = avformat_open_input(&input->format, address, container, &options);
+  if (is_device && error == AVERROR(EINVAL)) {
+    /* The device has no JPEG. */
+    av_dict_free(&options);
+    error = avformat_open_input(&input->format, address, container, NULL);
+  }
+  av_dict_free(&options);
+  if (error < 0) return classify(input, error);
+#if LIBAVFORMAT_VERSION_MAJOR < 61
+  /* Makes the rotation of a file a property of its first picture, as it is from FFmpeg 7 on. */
+  av_format_inject_global_side_data(input->format);
+#endif
+  for (unsigned index = 0; index < input->format->nb_streams; index++) {
+    const AVCodecParameters *codec = input->format->streams[index]->codecpar;
+    is_known |= codec->codec_type == AVMEDIA_TYPE_VIDEO && codec->codec_id != AV_CODEC_ID_NONE;
+  }
+  /* A stream's description is in its protocol: reading ahead would only delay its pictures. */
+  if (!is_stream || !is_known) {
+    error = avformat_find_stream_info(input->format, NULL);
+    if (error < 0) return classify(input, error);
+  }
+  input->stream = av_find_best_stream(input->format, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
+  if (input->stream < 0) return classify(input, AVERROR_STREAM_NOT_FOUND);
+  for (unsigned index = 0; index < input->format->nb_streams; index++)
+    if ((int)index != input->stream) input->format->streams[index]->discard = AVDISCARD_ALL;
+  return DONE;
+}
+
+/* Pictures per second as the container states them, 0 if it does not. */
+double everyframe_input_rate(const struct everyframe_input *input) {
+  AVRational rate = av_guess_frame_rate(input->format, input->format->streams[input->stream], NULL);
+  return rate.num > 0 && rate.den > 0 ? av_q2d(rate) : 0;
+}
+
+/* 1 if the container states a length. */
+int everyframe_input_has_length(const struct everyframe_input *input) {
+  return input->format->duration > 0 || input->format->streams[input->stream]->nb_frames > 0;
+}
+
+int everyframe_input_is_jpeg(const struct everyframe_input *input) {
+  return input->format->streams[input->stream]->codecpar->codec_id == AV_CODEC_ID_MJPEG;
+}
+
+/* The name of the codec as people write it. */
+const char *everyframe_input_codec(const struct everyframe_input *input) {
+  const AVCodecDescriptor *codec = avcodec_descriptor_get(input->format->streams[input->stream]->codecpar->codec_id);
+  return codec ? codec->name : "unknown";
+}
+
+static int64_t microseconds(int64_t time, AVRational base) {
+  return time == AV_NOPTS_VALUE ? INT64_MIN : av_rescale_q(time, base, AV_TIME_BASE_Q);
+}
+
+/* Reads the next packet of the video into a new packet, which the caller frees. */
+int everyframe_input_packet(struct everyframe_input *input, unsigned timeout_ms, AVPacket **packet,
+                            struct everyframe_packet *properties) {
+  AVPacket *next = av_packet_alloc();
+  int error;
+  if (!next) return OTHER;
+  begin(input, timeout_ms);
+  while ((error = av_read_frame(input->format, next)) >= 0 && next->stream_index != input->stream) av_packet_unref(next);
+  if (error < 0) {
+    av_packet_free(&next);
+    return error == AVERROR(EAGAIN) ? AGAIN : classify(input, error);
+  }
+  properties->bytes = next->data;
+  properties->size = next->size > 0 ? (size_t)next->size : 0;
+  properties->time = microseconds(next->pts != AV_NOPTS_VALUE ? next->pts : next->dts,
+                                  input->format->streams[input->stream]->time_base);
+  properties->is_key = (next->flags & AV_PKT_FLAG_KEY) != 0;
+  properties->is_corrupt = (next->flags & AV_PKT_FLAG_CORRUPT) != 0;
+  properties->missed = atomic_exchange(&input->missed, 0);
+  *packet = next;
+  return DONE;
+}
+
+void everyframe_packet_free(AVPacket *packet) { av_packet_free(&packet); }
+
+/* A decoder for the video of an input, which it may outlive. */
+struct everyframe_decoder *everyframe_decoder_new(const struct everyframe_input *input) {
+  const AVStream *stream = input->format->streams[input->stream];
+  const AVCodec *codec = avcodec_find_decoder(stream->codecpar->codec_id);
+  struct everyframe_decoder *decoder = calloc(1, sizeof *decoder);
+  if (!decoder) return NULL;
+  decoder->frame = av_frame_alloc();
+  decoder->codec = codec ? avcodec_alloc_context3(codec) : NULL;
+  if (!decoder->frame || !decoder->codec || avcodec_parameters_to_context(decoder->codec, stream->codecpar) < 0) goto failed;
+  decoder->codec->opaque = decoder;
+  /* With more, an error could not be assigned to its picture. */
+  decoder->codec->thread_count = 1;
+  decoder->codec->pkt_timebase = stream->time_base;
+  decoder->time_base = stream->time_base;
+  if (avcodec_open2(decoder->codec, codec, NULL) < 0) goto failed;
+  return decoder;
+failed:
+  avcodec_free_context(&decoder->codec);
+  av_frame_free(&decoder->frame);
+  free(decoder);
+  return NULL;
+}
+
+void everyframe_decoder_free(struct everyframe_decoder *decoder) {
+  if (!decoder) return;
+  avcodec_free_context(&decoder->codec);
+  av_frame_free(&decoder->frame);
+  sws_freeContext(decoder->scaler);
+  free(decoder);
+}
+
+/* Gives a packet to the decoder; NULL at the end. DONE, AGAIN if pictures must be taken first, OTHER if it is damaged. */
+int everyframe_decoder_send(struct everyframe_decoder *decoder, const AVPacket *packet) {
+  int error = avcodec_send_packet(decoder->codec, packet);
+  if (error == AVERROR(EAGAIN)) return AGAIN;
+  return error < 0 && error != AVERROR_EOF ? OTHER : DONE;
+}
+
+/* The number of errors that the decoder logged since the last call. */
+unsigned everyframe_decoder_errors(struct everyframe_decoder *decoder) { return atomic_exchange(&decoder->errors, 0); }
+
+/* Degrees clockwise by which a picture must be turned, by its display matrix. A mirrored picture stays as it is. */
+static int rotation_of(const AVFrame *frame, int before) {
+  const AVFrameSideData *data = av_frame_get_side_data(frame, AV_FRAME_DATA_DISPLAYMATRIX);
+  double angle;
+  if (!data || data->size < 9 * sizeof(int32_t)) return before;
+  angle = -av_display_rotation_get((const int32_t *)data->data);
+  if (!(angle >= -360 && angle <= 360)) return before;
+  return ((int)(angle / 90 + (angle < 0 ? -0.5 : 0.5)) * 90 + 360) % 360;
+}
+
+/* Takes the next picture. DONE, AGAIN if the decoder needs a packet, ENDED, or OTHER if it is damaged. */
+int everyframe_decoder_receive(struct everyframe_decoder *decoder, struct everyframe_picture *picture) {
+  const AVPixFmtDescriptor *format;
+  AVFrame *frame = decoder->frame;
+  int error = avcodec_receive_frame(decoder->codec, frame);
+  if (error == AVERROR(EAGAIN)) return AGAIN;
+  if (error == AVERROR_EOF) return ENDED;
+  if (error < 0) return OTHER;
+  format = av_pix_fmt_desc_get(frame->format);
+  if (!format || frame->width <= 0 || frame->height <= 0) return OTHER;
+  decoder->rotation = rotation_of(frame, decoder->rotation);
+  picture->width = frame->width;
+  picture->height = frame->height;
+  for (int plane = 0; plane < 3; plane++) {
+    picture->planes[plane] = frame->data[plane];
+    picture->strides[plane] = frame->linesize[plane];
+  }
+  picture->is_planar_420 = frame->format == AV_PIX_FMT_YUV420P || frame->format == AV_PIX_FMT_YUVJ420P;
+  picture->is_full_range = frame->color_range == AVCOL_RANGE_JPEG || frame->format == AV_PIX_FMT_YUVJ420P ||
+                           frame->format == AV_PIX_FMT_YUVJ422P || frame->format == AV_PIX_FMT_YUVJ444P;
+  picture->is_bt709 = frame->colorspace == AVCOL_SPC_BT709;
+  picture->is_rgb = (format->flags & (AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_PAL)) != 0;
+  picture->rotation = decoder->rotation;
+#if LIBAVUTIL_VERSION_MAJOR < 58
+  picture->is_key = frame->key_frame;
+#else
+  picture->is_key = (frame->flags & AV_FRAME_FLAG_KEY) != 0;
+#endif
+  picture->is_damaged = frame->decode_error_flags != 0 || (frame->flags & AV_FRAME_FLAG_CORRUPT) != 0;
+  picture->time = microseconds(frame->best_effort_timestamp, decoder->time_base);
+  return DONE;
+}
+
+/* Scales the last picture to `width` x `height`, in three planes of full range with rows of these lengths. */
+int everyframe_decoder_scale(struct everyframe_decoder *decoder, int width, int height, uint8_t *const planes[3],
+                             const int strides[3], int is_full_range) {
+  const AVFrame *frame = decoder->frame;
+  int is_same = width == frame->width && height == frame->height;
+  const int *table;
+  decoder->scaler = sws_getCachedContext(decoder->scaler, frame->width, frame->height, frame->format, width, height,
+                                         AV_PIX_FMT_YUV420P, is_same ? SWS_POINT : SWS_AREA, NULL, NULL, NULL);
+  if (!decoder->scaler) return OTHER;
+  table = sws_getCoefficients(SWS_CS_ITU601);
+  sws_setColorspaceDetails(decoder->scaler, table, is_full_range, table, 1, 0, 1 << 16, 1 << 16);
+  if (sws_scale(decoder->scaler, (const uint8_t *const *)frame->data, frame->linesize, 0, frame->height, planes, strides) !=
+      height)
+    return OTHER;
+  return DONE;
+}
+
+/* The JPEG encoder. */
+
+struct encoder {
+  struct jpeg_compress_struct jpeg;
+  struct jpeg_error_mgr errors;
+  struct jpeg_destination_mgr destination;
+  jmp_buf leave;
+  unsigned char *bytes;
+  size_t capacity;
+  size_t size;
+};
+
+static void on_encoder_error(j_common_ptr jpeg) { longjmp(((struct encoder *)jpeg->client_data)->leave, 1); }
+static void on_encoder_message(j_common_ptr jpeg, int level) { (void)jpeg, (void)level; }
+static void on_encoder_output(j_common_ptr jpeg) { (void)jpeg; }
+static void on_destination(j_compress_ptr jpeg) { (void)jpeg; }
+
+/* The buffer is larger than any picture of this size can become. */
+static boolean on_full(j_compress_ptr jpeg) {
+  longjmp(((struct encoder *)jpeg->client_data)->leave, 1);
+  return FALSE;
+}
+
+static void on_finished(j_compress_ptr jpeg) {
+  struct encoder *encoder = jpeg->client_data;
+  encoder->size = encoder->capacity - jpeg->dest->free_in_buffer;
+}
+
+static void encode(struct encoder *encoder, unsigned width, unsigned height, int quality, const uint8_t *const planes[3],
+                   const size_t strides[3]) {
+  enum { ROWS = 16 };
+  struct jpeg_compress_struct *jpeg = &encoder->jpeg;
+  JSAMPROW y[ROWS], u[ROWS / 2], v[ROWS / 2];
+  JSAMPARRAY rows[3] = {y, u, v};
+  if (setjmp(encoder->leave) != 0) return;
+  jpeg_create_compress(jpeg);
+  jpeg->dest = &encoder->destination;
+  jpeg->image_width = width;
+  jpeg->image_height = height;
+  jpeg->input_components = 3;
+  jpeg->in_color_space = JCS_YCbCr;
+  jpeg_set_defaults(jpeg);
+  jpeg_set_quality(jpeg, quality, TRUE);
+  jpeg->raw_data_in = TRUE;
+  jpeg->comp_info[0].h_samp_factor = jpeg->comp_info[0].v_samp_factor = 2;
+  for (int plane = 1; plane < 3; plane++)
+    jpeg->comp_info[plane].h_samp_factor = jpeg->comp_info[plane].v_samp_factor = 1;
+  jpeg_start_compress(jpeg, TRUE);
+  while (jpeg->next_scanline < height) {
+    /* The planes have whole blocks, so there are always 16 rows. */
+    for (size_t row = 0; row < ROWS; row++) y[row] = (JSAMPROW)planes[0] + strides[0] * (jpeg->next_scanline + row);
+    for (size_t row = 0; row < ROWS / 2; row++) {
+      u[row] = (JSAMPROW)planes[1] + strides[1] * (jpeg->next_scanline / 2 + row);
+      v[row] = (JSAMPROW)planes[2] + strides[2] * (jpeg->next_scanline / 2 + row);
+    }
+    jpeg_write_raw_data(jpeg, rows, ROWS);
+  }
+  jpeg_finish_compress(jpeg);
+}
+
+/*
+ * Encodes three planes, both colour planes of half the width and height, as JPEG into `bytes`; gives the size, 0 if it fails.
+ * The planes have whole blocks: rows and columns are multiples of 16 (8 for the colours), `strides` bytes a row.
+ */
+size_t everyframe_encode_jpeg(unsigned width, unsigned height, int quality, const uint8_t *const planes[3],
+                              const size_t strides[3], unsigned char *bytes, size_t capacity) {
+  struct encoder encoder;
+  memset(&encoder, 0, sizeof encoder);
+  encoder.bytes = bytes;
+  encoder.capacity = capacity;
+  encoder.jpeg.err = jpeg_std_error(&encoder.errors);
+  encoder.errors.error_exit = on_encoder_error;
+  encoder.errors.emit_message = on_encoder_message;
+  encoder.errors.output_message = on_encoder_output;
+  encoder.jpeg.client_data = &encoder;
+  encoder.destination.init_destination = on_destination;
+  encoder.destination.empty_output_buffer = on_full;
+  encoder.destination.term_destination = on_finished;
+  encoder.destination.next_output_byte = bytes;
+  encoder.destination.free_in_buffer = capacity;
+  encode(&encoder, width, height, quality, planes, strides);
+  jpeg_destroy_compress(&encoder.jpeg);
+  return encoder.size;
+}

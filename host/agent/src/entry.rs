@@ -1,0 +1,218 @@
+//! An entry: one record on its way to the frames topic, and how it is stored in the spool.
+
+use everyframe_types::camera_notice::{CameraNotice, NoticeKind};
+use everyframe_types::frame::SourceKind;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// One record for the frames topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The agent's session.
+    pub session: Arc<str>,
+    /// Its content.
+    pub payload: Payload,
+}
+
+/// The content of an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Payload {
+    /// A frame.
+    Frame {
+        /// Its number in the session.
+        sequence: u64,
+        /// When it was taken, Unix milliseconds.
+        captured_at: i64,
+        /// The kind of source; none if an older version of the agent spooled the frame.
+        source: Option<SourceKind>,
+        /// The agent knows that the picture is damaged.
+        is_damaged: bool,
+        /// The encoded picture.
+        picture: Vec<u8>,
+    },
+    /// The frames with these numbers, both inclusive, were refused.
+    Refused {
+        /// The first.
+        first: u64,
+        /// The last.
+        last: u64,
+    },
+    /// What is wrong with the camera.
+    Notice(CameraNotice),
+}
+
+impl Entry {
+    /// Its size in the spool's file, bytes. A notice counts as 0: it is small, and must always fit.
+    pub fn size(&self) -> u64 {
+        match &self.payload {
+            Payload::Frame { picture, .. } => stored_bytes(picture),
+            Payload::Refused { .. } | Payload::Notice(_) => 0,
+        }
+    }
+
+    /// Merges a refusal that continues this one; false if it does not.
+    pub fn merge(&mut self, more: &Self) -> bool {
+        match (&mut self.payload, &more.payload) {
+            (Payload::Refused { last, .. }, Payload::Refused { first, last: end })
+                if self.session == more.session && *last + 1 == *first =>
+            {
+                *last = *end;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// True for a frame, false for a notice.
+    pub fn is_frame(&self) -> bool {
+        matches!(self.payload, Payload::Frame { .. })
+    }
+
+    /// The entry as it is stored.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let nothing = Head { session: self.session.as_ref().into(), ..Head::default() };
+        let (head, picture) = match &self.payload {
+            Payload::Frame { sequence, captured_at, source, is_damaged, picture } => {
+                let (sequence, captured_at) = (Some(*sequence), Some(*captured_at));
+                let damaged = *is_damaged;
+                let source = source.map(|source| source.as_str().into());
+                (Head { sequence, captured_at, source, damaged, ..nothing }, picture.as_slice())
+            }
+            Payload::Refused { first, last } => {
+                (Head { refused: Some((*first, *last)), ..nothing }, [].as_slice())
+            }
+            Payload::Notice(notice) => (Head { notice: Some(notice.into()), ..nothing }, [].as_slice()),
+        };
+        let head = serde_json::to_vec(&head).unwrap_or_default();
+        let length = u16::try_from(head.len()).unwrap_or_default();
+        [&length.to_le_bytes(), head.as_slice(), picture].concat()
+    }
+
+    /// Reads a stored entry; none if it is not of this version.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (head, picture) = Head::split(bytes)?;
+        let payload = match (head.notice, head.refused, head.sequence, head.captured_at) {
+            (Some(notice), ..) => Payload::Notice(notice.decode()?),
+            (_, Some((first, last)), ..) => Payload::Refused { first, last },
+            (_, None, Some(sequence), Some(captured_at)) => {
+                let source = head.source.as_deref().and_then(SourceKind::parse);
+                let (is_damaged, picture) = (head.damaged, picture.to_vec());
+                Payload::Frame { sequence, captured_at, source, is_damaged, picture }
+            }
+            _ => return None,
+        };
+        Some(Self { session: head.session.as_ref().into(), payload })
+    }
+}
+
+/// The size of a picture with its head in the file, bytes: redb allocates a power of two of pages for each value. The head is
+/// rounded up.
+fn stored_bytes(picture: &[u8]) -> u64 {
+    (picture.len() + 160).max(4096).next_power_of_two() as u64
+}
+
+/// The head of a stored entry.
+#[derive(Default, Serialize, Deserialize)]
+struct Head<'a> {
+    session: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sequence: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    captured_at: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<(u64, u64)>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    damaged: bool,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    notice: Option<NoticeHead<'a>>,
+}
+
+/// A notice in the head.
+#[derive(Serialize, Deserialize)]
+struct NoticeHead<'a> {
+    kind: Cow<'a, str>,
+    from: i64,
+    to: Option<i64>,
+    frames: u64,
+    reason: Cow<'a, str>,
+}
+
+impl<'a> From<&'a CameraNotice> for NoticeHead<'a> {
+    fn from(notice: &'a CameraNotice) -> Self {
+        let CameraNotice { kind, from, to, frames, reason } = notice;
+        Self {
+            kind: kind.as_str().into(),
+            from: *from,
+            to: *to,
+            frames: *frames,
+            reason: reason.as_str().into(),
+        }
+    }
+}
+
+impl NoticeHead<'_> {
+    fn decode(self) -> Option<CameraNotice> {
+        let Self { kind, from, to, frames, reason } = self;
+        let kind = NoticeKind::parse(&kind)?;
+        Some(CameraNotice { kind, from, to, frames, reason: reason.into_owned() })
+    }
+}
+
+impl<'a> Head<'a> {
+    fn split(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let (length, rest) = bytes.split_first_chunk::<2>()?;
+        let (head, picture) = rest.split_at_checked(u16::from_le_bytes(*length).into())?;
+        Some((serde_json::from_slice(head).ok()?, picture))
+    }
+}
+
+/// Of a stored entry: whether it is a frame, and its size as [`Entry::size`] counts it.
+pub(super) fn stored_size(bytes: &[u8]) -> Option<(bool, u64)> {
+    let (head, picture) = Head::split(bytes)?;
+    let is_frame = head.sequence.is_some();
+    Some((is_frame, if is_frame { stored_bytes(picture) } else { 0 }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_read_as_it_was_stored() {
+        let notice = CameraNotice {
+            kind: NoticeKind::Away,
+            from: 7,
+            to: Some(9),
+            frames: 0,
+            reason: "a \"word\"".into(),
+        };
+        let damaged = Payload::Frame {
+            sequence: 3,
+            captured_at: 7,
+            source: Some(SourceKind::Live),
+            is_damaged: true,
+            picture: vec![1, 2, 3],
+        };
+        for payload in [damaged, Payload::Refused { first: 1, last: 4 }, Payload::Notice(notice)] {
+            let entry = Entry { session: "s-1".into(), payload };
+            assert_eq!(Entry::decode(&entry.encode()), Some(entry));
+        }
+    }
+
+    #[test]
+    fn an_entry_of_an_earlier_version_is_read() {
+        let head = br#"{"session":"s","sequence":3,"captured_at":7}"#;
+        let bytes = [&(head.len() as u16).to_le_bytes()[..], head, b"picture"].concat();
+        let payload = Payload::Frame {
+            sequence: 3,
+            captured_at: 7,
+            source: None,
+            is_damaged: false,
+            picture: b"picture".to_vec(),
+        };
+        assert_eq!(Entry::decode(&bytes), Some(Entry { session: "s".into(), payload }));
+    }
+}

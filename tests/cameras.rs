@@ -1,0 +1,271 @@
+//! Cameras as operators have them: what the topic gets when a camera changes its picture, loses packets, freezes, goes away or asks
+//! for a password. Each published picture is compared with its source.
+
+use everyframe_tests::numbered::{self, h264};
+use everyframe_tests::{Record, RtspCamera, Site, Topic, WebCamera, WebPart, wait_for};
+use serde_json::Value;
+use std::time::Duration;
+
+/// The frames of the topic, without notices.
+fn frames(site: &Site) -> Vec<Record> {
+    site.read(Topic::Frames).into_iter().filter(|record| record.value.is_some()).collect()
+}
+
+fn wait_for_frames(site: &Site, count: usize) -> Vec<Record> {
+    wait_for(&format!("{count} frames"), || Some(frames(site)).filter(|frames| frames.len() >= count))
+}
+
+/// The notices of the topic: what, and whether they state an end.
+fn notices(site: &Site) -> Vec<(String, bool)> {
+    let records = site.read(Topic::Frames);
+    let notices = records.iter().filter(|record| record.value.is_none());
+    notices
+        .map(|record| {
+            (record.header("everyframe-notice").to_owned(), !record.header("everyframe-notice-to").is_empty())
+        })
+        .collect()
+}
+
+fn wait_for_notice(site: &Site, what: &str, is_over: bool) {
+    wait_for(&format!("the notice {what}"), || {
+        notices(site).contains(&(what.to_owned(), is_over)).then_some(())
+    });
+}
+
+/// Checks each picture against its source, and that none is repeated; gives sizes and numbers.
+fn checked(frames: &[Record]) -> Vec<(usize, usize, u64)> {
+    let pictures: Vec<(usize, usize, u64)> = frames
+        .iter()
+        .enumerate()
+        .map(|(index, record)| {
+            let picture = record.value.as_ref().expect("a frame");
+            numbered::check(picture, false).unwrap_or_else(|error| panic!("frame {index}: {error}"))
+        })
+        .collect();
+    for pair in pictures.windows(2) {
+        assert!(pair[0].2 < pair[1].2, "each later than the one before: {pair:?}");
+    }
+    pictures
+}
+
+fn count(audit: &Value, column: &str) -> u64 {
+    audit["total"][column].as_u64().unwrap_or_else(|| panic!("no {column}: {audit}"))
+}
+
+#[test]
+fn a_stream_that_changes_size_and_format_is_followed() {
+    let site = Site::start(1);
+    let mut units = h264(640, 480, 0..60, "yuv420p");
+    units.extend(h264(1280, 720, 60..120, "yuv420p"));
+    units.extend(h264(1280, 720, 120..180, "yuv444p"));
+    units.extend(h264(360, 640, 180..240, "yuv422p"));
+    units.extend(h264(640, 480, 240..300, "yuv420p"));
+    let camera = RtspCamera::start(units);
+    let agent = site.start_everyframe("camera", &["camera", "--id", "gate", &camera.address()]);
+    wait_for("the end of the pictures", || (camera.position() > 305).then_some(()));
+    agent.terminate();
+    let pictures = checked(&frames(&site));
+    let mut sizes: Vec<(usize, usize)> =
+        pictures.iter().map(|(width, height, _)| (*width, *height)).collect();
+    sizes.dedup();
+    assert_eq!(sizes, [(640, 480), (1280, 720), (360, 640), (640, 480)]);
+    let numbers: Vec<u64> = pictures.iter().map(|(.., number)| *number).collect();
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "none is missing: {numbers:?}");
+    assert!(numbers.len() > 200, "{}", numbers.len());
+}
+
+#[test]
+fn no_picture_damaged_by_lost_packets_is_published() {
+    let site = Site::start(1);
+    let camera = RtspCamera::start(h264(640, 480, 0..500, "yuv420p"));
+    camera.lose_one_of(150);
+    let agent =
+        site.start_everyframe("camera", &["camera", "--id", "gate", "--transport", "udp", &camera.address()]);
+    wait_for("some seconds", || (camera.position() > 300).then_some(()));
+    let out = agent.terminate().out;
+    assert!(out.contains(" damaged"), "{out}");
+    let pictures = checked(&frames(&site));
+    assert!(pictures.len() > 20, "the good ones are there: {}", pictures.len());
+    assert!(notices(&site).contains(&("damaged".to_owned(), true)), "{:?}", notices(&site));
+    let (_, audit) = site.audit();
+    let damaged = count(&audit, "damaged");
+    assert!(out.contains(&format!("{damaged} damaged")), "{out}: {damaged}");
+}
+
+#[test]
+fn damaged_pictures_can_be_published_with_a_mark() {
+    let site = Site::start(1);
+    let camera = RtspCamera::start(h264(640, 480, 0..500, "yuv420p"));
+    camera.lose_one_of(150);
+    let words = ["camera", "--id", "gate", "--transport", "udp", "--damaged", "mark", &camera.address()];
+    let agent = site.start_everyframe("camera", &words);
+    wait_for("a damaged frame", || {
+        frames(&site).iter().any(|record| record.header("everyframe-damaged") == "1").then_some(())
+    });
+    agent.terminate();
+    let whole: Vec<Record> =
+        frames(&site).into_iter().filter(|record| record.header("everyframe-damaged").is_empty()).collect();
+    checked(&whole);
+}
+
+#[test]
+fn pictures_have_the_time_at_which_they_were_taken() {
+    let site = Site::start(1);
+    let camera = RtspCamera::start(h264(320, 240, 0..500, "yuv420p"));
+    let agent = site.start_everyframe("camera", &["camera", "--id", "gate", &camera.address()]);
+    wait_for_frames(&site, 50);
+    // The agent stands still, and the pictures wait in the network.
+    agent.signal("STOP");
+    std::thread::sleep(Duration::from_secs(2));
+    agent.signal("CONT");
+    wait_for("some more", || (camera.position() > 250).then_some(()));
+    agent.terminate();
+    let frames = frames(&site);
+    let numbers: Vec<i64> = checked(&frames).into_iter().map(|(.., number)| number as i64).collect();
+    let times: Vec<i64> = frames
+        .iter()
+        .map(|record| record.header("everyframe-captured-at").parse().expect("a time"))
+        .collect();
+    for (number, time) in numbers.iter().zip(&times) {
+        let expected = times[49] + 40 * (number - numbers[49]);
+        assert!((time - expected).abs() < 500, "picture {number}: {} ms apart", time - expected);
+    }
+}
+
+#[test]
+fn the_rate_and_the_size_of_a_live_stream_are_limited() {
+    let site = Site::start(1);
+    let camera = RtspCamera::start(h264(1280, 720, 0..500, "yuv420p"));
+    let words = ["camera", "--id", "gate", "--rate", "5", "--max-side", "640", &camera.address()];
+    let agent = site.start_everyframe("camera", &words);
+    wait_for_frames(&site, 15);
+    agent.terminate();
+    let pictures = checked(&frames(&site));
+    assert!(pictures.iter().all(|(width, height, _)| (*width, *height) == (640, 360)), "{pictures:?}");
+    assert!(pictures.windows(2).all(|pair| (3..=7).contains(&(pair[1].2 - pair[0].2))), "{pictures:?}");
+}
+
+#[test]
+fn a_camera_that_goes_away_is_told_and_raises_alerts() {
+    let site = Site::start(1);
+    let _host = site.host();
+    let camera = RtspCamera::start(h264(320, 240, 0..1500, "yuv420p"));
+    let words = ["camera", "--id", "gate", "--silent-after", "2", "--timeout", "2", &camera.address()];
+    let agent = site.start_everyframe("camera", &words);
+    wait_for_frames(&site, 20);
+    camera.set_gone(true);
+    wait_for_notice(&site, "away", false);
+    let alerts = || {
+        site.read(Topic::Alerts)
+            .iter()
+            .map(|alert| alert.json()["data"]["text"].to_string())
+            .collect::<String>()
+    };
+    wait_for("the alert", || alerts().contains("camera gate sends nothing: ").then_some(()));
+    camera.set_gone(false);
+    wait_for_notice(&site, "away", true);
+    wait_for("the other alert", || alerts().contains("camera gate is back after ").then_some(()));
+    let ended = agent.terminate();
+    assert!(ended.err.contains("; trying again") && ended.err.contains("connected again"), "{}", ended.err);
+    checked(&frames(&site));
+    let audit = wait_for("every frame to be accounted for", || {
+        let (_, audit) = site.audit();
+        (count(&audit, "waiting") == 0).then_some(audit)
+    });
+    assert!(count(&audit, "away") >= 2, "seconds: {audit}");
+    assert_eq!((count(&audit, "gaps"), count(&audit, "missing")), (0, 0), "{audit}");
+}
+
+#[test]
+fn a_camera_that_is_silent_or_off_is_waited_for() {
+    let site = Site::start(1);
+    let camera = RtspCamera::start(h264(320, 240, 0..1500, "yuv420p"));
+    camera.set_gone(true);
+    let mut agent =
+        site.start_everyframe("camera", &["camera", "--id", "gate", "--timeout", "2", &camera.address()]);
+    agent.wait_for_word("; trying again");
+    camera.set_gone(false);
+    wait_for_frames(&site, 10);
+    camera.set_silent(true);
+    agent.wait_for_word("no data within the time limit");
+    camera.set_silent(false);
+    let before = frames(&site).len();
+    wait_for_frames(&site, before + 10);
+    camera.set_silent(true);
+    // It ends also while it waits for the camera.
+    agent.terminate().expect_success();
+    assert!(notices(&site).contains(&("interrupted".to_owned(), true)), "{:?}", notices(&site));
+}
+
+#[test]
+fn a_frozen_and_a_black_picture_are_told() {
+    let site = Site::start(1);
+    let still = |number| vec![WebPart::whole(numbered::jpeg(320, 240, number))];
+    let moving: Vec<WebPart> =
+        (0..40).map(|number| WebPart::whole(numbered::jpeg(320, 240, number))).collect();
+    let camera = WebCamera::start(moving.clone(), Duration::from_millis(100));
+    let words = ["camera", "--id", "gate", "--frozen-after", "3", "--black-after", "3", camera.address()];
+    let mut agent = site.start_everyframe("camera", &words);
+    wait_for_frames(&site, 20);
+    assert!(notices(&site).is_empty(), "{:?}", notices(&site));
+    camera.show(still(7));
+    wait_for_notice(&site, "frozen", false);
+    camera.show(vec![WebPart::whole(everyframe_tests::pictures::black(320, 240))]);
+    wait_for_notice(&site, "black", false);
+    camera.show(moving);
+    wait_for_notice(&site, "frozen", true);
+    wait_for_notice(&site, "black", true);
+    assert!(agent.is_running());
+    agent.terminate().expect_success();
+}
+
+#[test]
+fn jpeg_parts_pass_unchanged_and_cut_ones_are_withheld() {
+    let site = Site::start(1);
+    let whole: Vec<Vec<u8>> = (0..4).map(|number| numbered::jpeg(640, 480, number)).collect();
+    let parts = vec![
+        WebPart::whole(whole[0].clone()),
+        WebPart::half(&whole[1]),
+        WebPart::whole(whole[1].clone()),
+        WebPart::broken_off(&whole[2]),
+        WebPart::whole(whole[2].clone()),
+        WebPart::whole(whole[3].clone()),
+    ];
+    let camera = WebCamera::start(parts, Duration::from_millis(50));
+    let agent = site.start_everyframe("camera", &["camera", "--id", "gate", camera.address()]);
+    wait_for_frames(&site, 40);
+    let ended = agent.terminate();
+    assert!(ended.out.contains(" damaged"), "{}", ended.out);
+    ended.expect_success();
+    let frames = frames(&site);
+    assert!(frames.iter().all(|record| record.value.as_ref().is_some_and(|value| whole.contains(value))));
+    assert_eq!(camera.clients(), 1, "one connection");
+    let (_, audit) = site.audit();
+    assert!(count(&audit, "damaged") >= frames.len() as u64 / 2 - 2, "{audit}");
+}
+
+#[test]
+fn a_camera_with_a_password_is_read_and_its_password_never_shown() {
+    let site = Site::start(1);
+    let camera = RtspCamera::start(h264(320, 240, 0..1500, "yuv420p"));
+    camera.ask_for("admin", "hunter2");
+    let start = |password: &str, name: &str| {
+        let address = camera.address_for("admin", password);
+        let file = site.file(&format!("{name}.address"), address.as_bytes()).display().to_string();
+        let mut command = site.command(&["camera", "--id", name, "--source-file", &file, "--config"]);
+        command.arg(site.config()).env("RUST_LOG", "debug");
+        everyframe_tests::Part::start(name, site.folder(), &mut command)
+    };
+    let mut wrong = start("hunter3", "wrong");
+    wrong.wait_for_word("401: the user name or the password is wrong");
+    let agent = start("hunter2", "gate");
+    wait_for_frames(&site, 20);
+    for ended in [agent.terminate(), wrong.terminate()] {
+        assert!(!ended.err.contains("hunter"), "{}", ended.err);
+        assert!(!ended.out.contains("hunter"), "{}", ended.out);
+    }
+    let secret = |text: &str| text.contains("hunter");
+    assert!(
+        !site.read(Topic::Frames).iter().any(|record| record.headers.values().any(|value| secret(value)))
+    );
+}
