@@ -269,3 +269,132 @@ fn a_camera_with_a_password_is_read_and_its_password_never_shown() {
         !site.read(Topic::Frames).iter().any(|record| record.headers.values().any(|value| secret(value)))
     );
 }
+
+/// `[[cameras]]` with these ids, addresses and further lines.
+fn configured(cameras: &[(&str, &str, &str)]) -> String {
+    let table = |(id, source, more): &(&str, &str, &str)| {
+        format!("[[cameras]]\nid = \"{id}\"\nsource = \"{source}\"\n{more}\n\n")
+    };
+    cameras.iter().map(table).collect()
+}
+
+/// The sessions of a camera, in the order of their first frame.
+fn sessions(site: &Site, camera: &str) -> Vec<String> {
+    let mut sessions: Vec<String> = frames(site)
+        .iter()
+        .filter(|record| record.key.as_deref() == Some(camera))
+        .map(|record| record.header("everyframe-session").to_owned())
+        .collect();
+    sessions.dedup();
+    sessions
+}
+
+/// The children of a process, and their arguments.
+fn children(parent: u32) -> Vec<(u32, String)> {
+    let path = format!("/proc/{parent}/task/{parent}/children");
+    let ids = std::fs::read_to_string(path).expect("/proc lists children");
+    let arguments = |id: u32| std::fs::read_to_string(format!("/proc/{id}/cmdline")).unwrap_or_default();
+    ids.split_whitespace().map(|id| id.parse().expect("an id")).map(|id| (id, arguments(id))).collect()
+}
+
+#[test]
+fn configured_cameras_run_and_a_change_concerns_only_its_camera() {
+    let site = Site::start(1);
+    let (numbers, rules) = (0..40, everyframe_tests::shipped_rules(""));
+    let parts: Vec<WebPart> =
+        numbers.map(|number| WebPart::whole(numbered::jpeg(320, 240, number))).collect();
+    let gate = WebCamera::start(parts.clone(), Duration::from_millis(100));
+    let yard = WebCamera::start(parts, Duration::from_millis(100));
+    let secret = site.file("secret", b"hunter2\n").display().to_string();
+    let gate_address = gate.address().replace("//", "//admin@");
+    let password = format!("password = {{ file = \"{secret}\" }}");
+    let all = |more: &str| {
+        let gate = ("gate", gate_address.as_str(), password.as_str());
+        site.configure(&configured(&[gate, ("yard", yard.address(), more)]), &rules);
+    };
+    all("");
+    let mut run = site.start_everyframe("cameras", &["cameras", "run", "--spool", "spool"]);
+    let came = |camera: &str, count| {
+        wait_for(camera, || (sessions(&site, camera).len() >= count).then_some(()));
+    };
+    came("gate", 1);
+    came("yard", 1);
+    let listed = wait_for("both to be fine", || {
+        let listed = site.everyframe(&["cameras", "list", "--spool", "spool"]);
+        (listed.code == Some(0)).then_some(listed.out)
+    });
+    assert!(
+        listed.contains("gate") && listed.contains("320 × 240") && listed.contains("JPEG parts"),
+        "{listed}"
+    );
+    let agents = children(run.id());
+    assert_eq!(agents.len(), 2, "{agents:?}");
+    assert!(agents.iter().all(|(_, arguments)| !arguments.contains("hunter2")), "{agents:?}");
+
+    // Another setting of one.
+    all("max_fps = 5.0");
+    came("yard", 2);
+    assert_eq!(sessions(&site, "gate").len(), 1, "it went on");
+
+    // A crash of the other.
+    let (id, _) = children(run.id())
+        .into_iter()
+        .find(|(_, arguments)| arguments.contains("gate"))
+        .expect("the agent of the gate");
+    let killed = std::process::Command::new("kill").args(["-KILL", &id.to_string()]).status();
+    assert!(killed.is_ok_and(|status| status.success()));
+    run.wait_for_word("its agent ended");
+    came("gate", 2);
+    assert_eq!(sessions(&site, "yard").len(), 2, "it went on");
+
+    // One is removed.
+    site.configure(&configured(&[("yard", yard.address(), "max_fps = 5.0")]), &rules);
+    wait_for("the end of the gate's agent", || (children(run.id()).len() == 1).then_some(()));
+    let ended = run.terminate();
+    assert!(!ended.err.contains("hunter2"), "{}", ended.err);
+    ended.expect_success();
+}
+
+#[test]
+fn a_check_says_what_is_there() {
+    let site = Site::start(1);
+    let camera = RtspCamera::start(h264(320, 240, 0..1500, "yuv420p"));
+    camera.ask_for("admin", "hunter2");
+    let check = |address: &str| site.everyframe(&["cameras", "check", "--out", "picture.jpg", address]);
+    let said = check(&camera.address_for("admin", "hunter2")).expect_success();
+    assert!(
+        said.contains(": H.264 320 × 240, ") && said.ends_with(" fps; one picture saved to picture.jpg\n"),
+        "{said}"
+    );
+    assert!(!said.contains("hunter2"), "{said}");
+    let picture = std::fs::read(site.folder().join("picture.jpg")).expect("the picture is there");
+    numbered::check(&picture, false).expect("it is the camera's");
+    for (address, expected) in [
+        (camera.address_for("admin", "wrong"), "401: the user name or the password is wrong"),
+        ("rtsp://127.0.0.1:1/live".to_owned(), "nothing listens there"),
+        ("absent.mp4".to_owned(), "no such file, folder or device"),
+    ] {
+        let ended = check(&address);
+        assert_eq!(ended.code, Some(1), "{}", ended.err);
+        assert!(ended.err.contains(expected), "{}", ended.err);
+    }
+}
+
+#[test]
+fn an_expected_camera_of_which_nothing_is_heard_raises_an_event() {
+    let site = Site::start(3);
+    let table = configured(&[("absent", "rtsp://127.0.0.1:1/live", "silent_after_s = 2.0")]);
+    site.configure(&table, &everyframe_tests::shipped_rules(""));
+    let _host = site.host();
+    let events = || {
+        let alerts = site.read(Topic::Alerts);
+        let events = alerts.iter().map(Record::json).filter(|event| event["type"] == "everyframe.camera.v1");
+        events.map(|event| (event["subject"].clone(), event["data"]["state"].clone())).collect::<Vec<_>>()
+    };
+    wait_for("the event", || events().contains(&("absent".into(), "silent".into())).then_some(()));
+    let picture = site.file("one.jpg", &numbered::jpeg(320, 240, 1)).display().to_string();
+    site.everyframe(&["camera", "--id", "absent", &picture]).expect_success();
+    wait_for("the other event", || events().contains(&("absent".into(), "back".into())).then_some(()));
+    let (_, audit) = site.audit();
+    assert_eq!(audit["cameras"]["absent"]["sent"], 1, "{audit}");
+}

@@ -50,10 +50,38 @@ class Manifests(unittest.TestCase):
         volumes = {volume["name"] for volume in pod["spec"]["volumes"]}
         for container in pod["spec"]["containers"]:
             self.assertEqual({mount["name"] for mount in container["volumeMounts"]}, volumes)
+        secrets = {ref["name"] for ref in parts["TriggerAuthentication"]["spec"]["secretTargetRef"]}
+        self.assertIn(parts["Secret"]["metadata"]["name"], secrets)
+        self.assertEqual(trigger["tls"], "enable")
+
+    def test_kubernetes_cameras_fit_the_hosts_and_kafka(self):
+        def read(name):
+            return {part["kind"]: part for part in yaml.safe_load_all((DEPLOY / "kubernetes" / name).read_text())}
+
+        hosts, cameras, kafka = read("everyframe.yaml"), read("cameras.yaml"), read("kafka.yaml")
+        config, of_hosts = (tomllib.loads(of["ConfigMap"]["data"]["everyframe.toml"]) for of in (cameras, hosts))
+        for table in ("brokers", "properties"):
+            self.assertEqual(config["kafka"][table], of_hosts["kafka"][table])
+        self.assertEqual(config["topics"], of_hosts["topics"])
+        self.assertEqual(config["kafka"]["properties"]["sasl.username"], kafka["KafkaUser"]["metadata"]["name"])
+        pod = cameras["StatefulSet"]["spec"]["template"]["spec"]
+        mounts = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+        claims = [claim["metadata"]["name"] for claim in cameras["StatefulSet"]["spec"]["volumeClaimTemplates"]]
+        self.assertEqual({volume["name"] for volume in pod["volumes"]} | set(claims), set(mounts))
+        for camera in config["cameras"]:
+            folder, name = camera["password"]["file"].rsplit("/", 1)
+            self.assertEqual(folder, mounts["passwords"])
+            self.assertIn(name, cameras["Secret"]["stringData"])
 
 
 @unittest.skipUnless(shutil.which("systemd-analyze"), "no systemd-analyze")
 class Units(unittest.TestCase):
+    def test_no_argument_or_variable_holds_an_address(self):
+        for unit in sorted((DEPLOY / "systemd").iterdir()):
+            for line in unit.read_text().splitlines():
+                if line.startswith(("ExecStart=", "Environment")):
+                    self.assertNotRegex(line, r"rtsp:|--source-env|EnvironmentFile")
+
     def test_systemd_accepts_them(self):
         with tempfile.TemporaryDirectory() as folder:
             units = []

@@ -194,9 +194,8 @@ impl<'a> Run<'a> {
                         break;
                     }
                 }
-                Reading::Nothing => {}
+                Reading::Nothing | Reading::Opened => {}
                 Reading::Damaged => self.damaged_picture(),
-                Reading::Opened => self.opened(source),
                 Reading::Lost(fault) => self.lost(source, fault.to_string()),
                 Reading::End if self.agent.repeat => source.rewind()?,
                 Reading::End if self.read == 0 => return Err(source.no_picture_error().into()),
@@ -225,6 +224,7 @@ impl<'a> Run<'a> {
             _ => self.first_at + milliseconds(paced),
         };
         if kind == SourceKind::Live {
+            self.log_connected(source);
             if picture.is_damaged {
                 self.watch.damaged(now);
             }
@@ -262,14 +262,14 @@ impl<'a> Run<'a> {
         self.tell(notices);
     }
 
-    fn opened(&mut self, source: &Source) {
+    /// Logs that pictures come, for the first time or again.
+    fn log_connected(&mut self, source: &Source) {
         let (camera, codec) = (self.camera(), source.codec());
-        if source.counts().reconnects > 0 || self.logged.is_some() {
+        if self.logged.take().is_some() {
             tracing::info!(camera, "connected again: {codec}");
-        } else {
+        } else if self.status.last_picture.is_none() {
             tracing::info!(camera, "connected: {codec}");
         }
-        self.logged = None;
     }
 
     fn lost(&mut self, source: &Source, reason: String) {

@@ -201,18 +201,4 @@ mod tests {
             assert_eq!(Entry::decode(&entry.encode()), Some(entry));
         }
     }
-
-    #[test]
-    fn an_entry_of_an_earlier_version_is_read() {
-        let head = br#"{"session":"s","sequence":3,"captured_at":7}"#;
-        let bytes = [&(head.len() as u16).to_le_bytes()[..], head, b"picture"].concat();
-        let payload = Payload::Frame {
-            sequence: 3,
-            captured_at: 7,
-            source: None,
-            is_damaged: false,
-            picture: b"picture".to_vec(),
-        };
-        assert_eq!(Entry::decode(&bytes), Some(Entry { session: "s".into(), payload }));
-    }
 }

@@ -251,6 +251,7 @@ fn changed_until_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         schedules: _,
         rules: _,
         channels,
+        cameras: _,
     } = old;
     let tables = [
         ("[kafka]", *kafka != new.kafka),
