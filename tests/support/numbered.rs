@@ -45,23 +45,45 @@ pub fn jpeg(width: usize, height: usize, number: u64) -> Vec<u8> {
     bytes.to_vec()
 }
 
-/// Decodes a published picture and reads its number; none if its bits contradict each other. Checks that the picture is its
-/// source with this number, and not a mixture or a smear. `is_full_range` tells that the source had luma of 0 to 255.
-pub fn check(published: &[u8], is_full_range: bool) -> Result<(usize, usize, u64), String> {
-    let bytes = Vector::from_slice(published);
-    let pixels = imdecode(&bytes, IMREAD_GRAYSCALE).map_err(|error| error.to_string())?;
-    let (width, height) = (pixels.cols() as usize, pixels.rows() as usize);
-    let samples = pixels.data_bytes().map_err(|error| error.to_string())?;
-    let at = |x: usize, y: usize| samples[y * width + x];
-    let mut number = 0;
-    for bit in 0..BITS {
-        let x = (2 * bit + 1) * width / BITS / 2;
-        let (upper, lower) = (at(x, height / 16), at(x, height / 8 + height / 16));
-        if upper.abs_diff(lower) < 100 {
-            return Err(format!("bit {bit} is {upper} above {lower}"));
+/// A published picture: luma, width, height and number.
+struct Published {
+    samples: Vec<u8>,
+    width: usize,
+    height: usize,
+    number: u64,
+}
+
+impl Published {
+    /// Fails if the bits of its number contradict each other.
+    fn decode(picture: &[u8]) -> Result<Self, String> {
+        let bytes = Vector::from_slice(picture);
+        let pixels = imdecode(&bytes, IMREAD_GRAYSCALE).map_err(|error| error.to_string())?;
+        let (width, height) = (pixels.cols() as usize, pixels.rows() as usize);
+        let samples = pixels.data_bytes().map_err(|error| error.to_string())?.to_vec();
+        let at = |x: usize, y: usize| samples[y * width + x];
+        let mut number = 0;
+        for bit in 0..BITS {
+            let x = (2 * bit + 1) * width / BITS / 2;
+            let (upper, lower) = (at(x, height / 16), at(x, height / 8 + height / 16));
+            if upper.abs_diff(lower) < 100 {
+                return Err(format!("bit {bit} is {upper} above {lower}"));
+            }
+            number |= u64::from(upper > lower) << bit;
         }
-        number |= u64::from(upper > lower) << bit;
+        Ok(Self { samples, width, height, number })
     }
+}
+
+/// Width, height and number of a published picture that may be scaled.
+pub fn read(picture: &[u8]) -> Result<(usize, usize, u64), String> {
+    Published::decode(picture).map(|Published { width, height, number, .. }| (width, height, number))
+}
+
+/// As [`read`], and checks that the picture is its source with this number, and not a mixture or a smear. `is_full_range` tells that
+/// the source had luma of 0 to 255.
+pub fn check(picture: &[u8], is_full_range: bool) -> Result<(usize, usize, u64), String> {
+    let Published { samples, width, height, number } = Published::decode(picture)?;
+    let at = |x: usize, y: usize| samples[y * width + x];
     let expand = |sample: u8| match is_full_range {
         true => f64::from(sample),
         false => ((f64::from(sample) - 16.0) * 255.0 / 219.0).clamp(0.0, 255.0),

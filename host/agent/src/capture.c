@@ -149,7 +149,9 @@ static void on_log(void *context, int level, const char *format, va_list argumen
     struct everyframe_input *input = ((AVFormatContext *)context)->opaque;
     if (input) atomic_fetch_add(&input->missed, 1);
   }
-  av_log_default_callback(context, level, format, arguments);
+  /* The agent itself says what happens to a connection. */
+  if (level <= AV_LOG_FATAL || (class && !strcmp(class->class_name, "AVCodecContext")))
+    av_log_default_callback(context, level, format, arguments);
 }
 
 struct everyframe_input *everyframe_input_new(const _Atomic unsigned char *stop) {

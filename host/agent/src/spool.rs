@@ -301,8 +301,13 @@ mod tests {
     #[test]
     fn the_kind_of_source_is_stored() {
         for source in [SourceKind::Live, SourceKind::Recording, SourceKind::Pictures] {
-            let payload =
-                Payload::Frame { sequence: 1, captured_at: 2, source: Some(source), is_damaged: false, picture: vec![3] };
+            let payload = Payload::Frame {
+                sequence: 1,
+                captured_at: 2,
+                source: Some(source),
+                is_damaged: false,
+                picture: vec![3],
+            };
             let entry = Entry { session: "s-1".into(), payload };
             assert_eq!(Entry::decode(&entry.encode()), Some(entry));
         }
