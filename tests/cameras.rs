@@ -74,13 +74,13 @@ fn a_stream_that_changes_size_and_format_is_followed() {
     assert!(numbers.len() > 200, "{}", numbers.len());
 }
 
-#[test]
-fn no_picture_damaged_by_lost_packets_is_published() {
+/// Runs an agent while one of 150 packets is lost.
+fn lose_packets(transport: &str) {
     let site = Site::start(1);
     let camera = RtspCamera::start(h264(640, 480, 0..500, "yuv420p"));
     camera.lose_one_of(150);
-    let agent =
-        site.start_everyframe("camera", &["camera", "--id", "gate", "--transport", "udp", &camera.address()]);
+    let words = ["camera", "--id", "gate", "--transport", transport, &camera.address()];
+    let agent = site.start_everyframe("camera", &words);
     wait_for("some seconds", || (camera.position() > 300).then_some(()));
     let out = agent.terminate().out;
     assert!(out.contains(" damaged"), "{out}");
@@ -90,6 +90,16 @@ fn no_picture_damaged_by_lost_packets_is_published() {
     let (_, audit) = site.audit();
     let damaged = count(&audit, "damaged");
     assert!(out.contains(&format!("{damaged} damaged")), "{out}: {damaged}");
+}
+
+#[test]
+fn no_picture_damaged_by_lost_packets_is_published() {
+    lose_packets("udp");
+}
+
+#[test]
+fn a_server_that_drops_packets_damages_no_published_picture() {
+    lose_packets("tcp");
 }
 
 #[test]

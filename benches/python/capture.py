@@ -55,7 +55,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         for name, clip in make_clips(folder, arguments.seconds).items():
-            for binary in arguments.binaries:
+            for binary in map(os.path.abspath, arguments.binaries):
                 cpu, memory = measure(binary, clip, arguments.brokers, folder)
                 print(f"{name:14} {cpu:6.2f} ms a frame {memory:5.0f} MB  {binary}", flush=True)
 

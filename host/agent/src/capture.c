@@ -247,8 +247,9 @@ int everyframe_input_open(struct everyframe_input *input, const char *address, c
   } else if (transport) {
     av_dict_set(&options, "rtsp_transport", transport, 0);
     av_dict_set(&options, "allowed_media_types", "video", 0);
-    /* With a queue, FFmpeg notices missing packets also over TCP, where a server may leave some out. */
-    av_dict_set(&options, "reorder_queue_size", "500", 0);
+    /* With a queue, FFmpeg notices missing packets also over TCP, where a server may leave some out. There it waits until the
+       queue is full. */
+    av_dict_set(&options, "reorder_queue_size", strcmp(transport, "udp") ? "2" : "500", 0);
     av_dict_set(&options, "buffer_size", "2097152", 0);
     av_dict_set(&options, "user_agent", "everyframe", 0);
   }

@@ -135,7 +135,7 @@ pub(super) fn copy(from: &[u8], to: &mut [u8]) {
 pub(super) fn expand_luma(from: &[u8], to: &mut [u8]) {
     for (from, to) in from.iter().zip(to) {
         // In sixteenths, with the upper half of a product of 16 bits: the compiler has an instruction for many of them.
-        let sixteenths = (u32::from(u16::from(from.saturating_sub(16)) << 5) * 38155 >> 16) as u16;
+        let sixteenths = ((u32::from(u16::from(from.saturating_sub(16)) << 5) * 38155) >> 16) as u16;
         *to = ((sixteenths + 8) >> 4).min(255) as u8;
     }
 }
@@ -153,7 +153,7 @@ fn centred(sample: u8) -> i16 {
 
 /// A sample times a factor (65536 is 1), in sixteenths.
 fn multiply(sample: i16, factor: i32) -> i16 {
-    (i32::from(sample << 6) * (factor >> 2) >> 16) as i16
+    ((i32::from(sample << 6) * (factor >> 2)) >> 16) as i16
 }
 
 fn round(sixteenths: i16) -> i16 {

@@ -49,6 +49,13 @@ enum Command {
     },
 }
 
+impl Arguments {
+    /// True if the command reads a camera in this process.
+    pub fn decodes(&self) -> bool {
+        matches!(self.command, Command::Check { .. })
+    }
+}
+
 pub fn run(arguments: Arguments) -> Result<u8> {
     match arguments.command {
         Command::Run(arguments) => super::camera_supervisor::run(&arguments),

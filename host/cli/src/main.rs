@@ -171,7 +171,6 @@ pub fn main() -> ! {
             | Command::Serve(_)
             | Command::Notify(_)
             | Command::Camera(_)
-            | Command::Cameras(_)
             | Command::Enrol(_)
             | Command::Gallery(_)
             | Command::Model(_)
@@ -180,7 +179,7 @@ pub fn main() -> ! {
             | Command::Bench(_)
             | Command::Accuracy(_)
             | Command::Replay(_)
-    );
+    ) || matches!(&arguments.command, Command::Cameras(arguments) if arguments.decodes());
     let _log = logging::start(arguments.log_json, filter, has_libraries);
     let result = match arguments.command {
         Command::Run(arguments) => run::run(arguments),
