@@ -409,3 +409,31 @@ fn an_expected_camera_of_which_nothing_is_heard_raises_an_event() {
     let (_, audit) = site.audit();
     assert_eq!(audit["cameras"]["absent"]["sent"], 1, "{audit}");
 }
+
+#[test]
+fn a_rotated_recording_is_turned_upright() {
+    let site = Site::start(1);
+    let units = h264(320, 240, 0..10, "yuv420p");
+    let stream: Vec<u8> = units
+        .iter()
+        .flat_map(|unit| &unit.nals)
+        .flat_map(|nal| [&[0, 0, 0, 1], nal.as_slice()].concat())
+        .collect();
+    let raw = site.file("raw.h264", &stream);
+    let clip = site.folder().join("phone.mp4");
+    let muxed = std::process::Command::new("ffmpeg")
+        .args(["-v", "error", "-r", "25", "-i"])
+        .arg(&raw)
+        .args(["-c", "copy", "-metadata:s:v:0", "rotate=90"])
+        .arg(&clip)
+        .status();
+    assert!(muxed.is_ok_and(|status| status.success()));
+    let clip = clip.display().to_string();
+    site.everyframe(&["camera", "--id", "phone", &clip]).expect_success();
+    let frames = wait_for_frames(&site, 10);
+    for (number, record) in (0..).zip(&frames) {
+        // As the phone took it: the picture was turned clockwise, so it is turned back.
+        let taken = everyframe_tests::pictures::turned_back(record.value.as_ref().expect("a frame"));
+        assert_eq!(numbered::check(&taken, false), Ok((320, 240, number)));
+    }
+}

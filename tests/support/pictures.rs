@@ -1,7 +1,9 @@
 //! Pictures for frames: from the footage, or generated.
 
 use crate::places::cached;
-use opencv::core::{BORDER_REFLECT_101, CV_8UC3, Mat, Rect, Scalar, Size, Vector, randu};
+use opencv::core::{
+    BORDER_REFLECT_101, CV_8UC3, Mat, ROTATE_90_COUNTERCLOCKWISE, Rect, Scalar, Size, Vector, randu, rotate,
+};
 use opencv::imgcodecs::{IMREAD_COLOR, IMWRITE_JPEG_QUALITY, imdecode, imencode};
 use opencv::imgproc::{INTER_AREA, gaussian_blur, resize};
 use opencv::prelude::*;
@@ -75,6 +77,13 @@ pub fn grey(width: i32, height: i32) -> Vec<u8> {
     let grey =
         Mat::new_rows_cols_with_default(height, width, CV_8UC3, Scalar::all(128.0)).expect("a picture");
     encoded(&grey, ".jpg", 95)
+}
+
+/// A picture turned counterclockwise by 90 degrees, as PNG.
+pub fn turned_back(picture: &[u8]) -> Vec<u8> {
+    let mut turned = Mat::default();
+    rotate(&decoded(picture), &mut turned, ROTATE_90_COUNTERCLOCKWISE).expect("it can be turned");
+    encoded(&turned, ".png", 95)
 }
 
 /// A black picture, as JPEG.

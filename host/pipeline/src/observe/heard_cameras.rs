@@ -173,3 +173,68 @@ fn gauges(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use everyframe_types::camera_notice::CameraNotice;
+    use everyframe_types::frame::Position;
+    use std::time::Instant;
+
+    fn record(recorded_at: i64, notice: Option<CameraNotice>) -> Frame {
+        let position = Position { topic: "frames".into(), partition: 3, offset: 0 };
+        Frame {
+            identity: position.clone(),
+            position,
+            camera: "gate".into(),
+            session: "s".into(),
+            sequence: 0,
+            captured_at: recorded_at,
+            claimed_at: recorded_at,
+            recorded_at,
+            is_numbered: true,
+            source: None,
+            taken_in_at: Instant::now(),
+            sequence_gap: None,
+            notice,
+            picture: vec![0; 10],
+        }
+    }
+
+    fn away(to: Option<i64>) -> CameraNotice {
+        CameraNotice { kind: NoticeKind::Away, from: 5, to, frames: 0, reason: String::new() }
+    }
+
+    #[test]
+    fn a_camera_is_away_until_its_agent_says_otherwise() {
+        let heard = HeardCameras::default();
+        let mut states = Vec::new();
+        for (at, notice) in [
+            (10, None),
+            (20, Some(away(None))),
+            (30, Some(away(Some(30)))),
+            (40, Some(away(None))),
+            // Its agent was killed, and another one sends.
+            (50, None),
+        ] {
+            heard.record(&record(at, notice));
+            let camera = heard.find("gate").unwrap();
+            states.push((camera.last_record, camera.last_frame, camera.is_away()));
+        }
+        let expected = [(10, 10, false), (20, 10, true), (30, 10, false), (40, 10, true), (50, 50, false)];
+        assert_eq!(states, expected);
+        assert_eq!(heard.find("yard"), None);
+    }
+
+    #[test]
+    fn old_records_are_a_backlog_while_they_are_read() {
+        let heard = HeardCameras::default();
+        let now = unix_ms();
+        heard.record(&record(now - 60_000, None));
+        assert!(heard.has_backlog(3, now));
+        assert!(!heard.has_backlog(3, now + 60_000), "nothing more is read");
+        heard.record(&record(now, None));
+        assert!(!heard.has_backlog(3, now));
+        assert!(!heard.has_backlog(4, now));
+    }
+}
