@@ -8,7 +8,7 @@ use everyframe_config::Config;
 use everyframe_kafka::{BrokerError, RecordReader};
 use everyframe_pipeline::lag::{Sampler, sentence};
 use everyframe_types::machine::unix_ms;
-use everyframe_types::record::{REFUSED, REPLAY_OF};
+use everyframe_types::record::{NOTICE, REFUSED, REPLAY_OF};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -67,10 +67,12 @@ fn look(
         if state.is_complete { state.ledger.suspects(SUSPECTS) } else { Vec::new() }
     };
     for Place { partition, offset } in suspects {
-        // A refusal notice, and a replayed frame, which is counted where it first was.
+        // An agent's notice, and a replayed frame, which is counted where it first was.
         let found = records.read(&config.topics.frames, partition, offset)?;
         let mut state = live.write();
-        match found.is_some_and(|it| it.header(REFUSED).or(it.header(REPLAY_OF)).is_some()) {
+        match found
+            .is_some_and(|it| [REFUSED, NOTICE, REPLAY_OF].iter().any(|name| it.header(name).is_some()))
+        {
             true => state.ledger.add_no_frame(Place { partition, offset }),
             false => state.ledger.add_checked(Place { partition, offset }),
         }
