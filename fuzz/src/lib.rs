@@ -160,7 +160,7 @@ pub fn scenario(bytes: &[u8]) -> bool {
 /// those that are not there, there are none.
 pub fn headers(bytes: &[u8]) -> bool {
     let topic: Arc<str> = "frames".into();
-    let (mut live, mut ledger, mut memory) = (LiveLedger::default(), Ledger::new(false), RuleState::new());
+    let (mut live, mut ledger, mut memory) = (LiveLedger::default(), Ledger::new(false, 0), RuleState::new());
     let (rule, opened) = &SHIPPED[2];
     let rule_runner = opened.configure(rule).unwrap_or_else(|problems| panic!("{}", problems[0]));
     let mut numbered = false;

@@ -2,7 +2,7 @@
 
 use crate::places::cached;
 use opencv::core::{
-    BORDER_REFLECT_101, CV_8UC3, Mat, ROTATE_90_COUNTERCLOCKWISE, Rect, Scalar, Size, Vector, randu, rotate,
+    BORDER_REFLECT_101, CV_8UC3, Mat, ROTATE_90_CLOCKWISE, Rect, Scalar, Size, Vector, randu, rotate,
 };
 use opencv::imgcodecs::{IMREAD_COLOR, IMWRITE_JPEG_QUALITY, imdecode, imencode};
 use opencv::imgproc::{INTER_AREA, gaussian_blur, resize};
@@ -79,10 +79,10 @@ pub fn grey(width: i32, height: i32) -> Vec<u8> {
     encoded(&grey, ".jpg", 95)
 }
 
-/// A picture turned counterclockwise by 90 degrees, as PNG.
-pub fn turned_back(picture: &[u8]) -> Vec<u8> {
+/// A picture turned clockwise by 90 degrees, as PNG.
+pub fn turned_clockwise(picture: &[u8]) -> Vec<u8> {
     let mut turned = Mat::default();
-    rotate(&decoded(picture), &mut turned, ROTATE_90_COUNTERCLOCKWISE).expect("it can be turned");
+    rotate(&decoded(picture), &mut turned, ROTATE_90_CLOCKWISE).expect("it can be turned");
     encoded(&turned, ".png", 95)
 }
 

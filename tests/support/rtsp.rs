@@ -237,7 +237,7 @@ fn send_units(way: &Way, behaviour: &Behaviour, units: &[Unit], begun: Instant) 
                 sequence = sequence.wrapping_add(1);
                 packets += 1;
                 let one_of = behaviour.lose_one_of.load(Ordering::Relaxed);
-                if one_of > 0 && packets % one_of == 0 {
+                if one_of > 0 && packets.is_multiple_of(one_of) {
                     continue;
                 }
                 let marker = if number == last { 0x80 } else { 0 };

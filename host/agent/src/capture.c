@@ -65,7 +65,7 @@ struct everyframe_decoder {
   AVRational time_base;
   /* Lines of the decoder at the level of an error. */
   atomic_uint errors;
-  /* Degrees clockwise by which a picture must be turned. FFmpeg gives it with the first picture of a file only. */
+  /* Degrees clockwise by which a picture must be turned. */
   int rotation;
   struct SwsContext *scaler;
 };
@@ -261,10 +261,6 @@ int everyframe_input_open(struct everyframe_input *input, const char *address, c
   }
   av_dict_free(&options);
   if (error < 0) return classify(input, error);
-#if LIBAVFORMAT_VERSION_MAJOR < 61
-  /* Makes the rotation of a file a property of its first picture, as it is from FFmpeg 7 on. */
-  av_format_inject_global_side_data(input->format);
-#endif
   for (unsigned index = 0; index < input->format->nb_streams; index++) {
     const AVCodecParameters *codec = input->format->streams[index]->codecpar;
     is_known |= codec->codec_type == AVMEDIA_TYPE_VIDEO && codec->codec_id != AV_CODEC_ID_NONE;
@@ -331,6 +327,29 @@ int everyframe_input_packet(struct everyframe_input *input, unsigned timeout_ms,
 
 void everyframe_packet_free(AVPacket *packet) { av_packet_free(&packet); }
 
+/* Degrees clockwise by which a picture must be turned, by a display matrix; `before` without one. A mirrored picture stays so. */
+static int rotation_of(const uint8_t *matrix, size_t size, int before) {
+  double angle;
+  if (!matrix || size < 9 * sizeof(int32_t)) return before;
+  angle = -av_display_rotation_get((const int32_t *)matrix);
+  if (!(angle >= -360 && angle <= 360)) return before;
+  return ((int)(angle / 90 + (angle < 0 ? -0.5 : 0.5)) * 90 + 360) % 360;
+}
+
+/* The rotation that the container states. */
+static int rotation_of_stream(const AVStream *stream) {
+#if LIBAVFORMAT_VERSION_MAJOR < 61
+  size_t size = 0;
+  const uint8_t *matrix = av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, &size);
+  return rotation_of(matrix, size, 0);
+#else
+  const AVCodecParameters *codec = stream->codecpar;
+  const AVPacketSideData *data =
+      av_packet_side_data_get(codec->coded_side_data, codec->nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX);
+  return data ? rotation_of(data->data, data->size, 0) : 0;
+#endif
+}
+
 /* A decoder for the video of an input, which it may outlive. */
 struct everyframe_decoder *everyframe_decoder_new(const struct everyframe_input *input) {
   const AVStream *stream = input->format->streams[input->stream];
@@ -345,6 +364,7 @@ struct everyframe_decoder *everyframe_decoder_new(const struct everyframe_input 
   decoder->codec->thread_count = 1;
   decoder->codec->pkt_timebase = stream->time_base;
   decoder->time_base = stream->time_base;
+  decoder->rotation = rotation_of_stream(stream);
   if (avcodec_open2(decoder->codec, codec, NULL) < 0) goto failed;
   return decoder;
 failed:
@@ -372,19 +392,10 @@ int everyframe_decoder_send(struct everyframe_decoder *decoder, const AVPacket *
 /* The number of errors that the decoder logged since the last call. */
 unsigned everyframe_decoder_errors(struct everyframe_decoder *decoder) { return atomic_exchange(&decoder->errors, 0); }
 
-/* Degrees clockwise by which a picture must be turned, by its display matrix. A mirrored picture stays as it is. */
-static int rotation_of(const AVFrame *frame, int before) {
-  const AVFrameSideData *data = av_frame_get_side_data(frame, AV_FRAME_DATA_DISPLAYMATRIX);
-  double angle;
-  if (!data || data->size < 9 * sizeof(int32_t)) return before;
-  angle = -av_display_rotation_get((const int32_t *)data->data);
-  if (!(angle >= -360 && angle <= 360)) return before;
-  return ((int)(angle / 90 + (angle < 0 ? -0.5 : 0.5)) * 90 + 360) % 360;
-}
-
 /* Takes the next picture. DONE, AGAIN if the decoder needs a packet, ENDED, or OTHER if it is damaged. */
 int everyframe_decoder_receive(struct everyframe_decoder *decoder, struct everyframe_picture *picture) {
   const AVPixFmtDescriptor *format;
+  const AVFrameSideData *matrix;
   AVFrame *frame = decoder->frame;
   int error = avcodec_receive_frame(decoder->codec, frame);
   if (error == AVERROR(EAGAIN)) return AGAIN;
@@ -392,7 +403,8 @@ int everyframe_decoder_receive(struct everyframe_decoder *decoder, struct everyf
   if (error < 0) return OTHER;
   format = av_pix_fmt_desc_get(frame->format);
   if (!format || frame->width <= 0 || frame->height <= 0) return OTHER;
-  decoder->rotation = rotation_of(frame, decoder->rotation);
+  matrix = av_frame_get_side_data(frame, AV_FRAME_DATA_DISPLAYMATRIX);
+  if (matrix) decoder->rotation = rotation_of(matrix->data, matrix->size, decoder->rotation);
   picture->width = frame->width;
   picture->height = frame->height;
   for (int plane = 0; plane < 3; plane++) {
