@@ -5,6 +5,7 @@ use super::send_queue::{Broker, SendQueue, SendSummary};
 use super::spool::{Entry, Payload, SpoolError};
 use everyframe_config::KafkaSettings;
 use everyframe_kafka::{BrokerError, Producer, Record};
+use everyframe_privacy::KeyRing;
 use everyframe_types::record::{CAPTURED_AT, REFUSED, SEQUENCE, SESSION, SOURCE};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,6 +45,8 @@ pub struct Destination {
     pub spool: PathBuf,
     /// The most that the spool may hold, bytes.
     pub spool_bytes: u64,
+    /// Encrypts the pictures in the spool.
+    pub ring: Arc<KeyRing>,
 }
 
 /// Sends a camera's frames, and accounts for each.
@@ -77,7 +80,7 @@ impl Outbox {
             shared: shared.clone(),
             state: state.clone(),
         };
-        let spool = to.spool.clone();
+        let spool = (to.spool.clone(), to.ring.clone());
         let mut queue = SendQueue::open(shared.clone(), topic, spool, &to.camera, session.clone())?;
         let (topic, camera) = (to.topic.clone(), to.camera.clone());
         let state = Arc::downgrade(&state);

@@ -5,8 +5,10 @@ use anyhow::Result;
 use everyframe_agent::{Agent, Destination, Source, SourceAddress};
 use everyframe_config::{Config, Property};
 use everyframe_kafka::ensure;
+use everyframe_privacy::KeyRing;
 use everyframe_types::id;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -100,6 +102,7 @@ pub fn run(arguments: Arguments) -> Result<u8> {
             kafka: kafka.clone(),
             spool,
             spool_bytes: arguments.spool_bytes,
+            ring: Arc::new(KeyRing::load(&config.privacy)?),
         },
         rate: arguments.rate,
         repeat: arguments.repeat,
