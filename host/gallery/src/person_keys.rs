@@ -8,7 +8,7 @@
 use crate::topic::{GalleryError, TIMEOUT};
 use everyframe_config::Config;
 use everyframe_kafka::{Producer, Reader, Record};
-use everyframe_privacy::{DataKey, DataKeyId, KeyRing, KeyUse, PrivacyError};
+use everyframe_privacy::{DataKey, DataKeyId, KeyCheck, KeyRing, KeyUse, PrivacyError};
 use everyframe_types::record::IncomingRecord;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -54,6 +54,7 @@ pub(crate) struct PersonKeys {
     notices: BTreeMap<String, ErasureNotice>,
     /// The offset after the last record that was read.
     end: u64,
+    check: KeyCheck,
 }
 
 /// Checks that the configured keys open the data keys of all people.
@@ -69,11 +70,13 @@ impl PersonKeys {
     /// Reads the keys topic to its end.
     pub fn read(config: &Config, ring: Arc<KeyRing>) -> Result<Self, GalleryError> {
         let reader = Reader::from_start(&config.kafka, &config.topics.keys)?;
-        let mut keys = Self { reader, ring, keys: HashMap::new(), notices: BTreeMap::new(), end: 0 };
+        let (notices, check) = (BTreeMap::new(), KeyCheck::default());
+        let mut keys = Self { reader, ring, keys: HashMap::new(), notices, end: 0, check };
         while let Some(record) = keys.reader.next()? {
             let read = ReadRecord::new(&record);
-            keys.apply(read)?;
+            keys.apply(read);
         }
+        std::mem::take(&mut keys.check).finish()?;
         Ok(keys)
     }
 
@@ -83,11 +86,13 @@ impl PersonKeys {
         loop {
             let read = match self.reader.follow(wait)? {
                 Some(record) => ReadRecord::new(&record),
-                None => return Ok(has_news),
+                None => break,
             };
-            self.apply(read)?;
+            self.apply(read);
             (wait, has_news) = (Duration::ZERO, true);
         }
+        std::mem::take(&mut self.check).finish()?;
+        Ok(has_news)
     }
 
     /// A data key; none if it was destroyed.
@@ -146,36 +151,27 @@ impl PersonKeys {
         Ok(&self.keys.entry(id).or_insert(key).key)
     }
 
-    fn apply(&mut self, record: ReadRecord) -> Result<(), GalleryError> {
+    fn apply(&mut self, record: ReadRecord) {
         let ReadRecord { key, value, offset } = record;
         self.end = offset.unsigned_abs() + 1;
         if let Some(id) = key.strip_prefix(KEY) {
             let Some(id) = DataKeyId::parse(id) else {
-                tracing::warn!(key, "ignoring a record of the keys topic whose id is not one");
-                return Ok(());
+                return tracing::warn!(key, "ignoring a record of the keys topic whose id is not one");
             };
-            let Some(value) = value else {
-                self.keys.remove(&id);
-                return Ok(());
-            };
-            match DataKey::unwrap(&self.ring, id, &value) {
-                Ok((key, person)) => {
-                    self.keys.insert(id, PersonKey { person, key });
-                }
-                Err(error) if error.is_wrong_key() => return Err(error.into()),
-                Err(error) => tracing::error!(%id, "a person's key is ignored: {error}"),
+            let unwrap = |value: Vec<u8>| DataKey::unwrap(&self.ring, id, &value);
+            match self.check.add(&key, value.map(unwrap).transpose()).flatten() {
+                Some((key, person)) => drop(self.keys.insert(id, PersonKey { person, key })),
+                None => drop(self.keys.remove(&id)),
             }
         } else if let Some(id) = key.strip_prefix(ERASURE) {
-            match value.map(|value| parse_notice(&self.ring, id, &value)) {
+            let parse = |value: Vec<u8>| parse_notice(&self.ring, id, &value);
+            match self.check.add(&key, value.map(parse).transpose()).flatten() {
+                Some(notice) => drop(self.notices.insert(id.to_owned(), notice)),
                 None => drop(self.notices.remove(id)),
-                Some(Ok(notice)) => drop(self.notices.insert(id.to_owned(), notice)),
-                Some(Err(error)) if error.is_wrong_key() => return Err(error.into()),
-                Some(Err(error)) => tracing::error!(id, "a notice of an erasure is ignored: {error}"),
             }
         } else {
             tracing::warn!(key, "ignoring a record of the keys topic that is neither a key nor an erasure");
         }
-        Ok(())
     }
 }
 

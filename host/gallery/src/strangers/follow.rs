@@ -6,7 +6,7 @@ use crate::topic::GalleryError;
 use arc_swap::ArcSwap;
 use everyframe_config::Config;
 use everyframe_kafka::Reader;
-use everyframe_privacy::KeyRing;
+use everyframe_privacy::{KeyCheck, KeyRing};
 use everyframe_types::id::printable;
 use everyframe_types::machine::unix_ms;
 use everyframe_types::record::IncomingRecord;
@@ -39,10 +39,11 @@ impl Strangers {
     pub fn follow(config: &Config, model: &str) -> Result<Self, GalleryError> {
         let mut reader = Reader::from_start(&config.kafka, &config.topics.strangers)?;
         let ring = KeyRing::load(&config.privacy)?;
-        let mut writer = StrangerIndexWriter::new(model);
+        let (mut check, mut writer) = (KeyCheck::default(), StrangerIndexWriter::new(model));
         while let Some(record) = reader.next()? {
-            apply_record(&ring, &mut writer, &record)?;
+            apply_record(&ring, &mut check, &mut writer, &record);
         }
+        check.finish()?;
         let failure = Arc::new(OnceLock::new());
         writer.erase_expired(unix_ms());
         let index = Arc::new(ArcSwap::from_pointee(writer.snapshot()));
@@ -83,15 +84,16 @@ impl Strangers {
 pub fn read_strangers(config: &Config) -> Result<BTreeMap<String, StrangerRecord>, GalleryError> {
     let ring = KeyRing::load(&config.privacy)?;
     let mut reader = Reader::from_start(&config.kafka, &config.topics.strangers)?;
-    let mut records = BTreeMap::new();
+    let (mut records, mut check) = (BTreeMap::new(), KeyCheck::default());
     while let Some(record) = reader.next()? {
         let Some(key) = record.key().and_then(|key| std::str::from_utf8(key).ok()) else { continue };
-        match record.value().map(|value| StrangerRecord::parse(&ring, key, value)) {
-            Some(Ok(Some(parsed))) => drop(records.insert(key.to_owned(), parsed)),
-            Some(Err(error)) if error.is_wrong_key() => return Err(error.into()),
+        let read = record.value().map(|value| StrangerRecord::parse(&ring, key, value)).transpose();
+        match check.add(key, read) {
+            Some(Some(Some(parsed))) => drop(records.insert(key.to_owned(), parsed)),
             _ => drop(records.remove(key)),
         }
     }
+    check.finish()?;
     Ok(records)
 }
 
@@ -113,7 +115,11 @@ fn apply_next_records(
     let (mut timeout, mut since) = (WAIT, None);
     loop {
         match reader.follow(timeout) {
-            Ok(Some(record)) => apply_record(ring, writer, &record)?,
+            Ok(Some(record)) => {
+                let mut check = KeyCheck::default();
+                apply_record(ring, &mut check, writer, &record);
+                check.finish()?;
+            }
             Ok(None) => return Ok(since.is_some()),
             Err(error) => {
                 tracing::debug!(%error, "strangers: Kafka does not answer; trying again");
@@ -127,27 +133,24 @@ fn apply_next_records(
     }
 }
 
-/// Applies a record. Logs and skips one that no host wrote. The only error is that a key is missing.
+/// Applies a record. Logs and skips one that no host wrote.
 fn apply_record(
     ring: &KeyRing,
+    check: &mut KeyCheck,
     writer: &mut StrangerIndexWriter,
     record: &impl IncomingRecord,
-) -> Result<(), GalleryError> {
+) {
     let Some(key) = record.key().and_then(|key| std::str::from_utf8(key).ok()) else {
-        tracing::warn!("ignoring a record of the strangers topic without a readable key");
-        return Ok(());
+        return tracing::warn!("ignoring a record of the strangers topic without a readable key");
     };
-    match record.value().map(|value| StrangerRecord::parse(ring, key, value)) {
-        Some(Ok(Some(parsed))) => writer.apply(key, parsed, record.timestamp()),
-        Some(Err(error)) if error.is_wrong_key() => return Err(error.into()),
-        Some(Err(error)) => {
-            tracing::error!(key = printable(key), "a view of a stranger is ignored: {error}");
-        }
-        Some(Ok(None)) => {
+    let read = record.value().map(|value| StrangerRecord::parse(ring, key, value)).transpose();
+    match check.add(key, read) {
+        None => {}
+        Some(Some(Some(parsed))) => writer.apply(key, parsed, record.timestamp()),
+        Some(Some(None)) => {
             let key = printable(key);
             tracing::warn!(key, "ignoring a record of the strangers topic that is no view, merge or change");
         }
-        None => writer.erase(key),
+        Some(None) => writer.erase(key),
     }
-    Ok(())
 }

@@ -5,7 +5,7 @@ use crate::publish::changelog::{self, FRAME_OFFSET};
 use everyframe_config::Config;
 use everyframe_gallery::GalleryError;
 use everyframe_kafka::{Producer, Reader, Record};
-use everyframe_privacy::KeyRing;
+use everyframe_privacy::{KeyCheck, KeyRing};
 use everyframe_types::record::IncomingRecord as _;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -57,13 +57,11 @@ pub(crate) fn state_keys(
 fn find_rule_state(config: &Config, ring: &KeyRing, traces: &Traces) -> Result<Vec<Found>, GalleryError> {
     let mut reader = Reader::from_start(&config.kafka, &config.topics.state)?;
     let mut found: BTreeMap<(i32, Vec<u8>), Found> = BTreeMap::new();
+    let mut check = KeyCheck::default();
     while let Some(record) = reader.next()? {
-        let change = match changelog::read(ring, &record) {
-            Ok(change) => change,
-            Err(error) if error.is_wrong_key() => return Err(error.into()),
-            Err(_) => None,
-        };
-        let Some((frame_offset, change)) = change else { continue };
+        let name = String::from_utf8_lossy(record.key().unwrap_or_default());
+        let read = check.add(&format!("{}/{name}", record.partition()), changelog::read(ring, &record));
+        let Some((frame_offset, change)) = read.flatten() else { continue };
         let (partition, key) = (record.partition(), record.key().unwrap_or_default().to_vec());
         let place = (partition, key.clone());
         match change.value.filter(|value| traces.are_in(&change.key, &value.bytes)) {
@@ -71,5 +69,6 @@ fn find_rule_state(config: &Config, ring: &KeyRing, traces: &Traces) -> Result<V
             None => drop(found.remove(&place)),
         }
     }
+    check.finish()?;
     Ok(found.into_values().collect())
 }

@@ -4,7 +4,7 @@ use super::deleted;
 use super::lane_context::LaneContext;
 use crate::publish::{Assignment, changelog};
 use everyframe_kafka::BrokerError;
-use everyframe_privacy::PrivacyError;
+use everyframe_privacy::KeyCheck;
 use everyframe_rules::RuleState;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,16 +28,11 @@ pub(super) fn read_states(
     let partitions: Vec<i32> = assignments.iter().map(|assignment| assignment.partition()).collect();
     let mut states: HashMap<i32, RuleState> = HashMap::new();
     let (mut count, mut unreadable) = (0u64, 0u64);
-    let mut wrong_key: Option<PrivacyError> = None;
+    let mut check = KeyCheck::default();
     context.topics.read_state(&partitions, &mut |record| {
-        let read = changelog::read(&context.ring, record).unwrap_or_else(|error| {
-            if error.is_wrong_key() {
-                wrong_key.get_or_insert(error);
-            } else {
-                tracing::error!("{error}: {topic}/{}/{}", record.partition(), record.offset());
-            }
-            None
-        });
+        let key = String::from_utf8_lossy(record.key().unwrap_or_default());
+        let place = format!("{}/{key}", record.partition());
+        let Some(read) = check.add(&place, changelog::read(&context.ring, record)) else { return };
         let Some((offset, change)) = read else {
             unreadable += 1;
             let (partition, offset) = (record.partition(), record.offset());
@@ -50,7 +45,7 @@ pub(super) fn read_states(
             count += 1;
         }
     })?;
-    if let Some(error) = wrong_key {
+    if let Err(error) = check.finish() {
         let text = error.to_string();
         let _ = context.failure.set(error);
         context.stop.store(true, Ordering::Relaxed);

@@ -230,11 +230,8 @@ fn follow_strangers(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(
             Ok(Some(record)) => {
                 let key = record.key().and_then(|key| std::str::from_utf8(key).ok());
                 let parsed = key.zip(record.value());
-                let parsed = match parsed.map(|(key, value)| StrangerRecord::parse(&ring, key, value)) {
-                    Some(Err(error)) if error.is_wrong_key() => return Err(failed(error)),
-                    Some(Ok(parsed)) => parsed,
-                    Some(Err(_)) | None => None,
-                };
+                // One that cannot be decrypted is left out: the host says so.
+                let parsed = parsed.and_then(|(key, value)| StrangerRecord::parse(&ring, key, value).ok()?);
                 // Results tell of the views. A record that was erased leaves what it caused.
                 if let Some(record) = parsed.filter(|record| !matches!(record, StrangerRecord::View(_))) {
                     live.write().sightings.apply(record);
