@@ -2,12 +2,14 @@
 
 use crate::places::cached;
 use opencv::core::{
-    BORDER_REFLECT_101, CV_8UC3, Mat, ROTATE_90_CLOCKWISE, Rect, Scalar, Size, Vector, randu, rotate,
+    BORDER_REFLECT_101, CV_8UC3, Mat, ROTATE_90_CLOCKWISE, Rect, Scalar, Size, Vector, absdiff, mean,
+    no_array, randu, rotate,
 };
 use opencv::imgcodecs::{IMREAD_COLOR, IMWRITE_JPEG_QUALITY, imdecode, imencode};
 use opencv::imgproc::{INTER_AREA, gaussian_blur, resize};
 use opencv::prelude::*;
 use opencv::videoio::{CAP_FFMPEG, VideoCapture};
+use serde_json::Value;
 
 /// All frames of a clip of the footage as JPEG.
 pub fn clip(name: &str) -> Vec<Vec<u8>> {
@@ -70,6 +72,21 @@ pub fn cut(picture: &[u8], width: i32) -> Vec<u8> {
     let whole = decoded(picture);
     let part = Rect::new(0, 0, width, whole.rows());
     jpeg(&Mat::roi(&whole, part).expect("a part").try_clone().expect("a copy"))
+}
+
+/// How much two pictures differ in a box of a result, `{"x": …, "y": …, "width": …, "height": …}` in pixels: the mean of the absolute
+/// differences, 0 to 255.
+pub fn difference(one: &[u8], other: &[u8], bounds: &Value) -> f64 {
+    let (one, other) = (decoded(one), decoded(other));
+    let side = |name: &str| bounds[name].as_f64().unwrap_or_else(|| panic!("{bounds} has no {name}")) as i32;
+    let (x, y) = (side("x").max(0), side("y").max(0));
+    let (width, height) = (side("width").min(one.cols() - x), side("height").min(one.rows() - y));
+    let part = Rect::new(x, y, width, height);
+    let mut difference = Mat::default();
+    let (one, other) = (Mat::roi(&one, part).expect("a part"), Mat::roi(&other, part).expect("a part"));
+    absdiff(&one, &other, &mut difference).expect("they are of one size");
+    let means = mean(&difference, &no_array()).expect("a mean");
+    (means[0] + means[1] + means[2]) / 3.0
 }
 
 /// A grey picture without anything on it, as JPEG.

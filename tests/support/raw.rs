@@ -47,6 +47,11 @@ impl Site {
 
     /// Sends records unchanged.
     pub fn send_raw(&self, topic: Topic, records: &[Raw]) {
+        self.send_raw_to(&self.name(topic), records);
+    }
+
+    /// Sends records unchanged to a topic of any name.
+    pub fn send_raw_to(&self, name: &str, records: &[Raw]) {
         let producer: BaseProducer = ClientConfig::new()
             .set("bootstrap.servers", self.address())
             .set("queue.buffering.max.messages", "1000000")
@@ -54,14 +59,13 @@ impl Site {
             .set("acks", "all")
             .create()
             .expect("a producer");
-        let name = self.name(topic);
         for raw in records {
             let mut headers = OwnedHeaders::new();
             for (key, value) in &raw.headers {
                 headers = headers.insert(Header { key, value: Some(value) });
             }
             let mut record =
-                BaseRecord::to(&name).key(raw.key.as_str()).partition(raw.partition).headers(headers);
+                BaseRecord::to(name).key(raw.key.as_str()).partition(raw.partition).headers(headers);
             record.payload = raw.value.as_deref();
             record.timestamp = raw.timestamp;
             producer.send::<str, [u8]>(record).map_err(|(error, _)| error).expect("room in the queue");

@@ -35,11 +35,15 @@ pub enum Topic {
     Acknowledgements,
     /// The health of channels, and their dead letters.
     Notifications,
+    /// The data keys of people.
+    Keys,
+    /// Who did what.
+    Trail,
 }
 
 impl Topic {
     /// All topics. A topic that is missing here would keep its default name, and be shared by all sites.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Frames,
         Self::Results,
         Self::Alerts,
@@ -49,6 +53,8 @@ impl Topic {
         Self::State,
         Self::Acknowledgements,
         Self::Notifications,
+        Self::Keys,
+        Self::Trail,
     ];
 
     /// Its key in `[topics]`.
@@ -63,6 +69,8 @@ impl Topic {
             Self::State => "state",
             Self::Acknowledgements => "acknowledgements",
             Self::Notifications => "notifications",
+            Self::Keys => "keys",
+            Self::Trail => "trail",
         }
     }
 }
@@ -309,6 +317,17 @@ impl Site {
     /// All records that a topic has now.
     pub fn read(&self, topic: Topic) -> Vec<Record> {
         self.follow(topic, |records| records.to_vec())
+    }
+
+    /// All records that a topic has now, without those that were deleted since they were read.
+    pub fn read_again(&self, topic: Topic) -> Vec<Record> {
+        self.followers.borrow_mut().remove(&topic);
+        self.read(topic)
+    }
+
+    /// Deletes a topic of any name with all its records.
+    pub fn delete_named(&self, name: &str) {
+        kafka::delete(&self.address, &[name]);
     }
 
     /// The number of records that a topic has now.

@@ -1,5 +1,6 @@
 //! An entry: one record on its way to the frames topic, and how it is stored in the spool.
 
+use everyframe_privacy::{KeyRing, KeyUse, PrivacyError};
 use everyframe_types::camera_notice::{CameraNotice, NoticeKind};
 use everyframe_types::frame::SourceKind;
 use serde::{Deserialize, Serialize};
@@ -69,47 +70,62 @@ impl Entry {
         matches!(self.payload, Payload::Frame { .. })
     }
 
-    /// The entry as it is stored.
-    pub(super) fn encode(&self) -> Vec<u8> {
+    /// The entry as it is stored. If the ring has a key, the picture is encrypted.
+    pub(super) fn encode(&self, ring: &KeyRing) -> Result<Vec<u8>, PrivacyError> {
         let nothing = Head { session: self.session.as_ref().into(), ..Head::default() };
         let (head, picture) = match &self.payload {
             Payload::Frame { sequence, captured_at, source, is_damaged, picture } => {
+                let stored = ring.seal(KeyUse::Spool, &context(&self.session, *sequence), picture)?;
                 let (sequence, captured_at) = (Some(*sequence), Some(*captured_at));
-                let damaged = *is_damaged;
+                let (damaged, sealed) = (*is_damaged, !ring.is_empty());
                 let source = source.map(|source| source.as_str().into());
-                (Head { sequence, captured_at, source, damaged, ..nothing }, picture.as_slice())
+                (Head { sequence, captured_at, source, damaged, sealed, ..nothing }, stored)
             }
             Payload::Refused { first, last } => {
-                (Head { refused: Some((*first, *last)), ..nothing }, [].as_slice())
+                (Head { refused: Some((*first, *last)), ..nothing }, Vec::new())
             }
-            Payload::Notice(notice) => (Head { notice: Some(notice.into()), ..nothing }, [].as_slice()),
+            Payload::Notice(notice) => (Head { notice: Some(notice.into()), ..nothing }, Vec::new()),
         };
         let head = serde_json::to_vec(&head).unwrap_or_default();
         let length = u16::try_from(head.len()).unwrap_or_default();
-        [&length.to_le_bytes(), head.as_slice(), picture].concat()
+        Ok([&length.to_le_bytes(), head.as_slice(), &picture].concat())
     }
 
     /// Reads a stored entry; none if it is not of this version.
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
-        let (head, picture) = Head::split(bytes)?;
+    pub(super) fn decode(ring: &KeyRing, bytes: &[u8]) -> Result<Option<Self>, PrivacyError> {
+        let Some((head, picture)) = Head::split(bytes) else { return Ok(None) };
+        let picture = match (head.sealed, head.sequence) {
+            (true, Some(sequence)) => {
+                ring.open(KeyUse::Spool, &context(&head.session, sequence), picture)?.to_vec()
+            }
+            _ => picture.to_vec(),
+        };
         let payload = match (head.notice, head.refused, head.sequence, head.captured_at) {
-            (Some(notice), ..) => Payload::Notice(notice.decode()?),
+            (Some(notice), ..) => match notice.decode() {
+                Some(notice) => Payload::Notice(notice),
+                None => return Ok(None),
+            },
             (_, Some((first, last)), ..) => Payload::Refused { first, last },
             (_, None, Some(sequence), Some(captured_at)) => {
                 let source = head.source.as_deref().and_then(SourceKind::parse);
-                let (is_damaged, picture) = (head.damaged, picture.to_vec());
-                Payload::Frame { sequence, captured_at, source, is_damaged, picture }
+                Payload::Frame { sequence, captured_at, source, is_damaged: head.damaged, picture }
             }
-            _ => return None,
+            _ => return Ok(None),
         };
-        Some(Self { session: head.session.as_ref().into(), payload })
+        Ok(Some(Self { session: head.session.as_ref().into(), payload }))
     }
+}
+
+/// Where an encrypted picture belongs: it opens nowhere else.
+fn context(session: &str, sequence: u64) -> String {
+    format!("{session}/{sequence}")
 }
 
 /// The size of a picture with its head in the file, bytes: redb allocates a power of two of pages for each value. The head is
 /// rounded up.
 fn stored_bytes(picture: &[u8]) -> u64 {
-    (picture.len() + 160).max(4096).next_power_of_two() as u64
+    // An encrypted picture has some bytes more than its entry, whose size must be the same.
+    (picture.len() + 256).max(4096).next_power_of_two() as u64
 }
 
 /// The head of a stored entry.
@@ -126,6 +142,9 @@ struct Head<'a> {
     refused: Option<(u64, u64)>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     damaged: bool,
+    /// True if the picture is encrypted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    sealed: bool,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     notice: Option<NoticeHead<'a>>,
 }
@@ -162,6 +181,12 @@ impl NoticeHead<'_> {
 }
 
 impl<'a> Head<'a> {
+    /// The part of a stored picture that is as long as the picture itself.
+    fn plain<'b>(&self, stored: &'b [u8]) -> &'b [u8] {
+        let overhead = if self.sealed { KeyRing::OVERHEAD } else { 0 };
+        &stored[..stored.len().saturating_sub(overhead)]
+    }
+
     fn split(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let (length, rest) = bytes.split_first_chunk::<2>()?;
         let (head, picture) = rest.split_at_checked(u16::from_le_bytes(*length).into())?;
@@ -173,7 +198,7 @@ impl<'a> Head<'a> {
 pub(super) fn stored_size(bytes: &[u8]) -> Option<(bool, u64)> {
     let (head, picture) = Head::split(bytes)?;
     let is_frame = head.sequence.is_some();
-    Some((is_frame, if is_frame { stored_bytes(picture) } else { 0 }))
+    Some((is_frame, if is_frame { stored_bytes(head.plain(picture)) } else { 0 }))
 }
 
 #[cfg(test)]
@@ -198,7 +223,8 @@ mod tests {
         };
         for payload in [damaged, Payload::Refused { first: 1, last: 4 }, Payload::Notice(notice)] {
             let entry = Entry { session: "s-1".into(), payload };
-            assert_eq!(Entry::decode(&entry.encode()), Some(entry));
+            let ring = KeyRing::empty();
+            assert_eq!(Entry::decode(&ring, &entry.encode(&ring).unwrap()).unwrap(), Some(entry));
         }
     }
 }

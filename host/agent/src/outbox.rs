@@ -6,6 +6,7 @@ use super::send_queue::{Broker, SendQueue, SendSummary};
 use super::spool::SpoolError;
 use everyframe_config::KafkaSettings;
 use everyframe_kafka::{BrokerError, Producer, Record};
+use everyframe_privacy::KeyRing;
 use everyframe_types::camera_notice::CameraNotice;
 use everyframe_types::record::{
     CAPTURED_AT, DAMAGED, NOTICE, NOTICE_FRAMES, NOTICE_FROM, NOTICE_REASON, NOTICE_TO, REFUSED, SEQUENCE,
@@ -49,6 +50,8 @@ pub struct Destination {
     pub spool: PathBuf,
     /// The most that the spool may hold, bytes.
     pub spool_bytes: u64,
+    /// Encrypts the pictures in the spool.
+    pub ring: Arc<KeyRing>,
 }
 
 /// Sends a camera's frames, and accounts for each.
@@ -82,7 +85,7 @@ impl Outbox {
             shared: shared.clone(),
             state: state.clone(),
         };
-        let spool = to.spool.clone();
+        let spool = (to.spool.clone(), to.ring.clone());
         let mut queue = SendQueue::open(shared.clone(), topic, spool, &to.camera, session.clone())?;
         let (topic, camera) = (to.topic.clone(), to.camera.clone());
         let state = Arc::downgrade(&state);

@@ -14,6 +14,7 @@ use super::entry::{Entry, Payload};
 use super::inbox::{FRESH_BYTES, SharedInbox};
 use super::spool::{Spool, SpoolError};
 use everyframe_kafka::BrokerError;
+use everyframe_privacy::KeyRing;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -100,6 +101,7 @@ pub(super) struct SendQueue<B> {
     shared: Arc<SharedInbox>,
     broker: B,
     folder: PathBuf,
+    ring: Arc<KeyRing>,
     camera: String,
     session: Arc<str>,
     spool: Option<Spool>,
@@ -141,7 +143,7 @@ impl<B: Broker> SendQueue<B> {
     pub fn open(
         shared: Arc<SharedInbox>,
         broker: B,
-        folder: PathBuf,
+        (folder, ring): (PathBuf, Arc<KeyRing>),
         camera: &str,
         session: Arc<str>,
     ) -> Result<Self, SpoolError> {
@@ -149,6 +151,7 @@ impl<B: Broker> SendQueue<B> {
             shared,
             broker,
             folder,
+            ring,
             camera: camera.to_owned(),
             session,
             spool: None,
@@ -170,7 +173,7 @@ impl<B: Broker> SendQueue<B> {
             away: None,
             acknowledged: 0,
         };
-        match Spool::open(&queue.folder, camera) {
+        match Spool::open(&queue.folder, camera, &queue.ring) {
             Ok(spool) => queue.adopt_spool(spool)?,
             Err(error @ SpoolError::Disk { .. }) => {
                 // Above the positions of any spool that may be opened later.
@@ -425,7 +428,7 @@ impl<B: Broker> SendQueue<B> {
             return;
         }
         self.reopen_at = Some(now + REOPEN_PAUSE);
-        match Spool::open(&self.folder, &self.camera).and_then(|spool| self.adopt_spool(spool)) {
+        match Spool::open(&self.folder, &self.camera, &self.ring).and_then(|spool| self.adopt_spool(spool)) {
             // It is logged when the spool was written.
             Ok(()) => {}
             Err(error) => self.close_spool(&error, now),

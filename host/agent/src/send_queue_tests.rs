@@ -4,6 +4,7 @@ use super::entry::{Entry, Payload};
 use super::inbox::{OfferResult, SharedInbox};
 use super::send_queue::{Broker, DELAY, SendQueue, SendSummary};
 use everyframe_kafka::BrokerError;
+use everyframe_privacy::KeyRing;
 use everyframe_types::camera_notice::{CameraNotice, NoticeKind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -53,8 +54,10 @@ impl Fixture {
         let (shared, fake) = (Arc::new(SharedInbox::new("gate", spool_bytes)), Fake::default());
         fake.room.store(room, Ordering::Relaxed);
         let session: Arc<str> = session.into();
-        let queue = SendQueue::open(shared.clone(), fake.clone(), folder.to_owned(), "gate", session.clone())
-            .expect("a line");
+        let ring = Arc::new(KeyRing::empty());
+        let queue =
+            SendQueue::open(shared.clone(), fake.clone(), (folder.to_owned(), ring), "gate", session.clone())
+                .expect("a line");
         Self { shared, fake, queue, now: Instant::now(), session, next: 0 }
     }
 

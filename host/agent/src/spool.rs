@@ -1,13 +1,16 @@
 //! The spool: entries that the broker has not acknowledged, on disk, in order. No other file names `redb`.
 
 use super::entry::{Entry, stored_size};
+use everyframe_privacy::{KeyRing, PrivacyError};
 use everyframe_types::hexadecimal::hexadecimal;
 use redb::{Builder, Database, DatabaseError, ReadableDatabase as _, StorageError, TableDefinition};
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// By position in the queue: the length of the head (two bytes, little-endian), the head as JSON, the picture.
+/// By position in the queue: the length of the head (two bytes, little-endian), the head as JSON, the picture. The picture is
+/// encrypted if the head says so.
 const RECORDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("records");
 /// The page cache. By default redb keeps up to 1 GiB in memory, but a spool is read once, in order.
 const CACHE_BYTES: usize = 8 << 20;
@@ -31,6 +34,14 @@ pub enum SpoolError {
         path: PathBuf,
         /// Payload is wrong with it.
         reason: String,
+    },
+    /// The pictures are encrypted with a key that this agent does not have, or cannot be encrypted.
+    #[error("{}: {error}", path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with the key.
+        error: PrivacyError,
     },
     /// The disk is full, or permission is missing.
     #[error("{}: cannot be used as a spool: {reason}", path.display())]
@@ -72,17 +83,18 @@ impl SpoolContent {
 pub struct Spool {
     path: PathBuf,
     database: Database,
+    ring: Arc<KeyRing>,
     held: SpoolContent,
     next: u64,
 }
 
 impl Spool {
-    /// Opens or creates the spool of a camera in this folder, and reads all of it once to check it.
+    /// Opens or creates the spool of a camera in this folder, and reads all of it once to check it. `ring` encrypts the pictures.
     ///
     /// # Errors
     ///
     /// See [`SpoolError`]. After [`SpoolError::Disk`], try again later.
-    pub fn open(folder: &Path, camera: &str) -> Result<Self, SpoolError> {
+    pub fn open(folder: &Path, camera: &str, ring: &Arc<KeyRing>) -> Result<Self, SpoolError> {
         let path = file_path(folder, camera);
         let disk = |reason: String| SpoolError::Disk { path: path.clone(), reason };
         std::fs::create_dir_all(folder).map_err(|error| disk(error.to_string()))?;
@@ -98,7 +110,7 @@ impl Spool {
             }
             error => SpoolError::Damaged { path: path.clone(), reason: error.to_string() },
         })?;
-        let mut spool = Self { path, database, held: SpoolContent::default(), next: 0 };
+        let mut spool = Self { path, database, ring: ring.clone(), held: SpoolContent::default(), next: 0 };
         // Creates the table, and shows whether the disk can be written.
         spool.update(&[], [])?;
         let (mut held, mut next) = (SpoolContent::default(), 0);
@@ -137,6 +149,11 @@ impl Spool {
         removed: &[u64],
         added: impl IntoIterator<Item = (u64, &'a Entry)>,
     ) -> Result<(), SpoolError> {
+        let added = added.into_iter().map(|(position, entry)| {
+            let bytes = entry.encode(&self.ring);
+            Ok((position, entry, bytes.map_err(|error| self.key_failed(error))?))
+        });
+        let added = added.collect::<Result<Vec<_>, SpoolError>>()?;
         let (held, next) = self.commit(removed, added).map_err(|error| self.failed(&error))?;
         (self.held, self.next) = (held, next);
         if held.entries == 0 && std::fs::metadata(&self.path).is_ok_and(|file| file.len() > MAX_EMPTY_BYTES) {
@@ -148,7 +165,7 @@ impl Spool {
     fn commit<'a>(
         &self,
         removed: &[u64],
-        added: impl IntoIterator<Item = (u64, &'a Entry)>,
+        added: Vec<(u64, &'a Entry, Vec<u8>)>,
     ) -> Result<(SpoolContent, u64), redb::Error> {
         let (mut held, mut next) = (self.held, self.next);
         let change = self.database.begin_write()?;
@@ -157,10 +174,8 @@ impl Spool {
             for position in removed {
                 held.subtract(table.remove(position)?.as_ref().map(|old| old.value()));
             }
-            for (position, entry) in added {
-                held.subtract(
-                    table.insert(position, entry.encode().as_slice())?.as_ref().map(|old| old.value()),
-                );
+            for (position, entry, bytes) in added {
+                held.subtract(table.insert(position, bytes.as_slice())?.as_ref().map(|old| old.value()));
                 held.add(entry.is_frame(), entry.size());
                 next = next.max(position + 1);
             }
@@ -204,7 +219,8 @@ impl Spool {
         let table = read.open_table(RECORDS).map_err(|error| failed(error.into()))?;
         for record in table.range(from..).map_err(|error| failed(error.into()))? {
             let (position, value) = record.map_err(|error| failed(error.into()))?;
-            let decoded = Entry::decode(value.value()).ok_or_else(|| SpoolError::Damaged {
+            let decoded = Entry::decode(&self.ring, value.value()).map_err(|error| self.key_failed(error))?;
+            let decoded = decoded.ok_or_else(|| SpoolError::Damaged {
                 path: self.path.clone(),
                 reason: format!("record {} is not of this version", position.value()),
             })?;
@@ -213,6 +229,10 @@ impl Spool {
             }
         }
         Ok(())
+    }
+
+    fn key_failed(&self, error: PrivacyError) -> SpoolError {
+        SpoolError::Key { path: self.path.clone(), error }
     }
 
     fn failed(&self, error: &redb::Error) -> SpoolError {
@@ -248,6 +268,10 @@ mod tests {
     use super::*;
     use everyframe_types::frame::SourceKind;
 
+    fn no_key() -> Arc<KeyRing> {
+        Arc::new(KeyRing::empty())
+    }
+
     fn frame(sequence: u64, bytes: usize) -> Entry {
         let picture = vec![sequence as u8; bytes];
         let source = Some(SourceKind::Recording);
@@ -268,7 +292,7 @@ mod tests {
     #[test]
     fn entries_come_back_as_they_were_in_order() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut spool = Spool::open(folder.path(), "gate").expect("a spool");
+        let mut spool = Spool::open(folder.path(), "gate", &no_key()).expect("a spool");
         let entries = [(3, frame(0, 50_000)), (4, refusal(1, 9)), (5, frame(10, 0)), (300, frame(11, 70))];
         add(&mut spool, &entries);
         assert_eq!(spool.read(0, u64::MAX).expect("they can be read"), entries);
@@ -288,12 +312,15 @@ mod tests {
         let written = [&(head.len() as u16).to_le_bytes(), head.as_slice(), b"picture"].concat();
         let (source, picture) = (None, b"picture".to_vec());
         let payload = Payload::Frame { sequence: 3, captured_at: 7, source, is_damaged: false, picture };
-        assert_eq!(Entry::decode(&written), Some(Entry { session: "s-1".into(), payload }));
+        assert_eq!(
+            Entry::decode(&no_key(), &written).unwrap(),
+            Some(Entry { session: "s-1".into(), payload })
+        );
         // And a frame of a newer agent, which knows more kinds of sources.
         let newer = String::from_utf8_lossy(head).replace('}', r#","source":"drone","more":1}"#);
         let written = [&(newer.len() as u16).to_le_bytes(), newer.as_bytes(), b"picture"].concat();
         assert!(matches!(
-            Entry::decode(&written),
+            Entry::decode(&no_key(), &written).unwrap(),
             Some(Entry { payload: Payload::Frame { sequence: 3, source: None, .. }, .. })
         ));
     }
@@ -309,14 +336,44 @@ mod tests {
                 picture: vec![3],
             };
             let entry = Entry { session: "s-1".into(), payload };
-            assert_eq!(Entry::decode(&entry.encode()), Some(entry));
+            assert_eq!(Entry::decode(&no_key(), &entry.encode(&no_key()).unwrap()).unwrap(), Some(entry));
+        }
+    }
+
+    #[test]
+    fn pictures_are_encrypted_and_need_their_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let ring = |name: &str| {
+            let file = folder.path().join(name);
+            let _ = everyframe_privacy::write_secret(&file);
+            let keys = vec![everyframe_config::SecretSource::File(file)];
+            let settings = everyframe_config::PrivacySettings { keys, ..Default::default() };
+            Arc::new(KeyRing::load(&settings).unwrap())
+        };
+        let mut spool = Spool::open(folder.path(), "gate", &ring("a.key")).unwrap();
+        add(&mut spool, &[(0, frame(7, 50_000)), (1, refusal(1, 2))]);
+        let held = spool.held();
+        let path = spool.path().to_owned();
+        drop(spool);
+        let file = std::fs::read(&path).unwrap();
+        assert!(!file.windows(64).any(|bytes| bytes == [7; 64]), "the picture is readable");
+        let mut again = Spool::open(folder.path(), "gate", &ring("a.key")).unwrap();
+        assert_eq!(again.read(0, u64::MAX).unwrap(), [(0, frame(7, 50_000)), (1, refusal(1, 2))]);
+        assert_eq!(again.held(), held);
+        again.update(&[0, 1], []).unwrap();
+        assert_eq!(again.held(), SpoolContent::default());
+        add(&mut again, &[(0, frame(7, 50_000))]);
+        drop(again);
+        for other in [ring("b.key"), no_key()] {
+            let error = Spool::open(folder.path(), "gate", &other).err().unwrap();
+            assert!(matches!(error, SpoolError::Key { .. }), "{error}");
         }
     }
 
     #[test]
     fn entries_survive_a_crash() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut spool = Spool::open(folder.path(), "gate").expect("a spool");
+        let mut spool = Spool::open(folder.path(), "gate", &no_key()).expect("a spool");
         let entries: Vec<(u64, Entry)> = (0..20).map(|number| (number, frame(number, 30_000))).collect();
         add(&mut spool, &entries[..10]);
         add(&mut spool, &entries[10..]);
@@ -324,7 +381,7 @@ mod tests {
         // As the disk is after a crash: the open file, copied.
         let crashed = tempfile::tempdir().expect("a folder");
         std::fs::copy(spool.path(), crashed.path().join("gate.redb")).expect("it can be copied");
-        let after = Spool::open(crashed.path(), "gate").expect("it is repaired");
+        let after = Spool::open(crashed.path(), "gate", &no_key()).expect("it is repaired");
         assert_eq!(after.read(0, u64::MAX).expect("they can be read"), entries[3..]);
         assert_eq!((after.held(), after.next()), (spool.held(), 20));
     }
@@ -332,17 +389,17 @@ mod tests {
     #[test]
     fn a_spool_is_used_by_one_at_a_time() {
         let folder = tempfile::tempdir().expect("a folder");
-        let first = Spool::open(folder.path(), "gate").expect("a spool");
-        assert!(matches!(Spool::open(folder.path(), "gate"), Err(SpoolError::InUse(_))));
-        assert!(Spool::open(folder.path(), "yard").is_ok());
+        let first = Spool::open(folder.path(), "gate", &no_key()).expect("a spool");
+        assert!(matches!(Spool::open(folder.path(), "gate", &no_key()), Err(SpoolError::InUse(_))));
+        assert!(Spool::open(folder.path(), "yard", &no_key()).is_ok());
         drop(first);
-        assert!(Spool::open(folder.path(), "gate").is_ok());
+        assert!(Spool::open(folder.path(), "gate", &no_key()).is_ok());
     }
 
     #[test]
     fn a_damaged_file_is_an_error_that_names_it() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut spool = Spool::open(folder.path(), "gate").expect("a spool");
+        let mut spool = Spool::open(folder.path(), "gate", &no_key()).expect("a spool");
         add(&mut spool, &[(0, frame(0, 300_000))]);
         let path = spool.path().to_owned();
         drop(spool);
@@ -356,14 +413,14 @@ mod tests {
             scratched
         }] {
             std::fs::write(&path, damaged).expect("it can be written");
-            match Spool::open(folder.path(), "gate") {
+            match Spool::open(folder.path(), "gate", &no_key()) {
                 Err(error @ SpoolError::Damaged { .. }) => assert!(error.to_string().contains("gate.redb")),
                 Err(error) => panic!("{error}"),
                 Ok(_) => panic!("a damaged spool was opened"),
             }
         }
         std::fs::write(&path, whole).expect("it can be written");
-        assert_eq!(Spool::open(folder.path(), "gate").expect("it is whole").held().frames, 1);
+        assert_eq!(Spool::open(folder.path(), "gate", &no_key()).expect("it is whole").held().frames, 1);
     }
 
     #[test]

@@ -7,8 +7,10 @@ use everyframe_agent::{
 };
 use everyframe_config::{CameraSettings, Config, DamagedPolicy, Property, SlowPolicy, Transport};
 use everyframe_kafka::{ensure, read_configuration};
+use everyframe_privacy::KeyRing;
 use everyframe_types::id;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(clap::Args)]
@@ -207,6 +209,7 @@ pub fn run(arguments: Arguments) -> Result<u8> {
             kafka: kafka.clone(),
             spool: spool_folder(arguments.spool)?,
             spool_bytes: arguments.spool_bytes,
+            ring: Arc::new(KeyRing::load(&config.privacy)?),
         },
         rate: arguments.rate,
         repeat: arguments.repeat,

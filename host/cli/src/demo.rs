@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use everyframe_account::audit::audit;
 use everyframe_agent::{Source, SourceAddress, SourceOptions};
 use everyframe_config::Loaded;
+use everyframe_privacy::write_secret;
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt as _;
@@ -54,7 +55,14 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let mut broker = start_broker(folder.path())?;
     let dashboard = dashboard_address()?;
     println!("dashboard http://{dashboard}");
-    let web = format!("\n[web]\nlisten = \"{dashboard}\"\n");
+    // Templates are encrypted here, too; the keys are gone with the folder.
+    for key in ["encryption.key", "signing.key"] {
+        write_secret(&folder.path().join(key))?;
+    }
+    let web = format!(
+        "\n[web]\nlisten = \"{dashboard}\"\n\n[privacy]\nkeys = [{{ file = \"encryption.key\" }}]\n\
+         signing_key = {{ file = \"signing.key\" }}\n"
+    );
     let file = write_config(folder.path(), &broker.address, &arguments.rules, &web)?;
     let config = Loaded::read(&file)?.config;
     // Made while the broker starts.

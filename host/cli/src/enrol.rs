@@ -1,11 +1,13 @@
 //! `everyframe enrol`
 
 use super::ask::confirm;
+use super::privacy::{TermsArguments, actor, enter};
 use super::{Connection, DONE, FAILED, logging};
 use anyhow::{Result, bail};
 use everyframe_gallery::parse_person_id;
 use everyframe_kafka::ensure;
 use everyframe_pipeline::enrolment::Enroller;
+use everyframe_privacy::{Action, Deed};
 use everyframe_types::id::parse_name;
 use std::path::{Path, PathBuf};
 
@@ -31,13 +33,16 @@ pub struct Arguments {
     #[arg(long)]
     force: bool,
     #[command(flatten)]
+    terms: TermsArguments,
+    #[command(flatten)]
     connection: Connection,
 }
 
 pub fn run(arguments: &Arguments) -> Result<u8> {
     let config = arguments.connection.config()?;
     super::runtime()?.block_on(ensure(&config))?;
-    let mut enroller = Enroller::open(&config, &super::cache_folder()?, &arguments.person)?;
+    let mut enroller =
+        Enroller::open(&config, &super::cache_folder()?, &arguments.person, arguments.terms.terms())?;
     if let Some(other) = enroller.similar_id() {
         let why = format!("the id `{}` looks like `{other}`, who is enrolled", arguments.person);
         if !may_go_on(arguments, &why)? {
@@ -47,6 +52,14 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
             return Ok(FAILED);
         }
     }
+    let consent = enroller.terms().consent.as_deref().unwrap_or("none");
+    let deed = Deed {
+        actor: actor(),
+        action: Action::Enrolled,
+        subject: arguments.person.clone(),
+        detail: format!("pictures: {}, consent: {consent}", arguments.pictures.len()),
+    };
+    enter(&config, &deed)?;
     let mut refused = 0;
     for picture in &arguments.pictures {
         match enrol(arguments, picture, &mut enroller) {
@@ -57,6 +70,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
             }
         }
     }
+    enroller.finish(&arguments.person)?;
     for sample in enroller.odd_samples() {
         logging::print_message(&format!("everyframe: warning: {sample}"));
     }

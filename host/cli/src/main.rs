@@ -28,12 +28,14 @@ mod model;
 mod native_lines;
 mod notify;
 mod plan;
+mod privacy;
 mod replay;
 mod rule;
 mod run;
 mod serve;
 mod stderr_capture;
 mod token;
+mod trail;
 mod watch;
 mod when;
 
@@ -90,8 +92,10 @@ enum Command {
     Broker(broker::Arguments),
     /// Enrol a person from pictures.
     Enrol(enrol::Arguments),
-    /// Show or remove enrolled people, or migrate them to another embedder.
+    /// Show, export or erase enrolled people, check receipts, and manage keys.
     Gallery(gallery::Arguments),
+    /// Show or check the trail of who did what.
+    Trail(trail::Arguments),
     /// Import, list or check models.
     Model(model::Arguments),
     /// Print results and alerts as they happen.
@@ -191,6 +195,7 @@ pub fn main() -> ! {
         Command::Broker(arguments) => broker::run(&arguments),
         Command::Enrol(arguments) => enrol::run(&arguments),
         Command::Gallery(arguments) => gallery::run(arguments),
+        Command::Trail(arguments) => trail::run(arguments),
         Command::Model(arguments) => model::run(&arguments),
         Command::Watch(arguments) => watch::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),

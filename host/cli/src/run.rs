@@ -59,6 +59,7 @@ pub fn run(arguments: Arguments) -> Result<u8> {
     }
     let ran = std::thread::scope(|scope| {
         scope.spawn(|| report(&host, &stop));
+        scope.spawn(|| host.erase_expired(config, &stop));
         let (host, cache) = (&host, &*cache);
         let reloader = Reloader { host, runtime, config, cache };
         let stop = &stop;

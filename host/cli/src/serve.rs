@@ -3,6 +3,7 @@
 use super::{Connection, DONE};
 use anyhow::Result;
 use everyframe_config::Config;
+use everyframe_gallery::check_keys;
 use everyframe_kafka::ensure;
 use everyframe_rules::RuleMeters;
 use everyframe_web::{DEFAULT_ADDRESS, WebOptions, WebServer};
@@ -37,6 +38,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let runtime = super::runtime()?;
     let stop = super::stop_on_signal(runtime);
     runtime.block_on(ensure(&config))?;
+    check_keys(&config)?;
     let server = start(&config, arguments.connection.file().as_deref(), runtime, None, &stop)?;
     while !stop.load(Ordering::Relaxed) {
         std::thread::sleep(Duration::from_millis(100));
@@ -56,6 +58,7 @@ pub fn start(
     let cache = super::cache_folder()?;
     let options = WebOptions { file, cache: &cache, runtime: runtime.handle().clone(), rule_meters };
     let server = WebServer::start(config, &config.web.listen, options, stop)?;
-    tracing::info!("dashboard at http://{}", server.address);
+    let scheme = if config.web.tls.is_some() { "https" } else { "http" };
+    tracing::info!("dashboard at {scheme}://{}", server.address);
     Ok(server)
 }

@@ -48,6 +48,7 @@ pub fn find_problems(config: &Config) -> Vec<(String, String)> {
     found.0.extend(find_camera_problems(&config.cameras));
     let schedules = config.schedules.iter().map(|schedule| &*schedule.name).collect();
     found.0.extend(channel_settings::find_problems(&config.channels, &schedules));
+    found.0.extend(config.privacy.find_problems());
     found.0
 }
 
@@ -108,6 +109,8 @@ fn check_kafka(config: &Config, found: &mut Problems) {
         ("topics.state", &topics.state),
         ("topics.acknowledgements", &topics.acknowledgements),
         ("topics.notifications", &topics.notifications),
+        ("topics.keys", &topics.keys),
+        ("topics.trail", &topics.trail),
     ] {
         let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         if name.is_empty() || name.len() > 249 || !name.chars().all(legal) || name == "." || name == ".." {

@@ -108,6 +108,8 @@ impl Loaded {
         config.vision.onnxruntime.iter_mut().for_each(absolute);
         config.vision.models.iter_mut().for_each(absolute);
         config.rules.iter_mut().map(|rule| &mut rule.component).for_each(absolute);
+        config.privacy.set_folder(&folder);
+        config.web.set_folder(&folder);
         let mut problems = config.kafka.resolve_properties(&folder);
         let loaded = Self { config, file: file.to_owned(), lines };
         problems.extend(check::find_problems(&loaded.config));

@@ -10,6 +10,14 @@ use serde::Deserialize;
 pub struct Polygon(Vec<(f32, f32)>);
 
 impl Polygon {
+    /// The polygon of a box, in pixels of a picture of this size.
+    pub fn of_box(bounds: &Rect, (width, height): (u32, u32)) -> Self {
+        let share = |pixels: f32, size: u32| (pixels / size.max(1) as f32).clamp(0.0, 1.0);
+        let (left, right) = (share(bounds.x, width), share(bounds.x + bounds.width, width));
+        let (top, bottom) = (share(bounds.y, height), share(bounds.y + bounds.height, height));
+        Self(vec![(left, top), (right, top), (right, bottom), (left, bottom)])
+    }
+
     /// The problem of its corners, if there is one.
     pub fn find_problem(&self) -> Option<String> {
         if self.0.len() < 3 {

@@ -2,6 +2,7 @@
 
 use crate::camera_settings::CameraSettings;
 use crate::channel_settings::ChannelSettings;
+use crate::privacy_settings::PrivacySettings;
 use crate::property::Property;
 use crate::rules::RuleSettings;
 use crate::site_settings::{MaskSettings, ScheduleSettings, ZoneSettings};
@@ -31,6 +32,8 @@ pub struct Config {
     pub observe: ObserveSettings,
     /// The HTTP API and the dashboard.
     pub web: WebSettings,
+    /// Keys, consent, purposes, retention.
+    pub privacy: PrivacySettings,
     /// Reloading of rules and the site.
     pub reload: ReloadSettings,
     /// The cameras: their agents read them, and hosts raise an alert when one sends nothing.
@@ -135,6 +138,10 @@ pub struct Topics {
     pub acknowledgements: String,
     /// The health of the channels, and their dead letters: alerts that could not be delivered (compacted, 30 days).
     pub notifications: String,
+    /// The data keys of people, encrypted (compacted), and the ids of people who were erased.
+    pub keys: String,
+    /// Who enrolled, searched, looked at pictures, erased, or changed a rule.
+    pub trail: String,
     /// Number of partitions of the frames topic and the results topic when Everyframe creates them.
     pub partitions: i32,
 }
@@ -151,6 +158,8 @@ impl Default for Topics {
             state: "everyframe.state".into(),
             acknowledgements: "everyframe.acknowledgements".into(),
             notifications: "everyframe.notifications".into(),
+            keys: "everyframe.keys".into(),
+            trail: "everyframe.trail".into(),
             partitions: 4,
         }
     }

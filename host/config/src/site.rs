@@ -5,6 +5,7 @@
 
 use crate::camera_pattern::{camera_patterns, matches_camera};
 use crate::polygon::Polygon;
+use crate::privacy_settings::Purposes;
 use crate::schedule::{self, Window, time_zone};
 use crate::settings::Config;
 use crate::site_settings::{MaskSettings, ScheduleSettings, ZoneSettings};
@@ -18,6 +19,7 @@ pub struct Site {
     zones: Vec<(String, Vec<WildMatch>, Polygon)>,
     masks: Vec<(Vec<WildMatch>, Polygon)>,
     schedules: Vec<(String, TimeZone, Vec<Window>)>,
+    purposes: Purposes,
 }
 
 impl Site {
@@ -33,7 +35,13 @@ impl Site {
             zones: config.zones.iter().map(zone).collect(),
             masks: config.masks.iter().map(mask).collect(),
             schedules: config.schedules.iter().map(schedule).collect(),
+            purposes: Purposes::new(&config.privacy),
         }
+    }
+
+    /// The cameras of each purpose that people are enrolled for.
+    pub fn purposes(&self) -> &Purposes {
+        &self.purposes
     }
 
     /// The names of the schedules that are active at a time, Unix milliseconds.

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
 /// `[web]`
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -17,11 +18,23 @@ pub struct WebSettings {
     /// The people and programs that may use the API. `everyframe token` makes one. Without any, everybody who reaches the address
     /// may do everything, so it must be a loopback address.
     pub tokens: Vec<TokenSettings>,
+    /// Certificate and key, for HTTPS. Without them, it is HTTP: use it on this machine only, or behind a proxy.
+    pub tls: Option<TlsSettings>,
+}
+
+/// `[web.tls]`: read at the start.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSettings {
+    /// The certificate and those of its authorities, PEM. Relative to the folder of the configuration.
+    pub certificate: PathBuf,
+    /// The private key, PEM.
+    pub key: PathBuf,
 }
 
 impl Default for WebSettings {
     fn default() -> Self {
-        Self { listen: String::new(), history_h: 8.0, tokens: Vec::new() }
+        Self { listen: String::new(), history_h: 8.0, tokens: Vec::new(), tls: None }
     }
 }
 
@@ -60,6 +73,14 @@ impl std::fmt::Display for Role {
 }
 
 impl WebSettings {
+    /// Makes relative paths relative to `folder`.
+    pub(super) fn set_folder(&mut self, folder: &Path) {
+        if let Some(tls) = &mut self.tls {
+            tls.certificate = folder.join(&tls.certificate);
+            tls.key = folder.join(&tls.key);
+        }
+    }
+
     /// The settings that are wrong: dotted keys and messages.
     pub fn find_problems(&self) -> Vec<(String, String)> {
         let mut found = Vec::new();

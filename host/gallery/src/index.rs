@@ -1,7 +1,7 @@
 //! The search index: the people and templates of one embedding model at one moment.
 
 use crate::block::{Best, Block, Probe, ROWS};
-use crate::sample::Sample;
+use crate::sample::{Sample, Terms};
 use crate::sign_code::{Rotation, Selection};
 use everyframe_types::face::{Candidate, Embedding, People, Person};
 use std::collections::{HashMap, HashSet};
@@ -46,6 +46,7 @@ type Negative = (Arc<str>, Embedding);
 struct Listed {
     name: Arc<str>,
     samples: u32,
+    terms: Arc<Terms>,
 }
 
 /// The limits of a search; tests use smaller ones.
@@ -121,6 +122,17 @@ impl Index {
         negatives.iter().any(|(_, negative)| negative.similarity(face) >= candidate.similarity)
     }
 
+    /// What a person agreed to.
+    pub fn terms_of(&self, person: &str) -> Option<&Arc<Terms>> {
+        self.people[shard(person)].get(person).map(|listed| &listed.terms)
+    }
+
+    /// The people, with what they agreed to.
+    pub(crate) fn all_terms(&self) -> impl Iterator<Item = (&str, &Terms)> {
+        let all = self.people.iter().flat_map(|people| people.iter());
+        all.map(|(person, listed)| (&**person, &*listed.terms))
+    }
+
     /// The rows whose sign codes are most like the probe's. They depend on the templates alone.
     fn select_by_sign_code(&self, values: &[f32]) -> impl Iterator<Item = u32> {
         /// Blocks that are looked at first.
@@ -145,7 +157,7 @@ impl Index {
 
     /// Finds a person by id.
     pub fn find(&self, person: &str) -> Option<Person> {
-        let Listed { name, samples } = self.people[shard(person)].get(person)?;
+        let Listed { name, samples, .. } = self.people[shard(person)].get(person)?;
         Some(Person { id: person.to_owned(), name: (**name).to_owned(), samples: *samples })
     }
 
@@ -204,6 +216,7 @@ pub struct IndexWriter {
 struct Stored {
     key: Arc<str>,
     name: Arc<str>,
+    terms: Arc<Terms>,
     row: u32,
 }
 
@@ -249,7 +262,8 @@ impl IndexWriter {
         let row = self.add_row(&person, values);
         let key: Arc<str> = key.into();
         self.persons.insert(key.clone(), person.clone());
-        self.add_sample(&person, Stored { key, name: sample.name.as_str().into(), row });
+        let terms = Arc::new(sample.terms.clone());
+        self.add_sample(&person, Stored { key, name: sample.name.as_str().into(), terms, row });
     }
 
     /// Adds a sample to those of its person.
@@ -357,7 +371,8 @@ impl IndexWriter {
         match self.samples.get(person).and_then(|samples| Some((samples, samples.last()?))) {
             Some((samples, last)) => {
                 let samples = u32::try_from(samples.len()).unwrap_or(u32::MAX);
-                people.insert(person.clone(), Listed { name: last.name.clone(), samples });
+                let (name, terms) = (last.name.clone(), last.terms.clone());
+                people.insert(person.clone(), Listed { name, samples, terms });
             }
             None => drop(people.remove(person)),
         }

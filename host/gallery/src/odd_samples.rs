@@ -28,7 +28,7 @@ impl fmt::Display for OddSample {
         write!(
             f,
             "the face of {source} looks unlike the other samples of `{person}` (similarity at most {similarity:.2}): if it shows \
-             somebody else, remove the person with `everyframe gallery remove` and enrol the right pictures again",
+             somebody else, remove the person with `everyframe gallery erase` and enrol the right pictures again",
             source = printable(source),
             person = printable(person)
         )

@@ -26,11 +26,11 @@ impl fmt::Display for SimilarPeople {
             Some(similarity) => write!(
                 f,
                 "`{one}` and `{other}` have nearly the same face (similarity {similarity:.2}): if they are one person, this \
-                 face stays undecided until `everyframe gallery remove` has removed one of the two"
+                 face stays undecided until `everyframe gallery erase` has removed one of the two"
             ),
             None => write!(
                 f,
-                "the ids `{one}` and `{other}` look alike: if they are one person, remove one with `everyframe gallery remove`"
+                "the ids `{one}` and `{other}` look alike: if they are one person, remove one with `everyframe gallery erase`"
             ),
         }
     }

@@ -4,6 +4,7 @@
 
 mod back_pressure;
 mod broker_probe;
+mod class_retention;
 mod client;
 mod configuration;
 mod connect;
@@ -26,6 +27,7 @@ mod transaction;
 
 pub use back_pressure::{BackPressure, Flow};
 pub use broker_probe::BrokerProbe;
+pub use class_retention::{ClassRetention, class_retention};
 pub use client::{HEADER_ROOM, MAX_FRAME_BYTES, MAX_RECORD_BYTES};
 pub use configuration::{read_configuration, read_host_configuration};
 pub use error::BrokerError;
@@ -33,7 +35,7 @@ pub use group_consumer::{Downstream, Ended, GroupConsumer, GroupSource};
 pub use group_members::{GroupMember, list_group_members};
 pub use log_once::LogOnce;
 pub use node::{Listen, Node, NodeError, NodeOptions, Software, train};
-pub use observer::{First, Observer, delete_before};
+pub use observer::{First, Observer, delete_before, delete_before_now};
 pub use producer::{Delivery, Producer, Record};
 pub use reader::{Reader, Received, committed, offsets_at, watermarks};
 pub use record_reader::{RecordReader, StoredRecord};

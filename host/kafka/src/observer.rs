@@ -161,6 +161,21 @@ impl Observer {
     }
 }
 
+/// As [`delete_before`], outside asynchronous code.
+///
+/// # Errors
+///
+/// As [`delete_before`].
+pub fn delete_before_now(
+    settings: &KafkaSettings,
+    topic: &str,
+    before: &BTreeMap<i32, u64>,
+) -> Result<(), BrokerError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| BrokerError::Other(format!("cannot start a runtime: {error}")))?;
+    runtime.block_on(delete_before(settings, topic, before))
+}
+
 /// Deletes the records of a topic before these offsets, by partition. Needs the right to delete.
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 //! Creates the topics that are missing.
 
+use crate::class_retention::{configured_hours, enforce_retention};
 use crate::client::{self, MAX_FRAME_BYTES, MAX_RECORD_BYTES, TIMEOUT};
 use crate::connect::{LastMessage, metadata};
 use crate::error::BrokerError;
@@ -33,6 +34,8 @@ enum Kept {
         /// Hours.
         hours: u64,
     },
+    /// The last record of each key, for ever; records before an offset can be deleted at once.
+    LastOfKeyDeletable,
 }
 
 /// A topic to create.
@@ -50,17 +53,26 @@ struct Topic {
 fn topics(config: &Config) -> Vec<Topic> {
     const GIB: u64 = 1 << 30;
     let topic = |name: &String, partitions, kept| Topic { name: name.clone(), partitions, kept };
+    let hours = |name: &String, default: u64| {
+        let configured = configured_hours(config).into_iter().find(|(_, topic, _)| *topic == name);
+        configured.and_then(|(_, _, hours)| hours).unwrap_or(default)
+    };
+    let kept_for = |name: &String, default, bytes| Kept::For { hours: hours(name, default), bytes };
+    let names = &config.topics;
     vec![
-        topic(&config.topics.frames, config.topics.partitions, Kept::For { hours: 24, bytes: 16 * GIB }),
-        topic(&config.topics.results, config.topics.partitions, Kept::For { hours: 7 * 24, bytes: 4 * GIB }),
-        topic(&config.topics.alerts, 1, Kept::For { hours: 30 * 24, bytes: GIB }),
-        topic(&config.topics.dead_letters, 1, Kept::For { hours: 30 * 24, bytes: 16 * GIB }),
-        topic(&config.topics.gallery, 1, Kept::LastOfKey),
-        topic(&config.topics.acknowledgements, 1, Kept::LastOfKey),
+        topic(&names.frames, names.partitions, kept_for(&names.frames, 24, 16 * GIB)),
+        topic(&names.results, names.partitions, kept_for(&names.results, 7 * 24, 4 * GIB)),
+        topic(&names.alerts, 1, kept_for(&names.alerts, 30 * 24, GIB)),
+        topic(&names.dead_letters, 1, kept_for(&names.dead_letters, 30 * 24, 16 * GIB)),
+        topic(&names.gallery, 1, Kept::LastOfKey),
+        topic(&names.keys, 1, Kept::LastOfKeyDeletable),
+        topic(&names.acknowledgements, 1, Kept::LastOfKey),
         // One partition: all hosts read the merges of strangers in one order.
-        topic(&config.topics.strangers, 1, Kept::LastOfKeyFor { hours: 8 }),
-        topic(&config.topics.notifications, 1, Kept::LastOfKeyFor { hours: 30 * 24 }),
-        topic(&config.topics.state, config.topics.partitions, Kept::LastOfKey),
+        topic(&names.strangers, 1, Kept::LastOfKeyFor { hours: hours(&names.strangers, 8) }),
+        topic(&names.notifications, 1, Kept::LastOfKeyFor { hours: 30 * 24 }),
+        topic(&names.state, names.partitions, Kept::LastOfKey),
+        // One partition: the entries are a chain.
+        topic(&names.trail, 1, kept_for(&names.trail, 3 * 365 * 24, GIB)),
     ]
 }
 
@@ -91,6 +103,7 @@ pub async fn ensure(config: &Config) -> Result<(), BrokerError> {
         let count = i32::try_from(count).unwrap_or(i32::MAX);
         topics.iter_mut().filter(|topic| topic.name == *state).for_each(|topic| topic.partitions = count);
     }
+    enforce_retention(config, |topic| there.contains_key(topic)).await?;
     topics.retain(|topic| !there.contains_key(topic.name.as_str()));
     if topics.is_empty() {
         return Ok(());
@@ -113,6 +126,17 @@ pub async fn ensure(config: &Config) -> Result<(), BrokerError> {
                 ("cleanup.policy", "compact".into()),
                 ("retention.ms", "-1".into()),
                 ("min.compaction.lag.ms", "3600000".into()),
+                // What was erased is gone from the disks after a day, however little is written.
+                ("max.compaction.lag.ms", "86400000".into()),
+            ],
+            // An erasure writes all other keys again and deletes what is before them. The write begins a new segment, so that the
+            // files of the old ones can be removed.
+            Kept::LastOfKeyDeletable => vec![
+                ("cleanup.policy", "compact,delete".into()),
+                ("retention.ms", "-1".into()),
+                ("retention.bytes", "-1".into()),
+                ("segment.ms", "1000".into()),
+                ("file.delete.delay.ms", "1000".into()),
             ],
             // Records are deleted by segments: at most an hour after their time.
             Kept::LastOfKeyFor { hours } => vec![

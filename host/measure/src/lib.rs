@@ -12,10 +12,11 @@ use everyframe_agent::{
     Agent, AgentError, Destination, Source, SourceAddress, SourceError, SourceOptions, WatchSettings,
 };
 use everyframe_config::Config;
-use everyframe_gallery::{GalleryError, Sample, store_sample};
+use everyframe_gallery::{GalleryError, GalleryWriter, Sample, Terms};
 use everyframe_kafka::{BrokerError, Producer};
 use everyframe_pipeline::observe::Snapshot;
 use everyframe_pipeline::run::{Host, RunError};
+use everyframe_privacy::{KeyRing, PrivacyError};
 use everyframe_rules::Rules;
 use everyframe_telemetry::cpu_timer::process_time;
 use everyframe_types::face::Embedding;
@@ -112,6 +113,9 @@ pub enum MeasureError {
     /// The brokers do not answer.
     #[error(transparent)]
     Broker(#[from] BrokerError),
+    /// A key cannot be read.
+    #[error(transparent)]
+    Privacy(#[from] PrivacyError),
     /// The made-up people could not be enrolled.
     #[error(transparent)]
     Gallery(#[from] GalleryError),
@@ -138,7 +142,7 @@ pub fn measure(setup: &Setup<'_>, rules: Rules) -> Result<(Figures, u64), Measur
     let models = {
         let vision = Vision::load(&config.vision, setup.cache)?;
         let model = &vision.models().embedder.sha256;
-        enrol_made_up_people(setup.people, model, &producer, &config.topics.gallery)?;
+        enrol_made_up_people(setup.people, model, &producer, config)?;
         vision.models().to_string()
     };
     let stop = Arc::new(AtomicBool::new(false));
@@ -170,6 +174,7 @@ fn send_frames(setup: &Setup<'_>) -> Result<u64, MeasureError> {
             kafka: setup.config.kafka.clone(),
             spool: setup.spool.to_owned(),
             spool_bytes: 1 << 30,
+            ring: Arc::new(KeyRing::load(&setup.config.privacy)?),
         };
         let agent = Agent { destination, rate: None, repeat: false, watch: WatchSettings::default() };
         let address = SourceAddress::from(folder.as_path());
@@ -199,8 +204,9 @@ fn enrol_made_up_people(
     count: usize,
     model: &str,
     producer: &Producer,
-    topic: &str,
+    config: &Config,
 ) -> Result<(), GalleryError> {
+    let mut writer = GalleryWriter::open(config)?;
     let mut state = 1u32;
     for number in 0..count {
         let values: Vec<f32> = std::iter::repeat_with(|| {
@@ -222,8 +228,9 @@ fn enrol_made_up_people(
             thumbnail: Vec::new(),
             stranger: None,
             negative: false,
+            terms: Terms::default(),
         };
-        store_sample(producer, topic, "0", &sample)?;
+        writer.store(producer, "0", &sample)?;
     }
     Ok(())
 }

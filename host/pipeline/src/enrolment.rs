@@ -2,8 +2,8 @@
 
 use everyframe_config::{Config, Polygon, VisionSettings};
 use everyframe_gallery::{
-    GalleryError, Index, NEARLY_THE_SAME, OddSample, Sample, find_odd_samples, find_similar_id, read_samples,
-    store_sample,
+    GalleryError, GalleryWriter, Index, NEARLY_THE_SAME, OddSample, Sample, Terms, find_odd_samples,
+    find_similar_id, read_samples, set_terms, terms_by_person,
 };
 use everyframe_kafka::{BrokerError, Producer};
 use everyframe_types::face::{Candidate, Detection, Embedding, Person, Rect};
@@ -29,6 +29,44 @@ pub enum EnrolmentError {
     /// The brokers do not answer.
     #[error(transparent)]
     Broker(#[from] BrokerError),
+    /// The person must not be enrolled on these terms.
+    #[error(transparent)]
+    Terms(#[from] TermsError),
+}
+
+/// Why nobody is enrolled on these terms.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TermsError {
+    /// `[privacy] require_consent` is set.
+    #[error(
+        "no consent is given, and [privacy] require_consent asks for it: say where the consent is recorded"
+    )]
+    NoConsent,
+    /// A purpose is not configured.
+    #[error("there is no purpose `{0}`; `[[privacy.purposes]]` lists them")]
+    UnknownPurpose(String),
+    /// The enrolment would end before it begins.
+    #[error("the enrolment would have ended already; give a later date")]
+    Expired,
+}
+
+/// Checks terms before a person is enrolled on them.
+///
+/// # Errors
+///
+/// The person must not be enrolled: show the message, and ask for other terms.
+pub fn check_terms(config: &Config, terms: &Terms) -> Result<(), TermsError> {
+    let is_known = |name: &String| config.privacy.purposes.iter().any(|purpose| purpose.name == *name);
+    if config.privacy.require_consent && terms.consent.is_none() {
+        return Err(TermsError::NoConsent);
+    }
+    if let Some(unknown) = terms.purposes.iter().find(|name| !is_known(name)) {
+        return Err(TermsError::UnknownPurpose(unknown.clone()));
+    }
+    if terms.have_expired(unix_ms()) {
+        return Err(TermsError::Expired);
+    }
+    Ok(())
 }
 
 /// Why one picture is refused.
@@ -107,9 +145,12 @@ impl fmt::Display for Fault {
 
 /// Enrols one person.
 pub struct Enroller {
+    config: Config,
     examiner: Examiner,
     producer: Producer,
-    topic: String,
+    writer: GalleryWriter,
+    /// What the person agrees to.
+    terms: Terms,
     model: String,
     /// The people who are enrolled under other ids.
     others: Index,
@@ -224,15 +265,19 @@ impl fmt::Display for Resemblance {
 }
 
 impl Enroller {
-    /// Loads the models and reads the gallery, to enrol the person of this id.
+    /// Loads the models and reads the gallery, to enrol the person of this id. Where `terms` say nothing, those hold that the person
+    /// was enrolled on before.
     ///
     /// # Errors
     ///
-    /// The models cannot be loaded, or the brokers do not answer.
-    pub fn open(config: &Config, cache: &Path, person: &str) -> Result<Self, EnrolmentError> {
+    /// The models cannot be loaded, the brokers do not answer, or nobody may be enrolled on these terms.
+    pub fn open(config: &Config, cache: &Path, person: &str, terms: Terms) -> Result<Self, EnrolmentError> {
+        let samples = read_samples(config)?;
+        let before = terms_by_person(samples.values()).remove(person).unwrap_or_default();
+        let terms = terms.or(&before);
+        check_terms(config, &terms)?;
         let vision = Vision::load(&config.vision, cache)?;
         let model = vision.models().embedder.sha256.clone();
-        let samples = read_samples(config)?;
         let similar_id = find_similar_id(samples.values().map(|sample| sample.person.as_str()), person);
         let similar_id = similar_id.map(printable);
         let others = Index::new(samples.iter().filter(|(_, sample)| sample.person != person), &model);
@@ -240,7 +285,9 @@ impl Enroller {
         Ok(Self {
             examiner: Examiner::new(&vision, &config.vision)?,
             producer: Producer::new(&config.kafka)?,
-            topic: config.topics.gallery.clone(),
+            writer: GalleryWriter::open(config)?,
+            config: config.clone(),
+            terms,
             model,
             others,
             similar_id,
@@ -290,11 +337,29 @@ impl Enroller {
             thumbnail: face.thumbnail.clone(),
             stranger: None,
             negative: false,
+            terms: self.terms.clone(),
         };
-        store_sample(&self.producer, &self.topic, &face.sample, &sample)?;
+        self.writer.store(&self.producer, &face.sample, &sample)?;
         // A picture that is enrolled again replaces its sample.
         self.own.retain(|own| own.embedding != sample.embedding);
         self.own.push(sample);
+        Ok(())
+    }
+
+    /// What the person agrees to.
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// Gives the terms to the samples that the person had before.
+    ///
+    /// # Errors
+    ///
+    /// The brokers do not answer: enrol a picture again.
+    pub fn finish(&self, person: &str) -> Result<(), EnrolmentError> {
+        if self.own.iter().any(|sample| sample.terms != self.terms) {
+            set_terms(&self.config, &self.producer, person, &self.terms)?;
+        }
         Ok(())
     }
 

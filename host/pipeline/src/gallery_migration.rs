@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::enrolment::EnrolmentError;
 use everyframe_config::Config;
-use everyframe_gallery::{Sample, read_samples, store_sample};
+use everyframe_gallery::{GalleryWriter, Sample, read_samples};
 use everyframe_kafka::Producer;
 use everyframe_types::face::Embedding;
 use everyframe_types::hexadecimal::hexadecimal;
@@ -55,6 +55,7 @@ pub fn migrate_gallery(
     };
     let mut worker = vision.worker().map_err(EnrolmentError::from)?;
     let producer = Producer::new(&config.kafka).map_err(EnrolmentError::from)?;
+    let mut writer = GalleryWriter::open(config).map_err(EnrolmentError::from)?;
     let mut migration = Migration { embedder: embedder.name.clone(), ..Migration::default() };
     let (mut recognised, mut left) = (BTreeSet::new(), BTreeSet::new());
     for (key, sample) in &samples {
@@ -69,8 +70,7 @@ pub fn migrate_gallery(
             Some((picture, Ok(embedding))) => {
                 let new = Sample { model: embedder.sha256.clone(), embedding, ..sample.clone() };
                 if !dry_run {
-                    store_sample(&producer, &config.topics.gallery, id, &new)
-                        .map_err(EnrolmentError::from)?;
+                    writer.store(&producer, id, &new).map_err(EnrolmentError::from)?;
                 }
                 migration.migrated.push((sample.person.clone(), picture.clone()));
                 recognised.insert(sample.person.clone());

@@ -95,6 +95,25 @@ impl RuleState {
         deletions.collect()
     }
 
+    /// Deletes the values of all rules and cameras for which `is_wanted` says so; it gets key and value. Returns the deletions, to
+    /// be published.
+    pub fn delete_where(&mut self, is_wanted: impl Fn(&str, &[u8]) -> bool) -> Vec<StateChange> {
+        let mut deletions = Vec::new();
+        for (camera, rules) in &self.cameras {
+            for (rule, scope) in rules {
+                let wanted = scope.values.iter().filter(|(key, value)| is_wanted(key, &value.bytes));
+                deletions.extend(wanted.map(|(key, _)| StateChange {
+                    rule: rule.clone(),
+                    camera: camera.clone(),
+                    key: key.clone(),
+                    value: None,
+                }));
+            }
+        }
+        deletions.iter().for_each(|deletion| self.restore(deletion.clone()));
+        deletions
+    }
+
     /// Applies a change that was published earliest. Call it in the order of publication.
     pub fn restore(&mut self, change: StateChange) {
         let StateChange { rule, camera, key, value } = change;

@@ -7,6 +7,7 @@ use crate::problem::Problem;
 use crate::recogniser::Recogniser;
 use crate::replays::Replays;
 use crate::rule_source::RuleSource;
+use crate::trail::TrailBook;
 use everyframe_config::Config;
 use everyframe_kafka::{BrokerError, Producer, RecordReader};
 use everyframe_notify::ChannelStatus;
@@ -32,6 +33,8 @@ pub struct App {
     pub access: Arc<Access>,
     /// The frames' pictures.
     pub pictures: Pictures,
+    /// Who did what.
+    pub trail: Arc<TrailBook>,
     /// Vision and rules.
     pub recogniser: Recogniser,
     /// The rules of the configuration file.
@@ -75,6 +78,7 @@ impl App {
             live,
             access: Arc::new(Access::new(config.web.tokens.clone())),
             pictures: Pictures::new(config),
+            trail: Arc::new(TrailBook::new(config)),
             recogniser,
             rule_source,
             rule_meters,

@@ -24,6 +24,8 @@ mod recogniser;
 mod replays;
 mod rule_source;
 mod server;
+mod tls;
+mod trail;
 mod views;
 
 pub use pictures::{NoPicture, Pictures};

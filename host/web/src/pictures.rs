@@ -117,7 +117,7 @@ impl Pictures {
         Ok(rendered.unwrap_or_else(|| encoded.to_vec()))
     }
 
-    /// The frame as a JPEG for people. Blocks.
+    /// The frame as a JPEG for people, with the parts `hidden` painted over. Blocks.
     ///
     /// # Errors
     ///
@@ -127,34 +127,36 @@ impl Pictures {
         place: Place,
         max_side: Option<u32>,
         boxes: &[DrawnBox],
+        hidden: &[Polygon],
     ) -> Result<Arc<Vec<u8>>, NoPicture> {
         self.with_tools(place, |tools| {
             let key = (place, max_side);
-            if boxes.is_empty()
-                && let Some(picture) = lock(&self.rendered).get(&key)
-            {
+            let is_plain = boxes.is_empty() && hidden.is_empty();
+            if is_plain && let Some(picture) = lock(&self.rendered).get(&key) {
                 return Ok(picture);
             }
             let frame = self.read(tools, place)?;
-            let masks = self.site.masks_of(&frame.camera);
+            let mut masks = self.site.masks_of(&frame.camera);
+            masks.extend(hidden);
             let rendered = tools.renderer.render(&frame.bytes, &masks, max_side, boxes)?;
             let picture = Arc::new(rendered.unwrap_or_else(|| frame.bytes.clone()));
-            if boxes.is_empty() {
+            if is_plain {
                 lock(&self.rendered).insert(key, picture.clone(), picture.len());
             }
             Ok(picture)
         })
     }
 
-    /// The part of a frame around a face as a JPEG. Blocks.
+    /// The part of a frame around a face as a JPEG, with the parts `hidden` of the frame painted over. Blocks.
     ///
     /// # Errors
     ///
     /// See [`NoPicture`].
-    pub fn crop(&self, place: Place, bounds: &Rect) -> Result<Vec<u8>, NoPicture> {
+    pub fn crop(&self, place: Place, bounds: &Rect, hidden: &[Polygon]) -> Result<Vec<u8>, NoPicture> {
         self.with_tools(place, |tools| {
             let frame = self.read(tools, place)?;
-            let masks = self.site.masks_of(&frame.camera);
+            let mut masks = self.site.masks_of(&frame.camera);
+            masks.extend(hidden);
             Ok(tools.renderer.crop(&frame.bytes, &masks, bounds, CROP_SIDE)?)
         })
     }

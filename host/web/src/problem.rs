@@ -5,6 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use everyframe_gallery::GalleryError;
 use everyframe_kafka::BrokerError;
+use everyframe_pipeline::erasure::ErasureError;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use utoipa::openapi::{self, ContentBuilder, Ref, RefOr, ResponseBuilder};
@@ -107,7 +108,18 @@ impl From<GalleryError> for Problem {
         match error {
             GalleryError::Broker(error) => error.into(),
             error @ GalleryError::BadId { .. } => Self::unprocessable(error.to_string()),
-            error @ GalleryError::Thread(_) => Self::internal(error),
+            error @ (GalleryError::Thread(_) | GalleryError::Privacy(_)) => Self::internal(error),
+        }
+    }
+}
+
+impl From<ErasureError> for Problem {
+    fn from(error: ErasureError) -> Self {
+        match error {
+            ErasureError::Gallery(error) => error.into(),
+            ErasureError::Broker(error) => error.into(),
+            error @ ErasureError::Trail(_) => Self::unavailable(error.to_string()),
+            error @ (ErasureError::Privacy(_) | ErasureError::NotSettled { .. }) => Self::internal(error),
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::dashboard;
 use crate::live::{Live, follow};
 use crate::recogniser::Recogniser;
 use crate::rule_source::RuleSource;
+use crate::tls::{TlsError, acceptor};
 use axum::routing::{any, get};
 use axum::{Json, Router, middleware};
 use everyframe_config::Config;
@@ -38,6 +39,9 @@ pub enum WebError {
         /// The system's error.
         reason: std::io::Error,
     },
+    /// Certificate or key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The system has no threads left.
     #[error("cannot start the threads of the dashboard: {0}")]
     Thread(#[from] std::io::Error),
@@ -75,6 +79,7 @@ impl WebServer {
         stop: &Arc<AtomicBool>,
     ) -> Result<Self, WebError> {
         let failed = |reason| WebError::Listen { address: address.to_owned(), reason };
+        let tls = config.web.tls.as_ref().map(acceptor).transpose()?;
         let listener = TcpListener::bind(address).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
@@ -92,7 +97,9 @@ impl WebServer {
         let WebOptions { file, cache, runtime: rules_runtime, rule_meters } = options;
         let recogniser = Recogniser::new(config, file, cache, rules_runtime.clone());
         let rule_source = RuleSource::new(file, cache, rules_runtime);
-        let router = router(&Arc::new(App::new(config, live, recogniser, rule_source, rule_meters)));
+        let app = Arc::new(App::new(config, live, recogniser, rule_source, rule_meters));
+        app.trail.start(stop)?;
+        let router = router(&app);
         let stop = stop.clone();
         let work = move || {
             runtime.block_on(async {
@@ -102,7 +109,7 @@ impl WebServer {
                     }
                 };
                 tokio::select! {
-                    () = serve(listener, router) => {}
+                    () = serve(listener, tls, router) => {}
                     () = ended => {}
                 }
             });

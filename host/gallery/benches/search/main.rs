@@ -146,6 +146,7 @@ fn sample(number: usize, values: &[f32]) -> Sample {
         thumbnail: Vec::new(),
         stranger: None,
         negative: false,
+        terms: Default::default(),
     }
 }
 

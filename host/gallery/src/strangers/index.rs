@@ -2,7 +2,7 @@
 
 use super::record::{StrangerRecord, changed_stranger, merged_stranger};
 use crate::index::{Index, IndexWriter};
-use crate::sample::Sample;
+use crate::sample::{Sample, Terms};
 use everyframe_types::face::{Candidate, Embedding, RecentStranger};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -159,6 +159,7 @@ impl StrangerIndexWriter {
                     thumbnail: Vec::new(),
                     stranger: None,
                     negative: false,
+                    terms: Terms::default(),
                 };
                 self.writer.store(key, &sample);
                 let seen = Seen {

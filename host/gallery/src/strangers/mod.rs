@@ -12,5 +12,7 @@ mod shared;
 
 pub use follow::{Strangers, read_strangers};
 pub use index::{StrangerIndex, StrangerIndexWriter};
+#[cfg(test)]
+pub(crate) use record::tests as tests_support;
 pub use record::{MovedVisit, StrangerChange, StrangerMerge, StrangerRecord, StrangerView};
 pub use shared::{JudgedFrame, shared_strangers};

@@ -1,9 +1,11 @@
 //! The records of the strangers topic, as JSON. A tombstone erases what the record of its key said.
 
+use everyframe_privacy::{KeyRing, KeyUse, PrivacyError};
 use everyframe_types::event::EventPosition;
 use everyframe_types::face::{Embedding, Rect};
 use everyframe_types::id;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 /// The end of the key of a [`StrangerMerge`].
 const MERGED: &str = "/merged";
@@ -135,7 +137,15 @@ pub(super) fn merged_stranger(key: &str) -> Option<&str> {
 
 impl StrangerRecord {
     /// Reads the record of a key; none if it is not a record that a host wrote under this key.
-    pub fn parse(key: &str, value: &[u8]) -> Option<Self> {
+    ///
+    /// # Errors
+    ///
+    /// [`PrivacyError::UnknownKey`]: stop. [`PrivacyError::Damaged`]: leave the record out.
+    pub fn parse(ring: &KeyRing, key: &str, value: &[u8]) -> Result<Option<Self>, PrivacyError> {
+        Ok(Self::parse_json(key, &ring.open(KeyUse::Stranger, key, value)?))
+    }
+
+    fn parse_json(key: &str, value: &[u8]) -> Option<Self> {
         let is_id = |text: &str| id::parse(text, id::MAX_STRANGER_BYTES).as_deref() == Ok(text);
         if merged_stranger(key).is_some() {
             let merge: StrangerMerge = serde_json::from_slice(value).ok()?;
@@ -161,15 +171,34 @@ impl StrangerRecord {
         }
     }
 
-    /// The record's value. Serialising cannot fail: the record has text keys and numbers. If it did, the value would be empty, and
-    /// its readers would ignore it.
-    pub fn to_json(&self) -> Vec<u8> {
+    /// The record's value: JSON, encrypted if a key is configured.
+    ///
+    /// # Errors
+    ///
+    /// See [`KeyRing::seal`].
+    pub fn to_value(&self, ring: &KeyRing) -> Result<Vec<u8>, PrivacyError> {
+        let json = Zeroizing::new(self.to_json());
+        ring.seal(KeyUse::Stranger, &self.key(), &json)
+    }
+
+    /// Serialising cannot fail: the record has text keys and numbers. If it did, the value would be empty, and its readers would
+    /// ignore it.
+    fn to_json(&self) -> Vec<u8> {
         let json = match self {
             Self::View(view) => serde_json::to_vec(view),
             Self::Merge(merge) => serde_json::to_vec(merge),
             Self::Change(change) => serde_json::to_vec(change),
         };
         json.unwrap_or_default()
+    }
+
+    /// The stranger's id, and the one that it was merged into.
+    pub(crate) fn strangers(&self) -> (&str, Option<&str>) {
+        match self {
+            Self::View(view) => (&view.stranger, None),
+            Self::Merge(merge) => (&merge.stranger, Some(&merge.merged_into)),
+            Self::Change(change) => (&change.stranger, None),
+        }
     }
 
     /// When the frame was taken or the change made, and when the record expires, Unix milliseconds.
@@ -183,15 +212,15 @@ impl StrangerRecord {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    pub(in super::super) fn position() -> EventPosition {
+    pub(crate) fn position() -> EventPosition {
         EventPosition { topic: "frames".into(), partition: 0, offset: 7 }
     }
 
     /// A view that was taken at `seen_at` and lives for a thousand milliseconds.
-    pub(in super::super) fn view(stranger: &str, camera: &str, values: &[f32], seen_at: i64) -> StrangerView {
+    pub(crate) fn view(stranger: &str, camera: &str, values: &[f32], seen_at: i64) -> StrangerView {
         StrangerView {
             stranger: stranger.into(),
             camera: camera.into(),
@@ -208,7 +237,7 @@ pub(super) mod tests {
         }
     }
 
-    pub(in super::super) fn merge(stranger: &str, into: &str, seen_at: i64) -> StrangerMerge {
+    pub(crate) fn merge(stranger: &str, into: &str, seen_at: i64) -> StrangerMerge {
         StrangerMerge {
             stranger: stranger.into(),
             merged_into: into.into(),
@@ -238,7 +267,9 @@ pub(super) mod tests {
         let visit = MovedVisit { camera: "gate".into(), from: 1, to: 2, stranger: "d".into() };
         let change = StrangerRecord::Change(StrangerChange { moved: vec![visit], ..change("a/b", 7) });
         for record in [view, merge, change] {
-            assert_eq!(StrangerRecord::parse(&record.key(), &record.to_json()), Some(record));
+            let value = record.to_value(&KeyRing::empty()).unwrap();
+            let read = StrangerRecord::parse(&KeyRing::empty(), &record.key(), &value);
+            assert_eq!(read, Ok(Some(record)));
         }
     }
 
@@ -250,8 +281,8 @@ pub(super) mod tests {
         for (key, value) in
             [("b/gate/0", &json), ("a/merged", &json), ("b/merged", &merge_json), ("a/gate/0", &merge_json)]
         {
-            assert_eq!(StrangerRecord::parse(key, value), None, "{key}");
+            assert_eq!(StrangerRecord::parse_json(key, value), None, "{key}");
         }
-        assert_eq!(StrangerRecord::parse("a/gate/0", b"{}"), None);
+        assert_eq!(StrangerRecord::parse_json("a/gate/0", b"{}"), None);
     }
 }

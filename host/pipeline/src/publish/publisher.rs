@@ -9,6 +9,7 @@ use super::transport::{CurrentMembership, KafkaProducer, KafkaTransport, Transpo
 use crate::observe::Metrics;
 use everyframe_config::{Config, Delivery};
 use everyframe_kafka::{BrokerError, LogOnce, Membership, OpeningError, Producer, TopicLimits, Transactions};
+use everyframe_privacy::KeyRing;
 use everyframe_telemetry::clock::{Clock, SystemClock};
 use everyframe_types::dead_letter::Parked;
 use everyframe_types::frame::Frame;
@@ -29,6 +30,8 @@ pub(crate) struct Publisher {
     membership: CurrentMembership,
     thread: Option<JoinHandle<()>>,
     exactly_once: bool,
+    /// Encrypts what is kept of people.
+    ring: Arc<KeyRing>,
 }
 
 impl Publisher {
@@ -38,7 +41,12 @@ impl Publisher {
     /// # Errors
     ///
     /// The configuration cannot work with this broker: the operator must change it, or a topic.
-    pub fn start(config: &Config, metrics: Arc<Metrics>, stop: &AtomicBool) -> Result<Self, BrokerError> {
+    pub fn start(
+        config: &Config,
+        ring: Arc<KeyRing>,
+        metrics: Arc<Metrics>,
+        stop: &AtomicBool,
+    ) -> Result<Self, BrokerError> {
         let limits = TopicLimits::ask(config);
         limits.check(config)?.iter().for_each(|warning| tracing::warn!("{warning}"));
         let batch_bytes = limits.batch_bytes(&config.kafka);
@@ -47,6 +55,7 @@ impl Publisher {
         let transport = KafkaTransport { producer, membership: membership.clone() };
         let (mut publisher, sender) =
             Self::with_transport(config, transport, batch_bytes, metrics, Arc::new(SystemClock));
+        publisher.ring = ring;
         publisher.membership = membership;
         let thread = std::thread::Builder::new().name("batch-sender".into()).spawn(move || sender.run());
         publisher.thread =
@@ -67,7 +76,8 @@ impl Publisher {
         let state = Arc::new(SenderState::new());
         let limits = (BatchLimits::new(config), config.topics.clone());
         let sender = BatchSender::new(state.clone(), transport, batch_bytes, limits, metrics, clock);
-        (Self { state, membership: CurrentMembership::default(), thread: None, exactly_once }, sender)
+        let (membership, ring) = (CurrentMembership::default(), Arc::new(KeyRing::empty()));
+        (Self { state, membership, thread: None, exactly_once, ring }, sender)
     }
 
     /// True if offsets are committed together with the records of their frames. Otherwise the caller commits an offset when
@@ -94,7 +104,7 @@ impl Publisher {
         self.state.post(FrameOutput {
             assignment: assignment.clone(),
             offset: frame.position.offset,
-            records: records::records(frame, outcome),
+            records: records::records(&self.ring, frame, outcome),
             urgent: frame.host_alert().is_some()
                 || matches!(outcome, Outcome::Judged { judgement, .. } if is_urgent(judgement)),
             done: Completion::new(done),

@@ -1,10 +1,11 @@
 //! Turns a frame's outcome into the records that are sent.
 
-use super::changelog::{self, EXPIRES_AT, FRAME_OFFSET};
+use super::changelog::{self, EXPIRES_AT, FRAME_OFFSET, SEALED};
 use super::outcome::{Outcome, shortened};
 use everyframe_config::Topics;
 use everyframe_gallery::{JudgedFrame, StrangerRecord, shared_strangers};
 use everyframe_kafka::Record;
+use everyframe_privacy::KeyRing;
 use everyframe_types::dead_letter::{DELETED, MESSAGE, OFFSET, PARTITION, Parked, REASON, STAGE, TOPIC};
 use everyframe_types::event::{self, JudgedBy};
 use everyframe_types::frame::Frame;
@@ -81,8 +82,9 @@ impl Outgoing {
     }
 }
 
-/// All records of a frame, in the order in which they are sent: alerts first, because people wait for them.
-pub(super) fn records(frame: &Arc<Frame>, outcome: &Outcome) -> Vec<Outgoing> {
+/// All records of a frame, in the order in which they are sent: alerts first, because people wait for them. Views of strangers and
+/// rule state are encrypted by `ring`.
+pub(super) fn records(ring: &KeyRing, frame: &Arc<Frame>, outcome: &Outcome) -> Vec<Outgoing> {
     let event = |to, json: Vec<u8>| Outgoing {
         to,
         key: frame.camera.to_string(),
@@ -101,8 +103,8 @@ pub(super) fn records(frame: &Arc<Frame>, outcome: &Outcome) -> Vec<Outgoing> {
             let mut records: Vec<Outgoing> =
                 alerts.iter().map(|alert| event(Destination::Alerts, json(alert))).collect();
             records.push(event(Destination::Results, json(&result)));
-            records.extend(strangers(frame, judgement, judged_by));
-            records.extend(judgement.state.iter().map(|change| state(frame, change)));
+            records.extend(strangers(ring, frame, judgement, judged_by));
+            records.extend(judgement.state.iter().filter_map(|change| state(ring, frame, change)));
             records
         }
         Outcome::Parked(parked) => {
@@ -155,32 +157,51 @@ pub(super) fn deleted(partition: i32, frames: std::ops::Range<i64>) -> Outgoing 
 }
 
 /// What the frame shares with all cameras.
-fn strangers(frame: &Arc<Frame>, judgement: &Judgement, judged_by: &JudgedBy) -> Vec<Outgoing> {
+fn strangers(
+    ring: &KeyRing,
+    frame: &Arc<Frame>,
+    judgement: &Judgement,
+    judged_by: &JudgedBy,
+) -> Vec<Outgoing> {
     // The embedder is the last of the models.
     let model = judged_by.models.last().map(|model| model.sha256.as_str()).unwrap_or_default();
     let (camera, position) = (&*frame.camera, (&frame.position).into());
     let judged = JudgedFrame { camera, captured_at: frame.captured_at, position, model };
-    let outgoing = |record: StrangerRecord| Outgoing {
-        to: Destination::Strangers,
-        key: record.key(),
-        value: Content::Bytes(record.to_json()),
-        headers: Vec::new(),
-        frame: Some(frame.clone()),
+    let outgoing = |record: StrangerRecord| {
+        let value = match record.to_value(ring) {
+            Ok(value) => value,
+            Err(error) => {
+                tracing::error!("a view of a stranger is not shared: {error}");
+                return None;
+            }
+        };
+        Some(Outgoing {
+            to: Destination::Strangers,
+            key: record.key(),
+            value: Content::Bytes(value),
+            headers: Vec::new(),
+            frame: Some(frame.clone()),
+        })
     };
-    shared_strangers(&judged, judgement).into_iter().map(outgoing).collect()
+    shared_strangers(&judged, judgement).into_iter().filter_map(outgoing).collect()
 }
 
-fn state(frame: &Arc<Frame>, change: &StateChange) -> Outgoing {
+/// A change of rule state; none if it cannot be encrypted.
+fn state(ring: &KeyRing, frame: &Arc<Frame>, change: &StateChange) -> Option<Outgoing> {
+    let key = changelog::key(change);
     let mut headers = vec![(FRAME_OFFSET, frame.position.offset.to_string())];
     let expires_at = change.value.as_ref().and_then(|value| value.expires_at);
     headers.extend(expires_at.map(|at| (EXPIRES_AT, at.to_string())));
-    Outgoing {
-        to: Destination::State(frame.position.partition),
-        key: changelog::key(change),
-        value: change.value.as_ref().map_or(Content::Nothing, |value| Content::Bytes(value.bytes.clone())),
-        headers,
-        frame: Some(frame.clone()),
-    }
+    let value = match &change.value {
+        None => Content::Nothing,
+        Some(value) => {
+            let (bytes, is_sealed) = changelog::write_value(ring, &key, &value.bytes)?;
+            headers.extend(is_sealed.then(|| (SEALED, "1".to_owned())));
+            Content::Bytes(bytes)
+        }
+    };
+    let (to, frame) = (Destination::State(frame.position.partition), Some(frame.clone()));
+    Some(Outgoing { to, key, value, headers, frame })
 }
 
 /// Events are plain structs with text keys and finite numbers (the rules' answers are checked for that), so serialising

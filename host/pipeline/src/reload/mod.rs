@@ -6,8 +6,9 @@ pub use host_registry::{HostEntry, HostReport, find_hosts};
 
 use crate::observe::{Announcer, RuleData, RuleStatus, rule_event};
 use crate::run::Host;
-use everyframe_config::{Config, ConfigError, Loaded};
+use everyframe_config::{Config, ConfigError, Loaded, PrivacySettings};
 use everyframe_kafka::read_host_configuration;
+use everyframe_privacy::{Action, Deed, Trail};
 use everyframe_rules::{CodeCache, Condition, RuleDescription, Rules, load_rules};
 use everyframe_types::machine::unix_ms;
 use std::path::{Path, PathBuf};
@@ -183,6 +184,7 @@ impl Reloader<'_> {
                 metrics.rules_reloaded("in-force");
                 let outcome = changes(&before, &now);
                 tracing::info!("rules in force: {outcome}");
+                self.enter(&outcome);
                 Ok(outcome)
             }
             Err(error) => {
@@ -190,6 +192,21 @@ impl Reloader<'_> {
                 tracing::error!("the rules stay as they are: {error}");
                 Err(error)
             }
+        }
+    }
+
+    /// Enters the change into the trail. The rules are in force already: whoever may change the files may change them.
+    fn enter(&self, outcome: &str) {
+        let deed = Deed {
+            actor: format!("host {}", self.config.kafka.instance.as_deref().unwrap_or_default())
+                .trim()
+                .into(),
+            action: Action::Reconfigured,
+            subject: "rules".into(),
+            detail: outcome.to_owned(),
+        };
+        if let Err(error) = Trail::open(self.config).and_then(|mut trail| trail.enter(&deed)) {
+            tracing::error!("the change of the rules is not on the trail: {error}");
         }
     }
 
@@ -246,6 +263,7 @@ fn changed_until_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         observe,
         reload,
         web,
+        privacy,
         zones: _,
         masks: _,
         schedules: _,
@@ -264,6 +282,11 @@ fn changed_until_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("[reload]", *reload != new.reload),
         ("[web]", *web != new.web),
         ("[[channels]]", *channels != new.channels),
+        // Purposes are applied with the site.
+        (
+            "[privacy]",
+            PrivacySettings { purposes: new.privacy.purposes.clone(), ..privacy.clone() } != new.privacy,
+        ),
     ];
     tables.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
 }

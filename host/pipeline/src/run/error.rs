@@ -3,6 +3,7 @@
 use crate::observe::ObserveError;
 use everyframe_gallery::GalleryError;
 use everyframe_kafka::BrokerError;
+use everyframe_privacy::PrivacyError;
 use everyframe_vision::VisionError;
 
 /// Why a host cannot start, or go on. Errors of its rules are reported when the rules are loaded.
@@ -14,6 +15,12 @@ pub enum RunError {
     /// The gallery.
     #[error(transparent)]
     Gallery(#[from] GalleryError),
+    /// A key is missing.
+    #[error(transparent)]
+    Privacy(#[from] PrivacyError),
+    /// A key turned out to be missing while the host was running.
+    #[error("stopped: {0}")]
+    Stopped(String),
     /// Kafka.
     #[error(transparent)]
     Broker(#[from] BrokerError),

@@ -16,13 +16,14 @@ use arc_swap::ArcSwap;
 use everyframe_config::Config;
 use everyframe_gallery::{Gallery, Strangers};
 use everyframe_kafka::{Ended, GroupConsumer};
+use everyframe_privacy::KeyRing;
 use everyframe_rules::{Condition, RuleDescription, Rules};
 use everyframe_telemetry::clock::{Clock, SystemClock};
 use everyframe_types::machine::cores;
 use everyframe_vision::{Models, Vision, WorkerStats};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -53,6 +54,13 @@ impl Host {
         stop: Arc<AtomicBool>,
     ) -> Result<Self, RunError> {
         let config = config.clone();
+        let ring = Arc::new(KeyRing::load(&config.privacy)?);
+        if ring.is_empty() {
+            tracing::warn!(
+                "[privacy] keys is empty: templates, views of strangers and rule state are not encrypted, and whoever reads Kafka's \
+                 disks or topics can recognise these people; `everyframe gallery make-key FILE` makes a key"
+            );
+        }
         let observed = Observed::new(&config);
         observed.start(&config, &stop)?;
         let Observed { metrics, health } = observed;
@@ -62,7 +70,7 @@ impl Host {
         tracing::info!(people = gallery.index().people_count(), "gallery read");
         let strangers = Strangers::follow(&config, &vision.models().embedder.sha256)?;
         tracing::info!(strangers = strangers.index().count(), "strangers read");
-        let publisher = Publisher::start(&config, metrics.clone(), &stop)?;
+        let publisher = Publisher::start(&config, ring.clone(), metrics.clone(), &stop)?;
         let count = worker_count(&config);
         rules.set_meters(|name| metrics.rule_meter(name));
         let active_rules = ArcSwap::from_pointee(ActiveRules::new(&config, rules, vision.models()));
@@ -85,6 +93,8 @@ impl Host {
             background: Arc::new(Threads(clock.clone())),
             clock,
             stop,
+            ring,
+            failure: OnceLock::new(),
             config,
         });
         let (detect, detect_jobs) = crossbeam_channel::unbounded();
@@ -170,14 +180,33 @@ impl Host {
             let intake = GroupConsumer::of_frames(&self.context.config, self.lanes.clone())?;
             publisher.set_membership(intake.membership());
             self.health.joined();
-            match intake.run(stop, &|| publisher.take_rejoin_request())? {
-                Ended::Stopped => return Ok(()),
+            let check = || {
+                if self.key_failure().is_some() {
+                    stop.store(true, Ordering::Relaxed);
+                }
+                publisher.take_rejoin_request()
+            };
+            match intake.run(stop, &check)? {
+                Ended::Stopped => return self.key_failure().map_or(Ok(()), Err),
                 Ended::Interrupted => tracing::info!("joining the group again"),
                 Ended::Renamed => tracing::warn!(
                     "the group took a late request of this host for another host of its name; joining it again"
                 ),
             }
         }
+    }
+
+    /// The people whose enrolment has ended at a time, Unix milliseconds.
+    pub(super) fn expired_people(&self, at: i64) -> Vec<String> {
+        self.judge.gallery.index().expired_people(at)
+    }
+
+    /// The key that the host turned out to lack, if it did. Going on without it would take enrolled people for unknown ones.
+    fn key_failure(&self) -> Option<RunError> {
+        let state = self.context.failure.get().cloned().map(RunError::from);
+        let RuleJudge { gallery, strangers, .. } = &*self.judge;
+        let failed = [gallery.failure(), strangers.failure()].into_iter().flatten();
+        state.or_else(|| failed.map(|error| RunError::Stopped(error.to_string())).next())
     }
 
     /// Ends the workers. One that is stuck is left behind: the process is about to end, and its frame is not committed.

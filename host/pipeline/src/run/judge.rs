@@ -3,8 +3,9 @@
 use super::prepared::Ready;
 use crate::publish::Outcome;
 use everyframe_rules::{RuleFailure, RuleState};
+use everyframe_types::judgement::StateChange;
 use everyframe_vision::EmbeddingCache;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// What judging keeps of one lane from frame to frame.
@@ -13,6 +14,10 @@ pub(super) struct LaneMemory {
     /// By camera, the tracks and their embeddings.
     pub appearances: HashMap<Arc<str>, EmbeddingCache>,
     pub state: RuleState,
+    /// The erasures whose traces are deleted from `state`.
+    pub erased: HashSet<String>,
+    /// Deletions of erasures that are not published yet: they go with the next judged frame.
+    pub deletions: Vec<StateChange>,
 }
 
 /// Judges frames.

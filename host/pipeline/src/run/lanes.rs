@@ -66,6 +66,8 @@ impl Lanes {
                     }
                     None
                 }
+                // The host ends, with the reason.
+                Err(_) if context.failure.get().is_some() => None,
                 Err(error) => {
                     log_once.warn(&format!("rule state cannot be restored: {error}; trying again"));
                     Some(RESTORE_PAUSE)

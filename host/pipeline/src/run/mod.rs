@@ -5,6 +5,7 @@ mod background;
 mod dead_letter_limiter;
 mod deleted;
 mod error;
+mod expiry;
 mod host;
 mod judge;
 mod lane_cell;

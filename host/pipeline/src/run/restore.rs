@@ -4,16 +4,19 @@ use super::deleted;
 use super::lane_context::LaneContext;
 use crate::publish::{Assignment, changelog};
 use everyframe_kafka::BrokerError;
+use everyframe_privacy::KeyCheck;
 use everyframe_rules::RuleState;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// For each partition the rule state as it was when the partition's offset was committed. Changes by later frames are left
 /// out: those frames come again.
 ///
 /// # Errors
 ///
-/// Kafka does not answer, or a transaction is still open: try again.
+/// Kafka does not answer, or a transaction is still open: try again. If a value is encrypted with a key that this host does not
+/// have, the host is stopped.
 pub(super) fn read_states(
     context: &LaneContext,
     assignments: &[Arc<Assignment>],
@@ -25,8 +28,12 @@ pub(super) fn read_states(
     let partitions: Vec<i32> = assignments.iter().map(|assignment| assignment.partition()).collect();
     let mut states: HashMap<i32, RuleState> = HashMap::new();
     let (mut count, mut unreadable) = (0u64, 0u64);
+    let mut check = KeyCheck::default();
     context.topics.read_state(&partitions, &mut |record| {
-        let Some((offset, change)) = changelog::read(record) else {
+        let key = String::from_utf8_lossy(record.key().unwrap_or_default());
+        let place = format!("{}/{key}", record.partition());
+        let Some(read) = check.add(&place, changelog::read(&context.ring, record)) else { return };
+        let Some((offset, change)) = read else {
             unreadable += 1;
             let (partition, offset) = (record.partition(), record.offset());
             tracing::debug!("the record at {topic}/{partition}/{offset} is not rule state");
@@ -38,6 +45,12 @@ pub(super) fn read_states(
             count += 1;
         }
     })?;
+    if let Err(error) = check.finish() {
+        let text = error.to_string();
+        let _ = context.failure.set(error);
+        context.stop.store(true, Ordering::Relaxed);
+        return Err(BrokerError::Other(text));
+    }
     if unreadable > 0 {
         tracing::warn!(
             unreadable,

@@ -3,6 +3,7 @@
 use super::active_rules::ActiveRules;
 use super::judge::{Judge, LaneMemory};
 use super::prepared::{Prepared, Ready, guarded};
+use crate::erasure::Traces;
 use crate::intake::forget_cameras;
 use crate::observe::Metrics;
 use crate::publish::Outcome;
@@ -95,12 +96,24 @@ impl Judge for RuleJudge {
 }
 
 impl RuleJudge {
+    /// Deletes the rule state of people who were erased since the lane's last frame.
+    fn forget_erased(&self, memory: &mut LaneMemory) {
+        for notice in self.gallery.erasures().iter() {
+            if memory.erased.insert(notice.id.clone()) {
+                let traces = Traces::new(notice);
+                let deleted = memory.state.delete_where(|key, value| traces.are_in(key, value));
+                memory.deletions.extend(deleted);
+            }
+        }
+    }
+
     fn judge_prepared(
         &self,
         frame: &Frame,
         prepared: &Prepared,
         memory: &mut LaneMemory,
     ) -> Result<Outcome, RuleFailure> {
+        self.forget_erased(memory);
         let (index, active_rules) = (self.gallery.index(), self.active_rules.load());
         let ActiveRules { rules, site, judged_by, .. } = &**active_rules;
         let appearances = memory.appearances.entry(frame.camera.clone()).or_default();
@@ -134,6 +147,7 @@ impl RuleJudge {
         for camera in forget_cameras(&mut memory.appearances, EmbeddingCache::last_seen_at) {
             judgement.state.extend(memory.state.delete_camera(&camera));
         }
+        judgement.state.append(&mut memory.deletions);
         let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
         let timings = Timings {
             decode_ms: milliseconds(times.decode),

@@ -14,6 +14,7 @@ use crate::publish::{BatchSender, NextStep, Outcome, Publisher};
 use crossbeam_channel::Receiver;
 use everyframe_config::Config;
 use everyframe_kafka::{BackPressure, BrokerError, Downstream, Flow};
+use everyframe_privacy::KeyRing;
 use everyframe_rules::{FailureKind, RuleFailure};
 use everyframe_telemetry::clock::{Clock, ManualClock};
 use everyframe_types::dead_letter::{Parked, Stage};
@@ -24,7 +25,7 @@ use everyframe_types::record::IncomingRecord;
 use everyframe_types::search::SearchKind;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 /// The rule state after a frame: it shows which frames were judged before it, and in which order.
@@ -205,6 +206,8 @@ impl SimulatedHost {
             background: background.clone(),
             clock: clock.clone(),
             stop: Arc::new(AtomicBool::new(false)),
+            ring: Arc::new(KeyRing::empty()),
+            failure: OnceLock::new(),
             config,
         });
         let (detect, jobs) = crossbeam_channel::unbounded();

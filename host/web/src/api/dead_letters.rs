@@ -8,7 +8,7 @@ use crate::views::Binary;
 use crate::views::Place;
 use axum::Json;
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use everyframe_account::dead_letters::{ActionReport, DeadLetterError, Filter, Selection, read_actions};
 use everyframe_config::Role;
@@ -167,6 +167,11 @@ pub async fn picture(
     Viewer(identity): Viewer,
     PathParts((partition, offset)): PathParts<(i32, i64)>,
 ) -> Result<Response, Problem> {
+    if app.config.privacy.hide_without_consent && identity.role < Role::Admin {
+        let detail =
+            "nobody knows whose faces a dead letter shows, and [privacy] hide_without_consent is set";
+        return Err(Problem::new(StatusCode::FORBIDDEN, detail));
+    }
     app.block(move |app| {
         let topic = &app.config.topics.dead_letters;
         let record = RecordReader::new(&app.config.kafka)?.read(topic, partition, offset)?;

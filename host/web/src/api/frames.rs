@@ -5,13 +5,14 @@ use crate::app::App;
 use crate::input::{Parameters, PathParts, Picture};
 use crate::live::{Live, Who};
 use crate::problem::{Problem, Problems};
-use crate::views::{Binary, Bounds, Place, ResultView};
+use crate::views::{Binary, Bounds, Names as _, Place, ResultView};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use everyframe_config::Polygon;
 use everyframe_kafka::{Record, RecordReader};
-use everyframe_types::event::{CloudEvent, ResultData};
+use everyframe_types::event::{CloudEvent, FaceResult, ResultData};
 use everyframe_types::frame::SourceKind;
 use everyframe_types::id;
 use everyframe_types::machine::unix_ms;
@@ -133,14 +134,39 @@ pub async fn picture(
     let place = Place { partition, offset };
     app.block(move |app| {
         let boxes = if query.boxes { boxes(app, place)? } else { Vec::new() };
-        let mut response = jpeg(app.pictures.picture(place, query.width, &boxes)?.to_vec());
-        if query.boxes {
+        let hidden = hidden_faces(app, place)?;
+        let mut response = jpeg(app.pictures.picture(place, query.width, &boxes, &hidden)?.to_vec());
+        if query.boxes || app.config.privacy.hide_without_consent {
             // The frame may not be processed yet.
             response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
         Ok(response)
     })
     .await
+}
+
+/// The faces of a frame that must not be shown, because their consent is not recorded.
+fn hidden_faces(app: &App, place: Place) -> Result<Vec<Polygon>, Problem> {
+    if !app.config.privacy.hide_without_consent {
+        return Ok(Vec::new());
+    }
+    let result = read_result(app, place)?.ok_or_else(|| {
+        Problem::not_found(
+            "the faces of this frame are not known yet or any more, and [privacy] hide_without_consent is set",
+        )
+    })?;
+    let size = (result.width, result.height);
+    let state = app.live.read();
+    let may_be_shown = |face: &FaceResult| {
+        let person = match Who::of(face) {
+            Some(Who::Known(person)) => Some(person),
+            Some(Who::Stranger(stranger)) => state.people.person_of(&stranger),
+            None => None,
+        };
+        person.is_some_and(|person| state.people.has_consent(&person))
+    };
+    let hidden = result.faces.iter().filter(|face| !may_be_shown(face));
+    Ok(hidden.map(|face| Polygon::of_box(&face.bounds, size)).collect())
 }
 
 fn boxes(app: &App, place: Place) -> Result<Vec<DrawnBox>, Problem> {
@@ -166,7 +192,11 @@ pub async fn crop(
     Parameters(bounds): Parameters<Bounds>,
 ) -> Result<Response, Problem> {
     let place = Place { partition, offset };
-    app.block(move |app| Ok(jpeg(app.pictures.crop(place, &bounds.into())?))).await
+    app.block(move |app| {
+        let hidden = hidden_faces(app, place)?;
+        Ok(jpeg(app.pictures.crop(place, &bounds.into(), &hidden)?))
+    })
+    .await
 }
 
 /// A picture that never changes, since a record never does. Not for other people's caches.

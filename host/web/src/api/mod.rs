@@ -69,6 +69,9 @@ pub fn routes(app: &Arc<App>) -> (Router, utoipa::openapi::OpenApi) {
     let identified = middleware::from_fn(move |request, next| {
         crate::access::require_identity(access.clone(), request, next)
     });
+    let book = app.trail.clone();
+    let entered =
+        middleware::from_fn(move |request, next| crate::trail::enter_request(book.clone(), request, next));
     let quick = OpenApiRouter::new()
         .routes(routes!(session::show, session::end))
         .routes(routes!(cameras::list))
@@ -112,7 +115,8 @@ pub fn routes(app: &Arc<App>) -> (Router, utoipa::openapi::OpenApi) {
     let audit = OpenApiRouter::new().routes(routes!(ledger::audit)).layer(timed(AUDIT_TIMEOUT));
     // A stream of events has no end.
     let streams = OpenApiRouter::new().routes(routes!(events::stream));
-    let protected = quick.merge(pictures).layer(timed(TIMEOUT)).merge(audit).merge(streams).layer(identified);
+    let protected = quick.merge(pictures).layer(timed(TIMEOUT)).merge(audit).merge(streams);
+    let protected = protected.layer(entered).layer(identified);
     let open = OpenApiRouter::new()
         .routes(routes!(session::open))
         .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))

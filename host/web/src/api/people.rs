@@ -9,7 +9,9 @@ use crate::views::Names as _;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use everyframe_gallery::{merge_people, remove_person, rename_person};
+use everyframe_gallery::{merge_people, rename_person};
+use everyframe_pipeline::erasure::{Receipt, erase_person};
+use everyframe_privacy::{Action, Deed};
 use everyframe_types::id::{parse_name, printable};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -39,6 +41,12 @@ pub struct PersonView {
     picture: Option<String>,
     /// When and where the person was last seen, since the history began.
     last_seen: Option<LastSeen>,
+    /// Where the person's consent is recorded; none if none is known.
+    consent: Option<String>,
+    /// The purposes of the enrolment; none: everything.
+    purposes: Vec<String>,
+    /// When the enrolment ends; none: never.
+    expires_at: Option<i64>,
 }
 
 /// One sample of a person.
@@ -97,6 +105,11 @@ pub struct Enrolled {
     pub(super) warnings: Vec<String>,
 }
 
+/// What was erased of a person, signed if a signing key is configured. `everyframe gallery verify` checks it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(value_type = Object)]
+pub struct ReceiptView(Receipt);
+
 /// Which people are wanted.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -132,6 +145,9 @@ pub(super) fn view(state: &LiveState, id: &str) -> Option<PersonView> {
         // Another best picture has another address, so that no browser shows the old one.
         picture: best.map(|(sample, _)| sample_address(id, sample)),
         last_seen: seen.map(|seen| LastSeen { camera: seen.camera.clone(), at: seen.to }),
+        consent: person.terms.consent.clone(),
+        purposes: person.terms.purposes.clone(),
+        expires_at: person.terms.expires_at,
     })
 }
 
@@ -218,6 +234,17 @@ fn sample_address(person: &str, sample: &str) -> String {
     format!("/api/v1/people/{}/samples/{}", encode(person), encode(sample))
 }
 
+/// Enters a change of a person into the trail, before it is made.
+pub(super) fn enter(
+    app: &App,
+    actor: &str,
+    action: Action,
+    person: &str,
+    detail: String,
+) -> Result<(), Problem> {
+    app.trail.enter(&Deed { actor: actor.to_owned(), action, subject: person.to_owned(), detail })
+}
+
 pub(super) fn checked_name(name: &str) -> Result<String, Problem> {
     parse_name(name).map_err(|error| Problem::unprocessable(format!("the name {error}")))
 }
@@ -228,12 +255,13 @@ pub(super) fn checked_name(name: &str) -> Result<String, Problem> {
     responses((status = 204), Problems))]
 pub async fn rename(
     State(app): State<Arc<App>>,
-    _: Enroller,
+    Enroller(who): Enroller,
     PathParts(id): PathParts<String>,
     Body(new): Body<NewName>,
 ) -> Result<StatusCode, Problem> {
     let name = checked_name(&new.name)?;
     change(&app, move |app| {
+        enter(app, &who.name, Action::Changed, &id, format!("name: {}", printable(&name)))?;
         let renamed = rename_person(&app.config, app.producer()?, &id, &name)?;
         if renamed == 0 { Err(not_enrolled(&id)) } else { Ok(()) }
     })
@@ -246,7 +274,7 @@ pub async fn rename(
     responses((status = 204), Problems))]
 pub async fn merge(
     State(app): State<Arc<App>>,
-    _: Enroller,
+    Enroller(who): Enroller,
     PathParts(id): PathParts<String>,
     Body(MergeInto { into }): Body<MergeInto>,
 ) -> Result<StatusCode, Problem> {
@@ -254,26 +282,29 @@ pub async fn merge(
         return Err(Problem::unprocessable("a person cannot be merged into itself"));
     }
     let name = app.live.read().people.name(&into).ok_or_else(|| not_enrolled(&into))?;
+    let terms = app.live.read().people.terms(&into).unwrap_or_default();
     change(&app, move |app| {
-        let moved = merge_people(&app.config, app.producer()?, &id, (&into, &name))?;
+        enter(app, &who.name, Action::Changed, &id, format!("samples given to {}", printable(&into)))?;
+        let moved = merge_people(&app.config, app.producer()?, &id, (&into, &name), &terms)?;
         if moved == 0 { Err(not_enrolled(&id)) } else { Ok(()) }
     })
     .await
 }
 
-/// Erases a person and all samples.
+/// Erases a person on all hosts: samples, records of strangers, rule state, and the key that could decrypt copies of them.
 #[utoipa::path(delete, operation_id = "people_remove", path = "/people/{id}", tag = "people", params(("id" = String, Path, description = "The person's id")),
-    responses((status = 204), Problems))]
+    responses((status = 200, body = ReceiptView), Problems))]
 pub async fn remove(
     State(app): State<Arc<App>>,
-    _: Enroller,
+    Enroller(who): Enroller,
     PathParts(id): PathParts<String>,
-) -> Result<StatusCode, Problem> {
-    change(&app, move |app| {
-        let removed = remove_person(&app.config, app.producer()?, &id)?;
-        if removed == 0 { Err(not_enrolled(&id)) } else { Ok(()) }
-    })
-    .await
+) -> Result<Json<ReceiptView>, Problem> {
+    let erased = app.block(move |app| {
+        let _one = app.gallery.lock().unwrap_or_else(PoisonError::into_inner);
+        let receipt = erase_person(&app.config, &id, &who.name, Action::Erased)?;
+        receipt.ok_or_else(|| not_enrolled(&id))
+    });
+    erased.await.map(|receipt| Json(ReceiptView(receipt)))
 }
 
 /// Makes a change that has no other answer than that it is made.

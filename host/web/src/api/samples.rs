@@ -1,6 +1,6 @@
 //! The samples of people: enrolment, and faces that are not a person's.
 
-use super::people::{Enrolled, change, checked_name, not_enrolled, view};
+use super::people::{Enrolled, change, checked_name, enter, not_enrolled, view};
 use crate::access::{Enroller, Viewer};
 use crate::app::App;
 use crate::input::{Body, Parameters, PathParts, Picture};
@@ -12,9 +12,11 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use everyframe_gallery::{
-    OddSample, Sample, erase_sample, find_similar_id, parse_person_id, remove_person, store_sample,
+    GalleryWriter, OddSample, Sample, Terms, erase_sample, find_similar_id, parse_person_id, set_terms,
 };
-use everyframe_pipeline::enrolment::find_resemblance;
+use everyframe_pipeline::enrolment::{check_terms, find_resemblance};
+use everyframe_pipeline::erasure::erase_person;
+use everyframe_privacy::Action;
 use everyframe_types::face::Rect;
 use everyframe_types::id::printable;
 use everyframe_types::machine::unix_ms;
@@ -27,6 +29,7 @@ const MIN_QUALITY: f32 = 0.4;
 
 /// A new person.
 #[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct NewPerson {
     /// The name to show.
     name: String,
@@ -37,6 +40,15 @@ pub struct NewPerson {
     /// Enrol the person although the face resembles another person's.
     #[serde(default)]
     force: bool,
+    /// Where the person's consent is recorded, for example the number of a form.
+    #[serde(default)]
+    consent: Option<String>,
+    /// The purposes of the enrolment, by the names in the configuration.
+    #[serde(default)]
+    purposes: Vec<String>,
+    /// When the enrolment ends.
+    #[serde(default)]
+    expires_at: Option<i64>,
 }
 
 /// How a sample is enrolled.
@@ -48,6 +60,13 @@ pub struct SampleQuery {
     /// Enrol the picture although the face resembles another person's.
     #[serde(default)]
     force: bool,
+    /// Where the person's consent is recorded, for example the number of a form.
+    consent: Option<String>,
+    /// The purpose of the enrolment, by its name in the configuration; several with commas between them.
+    purposes: Option<String>,
+    /// When the enrolment ends.
+    #[serde(rename = "expiresAt")]
+    expires_at: Option<i64>,
 }
 
 /// A face of a frame.
@@ -73,7 +92,8 @@ pub async fn sample_picture(
         .people
         .get(&id)
         .and_then(|person| person.samples.get(&sample).or_else(|| person.negatives.get(&sample)));
-    let entry = entry.filter(|entry| !entry.thumbnail.is_empty());
+    let is_hidden = app.config.privacy.hide_without_consent && !state.people.has_consent(&id);
+    let entry = entry.filter(|entry| !entry.thumbnail.is_empty() && !is_hidden);
     let entry = entry.ok_or_else(|| Problem::not_found("this sample has no picture, or does not exist"))?;
     Ok(thumbnail(entry.thumbnail.to_vec()))
 }
@@ -91,7 +111,7 @@ fn thumbnail(bytes: Vec<u8>) -> Response {
     responses((status = 201, body = Enrolled), Problems))]
 pub async fn create(
     State(app): State<Arc<App>>,
-    _: Enroller,
+    Enroller(who): Enroller,
     Body(new): Body<NewPerson>,
 ) -> Result<(StatusCode, Json<Enrolled>), Problem> {
     let name = checked_name(&new.name)?;
@@ -117,8 +137,15 @@ pub async fn create(
             let frame = app.pictures.frame(best.place)?;
             Ok(PictureOfPerson::of_frame(best.place, &frame, best.bounds))
         });
-        let enrolment =
-            Enrolment { id: &id, name: &name, stranger: Some(new.stranger.clone()), force: new.force };
+        let (consent, purposes, expires_at) = (new.consent, new.purposes, new.expires_at);
+        let enrolment = Enrolment {
+            id: &id,
+            name: &name,
+            stranger: Some(new.stranger.clone()),
+            force: new.force,
+            actor: &who.name,
+            terms: Terms { consent, purposes, expires_at },
+        };
         enrolment.enrol(app, pictures).map(|enrolled| (StatusCode::CREATED, Json(enrolled)))
     })
     .await
@@ -132,7 +159,7 @@ pub async fn create(
     responses((status = 201, body = Enrolled), Problems))]
 pub async fn add_sample(
     State(app): State<Arc<App>>,
-    _: Enroller,
+    Enroller(who): Enroller,
     PathParts(id): PathParts<String>,
     Parameters(query): Parameters<SampleQuery>,
     headers: HeaderMap,
@@ -159,7 +186,14 @@ pub async fn add_sample(
         } else {
             PictureOfPerson { bytes: body.to_vec(), source: "uploaded".into(), camera: None, chosen: None }
         };
-        let enrolment = Enrolment { id: &id, name: &name, stranger: None, force: query.force };
+        let purposes = query.purposes.as_deref().unwrap_or_default().split(',').map(str::trim);
+        let terms = Terms {
+            consent: query.consent,
+            purposes: purposes.filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+            expires_at: query.expires_at,
+        };
+        let enrolment =
+            Enrolment { id: &id, name: &name, stranger: None, force: query.force, actor: &who.name, terms };
         let enrolled = enrolment.enrol(app, std::iter::once(Ok(picture)))?;
         Ok((StatusCode::CREATED, Json(enrolled)))
     })
@@ -173,7 +207,7 @@ pub async fn add_sample(
     responses((status = 204), Problems))]
 pub async fn add_negative_sample(
     State(app): State<Arc<App>>,
-    _: Enroller,
+    Enroller(who): Enroller,
     PathParts(id): PathParts<String>,
     Body(FaceOfFrame { frame, face }): Body<FaceOfFrame>,
 ) -> Result<StatusCode, Problem> {
@@ -195,11 +229,13 @@ pub async fn add_negative_sample(
             thumbnail: face.thumbnail,
             stranger: None,
             negative: true,
+            terms: app.live.read().people.terms(&id).unwrap_or_default(),
         };
         // The same picture may be one of the person's samples.
         let key = format!("not-{}", face.sample);
         let _one = app.gallery.lock().unwrap_or_else(PoisonError::into_inner);
-        store_sample(app.producer()?, &app.config.topics.gallery, &key, &sample)?;
+        enter(app, &who.name, Action::Changed, &id, "a face that is not this person's".into())?;
+        GalleryWriter::open(&app.config)?.store(app.producer()?, &key, &sample)?;
         app.live.write().people.apply(&format!("{id}/{key}"), Some(&sample));
         Ok(StatusCode::NO_CONTENT)
     })
@@ -233,18 +269,25 @@ struct Enrolment<'a> {
     name: &'a str,
     stranger: Option<String>,
     force: bool,
+    /// Who enrols the person.
+    actor: &'a str,
+    /// What the person agrees to; what is not said here stays as it was.
+    terms: Terms,
 }
 
 impl Enrolment<'_> {
     /// Enrols the pictures that can be used, best first. All are looked at before one is stored, so that somebody else's face is
     /// refused, however many other pictures there are.
     fn enrol(
-        self,
+        mut self,
         app: &App,
         pictures: impl Iterator<Item = Result<PictureOfPerson, Problem>>,
     ) -> Result<Enrolled, Problem> {
         let _one = app.gallery.lock().unwrap_or_else(PoisonError::into_inner);
         self.refuse_similar_id(app)?;
+        let before = app.live.read().people.terms(self.id);
+        self.terms = self.terms.or(before.as_ref().unwrap_or(&Terms::default()));
+        check_terms(&app.config, &self.terms).map_err(|error| Problem::unprocessable(error.to_string()))?;
         let (mut samples, mut warnings) = (Vec::new(), Vec::new());
         let mut refused = Problem::unprocessable("no picture of this stranger is kept");
         for picture in pictures {
@@ -258,8 +301,15 @@ impl Enrolment<'_> {
             }
         }
         let quality = samples.first().map(|(_, sample)| sample.quality).ok_or(refused)?;
+        let consent = self.terms.consent.as_deref().unwrap_or("none");
+        let detail = format!("pictures: {}, consent: {}", samples.len(), printable(consent));
+        enter(app, self.actor, Action::Enrolled, self.id, detail)?;
+        if before.is_some_and(|before| before != self.terms) {
+            set_terms(&app.config, app.producer()?, self.id, &self.terms)?;
+        }
+        let mut writer = GalleryWriter::open(&app.config)?;
         for (id, sample) in &samples {
-            store_sample(app.producer()?, &app.config.topics.gallery, id, sample)?;
+            writer.store(app.producer()?, id, sample)?;
             // So that the answer, and the next request, know the person. The topic brings the same again.
             app.live.write().people.apply(&format!("{}/{id}", self.id), Some(sample));
         }
@@ -310,6 +360,7 @@ impl Enrolment<'_> {
             thumbnail: face.thumbnail,
             stranger: self.stranger.clone(),
             negative: false,
+            terms: self.terms.clone(),
         };
         let warnings =
             [resemblance.map(|resemblance| resemblance.to_string()), odd.map(|odd| odd.to_string())];
@@ -330,7 +381,7 @@ fn id_of_name(name: &str) -> String {
     responses((status = 204), Problems))]
 pub async fn remove_sample(
     State(app): State<Arc<App>>,
-    _: Enroller,
+    Enroller(who): Enroller,
     PathParts((id, sample)): PathParts<(String, String)>,
 ) -> Result<StatusCode, Problem> {
     let (key, is_last) = {
@@ -343,8 +394,9 @@ pub async fn remove_sample(
     change(&app, move |app| {
         if is_last {
             // With the negative ones.
-            return Ok(remove_person(&app.config, app.producer()?, &id).map(drop)?);
+            return Ok(erase_person(&app.config, &id, &who.name, Action::Erased).map(drop)?);
         }
+        enter(app, &who.name, Action::Erased, &id, format!("one sample, {}", printable(&sample)))?;
         Ok(erase_sample(app.producer()?, &app.config.topics.gallery, &key)?)
     })
     .await

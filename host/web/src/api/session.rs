@@ -67,8 +67,14 @@ pub async fn open(State(app): State<Arc<App>>, Body(body): Body<SignIn>) -> Resu
             Err(_) => Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many wrong tokens; wait a minute"),
         });
     };
-    let cookie = format!("{COOKIE}={value}; Path=/; HttpOnly; SameSite=Strict");
+    let secure = secure(&app);
+    let cookie = format!("{COOKIE}={value}; Path=/; HttpOnly; SameSite=Strict{secure}");
     Ok(([(header::SET_COOKIE, cookie)], Json(SessionView::new(identity, &app))).into_response())
+}
+
+/// With TLS, the cookie is never sent without.
+fn secure(app: &App) -> &'static str {
+    if app.config.web.tls.is_some() { "; Secure" } else { "" }
 }
 
 /// Signs the browser out.
@@ -76,6 +82,7 @@ pub async fn open(State(app): State<Arc<App>>, Body(body): Body<SignIn>) -> Resu
     responses((status = 204), Problems))]
 pub async fn end(State(app): State<Arc<App>>, _: Viewer, headers: HeaderMap) -> Response {
     app.access.end_session(&headers);
-    let cookie = format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0");
+    let secure = secure(&app);
+    let cookie = format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Strict{secure}; Max-Age=0");
     (StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response()
 }

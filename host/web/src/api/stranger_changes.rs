@@ -9,9 +9,10 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use everyframe_gallery::{
-    MovedVisit, StrangerChange, StrangerMerge, StrangerRecord, StrangerView, read_strangers,
+    GalleryError, MovedVisit, StrangerChange, StrangerMerge, StrangerRecord, StrangerView, read_strangers,
 };
 use everyframe_kafka::Record;
+use everyframe_privacy::KeyRing;
 use everyframe_types::event::EventPosition;
 use everyframe_types::face::Embedding;
 use everyframe_types::hexadecimal::hexadecimal;
@@ -228,7 +229,8 @@ fn views(app: &App, sightings: &[Sighting], stranger: &str) -> Vec<StrangerView>
 
 /// Writes a record, and applies it at once: the topic brings the same again.
 fn publish(app: &App, record: StrangerRecord) -> Result<(), Problem> {
-    let (key, value) = (record.key(), record.to_json());
+    let ring = KeyRing::load(&app.config.privacy).map_err(GalleryError::from)?;
+    let (key, value) = (record.key(), record.to_value(&ring).map_err(GalleryError::from)?);
     let topic = &app.config.topics.strangers;
     let written = Record { topic, key: Some(key.as_bytes()), value: Some(&value), ..Record::default() };
     app.producer()?.send_and_wait(written, TIMEOUT)?;

@@ -7,8 +7,9 @@ use super::ledger_watch::watch_ledger;
 use super::state::Live;
 use crate::views::{Acknowledgement, Place};
 use everyframe_config::Config;
-use everyframe_gallery::{StrangerRecord, parse_record};
+use everyframe_gallery::{GalleryError, GalleryReader, StrangerRecord};
 use everyframe_kafka::{BrokerError, Reader, Received, offsets_at};
+use everyframe_privacy::{KeyRing, PrivacyError};
 use everyframe_types::dead_letter::{Letter, LetterAction, MESSAGE, REASON, STAGE, Stage};
 use everyframe_types::event::{CloudEvent, ResultData};
 use everyframe_types::machine::unix_ms;
@@ -222,12 +223,15 @@ fn preview(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(), Broker
 /// Follows the strangers topic: who was merged, split or forgotten.
 fn follow_strangers(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(), BrokerError> {
     let reader = Reader::following(&config.kafka, &config.topics.strangers, 0)?;
+    let failed = |error: PrivacyError| BrokerError::Other(error.to_string());
+    let ring = KeyRing::load(&config.privacy).map_err(failed)?;
     while !stop.load(Ordering::Relaxed) {
         match reader.follow(GALLERY) {
             Ok(Some(record)) => {
                 let key = record.key().and_then(|key| std::str::from_utf8(key).ok());
-                let parsed =
-                    key.zip(record.value()).and_then(|(key, value)| StrangerRecord::parse(key, value));
+                let parsed = key.zip(record.value());
+                // One that cannot be decrypted is left out: the host says so.
+                let parsed = parsed.and_then(|(key, value)| StrangerRecord::parse(&ring, key, value).ok()?);
                 // Results tell of the views. A record that was erased leaves what it caused.
                 if let Some(record) = parsed.filter(|record| !matches!(record, StrangerRecord::View(_))) {
                     live.write().sightings.apply(record);
@@ -242,22 +246,25 @@ fn follow_strangers(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(
 
 /// Follows the gallery.
 fn follow_gallery(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(), BrokerError> {
-    let reader = Reader::following(&config.kafka, &config.topics.gallery, 0)?;
+    let failed = |error: GalleryError| match error {
+        GalleryError::Broker(error) => error,
+        error => BrokerError::Other(error.to_string()),
+    };
+    let mut reader = GalleryReader::from_start(config).map_err(failed)?;
     let mut has_changed = false;
     while !stop.load(Ordering::Relaxed) {
         let wait = if has_changed { Duration::from_millis(20) } else { GALLERY };
         match reader.follow(wait) {
-            Ok(Some(record)) => {
-                if let Some((key, sample)) = parse_record(&record) {
-                    live.write().people.apply(key, sample.as_ref());
-                    has_changed = true;
-                }
+            Ok(Some(change)) => {
+                live.write().people.apply(&change.key, change.sample.as_ref());
+                has_changed = true;
             }
             Ok(None) if std::mem::take(&mut has_changed) => {
                 let people = live.read().people.count();
                 live.send(EventKind::People, None, || json!({ "people": people }));
             }
             Ok(None) => {}
+            Err(error) if error.is_wrong_key() => return Err(failed(error)),
             Err(error) => tracing::debug!(%error, "the dashboard: Kafka does not answer; trying again"),
         }
     }

@@ -1,7 +1,7 @@
 //! The enrolled people with their samples. Pure.
 
 use crate::views::Names;
-use everyframe_gallery::Sample;
+use everyframe_gallery::{Sample, Terms};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -27,6 +27,8 @@ pub struct SampleEntry {
 pub struct PersonEntry {
     /// The display name.
     pub name: String,
+    /// What the person agreed to.
+    pub terms: Terms,
     /// By the last part of the record key.
     pub samples: BTreeMap<String, SampleEntry>,
     /// Faces that are not this person's, in the same way.
@@ -56,6 +58,7 @@ impl People {
         let person = self.people.entry(sample.person.clone()).or_default();
         if !sample.negative {
             person.name.clone_from(&sample.name);
+            person.terms.clone_from(&sample.terms);
         }
         let entry = SampleEntry {
             source: sample.source.clone(),
@@ -94,6 +97,16 @@ impl People {
     /// A person.
     pub fn get(&self, id: &str) -> Option<&PersonEntry> {
         self.people.get(id).filter(|person| !person.samples.is_empty())
+    }
+
+    /// What a person agreed to; none if nobody has this id.
+    pub fn terms(&self, id: &str) -> Option<Terms> {
+        self.people.get(id).map(|person| person.terms.clone())
+    }
+
+    /// True if the person's consent is recorded.
+    pub fn has_consent(&self, id: &str) -> bool {
+        self.people.get(id).is_some_and(|person| person.terms.consent.is_some())
     }
 
     /// The people, by id.
@@ -147,6 +160,7 @@ mod tests {
             thumbnail: vec![1],
             stranger: stranger.map(str::to_owned),
             negative: false,
+            terms: Terms::default(),
         }
     }
 

@@ -1,0 +1,71 @@
+//! Recognises rule state that is about a person.
+
+use everyframe_gallery::ErasureNotice;
+
+/// The ids of a person who is erased, to be found in the keys and values that rules keep.
+pub(crate) struct Traces(Vec<String>);
+
+impl Traces {
+    /// The ids of a notice.
+    pub fn new(notice: &ErasureNotice) -> Self {
+        Self(std::iter::once(&notice.person).chain(&notice.strangers).cloned().collect())
+    }
+
+    /// True if a key or a value of a rule names one of the ids. Rules choose the format of their values, so an id is found wherever its
+    /// bytes are, unless it is a part of a longer word.
+    pub fn are_in(&self, key: &str, value: &[u8]) -> bool {
+        self.0.iter().any(|id| has_word(key.as_bytes(), id.as_bytes()) || has_word(value, id.as_bytes()))
+    }
+}
+
+fn has_word(text: &[u8], word: &[u8]) -> bool {
+    let is_part = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80);
+    !word.is_empty()
+        && text.windows(word.len()).enumerate().any(|(place, window)| {
+            let before = place.checked_sub(1).and_then(|place| text.get(place));
+            window == word && !is_part(before) && !is_part(text.get(place + word.len()))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn traces() -> Traces {
+        Traces::new(&ErasureNotice {
+            id: "e".into(),
+            person: "ann".into(),
+            strangers: vec!["s-0f".into()],
+            at: 0,
+            is_done: false,
+        })
+    }
+
+    #[test]
+    fn keys_and_values_that_name_the_person_are_found() {
+        let traces = traces();
+        for (key, value) in [
+            ("last/ann", &b""[..]),
+            ("ann", b""),
+            ("stranger/s-0f", b""),
+            ("track/7/100", b"s-0f"),
+            ("visits", br#"{"person":"ann","count":3}"#),
+            ("x", b"\x03ann\x00\x01"),
+        ] {
+            assert!(traces.are_in(key, value), "{key}");
+        }
+    }
+
+    #[test]
+    fn other_people_keep_their_state() {
+        let traces = traces();
+        for (key, value) in [
+            ("last/anna", &b"joann"[..]),
+            ("stranger/s-0f1", b"channel"),
+            ("jann\u{e9}", "ann\u{e9}".as_bytes()),
+            ("", b""),
+        ] {
+            assert!(!traces.are_in(key, value), "{key}");
+        }
+    }
+}
