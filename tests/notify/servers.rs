@@ -100,7 +100,7 @@ fn alerts_reach_home_assistant(version: &str) {
     let site = &notified.site;
     let known =
         RaisedAlert { kind: "known-person".into(), subject: "anna".into(), ..RaisedAlert::new("a", "gate") };
-    site.raise(&[known.clone()]);
+    site.raise(std::slice::from_ref(&known));
     let sent = wait_for("the alert", || messages(&subscriber, "everyframe/camera/gate/alert 0").pop());
     let event: Value = serde_json::from_str(sent.splitn(3, ' ').nth(2).unwrap_or_default()).expect("JSON");
     assert_eq!(event, known.event());

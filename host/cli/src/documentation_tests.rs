@@ -90,11 +90,7 @@ fn look_up<'a>(root: &'a Value, path: &[&str]) -> Option<&'a Value> {
         if schema["type"] == "array" {
             schema = resolve(root, &schema["items"]);
         }
-        // A table that may be missing, or a value that may be kept elsewhere.
-        if let Some(kinds) = schema["anyOf"].as_array() {
-            let mut tables = kinds.iter().map(|kind| resolve(root, kind));
-            schema = tables.find(|kind| !kind["properties"][key].is_null())?;
-        }
+        schema = choose(root, schema, key)?;
         schema = match (&schema["properties"][key], &schema["additionalProperties"]) {
             (Value::Null, Value::Null | Value::Bool(false)) => return None,
             // Names of any kind: properties of librdkafka, a rule's own settings.
@@ -119,6 +115,13 @@ fn paths(table: &toml::Table) -> Vec<Vec<&str>> {
         found.extend(inner.map(|path| [vec![key.as_str()], path].concat()));
     }
     found
+}
+
+/// Of a table that may be missing, or a value that may be kept elsewhere: the kind that has the key.
+fn choose<'a>(root: &'a Value, schema: &'a Value, key: &str) -> Option<&'a Value> {
+    let Some(kinds) = schema["anyOf"].as_array() else { return Some(schema) };
+    let mut kinds = kinds.iter().filter_map(|kind| choose(root, resolve(root, kind), key));
+    kinds.find(|kind| !kind["properties"][key].is_null())
 }
 
 fn resolve<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
