@@ -32,7 +32,7 @@ fn an_unknown_table_is_named() {
     assert_refused(
         &site,
         &[
-            "everyframe.toml:12: intakes: unknown field `intakes`, expected one of `kafka`, `topics`, `intake`, `publish`, `vision`, `gallery`, `observe`, `web`, `privacy`, `reload`, `zones`, `masks`, `schedules`, `rules`, `channels`",
+            "everyframe.toml:12: intakes: unknown field `intakes`, expected one of `kafka`, `topics`, `intake`, `publish`, `vision`, `gallery`, `observe`, `web`, `privacy`, `reload`, `cameras`, `zones`, `masks`, `schedules`, `rules`, `channels`",
         ],
     );
 }
