@@ -98,7 +98,8 @@ pub fn start(
     meters: &Meters,
     stop: &Arc<AtomicBool>,
 ) -> Result<Notifier> {
-    let pictures = Arc::new(FramePictures(Pictures::new(config)));
+    let is_hidden = config.privacy.hide_without_consent;
+    let pictures = Arc::new(FramePictures { pictures: Pictures::new(config), is_hidden });
     let notifier = Notifier::start(config, channels, pictures, meters, stop)?;
     let names: Vec<String> = channels.iter().map(|it| format!("{} ({})", it.name, it.kind)).collect();
     tracing::info!("notifications by {}", names.join(", "));
@@ -106,11 +107,18 @@ pub fn start(
 }
 
 /// Pictures as the dashboard shows them, smaller.
-struct FramePictures(Pictures);
+struct FramePictures {
+    pictures: Pictures,
+    /// True if faces without a recorded consent must not be shown: messages then have no pictures.
+    is_hidden: bool,
+}
 
 impl PictureSource for FramePictures {
     fn picture(&self, partition: i32, offset: i64) -> Option<Arc<Vec<u8>>> {
-        match self.0.picture(Place { partition, offset }, Some(PICTURE_SIDE), &[]) {
+        if self.is_hidden {
+            return None;
+        }
+        match self.pictures.picture(Place { partition, offset }, Some(PICTURE_SIDE), &[], &[]) {
             Ok(picture) => Some(picture),
             Err(error) => {
                 tracing::warn!(partition, offset, "a message is sent without its picture: {error}");
