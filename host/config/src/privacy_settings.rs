@@ -21,7 +21,7 @@ pub struct PrivacySettings {
     /// The purposes that people can be enrolled for.
     pub purposes: Vec<PurposeSettings>,
     /// In the pictures that the dashboard and the API show, paint over the faces of everybody whose consent is not recorded: strangers,
-    /// too.
+    /// too. Notifications then have no pictures.
     pub hide_without_consent: bool,
     /// How long each kind of record is kept.
     pub retention: RetentionSettings,
