@@ -162,10 +162,10 @@ impl Spool {
         Ok(())
     }
 
-    fn commit<'a>(
+    fn commit(
         &self,
         removed: &[u64],
-        added: Vec<(u64, &'a Entry, Vec<u8>)>,
+        added: Vec<(u64, &Entry, Vec<u8>)>,
     ) -> Result<(SpoolContent, u64), redb::Error> {
         let (mut held, mut next) = (self.held, self.next);
         let change = self.database.begin_write()?;

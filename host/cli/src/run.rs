@@ -39,9 +39,10 @@ pub fn run(arguments: Arguments) -> Result<u8> {
     runtime.block_on(ensure(config))?;
     let cache = super::cache_folder()?;
     let host = Host::start(config, rules, &cache, stop.clone())?;
+    let mut server = None;
     if !config.web.listen.is_empty() {
         let rule_meters = Some(host.metrics().rule_meters().clone());
-        super::serve::start(config, Some(&arguments.config), runtime, rule_meters, &stop)?;
+        server = Some(super::serve::start(config, Some(&arguments.config), runtime, rule_meters, &stop)?);
     }
     tracing::info!(
         "{}",
@@ -70,6 +71,9 @@ pub fn run(arguments: Arguments) -> Result<u8> {
     });
     if let Some(notifier) = notifier {
         notifier.join();
+    }
+    if let Some(server) = server {
+        server.join();
     }
     let (totals, _) = host.end();
     log(&totals, "ended");

@@ -64,6 +64,8 @@ pub struct WebServer {
     /// Where it listens.
     pub address: SocketAddr,
     thread: JoinHandle<()>,
+    /// Enters the last looks at pictures into the trail.
+    trail: JoinHandle<()>,
 }
 
 impl WebServer {
@@ -98,7 +100,7 @@ impl WebServer {
         let recogniser = Recogniser::new(config, file, cache, rules_runtime.clone());
         let rule_source = RuleSource::new(file, cache, rules_runtime);
         let app = Arc::new(App::new(config, live, recogniser, rule_source, rule_meters));
-        app.trail.start(stop)?;
+        let trail = app.trail.start(stop)?;
         let router = router(&app);
         let stop = stop.clone();
         let work = move || {
@@ -117,12 +119,13 @@ impl WebServer {
             runtime.shutdown_background();
         };
         let thread = std::thread::Builder::new().name("web-server".into()).spawn(work)?;
-        Ok(Self { address, thread })
+        Ok(Self { address, thread, trail })
     }
 
     /// Waits until the server has ended.
     pub fn join(self) {
         let _ = self.thread.join();
+        let _ = self.trail.join();
     }
 }
 

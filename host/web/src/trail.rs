@@ -15,6 +15,7 @@ use everyframe_types::id::printable;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long looks at pictures are collected.
@@ -91,7 +92,7 @@ impl TrailBook {
     /// # Errors
     ///
     /// The system has no threads left.
-    pub fn start(self: &Arc<Self>, stop: &Arc<AtomicBool>) -> std::io::Result<()> {
+    pub fn start(self: &Arc<Self>, stop: &Arc<AtomicBool>) -> std::io::Result<JoinHandle<()>> {
         let (book, stop) = (self.clone(), stop.clone());
         let work = move || {
             let mut last = Instant::now();
@@ -104,7 +105,7 @@ impl TrailBook {
             }
             book.enter_looks();
         };
-        std::thread::Builder::new().name("web-trail".into()).spawn(work).map(drop)
+        std::thread::Builder::new().name("web-trail".into()).spawn(work)
     }
 }
 
