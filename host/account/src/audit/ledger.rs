@@ -241,12 +241,13 @@ impl Ledger {
         of.frames.insert(offset);
         let known = entry(&mut self.cameras, camera);
         let arrival = sequence.map(|(session, number)| known.sequences.add_frame(partition, session, number));
-        if arrival == Some(Arrival::Repeated) {
-            known.count.repeated += 1;
-            return;
-        }
         let outcomes = of.outcomes(offset, committed);
         let (state, repeated) = (outcomes.state(), outcomes.beyond(1));
+        // An agent that was killed sends its last frame again. Whoever uses a number twice must not hide a loss, though.
+        if arrival == Some(Arrival::Repeated) && matches!(state, State::Result | State::Waiting) {
+            known.count.repeated += 1 + repeated;
+            return;
+        }
         if outcomes.dead_letters > 0 {
             let name = intern(&mut self.names, camera);
             self.parked.insert((partition, offset), Parked { camera: name, state, repeated });

@@ -318,3 +318,19 @@ fn absences_and_damaged_pictures_are_added_up() {
     assert_eq!(counts, [(0, 10, 5), (0, 30, 0), (0, 0, 0)]);
     assert_eq!((report.total.away, report.total.damaged), (40, 5));
 }
+
+#[test]
+fn a_number_that_is_used_twice_hides_no_loss() {
+    let mut ledger = Ledger::default();
+    ledger.add_result(0, 0);
+    ledger.add_dead_letter(0, 2);
+    // The second has no outcome, the third is parked, the fourth waits.
+    for offset in 0..4 {
+        ledger.add_frame(0, offset, "gate", 3, Some(("s", 0)));
+    }
+    let report = ledger.report();
+    let expected =
+        CameraCount { sent: 3, results: 1, dead_letters: 1, missing: 1, repeated: 1, ..Default::default() };
+    assert_eq!(report.total, expected);
+    assert_eq!(report.missing["gate"], ["0/1"]);
+}
