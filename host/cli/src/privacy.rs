@@ -19,7 +19,7 @@ pub fn actor() -> String {
 
 /// Enters what is going to be done.
 pub fn enter(config: &Config, deed: &Deed) -> Result<TrailPoint> {
-    Ok(Trail::open(config)?.enter(deed).context("nothing was done")?)
+    Trail::open(config)?.enter(deed).context("nothing was done")
 }
 
 /// What a person agrees to.
