@@ -119,7 +119,8 @@ fn paths(table: &toml::Table) -> Vec<Vec<&str>> {
 
 /// Of a table that may be missing, or a value that may be kept elsewhere: the kind that has the key.
 fn choose<'a>(root: &'a Value, schema: &'a Value, key: &str) -> Option<&'a Value> {
-    let Some(kinds) = schema["anyOf"].as_array() else { return Some(schema) };
+    let kinds = schema["anyOf"].as_array().or_else(|| schema["oneOf"].as_array());
+    let Some(kinds) = kinds else { return Some(schema) };
     let mut kinds = kinds.iter().filter_map(|kind| choose(root, resolve(root, kind), key));
     kinds.find(|kind| !kind["properties"][key].is_null())
 }
