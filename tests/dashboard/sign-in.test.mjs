@@ -23,7 +23,9 @@ describe('signing in', { skip: program ? false : 'EVERYFRAME_PROGRAM, the path o
       tables += made.stdout
       tokens[role] = made.stderr.match(/[0-9a-f]{64}/)[0]
     }
-    writeFileSync(config, tables)
+    // What the system under test encrypts needs its keys.
+    const own = ['gallery', 'keys', 'strangers', 'trail'].map((topic) => `${topic} = "sign-in.${topic}"\n`)
+    writeFileSync(config, `${tables}\n[topics]\n${own.join('')}`)
     const { brokers } = await api('GET', '/system')
     server = spawn(program, ['serve', '--config', config, '--brokers', brokers, '--listen', '127.0.0.1:0'], { stdio: ['ignore', 'pipe', 'pipe'] })
     let output = ''

@@ -108,7 +108,7 @@ impl Channel {
     /// # Errors
     ///
     /// See [`SendError`].
-    pub fn send(
+    pub(crate) fn send(
         &self,
         way: &mut dyn Way,
         message: &Message,

@@ -44,8 +44,8 @@ pub enum ErasureError {
     Trail(#[from] TrailError),
     /// Hosts go on writing about the person.
     #[error(
-        "{records} records about the person were written while it was erased, after {} s still: does a host run an older version? \
-         Erase the person again when it is stopped",
+        "{records} records about the person were written while it was erased, after {} s still: is the person before a \
+         camera, or does a host run an older version? Erase the person again when that is over",
         SETTLING.as_secs()
     )]
     NotSettled {

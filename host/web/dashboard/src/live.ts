@@ -13,6 +13,11 @@ export const stream = new EventStream(
 
 /** The ids of the cameras in order; undefined until they are loaded. */
 export const cameraIds = signal<string[] | undefined>(undefined)
+/** The cameras of a filter, with the one that is chosen, also before the others are loaded. */
+export function cameraOptions(chosen: string): { value: string; text: string }[] {
+  const ids = cameraIds.value ?? []
+  return (chosen && !ids.includes(chosen) ? [...ids, chosen] : ids).map((id) => ({ value: id, text: id }))
+}
 export const ledger = signal<LedgerSummary | undefined>(undefined)
 export const openAlerts = signal<number | undefined>(undefined)
 export const openDeadLetters = signal<number | undefined>(undefined)

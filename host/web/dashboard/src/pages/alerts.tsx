@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks'
 import { usePages, useEvent, useResource } from '../api/resource'
 import type { Alert, Alerts, Rules, Severity } from '../api/types'
 import { number, t } from '../i18n'
-import { cameraIds, openAlerts } from '../live'
+import { cameraOptions, openAlerts } from '../live'
 import { place, setQuery } from '../router'
 import { AlertCard } from '../ui/alert-card'
 import { Button, Checkbox, Empty, Loaded, PageHeader, Pager, Select } from '../ui/controls'
@@ -37,7 +37,7 @@ export function AlertsPage() {
     <>
       <PageHeader title={t('nav.alerts')} lead={openAlerts.value !== undefined && t('alerts.open', { count: openAlerts.value })} />
       <div class="filters" role="group" aria-label={t('filter.title')}>
-        <Select label={t('filter.camera')} value={filter.camera} options={[all, ...(cameraIds.value ?? []).map((id) => ({ value: id, text: id }))]} onChange={(camera) => setQuery({ camera })} />
+        <Select label={t('filter.camera')} value={filter.camera} options={[all, ...cameraOptions(filter.camera)]} onChange={(camera) => setQuery({ camera })} />
         <Select
           label={t('filter.rule')}
           value={filter.rule}

@@ -5,7 +5,7 @@ import { usePages, useThrottledEvent } from '../api/resource'
 import type { Stranger, Strangers } from '../api/types'
 import { strangerName } from '../faces'
 import { now, t } from '../i18n'
-import { cameraIds } from '../live'
+import { cameraOptions } from '../live'
 import { address, place, setQuery } from '../router'
 import { Ago, Badge, Button, Checkbox, Empty, Loaded, PageHeader, Pager, Select } from '../ui/controls'
 import { Crop } from '../ui/crop'
@@ -35,7 +35,7 @@ export function StrangersPage() {
         <Select
           label={t('filter.camera')}
           value={camera}
-          options={[{ value: '', text: t('filter.all') }, ...(cameraIds.value ?? []).map((id) => ({ value: id, text: id }))]}
+          options={[{ value: '', text: t('filter.all') }, ...cameraOptions(camera)]}
           onChange={(value) => setQuery({ camera: value })}
         />
         <Select
