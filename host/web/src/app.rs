@@ -9,13 +9,15 @@ use crate::replays::Replays;
 use crate::rule_source::RuleSource;
 use crate::trail::TrailBook;
 use everyframe_config::Config;
-use everyframe_kafka::{BrokerError, Producer, RecordReader};
+use everyframe_kafka::{BrokerError, Producer, Record, RecordReader};
 use everyframe_notify::ChannelStatus;
 use everyframe_rules::RuleMeters;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
+/// How long the brokers may take to acknowledge a record.
+const ACKNOWLEDGED: Duration = Duration::from_secs(30);
 /// Blocking requests that may run at the same time. Each has a thread and a connection to Kafka.
 const MAX_BLOCKING: usize = 8;
 /// Blocking requests that may wait for their turn.
@@ -108,6 +110,16 @@ impl App {
         }
         let made = Producer::new(&self.config.kafka)?;
         Ok(self.producer.get_or_init(|| made))
+    }
+
+    /// Writes a record, or without a value a tombstone, and waits for the brokers. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// The brokers do not acknowledge it: it may not be written.
+    pub fn write(&self, topic: &str, key: &str, value: Option<&[u8]>) -> Result<(), Problem> {
+        let record = Record { topic, key: Some(key.as_bytes()), value, ..Record::default() };
+        Ok(self.producer()?.send_and_wait(record, ACKNOWLEDGED)?)
     }
 
     /// Runs `work`, which blocks, on a thread of its own.

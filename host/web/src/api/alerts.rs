@@ -8,15 +8,11 @@ use crate::problem::{Problem, Problems};
 use crate::views::{Acknowledgement, AlertView};
 use axum::Json;
 use axum::extract::State;
-use everyframe_kafka::Record;
 use everyframe_types::machine::unix_ms;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
 
-/// How long the brokers may take to acknowledge a record.
-const ACKNOWLEDGED: Duration = Duration::from_secs(30);
 /// The longest comment, bytes.
 const MAX_COMMENT: usize = 2000;
 
@@ -117,13 +113,7 @@ async fn set(
     app.block(move |app| {
         let value =
             acknowledgement.as_ref().map(serde_json::to_vec).transpose().map_err(Problem::internal)?;
-        let record = Record {
-            topic: &app.config.topics.acknowledgements,
-            key: Some(id.as_bytes()),
-            value: value.as_deref(),
-            ..Record::default()
-        };
-        app.producer()?.send_and_wait(record, ACKNOWLEDGED)?;
+        app.write(&app.config.topics.acknowledgements, &id, value.as_deref())?;
         let mut state = app.live.write();
         state.alerts.acknowledge(&id, acknowledgement);
         let alert = state.alerts.get(&id).ok_or_else(missing)?;

@@ -7,18 +7,14 @@ use crate::problem::{Problem, Problems};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use everyframe_kafka::Record;
 use everyframe_types::hexadecimal::hexadecimal;
 use everyframe_types::machine::unix_ms;
 use everyframe_types::mute::Mute;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
-use std::time::Duration;
 use utoipa::ToSchema;
 
-/// How long the brokers may take to acknowledge a record.
-const ACKNOWLEDGED: Duration = Duration::from_secs(30);
 /// The longest mute: a week.
 const MAX_MINUTES: u32 = 7 * 24 * 60;
 
@@ -127,13 +123,7 @@ pub async fn end(
 /// Writes a mute, and applies it at once: the topic brings the same again.
 fn set(app: &App, id: &str, mute: &Mute) -> Result<(), Problem> {
     let (key, value) = (Mute::key(id), serde_json::to_vec(mute).map_err(Problem::internal)?);
-    let record = Record {
-        topic: &app.config.topics.acknowledgements,
-        key: Some(key.as_bytes()),
-        value: Some(&value),
-        ..Record::default()
-    };
-    app.producer()?.send_and_wait(record, ACKNOWLEDGED)?;
+    app.write(&app.config.topics.acknowledgements, &key, Some(&value))?;
     app.live.write().alerts.mute(id, Some(mute.clone()));
     Ok(())
 }

@@ -11,7 +11,6 @@ use axum::http::StatusCode;
 use everyframe_gallery::{
     GalleryError, MovedVisit, StrangerChange, StrangerMerge, StrangerRecord, StrangerView, read_strangers,
 };
-use everyframe_kafka::Record;
 use everyframe_privacy::KeyRing;
 use everyframe_types::event::EventPosition;
 use everyframe_types::face::Embedding;
@@ -20,13 +19,10 @@ use everyframe_types::machine::unix_ms;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
-use std::time::Duration;
 use utoipa::ToSchema;
 
 /// How long a change holds, milliseconds; as long as the strangers topic keeps it.
 const HOLDS_MS: i64 = 8 * 3600 * 1000;
-/// How long the broker may take to acknowledge a record.
-const TIMEOUT: Duration = Duration::from_secs(30);
 /// Pictures of each part that a split looks at.
 const COMPARED: usize = 5;
 
@@ -231,23 +227,19 @@ fn views(app: &App, sightings: &[Sighting], stranger: &str) -> Vec<StrangerView>
 fn publish(app: &App, record: StrangerRecord) -> Result<(), Problem> {
     let ring = KeyRing::load(&app.config.privacy).map_err(GalleryError::from)?;
     let (key, value) = (record.key(), record.to_value(&ring).map_err(GalleryError::from)?);
-    let topic = &app.config.topics.strangers;
-    let written = Record { topic, key: Some(key.as_bytes()), value: Some(&value), ..Record::default() };
-    app.producer()?.send_and_wait(written, TIMEOUT)?;
+    app.write(&app.config.topics.strangers, &key, Some(&value))?;
     app.live.write().sightings.apply(record);
     Ok(())
 }
 
 /// Erases the shared views of a stranger that are wanted, with tombstones.
 fn erase_views(app: &App, stranger: &str, is_wanted: impl Fn(&StrangerView) -> bool) -> Result<(), Problem> {
-    let topic = &app.config.topics.strangers;
     for (key, record) in read_strangers(&app.config)? {
         if let StrangerRecord::View(view) = record
             && view.stranger == stranger
             && is_wanted(&view)
         {
-            let tombstone = Record { topic, key: Some(key.as_bytes()), ..Record::default() };
-            app.producer()?.send_and_wait(tombstone, TIMEOUT)?;
+            app.write(&app.config.topics.strangers, &key, None)?;
         }
     }
     Ok(())

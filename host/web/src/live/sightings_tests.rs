@@ -1,7 +1,7 @@
 //! Tests of sightings and strangers.
 
+use super::super::stranger_ids::tests::change;
 use super::*;
-use everyframe_gallery::MovedVisit;
 use everyframe_types::event::{EventPosition, JudgedBy, Timings};
 use everyframe_types::face::Candidate;
 use everyframe_types::judgement::Stranger;
@@ -179,24 +179,6 @@ fn strangers_come_in_pages() {
         filter.before = Some((entry.last_seen_at, (*id).to_owned()));
     }
     assert_eq!(seen, ["s-4", "s-3", "s-2", "s-1", "s-0"]);
-}
-
-fn change(id: &str, forgotten_until: Option<i64>, moved: &[(&str, i64, i64, &str)]) -> StrangerRecord {
-    let visit = |&(camera, from, to, stranger): &(&str, i64, i64, &str)| MovedVisit {
-        camera: camera.into(),
-        from,
-        to,
-        stranger: stranger.into(),
-    };
-    let moved = moved.iter().map(visit).collect();
-    let stranger = id.into();
-    StrangerRecord::Change(StrangerChange {
-        stranger,
-        changed_at: 900_000,
-        forgotten_until,
-        moved,
-        expires_at: i64::MAX,
-    })
 }
 
 #[test]

@@ -79,7 +79,7 @@ impl StrangerIds {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use everyframe_gallery::MovedVisit;
     use everyframe_types::event::EventPosition;
@@ -95,7 +95,7 @@ mod tests {
         })
     }
 
-    fn change(
+    pub(in super::super) fn change(
         stranger: &str,
         forgotten_until: Option<i64>,
         moved: &[(&str, i64, i64, &str)],
