@@ -332,7 +332,7 @@ fn ends_of(consumer: &BaseConsumer<Quiet>, topic: &str, partition: i32) -> Resul
 fn is_moving(error: &KafkaError) -> bool {
     use rdkafka::error::RDKafkaErrorCode::{
         BrokerTransportFailure, CoordinatorLoadInProgress, CoordinatorNotAvailable, DestroyBroker,
-        LeaderNotAvailable, NotCoordinator, NotLeaderForPartition, OperationTimedOut,
+        LeaderNotAvailable, NotCoordinator, NotLeaderForPartition, OperationTimedOut, UnknownPartition,
         UnknownTopicOrPartition, WaitingForCoordinator,
     };
     let moving = [
@@ -345,6 +345,8 @@ fn is_moving(error: &KafkaError) -> bool {
         WaitingForCoordinator,
         LeaderNotAvailable,
         NotLeaderForPartition,
+        // Of a topic that was just created: librdkafka's own code, and the nodes'.
+        UnknownPartition,
         UnknownTopicOrPartition,
     ];
     error.rdkafka_error_code().is_some_and(|code| moving.contains(&code))
