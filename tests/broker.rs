@@ -1,16 +1,13 @@
 //! `everyframe broker`: the single Kafka node survives crashes, and reports obstacles at its start.
 
-use everyframe_tests::{Part, free_port, places};
+use everyframe_tests::{PATIENCE, Part, free_port, places};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 use tempfile::TempDir;
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A folder and an address for a broker.
 struct Place {

@@ -308,7 +308,7 @@ fn consent_purpose_and_expiry_hold() {
     );
 
     // Another picture, and an end for all of them.
-    let soon = std::time::SystemTime::now() + Duration::from_secs(15);
+    let soon = std::time::SystemTime::now() + Duration::from_secs(60);
     let soon = soon.duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
     let soon = chrono_text(soon);
     enrol(&site, "viktor", &man[40], &["--expires", &soon]).expect_success();

@@ -1,12 +1,10 @@
 //! A small HTTP client for one address of this machine.
 
+use crate::PATIENCE;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
-
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An address, and the headers of every request.
 #[derive(Debug, Clone)]

@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 
 /// How long the agent waits for the last acknowledgements at the end of its source.
 const MAX_LAST_WAIT: Duration = Duration::from_secs(30);
-/// The same after it was stopped, while the broker answers. What is not acknowledged then waits in the spool.
-const MAX_STOPPED_WAIT: Duration = Duration::from_secs(5);
+/// The same after it was stopped. What is not acknowledged then waits in the spool.
+const MAX_STOPPED_WAIT: Duration = Duration::from_millis(1500);
 /// How often the state of a camera is checked, and its status written.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 const STATUS_INTERVAL: Duration = Duration::from_secs(2);
@@ -100,11 +100,7 @@ impl Agent {
         run.finish(source);
         let read = run.read;
         // Also after an error: the frames that were read before it must be sent.
-        let wait = match stop.load(Ordering::Relaxed) {
-            false => MAX_LAST_WAIT,
-            true if outbox.is_broker_there() => MAX_STOPPED_WAIT,
-            true => Duration::ZERO,
-        };
+        let wait = if stop.load(Ordering::Relaxed) { MAX_STOPPED_WAIT } else { MAX_LAST_WAIT };
         let summary = outbox.close(wait);
         ended?;
         let counts = source.counts();

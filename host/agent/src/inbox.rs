@@ -40,7 +40,7 @@ pub(super) struct Inbox {
     limit: u64,
     has_spool: bool,
     /// False while the broker is away and frames go to the spool.
-    pub is_broker_there: bool,
+    is_broker_there: bool,
     /// Deliveries by position in the queue: acknowledged, or the error.
     pub settled: Vec<(u64, Result<(), BrokerError>)>,
     /// True if the send queue has something to do.

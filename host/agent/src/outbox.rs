@@ -121,11 +121,6 @@ impl Outbox {
         self.shared.offer(entry, patient, stop)
     }
 
-    /// False while the broker is away.
-    pub fn is_broker_there(&self) -> bool {
-        self.shared.lock().is_broker_there
-    }
-
     /// Waits for the acknowledgements, at most for `patience`. Entries without one stay in the spool.
     pub fn close(self, patience: Duration) -> OutboxSummary {
         self.shared.close(Instant::now() + patience);
