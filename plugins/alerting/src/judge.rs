@@ -70,6 +70,11 @@ struct Occasion<'a> {
     text: String,
 }
 
+/// `stranger-2f` is "Stranger 2f" to people.
+fn name_of_stranger(id: &str) -> String {
+    format!("Stranger {}", id.strip_prefix("stranger-").unwrap_or(id))
+}
+
 impl<'a> Occasion<'a> {
     fn of(settings: &Settings, frame: &Frame, subject: &'a Subject, host: &dyn Host) -> Option<Self> {
         let camera = &frame.camera;
@@ -89,7 +94,7 @@ impl<'a> Occasion<'a> {
                 let id = &stranger.id;
                 let is_denied = |id: &String| settings.deny.contains(id);
                 if listed(settings, id)? == Listed::Deny || stranger.merged.iter().any(is_denied) {
-                    return Some(Occasion::denied(id, &format!("Stranger {id}"), camera));
+                    return Some(Occasion::denied(id, &name_of_stranger(id), camera));
                 }
                 let event = stranger.event?;
                 let severity = settings.about_event(event)?;
@@ -107,15 +112,17 @@ impl<'a> Occasion<'a> {
 
     fn event(event: Event, severity: settings::Severity, stranger: &'a Stranger, camera: &str) -> Self {
         let id = &stranger.id;
+        let name = name_of_stranger(id);
         let (kind, text) = match event {
-            Event::FirstSeen => ("first-seen", format!("Stranger {id} seen for the first time at {camera}")),
-            Event::Returned => {
-                ("returned", format!("Stranger {id} is back at {camera}, visit {}", stranger.visits))
-            }
+            Event::FirstSeen => ("first-seen", format!("{name} seen for the first time at {camera}")),
+            Event::Returned => ("returned", format!("{name} is back at {camera}, visit {}", stranger.visits)),
             Event::Loitering => {
-                ("loitering", format!("Stranger {id} has stayed {} at {camera}", span(stranger.dwell)))
+                ("loitering", format!("{name} has stayed {} at {camera}", span(stranger.dwell)))
             }
-            Event::Merged => ("merged", format!("Stranger {id} is also {}", stranger.merged.join(", "))),
+            Event::Merged => {
+                let others: Vec<String> = stranger.merged.iter().map(|id| name_of_stranger(id)).collect();
+                ("merged", format!("{name} is also {}", others.join(", ")))
+            }
         };
         Occasion { kind, severity: severity.into(), subject: id, text }
     }

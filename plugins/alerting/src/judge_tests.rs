@@ -84,10 +84,10 @@ fn alerts_show_the_name_of_a_person() {
 #[test]
 fn each_stranger_event_has_a_text() {
     for (event, severity, text) in [
-        (Event::FirstSeen, Severity::Warning, "Stranger stranger-1 seen for the first time at gate-2"),
-        (Event::Returned, Severity::Info, "Stranger stranger-1 is back at gate-2, visit 2"),
-        (Event::Loitering, Severity::Warning, "Stranger stranger-1 has stayed 21 s at gate-2"),
-        (Event::Merged, Severity::Info, "Stranger stranger-1 is also s-8, s-9"),
+        (Event::FirstSeen, Severity::Warning, "Stranger 1 seen for the first time at gate-2"),
+        (Event::Returned, Severity::Info, "Stranger 1 is back at gate-2, visit 2"),
+        (Event::Loitering, Severity::Warning, "Stranger 1 has stayed 21 s at gate-2"),
+        (Event::Merged, Severity::Info, "Stranger 1 is also Stranger s-8, Stranger s-9"),
     ] {
         let alert = only_alert("{}", stranger("stranger-1", Some(event)));
         assert_eq!((alert.severity, alert.text.as_str()), (severity, text));
