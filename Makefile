@@ -36,8 +36,9 @@ other_rules := tests/fixtures/hostile-rule examples/rules
 workspaces := . plugins fuzz $(other_rules)
 
 cli := -p everyframe
+# All crates are compiled with the features that the whole workspace enables. Otherwise cargo would compile some of them again.
 host := --workspace --exclude everyframe-tests
-tests := -p everyframe-tests
+tests := --workspace --test end_to_end
 cargo := $(CURDIR)/scripts/cargo.sh
 cargo_flags := --release --locked
 
@@ -143,7 +144,6 @@ test-python: setup-test
 
 test-host: build-dashboard build-rules build-rules-component build-test-rules
 	@echo "test: the host"
-	# Without the end-to-end tests: their dependencies enable features for which cargo would compile wasmtime again.
 	$(cargo) test $(cargo_flags) --no-fail-fast $(host)
 
 test-end-to-end: build build-rules-component build-test-rules
@@ -184,8 +184,7 @@ lint-text: setup-lint
 
 lint-rust: setup-lint build-dashboard
 	@echo "lint: clippy, licences and sources of dependencies"
-	$(cargo) clippy $(cargo_flags) $(host) --all-targets -- -D warnings
-	$(cargo) clippy $(cargo_flags) $(tests) --all-targets -- -D warnings
+	$(cargo) clippy $(cargo_flags) --workspace --all-targets -- -D warnings
 	(cd plugins && CARGO_TARGET_DIR=$(plugins_target) $(cargo) clippy $(cargo_flags) --all-targets -- -D warnings)
 	(cd examples/rules && CARGO_TARGET_DIR=$(examples_target) $(cargo) clippy --locked --all-targets -- -D warnings)
 	for manifest in Cargo.toml plugins/Cargo.toml examples/rules/Cargo.toml fuzz/Cargo.toml; do
@@ -221,11 +220,11 @@ accuracy: build-host setup-accuracy ## measure how accurately people are recogni
 
 .PHONY: bench-delivery
 bench-delivery: setup-test build ## measure the cost of exactly once on a cluster, and the delay of alerts
-	@$(cargo) bench --locked $(tests) --bench delivery
+	@$(cargo) bench --locked --workspace --bench delivery
 
 .PHONY: bench-notify
 bench-notify: setup-test build ## measure how soon a webhook has an alert
-	@$(cargo) bench --locked $(tests) --bench notify
+	@$(cargo) bench --locked --workspace --bench notify
 
 .PHONY: clean-cache
 clean-cache: ## remove the cache folder: downloads, tools, models and build outputs

@@ -1,6 +1,6 @@
 //! What exactly once costs, and how soon an alert is there: on a cluster of three nodes on this machine.
 //!
-//! `cargo bench -p everyframe-tests --bench delivery`: the same backlog in both modes in turns, so that what the machine
+//! `cargo bench --workspace --bench delivery`: the same backlog in both modes in turns, so that what the machine
 //! does meanwhile hits both alike; then frames as they come, at a part of what the host could do.
 //!
 //!   ROUNDS=N   of each mode (default 3)

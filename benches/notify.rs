@@ -1,6 +1,6 @@
 //! How soon a webhook has an alert: from the capture of the frame, on one node and one host of this machine.
 //!
-//! `cargo bench -p everyframe-tests --bench notify`: four cameras at a steady rate; a known man raises an alert at each of them every
+//! `cargo bench --workspace --bench notify`: four cameras at a steady rate; a known man raises an alert at each of them every
 //! two seconds. The host sends the alerts itself.
 //!
 //!   RATE=N     frames a second of all cameras (default 20)

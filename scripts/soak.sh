@@ -20,7 +20,7 @@ log=${table%.md}.log
 # Short rounds, so that the script notices the end of its time early.
 longest=15
 
-built=$(scripts/cargo.sh test --release --locked -p everyframe-tests --test end_to_end --no-run 2>&1) || die "$built"
+built=$(scripts/cargo.sh test --release --locked --workspace --test end_to_end --no-run 2>&1) || die "$built"
 # A build may replace the test program meanwhile, so run a copy.
 tests=$(mktemp)
 trap 'rm -f "$tests"' EXIT
