@@ -131,7 +131,8 @@ fn a_granted_pipe_does_not_keep_a_host_from_ending() {
 }
 
 #[test]
-fn both_builds_of_each_rule_load() {
+#[ignore = "`make test-rules-component` runs it"]
+fn rules_built_by_cargo_component_load() {
     let site = Site::start(1);
     let check = || site.run(&mut site.command(&["config", "check", "everyframe.toml"])).expect_success();
     let by_cargo = check();
@@ -153,6 +154,7 @@ fn both_builds_of_each_rule_load() {
 }
 
 #[test]
+#[ignore = "`make test-rules-component` runs it"]
 fn rules_built_by_cargo_component_give_the_same_answers() {
     let site = Site::start(1);
     let component = |file| places::rule_by_cargo_component(file);
