@@ -25,15 +25,17 @@ export EVERYFRAME_PLUGINS ?= $(CARGO_TARGET_DIR)/components/wasip2
 export EVERYFRAME_TEST_PROVIDER := $(PROVIDER)
 
 components := $(CARGO_TARGET_DIR)/components
-plugins_target := $(CARGO_TARGET_DIR)/plugins
-examples_target := $(CARGO_TARGET_DIR)/rules
+# One build folder for all workspaces of rules in Rust. They have the same dependencies in the same versions, and the same profile:
+# cargo compiles these once.
+rules_target := $(CARGO_TARGET_DIR)/rules
 # The build folder of rules in Python and JavaScript.
 guests := $(CARGO_TARGET_DIR)/guests
 # The tools of the set-up come first: cargo component, and a Python with confluent-kafka.
 export PATH := $(EVERYFRAME_CACHE)/tools/bin:$(EVERYFRAME_CACHE)/python/bin:$(PATH)
 rules := matching_policy unknown_person alerting
-other_rules := tests/fixtures/hostile-rule examples/rules
-workspaces := . plugins fuzz $(other_rules)
+other_workspaces := tests/fixtures/hostile-rule examples/rules
+other_rules := hostile_rule $(subst -,_,$(patsubst examples/rules/%/Cargo.toml,%,$(wildcard examples/rules/*/Cargo.toml)))
+workspaces := . plugins fuzz $(other_workspaces)
 
 cli := -p everyframe
 # All crates are compiled with the features that the whole workspace enables. Otherwise cargo would compile some of them again.
@@ -42,8 +44,8 @@ tests := --workspace --test end_to_end
 cargo := $(CURDIR)/scripts/cargo.sh
 cargo_flags := --release --locked
 
-# collect FROM INTO: copies the three components from cargo's output to the folder INTO.
-collect = mkdir -p $(2) && install -m 644 $(foreach rule,$(rules),$(1)/$(rule).wasm) $(2)/
+# collect RULES TARGET INTO: copies components from cargo's output for the target to the folder INTO.
+collect = mkdir -p $(3) && install -m 644 $(foreach rule,$(1),$(rules_target)/$(2)/release/$(rule).wasm) $(3)/
 
 .PHONY: help
 help: ## list the targets
@@ -84,24 +86,21 @@ build: build-rules build-host ## compile the dashboard, the host and the shipped
 build-rules: setup
 	@echo "build: the shipped rules, as WebAssembly components"
 	cd plugins
-	CARGO_TARGET_DIR=$(plugins_target) $(cargo) build $(cargo_flags) --target wasm32-wasip2
-	$(call collect,$(plugins_target)/wasm32-wasip2/release,$(components)/wasip2)
+	CARGO_TARGET_DIR=$(rules_target) $(cargo) build $(cargo_flags) --target wasm32-wasip2
+	$(call collect,$(rules),wasm32-wasip2,$(components)/wasip2)
 
 build-rules-component: setup-rules-component
 	@echo "build: the shipped rules, as WebAssembly components, with cargo component"
 	cd plugins
-	CARGO_TARGET_DIR=$(plugins_target) $(cargo) component build $(cargo_flags)
-	$(call collect,$(plugins_target)/wasm32-wasip1/release,$(components)/component)
+	CARGO_TARGET_DIR=$(rules_target) $(cargo) component build $(cargo_flags)
+	$(call collect,$(rules),wasm32-wasip1,$(components)/component)
 
 build-test-rules: setup-test
 	@echo "build: rules for the tests: the hostile rule and the examples"
-	mkdir -p $(components)
-	for rule in $(other_rules); do
-		# A target folder each: what cargo finds fresh there was built from this folder and nothing else.
-		target=$(CARGO_TARGET_DIR)/$$(basename $$rule)
-		(cd $$rule && CARGO_TARGET_DIR=$$target $(cargo) build $(cargo_flags) --target wasm32-wasip2)
-		install -m 644 $$target/wasm32-wasip2/release/*.wasm $(components)/
+	for workspace in $(other_workspaces); do
+		(cd $$workspace && CARGO_TARGET_DIR=$(rules_target) $(cargo) build $(cargo_flags) --target wasm32-wasip2)
 	done
+	$(call collect,$(other_rules),wasm32-wasip2,$(components))
 	# Each Python rule takes seconds to build. So only changed files are copied; the file times of another clone do not
 	# count as a change.
 	scripts/mirror.sh $(guests) examples/scripted-rules wit scripts/requirements host/cli/src/rule/template/javascript
@@ -137,9 +136,10 @@ test: test-rules test-python test-host test-end-to-end ## set up, build and run 
 
 test-rules: setup-test
 	@echo "test: the shipped rules and the examples, natively"
-	(cd plugins && CARGO_TARGET_DIR=$(plugins_target) $(cargo) test $(cargo_flags))
-	# Unoptimised: a dozen native libraries with link-time optimisation would take minutes.
-	(cd examples/rules && CARGO_TARGET_DIR=$(examples_target) $(cargo) test --locked)
+	# Without link-time optimisation, which would take minutes for the native test programs.
+	export CARGO_TARGET_DIR=$(rules_target) CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1
+	(cd plugins && $(cargo) test $(cargo_flags))
+	(cd examples/rules && $(cargo) test $(cargo_flags))
 
 test-python: setup-test
 	@echo "test: the scripts"
@@ -194,8 +194,8 @@ lint-text: setup-lint
 lint-rust: setup-lint build-dashboard
 	@echo "lint: clippy, licences and sources of dependencies"
 	$(cargo) clippy $(cargo_flags) --workspace --all-targets -- -D warnings
-	(cd plugins && CARGO_TARGET_DIR=$(plugins_target) $(cargo) clippy $(cargo_flags) --all-targets -- -D warnings)
-	(cd examples/rules && CARGO_TARGET_DIR=$(examples_target) $(cargo) clippy --locked --all-targets -- -D warnings)
+	(cd plugins && CARGO_TARGET_DIR=$(rules_target) $(cargo) clippy $(cargo_flags) --all-targets -- -D warnings)
+	(cd examples/rules && CARGO_TARGET_DIR=$(rules_target) $(cargo) clippy $(cargo_flags) --all-targets -- -D warnings)
 	for manifest in Cargo.toml plugins/Cargo.toml examples/rules/Cargo.toml fuzz/Cargo.toml; do
 		cargo fetch --quiet --locked --manifest-path $$manifest
 		cargo-deny --frozen --config deny.toml --manifest-path $$manifest check --allow license-exception-not-encountered bans licenses sources
@@ -206,7 +206,7 @@ doc: build-dashboard ## build the code's documentation with private items; a bro
 	@echo "doc: the host, the SDK"
 	export RUSTDOCFLAGS="-D warnings -D rustdoc::broken_intra_doc_links"
 	$(cargo) doc $(cargo_flags) --no-deps --document-private-items $(host)
-	(cd plugins && CARGO_TARGET_DIR=$(plugins_target) $(cargo) doc $(cargo_flags) --no-deps --document-private-items -p everyframe-rule)
+	(cd plugins && CARGO_TARGET_DIR=$(rules_target) $(cargo) doc $(cargo_flags) --no-deps --document-private-items -p everyframe-rule)
 
 .PHONY: bench
 bench: build setup-bench ## measure CPU time a frame, compared with other pipelines

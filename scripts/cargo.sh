@@ -15,8 +15,11 @@ mkdir -p "$CARGO_TARGET_DIR"
 
 exec 9>"$CARGO_TARGET_DIR/.clone.lock"
 flock --nonblock 9 || { echo "waiting for another build in $CARGO_TARGET_DIR" >&2; flock 9; }
-if [ "$(cat "$CARGO_TARGET_DIR/.clone" 2>/dev/null)" != "$clone" ]; then
+# One record for each workspace that is built in this folder.
+workspace=${PWD#"$clone"}
+record=$CARGO_TARGET_DIR/.clone${workspace//\//-}
+if [ "$(cat "$record" 2>/dev/null)" != "$clone" ]; then
   find . \( -name .git -o -name target \) -prune -o -type f -exec touch {} +
-  echo "$clone" >"$CARGO_TARGET_DIR/.clone"
+  echo "$clone" >"$record"
 fi
 cargo "$@" 9>&-

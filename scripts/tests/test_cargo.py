@@ -1,4 +1,4 @@
-"""Tests of scripts/cargo.sh: two clones share a target folder."""
+"""Tests of scripts/cargo.sh: two clones, each with two workspaces, share a target folder."""
 
 import os
 import shutil
@@ -16,21 +16,26 @@ class SharedTargetFolder(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             folder = Path(folder)
             for name in ("first", "second"):
-                (folder / name / "src").mkdir(parents=True)
-                (folder / name / "Cargo.toml").write_text('[package]\nname = "same"\nedition = "2024"\n[workspace]\n')
-                (folder / name / "src/main.rs").write_text(f'fn main() {{ print!("{name}") }}')
+                for workspace in ("one", "other"):
+                    package = folder / name / workspace
+                    (package / "src").mkdir(parents=True)
+                    (package / "Cargo.toml").write_text(
+                        f'[package]\nname = "{workspace}"\nedition = "2024"\n[workspace]\n'
+                    )
+                    (package / "src/main.rs").write_text(f'fn main() {{ print!("{name}") }}')
                 (folder / name / "scripts").mkdir()
                 shutil.copy(SCRIPTS / "cargo.sh", folder / name / "scripts")
             time.sleep(0.01)  # from here on every file is older than what is built
             for name in ("first", "second", "first"):
-                ran = subprocess.run(
-                    ["scripts/cargo.sh", "run", "--quiet", "--offline"],
-                    cwd=folder / name,
-                    env={**os.environ, "CARGO_TARGET_DIR": str(folder / "target")},
-                    capture_output=True,
-                    text=True,
-                )
-                self.assertEqual(ran.stdout, name, ran.stderr)
+                for workspace in ("one", "other"):
+                    ran = subprocess.run(
+                        ["../scripts/cargo.sh", "run", "--quiet", "--offline"],
+                        cwd=folder / name / workspace,
+                        env={**os.environ, "CARGO_TARGET_DIR": str(folder / "target")},
+                        capture_output=True,
+                        text=True,
+                    )
+                    self.assertEqual(ran.stdout, name, ran.stderr)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ fn plugins() -> PathBuf {
             .or_else(|| from("XDG_CACHE_HOME").map(|cache| cache.join("everyframe")))
             .or_else(|| from("HOME").map(|home| home.join(".cache/everyframe")))
             .unwrap_or_default()
-            .join("target/plugins/wasm32-wasip2/release")
+            .join("target/components/wasip2")
     })
 }
 
