@@ -133,7 +133,7 @@ impl Block {
         let mut sums = [0; ROWS];
         let groups = self.len().div_ceil(LANES);
         sum_codes(&self.codes[..groups * LANES * tables.len() / 2], tables, &mut sums);
-        selection.add(&sums[..self.len()], first, |row| self.used[row / 64] >> (row % 64) & 1 == 1);
+        selection.add(&sums, first, &self.used);
     }
 }
 

@@ -181,6 +181,38 @@ fn sum_codes_avx2(codes: &[u8], tables: &[Table], sums: &mut [i16]) {
     }
 }
 
+/// A bit for each of the sums, from the lowest on: 1 if it is at least `floor`.
+pub(super) fn mark_at_least(sums: &[i16; LANES], floor: i16) -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512bw") {
+        // SAFETY: the processor has AVX-512 BW, which includes F.
+        return unsafe { mark_at_least_avx512(sums, floor) };
+    }
+    mark_at_least_portable(sums, floor)
+}
+
+fn mark_at_least_portable(sums: &[i16; LANES], floor: i16) -> u64 {
+    // Most groups have none.
+    if sums.iter().copied().fold(i16::MIN, i16::max) < floor {
+        return 0;
+    }
+    sums.iter().rev().fold(0, |marks, sum| marks << 1 | u64::from(*sum >= floor))
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn mark_at_least_avx512(sums: &[i16; LANES], floor: i16) -> u64 {
+    use std::arch::x86_64::*;
+    let floor = _mm512_set1_epi16(floor);
+    let mark = |sums: &[i16]| {
+        // SAFETY: both halves have 32 numbers of 16 bits.
+        let sums = unsafe { _mm512_loadu_si512(sums.as_ptr().cast()) };
+        u64::from(_mm512_cmpge_epi16_mask(sums, floor))
+    };
+    let (low, high) = sums.split_at(LANES / 2);
+    mark(low) | mark(high) << (LANES / 2)
+}
+
 /// The dot product of two vectors of one length, with eight sums side by side, so that the compiler can keep them in one
 /// register. Their order is fixed: every processor gets the same number.
 pub(super) fn dot_product(a: &[f32], b: &[f32]) -> f32 {
@@ -224,6 +256,16 @@ mod tests {
                 // SAFETY: the processor has AVX2.
                 unsafe { sum_codes_avx2(&codes, &tables, &mut sums) };
                 prop_assert_eq!(&sums, &expected);
+            }
+        }
+
+        #[test]
+        fn vector_units_mark_what_plain_code_does(sums in proptest::collection::vec(-9i16..9, LANES), floor in -9i16..9) {
+            let sums: [i16; LANES] = sums.try_into().unwrap();
+            let marks = mark_at_least(&sums, floor);
+            prop_assert_eq!(marks, mark_at_least_portable(&sums, floor));
+            for (lane, sum) in sums.iter().enumerate() {
+                prop_assert_eq!(marks >> lane & 1 == 1, *sum >= floor);
             }
         }
 
