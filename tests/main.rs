@@ -12,6 +12,7 @@ mod command_line;
 mod configuration;
 mod delivery;
 mod demo;
+mod erasure;
 mod events;
 mod faults;
 mod five_minutes;

@@ -1,14 +1,14 @@
 //! Encryption at rest, erasure with receipts, consent and purposes, and the trail.
 
 use everyframe_tests::{
-    Dice, Ended, Frame, Http, Part, Raw, Record, Site, Topic, pictures, shipped_rules, wait_for,
+    Ended, Frame, Http, Part, Raw, Record, Site, Topic, pictures, shipped_rules, wait_for,
 };
 use serde_json::Value;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// Makes keys of these names in the site's folder, and configures them: the first one encrypts.
-fn configure_keys(site: &Site, names: &[&str], more: &str) {
+pub fn configure_keys(site: &Site, names: &[&str], more: &str) {
     for name in names.iter().chain(&["signing"]) {
         let file = site.folder().join(format!("{name}.key"));
         if !file.exists() {
@@ -54,7 +54,7 @@ impl<'a> Seer<'a> {
     }
 }
 
-fn enrol(site: &Site, person: &str, picture: &[u8], more: &[&str]) -> Ended {
+pub fn enrol(site: &Site, person: &str, picture: &[u8], more: &[&str]) -> Ended {
     let file = site.file(&format!("{person}.jpg"), picture).display().to_string();
     let mut words = vec!["enrol", person, &file];
     words.extend(more);
@@ -66,7 +66,7 @@ fn woman() -> Vec<u8> {
 }
 
 /// The last value of each key.
-fn last_values(records: &[Record]) -> Vec<&[u8]> {
+pub fn last_values(records: &[Record]) -> Vec<&[u8]> {
     let mut last = std::collections::BTreeMap::new();
     for record in records {
         last.insert(record.key.clone(), record.value.as_deref());
@@ -78,7 +78,7 @@ fn is_readable(value: &[u8]) -> bool {
     value.starts_with(b"{")
 }
 
-fn erase(site: &Site, person: &str) -> PathBuf {
+pub fn erase(site: &Site, person: &str) -> PathBuf {
     let receipt = site.everyframe(&["gallery", "erase", person]).expect_success();
     site.file("receipt.json", receipt.as_bytes())
 }
@@ -248,36 +248,6 @@ fn erasure_leaves_nothing_of_a_person() {
     enrol(&site, "viktor", &man[41], &[]).expect_success();
     let verified = site.everyframe(&["gallery", "verify", &file.to_string_lossy()]);
     assert!(verified.code == Some(0) && verified.out.contains("enrolled again since"), "{}", verified.out);
-}
-
-#[test]
-fn an_erasure_that_is_killed_is_completed_by_the_next() {
-    let site = Site::start(1);
-    configure_keys(&site, &["a"], "");
-    let man = pictures::man();
-    let dice = Dice::new();
-    for round in 0..5 {
-        enrol(&site, "viktor", &man[30 + round], &[]).expect_success();
-        for _ in 0..2 {
-            let erasure = site.start_everyframe(&format!("erasure-{round}"), &["gallery", "erase", "viktor"]);
-            std::thread::sleep(Duration::from_millis(dice.below(1500)));
-            erasure.kill();
-        }
-        // If the killed one was done already, nobody is left.
-        let last = site.everyframe(&["gallery", "erase", "viktor"]);
-        assert!(last.code == Some(0) || last.err.contains("nobody with the id"), "{}", last.err);
-        let list = site.everyframe(&["gallery", "list"]).expect_success();
-        assert!(list.starts_with("nobody is enrolled"), "{list}");
-        let left = site.read_again(Topic::Keys);
-        let keys = last_values(
-            &left
-                .into_iter()
-                .filter(|it| it.key.as_deref().is_some_and(|key| key.starts_with("key/")))
-                .collect::<Vec<_>>(),
-        )
-        .len();
-        assert_eq!(keys, 0, "round {round}");
-    }
 }
 
 #[test]

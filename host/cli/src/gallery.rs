@@ -32,10 +32,10 @@ enum Command {
         #[command(flatten)]
         connection: Connection,
     },
-    /// Erase a person on all hosts: samples, records of strangers, rule state, and the key that could decrypt copies of them. Prints
-    /// the receipt.
+    /// Erase a person or a stranger on all hosts: samples, records of strangers, rule state, and the key that could decrypt copies of
+    /// them. Prints the receipt.
     Erase {
-        /// The person's id.
+        /// The id of the person or stranger.
         person: String,
         #[command(flatten)]
         connection: Connection,
@@ -196,7 +196,7 @@ fn open(connection: &Connection) -> Result<Config> {
 
 fn nobody(person: &str) -> u8 {
     print_message(&format!(
-        "everyframe: nobody with the id `{person}` is enrolled; `everyframe gallery list` shows who is",
+        "everyframe: nobody with the id `{person}` is enrolled, and no stranger has it; `everyframe gallery list` shows who is enrolled",
         person = printable(person)
     ));
     FAILED
@@ -214,7 +214,7 @@ fn erase(config: &Config, person: &str) -> Result<u8> {
         printable(person),
         data_keys.len()
     ));
-    if data_keys.is_empty() {
+    if data_keys.is_empty() && *samples > 0 {
         print_message(
             "everyframe: warning: the templates were not encrypted: until Kafka compacts its segments, within a day, copies of them \
              are on its disks",

@@ -33,10 +33,10 @@ const FLUSH: Duration = Duration::from_secs(10);
 const NOTICE_MS: i64 = 24 * 3_600_000;
 const BATCH_BYTES: usize = 64 << 10;
 
-/// Everything in the gallery, keys and strangers topics that belongs to a person.
+/// Everything in the gallery, keys and strangers topics that belongs to a person or a stranger.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PersonTraces {
-    /// The person's id.
+    /// The id of the person or stranger.
     pub person: String,
     /// The record keys of the samples.
     pub samples: BTreeMap<String, Sample>,
@@ -61,7 +61,8 @@ impl PersonTraces {
     }
 }
 
-/// Finds everything that belongs to a person. `known` are ids of strangers who are known to be the person.
+/// Finds everything that belongs to a person, or to a stranger if it is the id of one. `known` are ids of strangers who are known to
+/// be the person.
 ///
 /// # Errors
 ///
@@ -80,8 +81,17 @@ pub fn find_traces(
     let unfinished = keys.notices().find(|notice| notice.person == person && !notice.is_done).cloned();
     let mut strangers: BTreeSet<String> = samples.values().filter_map(|it| it.stranger.clone()).collect();
     strangers.extend(known.iter().cloned());
-    strangers.extend(unfinished.iter().flat_map(|notice| notice.strangers.clone()));
+    // Of finished erasures, too: a host that was cut off for long may have written a record afterwards.
+    let of_person = keys.notices().filter(|notice| notice.person == person);
+    strangers.extend(of_person.flat_map(|notice| notice.strangers.clone()));
     let records = read_strangers(config)?;
+    let names_person = |record: &StrangerRecord| {
+        let (one, other) = record.strangers();
+        one == person || other == Some(&person)
+    };
+    if records.values().any(names_person) {
+        strangers.insert(person.clone());
+    }
     let templates: Vec<&Sample> = samples.values().collect();
     let resembles = |record: &StrangerRecord| match record {
         StrangerRecord::View(view) => templates.iter().any(|sample| {

@@ -2,7 +2,7 @@
 
 use crate::gallery_reader::{GalleryChange, GalleryReader};
 use crate::index::{Index, IndexWriter};
-use crate::person_keys::ErasureNotice;
+use crate::person_keys::Erasures;
 use crate::similar_people::{Template, find_similar_people};
 use crate::topic::GalleryError;
 use arc_swap::ArcSwap;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// The gallery of a running host: it is read in full before the first frame, and follows the topic from then on.
 pub struct Gallery {
     index: Arc<ArcSwap<Index>>,
-    notices: Arc<ArcSwap<Vec<ErasureNotice>>>,
+    erasures: Arc<ArcSwap<Erasures>>,
     failure: Arc<OnceLock<GalleryError>>,
     stop: Arc<AtomicBool>,
     follower: Option<JoinHandle<()>>,
@@ -33,7 +33,7 @@ impl Gallery {
         while let Some(change) = reader.next_change()? {
             apply_change(&mut writer, &change);
         }
-        let notices = Arc::new(ArcSwap::from_pointee(reader.notices().cloned().collect::<Vec<_>>()));
+        let erasures = Arc::new(ArcSwap::from_pointee(Erasures::new(reader.notices().cloned().collect())));
         let failure = Arc::new(OnceLock::new());
         let index = Arc::new(ArcSwap::from_pointee(writer.index().clone()));
         let others = writer.left_out_count();
@@ -46,11 +46,11 @@ impl Gallery {
         let stop = Arc::new(AtomicBool::new(false));
         let follower = std::thread::Builder::new().name("gallery".into()).spawn({
             let (index, stop, model) = (index.clone(), stop.clone(), model.to_owned());
-            let (notices, failure) = (notices.clone(), failure.clone());
+            let (erasures, failure) = (erasures.clone(), failure.clone());
             move || {
                 warn_of_similar_people(writer.index(), &model);
                 while !stop.load(Ordering::Relaxed) {
-                    match follow_once(&mut reader, &mut writer, &index, &notices) {
+                    match follow_once(&mut reader, &mut writer, &index, &erasures) {
                         Ok(()) => {}
                         Err(error) if error.is_wrong_key() => return drop(failure.set(error)),
                         Err(error) => tracing::debug!(%error, "gallery: Kafka does not answer; trying again"),
@@ -58,12 +58,12 @@ impl Gallery {
                 }
             }
         })?;
-        Ok(Self { index, notices, failure, stop, follower: Some(follower) })
+        Ok(Self { index, erasures, failure, stop, follower: Some(follower) })
     }
 
-    /// The people who were erased lately.
-    pub fn erasures(&self) -> Arc<Vec<ErasureNotice>> {
-        self.notices.load_full()
+    /// The erasures of the last time.
+    pub fn erasures(&self) -> Arc<Erasures> {
+        self.erasures.load_full()
     }
 
     /// Why the gallery is not followed any more: a key is missing. Stop; who was enrolled since would be taken for unknown.
@@ -98,7 +98,7 @@ fn follow_once(
     reader: &mut GalleryReader,
     writer: &mut IndexWriter,
     index: &ArcSwap<Index>,
-    notices: &ArcSwap<Vec<ErasureNotice>>,
+    erasures: &ArcSwap<Erasures>,
 ) -> Result<(), GalleryError> {
     let mut next = reader.follow(WAIT)?;
     let (since, has_news) = (Instant::now(), next.is_some());
@@ -111,7 +111,7 @@ fn follow_once(
         tracing::info!(people = writer.index().people_count(), "gallery changed");
     }
     if reader.refresh_notices()? {
-        notices.store(Arc::new(reader.notices().cloned().collect()));
+        erasures.store(Arc::new(Erasures::new(reader.notices().cloned().collect())));
     }
     Ok(())
 }

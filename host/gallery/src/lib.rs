@@ -40,7 +40,7 @@ pub use gallery_writer::{
 pub use index::{Index, IndexWriter};
 pub use occasion::Occasion;
 pub use odd_samples::{OddSample, find_odd_samples};
-pub use person_keys::{ErasureNotice, check_keys};
+pub use person_keys::{ErasureNotice, Erasures, check_keys};
 pub use sample::{Sample, Terms};
 pub use similar_people::{NEARLY_THE_SAME, SimilarPeople, Template, find_similar_id, find_similar_people};
 pub use strangers::{

@@ -11,7 +11,7 @@ use everyframe_kafka::{Producer, Reader, Record};
 use everyframe_privacy::{DataKey, DataKeyId, KeyCheck, KeyRing, KeyUse, PrivacyError};
 use everyframe_types::record::IncomingRecord;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,9 +35,33 @@ pub struct ErasureNotice {
     pub strangers: Vec<String>,
     /// When, Unix milliseconds.
     pub at: i64,
+    /// How often the notice was written again, because something was found that hosts had written meanwhile. Hosts follow each one.
+    #[serde(default)]
+    pub round: u32,
     /// True if the erasure is complete.
     #[serde(default)]
     pub is_done: bool,
+}
+
+/// The erasures of the last time, as hosts follow them.
+#[derive(Debug, Default)]
+pub struct Erasures {
+    /// Their notices.
+    pub notices: Vec<ErasureNotice>,
+    strangers: HashSet<String>,
+}
+
+impl Erasures {
+    /// From the notices that are kept.
+    pub fn new(notices: Vec<ErasureNotice>) -> Self {
+        let strangers = notices.iter().flat_map(|notice| notice.strangers.iter().cloned()).collect();
+        Self { notices, strangers }
+    }
+
+    /// True if a stranger with this id was erased. The id is never used again. (A person may be enrolled again under the same id.)
+    pub fn has_stranger(&self, id: &str) -> bool {
+        self.strangers.contains(id)
+    }
 }
 
 /// A person's data key.

@@ -87,6 +87,7 @@ pub fn export_person(
         person: found.person.clone(),
         strangers: found.strangers.iter().cloned().collect(),
         at: 0,
+        round: 0,
         is_done: false,
     };
     let traces = Traces::new(&notice);

@@ -14,7 +14,7 @@ use super::rule_state::{RuleState, StateChanges};
 use super::sandbox::Sandbox;
 use everyframe_config::{OnFailure, RuleKind, matches_camera};
 use everyframe_types::face::{Face, People};
-use everyframe_types::judgement::{Decision, Judgement, Skipped, Subject};
+use everyframe_types::judgement::{Decision, Judgement, Skipped, Stranger, Subject};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tracing::Instrument as _;
@@ -60,6 +60,15 @@ impl RuleOutput {
             }
             Self::Alerts(alerts) => judgement.alerts.extend(alerts),
         }
+    }
+
+    /// Removes the strangers who were erased, and returns them with the `face.index` of each. A rule can name one of them still: it
+    /// keeps the id in a form of its own, or makes it of something that did not change.
+    fn remove_erased(&mut self, people: &dyn People) -> Vec<(u32, String)> {
+        let Self::Strangers(strangers) = self else { return Vec::new() };
+        strangers.iter_mut().for_each(|(_, stranger)| stranger.merged.retain(|id| !people.is_erased(id)));
+        let is_erased = |(_, stranger): &mut (u32, Stranger)| people.is_erased(&stranger.id);
+        strangers.extract_if(.., is_erased).map(|(face, stranger)| (face, stranger.id)).collect()
     }
 }
 
@@ -141,7 +150,14 @@ impl Chain {
                     if let Some(previous) = previous {
                         output = previous.replace_output(rule.name(), output, &missing, &judgement.subjects);
                     }
-                    changes.push(evaluation.changes);
+                    let mut of_rule = evaluation.changes;
+                    let erased = output.remove_erased(people.as_ref());
+                    if !erased.is_empty() {
+                        let (faces, ids): (Vec<u32>, Vec<String>) = erased.into_iter().unzip();
+                        judgement.erased.extend(faces);
+                        of_rule.delete_named(&ids);
+                    }
+                    changes.push(of_rule);
                     output.add_to(&mut judgement);
                 }
                 Err(failure) if rule.on_failure == OnFailure::Skip && failure.kind != FailureKind::NotRun => {

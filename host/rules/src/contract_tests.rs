@@ -6,7 +6,7 @@ use super::{RuleState, Rules};
 use everyframe_config::{RuleKind, RuleSettings};
 use everyframe_types::face::{Candidate, Embedding, Face, People, Person, RecentStranger, Track};
 use everyframe_types::hexadecimal::hexadecimal;
-use everyframe_types::judgement::{Decision, Stranger};
+use everyframe_types::judgement::{Decision, Judgement, Stranger};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -128,6 +128,54 @@ fn rules_see_strangers_elsewhere_from_0_2_0_on() {
                 assert!(seen.iter().all(|stranger| stranger.share.is_none()));
             }
         }
+    }
+}
+
+/// People from whom these strangers were erased.
+struct Without(&'static str);
+
+impl People for Without {
+    fn find(&self, _: &str) -> Option<Person> {
+        None
+    }
+
+    fn is_erased(&self, stranger: &str) -> bool {
+        stranger == self.0
+    }
+}
+
+#[test]
+fn an_erased_stranger_is_not_named_by_any_version() {
+    for version in ["0.1.0", "0.2.0"] {
+        let rule = |name: &str, kind, file: &str| {
+            let path = repository(&format!("tests/fixtures/contract/{version}/{file}.wasm"));
+            RuleSettings::new(name, kind, path.canonicalize().unwrap())
+        };
+        let settings = [
+            rule("who", RuleKind::MatchingPolicy, "matching_policy"),
+            rule("strangers", RuleKind::UnknownPerson, "unknown_person"),
+            rule("alerts", RuleKind::Alerting, "alerting"),
+        ];
+        let rules = Rules::load(&settings, runtime().handle().clone(), None).unwrap();
+        let track = Track { id: 1, started_at: facts(1).captured_at - 500 };
+        let judge = |people: Arc<dyn People>| {
+            let shown = vec![Face { track, ..face(0) }];
+            rules.judge(&facts(1), shown, &people, &mut RuleState::new()).unwrap()
+        };
+        let before = judge(Arc::new(Without("somebody else")));
+        let id = before.subjects[0].stranger.as_ref().unwrap().id.clone();
+        let names = |judgement: &Judgement| {
+            let values = judgement.state.iter().filter(|change| change.value.is_some());
+            values
+                .filter(|it| it.key.contains(&id) || it.value.as_ref().unwrap().bytes == id.as_bytes())
+                .count()
+        };
+        assert_eq!((before.alerts.len(), &before.erased[..]), (1, &[][..]), "{version}");
+        assert!(names(&before) >= 2, "{version}: {:?}", before.state);
+        // The rule makes the id of the track: it gives the same one again.
+        let after = judge(Arc::new(Without(String::leak(id.clone()))));
+        assert_eq!(after.subjects[0].stranger, None, "{version}");
+        assert_eq!((after.alerts.len(), names(&after), &after.erased[..]), (0, 0, &[0][..]), "{version}");
     }
 }
 

@@ -8,6 +8,7 @@
 //! Time is the frame's time. A value expires when a frame of its camera is as late as its expiry. It is deleted only when two
 //! frames in a row are that late, so that one frame with a wrong time loses nothing.
 
+use everyframe_types::id::is_named_in;
 use everyframe_types::judgement::{StateChange, StateValue};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -174,6 +175,20 @@ impl RuleState {
             self.times.remove(camera);
         }
         applied
+    }
+}
+
+impl StateChanges {
+    /// Deletes what the call would store about somebody: the values that name one of the ids, in key or value.
+    pub(super) fn delete_named(&mut self, ids: &[String]) {
+        for (key, change) in &mut self.values {
+            let names = |value: &StateValue| {
+                ids.iter().any(|id| is_named_in(id, key.as_bytes()) || is_named_in(id, &value.bytes))
+            };
+            if change.as_ref().is_some_and(names) {
+                *change = None;
+            }
+        }
     }
 }
 

@@ -167,6 +167,11 @@ pub trait People: Send + Sync {
     fn changed_at(&self, _stranger: &str) -> Option<i64> {
         None
     }
+
+    /// True if the stranger was erased. Nothing may name it any more.
+    fn is_erased(&self, _stranger: &str) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]

@@ -150,6 +150,18 @@ pub fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200c}' | '\u{200d}')
 }
 
+/// True if `text` names an id: its bytes are there, and are not a part of a longer word. For text of any format, such as the state
+/// of rules.
+pub fn is_named_in(id: &str, text: &[u8]) -> bool {
+    let id = id.as_bytes();
+    let is_part = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80);
+    !id.is_empty()
+        && text.windows(id.len()).enumerate().any(|(place, window)| {
+            let before = place.checked_sub(1).and_then(|place| text.get(place));
+            window == id && !is_part(before) && !is_part(text.get(place + id.len()))
+        })
+}
+
 /// Makes text safe to display: it cannot control a terminal or reverse the direction of text.
 pub fn printable(text: &str) -> String {
     text.chars().map(|c| if is_forbidden(c) && !is_joiner(c) { REPLACEMENT } else { c }).collect()

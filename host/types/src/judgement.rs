@@ -183,6 +183,8 @@ pub struct Judgement {
     pub blind: Vec<String>,
     /// The changes of the rules' state.
     pub state: Vec<StateChange>,
+    /// The indices of faces that a rule took for a stranger who was erased. The answer is left out.
+    pub erased: Vec<u32>,
 }
 
 impl Judgement {

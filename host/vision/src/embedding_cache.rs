@@ -22,6 +22,8 @@ const GOOD_QUALITY: f32 = 0.6;
 const SAME_PERSON_AFTER_CHANGE: f32 = 0.5;
 /// The most views that are fused. More views make the embedding follow the person more slowly, and gain little.
 const MAX_VIEWS: usize = 8;
+/// The most names that are kept of a track. Rules name a face once; more names come from faces that are taken for one another.
+const MAX_NAMES: usize = 16;
 
 /// The cached embeddings of one camera's tracks.
 #[derive(Debug, Default)]
@@ -37,6 +39,10 @@ struct CachedTrack {
     /// The tracker's id of the last embedded view; `face` is used in its place.
     last_view: Option<u64>,
     seen_at: i64,
+    /// Whom the face was taken for: people and strangers, the last one at the end.
+    names: Vec<String>,
+    /// True if the face begins a new track when it is seen next.
+    has_ended: bool,
 }
 
 /// The face of a track: its last views, and the embedding that they give together.
@@ -111,9 +117,19 @@ impl EmbeddingCache {
     ) -> (Track, Option<Embedding>) {
         self.last_seen_at = captured_at;
         let track = followed.track;
-        let new = |track| CachedTrack { track, face: None, last_view: None, seen_at: captured_at };
+        let new = |track| CachedTrack {
+            track,
+            face: None,
+            last_view: None,
+            seen_at: captured_at,
+            names: Vec::new(),
+            has_ended: false,
+        };
         let cached = self.tracks.entry(track.id).or_insert_with(|| new(track));
         cached.seen_at = captured_at;
+        if std::mem::take(&mut cached.has_ended) {
+            cached.track = Track { id: new_id, started_at: captured_at };
+        }
         if followed.may_be_another && !followed.embed {
             // A weak view, which may show another person: it gets no embedding, and the track keeps its own.
             return (cached.track, None);
@@ -145,12 +161,37 @@ impl EmbeddingCache {
             && quality < face.quality * MIN_QUALITY_RATIO;
         if is_another {
             cached.track = Track { id: new_id, started_at: captured_at };
+            cached.names.clear();
             *face = FusedFace::new(view);
         } else if !is_ignored {
             let agreement = if followed.may_be_another { SAME_PERSON_AFTER_CHANGE } else { SAME_PERSON };
             face.add(view, agreement);
         }
         (cached.track, Some(face.embedding.clone()))
+    }
+
+    /// Keeps whom the face of a track was taken for. `track` is the id that [`EmbeddingCache::update`] returned.
+    pub fn add_name(&mut self, track: u64, name: &str) {
+        let cached = self.tracks.values_mut().find(|cached| cached.track.id == track);
+        if let Some(names) = cached.map(|cached| &mut cached.names)
+            && !names.iter().any(|known| known == name)
+        {
+            names.drain(..(names.len() + 1).saturating_sub(MAX_NAMES));
+            names.push(name.to_owned());
+        }
+    }
+
+    /// Ends the tracks for which `is_wanted` says so; it gets the track's id and whom the face was taken for. The embeddings are
+    /// dropped, and a face that stays begins a new track, which has nothing of the old one. Returns the tracker's ids of these
+    /// tracks: embed their faces again.
+    pub fn end_tracks(&mut self, is_wanted: impl Fn(u64, &[String]) -> bool) -> Vec<u64> {
+        let wanted = self.tracks.iter_mut().filter(|(_, cached)| is_wanted(cached.track.id, &cached.names));
+        let ended = wanted.map(|(id, cached)| {
+            cached.names.clear();
+            (cached.face, cached.has_ended) = (None, true);
+            *id
+        });
+        ended.collect()
     }
 
     /// Removes the tracks that were last seen before `before`, Unix milliseconds.
@@ -182,6 +223,42 @@ mod tests {
     /// A face that reuses the embedding of an earlier view.
     fn reused(view: u64) -> TrackUpdate {
         TrackUpdate { embed: false, ..embedded(view) }
+    }
+
+    #[test]
+    fn an_ended_track_begins_anew_without_its_embedding() {
+        let mut cache = EmbeddingCache::default();
+        let other = TrackUpdate { track: Track { id: 8, started_at: 100 }, ..embedded(2) };
+        cache.update(&embedded(1), embedding(&[1.0, 0.0]), 0.9, 100, 1);
+        cache.update(&other, embedding(&[0.0, 1.0]), 0.9, 100, 2);
+        cache.add_name(7, "ann");
+        cache.add_name(8, "bob");
+        assert_eq!(cache.end_tracks(|_, names| names.contains(&"ann".into())), [7]);
+        // A frame that was tracked before still reuses the old view.
+        let (track, face) = cache.update(&reused(1), None, 0.9, 200, 31);
+        assert_eq!((track, face), (Track { id: 31, started_at: 200 }, None));
+        let (track, face) = cache.update(&embedded(3), embedding(&[0.6, 0.8]), 0.9, 300, 32);
+        assert_eq!((track, face), (Track { id: 31, started_at: 200 }, embedding(&[0.6, 0.8])));
+        let bob = TrackUpdate { track: other.track, ..reused(2) };
+        assert_eq!(cache.update(&bob, None, 0.9, 300, 33), (other.track, embedding(&[0.0, 1.0])));
+        assert_eq!(
+            cache.end_tracks(|_, names| names.contains(&"ann".into())),
+            [0; 0],
+            "she is no name of the new track"
+        );
+        assert_eq!(cache.end_tracks(|id, _| id == 31), [7], "found by the new id");
+    }
+
+    #[test]
+    fn a_track_keeps_its_last_names_only() {
+        let mut cache = EmbeddingCache::default();
+        cache.update(&embedded(1), embedding(&[1.0, 0.0]), 0.9, 100, 1);
+        (0..1000).for_each(|number| cache.add_name(7, &number.to_string()));
+        cache.add_name(7, "999");
+        assert_eq!(
+            cache.end_tracks(|_, names| names.len() == MAX_NAMES && names.ends_with(&["999".into()])),
+            [7]
+        );
     }
 
     fn changed(view: u64) -> TrackUpdate {

@@ -105,6 +105,14 @@ impl Tracker {
         }
     }
 
+    /// Has the face of a track embedded again when it is seen next: the last embedded view counts no more.
+    pub fn embed_again(&mut self, track: u64) {
+        self.followed
+            .iter_mut()
+            .filter(|state| state.track.id == track)
+            .for_each(|state| state.embedded = None);
+    }
+
     /// Assigns each face of the next frame to a track, in the order of the faces. None for a weak detection that continues no
     /// track: it is no face.
     pub fn update(&mut self, frame: &TrackedFrame, faces: &[TrackedFace<'_>]) -> Vec<Option<TrackUpdate>> {

@@ -2,7 +2,7 @@
 
 use crate::memory::{How, Memory, Named, track_key};
 use crate::settings::Settings;
-use crate::stranger::{Stranger, elapsed, id};
+use crate::stranger::{self, Stranger, elapsed};
 use crate::views::Views;
 use everyframe_rule::{Face, Frame, Sighting, StrangersHost, UnknownPersonRule};
 use std::collections::{BTreeMap, BTreeSet};
@@ -102,15 +102,21 @@ fn by_birth(
         }
         let Some(embedding) = memory.trusted_embedding(face, host) else { continue };
         let Some(views) = Views::of(&embedding) else { continue };
-        let id = id(&frame.camera, face.track, first_seen_at);
+        let mut began_at = first_seen_at;
+        let mut id = stranger::id(&frame.camera, face.track, began_at);
+        // Somebody forgot or split the stranger that began with this track. Who is still here is another one, from then on.
+        while let Some(changed_at) = host.changed_at(&id).filter(|_| memory.load(&id, host).is_none()) {
+            began_at = changed_at.max(began_at.saturating_add(1));
+            id = stranger::id(&frame.camera, face.track, began_at);
+        }
         if memory.is_taken(&id) {
             continue;
         }
         // If a track's key expired, the track still belongs to the stranger that began with it.
         let known = memory.take(&id, How::Track, host);
         let now = memory.now;
-        named[place] = known
-            .or_else(|| Some(memory.add(id, Stranger::new(first_seen_at, now, views), How::Birth, host)));
+        let new = || Stranger::new(began_at.min(now), now, views);
+        named[place] = known.or_else(|| Some(memory.add(id, new(), How::Birth, host)));
     }
 }
 

@@ -1,4 +1,4 @@
-//! Erases a person everywhere: templates, samples, records of strangers, rule state, and the key that could decrypt copies of them.
+//! Erases a person or a stranger everywhere: templates, samples, records of strangers, rule state, and the key that could decrypt copies of them.
 //!
 //! An erasure can be interrupted at any moment, and done again: a notice in the keys topic says that it was begun, and which
 //! strangers were the person.
@@ -13,7 +13,7 @@ pub(crate) use traces::Traces;
 
 use everyframe_config::Config;
 use everyframe_gallery::{
-    ErasureNotice, GalleryError, PersonTraces, announce_erasure, destroy_keys, erase_traces, find_traces,
+    ErasureNotice, GalleryError, announce_erasure, destroy_keys, erase_traces, find_traces,
 };
 use everyframe_kafka::{BrokerError, Producer, class_retention};
 use everyframe_privacy::{Action, DataKey, Deed, KeyRing, PrivacyError, Signer, Trail, TrailError};
@@ -22,8 +22,10 @@ use rule_state::erase_rule_state;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long running hosts may take to stop writing about the person.
-const SETTLING: Duration = Duration::from_secs(5);
+/// How long running hosts may take to stop writing about the person. It takes them less than a second, unless a machine is very busy.
+const SETTLING: Duration = Duration::from_secs(60);
+/// For so long after a notice, hosts may still write what they found before they took note of it: a batch that they had begun.
+const QUIET: Duration = Duration::from_secs(1);
 /// Between two searches for what was written meanwhile.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -44,8 +46,8 @@ pub enum ErasureError {
     Trail(#[from] TrailError),
     /// Hosts go on writing about the person.
     #[error(
-        "{records} records about the person were written while it was erased, after {} s still: is the person before a \
-         camera, or does a host run an older version? Erase the person again when that is over",
+        "{records} records about the person were written while it was erased, after {} s still: does a host not read the keys \
+         topic, or run an older version? Stop it, and erase the person again",
         SETTLING.as_secs()
     )]
     NotSettled {
@@ -54,8 +56,8 @@ pub enum ErasureError {
     },
 }
 
-/// Erases a person on all hosts, and returns the receipt; none if nothing is known of the person. Hosts do not recognise the person
-/// any more when this returns.
+/// Erases a person, or a stranger by its id, on all hosts, and returns the receipt; none if nothing is known of the id. Hosts do not
+/// recognise the person any more when this returns: who is still before a camera is a new stranger.
 ///
 /// # Errors
 ///
@@ -89,6 +91,7 @@ pub fn erase_person(
         person: subject.clone(),
         strangers: found.strangers.iter().cloned().collect(),
         at: unix_ms(),
+        round: found.unfinished.as_ref().map_or(0, |begun| begun.round + 1),
         is_done: false,
     };
     announce_erasure(config, &ring, &producer, &notice)?;
@@ -106,40 +109,49 @@ pub fn erase_person(
         trail,
         signed: None,
     };
+    let announced = Instant::now();
     erase_traces(config, &producer, &found)?;
-    let traces = Traces::new(&notice);
-    receipt.rule_state = erase_rule_state(config, &ring, &producer, &traces)?;
+    receipt.rule_state = erase_rule_state(config, &ring, &producer, &Traces::new(&notice))?;
     destroy_keys(config, &ring, &found.data_keys, notice.at)?;
-    settle(config, &ring, &producer, &found, &traces)?;
+    settle(config, &ring, &producer, &mut notice, announced)?;
+    receipt.strangers.clone_from(&notice.strangers);
     let results = class_retention(config)?.into_iter().find(|class| class.key == "results_h");
     let kept_ms = results.and_then(|results| results.kept_ms);
     receipt.results_until = kept_ms.map(|kept| notice.at.saturating_add_unsigned(kept));
     notice.is_done = true;
+    notice.round += 1;
     announce_erasure(config, &ring, &producer, &notice)?;
     receipt.sign(signer.as_ref());
     Ok(Some(receipt))
 }
 
-/// Erases what hosts wrote about the person before they took note of the erasure.
+/// Erases what hosts wrote about the person before they took note of the erasure, and tells them again, until nothing comes.
 fn settle(
     config: &Config,
     ring: &Arc<KeyRing>,
     producer: &Producer,
-    erased: &PersonTraces,
-    traces: &Traces,
+    notice: &mut ErasureNotice,
+    mut announced: Instant,
 ) -> Result<(), ErasureError> {
     let since = Instant::now();
-    let known: Vec<String> = erased.strangers.iter().cloned().collect();
     loop {
-        let left = find_traces(config, ring, &erased.person, &known)?;
+        let is_quiet = announced.elapsed() >= QUIET;
+        let left = find_traces(config, ring, &notice.person, &notice.strangers)?;
         erase_traces(config, producer, &left)?;
-        let state = erase_rule_state(config, ring, producer, traces)?;
+        // Another camera may have given the person an id that was merged with a known one only now.
+        notice.strangers = left.strangers.iter().cloned().collect();
+        let state = erase_rule_state(config, ring, producer, &Traces::new(notice))?;
         let records = left.samples.len() + left.stranger_records.len() + state;
-        if records == 0 {
+        if records == 0 && is_quiet {
             return Ok(());
         }
-        if since.elapsed() > SETTLING {
-            return Err(ErasureError::NotSettled { records });
+        if records > 0 {
+            if since.elapsed() > SETTLING {
+                return Err(ErasureError::NotSettled { records });
+            }
+            notice.round += 1;
+            announce_erasure(config, ring, producer, notice)?;
+            announced = Instant::now();
         }
         std::thread::sleep(PAUSE);
     }

@@ -132,6 +132,7 @@ pub fn check_receipt(
         person: if remains.is_enrolled_again { String::new() } else { receipt.person.clone() },
         strangers: receipt.strangers.clone(),
         at: erased_at,
+        round: 0,
         is_done: true,
     });
     Ok(ReceiptCheck {

@@ -1,6 +1,7 @@
 //! Recognises rule state that is about a person.
 
 use everyframe_gallery::ErasureNotice;
+use everyframe_types::id::is_named_in;
 
 /// The ids of a person who is erased, to be found in the keys and values that rules keep.
 pub(crate) struct Traces(Vec<String>);
@@ -14,17 +15,13 @@ impl Traces {
     /// True if a key or a value of a rule names one of the ids. Rules choose the format of their values, so an id is found wherever its
     /// bytes are, unless it is a part of a longer word.
     pub fn are_in(&self, key: &str, value: &[u8]) -> bool {
-        self.0.iter().any(|id| has_word(key.as_bytes(), id.as_bytes()) || has_word(value, id.as_bytes()))
+        self.0.iter().any(|id| is_named_in(id, key.as_bytes()) || is_named_in(id, value))
     }
-}
 
-fn has_word(text: &[u8], word: &[u8]) -> bool {
-    let is_part = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80);
-    !word.is_empty()
-        && text.windows(word.len()).enumerate().any(|(place, window)| {
-            let before = place.checked_sub(1).and_then(|place| text.get(place));
-            window == word && !is_part(before) && !is_part(text.get(place + word.len()))
-        })
+    /// True if this is one of the ids.
+    pub fn has(&self, id: &str) -> bool {
+        self.0.iter().any(|own| own == id)
+    }
 }
 
 #[cfg(test)]
@@ -37,6 +34,7 @@ mod tests {
             person: "ann".into(),
             strangers: vec!["s-0f".into()],
             at: 0,
+            round: 0,
             is_done: false,
         })
     }

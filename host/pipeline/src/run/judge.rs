@@ -5,7 +5,7 @@ use crate::publish::Outcome;
 use everyframe_rules::{RuleFailure, RuleState};
 use everyframe_types::judgement::StateChange;
 use everyframe_vision::EmbeddingCache;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// What judging keeps of one lane from frame to frame.
@@ -14,8 +14,10 @@ pub(super) struct LaneMemory {
     /// By camera, the tracks and their embeddings.
     pub appearances: HashMap<Arc<str>, EmbeddingCache>,
     pub state: RuleState,
-    /// The erasures whose traces are deleted from `state`.
-    pub erased: HashSet<String>,
+    /// The erasures whose traces are deleted from `state`, with the last round of each.
+    pub erased: HashMap<String, u32>,
+    /// The tracker's ids of tracks that ended because of an erasure, by camera: their faces are embedded again.
+    pub ended: HashMap<Arc<str>, Vec<u64>>,
     /// Deletions of erasures that are not published yet: they go with the next judged frame.
     pub deletions: Vec<StateChange>,
 }

@@ -209,7 +209,14 @@ impl LaneCell {
             let Some((offset, ready)) = progress.lane.next_to_judge() else { break };
             drop(progress);
             let frame = ready.frame.clone();
-            let outcome = match self.context.judge.judge(&ready, &mut locked(&self.memory)) {
+            let mut memory = locked(&self.memory);
+            let judged = self.context.judge.judge(&ready, &mut memory);
+            let ended = std::mem::take(&mut memory.ended);
+            drop(memory);
+            if !ended.is_empty() {
+                locked(&self.progress).trackers.embed_again(&ended);
+            }
+            let outcome = match judged {
                 Ok(outcome) => outcome,
                 Err(failure) => {
                     let mut progress = locked(&self.progress);

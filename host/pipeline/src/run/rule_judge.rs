@@ -9,13 +9,14 @@ use crate::observe::Metrics;
 use crate::publish::Outcome;
 use arc_swap::ArcSwap;
 use everyframe_config::Config;
-use everyframe_gallery::{Gallery, Index, StrangerIndex, Strangers};
+use everyframe_gallery::{Erasures, Gallery, Index, StrangerIndex, Strangers};
 use everyframe_rules::{FrameFacts, RuleFailure};
 use everyframe_telemetry::cpu_timer::CpuTimer;
 use everyframe_types::dead_letter::{Parked, Stage};
 use everyframe_types::event::Timings;
 use everyframe_types::face::{Embedding, People, Person, RecentStranger};
 use everyframe_types::frame::Frame;
+use everyframe_types::judgement::{Decision, Judgement, Subject};
 use everyframe_vision::EmbeddingCache;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,10 +30,12 @@ pub(super) struct RuleJudge {
     pub metrics: Arc<Metrics>,
 }
 
-/// The gallery and the strangers at one moment: what rules look up while they judge a frame.
+/// The gallery and the strangers at one moment: what rules look up while they judge a frame. Strangers who were erased are not
+/// there, also if the topic brings a record of one again.
 struct KnownFaces {
     index: Arc<Index>,
     strangers: Arc<StrangerIndex>,
+    erasures: Arc<Erasures>,
 }
 
 impl People for KnownFaces {
@@ -41,15 +44,22 @@ impl People for KnownFaces {
     }
 
     fn recent_strangers(&self, face: &Embedding, count: usize, now: i64) -> Vec<RecentStranger> {
-        self.strangers.find(face, count, now)
+        let mut found = self.strangers.find(face, count, now);
+        found.retain(|stranger| !self.erasures.has_stranger(&stranger.id));
+        found
     }
 
     fn merged_into(&self, stranger: &str) -> Option<String> {
-        self.strangers.merged_into(stranger).map(str::to_owned)
+        let present = self.strangers.merged_into(stranger);
+        present.filter(|present| !self.erasures.has_stranger(present)).map(str::to_owned)
     }
 
     fn changed_at(&self, stranger: &str) -> Option<i64> {
         self.strangers.changed_at(stranger)
+    }
+
+    fn is_erased(&self, stranger: &str) -> bool {
+        self.erasures.has_stranger(stranger)
     }
 }
 
@@ -96,15 +106,48 @@ impl Judge for RuleJudge {
 }
 
 impl RuleJudge {
-    /// Deletes the rule state of people who were erased since the lane's last frame.
-    fn forget_erased(&self, memory: &mut LaneMemory) {
-        for notice in self.gallery.erasures().iter() {
-            if memory.erased.insert(notice.id.clone()) {
-                let traces = Traces::new(notice);
-                let deleted = memory.state.delete_where(|key, value| traces.are_in(key, value));
-                memory.deletions.extend(deleted);
+    /// Deletes what the lane remembers of people who were erased since its last frame: their rule state, and their tracks. Who is
+    /// still before a camera begins a new track, without the embeddings of the old one. So rules cannot tell that it is the same
+    /// face, whatever they remember by track or make an id of.
+    fn forget_erased(&self, erasures: &Erasures, memory: &mut LaneMemory) {
+        for notice in &erasures.notices {
+            if memory.erased.get(&notice.id).is_some_and(|round| *round >= notice.round) {
+                continue;
+            }
+            memory.erased.insert(notice.id.clone(), notice.round);
+            let traces = Traces::new(notice);
+            let deleted = memory.state.delete_where(|key, value| traces.are_in(key, value));
+            memory.deletions.extend(deleted);
+            for (camera, appearances) in &mut memory.appearances {
+                let ended = appearances.end_tracks(|_, names| names.iter().any(|name| traces.has(name)));
+                if !ended.is_empty() {
+                    memory.ended.entry(camera.clone()).or_default().extend(ended);
+                }
             }
         }
+    }
+
+    /// Keeps whom the tracks of a frame were taken for. Ends those that a rule took for somebody who was erased.
+    fn name_tracks(frame: &Frame, judgement: &Judgement, memory: &mut LaneMemory) {
+        let Some(appearances) = memory.appearances.get_mut(&frame.camera) else { return };
+        for Subject { face, decision, stranger } in &judgement.subjects {
+            if let Decision::Known { person, .. } = decision {
+                appearances.add_name(face.track.id, person);
+            }
+            if let Some(stranger) = stranger {
+                appearances.add_name(face.track.id, &stranger.id);
+            }
+        }
+        if judgement.erased.is_empty() {
+            return;
+        }
+        let subjects = judgement.subjects.iter().map(|subject| &subject.face);
+        let erased: Vec<u64> = subjects
+            .filter(|face| judgement.erased.contains(&face.index))
+            .map(|face| face.track.id)
+            .collect();
+        let ended = appearances.end_tracks(|id, _| erased.contains(&id));
+        memory.ended.entry(frame.camera.clone()).or_default().extend(ended);
     }
 
     fn judge_prepared(
@@ -113,7 +156,8 @@ impl RuleJudge {
         prepared: &Prepared,
         memory: &mut LaneMemory,
     ) -> Result<Outcome, RuleFailure> {
-        self.forget_erased(memory);
+        let erasures = self.gallery.erasures();
+        self.forget_erased(&erasures, memory);
         let (index, active_rules) = (self.gallery.index(), self.active_rules.load());
         let ActiveRules { rules, site, judged_by, .. } = &**active_rules;
         let appearances = memory.appearances.entry(frame.camera.clone()).or_default();
@@ -135,7 +179,8 @@ impl RuleJudge {
             schedules: &site.schedules_at(frame.captured_at),
         };
         let mut cpu_timer = CpuTimer::start();
-        let people: Arc<dyn People> = Arc::new(KnownFaces { index, strangers: self.strangers.index() });
+        let strangers = self.strangers.index();
+        let people: Arc<dyn People> = Arc::new(KnownFaces { index, strangers, erasures });
         let mut judgement = match rules.judge(&facts, faces, &people, &mut memory.state) {
             Ok(judgement) => judgement,
             Err(failure) if rules.stops_on_failure(&failure.rule) => return Err(failure),
@@ -144,6 +189,7 @@ impl RuleJudge {
                 return Ok(Outcome::Parked(Parked { stage: Stage::Rules, reason, message }));
             }
         };
+        Self::name_tracks(frame, &judgement, memory);
         for camera in forget_cameras(&mut memory.appearances, EmbeddingCache::last_seen_at) {
             judgement.state.extend(memory.state.delete_camera(&camera));
         }

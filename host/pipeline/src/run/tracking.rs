@@ -57,6 +57,15 @@ impl LastFrame {
 }
 
 impl CameraTrackers {
+    /// Has the faces of tracks, by camera, embedded again when they are seen next.
+    pub fn embed_again(&mut self, tracks: &HashMap<Arc<str>, Vec<u64>>) {
+        for (camera, tracks) in tracks {
+            if let Some(CameraTracker { tracker, .. }) = self.0.get_mut(camera) {
+                tracks.iter().for_each(|track| tracker.embed_again(*track));
+            }
+        }
+    }
+
     /// Tracks the faces of a frame; frames of one camera come in order.
     ///
     /// # Errors
