@@ -35,7 +35,9 @@ pub use key_lines::KeyLines;
 pub use limits::Limits;
 pub use load::{ConfigError, Loaded};
 pub use polygon::Polygon;
-pub use privacy_settings::{PrivacySettings, PurposeSettings, Purposes, RetentionSettings, SecretSource};
+pub use privacy_settings::{
+    HidingMethod, PrivacySettings, PurposeSettings, Purposes, RetentionSettings, SecretSource,
+};
 pub use problem::Problem;
 pub use property::Property;
 pub use rules::{OnFailure, RuleKind, RuleSettings};
