@@ -201,6 +201,10 @@ lint-rust: setup-lint build-dashboard
 		cargo-deny --frozen --config deny.toml --manifest-path $$manifest check --allow license-exception-not-encountered bans licenses sources
 	done
 
+.PHONY: audit
+audit: setup-lint ## check the dependencies for known advisories; needs GitHub
+	@scripts/audit.sh
+
 .PHONY: doc
 doc: build-dashboard ## build the code's documentation with private items; a broken link is an error
 	@echo "doc: the host, the SDK"

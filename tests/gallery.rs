@@ -114,8 +114,8 @@ fn people_are_listed_with_their_samples_and_removed() {
     receipt.expect_success();
     let again = site.everyframe(&["gallery", "erase", "viktor"]);
     assert_eq!(again.code, Some(1));
-    let said =
-        "everyframe: nobody with the id `viktor` is enrolled; `everyframe gallery list` shows who is\n";
+    let said = "everyframe: nobody with the id `viktor` is enrolled, and no stranger has it; `everyframe gallery list` shows who is \
+                enrolled\n";
     assert!(again.err.ends_with(said), "{}", again.err);
     site.everyframe(&["gallery", "erase", "ada"]).expect_success();
     assert_eq!(

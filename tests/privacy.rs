@@ -414,10 +414,11 @@ fn retention_is_enforced_and_shown() {
     assert!(changed.contains("frames          24 h "), "{changed}");
 }
 
-#[test]
-fn faces_without_consent_are_painted_over() {
+/// How much the pictures that the API shows differ from the frames, where the faces are: of a man who agreed, and of a woman who did not.
+/// `hide` has further lines of `[privacy]`.
+fn hidden_by(hide: &str) -> (f64, f64) {
     let site = Site::start(1);
-    configure_keys(&site, &["a"], "hide_without_consent = true\n");
+    configure_keys(&site, &["a"], &format!("hide_without_consent = true\n{hide}"));
     enrol(&site, "viktor", &pictures::man()[30], &["--consent", "form 7"]).expect_success();
     let _host = site.host();
     let mut served = site.start_everyframe("serve", &["serve", "--listen", "127.0.0.1:0"]);
@@ -440,12 +441,26 @@ fn faces_without_consent_are_painted_over() {
         let face = result["data"]["faces"][0]["bounds"].clone();
         pictures::difference(&original, &picture(offset), &face)
     };
-    let (man, other) = (hidden(0), hidden(1));
-    assert!(man < 10.0, "the man agreed, and is shown: {man}");
-    assert!(other > 40.0, "the woman did not, and is not: {other}");
+    let differences = (hidden(0), hidden(1));
     served.terminate();
     let trail = site.everyframe(&["trail", "show"]).expect_success();
     assert!(trail.contains("local  viewed  frame 0/0, frame 0/1"), "{trail}");
+    differences
+}
+
+#[test]
+fn faces_without_consent_are_painted_over() {
+    let (man, woman) = hidden_by("");
+    assert!(man < 10.0, "the man agreed, and is shown: {man}");
+    assert!(woman > 40.0, "the woman did not, and is not: {woman}");
+}
+
+#[test]
+fn faces_without_consent_can_be_blurred() {
+    let (man, woman) = hidden_by("hide_by = \"blur\"\n");
+    assert!(man < 10.0, "the man agreed, and is shown: {man}");
+    // Of her colours, 16 are left. Whether she can be recognised by them, `a_blurred_face_cannot_be_recognised` tests.
+    assert!((10.0..40.0).contains(&woman), "blurred, and not painted over: {woman}");
 }
 
 #[test]

@@ -158,6 +158,11 @@ fn an_alert_comes_as_an_event_and_is_acknowledged() {
     });
     let opened = served.http.request("DELETE", &path, "", b"").expect(200);
     assert_eq!(opened["acknowledged"], Value::Null);
+    let trail = served.site.everyframe(&["trail", "show"]).expect_success();
+    for action in ["acknowledged", "reopened"] {
+        let entry = format!("local  {action}  alert {}", alert["id"].as_str().expect("an id"));
+        assert!(trail.contains(&entry), "{trail}");
+    }
 }
 
 #[test]

@@ -191,4 +191,9 @@ fn muted_alerts_are_listed_but_not_open() {
     assert!(list(&served.get("/mutes"), "mutes").is_empty());
     assert_eq!(served.http.request("DELETE", &format!("/api/v1/mutes/{id}"), "", b"").status, 404);
     assert_eq!(served.get("/alerts")["openCount"], 1, "what was muted stays so");
+    let trail = served.site.everyframe(&["trail", "show"]).expect_success();
+    for action in ["muted", "unmuted"] {
+        let entry = format!("local  {action}  alerts of camera office, kind known-person");
+        assert!(trail.contains(&entry), "{trail}");
+    }
 }

@@ -13,6 +13,7 @@ mod identity;
 mod memory;
 mod topics;
 mod trial;
+mod web;
 
 /// Defines each trial twice: without transactions on a single node, and on a cluster. In brackets are the attributes of the
 /// one and of the other.

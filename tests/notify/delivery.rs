@@ -5,6 +5,7 @@ use everyframe_tests::receiver::Request;
 use everyframe_tests::{RaisedAlert, Receiver, Reply, Topic, places, wait_for};
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// The ways in which the server fails at the first attempt for an alert, by the alert's number.
@@ -87,6 +88,46 @@ fn a_message_that_is_refused_is_kept_as_a_dead_letter() {
     receiver.expect_no_more_than(2, Duration::from_secs(2));
     let log = notified.notifier.err();
     assert!(log.contains("given up") && log.contains("422"), "{log}");
+}
+
+#[test]
+fn dead_letters_are_listed_and_sent_again() {
+    static ACCEPTS: AtomicBool = AtomicBool::new(false);
+    let receiver = Receiver::answering(|_, _| match ACCEPTS.load(Ordering::Relaxed) {
+        true => Reply::accept(),
+        false => Reply::Status(422, Vec::new()),
+    });
+    let notified = Notified::start(&webhook("guard", &receiver, ""));
+    let site = &notified.site;
+    site.raise(&[RaisedAlert::new("a/1", "gate"), RaisedAlert::new("b", "yard")]);
+    let listed = |words: &[&str]| site.everyframe(words).expect_success();
+    wait_for("two dead letters", || (listed(&["notify", "dead-letters"]).lines().count() == 2).then_some(()));
+    assert!(listed(&["notify", "dead-letters", "guard"]).contains("  guard  a/1  alerts: 1, attempts: 1: "));
+    assert_eq!(listed(&["notify", "dead-letters", "other"]), "");
+
+    let refused = site.everyframe(&["notify", "replay", "guard"]);
+    assert_eq!(refused.code, Some(1), "{}", refused.out);
+    assert!(
+        refused.out.contains("a/1: not delivered: ") && refused.out.contains("guard: 0 of 2"),
+        "{}",
+        refused.out
+    );
+    ACCEPTS.store(true, Ordering::Relaxed);
+    let one = site.everyframe(&["notify", "replay", "guard", "a/1"]).expect_success();
+    assert_eq!(one, "guard: 1 of 1 delivered\n");
+    let rest = listed(&["notify", "dead-letters", "guard"]);
+    assert!(rest.lines().count() == 1 && rest.contains("  b  "), "{rest}");
+    assert_eq!(site.everyframe(&["notify", "replay", "guard"]).expect_success(), "guard: 1 of 1 delivered\n");
+    assert_eq!(listed(&["notify", "dead-letters"]), "");
+    assert_eq!(site.everyframe(&["notify", "replay", "guard"]).expect_success(), "guard: 0 of 0 delivered\n");
+    assert!(listed(&["notify", "status"]).contains(", 0 dead letters"));
+
+    // Refused at first, refused again, and accepted: three times each, under one id.
+    let requests = receiver.requests();
+    let with_id = |id: &str| requests.iter().filter(|request| request.header("webhook-id") == id).count();
+    assert_eq!((requests.len(), with_id("a/1"), with_id("b")), (6, 3, 3));
+    let trail = listed(&["trail", "show"]);
+    assert_eq!(trail.matches("decided  dead letters of channel guard: replay").count(), 3, "{trail}");
 }
 
 #[test]

@@ -234,21 +234,24 @@ fn a_wrong_mail_password_is_tried_again() {
 
 #[test]
 fn a_push_message_by_ntfy_has_title_priority_and_picture() {
-    let receiver = Receiver::start();
+    let (receiver, closer) = (Receiver::start(), Receiver::start());
     let site = Site::start(1);
     let man = pictures::man();
     site.enrol("viktor", &[&man[0], &man[30]]);
-    let channel = format!(
-        "[[channels]]\nname = \"phone\"\nntfy = {{ url = \"http://{}/gate\", token = \"tk_abc\" }}\n",
-        receiver.address
+    let channels = format!(
+        "[[channels]]\nname = \"phone\"\nntfy = {{ url = \"http://{}/gate\", token = \"tk_abc\" }}\n\
+         [[channels]]\nname = \"closer\"\npicture = \"face\"\nntfy = {{ url = \"http://{}/gate\" }}\n",
+        receiver.address, closer.address
     );
-    site.configure(&channel, &shipped_rules(""));
+    site.configure(&channels, &shipped_rules(""));
     let mut host = site.start_everyframe("host", &["run"]);
-    host.wait_for_words("partition assigned", 2);
+    host.wait_for_words("partition assigned", 3);
     site.send(&Frame::stream("office", &man[..10]));
     let request = receiver.wait_for(1).remove(0);
     assert_eq!((request.path.as_str(), request.header("title")), ("/gate", "info: known-person at office"));
     assert_eq!((request.header("priority"), request.header("authorization")), ("3", "Bearer tk_abc"));
     assert_eq!(request.header("message"), "viktor seen at office");
-    assert!(request.body.starts_with(&[0xff, 0xd8]) && request.body.len() > 5000, "a JPEG");
+    assert_eq!(pictures::size(&request.body), (640, 360), "the frame");
+    let (width, height) = pictures::size(&closer.wait_for(1).remove(0).body);
+    assert!([width, height].iter().all(|side| (100..=240).contains(side)), "the face: {width} × {height}");
 }

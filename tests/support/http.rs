@@ -63,7 +63,7 @@ impl Http {
 
     /// Asks; none while nobody answers.
     pub fn try_get(&self, path: &str) -> Option<Answer> {
-        self.send("GET", path, "", b"")
+        self.try_request("GET", path, "", b"")
     }
 
     /// Asks.
@@ -73,7 +73,7 @@ impl Http {
 
     /// Makes a request with a body.
     pub fn request(&self, method: &str, path: &str, kind: &str, body: &[u8]) -> Answer {
-        self.send(method, path, kind, body)
+        self.try_request(method, path, kind, body)
             .unwrap_or_else(|| panic!("no answer of {} to {method} {path}", self.address))
     }
 
@@ -82,7 +82,8 @@ impl Http {
         self.request(method, path, "application/json", body.to_string().as_bytes())
     }
 
-    fn send(&self, method: &str, path: &str, kind: &str, body: &[u8]) -> Option<Answer> {
+    /// Makes a request with a body; none while nobody answers, or if the answer breaks off.
+    pub fn try_request(&self, method: &str, path: &str, kind: &str, body: &[u8]) -> Option<Answer> {
         let mut stream = self.connect(method, path, kind, body)?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).ok()?;

@@ -74,6 +74,12 @@ pub fn cut(picture: &[u8], width: i32) -> Vec<u8> {
     jpeg(&Mat::roi(&whole, part).expect("a part").try_clone().expect("a copy"))
 }
 
+/// Width and height of a picture, pixels.
+pub fn size(picture: &[u8]) -> (i32, i32) {
+    let picture = decoded(picture);
+    (picture.cols(), picture.rows())
+}
+
 /// How much two pictures differ in a box of a result, `{"x": …, "y": …, "width": …, "height": …}` in pixels: the mean of the absolute
 /// differences, 0 to 255.
 pub fn difference(one: &[u8], other: &[u8], bounds: &Value) -> f64 {

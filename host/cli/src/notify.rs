@@ -1,13 +1,19 @@
 //! `everyframe notify`
 
+use super::privacy::{actor, enter};
 use super::{Connection, DONE, FAILED, WrongInput, when};
 use anyhow::Result;
 use everyframe_config::{Config, KafkaSettings, Loaded, find_user_in_brokers};
-use everyframe_kafka::{ensure, read_configuration};
+use everyframe_kafka::{Producer, ensure, read_configuration};
 use everyframe_notify::{
-    Channel, ChannelStatus, Meters, Notifier, PictureSource, load_channels, read_status, send_test_message,
+    Channel, ChannelStatus, Meters, Notifier, PictureSource, UndeliveredMessage, load_channels,
+    read_dead_letters, read_status, replay_dead_letter, send_test_message,
 };
 use everyframe_pipeline::observe::serve_metrics;
+use everyframe_privacy::{Action, Deed};
+use everyframe_types::event::rfc3339;
+use everyframe_types::face::Rect;
+use everyframe_types::id::{printable, printable_json};
 use everyframe_types::machine::unix_ms;
 use everyframe_web::{Pictures, Place};
 use std::sync::Arc;
@@ -25,6 +31,8 @@ Examples:
   everyframe notify --config everyframe.toml
   everyframe notify test guard
   everyframe notify status
+  everyframe notify dead-letters guard
+  everyframe notify replay guard
 
 `everyframe run` sends notifications, too, if the configuration has [[channels]]. With `run --no-notify`, only processes of \
 this command do."
@@ -48,6 +56,26 @@ enum Command {
         #[command(flatten)]
         connection: Connection,
     },
+    /// List the messages that were given up, of all channels or of one. They are kept for 30 days.
+    DeadLetters {
+        /// The channel's name.
+        channel: Option<String>,
+        /// One JSON object for each, with the alerts.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Send the messages of a channel that were given up again, at once, each with the id that it had. Those that are delivered are
+    /// removed from the list. Exit status 1 if one is not delivered.
+    Replay {
+        /// The channel's name.
+        channel: String,
+        /// Only the message with this id.
+        id: Option<String>,
+        #[command(flatten)]
+        connection: Connection,
+    },
     /// Show each channel's backlog, its last error, and what it has delivered. Exit status 1 if one fails or is not served.
     Status {
         /// One JSON object.
@@ -62,6 +90,10 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     match &arguments.command {
         None => serve(&arguments.connection, arguments.metrics.as_deref()),
         Some(Command::Test { channel, connection }) => test(channel, connection),
+        Some(Command::DeadLetters { channel, json, connection }) => {
+            list_dead_letters(channel.as_deref(), *json, &connection.config()?)
+        }
+        Some(Command::Replay { channel, id, connection }) => replay(channel, id.as_deref(), connection),
         Some(Command::Status { json, connection }) => status(*json, connection),
     }
 }
@@ -98,10 +130,7 @@ pub fn start(
     meters: &Meters,
     stop: &Arc<AtomicBool>,
 ) -> Result<Notifier> {
-    let pictures = Arc::new(FramePictures {
-        pictures: Pictures::new(config),
-        hide_without_consent: config.privacy.hide_without_consent,
-    });
+    let pictures = Arc::new(FramePictures::new(config));
     let notifier = Notifier::start(config, channels, pictures, meters, stop)?;
     let names: Vec<String> = channels.iter().map(|it| format!("{} ({})", it.name, it.kind)).collect();
     tracing::info!("notifications by {}", names.join(", "));
@@ -115,12 +144,23 @@ struct FramePictures {
     hide_without_consent: bool,
 }
 
+impl FramePictures {
+    fn new(config: &Config) -> Self {
+        Self { pictures: Pictures::new(config), hide_without_consent: config.privacy.hide_without_consent }
+    }
+}
+
 impl PictureSource for FramePictures {
-    fn picture(&self, partition: i32, offset: i64) -> Option<Arc<Vec<u8>>> {
+    fn picture(&self, partition: i32, offset: i64, face: Option<&Rect>) -> Option<Arc<Vec<u8>>> {
         if self.hide_without_consent {
             return None;
         }
-        match self.pictures.picture(Place { partition, offset }, Some(PICTURE_SIDE), &[], &[]) {
+        let place = Place { partition, offset };
+        let picture = match face {
+            Some(bounds) => self.pictures.crop(place, bounds, &[]).map(Arc::new),
+            None => self.pictures.picture(place, Some(PICTURE_SIDE), &[], &[]),
+        };
+        match picture {
             Ok(picture) => Some(picture),
             Err(error) => {
                 tracing::warn!(partition, offset, "a message is sent without its picture: {error}");
@@ -144,15 +184,9 @@ fn load(connection: &Connection) -> Result<Loaded> {
 }
 
 fn test(name: &str, connection: &Connection) -> Result<u8> {
-    let channels = load_channels(&mut load(connection)?)?;
-    let Some(channel) = channels.iter().find(|channel| channel.name == name) else {
-        let names: Vec<&str> = channels.iter().map(|channel| channel.name.as_str()).collect();
-        return Err(
-            WrongInput(format!("there is no channel `{name}`; there are: {}", names.join(", "))).into()
-        );
-    };
+    let (_, channel) = load_channel(name, connection)?;
     let began = Instant::now();
-    match send_test_message(channel) {
+    match send_test_message(&channel) {
         Ok(()) => {
             println!("{name} ({}): delivered in {} ms", channel.kind, began.elapsed().as_millis());
             Ok(DONE)
@@ -162,6 +196,61 @@ fn test(name: &str, connection: &Connection) -> Result<u8> {
             Ok(FAILED)
         }
     }
+}
+
+/// The configuration, and its channel with this name.
+fn load_channel(name: &str, connection: &Connection) -> Result<(Config, Arc<Channel>)> {
+    let mut loaded = load(connection)?;
+    let channels = load_channels(&mut loaded)?;
+    let names: Vec<&str> = channels.iter().map(|channel| channel.name.as_str()).collect();
+    match channels.iter().find(|channel| channel.name == name) {
+        Some(channel) => Ok((loaded.config, channel.clone())),
+        None => {
+            Err(WrongInput(format!("there is no channel `{name}`; there are: {}", names.join(", "))).into())
+        }
+    }
+}
+
+fn list_dead_letters(channel: Option<&str>, json: bool, config: &Config) -> Result<u8> {
+    for letter in read_dead_letters(config, channel)? {
+        if json {
+            println!("{}", printable_json(&serde_json::to_string(&letter)?));
+            continue;
+        }
+        let UndeliveredMessage { channel, id, at, reason, attempts, alerts } = &letter;
+        println!(
+            "{}  {channel}  {}  alerts: {}, attempts: {attempts}: {}",
+            rfc3339(*at),
+            printable(id),
+            alerts.len(),
+            printable(reason)
+        );
+    }
+    Ok(DONE)
+}
+
+fn replay(name: &str, id: Option<&str>, connection: &Connection) -> Result<u8> {
+    let (config, channel) = load_channel(name, connection)?;
+    let mut letters = read_dead_letters(&config, Some(name))?;
+    letters.retain(|letter| id.is_none_or(|id| letter.id == id));
+    if let Some(id) = id.filter(|_| letters.is_empty()) {
+        return Err(WrongInput(format!("the channel `{name}` has no dead letter `{}`", printable(id))).into());
+    }
+    let subject = format!("dead letters of channel {name}: replay");
+    let detail = format!("messages: {}", letters.len());
+    if !letters.is_empty() {
+        enter(&config, &Deed { actor: actor(), action: Action::Decided, subject, detail })?;
+    }
+    let (pictures, producer) = (FramePictures::new(&config), Producer::new(&config.kafka)?);
+    let mut delivered = 0;
+    for letter in &letters {
+        match replay_dead_letter(&config, &channel, letter, &pictures, &producer) {
+            Ok(()) => delivered += 1,
+            Err(error) => println!("{}: {error}", printable(&letter.id)),
+        }
+    }
+    println!("{name}: {delivered} of {} delivered", letters.len());
+    Ok(if delivered == letters.len() { DONE } else { FAILED })
 }
 
 fn status(json: bool, connection: &Connection) -> Result<u8> {

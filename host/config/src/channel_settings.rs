@@ -58,9 +58,10 @@ pub struct ChannelSettings {
     /// Template of the text.
     #[serde(default)]
     pub text: Option<String>,
-    /// Send the frame's picture, with masked parts painted over. The default is true for `email` and `ntfy`, else false.
+    /// Which picture a message of one alert has, with masked parts painted over. The default is `frame` for `email` and `ntfy`, else
+    /// `none`.
     #[serde(default)]
-    pub picture: Option<bool>,
+    pub picture: Option<AttachedPicture>,
     /// How long one attempt may take, seconds.
     #[serde(default = "ten")]
     pub timeout_s: u64,
@@ -93,6 +94,18 @@ fn ten() -> u64 {
 
 fn one_hour() -> u64 {
     3600
+}
+
+/// Which picture a message has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AttachedPicture {
+    /// The whole frame.
+    Frame,
+    /// The part around the face that the alert is about; none if it is about no face.
+    Face,
+    /// None.
+    None,
 }
 
 /// `[channels.rate_limit]`
@@ -277,9 +290,10 @@ impl ChannelSettings {
         self.kinds_given().first().copied().unwrap_or_default()
     }
 
-    /// True if pictures are sent.
-    pub fn sends_pictures(&self) -> bool {
-        self.picture.unwrap_or(self.email.is_some() || self.ntfy.is_some())
+    /// Which picture a message has.
+    pub fn attached_picture(&self) -> AttachedPicture {
+        let has_room = self.email.is_some() || self.ntfy.is_some();
+        self.picture.unwrap_or(if has_room { AttachedPicture::Frame } else { AttachedPicture::None })
     }
 
     fn kinds_given(&self) -> Vec<&'static str> {

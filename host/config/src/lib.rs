@@ -26,8 +26,8 @@ mod web_settings;
 pub use camera_pattern::{camera_pattern, camera_patterns, matches_camera};
 pub use camera_settings::{CameraSettings, DamagedPolicy, SlowPolicy, Transport};
 pub use channel_settings::{
-    ChannelSettings, CommandSettings, EmailSettings, MailTls, MqttSettings, MqttVersion, NtfySettings,
-    RateLimit, StdoutSettings, WebhookFormat, WebhookSettings,
+    AttachedPicture, ChannelSettings, CommandSettings, EmailSettings, MailTls, MqttSettings, MqttVersion,
+    NtfySettings, RateLimit, StdoutSettings, WebhookFormat, WebhookSettings,
 };
 pub use check::find_user_in_brokers;
 pub use grants::Grants;
@@ -35,7 +35,9 @@ pub use key_lines::KeyLines;
 pub use limits::Limits;
 pub use load::{ConfigError, Loaded};
 pub use polygon::Polygon;
-pub use privacy_settings::{PrivacySettings, PurposeSettings, Purposes, RetentionSettings, SecretSource};
+pub use privacy_settings::{
+    HidingMethod, PrivacySettings, PurposeSettings, Purposes, RetentionSettings, SecretSource,
+};
 pub use problem::Problem;
 pub use property::Property;
 pub use rules::{OnFailure, RuleKind, RuleSettings};

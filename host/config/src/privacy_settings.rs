@@ -20,11 +20,24 @@ pub struct PrivacySettings {
     pub require_consent: bool,
     /// The purposes that people can be enrolled for.
     pub purposes: Vec<PurposeSettings>,
-    /// In the pictures that the dashboard and the API show, paint over the faces of everybody whose consent is not recorded: strangers,
-    /// too. Notifications then have no pictures.
+    /// In the pictures that the dashboard and the API show, hide the faces of everybody whose consent is not recorded: strangers, too.
+    /// Notifications then have no pictures.
     pub hide_without_consent: bool,
+    /// How these faces are hidden. Masks are always painted over.
+    pub hide_by: HidingMethod,
     /// How long each kind of record is kept.
     pub retention: RetentionSettings,
+}
+
+/// How a face is hidden in a picture.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum HidingMethod {
+    /// Painted over in grey: nothing is left.
+    #[default]
+    Painting,
+    /// Blurred to 16 colours. One sees that somebody is there, and how they move; who it is cannot be seen in one picture.
+    Blur,
 }
 
 /// `[[privacy.purposes]]`

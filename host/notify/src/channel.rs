@@ -3,9 +3,12 @@
 use crate::conditions::Conditions;
 use crate::message::{Content, Message, sample_contents};
 use crate::pacing::PaceSettings;
+use crate::picture_source::PictureSource;
 use crate::template::Template;
 use crate::ways::{Command, Email, Mqtt, Ntfy, Outgoing, SendError, Stdout, Way, Webhook};
-use everyframe_config::{ChannelSettings, Config, ConfigError, KafkaSettings, Loaded, Property};
+use everyframe_config::{
+    AttachedPicture, ChannelSettings, Config, ConfigError, KafkaSettings, Loaded, Property,
+};
 use everyframe_kafka::remember_secret;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,8 +33,8 @@ pub struct Channel {
     pub pace: Arc<PaceSettings>,
     /// Only alerts that nobody has acknowledged.
     pub escalates: bool,
-    /// Messages have pictures.
-    pub sends_pictures: bool,
+    /// Which picture a message has.
+    pub picture: AttachedPicture,
     /// A message that cannot be delivered for this long becomes a dead letter; none: never.
     pub give_up_after: Option<Duration>,
     title: Template,
@@ -66,7 +69,7 @@ impl Channel {
             conditions: Conditions::new(settings, config),
             pace: Arc::new(PaceSettings::new(settings, config)),
             escalates: settings.escalate_after_s > 0,
-            sends_pictures: settings.sends_pictures(),
+            picture: settings.attached_picture(),
             give_up_after: (settings.give_up_after_s > 0)
                 .then(|| Duration::from_secs(settings.give_up_after_s)),
             title: template("title", &settings.title, TITLE)?,
@@ -101,6 +104,18 @@ impl Channel {
             Prototype::Command(way) => Box::new(way.clone()),
             Prototype::Stdout(way) => Box::new(*way),
         }
+    }
+
+    /// The picture of a message. A digest has none. Blocks.
+    pub(crate) fn picture_of(&self, message: &Message, pictures: &dyn PictureSource) -> Option<Arc<Vec<u8>>> {
+        let [only] = message.alerts.as_slice() else { return None };
+        let face = match self.picture {
+            AttachedPicture::Frame => None,
+            AttachedPicture::Face => Some(only.raised.face_bounds.as_ref()?),
+            AttachedPicture::None => return None,
+        };
+        let position = only.raised.position.as_ref()?;
+        pictures.picture(position.partition, position.offset, face)
     }
 
     /// Renders a message and sends it.

@@ -5,6 +5,7 @@
 //!   `backoff`: when to try again. Pure.
 //! - `template`, `message`: what is sent. `ways`: how, one file for each way.
 //! - `runner`: joins them to a consumer group, one for each channel, so that a channel that hangs holds up no other.
+//! - `dead_letters`: lists the messages that were given up, and sends them again.
 //! - `monitor`, `record`, `status`, `meters`: the health of channels, for operators and the dashboard.
 //!
 //! An alert is delivered at least once to each channel: its offset is committed only when it is done. A repeat has the same id.
@@ -16,12 +17,14 @@ mod backlog;
 mod backoff;
 mod channel;
 mod conditions;
+mod dead_letters;
 mod message;
 mod meters;
 mod monitor;
 mod notifier;
 mod outage;
 mod pacing;
+mod picture_source;
 mod queue;
 mod record;
 mod runner;
@@ -32,8 +35,10 @@ mod test_message;
 mod ways;
 
 pub use channel::{Channel, load_channels};
+pub use dead_letters::{ReplayError, read_dead_letters, replay_dead_letter};
 pub use meters::Meters;
 pub use notifier::{Notifier, NotifyError};
-pub use runner::PictureSource;
+pub use picture_source::PictureSource;
+pub use record::UndeliveredMessage;
 pub use status::{ChannelStatus, read_status};
 pub use test_message::send_test_message;

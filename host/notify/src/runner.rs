@@ -7,6 +7,7 @@ use crate::channel::Channel;
 use crate::message::Message;
 use crate::monitor::Monitor;
 use crate::outage::Outage;
+use crate::picture_source::PictureSource;
 use crate::queue::{Due, PartitionQueue};
 use crate::record::UndeliveredMessage;
 use crate::ways::{SendError, Way};
@@ -30,12 +31,6 @@ const ACKNOWLEDGEMENTS: Duration = Duration::from_secs(5);
 const PARKED: Duration = Duration::from_secs(30);
 /// The pause when something of our own is not available, milliseconds.
 const NOT_AVAILABLE_MS: i64 = 2000;
-
-/// Pictures of frames, with masked parts painted over.
-pub trait PictureSource: Send + Sync {
-    /// The picture of a frame as JPEG, of a size to send; none if there is none, or it cannot be shown. Blocks.
-    fn picture(&self, partition: i32, offset: i64) -> Option<Arc<Vec<u8>>>;
-}
 
 /// What all channels of a process share.
 pub struct Shared {
@@ -171,7 +166,7 @@ impl Runner {
             self.monitor.left_out();
             return Done::Finished;
         }
-        let picture = self.picture(&message);
+        let picture = self.channel.picture_of(&message, &*self.shared.pictures);
         match self.channel.send(way, &message, picture) {
             Ok(()) => {
                 self.lock().outage.answered();
@@ -216,12 +211,6 @@ impl Runner {
             }
         }
         Some(Message { id: message.id.clone(), alerts })
-    }
-
-    fn picture(&self, message: &Message) -> Option<Arc<Vec<u8>>> {
-        let [only] = message.alerts.as_slice() else { return None };
-        let position = only.raised.position.as_ref().filter(|_| self.channel.sends_pictures)?;
-        self.shared.pictures.picture(position.partition, position.offset)
     }
 
     /// Keeps a message that is given up.

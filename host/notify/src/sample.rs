@@ -28,6 +28,7 @@ pub fn test_alert(channel: &str, at: i64) -> Alert {
             captured_at: at,
             claimed_at: None,
             position: EventPosition { topic: "test".into(), partition: 0, offset: 0 },
+            face_bounds: None,
             alert: RuleAlert {
                 rule: "test".into(),
                 severity: Severity::Info,
@@ -52,6 +53,7 @@ pub fn test_alert(channel: &str, at: i64) -> Alert {
         // There is no frame, so there is no picture.
         position: None,
         face: None,
+        face_bounds: None,
     };
     // Plain data without maps always serialises.
     let json = serde_json::to_vec(&event).unwrap_or_default();

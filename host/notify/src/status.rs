@@ -8,7 +8,7 @@ use everyframe_kafka::{BrokerError, Reader};
 use everyframe_types::machine::unix_ms;
 use everyframe_types::record::IncomingRecord as _;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// A channel is served if its health was written within this time, milliseconds: three heartbeats.
 const SERVED_MS: i64 = 3 * HEARTBEAT.as_millis() as i64;
@@ -53,9 +53,14 @@ pub fn read_status(config: &Config) -> Result<Vec<ChannelStatus>, BrokerError> {
     let mut records = Records::default();
     let mut reader = Reader::from_start(&config.kafka, &config.topics.notifications)?;
     while let Some(record) = reader.next()? {
-        let parsed = record.key().zip(record.value());
-        if let Some(record) = parsed.and_then(|(key, value)| NotificationRecord::parse(key, value)) {
-            records.add(record);
+        let Some(key) = record.key() else { continue };
+        match record.value().and_then(|value| NotificationRecord::parse(key, value)) {
+            Some(NotificationRecord::Health(health)) => records.add(health),
+            Some(NotificationRecord::DeadLetter(letter)) => {
+                records.dead_letters.insert(key.to_vec(), letter.channel);
+            }
+            // It was sent again.
+            None => drop(records.dead_letters.remove(key)),
         }
     }
     let now = unix_ms();
@@ -74,21 +79,14 @@ pub fn read_status(config: &Config) -> Result<Vec<ChannelStatus>, BrokerError> {
 struct Records {
     /// By channel, then by process.
     health: BTreeMap<String, BTreeMap<String, ChannelHealth>>,
-    /// The ids by channel.
-    dead_letters: BTreeMap<String, BTreeSet<String>>,
+    /// The channel of each, by record key.
+    dead_letters: BTreeMap<Vec<u8>, String>,
 }
 
 impl Records {
-    fn add(&mut self, record: NotificationRecord) {
-        match record {
-            NotificationRecord::Health(health) => {
-                let of_channel = self.health.entry(health.channel.clone()).or_default();
-                of_channel.insert(health.process.clone(), health);
-            }
-            NotificationRecord::DeadLetter(letter) => {
-                self.dead_letters.entry(letter.channel).or_default().insert(letter.id);
-            }
-        }
+    fn add(&mut self, health: ChannelHealth) {
+        let of_channel = self.health.entry(health.channel.clone()).or_default();
+        of_channel.insert(health.process.clone(), health);
     }
 
     fn status(&self, channel: &str, now: i64) -> ChannelStatus {
@@ -104,7 +102,7 @@ impl Records {
             backlog: None,
             delivered: served().map(|health| health.delivered).sum(),
             retried: served().map(|health| health.retried).sum(),
-            dead_letters: self.dead_letters.get(channel).map_or(0, BTreeSet::len) as u64,
+            dead_letters: self.dead_letters.values().filter(|of| *of == channel).count() as u64,
             last_delivered_at: all().filter_map(|health| health.last_delivered_at).max(),
             last_error: last_error.and_then(|health| health.last_error.clone()),
             last_error_at: last_error.and_then(|health| health.last_error_at),
@@ -118,8 +116,8 @@ mod tests {
 
     const NOW: i64 = 1_764_000_000_000;
 
-    fn health(process: &str, at: i64, delivered: u64, error: Option<(&str, i64)>) -> NotificationRecord {
-        NotificationRecord::Health(ChannelHealth {
+    fn health(process: &str, at: i64, delivered: u64, error: Option<(&str, i64)>) -> ChannelHealth {
+        ChannelHealth {
             channel: "gate".into(),
             process: process.into(),
             at,
@@ -128,7 +126,7 @@ mod tests {
             last_error: error.map(|(text, _)| text.into()),
             last_error_at: error.map(|(_, at)| at),
             ..Default::default()
-        })
+        }
     }
 
     #[test]

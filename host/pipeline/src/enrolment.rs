@@ -11,7 +11,8 @@ use everyframe_types::hexadecimal::hexadecimal;
 use everyframe_types::id::printable;
 use everyframe_types::machine::unix_ms;
 use everyframe_vision::{
-    EnrolmentView, PictureError, PictureRenderer, Quality, Rotation, Vision, VisionError, Weakness, Worker,
+    EnrolmentView, HiddenParts, PictureError, PictureRenderer, Quality, Rotation, Vision, VisionError,
+    Weakness, Worker,
 };
 use sha2::{Digest as _, Sha256};
 use std::fmt;
@@ -223,7 +224,8 @@ impl Examiner {
         }
         let embeddings = self.worker.embed(bytes, masks, &detections, std::slice::from_ref(face))?;
         let embedding = embeddings.into_iter().next().flatten().ok_or(RefusedPicture::NoEmbedding)?;
-        let thumbnail = self.renderer.crop(bytes, masks, &face.bounds, THUMBNAIL_SIDE)?;
+        let hidden = HiddenParts { painted: masks, blurred: &[] };
+        let thumbnail = self.renderer.crop(bytes, hidden, &face.bounds, THUMBNAIL_SIDE)?;
         Ok(EnrolmentFace { quality, embedding, thumbnail, sample: sample_id(bytes, chosen) })
     }
 }

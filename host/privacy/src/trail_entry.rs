@@ -28,6 +28,14 @@ pub enum Action {
     Exported,
     /// Replayed or dropped a frame that was parked.
     Decided,
+    /// Acknowledged an alert.
+    Acknowledged,
+    /// Opened an acknowledged alert again.
+    Reopened,
+    /// Muted alerts for a while.
+    Muted,
+    /// Ended a mute.
+    Unmuted,
     /// Put other rules or another site into force.
     Reconfigured,
     /// Encrypted keys and templates again.
@@ -45,6 +53,10 @@ impl fmt::Display for Action {
             Self::Viewed => "viewed",
             Self::Exported => "exported",
             Self::Decided => "decided",
+            Self::Acknowledged => "acknowledged",
+            Self::Reopened => "reopened",
+            Self::Muted => "muted",
+            Self::Unmuted => "unmuted",
             Self::Reconfigured => "reconfigured",
             Self::Rewrapped => "rewrapped",
         })

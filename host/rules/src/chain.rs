@@ -103,6 +103,10 @@ impl Chain {
         }
     }
 
+    pub(super) fn drop_instances(&self) {
+        self.rules.iter().for_each(|rule| rule.instance_pool.drop_all());
+    }
+
     pub(super) fn find_rule(&self, name: &str) -> Option<&LoadedRule> {
         self.rules.iter().find(|rule| rule.name() == name)
     }

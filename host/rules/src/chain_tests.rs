@@ -110,6 +110,9 @@ fn a_reused_instance_is_kept_until_it_fails() {
     assert!(judge(&rules, &mut RuleState::new(), 5, 1).is_err());
     assert!(unknown(&rules, 6), "another instance");
     assert!(!unknown(&rules, 7));
+    rules.drop_instances();
+    assert!(unknown(&rules, 8), "another instance");
+    assert!(!unknown(&rules, 9));
 }
 
 #[test]

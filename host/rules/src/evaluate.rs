@@ -120,16 +120,17 @@ async fn call_instance<'a>(
         return Err(fail(Fault::new(FailureKind::NotRun, "the host is stopping")));
     };
     let (start, time) = (Instant::now(), policy.limits.time());
-    let (mut store, reused) = match rule.instance_pool.take() {
-        Some(PooledInstance { mut store, instance }) => {
+    let (mut store, reused, generation) = match rule.instance_pool.take() {
+        Some(PooledInstance { mut store, instance, generation }) => {
             store.data_mut().attach_frame(policy, frame, context, state);
             sandbox.reset_budget(&mut store, &policy.limits, time);
-            (store, Some(instance))
+            (store, Some(instance), generation)
         }
         None => {
             let host_state = HostState::new(policy, frame, context, state)
                 .map_err(|message| fail(Fault::new(FailureKind::NotRun, message)))?;
-            (sandbox.create_store(host_state, &policy.limits, time), None)
+            let generation = rule.instance_pool.generation();
+            (sandbox.create_store(host_state, &policy.limits, time), None, generation)
         }
     };
     let call = async {
@@ -169,7 +170,7 @@ async fn call_instance<'a>(
         let (camera, sequence) = (frame.camera, frame.sequence);
         tracing::debug!(target: "everyframe::rule", rule = %rule.name(), %camera, sequence, "standard error: {stderr}");
     }
-    Ok(Answered { _slot, answer, pooled: PooledInstance { store, instance }, cost })
+    Ok(Answered { _slot, answer, pooled: PooledInstance { store, instance, generation }, cost })
 }
 
 /// The bindings return an answer of the input's kind, so this is not reached.

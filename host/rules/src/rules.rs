@@ -61,6 +61,11 @@ impl Rules {
         self.chain.set_meters(meter_for);
     }
 
+    /// Drops the instances of rules with `reuse = true`, with all that is in their memory.
+    pub fn drop_instances(&self) {
+        self.chain.drop_instances();
+    }
+
     /// The description of the rule of that name, if there is one.
     pub fn description(&self, rule: &str) -> Option<&RuleDescription> {
         self.descriptions.iter().find(|description| description.name == rule)

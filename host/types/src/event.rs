@@ -2,7 +2,7 @@
 
 use crate::face::{Candidate, Rect};
 use crate::frame::{Frame, Position};
-use crate::judgement::{Alert, Decision, Judgement, Skipped, Stranger};
+use crate::judgement::{Alert, Decision, Judgement, Skipped, Stranger, Subject};
 use crate::search::SearchKind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -161,6 +161,9 @@ pub struct AlertData {
     pub claimed_at: Option<i64>,
     /// The frame's position in Kafka, from which the id of its result is made.
     pub position: EventPosition,
+    /// The box of the face that the alert is about.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub face_bounds: Option<Rect>,
     /// The alert.
     #[serde(flatten)]
     pub alert: Alert,
@@ -210,14 +213,18 @@ pub fn result(
     envelope(frame.identity.to_string(), "everyframe.result.v1", frame, data)
 }
 
-/// Makes the event of an alert; `place` is its index among the frame's alerts.
-pub fn alert(frame: &Frame, alert: &Alert, place: usize) -> CloudEvent<AlertData> {
+/// Makes the event of an alert; `place` is its index among the frame's alerts, `subjects` the frame's faces.
+pub fn alert(frame: &Frame, alert: &Alert, place: usize, subjects: &[Subject]) -> CloudEvent<AlertData> {
     let id = format!("{}/{}/{place}", frame.identity, alert.rule);
     let data = AlertData {
         camera: frame.camera.to_string(),
         captured_at: frame.captured_at,
         claimed_at: frame.claim_in_doubt(),
         position: (&frame.identity).into(),
+        face_bounds: subjects
+            .iter()
+            .find(|subject| Some(subject.face.index) == alert.face)
+            .map(|subject| subject.face.detection.bounds),
         alert: alert.clone(),
     };
     envelope(id, "everyframe.alert.v1", frame, data)

@@ -1,6 +1,7 @@
 //! The records of the alerts topic as readers need them: alerts of rules, and events of the host itself.
 
 use crate::event::{AlertData, CloudEvent, EventPosition, parse_rfc3339};
+use crate::face::Rect;
 use crate::judgement::Severity;
 use crate::sequence_gap::HOST;
 use serde::Deserialize;
@@ -30,6 +31,8 @@ pub struct RaisedAlert {
     pub position: Option<EventPosition>,
     /// The face's index in the frame.
     pub face: Option<u32>,
+    /// The face's box, pixels of the frame.
+    pub face_bounds: Option<Rect>,
 }
 
 /// An event that is about no frame: frames that will be deleted unread, or a rule that fails.
@@ -42,7 +45,7 @@ impl RaisedAlert {
     /// Parses the value of a record; none if it is no event of Everyframe.
     pub fn parse(value: &[u8]) -> Option<Self> {
         if let Ok(event) = serde_json::from_slice::<CloudEvent<AlertData>>(value) {
-            let AlertData { camera, captured_at, position, alert, .. } = event.data;
+            let AlertData { camera, captured_at, position, face_bounds, alert, .. } = event.data;
             return Some(Self {
                 id: event.id,
                 camera,
@@ -55,6 +58,7 @@ impl RaisedAlert {
                 text: alert.text,
                 position: Some(position),
                 face: alert.face,
+                face_bounds,
             });
         }
         let event: CloudEvent<HostEvent> = serde_json::from_slice(value).ok()?;
@@ -72,6 +76,7 @@ impl RaisedAlert {
             text: event.data.text,
             position: None,
             face: None,
+            face_bounds: None,
         })
     }
 }

@@ -74,7 +74,7 @@ pub use models::{ModelInUse, Models, models_folder};
 pub use portrait::{Degradation, Portrait};
 pub use providers::Measurement;
 pub use quality::{Quality, Weakness};
-pub use render::{DrawnBox, PictureRenderer};
+pub use render::{DrawnBox, HiddenParts, PictureRenderer};
 pub use thumbnail::Thumbnail;
 pub use track::{TrackUpdate, TrackedFace, TrackedFrame, Tracker};
 pub use worker::{EnrolmentView, Rotation, Worker, WorkerStats};

@@ -1,4 +1,4 @@
-//! Pictures for people to look at: a frame at another size, with boxes, or the part around a face. Masked parts stay hidden.
+//! Pictures for people to look at: a frame at another size, with boxes, or the part around a face. Hidden parts stay hidden.
 
 use opencv::core::{Mat, MatTraitConst, Rect, Scalar, Size, Vector, VectorToVec};
 use opencv::{imgcodecs, imgproc};
@@ -15,6 +15,19 @@ const MARGIN: f32 = 0.35;
 const QUALITY: i32 = 88;
 /// Width of the lines of boxes, as a share of the picture's width.
 const LINE: f32 = 1.0 / 400.0;
+
+/// Blocks on each side of what is left of a blurred part: 16 colours of a face, whatever its size. No detector finds a face in it, and no
+/// embedder can compare it.
+const BLOCKS: i32 = 4;
+
+/// The parts of a picture that must not be seen.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct HiddenParts<'a> {
+    /// Painted over in grey.
+    pub painted: &'a [&'a Polygon],
+    /// The rectangles around these are blurred, so far that it cannot be undone.
+    pub blurred: &'a [&'a Polygon],
+}
 
 /// A box to draw.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,7 +59,7 @@ impl PictureRenderer {
     pub fn render(
         &mut self,
         encoded: &[u8],
-        masks: &[&Polygon],
+        hidden: HiddenParts<'_>,
         max_side: Option<u32>,
         boxes: &[DrawnBox],
     ) -> Result<Option<Vec<u8>>, PictureError> {
@@ -54,11 +67,14 @@ impl PictureRenderer {
         let (width, height) = header.upright_size();
         let max_side = max_side.unwrap_or(u32::MAX);
         let is_small = width.max(height) <= max_side;
-        if is_small && masks.is_empty() && boxes.is_empty() && header.format == Format::Jpeg {
+        let HiddenParts { painted, blurred } = hidden;
+        let is_open = painted.is_empty() && blurred.is_empty();
+        if is_small && is_open && boxes.is_empty() && header.format == Format::Jpeg {
             return Ok(None);
         }
-        let decoded = self.decoder.decode_within(encoded, header, masks, max_side)?;
+        let decoded = self.decoder.decode_within(encoded, header, painted, max_side)?;
         let mut picture = decoded.pixels.clone();
+        blur_parts(&mut picture, blurred)?;
         let thickness = ((picture.cols() as f32 * LINE).round() as i32).max(1);
         for DrawnBox { bounds, colour } in boxes {
             let scaled = |value: f32, scale: f32| (value / scale).round() as i32;
@@ -85,15 +101,16 @@ impl PictureRenderer {
     pub fn crop(
         &mut self,
         encoded: &[u8],
-        masks: &[&Polygon],
+        hidden: HiddenParts<'_>,
         bounds: &face::Rect,
         side: u32,
     ) -> Result<Vec<u8>, PictureError> {
         let header = header::inspect(encoded, self.max_pixels)?;
-        let picture = self.decoder.decode_full(encoded, header, masks)?;
+        let mut picture = self.decoder.decode_full(encoded, header, hidden.painted)?.clone();
+        blur_parts(&mut picture, hidden.blurred)?;
         let place = square_around(bounds, (picture.cols(), picture.rows()))
             .ok_or_else(|| PictureError::Undecodable("the box is outside the picture".into()))?;
-        let part = Mat::roi(picture, place).map_err(unreadable)?.clone_pointee();
+        let part = Mat::roi(&picture, place).map_err(unreadable)?.clone_pointee();
         let side = i32::try_from(side).unwrap_or(i32::MAX).max(1);
         if part.cols().max(part.rows()) <= side {
             return encode(&part);
@@ -105,6 +122,31 @@ impl PictureRenderer {
         imgproc::resize(&part, &mut scaled, size, 0.0, 0.0, imgproc::INTER_AREA).map_err(unreadable)?;
         encode(&scaled)
     }
+}
+
+/// Replaces each part by the mean colours of a few blocks, with smooth transitions.
+fn blur_parts(picture: &mut Mat, parts: &[&Polygon]) -> Result<(), PictureError> {
+    let (width, height) = (picture.cols(), picture.rows());
+    for part in parts {
+        let (across, down): (Vec<i32>, Vec<i32>) = part.corners((width, height)).unzip();
+        let range = |places: &[i32], size: i32| {
+            let first = places.iter().min().map_or(0, |first| (*first).clamp(0, size));
+            let last = places.iter().max().map_or(0, |last| (*last).clamp(0, size));
+            (first, last - first)
+        };
+        let ((x, columns), (y, rows)) = (range(&across, width), range(&down, height));
+        if columns == 0 || rows == 0 {
+            continue;
+        }
+        let (mut few, mut smooth) = (Mat::default(), Mat::default());
+        let mut place = Mat::roi_mut(picture, Rect::new(x, y, columns, rows)).map_err(unreadable)?;
+        let blocks = Size::new(BLOCKS.min(columns), BLOCKS.min(rows));
+        imgproc::resize(&place, &mut few, blocks, 0.0, 0.0, imgproc::INTER_AREA).map_err(unreadable)?;
+        let size = Size::new(columns, rows);
+        imgproc::resize(&few, &mut smooth, size, 0.0, 0.0, imgproc::INTER_LINEAR).map_err(unreadable)?;
+        smooth.copy_to(&mut place).map_err(unreadable)?;
+    }
+    Ok(())
 }
 
 /// A square around a box with some margin, moved and cut to fit into the picture; none if nothing of the box is in it.

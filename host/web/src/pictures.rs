@@ -3,11 +3,11 @@
 use crate::problem::Problem;
 use crate::views::Place;
 use axum::http::StatusCode;
-use everyframe_config::{Config, Polygon, Site};
+use everyframe_config::{Config, HidingMethod, Polygon, Site};
 use everyframe_kafka::{BrokerError, RecordReader};
 use everyframe_types::face::Rect;
 use everyframe_types::record::camera_id;
-use everyframe_vision::{DrawnBox, PictureError, PictureRenderer};
+use everyframe_vision::{DrawnBox, HiddenParts, PictureError, PictureRenderer};
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -113,11 +113,13 @@ impl Pictures {
     /// The picture cannot be decoded.
     pub fn mask(&self, camera: &str, encoded: &[u8]) -> Result<Vec<u8>, PictureError> {
         let mut renderer = PictureRenderer::new(&self.config.vision);
-        let rendered = renderer.render(encoded, &self.site.masks_of(camera), None, &[])?;
+        let painted = self.site.masks_of(camera);
+        let hidden = HiddenParts { painted: &painted, blurred: &[] };
+        let rendered = renderer.render(encoded, hidden, None, &[])?;
         Ok(rendered.unwrap_or_else(|| encoded.to_vec()))
     }
 
-    /// The frame as a JPEG for people, with the parts `hidden` painted over. Blocks.
+    /// The frame as a JPEG for people, without what is in the parts `hidden`. Blocks.
     ///
     /// # Errors
     ///
@@ -136,9 +138,9 @@ impl Pictures {
                 return Ok(picture);
             }
             let frame = self.read(tools, place)?;
-            let mut masks = self.site.masks_of(&frame.camera);
-            masks.extend(hidden);
-            let rendered = tools.renderer.render(&frame.bytes, &masks, max_side, boxes)?;
+            let (painted, blurred) = self.hidden_parts(&frame.camera, hidden);
+            let hidden = HiddenParts { painted: &painted, blurred: &blurred };
+            let rendered = tools.renderer.render(&frame.bytes, hidden, max_side, boxes)?;
             let picture = Arc::new(rendered.unwrap_or_else(|| frame.bytes.clone()));
             if is_plain {
                 lock(&self.rendered).insert(key, picture.clone(), picture.len());
@@ -147,7 +149,7 @@ impl Pictures {
         })
     }
 
-    /// The part of a frame around a face as a JPEG, with the parts `hidden` of the frame painted over. Blocks.
+    /// The part of a frame around a face as a JPEG, without what is in the parts `hidden` of the frame. Blocks.
     ///
     /// # Errors
     ///
@@ -155,10 +157,26 @@ impl Pictures {
     pub fn crop(&self, place: Place, bounds: &Rect, hidden: &[Polygon]) -> Result<Vec<u8>, NoPicture> {
         self.with_tools(place, |tools| {
             let frame = self.read(tools, place)?;
-            let mut masks = self.site.masks_of(&frame.camera);
-            masks.extend(hidden);
-            Ok(tools.renderer.crop(&frame.bytes, &masks, bounds, CROP_SIDE)?)
+            let (painted, blurred) = self.hidden_parts(&frame.camera, hidden);
+            let hidden = HiddenParts { painted: &painted, blurred: &blurred };
+            Ok(tools.renderer.crop(&frame.bytes, hidden, bounds, CROP_SIDE)?)
         })
+    }
+
+    /// What is painted over in a camera's picture, and what is blurred: its masks, and the parts `hidden`, as the configuration says.
+    fn hidden_parts<'a>(
+        &'a self,
+        camera: &str,
+        hidden: &'a [Polygon],
+    ) -> (Vec<&'a Polygon>, Vec<&'a Polygon>) {
+        let mut painted = self.site.masks_of(camera);
+        match self.config.privacy.hide_by {
+            HidingMethod::Painting => {
+                painted.extend(hidden);
+                (painted, Vec::new())
+            }
+            HidingMethod::Blur => (painted, hidden.iter().collect()),
+        }
     }
 
     fn read(&self, tools: &mut Tools, place: Place) -> Result<Arc<StoredFrame>, NoPicture> {

@@ -93,11 +93,12 @@ pub(super) fn records(ring: &KeyRing, frame: &Arc<Frame>, outcome: &Outcome) -> 
         frame: Some(frame.clone()),
     };
     // The host's own alert; it has number 0 among the host's alerts.
-    let own = frame.host_alert().map(|alert| event::alert(frame, &alert, 0));
+    let own = frame.host_alert().map(|alert| event::alert(frame, &alert, 0, &[]));
     match outcome {
         Outcome::Judged { size, search, judgement, timings, judged_by } => {
             let raised = judgement.alerts.iter().enumerate();
-            let alerts: Vec<_> = raised.map(|(n, alert)| event::alert(frame, alert, n)).chain(own).collect();
+            let raised = raised.map(|(n, alert)| event::alert(frame, alert, n, &judgement.subjects));
+            let alerts: Vec<_> = raised.chain(own).collect();
             let ids = alerts.iter().map(|alert| alert.id.clone()).collect();
             let result = event::result(frame, (*size, *search), judgement, ids, *timings, judged_by);
             let mut records: Vec<Outgoing> =

@@ -106,7 +106,8 @@ impl Judge for RuleJudge {
 }
 
 impl RuleJudge {
-    /// Deletes what the lane remembers of people who were erased since its last frame: their rule state, and their tracks. Who is
+    /// Deletes what the lane remembers of people who were erased since its last frame: their rule state, and their tracks. Drops reused
+    /// instances of rules, which may remember them. Who is
     /// still before a camera begins a new track, without the embeddings of the old one. So rules cannot tell that it is the same
     /// face, whatever they remember by track or make an id of.
     fn forget_erased(&self, erasures: &Erasures, memory: &mut LaneMemory) {
@@ -115,6 +116,7 @@ impl RuleJudge {
                 continue;
             }
             memory.erased.insert(notice.id.clone(), notice.round);
+            self.active_rules.load().rules.drop_instances();
             let traces = Traces::new(notice);
             let deleted = memory.state.delete_where(|key, value| traces.are_in(key, value));
             memory.deletions.extend(deleted);

@@ -1,9 +1,10 @@
 //! The pictures of `tests/fixtures/pictures`, valid and broken.
 
 use crate::dice::Dice;
-use crate::worker;
+use crate::{SAME_PERSON, embed_all, frames, worker};
+use everyframe_config::{Polygon, VisionSettings};
 use everyframe_types::face::{Embedding, Rect};
-use everyframe_vision::Worker;
+use everyframe_vision::{HiddenParts, PictureRenderer, Worker};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -91,4 +92,29 @@ fn earlier_pictures_do_not_affect_later_ones() {
         let files = (&pictures[first].0.file, &pictures[second].0.file);
         assert_eq!(after, alone[second], "{files:?}; EVERYFRAME_SEED={} does it again", dice.seed());
     }
+}
+
+#[test]
+fn a_blurred_face_cannot_be_recognised() {
+    let mut worker = worker();
+    let mut renderer = PictureRenderer::new(&VisionSettings::default());
+    let mut blurred = 0;
+    for clip in ["single_face.mp4", "WolfgangLanger_Pexels.mp4"] {
+        for frame in frames(clip).iter().step_by(10).take(8) {
+            let seen = worker.detect(frame, &[]).unwrap();
+            let faces = embed_all(&mut worker, frame, &seen);
+            let size = (seen.width, seen.height);
+            let parts: Vec<Polygon> =
+                seen.detections.iter().map(|face| Polygon::of_box(&face.bounds, size)).collect();
+            let hidden = HiddenParts { painted: &[], blurred: &parts.iter().collect::<Vec<_>>() };
+            let shown = renderer.render(frame, hidden, None, &[]).unwrap().expect("another picture");
+            let left = worker.detect(&shown, &[]).unwrap();
+            for found in embed_all(&mut worker, &shown, &left) {
+                let likeness = faces.iter().map(|face| face.similarity(&found)).fold(-1.0, f32::max);
+                assert!(likeness < SAME_PERSON, "{clip}: {likeness}");
+            }
+            blurred += faces.len();
+        }
+    }
+    assert!(blurred >= 16, "{blurred}");
 }

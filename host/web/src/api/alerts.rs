@@ -8,6 +8,7 @@ use crate::problem::{Problem, Problems};
 use crate::views::{Acknowledgement, AlertView};
 use axum::Json;
 use axum::extract::State;
+use everyframe_privacy::{Action, Deed};
 use everyframe_types::machine::unix_ms;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -86,7 +87,8 @@ pub async fn acknowledge(
     if comment.len() > MAX_COMMENT {
         return Err(Problem::unprocessable(format!("the comment has more than {MAX_COMMENT} bytes")));
     }
-    set(&app, id, Some(Acknowledgement { by: identity.name, at: unix_ms(), comment })).await
+    let acknowledgement = Acknowledgement { by: identity.name.clone(), at: unix_ms(), comment };
+    set(&app, identity.name, id, Some(acknowledgement)).await
 }
 
 /// Opens an alert again.
@@ -95,14 +97,15 @@ pub async fn acknowledge(
     responses((status = 200, body = AlertView), Problems))]
 pub async fn reopen(
     State(app): State<Arc<App>>,
-    _: Enroller,
+    Enroller(identity): Enroller,
     PathParts(id): PathParts<String>,
 ) -> Result<Json<AlertView>, Problem> {
-    set(&app, id, None).await
+    set(&app, identity.name, id, None).await
 }
 
 async fn set(
     app: &Arc<App>,
+    actor: String,
     id: String,
     acknowledgement: Option<Acknowledgement>,
 ) -> Result<Json<AlertView>, Problem> {
@@ -113,6 +116,8 @@ async fn set(
     app.block(move |app| {
         let value =
             acknowledgement.as_ref().map(serde_json::to_vec).transpose().map_err(Problem::internal)?;
+        let action = if acknowledgement.is_some() { Action::Acknowledged } else { Action::Reopened };
+        app.trail.enter(&Deed { actor, action, subject: format!("alert {id}"), detail: String::new() })?;
         app.write(&app.config.topics.acknowledgements, &id, value.as_deref())?;
         let mut state = app.live.write();
         state.alerts.acknowledge(&id, acknowledgement);
