@@ -281,6 +281,10 @@ fn a_camera_with_a_password_is_read_and_its_password_never_shown() {
     );
 }
 
+/// A zone that only cameras have that name it.
+const COUNTER: &str =
+    "[[zones]]\nname = \"counter\"\ncameras = []\npolygon = [[0, 0.5], [1, 0.5], [1, 1]]\n\n";
+
 /// `[[cameras]]` with these ids, addresses and further lines.
 fn configured(cameras: &[(&str, &str, &str)]) -> String {
     let table = |(id, source, more): &(&str, &str, &str)| {
@@ -319,11 +323,12 @@ fn configured_cameras_run_and_a_change_concerns_only_its_camera() {
     let secret = site.file("secret", b"hunter2\n").display().to_string();
     let gate_address = gate.address().replace("//", "//admin@");
     let password = format!("password = {{ file = \"{secret}\" }}");
-    let all = |more: &str| {
-        let gate = ("gate", gate_address.as_str(), password.as_str());
-        site.configure(&configured(&[gate, ("yard", yard.address(), more)]), &rules);
+    let all = |gate_more: &str, yard_more: &str| {
+        let gate_more = format!("{password}\n{gate_more}");
+        let cameras = [("gate", gate_address.as_str(), &*gate_more), ("yard", yard.address(), yard_more)];
+        site.configure(&format!("{COUNTER}{}", configured(&cameras)), &rules);
     };
-    all("");
+    all("", "");
     let mut run = site.start_everyframe("cameras", &["cameras", "run", "--spool", "spool"]);
     let came = |camera: &str, count| {
         wait_for(camera, || (sessions(&site, camera).len() >= count).then_some(()));
@@ -342,8 +347,8 @@ fn configured_cameras_run_and_a_change_concerns_only_its_camera() {
     assert_eq!(agents.len(), 2, "{agents:?}");
     assert!(agents.iter().all(|(_, arguments)| !arguments.contains("hunter2")), "{agents:?}");
 
-    // Another setting of one.
-    all("max_fps = 5.0");
+    // Another setting of one; the zones of the other do not concern its agent.
+    all("zones = [\"counter\"]", "max_fps = 5.0");
     came("yard", 2);
     assert_eq!(sessions(&site, "gate").len(), 1, "it went on");
 

@@ -63,6 +63,9 @@ pub struct CameraSettings {
     /// How the pictures of an RTSP stream travel.
     #[serde(default)]
     pub transport: Transport,
+    /// The camera's zones, by the names in `[[zones]]`, besides those whose own `cameras` include it.
+    #[serde(default)]
+    pub zones: Vec<String>,
     /// Damaged pictures.
     #[serde(default)]
     pub damaged: DamagedPolicy,
@@ -100,6 +103,12 @@ fn default_unchanged() -> f64 {
 }
 
 impl CameraSettings {
+    /// True if an agent reads both in the same way. Zones concern only the host.
+    pub fn is_read_as(&self, other: &Self) -> bool {
+        let without_zones = |camera: &Self| Self { zones: Vec::new(), ..camera.clone() };
+        without_zones(self) == without_zones(other)
+    }
+
     /// Reads the address from its place, with the password. `folder` is the base of relative paths.
     ///
     /// # Errors
