@@ -18,6 +18,21 @@ pub enum Transport {
     Udp,
 }
 
+/// What decodes video that is not motion JPEG.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DecodingDevice {
+    /// The processor.
+    #[default]
+    Software,
+    /// The first device of this list that is there; without one, the processor.
+    Auto,
+    /// An NVIDIA GPU.
+    Cuda,
+    /// A GPU of Intel or AMD, by VA-API.
+    Vaapi,
+}
+
 /// What to do with a picture that the decoder, the protocol or the container knows to be damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -63,6 +78,9 @@ pub struct CameraSettings {
     /// How the pictures of an RTSP stream travel.
     #[serde(default)]
     pub transport: Transport,
+    /// What decodes video. If the device cannot, it is decoded in software, and the agent logs why.
+    #[serde(default)]
+    pub decoder: DecodingDevice,
     /// The camera's zones, by the names in `[[zones]]`, besides those whose own `cameras` include it.
     #[serde(default)]
     pub zones: Vec<String>,
