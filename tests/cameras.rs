@@ -1,7 +1,7 @@
 //! Cameras as operators have them: what the topic gets when a camera changes its picture, loses packets, freezes, goes away or asks
 //! for a password. Each published picture is compared with its source.
 
-use everyframe_tests::numbered::{self, h264};
+use everyframe_tests::numbered::{self, Unit, h264, hevc, motion_jpeg};
 use everyframe_tests::{Record, RtspCamera, Site, Topic, WebCamera, WebPart, wait_for};
 use serde_json::Value;
 use std::time::Duration;
@@ -34,12 +34,17 @@ fn wait_for_notice(site: &Site, what: &str, is_over: bool) {
 
 /// Checks each picture against its source, and that none is repeated; gives sizes and numbers.
 fn checked(frames: &[Record]) -> Vec<(usize, usize, u64)> {
+    checked_in(frames, false)
+}
+
+/// As [`checked`]. `is_full_range`: see [`numbered::check`].
+fn checked_in(frames: &[Record], is_full_range: bool) -> Vec<(usize, usize, u64)> {
     let pictures: Vec<(usize, usize, u64)> = frames
         .iter()
         .enumerate()
         .map(|(index, record)| {
             let picture = record.value.as_ref().expect("a frame");
-            numbered::check(picture, false).unwrap_or_else(|error| panic!("frame {index}: {error}"))
+            numbered::check(picture, is_full_range).unwrap_or_else(|error| panic!("frame {index}: {error}"))
         })
         .collect();
     for pair in pictures.windows(2) {
@@ -54,52 +59,113 @@ fn count(audit: &Value, column: &str) -> u64 {
 
 #[test]
 fn a_stream_that_changes_size_and_format_is_followed() {
-    let site = Site::start(1);
     let mut units = h264(640, 480, 0..60, "yuv420p");
     units.extend(h264(1280, 720, 60..120, "yuv420p"));
     units.extend(h264(1280, 720, 120..180, "yuv444p"));
     units.extend(h264(360, 640, 180..240, "yuv422p"));
     units.extend(h264(640, 480, 240..300, "yuv420p"));
+    let sizes = [(640, 480), (1280, 720), (360, 640), (640, 480)];
+    follow_to_the_end(units, false, &[], &sizes);
+}
+
+#[test]
+fn a_stream_of_h265_that_changes_is_followed() {
+    let mut units = hevc(640, 480, 0..60, "yuv420p");
+    units.extend(hevc(640, 480, 60..120, "yuv420p10le"));
+    units.extend(hevc(1280, 720, 120..180, "yuv420p"));
+    units.extend(hevc(360, 640, 180..240, "yuv422p"));
+    follow_to_the_end(units, false, &[], &[(640, 480), (1280, 720), (360, 640)]);
+}
+
+#[test]
+fn motion_jpeg_over_rtsp_that_changes_is_followed() {
+    let mut units = motion_jpeg(640, 480, 0..60);
+    units.extend(motion_jpeg(1280, 720, 60..120));
+    units.extend(motion_jpeg(320, 240, 120..180));
+    follow_to_the_end(units, true, &[], &[(640, 480), (1280, 720), (320, 240)]);
+}
+
+#[test]
+fn a_missing_device_for_decoding_is_told_and_replaced() {
+    let units = h264(640, 480, 0..100, "yuv420p");
+    let log = follow_to_the_end(units, false, &["--decoder", "auto"], &[(640, 480)]);
+    let has_device =
+        ["/dev/dri", "/dev/nvidiactl"].map(std::path::Path::new).iter().any(|path| path.exists());
+    let told = log.matches("pictures are decoded in software: cuda cannot be used: ").count();
+    assert!(has_device || told == 1, "{log}");
+}
+
+/// Runs an agent until a camera has sent all pictures. They must be there, with these sizes. Gives the agent's log.
+fn follow_to_the_end(
+    units: Vec<Unit>,
+    is_full_range: bool,
+    options: &[&str],
+    expected: &[(usize, usize)],
+) -> String {
+    let site = Site::start(1);
+    let total = units.len();
     let camera = RtspCamera::start(units);
-    let agent = site.start_everyframe("camera", &["camera", "--id", "gate", &camera.address()]);
-    wait_for("the end of the pictures", || (camera.position() > 305).then_some(()));
-    agent.terminate();
-    let pictures = checked(&frames(&site));
+    let address = camera.address();
+    // However slow this machine is, none may be left out.
+    let words = [&["camera", "--id", "gate", "--when-slow", "keep"], options, &[&*address]].concat();
+    let agent = site.start_everyframe("camera", &words);
+    let last = total as u64 - 1;
+    wait_for("the last picture", || {
+        let last_frame = frames(&site).pop()?;
+        (numbered::read(&last_frame.value?).ok()?.2 == last).then_some(())
+    });
+    let ended = agent.terminate();
+    let pictures = checked_in(&frames(&site), is_full_range);
     let mut sizes: Vec<(usize, usize)> =
         pictures.iter().map(|(width, height, _)| (*width, *height)).collect();
     sizes.dedup();
-    assert_eq!(sizes, [(640, 480), (1280, 720), (360, 640), (640, 480)]);
+    assert_eq!(sizes, expected);
     let numbers: Vec<u64> = pictures.iter().map(|(.., number)| *number).collect();
-    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "none is missing: {numbers:?}");
-    assert!(numbers.len() > 200, "{}", numbers.len());
+    assert!(numbers.iter().copied().eq(0..total as u64), "none is missing: {numbers:?}");
+    let (_, audit) = site.audit();
+    let found = ["sent", "damaged", "gaps", "missing", "repeated"].map(|column| count(&audit, column));
+    assert_eq!(found, [numbers.len() as u64, 0, 0, 0, 0], "{audit}");
+    ended.err
 }
 
 /// Runs an agent while one of 150 packets is lost.
-fn lose_packets(transport: &str) {
+fn lose_packets(transport: &str, units: Vec<Unit>, is_full_range: bool) {
     let site = Site::start(1);
-    let camera = RtspCamera::start(h264(640, 480, 0..500, "yuv420p"));
+    let camera = RtspCamera::start(units);
     camera.lose_one_of(150);
     let words = ["camera", "--id", "gate", "--transport", transport, &camera.address()];
     let agent = site.start_everyframe("camera", &words);
     wait_for("some seconds", || (camera.position() > 300).then_some(()));
     let out = agent.terminate().out;
     assert!(out.contains(" damaged"), "{out}");
-    let pictures = checked(&frames(&site));
+    let pictures = checked_in(&frames(&site), is_full_range);
     assert!(pictures.len() > 20, "the good ones are there: {}", pictures.len());
     assert!(notices(&site).contains(&("damaged".to_owned(), true)), "{:?}", notices(&site));
     let (_, audit) = site.audit();
     let damaged = count(&audit, "damaged");
+    let found = ["sent", "gaps", "missing"].map(|column| count(&audit, column));
+    assert_eq!(found, [pictures.len() as u64, 0, 0], "{audit}");
     assert!(out.contains(&format!("{damaged} damaged")), "{out}: {damaged}");
 }
 
 #[test]
 fn no_picture_damaged_by_lost_packets_is_published() {
-    lose_packets("udp");
+    lose_packets("udp", h264(640, 480, 0..500, "yuv420p"), false);
+}
+
+#[test]
+fn no_picture_of_h265_damaged_by_lost_packets_is_published() {
+    lose_packets("udp", hevc(640, 480, 0..500, "yuv420p"), false);
+}
+
+#[test]
+fn no_jpeg_damaged_by_lost_packets_is_published() {
+    lose_packets("udp", motion_jpeg(640, 480, 0..500), true);
 }
 
 #[test]
 fn a_server_that_drops_packets_damages_no_published_picture() {
-    lose_packets("tcp");
+    lose_packets("tcp", h264(640, 480, 0..500, "yuv420p"), false);
 }
 
 #[test]
@@ -281,6 +347,10 @@ fn a_camera_with_a_password_is_read_and_its_password_never_shown() {
     );
 }
 
+/// A zone that only cameras have that name it.
+const COUNTER: &str =
+    "[[zones]]\nname = \"counter\"\ncameras = []\npolygon = [[0, 0.5], [1, 0.5], [1, 1]]\n\n";
+
 /// `[[cameras]]` with these ids, addresses and further lines.
 fn configured(cameras: &[(&str, &str, &str)]) -> String {
     let table = |(id, source, more): &(&str, &str, &str)| {
@@ -319,11 +389,12 @@ fn configured_cameras_run_and_a_change_concerns_only_its_camera() {
     let secret = site.file("secret", b"hunter2\n").display().to_string();
     let gate_address = gate.address().replace("//", "//admin@");
     let password = format!("password = {{ file = \"{secret}\" }}");
-    let all = |more: &str| {
-        let gate = ("gate", gate_address.as_str(), password.as_str());
-        site.configure(&configured(&[gate, ("yard", yard.address(), more)]), &rules);
+    let all = |gate_more: &str, yard_more: &str| {
+        let gate_more = format!("{password}\n{gate_more}");
+        let cameras = [("gate", gate_address.as_str(), &*gate_more), ("yard", yard.address(), yard_more)];
+        site.configure(&format!("{COUNTER}{}", configured(&cameras)), &rules);
     };
-    all("");
+    all("", "");
     let mut run = site.start_everyframe("cameras", &["cameras", "run", "--spool", "spool"]);
     let came = |camera: &str, count| {
         wait_for(camera, || (sessions(&site, camera).len() >= count).then_some(()));
@@ -342,8 +413,8 @@ fn configured_cameras_run_and_a_change_concerns_only_its_camera() {
     assert_eq!(agents.len(), 2, "{agents:?}");
     assert!(agents.iter().all(|(_, arguments)| !arguments.contains("hunter2")), "{agents:?}");
 
-    // Another setting of one.
-    all("max_fps = 5.0");
+    // Another setting of one; the zones of the other do not concern its agent.
+    all("zones = [\"counter\"]", "max_fps = 5.0");
     came("yard", 2);
     assert_eq!(sessions(&site, "gate").len(), 1, "it went on");
 
@@ -408,6 +479,20 @@ fn an_expected_camera_of_which_nothing_is_heard_raises_an_event() {
     wait_for("the other event", || events().contains(&("absent".into(), "back".into())).then_some(()));
     let (_, audit) = site.audit();
     assert_eq!(audit["cameras"]["absent"]["sent"], 1, "{audit}");
+}
+
+#[test]
+fn pictures_keep_their_levels_in_every_pixel_format() {
+    let site = Site::start(1);
+    for (count, format) in (1..).zip(["yuv420p", "nv12", "yuv420p10le", "yuv422p10le", "yuv444p"]) {
+        let clip = site.file(format, &numbered::recording(320, 240, 0..10, format)).display().to_string();
+        site.everyframe(&["camera", "--id", format, &clip]).expect_success();
+        let frames = wait_for_frames(&site, 10 * count);
+        for (number, record) in (0..).zip(&frames[10 * (count - 1)..]) {
+            let checked = numbered::check(record.value.as_ref().expect("a frame"), false);
+            assert_eq!(checked, Ok((320, 240, number)), "{format}");
+        }
+    }
 }
 
 #[test]

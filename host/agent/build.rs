@@ -1,13 +1,15 @@
-//! Compiles the only C file. `src/capture.c` explains why it is C.
+//! Compiles the C files. Each explains why it is C.
 
 fn main() {
-    const SOURCE: &str = "src/capture.c";
-    println!("cargo::rerun-if-changed={SOURCE}");
+    const SOURCES: [&str; 2] = ["src/capture.c", "src/jpeg_encoder.c"];
+    for source in SOURCES {
+        println!("cargo::rerun-if-changed={source}");
+    }
     for library in ["avformat", "avcodec", "swscale", "avutil", "jpeg"] {
         println!("cargo::rustc-link-lib={library}");
     }
     cc::Build::new()
-        .file(SOURCE)
+        .files(SOURCES)
         .std("gnu11")
         .opt_level(2)
         .warnings(true)

@@ -1,4 +1,4 @@
-//! Pictures that show their number, as JPEG and as H.264, and the comparison of a published picture with its source.
+//! Pictures that show their number, as JPEG, H.264 and H.265, and the comparison of a published picture with its source.
 
 use opencv::core::{Mat, Vector};
 use opencv::imgcodecs::{IMREAD_GRAYSCALE, IMWRITE_JPEG_QUALITY, imdecode, imencode};
@@ -39,6 +39,19 @@ pub fn jpeg(width: usize, height: usize, number: u64) -> Vec<u8> {
     let samples = luma(width, height, number);
     let flat = Mat::from_slice(&samples).expect("samples");
     let pixels = flat.reshape(1, height as i32).expect("rows");
+    let mut bytes = Vector::<u8>::new();
+    imencode(".jpg", &pixels, &mut bytes, &Vector::from_slice(&[IMWRITE_JPEG_QUALITY, 90]))
+        .expect("a picture can be encoded");
+    bytes.to_vec()
+}
+
+/// The picture as a camera sends it in RTP (RFC 2435): in colour, with the usual Huffman tables.
+fn colour_jpeg(width: usize, height: usize, number: u64) -> Vec<u8> {
+    let samples = luma(width, height, number);
+    let flat = Mat::from_slice(&samples).expect("samples");
+    let grey = flat.reshape(1, height as i32).expect("rows");
+    let mut pixels = Mat::default();
+    opencv::imgproc::cvt_color_def(&grey, &mut pixels, opencv::imgproc::COLOR_GRAY2BGR).expect("a picture");
     let mut bytes = Vector::<u8>::new();
     imencode(".jpg", &pixels, &mut bytes, &Vector::from_slice(&[IMWRITE_JPEG_QUALITY, 90]))
         .expect("a picture can be encoded");
@@ -106,21 +119,68 @@ pub fn check(picture: &[u8], is_full_range: bool) -> Result<(usize, usize, u64),
     Ok((width, height, number))
 }
 
+/// How a picture is coded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coding {
+    /// H.264.
+    H264,
+    /// H.265.
+    Hevc,
+    /// Motion JPEG.
+    Jpeg,
+}
+
 /// One coded picture.
 #[derive(Debug, Clone)]
 pub struct Unit {
-    /// Its parts (NAL units) without start codes.
+    /// Its coding.
+    pub coding: Coding,
+    /// Its parts (NAL units) without start codes; of motion JPEG, the file.
     pub nals: Vec<Vec<u8>>,
+}
+
+/// The pictures `numbers` as motion JPEG, 4:2:0.
+pub fn motion_jpeg(width: usize, height: usize, numbers: std::ops::Range<u64>) -> Vec<Unit> {
+    let unit = |number| Unit { coding: Coding::Jpeg, nals: vec![colour_jpeg(width, height, number)] };
+    numbers.map(unit).collect()
+}
+
+/// The pictures `numbers` as H.265, a key picture every second of 25. `format` as for [`h264`].
+pub fn hevc(width: usize, height: usize, numbers: std::ops::Range<u64>, format: &str) -> Vec<Unit> {
+    let coder = "aud=1:repeat-headers=1:open-gop=0:keyint=25:min-keyint=25:pools=none:log-level=none";
+    let coding =
+        format!("-c:v libx265 -preset ultrafast -tune zerolatency -crf 18 -x265-params {coder} -f hevc");
+    let stream = encode((width, height), numbers, format, &coding);
+    split_units(&stream, Coding::Hevc)
 }
 
 /// The pictures `numbers` as H.264, a key picture every second of 25. `format` is FFmpeg's name: `yuv420p`, `yuv444p`.
 pub fn h264(width: usize, height: usize, numbers: std::ops::Range<u64>, format: &str) -> Vec<Unit> {
+    let coder = "aud=1:repeat-headers=1:sliced-threads=0:threads=1";
+    let coding =
+        format!("-c:v libx264 -preset veryfast -tune zerolatency -g 25 -crf 18 -x264-params {coder} -f h264");
+    let stream = encode((width, height), numbers, format, &coding);
+    split_units(&stream, Coding::H264)
+}
+
+/// A recording of the pictures `numbers` (NUT), not compressed. `format` as for [`h264`], or that of a device's memory: `nv12`.
+pub fn recording(width: usize, height: usize, numbers: std::ops::Range<u64>, format: &str) -> Vec<u8> {
+    encode((width, height), numbers, format, "-c:v rawvideo -f nut")
+}
+
+/// Encodes pictures by FFmpeg with these arguments.
+fn encode(
+    (width, height): (usize, usize),
+    numbers: std::ops::Range<u64>,
+    format: &str,
+    coding: &str,
+) -> Vec<u8> {
     let size = format!("{width}x{height}");
     let mut encoder = Command::new("ffmpeg")
         .args(["-v", "error", "-f", "rawvideo", "-pix_fmt", "gray", "-s", &size, "-r", "25", "-i", "-"])
         .args(["-color_range", "tv", "-vf", "scale=in_range=tv:out_range=tv", "-pix_fmt", format])
-        .args(["-c:v", "libx264", "-preset", "veryfast", "-tune", "zerolatency", "-g", "25", "-crf", "18"])
-        .args(["-x264-params", "aud=1:repeat-headers=1:sliced-threads=0:threads=1", "-f", "h264", "-"])
+        .args(coding.split(' '))
+        .arg("-")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -135,11 +195,15 @@ pub fn h264(width: usize, height: usize, numbers: std::ops::Range<u64>, format: 
     encoder.stdout.take().expect("a pipe").read_to_end(&mut stream).expect("ffmpeg writes");
     writer.join().expect("ffmpeg reads all");
     assert!(encoder.wait().expect("it ends").success(), "ffmpeg failed");
-    split_units(&stream)
+    stream
 }
 
-/// Splits a stream with start codes and delimiters (type 9) into pictures.
-fn split_units(stream: &[u8]) -> Vec<Unit> {
+/// Splits a stream with start codes and delimiters (type 9 of H.264, 35 of H.265) into pictures.
+fn split_units(stream: &[u8], coding: Coding) -> Vec<Unit> {
+    let is_delimiter = |byte: u8| match coding {
+        Coding::Hevc => byte >> 1 == 35,
+        _ => byte & 0x1f == 9,
+    };
     let starts: Vec<usize> = stream
         .windows(3)
         .enumerate()
@@ -150,8 +214,8 @@ fn split_units(stream: &[u8]) -> Vec<Unit> {
     for (index, start) in starts.iter().enumerate() {
         let end = starts.get(index + 1).map_or(stream.len(), |next| next - 3);
         let nal = stream[*start..end].strip_suffix(&[0]).unwrap_or(&stream[*start..end]).to_vec();
-        match nal.first().map(|byte| byte & 0x1f) {
-            Some(9) => units.push(Unit { nals: Vec::new() }),
+        match nal.first() {
+            Some(byte) if is_delimiter(*byte) => units.push(Unit { coding, nals: Vec::new() }),
             Some(_) => units.last_mut().expect("a delimiter comes first").nals.push(nal),
             None => {}
         }

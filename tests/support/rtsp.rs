@@ -1,11 +1,12 @@
-//! A camera that speaks RTSP (RFC 2326): live, with H.264 in RTP (RFC 6184), over TCP or UDP, with digest authentication.
+//! A camera that speaks RTSP (RFC 2326): live, with H.264, H.265 or motion JPEG in RTP (RFC 6184, 7798, 2435), over TCP or UDP, with
+//! digest authentication.
 
-use crate::numbered::Unit;
+use crate::numbered::{Coding, Unit};
 use std::io::{BufRead as _, BufReader, Read as _, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Pictures per second.
@@ -25,21 +26,30 @@ struct Behaviour {
     /// User and password.
     login: Mutex<Option<(String, String)>>,
     clients: Mutex<Vec<TcpStream>>,
+    /// When the first client began to watch.
+    begun: OnceLock<Instant>,
+}
+
+impl Behaviour {
+    /// The place in the pictures that is sent now.
+    fn position(&self) -> u64 {
+        self.begun.get().map_or(0, |begun| begun.elapsed().as_millis() as u64 * FPS / 1000)
+    }
 }
 
 /// A camera. Its thread ends with the process.
 pub struct RtspCamera {
     port: u16,
     behaviour: Arc<Behaviour>,
-    begun: Instant,
 }
 
 impl RtspCamera {
-    /// Starts a camera that sends these pictures from now on, 25 a second, whoever is connected; then it closes its connections.
+    /// Starts a camera. From its first client on, it sends these pictures, 25 a second, whoever is connected; then it closes its
+    /// connections.
     pub fn start(units: Vec<Unit>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let (behaviour, units, begun) = (Arc::new(Behaviour::default()), Arc::new(units), Instant::now());
+        let (behaviour, units) = (Arc::new(Behaviour::default()), Arc::new(units));
         let shared = behaviour.clone();
         std::thread::spawn(move || {
             for client in listener.incoming() {
@@ -53,12 +63,11 @@ impl RtspCamera {
                     client: Arc::new(Mutex::new(client)),
                     behaviour: shared.clone(),
                     units: units.clone(),
-                    begun,
                 };
                 std::thread::spawn(move || connection.serve());
             }
         });
-        Self { port, behaviour, begun }
+        Self { port, behaviour }
     }
 
     /// Its address without a user.
@@ -98,7 +107,7 @@ impl RtspCamera {
 
     /// The place in the pictures that is sent now.
     pub fn position(&self) -> u64 {
-        self.begun.elapsed().as_millis() as u64 * FPS / 1000
+        self.behaviour.position()
     }
 }
 
@@ -106,7 +115,6 @@ struct Connection {
     client: Arc<Mutex<TcpStream>>,
     behaviour: Arc<Behaviour>,
     units: Arc<Vec<Unit>>,
-    begun: Instant,
 }
 
 /// Where packets go.
@@ -143,7 +151,7 @@ impl Connection {
                 "OPTIONS" => {
                     ("200 OK", "Public: OPTIONS, DESCRIBE, SETUP, PLAY, GET_PARAMETER, TEARDOWN\r\n".into())
                 }
-                "DESCRIBE" => ("200 OK", describe()),
+                "DESCRIBE" => ("200 OK", describe(self.units[0].coding)),
                 "SETUP" => {
                     let transport = header("Transport").unwrap_or_default();
                     let (chosen, answer) = self.set_up(&transport);
@@ -161,10 +169,10 @@ impl Connection {
             if words[0] == "PLAY"
                 && let Some(way) = way.take()
             {
-                let (behaviour, units, begun) = (self.behaviour.clone(), self.units.clone(), self.begun);
+                let (behaviour, units) = (self.behaviour.clone(), self.units.clone());
                 let client = self.client.clone();
                 std::thread::spawn(move || {
-                    send_units(&way, &behaviour, &units, begun);
+                    send_units(&way, &behaviour, &units);
                     let _ = client.lock().expect("no panic").shutdown(Shutdown::Both);
                 });
             }
@@ -210,18 +218,30 @@ fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Vec<String>> {
     }
 }
 
-fn describe() -> String {
+/// The type of a coding's payloads.
+fn payload_type(coding: Coding) -> u8 {
+    if coding == Coding::Jpeg { 26 } else { 96 }
+}
+
+fn describe(coding: Coding) -> String {
+    let (number, format) = match coding {
+        Coding::H264 => (96, "a=rtpmap:96 H264/90000\r\na=fmtp:96 packetization-mode=1\r\n"),
+        Coding::Hevc => (96, "a=rtpmap:96 H265/90000\r\n"),
+        Coding::Jpeg => (26, "a=rtpmap:26 JPEG/90000\r\n"),
+    };
     // The description states an end, as those of some cameras do.
-    let body = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=camera\r\nt=0 0\r\na=range:npt=0-10.0\r\n\
-                m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=fmtp:96 packetization-mode=1\r\n\
-                a=control:track\r\n";
+    let body = format!(
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=camera\r\nt=0 0\r\na=range:npt=0-10.0\r\n\
+         m=video 0 RTP/AVP {number}\r\n{format}a=control:track\r\n"
+    );
     format!("Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
 /// Sends each picture when its time has come, from the present one on.
-fn send_units(way: &Way, behaviour: &Behaviour, units: &[Unit], begun: Instant) {
+fn send_units(way: &Way, behaviour: &Behaviour, units: &[Unit]) {
+    let begun = *behaviour.begun.get_or_init(Instant::now);
     let due = |index: u64| begun + Duration::from_millis(1000 * index / FPS);
-    let mut index = begun.elapsed().as_millis() as u64 * FPS / 1000;
+    let mut index = behaviour.position();
     let mut sequence = 7u16;
     let mut packets = 0u64;
     while let Some(unit) = units.get(index as usize) {
@@ -241,7 +261,7 @@ fn send_units(way: &Way, behaviour: &Behaviour, units: &[Unit], begun: Instant) 
                     continue;
                 }
                 let marker = if number == last { 0x80 } else { 0 };
-                let mut packet = vec![0x80, marker | 96];
+                let mut packet = vec![0x80, marker | payload_type(unit.coding)];
                 packet.extend(sequence.to_be_bytes());
                 packet.extend(timestamp.to_be_bytes());
                 packet.extend([0, 0, 0, 1]);
@@ -271,23 +291,63 @@ impl Way {
     }
 }
 
-/// The payloads of a picture: small parts as they are, large ones in fragments (FU-A).
+/// The payloads of a picture: small parts as they are, large ones in fragments.
 fn payloads(unit: &Unit) -> Vec<Vec<u8>> {
+    if unit.coding == Coding::Jpeg {
+        return jpeg_payloads(&unit.nals[0]);
+    }
     let mut payloads = Vec::new();
     for nal in &unit.nals {
         if nal.len() <= PACKET {
             payloads.push(nal.clone());
             continue;
         }
-        let (indicator, kind) = (nal[0] & 0x60 | 28, nal[0] & 0x1f);
-        let pieces: Vec<&[u8]> = nal[1..].chunks(PACKET).collect();
+        let (head, kind) = match unit.coding {
+            Coding::Hevc => (vec![nal[0] & 0x81 | 49 << 1, nal[1]], nal[0] >> 1 & 0x3f),
+            _ => (vec![nal[0] & 0x60 | 28], nal[0] & 0x1f),
+        };
+        let pieces: Vec<&[u8]> = nal[head.len()..].chunks(PACKET).collect();
         for (number, piece) in pieces.iter().enumerate() {
             let start = if number == 0 { 0x80 } else { 0 };
             let end = if number + 1 == pieces.len() { 0x40 } else { 0 };
-            payloads.push([&[indicator, start | end | kind], *piece].concat());
+            payloads.push([&head, &[start | end | kind][..], *piece].concat());
         }
     }
     payloads
+}
+
+/// The payloads of a JPEG file of 4:2:0: its scan in pieces, the first one with the tables of quantisation.
+fn jpeg_payloads(file: &[u8]) -> Vec<Vec<u8>> {
+    let (mut tables, mut size, mut place) = (Vec::new(), [0, 0], 2);
+    let scan = loop {
+        let length = usize::from(u16::from_be_bytes([file[place + 2], file[place + 3]]));
+        let (marker, segment) = (file[place + 1], &file[place + 4..place + 2 + length]);
+        place += 2 + length;
+        match marker {
+            // One table or more, each after a byte with its number.
+            0xdb => segment.chunks(65).for_each(|table| tables.extend(&table[1..])),
+            0xc0 => {
+                assert_eq!(segment[7], 0x22, "4:2:0");
+                let eighth = |at: usize| (u16::from_be_bytes([segment[at], segment[at + 1]]) / 8) as u8;
+                size = [eighth(3), eighth(1)];
+            }
+            0xda => break &file[place..file.len() - 2],
+            _ => {}
+        }
+    };
+    let piece = |(number, piece): (usize, &[u8])| {
+        let offset = (number * PACKET) as u32;
+        // Type 1 is 4:2:0; 255 says that the tables follow.
+        let mut payload = [&offset.to_be_bytes()[..], &[1, 255], &size].concat();
+        if number == 0 {
+            payload.extend([0, 0]);
+            payload.extend((tables.len() as u16).to_be_bytes());
+            payload.extend(&tables);
+        }
+        payload.extend(piece);
+        payload
+    };
+    scan.chunks(PACKET).enumerate().map(piece).collect()
 }
 
 /// RFC 2617 without `qop`.

@@ -1,17 +1,15 @@
 /*
- * The parts of FFmpeg that the agent uses: opening an address, reading packets, decoding and scaling pictures; and the JPEG
- * encoder of libjpeg-turbo.
+ * The parts of FFmpeg that the agent uses: opening an address, reading packets, decoding and scaling pictures.
  *
  * It is C because the layout of FFmpeg's structures differs from version to version, so a compiler must read the headers that
- * belong to the installed libraries; because only a C function can take the arguments of FFmpeg's log callback; and because
- * only `longjmp` can leave libjpeg's fatal errors. See docs/decisions/0028-capture.md.
+ * belong to the installed libraries, and because only a C function can take the arguments of FFmpeg's log callback. See
+ * docs/decisions/0028-capture.md.
  *
  * Every call is bounded in time: FFmpeg asks `is_over` while it waits.
  */
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -22,12 +20,11 @@
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
 #include <libavutil/display.h>
+#include <libavutil/hwcontext.h>
 #include <libavutil/opt.h>
 #include <libavutil/pixdesc.h>
 #include <libavutil/time.h>
 #include <libswscale/swscale.h>
-
-#include <jpeglib.h>
 
 /* Keep in step with the numbers in ffmpeg.rs. */
 enum outcome {
@@ -59,15 +56,35 @@ struct everyframe_input {
   char message[MESSAGE_BYTES];
 };
 
+/* What a scaler was made for. */
+struct scaling {
+  int width, height, format, is_full_range;
+  int new_width, new_height;
+};
+
 struct everyframe_decoder {
   AVCodecContext *codec;
+  AVCodecParameters *parameters;
   AVFrame *frame;
   AVRational time_base;
   /* Lines of the decoder at the level of an error. */
   atomic_uint errors;
+  /* The format of pictures in the memory of the device that decodes them; AV_PIX_FMT_NONE without a device. */
+  enum AVPixelFormat device_format;
+  AVFrame *device_frame;
+  /* FFmpeg tries the device for the present packet; the errors before. */
+  int is_trying;
+  unsigned errors_before;
+  /* Errors of the present packet. */
+  unsigned packet_errors;
+  /* Packets with errors, one after the other. */
+  unsigned failures;
+  /* Why pictures are decoded in software although a device was wanted; empty once it was told. */
+  char note[MESSAGE_BYTES];
   /* Degrees clockwise by which a picture must be turned. */
   int rotation;
   struct SwsContext *scaler;
+  struct scaling scaling;
 };
 
 /* A packet's properties. */
@@ -350,57 +367,158 @@ static int rotation_of_stream(const AVStream *stream) {
 #endif
 }
 
-/* A decoder for the video of an input, which it may outlive. */
-struct everyframe_decoder *everyframe_decoder_new(const struct everyframe_input *input) {
-  const AVStream *stream = input->format->streams[input->stream];
-  const AVCodec *codec = avcodec_find_decoder(stream->codecpar->codec_id);
-  struct everyframe_decoder *decoder = calloc(1, sizeof *decoder);
-  if (!decoder) return NULL;
-  decoder->frame = av_frame_alloc();
+static void note_software(struct everyframe_decoder *decoder, const char *reason) {
+  snprintf(decoder->note, sizeof decoder->note, "pictures are decoded in software: %s", reason);
+}
+
+/* FFmpeg asks with the device's format first, and without it if the device cannot decode this video. */
+static enum AVPixelFormat choose_format(AVCodecContext *codec, const enum AVPixelFormat *formats) {
+  struct everyframe_decoder *decoder = codec->opaque;
+  for (const enum AVPixelFormat *format = formats; *format != AV_PIX_FMT_NONE; format++) {
+    if (*format != decoder->device_format) continue;
+    decoder->is_trying = 1;
+    decoder->errors_before = atomic_load(&decoder->errors);
+    return *format;
+  }
+  /* What FFmpeg logged of the device's refusal is no damage of the picture. */
+  if (decoder->is_trying) atomic_store(&decoder->errors, decoder->errors_before);
+  note_software(decoder, "the device cannot decode this kind of video");
+  return avcodec_default_get_format(codec, formats);
+}
+
+/* Lets the codec use a device of the kind `name`. Gives the error of FFmpeg, 0 if there is none. */
+static int use_device(struct everyframe_decoder *decoder, const AVCodec *codec, const char *name) {
+  const enum AVHWDeviceType type = av_hwdevice_find_type_by_name(name);
+  const AVCodecHWConfig *config;
+  int error;
+  for (int index = 0; (config = avcodec_get_hw_config(codec, index)); index++) {
+    if (config->device_type != type || !(config->methods & AV_CODEC_HW_CONFIG_METHOD_HW_DEVICE_CTX)) continue;
+    error = av_hwdevice_ctx_create(&decoder->codec->hw_device_ctx, type, NULL, NULL, 0);
+    if (error < 0) return error;
+    decoder->device_format = config->pix_fmt;
+    decoder->codec->get_format = choose_format;
+    return 0;
+  }
+  return AVERROR_DECODER_NOT_FOUND;
+}
+
+/* Opens the codec for a device of the kind `device`, or `auto` for any; without one, and for NULL, in software. */
+static int open_codec(struct everyframe_decoder *decoder, const char *device) {
+  static const char *const devices[] = {"cuda", "vaapi"};
+  const AVCodec *codec = avcodec_find_decoder(decoder->parameters->codec_id);
+  char reason[MESSAGE_BYTES / 2] = "", message[MESSAGE_BYTES / 4];
+  avcodec_free_context(&decoder->codec);
+  decoder->device_format = AV_PIX_FMT_NONE;
   decoder->codec = codec ? avcodec_alloc_context3(codec) : NULL;
-  if (!decoder->frame || !decoder->codec || avcodec_parameters_to_context(decoder->codec, stream->codecpar) < 0) goto failed;
+  if (!decoder->codec || avcodec_parameters_to_context(decoder->codec, decoder->parameters) < 0) return OTHER;
   decoder->codec->opaque = decoder;
   /* With more, an error could not be assigned to its picture. */
   decoder->codec->thread_count = 1;
-  decoder->codec->pkt_timebase = stream->time_base;
-  decoder->time_base = stream->time_base;
-  decoder->rotation = rotation_of_stream(stream);
-  if (avcodec_open2(decoder->codec, codec, NULL) < 0) goto failed;
-  return decoder;
-failed:
-  avcodec_free_context(&decoder->codec);
-  av_frame_free(&decoder->frame);
-  free(decoder);
-  return NULL;
+  decoder->codec->pkt_timebase = decoder->time_base;
+  for (size_t index = 0; device && index < sizeof devices / sizeof *devices; index++) {
+    if (strcmp(device, "auto") && strcmp(device, devices[index])) continue;
+    const int error = use_device(decoder, codec, devices[index]);
+    if (!error) break;
+    av_strerror(error, message, sizeof message);
+    const size_t used = strlen(reason);
+    snprintf(reason + used, sizeof reason - used, "%s%s cannot be used: %s", used ? "; " : "", devices[index], message);
+  }
+  if (device && decoder->device_format == AV_PIX_FMT_NONE) note_software(decoder, reason);
+  return avcodec_open2(decoder->codec, codec, NULL) < 0 ? OTHER : DONE;
 }
 
 void everyframe_decoder_free(struct everyframe_decoder *decoder) {
   if (!decoder) return;
   avcodec_free_context(&decoder->codec);
+  avcodec_parameters_free(&decoder->parameters);
   av_frame_free(&decoder->frame);
+  av_frame_free(&decoder->device_frame);
   sws_freeContext(decoder->scaler);
   free(decoder);
 }
 
+/* A decoder for the video of an input, which it may outlive. `device`: as for `open_codec`. */
+struct everyframe_decoder *everyframe_decoder_new(const struct everyframe_input *input, const char *device) {
+  const AVStream *stream = input->format->streams[input->stream];
+  struct everyframe_decoder *decoder = calloc(1, sizeof *decoder);
+  if (!decoder) return NULL;
+  decoder->frame = av_frame_alloc();
+  decoder->device_frame = av_frame_alloc();
+  decoder->parameters = avcodec_parameters_alloc();
+  decoder->time_base = stream->time_base;
+  decoder->rotation = rotation_of_stream(stream);
+  if (!decoder->frame || !decoder->device_frame || !decoder->parameters ||
+      avcodec_parameters_copy(decoder->parameters, stream->codecpar) < 0 || open_codec(decoder, device) != DONE) {
+    everyframe_decoder_free(decoder);
+    return NULL;
+  }
+  return decoder;
+}
+
+/* Why pictures are decoded in software although a device was wanted; NULL if it was told, or is not so. */
+const char *everyframe_decoder_note(const struct everyframe_decoder *decoder) {
+  return decoder->note[0] ? decoder->note : NULL;
+}
+
+void everyframe_decoder_clear_note(struct everyframe_decoder *decoder) { decoder->note[0] = '\0'; }
+
+/* Goes on in software. Pictures are damaged until one that refers to none before. */
+static void leave_device(struct everyframe_decoder *decoder, const char *reason) {
+  av_frame_unref(decoder->device_frame);
+  open_codec(decoder, NULL);
+  atomic_fetch_add(&decoder->errors, 1);
+  note_software(decoder, reason);
+}
+
 /* Gives a packet to the decoder; NULL at the end. DONE, AGAIN if pictures must be taken first, OTHER if it is damaged. */
 int everyframe_decoder_send(struct everyframe_decoder *decoder, const AVPacket *packet) {
-  int error = avcodec_send_packet(decoder->codec, packet);
+  enum { MOST_FAILURES = 50 };
+  int error;
+  decoder->failures = decoder->packet_errors ? decoder->failures + 1 : 0;
+  decoder->packet_errors = 0;
+  decoder->is_trying = 0;
+  /* Nothing tells a broken device from a broken stream; the software decoder does no worse with either. */
+  if (decoder->device_format != AV_PIX_FMT_NONE && decoder->failures >= MOST_FAILURES)
+    leave_device(decoder, "the device has failed for 50 packets, one after the other");
+  error = decoder->codec ? avcodec_send_packet(decoder->codec, packet) : AVERROR(ENOMEM);
   if (error == AVERROR(EAGAIN)) return AGAIN;
+  decoder->packet_errors += error < 0 && error != AVERROR_EOF;
   return error < 0 && error != AVERROR_EOF ? OTHER : DONE;
 }
 
 /* The number of errors that the decoder logged since the last call. */
-unsigned everyframe_decoder_errors(struct everyframe_decoder *decoder) { return atomic_exchange(&decoder->errors, 0); }
+unsigned everyframe_decoder_errors(struct everyframe_decoder *decoder) {
+  const unsigned errors = atomic_exchange(&decoder->errors, 0);
+  decoder->packet_errors += errors;
+  return errors;
+}
+
+/* Copies a picture from the memory of its device. */
+static int fetch_picture(struct everyframe_decoder *decoder) {
+  AVFrame *frame = decoder->frame;
+  av_frame_unref(decoder->device_frame);
+  av_frame_move_ref(decoder->device_frame, frame);
+  if (av_hwframe_transfer_data(frame, decoder->device_frame, 0) < 0 || av_frame_copy_props(frame, decoder->device_frame) < 0 ||
+      av_frame_apply_cropping(frame, 0) < 0) {
+    leave_device(decoder, "its pictures cannot be copied from the device");
+    return OTHER;
+  }
+  return DONE;
+}
 
 /* Takes the next picture. DONE, AGAIN if the decoder needs a packet, ENDED, or OTHER if it is damaged. */
 int everyframe_decoder_receive(struct everyframe_decoder *decoder, struct everyframe_picture *picture) {
   const AVPixFmtDescriptor *format;
   const AVFrameSideData *matrix;
   AVFrame *frame = decoder->frame;
-  int error = avcodec_receive_frame(decoder->codec, frame);
+  int error = decoder->codec ? avcodec_receive_frame(decoder->codec, frame) : AVERROR(ENOMEM);
   if (error == AVERROR(EAGAIN)) return AGAIN;
   if (error == AVERROR_EOF) return ENDED;
+  decoder->packet_errors += error < 0;
   if (error < 0) return OTHER;
+  if (decoder->device_format != AV_PIX_FMT_NONE && frame->format == (int)decoder->device_format &&
+      fetch_picture(decoder) != DONE)
+    return OTHER;
   format = av_pix_fmt_desc_get(frame->format);
   if (!format || frame->width <= 0 || frame->height <= 0) return OTHER;
   matrix = av_frame_get_side_data(frame, AV_FRAME_DATA_DISPLAYMATRIX);
@@ -427,104 +545,44 @@ int everyframe_decoder_receive(struct everyframe_decoder *decoder, struct everyf
   return DONE;
 }
 
+/*
+ * A scaler to three planes of full range. FFmpeg must know the ranges before it chooses its functions: for formats like NV12
+ * and 10 bits it has one that changes no range.
+ */
+static struct SwsContext *find_scaler(struct everyframe_decoder *decoder, const struct scaling *scaling) {
+  const int is_same = scaling->width == scaling->new_width && scaling->height == scaling->new_height;
+  const int *table = sws_getCoefficients(SWS_CS_ITU601);
+  struct SwsContext *scaler = decoder->scaler;
+  if (scaler && !memcmp(scaling, &decoder->scaling, sizeof *scaling)) return scaler;
+  sws_freeContext(scaler);
+  decoder->scaling = *scaling;
+  decoder->scaler = scaler = sws_alloc_context();
+  if (!scaler) return NULL;
+  av_opt_set_int(scaler, "srcw", scaling->width, 0);
+  av_opt_set_int(scaler, "srch", scaling->height, 0);
+  av_opt_set_int(scaler, "src_format", scaling->format, 0);
+  av_opt_set_int(scaler, "src_range", scaling->is_full_range, 0);
+  av_opt_set_int(scaler, "dstw", scaling->new_width, 0);
+  av_opt_set_int(scaler, "dsth", scaling->new_height, 0);
+  av_opt_set_int(scaler, "dst_format", AV_PIX_FMT_YUV420P, 0);
+  av_opt_set_int(scaler, "dst_range", 1, 0);
+  av_opt_set_int(scaler, "sws_flags", is_same ? SWS_POINT : SWS_AREA, 0);
+  if (sws_init_context(scaler, NULL, NULL) < 0) {
+    sws_freeContext(scaler);
+    return decoder->scaler = NULL;
+  }
+  sws_setColorspaceDetails(scaler, table, scaling->is_full_range, table, 1, 0, 1 << 16, 1 << 16);
+  return scaler;
+}
+
 /* Scales the last picture to `width` x `height`, in three planes of full range with rows of these lengths. */
 int everyframe_decoder_scale(struct everyframe_decoder *decoder, int width, int height, uint8_t *const planes[3],
                              const int strides[3], int is_full_range) {
   const AVFrame *frame = decoder->frame;
-  int is_same = width == frame->width && height == frame->height;
-  const int *table;
-  decoder->scaler = sws_getCachedContext(decoder->scaler, frame->width, frame->height, frame->format, width, height,
-                                         AV_PIX_FMT_YUV420P, is_same ? SWS_POINT : SWS_AREA, NULL, NULL, NULL);
-  if (!decoder->scaler) return OTHER;
-  table = sws_getCoefficients(SWS_CS_ITU601);
-  sws_setColorspaceDetails(decoder->scaler, table, is_full_range, table, 1, 0, 1 << 16, 1 << 16);
-  if (sws_scale(decoder->scaler, (const uint8_t *const *)frame->data, frame->linesize, 0, frame->height, planes, strides) !=
-      height)
+  const struct scaling scaling = {frame->width, frame->height, frame->format, is_full_range, width, height};
+  struct SwsContext *scaler = find_scaler(decoder, &scaling);
+  if (!scaler ||
+      sws_scale(scaler, (const uint8_t *const *)frame->data, frame->linesize, 0, frame->height, planes, strides) != height)
     return OTHER;
   return DONE;
-}
-
-/* The JPEG encoder. */
-
-struct encoder {
-  struct jpeg_compress_struct jpeg;
-  struct jpeg_error_mgr errors;
-  struct jpeg_destination_mgr destination;
-  jmp_buf leave;
-  unsigned char *bytes;
-  size_t capacity;
-  size_t size;
-};
-
-static void on_encoder_error(j_common_ptr jpeg) { longjmp(((struct encoder *)jpeg->client_data)->leave, 1); }
-static void on_encoder_message(j_common_ptr jpeg, int level) { (void)jpeg, (void)level; }
-static void on_encoder_output(j_common_ptr jpeg) { (void)jpeg; }
-static void on_destination(j_compress_ptr jpeg) { (void)jpeg; }
-
-/* The buffer is larger than any picture of this size can become. */
-static boolean on_full(j_compress_ptr jpeg) {
-  longjmp(((struct encoder *)jpeg->client_data)->leave, 1);
-  return FALSE;
-}
-
-static void on_finished(j_compress_ptr jpeg) {
-  struct encoder *encoder = jpeg->client_data;
-  encoder->size = encoder->capacity - jpeg->dest->free_in_buffer;
-}
-
-static void encode(struct encoder *encoder, unsigned width, unsigned height, int quality, const uint8_t *const planes[3],
-                   const size_t strides[3]) {
-  enum { ROWS = 16 };
-  struct jpeg_compress_struct *jpeg = &encoder->jpeg;
-  JSAMPROW y[ROWS], u[ROWS / 2], v[ROWS / 2];
-  JSAMPARRAY rows[3] = {y, u, v};
-  if (setjmp(encoder->leave) != 0) return;
-  jpeg_create_compress(jpeg);
-  jpeg->dest = &encoder->destination;
-  jpeg->image_width = width;
-  jpeg->image_height = height;
-  jpeg->input_components = 3;
-  jpeg->in_color_space = JCS_YCbCr;
-  jpeg_set_defaults(jpeg);
-  jpeg_set_quality(jpeg, quality, TRUE);
-  jpeg->raw_data_in = TRUE;
-  jpeg->comp_info[0].h_samp_factor = jpeg->comp_info[0].v_samp_factor = 2;
-  for (int plane = 1; plane < 3; plane++)
-    jpeg->comp_info[plane].h_samp_factor = jpeg->comp_info[plane].v_samp_factor = 1;
-  jpeg_start_compress(jpeg, TRUE);
-  while (jpeg->next_scanline < height) {
-    /* The planes have whole blocks, so there are always 16 rows. */
-    for (size_t row = 0; row < ROWS; row++) y[row] = (JSAMPROW)planes[0] + strides[0] * (jpeg->next_scanline + row);
-    for (size_t row = 0; row < ROWS / 2; row++) {
-      u[row] = (JSAMPROW)planes[1] + strides[1] * (jpeg->next_scanline / 2 + row);
-      v[row] = (JSAMPROW)planes[2] + strides[2] * (jpeg->next_scanline / 2 + row);
-    }
-    jpeg_write_raw_data(jpeg, rows, ROWS);
-  }
-  jpeg_finish_compress(jpeg);
-}
-
-/*
- * Encodes three planes, both colour planes of half the width and height, as JPEG into `bytes`; gives the size, 0 if it fails.
- * The planes have whole blocks: rows and columns are multiples of 16 (8 for the colours), `strides` bytes a row.
- */
-size_t everyframe_encode_jpeg(unsigned width, unsigned height, int quality, const uint8_t *const planes[3],
-                              const size_t strides[3], unsigned char *bytes, size_t capacity) {
-  struct encoder encoder;
-  memset(&encoder, 0, sizeof encoder);
-  encoder.bytes = bytes;
-  encoder.capacity = capacity;
-  encoder.jpeg.err = jpeg_std_error(&encoder.errors);
-  encoder.errors.error_exit = on_encoder_error;
-  encoder.errors.emit_message = on_encoder_message;
-  encoder.errors.output_message = on_encoder_output;
-  encoder.jpeg.client_data = &encoder;
-  encoder.destination.init_destination = on_destination;
-  encoder.destination.empty_output_buffer = on_full;
-  encoder.destination.term_destination = on_finished;
-  encoder.destination.next_output_byte = bytes;
-  encoder.destination.free_in_buffer = capacity;
-  encode(&encoder, width, height, quality, planes, strides);
-  jpeg_destroy_compress(&encoder.jpeg);
-  return encoder.size;
 }

@@ -1,4 +1,4 @@
-//! The functions and structures of `capture.c`.
+//! The functions and structures of `capture.c`, and the function of `jpeg_encoder.c`.
 
 use std::ffi::{c_char, c_int, c_uint};
 
@@ -75,7 +75,9 @@ unsafe extern "C" {
         properties: *mut PacketProperties,
     ) -> c_int;
     pub fn everyframe_packet_free(packet: *mut Packet);
-    pub fn everyframe_decoder_new(input: *const Input) -> *mut Decoder;
+    pub fn everyframe_decoder_new(input: *const Input, device: *const c_char) -> *mut Decoder;
+    pub fn everyframe_decoder_note(decoder: *const Decoder) -> *const c_char;
+    pub fn everyframe_decoder_clear_note(decoder: *mut Decoder);
     pub fn everyframe_decoder_free(decoder: *mut Decoder);
     pub fn everyframe_decoder_send(decoder: *mut Decoder, packet: *const Packet) -> c_int;
     pub fn everyframe_decoder_errors(decoder: *mut Decoder) -> c_uint;

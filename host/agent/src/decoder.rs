@@ -3,7 +3,8 @@
 use super::capture_sys::{self as sys, AGAIN, UNKNOWN};
 use super::fault::Fault;
 use super::ffmpeg::{Input, Packet, known};
-use std::ffi::c_int;
+use everyframe_config::DecodingDevice;
+use std::ffi::{CStr, c_int};
 use std::ptr::{self, NonNull};
 
 /// The result of asking a decoder for a picture.
@@ -27,16 +28,35 @@ pub(super) struct Decoder {
 unsafe impl Send for Decoder {}
 
 impl Decoder {
-    /// A decoder for the video of this input.
+    /// A decoder for the video of this input. If the device cannot decode it, it decodes in software, and has a note.
     ///
     /// # Errors
     ///
     /// FFmpeg was built without a decoder for it.
-    pub fn new(input: &Input) -> Result<Self, Fault> {
-        // SAFETY: the video is open.
-        let raw = unsafe { sys::everyframe_decoder_new(input.raw.as_ptr()) };
+    pub fn new(input: &Input, device: DecodingDevice) -> Result<Self, Fault> {
+        let device = match device {
+            DecodingDevice::Software => None,
+            DecodingDevice::Auto => Some(c"auto"),
+            DecodingDevice::Cuda => Some(c"cuda"),
+            DecodingDevice::Vaapi => Some(c"vaapi"),
+        };
+        // SAFETY: the video is open; the name is a static C string.
+        let raw = unsafe {
+            sys::everyframe_decoder_new(input.raw.as_ptr(), device.map_or(ptr::null(), CStr::as_ptr))
+        };
         let missing = || Fault::Other(format!("this FFmpeg has no decoder for {}", input.codec()));
         Ok(Self { raw: NonNull::new(raw).ok_or_else(missing)? })
+    }
+
+    /// Takes the note why pictures are decoded in software although a device was wanted.
+    pub fn take_note(&mut self) -> Option<String> {
+        // SAFETY: the decoder is valid; its note is a C string until it is cleared.
+        unsafe {
+            let note = sys::everyframe_decoder_note(self.raw.as_ptr());
+            let text = (!note.is_null()).then(|| CStr::from_ptr(note).to_string_lossy().into_owned());
+            sys::everyframe_decoder_clear_note(self.raw.as_ptr());
+            text
+        }
     }
 
     /// Gives it a packet, or tells it that there are no more. False if the packet is damaged.

@@ -251,7 +251,7 @@ impl Worker {
     }
 
     fn read_video(&mut self, mut input: Input) -> Result<(), Fault> {
-        let decoder = if input.is_jpeg() { None } else { Some(Decoder::new(&input)?) };
+        let decoder = if input.is_jpeg() { None } else { Some(Decoder::new(&input, self.options.device)?) };
         self.push(Event::Opened(Opened {
             is_live: self.is_live,
             rate: input.rate(),

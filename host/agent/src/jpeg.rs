@@ -1,4 +1,4 @@
-//! The JPEG encoder of libjpeg-turbo, through `capture.c` in this folder.
+//! The JPEG encoder of libjpeg-turbo, through `jpeg_encoder.c` in this folder.
 
 use super::capture_sys as sys;
 use super::fault::Fault;

@@ -1,6 +1,6 @@
 //! How a source is read.
 
-use everyframe_config::{DamagedPolicy, SlowPolicy, Transport};
+use everyframe_config::{DamagedPolicy, DecodingDevice, SlowPolicy, Transport};
 use std::time::Duration;
 
 /// The rate at which an address that gives single pictures is asked, if the user sets none; per second.
@@ -17,6 +17,8 @@ pub struct SourceOptions {
     pub max_fps: Option<f64>,
     /// The longer side of a picture, pixels. Larger ones are scaled down.
     pub max_side: Option<u32>,
+    /// What decodes video.
+    pub device: DecodingDevice,
     /// How long the address may take to answer.
     pub connect_timeout: Duration,
     /// A connection on which nothing comes for so long is made anew.
@@ -34,6 +36,7 @@ impl Default for SourceOptions {
             transport: Transport::Tcp,
             max_fps: None,
             max_side: None,
+            device: DecodingDevice::Software,
             connect_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_secs(10),
             damaged: DamagedPolicy::Withhold,

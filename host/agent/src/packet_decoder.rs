@@ -53,6 +53,11 @@ impl PacketDecoder {
         }
     }
 
+    /// Takes the note why pictures are decoded in software although a device was wanted.
+    pub fn take_note(&mut self) -> Option<String> {
+        self.decoder.as_mut()?.take_note()
+    }
+
     /// Takes a packet, or none at the end. `choose` is asked for each picture, with its time in microseconds; then `take` gets
     /// those that were chosen.
     ///

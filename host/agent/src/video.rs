@@ -113,7 +113,7 @@ impl Video {
         name: &SourceAddress,
         options: &SourceOptions,
     ) -> Result<Self, SourceError> {
-        let (input, decoder) = open_file(path, name)?;
+        let (input, decoder) = open_file(path, name, options)?;
         let (rate, codec) = (input.rate(), input.codec());
         let origin = Origin::File(path.to_owned(), input);
         let mut video = Self::new(name, options, origin, false);
@@ -170,7 +170,7 @@ impl Video {
     pub fn start_over(&mut self) -> Result<(), SourceError> {
         match &mut self.origin {
             Origin::File(path, input) => {
-                let (opened, decoder) = open_file(path, &self.name)?;
+                let (opened, decoder) = open_file(path, &self.name, &self.options)?;
                 *input = opened;
                 let (rate, codec) = (self.rate, self.codec.clone());
                 self.begin(rate, codec, decoder);
@@ -284,6 +284,9 @@ impl Video {
             choice
         };
         let done = self.pictures.decode(packet, choose, |shot| shots.push(shot));
+        if let Some(note) = self.pictures.take_note() {
+            tracing::warn!("{}: {note}", self.name);
+        }
         self.counts.dropped += dropped;
         self.log_slow(is_behind);
         // A part that is no picture has no time.
@@ -373,14 +376,18 @@ fn is_slow(origin: &Origin, arrived: i64) -> bool {
 }
 
 /// Opens a file, and a decoder for it unless its pictures are JPEG.
-fn open_file(path: &Path, name: &SourceAddress) -> Result<(Input, Option<Decoder>), SourceError> {
+fn open_file(
+    path: &Path,
+    name: &SourceAddress,
+    options: &SourceOptions,
+) -> Result<(Input, Option<Decoder>), SourceError> {
     let open = || -> Result<(Input, Option<Decoder>), Fault> {
         let mut input = Input::new(&Arc::new(AtomicBool::new(false)))?;
         // FFmpeg would treat a relative name with a colon as an address.
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let address = [b"file:", path.as_os_str().as_encoded_bytes()].concat();
         input.open(&address, Protocol::File, false, FILE_TIMEOUT)?;
-        let decoder = if input.is_jpeg() { None } else { Some(Decoder::new(&input)?) };
+        let decoder = if input.is_jpeg() { None } else { Some(Decoder::new(&input, options.device)?) };
         Ok((input, decoder))
     };
     open().map_err(|fault| SourceError::NotVideo(name.clone(), fault))

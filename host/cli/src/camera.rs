@@ -5,7 +5,9 @@ use anyhow::Result;
 use everyframe_agent::{
     Agent, AgentSummary, Destination, Source, SourceAddress, SourceOptions, WatchSettings,
 };
-use everyframe_config::{CameraSettings, Config, DamagedPolicy, Property, SlowPolicy, Transport};
+use everyframe_config::{
+    CameraSettings, Config, DamagedPolicy, DecodingDevice, Property, SlowPolicy, Transport,
+};
 use everyframe_kafka::{ensure, read_configuration};
 use everyframe_privacy::KeyRing;
 use everyframe_types::id;
@@ -67,6 +69,10 @@ pub struct Arguments {
     /// How the pictures of an RTSP stream travel: tcp loses nothing, udp is quicker.
     #[arg(long, default_value = "tcp", value_parser = transport)]
     transport: Transport,
+    /// What decodes video that is not motion JPEG: software, cuda, vaapi, or auto for the first of these devices that is
+    /// there. If the device cannot, it is decoded in software, with a warning.
+    #[arg(long, value_name = "DEVICE", default_value = "software", value_parser = decoder)]
+    decoder: DecodingDevice,
     /// How long the camera may take to answer, and how long nothing may come before it is connected anew, seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = seconds)]
     timeout: f64,
@@ -114,6 +120,7 @@ impl Setup {
                 transport: camera.transport,
                 max_fps: camera.max_fps,
                 max_side: camera.max_side,
+                device: camera.decoder,
                 connect_timeout: timeout,
                 read_timeout: timeout,
                 damaged: camera.damaged,
@@ -147,6 +154,7 @@ impl Arguments {
             transport: self.transport,
             max_fps: self.max_fps.or(self.rate.filter(|_| address.may_be_live())),
             max_side: self.max_side,
+            device: self.decoder,
             connect_timeout: timeout,
             read_timeout: timeout,
             damaged: self.damaged,
@@ -279,6 +287,16 @@ fn transport(text: &str) -> Result<Transport, String> {
         "tcp" => Ok(Transport::Tcp),
         "udp" => Ok(Transport::Udp),
         _ => Err("give tcp or udp".into()),
+    }
+}
+
+fn decoder(text: &str) -> Result<DecodingDevice, String> {
+    match text {
+        "software" => Ok(DecodingDevice::Software),
+        "auto" => Ok(DecodingDevice::Auto),
+        "cuda" => Ok(DecodingDevice::Cuda),
+        "vaapi" => Ok(DecodingDevice::Vaapi),
+        _ => Err("give software, auto, cuda or vaapi".into()),
     }
 }
 

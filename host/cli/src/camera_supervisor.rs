@@ -125,7 +125,9 @@ impl Supervisor<'_> {
         let leaving: Vec<String> = self
             .agents
             .iter()
-            .filter(|(id, agent)| wanted.get(id.as_str()) != Some(&&agent.settings))
+            .filter(|(id, agent)| {
+                !wanted.get(id.as_str()).is_some_and(|camera| agent.settings.is_read_as(camera))
+            })
             .map(|(id, _)| id.clone())
             .collect();
         let leaving: Vec<(String, Agent)> =

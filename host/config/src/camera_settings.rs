@@ -18,6 +18,21 @@ pub enum Transport {
     Udp,
 }
 
+/// What decodes video that is not motion JPEG.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DecodingDevice {
+    /// The processor.
+    #[default]
+    Software,
+    /// The first device of this list that is there; without one, the processor.
+    Auto,
+    /// An NVIDIA GPU.
+    Cuda,
+    /// A GPU of Intel or AMD, by VA-API.
+    Vaapi,
+}
+
 /// What to do with a picture that the decoder, the protocol or the container knows to be damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -63,6 +78,12 @@ pub struct CameraSettings {
     /// How the pictures of an RTSP stream travel.
     #[serde(default)]
     pub transport: Transport,
+    /// What decodes video. If the device cannot, it is decoded in software, and the agent logs why.
+    #[serde(default)]
+    pub decoder: DecodingDevice,
+    /// The camera's zones, by the names in `[[zones]]`, besides those whose own `cameras` include it.
+    #[serde(default)]
+    pub zones: Vec<String>,
     /// Damaged pictures.
     #[serde(default)]
     pub damaged: DamagedPolicy,
@@ -100,6 +121,12 @@ fn default_unchanged() -> f64 {
 }
 
 impl CameraSettings {
+    /// True if an agent reads both in the same way. Zones concern only the host.
+    pub fn is_read_as(&self, other: &Self) -> bool {
+        let without_zones = |camera: &Self| Self { zones: Vec::new(), ..camera.clone() };
+        without_zones(self) == without_zones(other)
+    }
+
     /// Reads the address from its place, with the password. `folder` is the base of relative paths.
     ///
     /// # Errors

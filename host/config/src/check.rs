@@ -1,5 +1,6 @@
 //! Checks that types cannot express: ranges, unique names, existing files.
 
+use crate::camera_pattern::{camera_patterns, matches_camera};
 use crate::camera_settings::find_camera_problems;
 use crate::channel_settings;
 use crate::schedule::{Window, time_zone};
@@ -168,6 +169,24 @@ fn check_site(config: &Config, found: &mut Problems) {
         }
     }
     let zones: BTreeSet<&str> = config.zones.iter().map(|zone| &*zone.name).collect();
+    for (index, camera) in config.cameras.iter().enumerate() {
+        let key = format!("cameras[{index}].zones");
+        for name in &camera.zones {
+            let mut named = config.zones.iter().filter(|zone| zone.name == *name);
+            if !zones.contains(&**name) {
+                found.add(&*key, format!("there is no zone `{name}`; {}", list_names("zones", &zones)));
+            } else if named.any(|zone| matches_camera(&camera_patterns(&zone.cameras), &camera.id)) {
+                let id = &camera.id;
+                found.add(
+                    &*key,
+                    format!(
+                        "{id} has the zone `{name}` already, by the zone's `cameras`; leave it out here, or write \
+                         `cameras = []` at the zone, so that only the cameras that name it have it"
+                    ),
+                );
+            }
+        }
+    }
     for (index, rule) in config.rules.iter().enumerate() {
         for zone in rule.zones.iter().filter(|zone| !zones.contains(&***zone)) {
             let message = format!("there is no zone `{zone}`; {}", list_names("zones", &zones));

@@ -24,7 +24,7 @@ mod site_settings;
 mod web_settings;
 
 pub use camera_pattern::{camera_pattern, camera_patterns, matches_camera};
-pub use camera_settings::{CameraSettings, DamagedPolicy, SlowPolicy, Transport};
+pub use camera_settings::{CameraSettings, DamagedPolicy, DecodingDevice, SlowPolicy, Transport};
 pub use channel_settings::{
     AttachedPicture, ChannelSettings, CommandSettings, EmailSettings, MailTls, MqttSettings, MqttVersion,
     NtfySettings, RateLimit, StdoutSettings, WebhookFormat, WebhookSettings,

@@ -137,7 +137,8 @@ fn normalise_names(config: &mut Config) {
     let zones = config.zones.iter_mut().map(|zone| &mut zone.name);
     let schedules = config.schedules.iter_mut().map(|schedule| &mut schedule.name);
     let of_rules = config.rules.iter_mut().flat_map(|rule| rule.zones.iter_mut().chain(&mut rule.schedule));
-    let cameras = config.cameras.iter_mut().map(|camera| &mut camera.id);
+    let cameras =
+        config.cameras.iter_mut().flat_map(|camera| camera.zones.iter_mut().chain([&mut camera.id]));
     for name in zones.chain(schedules).chain(of_rules).chain(cameras) {
         *name = normalise(name.trim()).into_owned();
     }
@@ -155,6 +156,8 @@ mod tests {
     use super::*;
 
     const RULES: &str = "[[rules]]\nname = \"who\"\nkind = \"matching-policy\"\ncomponent = \"Cargo.toml\"\n";
+
+    const CAMERA: &str = "[[cameras]]\nid = \"gate\"\nsource = \"a\"\n";
 
     fn parse(text: &str) -> Result<Loaded, ConfigError> {
         Loaded::parse(text, &Path::new(env!("CARGO_MANIFEST_DIR")).join("everyframe.toml"))
@@ -259,6 +262,18 @@ mod tests {
         let half = "[[zones]]\nname = \"door\"\npolygon = [[0, 0], [640, 0], [1, 1]]\n";
         for (text, line, key, message) in [
             (format!("{RULES}zones = [\"door\"]\n"), 5, "rules[0].zones", "`[[zones]]`"),
+            (
+                format!("{CAMERA}zones = [\"door\"]\n{RULES}"),
+                4,
+                "cameras[0].zones",
+                "add it as a table `[[zones]]`",
+            ),
+            (
+                format!("{CAMERA}zones = [\"door\"]\n{RULES}{}", half.replace("640", "0.5")),
+                4,
+                "cameras[0].zones",
+                "has the zone `door` already",
+            ),
             (format!("{RULES}schedule = \"night\"\n"), 5, "rules[0].schedule", "`[[schedules]]`"),
             (format!("{half}{RULES}"), 3, "zones[0].polygon", "[640, 0] is outside the picture"),
             (

@@ -11,28 +11,54 @@ use crate::settings::Config;
 use crate::site_settings::{MaskSettings, ScheduleSettings, ZoneSettings};
 use everyframe_types::face::Rect;
 use jiff::tz::TimeZone;
+use std::collections::BTreeSet;
 use wildmatch::WildMatch;
 
 /// The zones, masks and schedules of a configuration, prepared for queries.
 #[derive(Debug, Default)]
 pub struct Site {
-    zones: Vec<(String, Vec<WildMatch>, Polygon)>,
+    zones: Vec<Zone>,
     masks: Vec<(Vec<WildMatch>, Polygon)>,
     schedules: Vec<(String, TimeZone, Vec<Window>)>,
     purposes: Purposes,
 }
 
+/// One polygon of a zone.
+#[derive(Debug)]
+struct Zone {
+    name: String,
+    cameras: Vec<WildMatch>,
+    /// The ids of the cameras that name the zone in `[[cameras]]`.
+    named_by: BTreeSet<String>,
+    polygon: Polygon,
+}
+
+impl Zone {
+    fn new(settings: &ZoneSettings, config: &Config) -> Self {
+        let named_by = config.cameras.iter().filter(|camera| camera.zones.contains(&settings.name));
+        Self {
+            name: settings.name.clone(),
+            cameras: camera_patterns(&settings.cameras),
+            named_by: named_by.map(|camera| camera.id.clone()).collect(),
+            polygon: settings.polygon.clone(),
+        }
+    }
+
+    fn is_of(&self, camera: &str) -> bool {
+        matches_camera(&self.cameras, camera) || self.named_by.contains(camera)
+    }
+}
+
 impl Site {
     /// The site of a checked configuration.
     pub fn new(config: &Config) -> Self {
-        let zone = |it: &ZoneSettings| (it.name.clone(), camera_patterns(&it.cameras), it.polygon.clone());
         let mask = |it: &MaskSettings| (camera_patterns(&it.cameras), it.polygon.clone());
         // A checked configuration has only known time zones.
         let schedule = |it: &ScheduleSettings| {
             (it.name.clone(), time_zone(&it.time_zone).unwrap_or(TimeZone::UTC), it.hours.clone())
         };
         Self {
-            zones: config.zones.iter().map(zone).collect(),
+            zones: config.zones.iter().map(|zone| Zone::new(zone, config)).collect(),
             masks: config.masks.iter().map(mask).collect(),
             schedules: config.schedules.iter().map(schedule).collect(),
             purposes: Purposes::new(&config.privacy),
@@ -54,10 +80,10 @@ impl Site {
     /// The names of a camera's zones that contain the centre of a box. The picture's size and the box are in pixels.
     pub fn zones_of(&self, camera: &str, size: (u32, u32), bounds: &Rect) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
-        for (name, cameras, polygon) in &self.zones {
+        for zone in &self.zones {
             // A zone may have different polygons in different cameras, or several in one.
-            if matches_camera(cameras, camera) && polygon.contains(bounds, size) && !names.contains(name) {
-                names.push(name.clone());
+            if zone.is_of(camera) && zone.polygon.contains(bounds, size) && !names.contains(&zone.name) {
+                names.push(zone.name.clone());
             }
         }
         names
@@ -95,6 +121,21 @@ mod tests {
         assert_eq!(site.zones_of("gate-2", (200, 100), &left), ["door", "all"]);
         assert_eq!(site.zones_of("yard", (200, 100), &left), ["all"]);
         assert_eq!(site.zones_of("yard", (30, 100), &left), ["door", "all"], "by parts of the picture");
+    }
+
+    #[test]
+    fn a_camera_has_the_zones_that_its_entry_names() {
+        let site = site(
+            r#"
+            cameras = [{ id = "gate", source = "a", zones = ["door"] }, { id = "yard", source = "b" }]
+            zones = [
+                { name = "door", cameras = [], polygon = [[0, 0], [1, 0], [1, 1], [0, 1]] },
+                { name = "all", polygon = [[0, 0], [1, 0], [1, 1], [0, 1]] },
+            ]"#,
+        );
+        let middle = Rect { x: 90.0, y: 40.0, width: 20.0, height: 20.0 };
+        assert_eq!(site.zones_of("gate", (200, 100), &middle), ["door", "all"]);
+        assert_eq!(site.zones_of("yard", (200, 100), &middle), ["all"]);
     }
 
     #[test]

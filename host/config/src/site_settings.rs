@@ -12,7 +12,8 @@ use serde::Deserialize;
 pub struct ZoneSettings {
     /// The zone's name in rules.
     pub name: String,
-    /// The cameras of the zone, by id. `*` stands for any characters, `?` for one.
+    /// The cameras of the zone, by id. `*` stands for any characters, `?` for one. With an empty list, only the cameras that name
+    /// the zone in `[[cameras]]` have it.
     #[serde(default = "every_camera")]
     pub cameras: Vec<String>,
     /// The corners, three or more.
