@@ -1,11 +1,11 @@
 // A server that asks for tokens: a second one, beside the system under test and on the same brokers.
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { api, eventually, open, violations, withPage } from './support.mjs'
+import { api, eventually, open, still, violations, withPage } from './support.mjs'
 
 const program = process.env.EVERYFRAME_PROGRAM
 
@@ -65,6 +65,12 @@ describe('signing in', { skip: program ? false : 'EVERYFRAME_PROGRAM, the path o
   })
 
   it('offers a person who may only look nothing to change', async () => {
+    const enrolled = await fetch(`${url}/api/v1/people/ada/samples?name=Ada`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${tokens.admin}`, 'content-type': 'image/jpeg' },
+      body: readFileSync(still('person_a_1')),
+    })
+    assert.equal(enrolled.status, 201, await enrolled.text())
     const page = await open('/people', { url })
     await page.getByLabel('Token').fill(tokens.view)
     await page.getByRole('button', { name: 'Sign in' }).click()
