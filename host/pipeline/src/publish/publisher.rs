@@ -14,6 +14,7 @@ use everyframe_telemetry::clock::{Clock, SystemClock};
 use everyframe_types::dead_letter::Parked;
 use everyframe_types::frame::Frame;
 use everyframe_types::judgement::Judgement;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -34,8 +35,8 @@ pub(crate) struct Publisher {
 }
 
 impl Publisher {
-    /// Finds out what the broker can do, waiting for it if need be, and starts the sender's thread. It waits as
-    /// long as `is_wanted` is true.
+    /// Finds out what the broker can do, waiting for it if need be, and starts the sender's thread. `stop` ends the
+    /// waiting.
     ///
     /// # Errors
     ///
@@ -44,13 +45,13 @@ impl Publisher {
         config: &Config,
         ring: Arc<KeyRing>,
         metrics: Arc<Metrics>,
-        is_wanted: impl Fn() -> bool,
+        stop: &AtomicBool,
     ) -> Result<Self, BrokerError> {
         let limits = TopicLimits::ask(config);
         limits.check(config)?.iter().for_each(|warning| tracing::warn!("{warning}"));
         let batch_bytes = limits.batch_bytes(&config.kafka);
         let membership = CurrentMembership::default();
-        let producer = open_producer(config, batch_bytes, is_wanted)?;
+        let producer = open_producer(config, batch_bytes, stop)?;
         let transport = KafkaTransport { producer, membership: membership.clone() };
         let (mut publisher, sender) =
             Self::with_transport(config, transport, batch_bytes, metrics, Arc::new(SystemClock));
@@ -154,7 +155,7 @@ impl Drop for Publisher {
 fn open_producer(
     config: &Config,
     batch_bytes: usize,
-    is_wanted: impl Fn() -> bool,
+    stop: &AtomicBool,
 ) -> Result<KafkaProducer, BrokerError> {
     let plain = || Ok(KafkaProducer::Plain(Producer::batching(&config.kafka, batch_bytes)?));
     if config.publish.delivery == Delivery::AtLeastOnce {
@@ -174,7 +175,7 @@ fn open_producer(
                     "{error}: set [publish] delivery to \"auto\" or \"at-least-once\""
                 )));
             }
-            Err(OpeningError::NotYet(reason)) if !is_wanted() => {
+            Err(OpeningError::NotYet(reason)) if stop.load(Ordering::Relaxed) => {
                 return Err(BrokerError::Other(reason));
             }
             Err(OpeningError::NotYet(reason)) => {

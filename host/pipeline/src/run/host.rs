@@ -21,7 +21,6 @@ use everyframe_rules::{Condition, RuleDescription, Rules};
 use everyframe_telemetry::clock::{Clock, SystemClock};
 use everyframe_types::machine::cores;
 use everyframe_vision::{Models, Vision, WorkerStats};
-use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -65,18 +64,13 @@ impl Host {
         let observed = Observed::new(&config);
         observed.start(&config, &stop)?;
         let Observed { metrics, health } = observed;
-        // The brokers take about as long to begin transactions as the models and the gallery take to be loaded.
-        let has_failed = AtomicBool::new(false);
-        let is_wanted = || !stop.load(Ordering::Relaxed) && !has_failed.load(Ordering::Relaxed);
-        let (publisher, loaded) = std::thread::scope(|scope| {
-            let publisher =
-                scope.spawn(|| Publisher::start(&config, ring.clone(), metrics.clone(), is_wanted));
-            let loaded = load_models_and_people(&config, cache);
-            has_failed.store(loaded.is_err(), Ordering::Relaxed);
-            (publisher.join().unwrap_or_else(|panic| resume_unwind(panic)), loaded)
-        });
-        let (vision, gallery, strangers) = loaded?;
-        let publisher = publisher?;
+        let vision = Vision::load(&config.vision, cache)?;
+        tracing::info!("{}", vision.models());
+        let gallery = Gallery::follow(&config, &vision.models().embedder.sha256)?;
+        tracing::info!(people = gallery.index().people_count(), "gallery read");
+        let strangers = Strangers::follow(&config, &vision.models().embedder.sha256)?;
+        tracing::info!(strangers = strangers.index().count(), "strangers read");
+        let publisher = Publisher::start(&config, ring.clone(), metrics.clone(), &stop)?;
         let count = worker_count(&config);
         rules.set_meters(|name| metrics.rule_meter(name));
         let active_rules = ArcSwap::from_pointee(ActiveRules::new(&config, rules, vision.models()));
@@ -230,16 +224,6 @@ impl Host {
             self.workers.into_iter().filter(JoinHandle::is_finished).filter_map(|worker| worker.join().ok());
         (totals, ended.fold(WorkerStats::default(), |all, one| all + one))
     }
-}
-
-fn load_models_and_people(config: &Config, cache: &Path) -> Result<(Vision, Gallery, Strangers), RunError> {
-    let vision = Vision::load(&config.vision, cache)?;
-    tracing::info!("{}", vision.models());
-    let gallery = Gallery::follow(config, &vision.models().embedder.sha256)?;
-    tracing::info!(people = gallery.index().people_count(), "gallery read");
-    let strangers = Strangers::follow(config, &vision.models().embedder.sha256)?;
-    tracing::info!(strangers = strangers.index().count(), "strangers read");
-    Ok((vision, gallery, strangers))
 }
 
 fn worker_count(config: &Config) -> usize {
