@@ -17,21 +17,24 @@ export function RulesPage() {
           data.rules.length === 0 ? (
             <Empty icon="rules" title={t('rules.none')} />
           ) : (
-            <ul class="rule-list">
-              {data.rules.map((rule) => (
-                <li key={rule.name} class="card rule">
-                  <header>
-                    <h2>
-                      <a href={address('rules', rule.name)}>{rule.name}</a>
-                    </h2>
-                    <Badge>{kindName(rule)}</Badge>
-                    <HealthBadge rule={rule} />
-                  </header>
-                  <HealthFacts rule={rule} />
-                  <LastFailure rule={rule} />
-                </li>
-              ))}
-            </ul>
+            <>
+              {data.rules.some((rule) => rule.usage) && <p class="muted">{t('rules.ofThisProcess')}</p>}
+              <ul class="rule-list">
+                {data.rules.map((rule) => (
+                  <li key={rule.name} class="card rule">
+                    <header>
+                      <h2>
+                        <a href={address('rules', rule.name)}>{rule.name}</a>
+                      </h2>
+                      <Badge>{kindName(rule)}</Badge>
+                      <HealthBadge rule={rule} />
+                    </header>
+                    <HealthFacts rule={rule} />
+                    <LastFailure rule={rule} />
+                  </li>
+                ))}
+              </ul>
+            </>
           )
         }
       </Loaded>

@@ -30,7 +30,7 @@ function Health({ rule }: { rule: Rule }) {
         <HealthBadge rule={rule} />
       </header>
       <HealthFacts rule={rule} all />
-      {!rule.usage && <p class="muted">{t('rules.noUsage')}</p>}
+      <p class="muted">{t(rule.usage ? 'rules.ofThisProcess' : 'rules.noUsage')}</p>
       <LastFailure rule={rule} />
       {rule.failures.length > 0 && (
         <Table caption={t('rules.failures')} head={[t('rules.reason'), t('table.frames')]}>
