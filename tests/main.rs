@@ -34,5 +34,6 @@ mod strangers;
 mod web;
 mod web_access;
 mod web_attacks;
+mod web_callbacks;
 mod web_corrections;
 mod web_rules;

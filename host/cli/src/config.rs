@@ -64,6 +64,9 @@ pub fn run(arguments: Arguments) -> Result<u8> {
             for channel in everyframe_notify::load_channels(&mut loaded)? {
                 println!("channel {}: {}", channel.name, channel.kind);
             }
+            for receiver in everyframe_notify::load_callbacks(&mut loaded)? {
+                println!("callbacks to {}: {}", receiver.name, receiver.url);
+            }
             for warning in rules.warnings() {
                 println!("{}: {warning}", file.display());
             }

@@ -6,8 +6,8 @@ use anyhow::Result;
 use everyframe_config::{Config, KafkaSettings, Loaded, find_user_in_brokers};
 use everyframe_kafka::{Producer, ensure, read_configuration};
 use everyframe_notify::{
-    Channel, ChannelStatus, Meters, Notifier, PictureSource, UndeliveredMessage, load_channels,
-    read_dead_letters, read_status, replay_dead_letter, send_test_message,
+    Channel, ChannelStatus, Meters, Notifier, PictureSource, UndeliveredMessage, is_callback_channel,
+    load_channels, read_dead_letters, read_status, replay_dead_letter, send_test_message,
 };
 use everyframe_pipeline::observe::serve_metrics;
 use everyframe_privacy::{Action, Deed};
@@ -56,9 +56,10 @@ enum Command {
         #[command(flatten)]
         connection: Connection,
     },
-    /// List the messages that were given up, of all channels or of one. They are kept for 30 days.
+    /// List the messages that were given up, of all channels or of one. They are kept for 30 days. Callbacks that were given up are
+    /// listed, too, and cannot be replayed.
     DeadLetters {
-        /// The channel's name.
+        /// The channel's name; `callback/NAME` for a receiver of callbacks.
         channel: Option<String>,
         /// One JSON object for each, with the alerts.
         #[arg(long)]
@@ -218,11 +219,14 @@ fn list_dead_letters(channel: Option<&str>, json: bool, config: &Config) -> Resu
             continue;
         }
         let UndeliveredMessage { channel, id, at, reason, attempts, alerts } = &letter;
+        let kept = match is_callback_channel(channel) {
+            true => "no copy".to_owned(),
+            false => format!("alerts: {}", alerts.len()),
+        };
         println!(
-            "{}  {channel}  {}  alerts: {}, attempts: {attempts}: {}",
+            "{}  {channel}  {}  {kept}, attempts: {attempts}: {}",
             rfc3339(*at),
             printable(id),
-            alerts.len(),
             printable(reason)
         );
     }
@@ -230,6 +234,11 @@ fn list_dead_letters(channel: Option<&str>, json: bool, config: &Config) -> Resu
 }
 
 fn replay(name: &str, id: Option<&str>, connection: &Connection) -> Result<u8> {
+    if is_callback_channel(name) {
+        let message = "a callback cannot be replayed, because its notice has no copy of the event; read the result by the HTTP API: \
+                       GET /api/v1/results/PARTITION/OFFSET, with the numbers of its id";
+        return Err(WrongInput(message.into()).into());
+    }
     let (config, channel) = load_channel(name, connection)?;
     let mut letters = read_dead_letters(&config, Some(name))?;
     letters.retain(|letter| id.is_none_or(|id| letter.id == id));
@@ -274,9 +283,14 @@ fn describe(channel: &ChannelStatus, now: i64) -> String {
         (true, true) => "fails",
         (true, false) => "works",
     };
-    let backlog = channel.backlog.map_or("never started".to_owned(), |backlog| format!("{backlog} waiting"));
+    let backlog = match channel.backlog {
+        Some(backlog) => format!("{backlog} waiting, "),
+        // Of a receiver of callbacks, nobody counts it.
+        None if channel.kind == "callback" => String::new(),
+        None => "never started, ".to_owned(),
+    };
     let mut text = format!(
-        "{} ({}): {state}; {backlog}, {} delivered, {} attempts retried, {} dead letters",
+        "{} ({}): {state}; {backlog}{} delivered, {} attempts retried, {} dead letters",
         channel.name, channel.kind, channel.delivered, channel.retried, channel.dead_letters
     );
     if let Some(at) = channel.last_delivered_at {

@@ -3,10 +3,11 @@
 use super::DONE;
 use anyhow::Result;
 use everyframe_kafka::ensure;
-use everyframe_notify::{Meters, load_channels};
+use everyframe_notify::{Meters, load_callbacks, load_channels};
 use everyframe_pipeline::observe::Snapshot;
 use everyframe_pipeline::reload::{Reloader, WatchedFiles};
 use everyframe_pipeline::run::Host;
+use everyframe_web::WebOptions;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -34,15 +35,30 @@ pub fn run(arguments: Arguments) -> Result<u8> {
     let rules = super::config::load_rules(&mut loaded, runtime)?;
     // Of a copy: a reload compares the configuration with the file, where secrets are not read.
     let channels = if arguments.no_notify { Vec::new() } else { load_channels(&mut loaded.clone())? };
+    let callbacks = match loaded.config.web.listen.is_empty() {
+        true => Vec::new(),
+        false => load_callbacks(&mut loaded.clone())?,
+    };
     let stop = super::stop_on_signal(runtime);
     let config = &loaded.config;
     runtime.block_on(ensure(config))?;
     let cache = super::cache_folder()?;
     let host = Host::start(config, rules, &cache, stop.clone())?;
+    let meters = Meters::default();
+    if !channels.is_empty() || !callbacks.is_empty() {
+        host.metrics().register(|registry| meters.register(registry));
+    }
     let mut server = None;
     if !config.web.listen.is_empty() {
-        let rule_meters = Some(host.metrics().rule_meters().clone());
-        server = Some(super::serve::start(config, Some(&arguments.config), runtime, rule_meters, &stop)?);
+        let options = WebOptions {
+            file: Some(&arguments.config),
+            cache: &cache,
+            runtime: runtime.handle().clone(),
+            rule_meters: Some(host.metrics().rule_meters().clone()),
+            callbacks,
+            meters: &meters,
+        };
+        server = Some(super::serve::start(config, options, &stop)?);
     }
     tracing::info!(
         "{}",
@@ -54,8 +70,6 @@ pub fn run(arguments: Arguments) -> Result<u8> {
     );
     let mut notifier = None;
     if !channels.is_empty() {
-        let meters = Meters::default();
-        host.metrics().register(|registry| meters.register(registry));
         notifier = Some(super::notify::start(config, &channels, &meters, &stop)?);
     }
     let ran = std::thread::scope(|scope| {

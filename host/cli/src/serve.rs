@@ -4,10 +4,9 @@ use super::{Connection, DONE};
 use anyhow::Result;
 use everyframe_config::Config;
 use everyframe_gallery::check_keys;
-use everyframe_kafka::ensure;
-use everyframe_rules::RuleMeters;
+use everyframe_kafka::{ensure, read_configuration};
+use everyframe_notify::{Meters, load_callbacks};
 use everyframe_web::{DEFAULT_ADDRESS, WebOptions, WebServer};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -35,11 +34,20 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     if let Some((_, problem)) = config.web.find_problems().into_iter().next() {
         return Err(super::WrongInput(format!("--listen: {problem}")).into());
     }
+    let file = arguments.connection.file();
+    let callbacks = match &file {
+        Some(file) => load_callbacks(&mut read_configuration(file)?)?,
+        None => Vec::new(),
+    };
     let runtime = super::runtime()?;
     let stop = super::stop_on_signal(runtime);
     runtime.block_on(ensure(&config))?;
     check_keys(&config)?;
-    let server = start(&config, arguments.connection.file().as_deref(), runtime, None, &stop)?;
+    let cache = super::cache_folder()?;
+    let (runtime, meters) = (runtime.handle().clone(), Meters::default());
+    let file = file.as_deref();
+    let options = WebOptions { file, cache: &cache, runtime, rule_meters: None, callbacks, meters: &meters };
+    let server = start(&config, options, &stop)?;
     while !stop.load(Ordering::Relaxed) {
         std::thread::sleep(Duration::from_millis(100));
     }
@@ -47,16 +55,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     Ok(DONE)
 }
 
-/// Starts the dashboard and the HTTP API of a configuration. `rule_meters` are those of the host in this process.
-pub fn start(
-    config: &Config,
-    file: Option<&Path>,
-    runtime: &tokio::runtime::Runtime,
-    rule_meters: Option<RuleMeters>,
-    stop: &Arc<AtomicBool>,
-) -> Result<WebServer> {
-    let cache = super::cache_folder()?;
-    let options = WebOptions { file, cache: &cache, runtime: runtime.handle().clone(), rule_meters };
+/// Starts the dashboard and the HTTP API of a configuration.
+pub fn start(config: &Config, options: WebOptions<'_>, stop: &Arc<AtomicBool>) -> Result<WebServer> {
     let server = WebServer::start(config, &config.web.listen, options, stop)?;
     let scheme = if config.web.tls.is_some() { "https" } else { "http" };
     tracing::info!("dashboard at {scheme}://{}", server.address);

@@ -4,6 +4,7 @@
 //! [`Site`] answers questions about zones, masks and schedules.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod callback_settings;
 mod camera_pattern;
 mod camera_settings;
 mod channel_settings;
@@ -23,6 +24,7 @@ mod site;
 mod site_settings;
 mod web_settings;
 
+pub use callback_settings::CallbackSettings;
 pub use camera_pattern::{camera_pattern, camera_patterns, matches_camera};
 pub use camera_settings::{CameraSettings, DamagedPolicy, DecodingDevice, SlowPolicy, Transport};
 pub use channel_settings::{

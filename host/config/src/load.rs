@@ -77,6 +77,21 @@ impl Loaded {
         self.reject(problems)
     }
 
+    /// Reads the secrets, and checks the files, of `[[web.callbacks]]`. Only commands that serve the HTTP API need this.
+    ///
+    /// # Errors
+    ///
+    /// A value or file cannot be read. All problems are reported together: show them to the user.
+    pub fn resolve_callbacks(&mut self) -> Result<(), ConfigError> {
+        let folder = folder_of(&self.file);
+        let mut problems = Vec::new();
+        for (index, callback) in self.config.web.callbacks.iter_mut().enumerate() {
+            let found = callback.resolve(&folder).into_iter();
+            problems.extend(found.map(|(key, message)| (format!("web.callbacks[{index}].{key}"), message)));
+        }
+        self.reject(problems)
+    }
+
     /// The settings of a camera, with the address and the password read from their places; none if there is no such camera. Only
     /// its agent needs this: the places need not exist elsewhere.
     ///

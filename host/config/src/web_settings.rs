@@ -1,5 +1,6 @@
 //! `[web]`: the HTTP API and the dashboard.
 
+use crate::callback_settings::{self, CallbackSettings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -20,6 +21,8 @@ pub struct WebSettings {
     pub tokens: Vec<TokenSettings>,
     /// Certificate and key, for HTTPS. Without them, it is HTTP: use it on this machine only, or behind a proxy.
     pub tls: Option<TlsSettings>,
+    /// The programs that may be called back with the results of the frames that they send. Without any, no address is taken.
+    pub callbacks: Vec<CallbackSettings>,
 }
 
 /// `[web.tls]`: read at the start.
@@ -34,7 +37,7 @@ pub struct TlsSettings {
 
 impl Default for WebSettings {
     fn default() -> Self {
-        Self { listen: String::new(), history_h: 8.0, tokens: Vec::new(), tls: None }
+        Self { listen: String::new(), history_h: 8.0, tokens: Vec::new(), tls: None, callbacks: Vec::new() }
     }
 }
 
@@ -121,6 +124,7 @@ impl WebSettings {
                 );
             }
         }
+        found.extend(callback_settings::find_problems(&self.callbacks));
         found
     }
 }

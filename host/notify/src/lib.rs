@@ -6,6 +6,7 @@
 //! - `template`, `message`: what is sent. `ways`: how, one file for each way.
 //! - `runner`: joins them to a consumer group, one for each channel, so that a channel that hangs holds up no other.
 //! - `dead_letters`: lists the messages that were given up, and sends them again.
+//! - `callbacks`: results and dead letters of the frames that asked for it, to the addresses that the operator allows.
 //! - `monitor`, `record`, `status`, `meters`: the health of channels, for operators and the dashboard.
 //!
 //! An alert is delivered at least once to each channel: its offset is committed only when it is done. A repeat has the same id.
@@ -15,6 +16,7 @@ mod acknowledgements;
 mod alert;
 mod backlog;
 mod backoff;
+mod callbacks;
 mod channel;
 mod conditions;
 mod dead_letters;
@@ -34,6 +36,7 @@ mod template;
 mod test_message;
 mod ways;
 
+pub use callbacks::{CallbackError, CallbackReceiver, Callbacks, is_callback_channel, load_callbacks};
 pub use channel::{Channel, load_channels};
 pub use dead_letters::{ReplayError, read_dead_letters, replay_dead_letter};
 pub use meters::Meters;

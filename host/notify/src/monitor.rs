@@ -1,7 +1,6 @@
 //! The health of the channels of this process: for metrics, for the log, and for the notifications topic.
 
 use crate::backlog::Backlog;
-use crate::channel::Channel;
 use crate::meters::{Meters, Outcome};
 use crate::record::ChannelHealth;
 use everyframe_config::Config;
@@ -32,9 +31,9 @@ pub struct Monitor {
 
 impl Monitor {
     /// Of a channel that has done nothing yet.
-    pub fn new(channel: &Channel, process: &str, meters: &Meters) -> Self {
+    pub fn new(channel: &str, process: &str, meters: &Meters) -> Self {
         let health = ChannelHealth {
-            channel: channel.name.clone(),
+            channel: channel.to_owned(),
             process: process.to_owned(),
             ..ChannelHealth::default()
         };
@@ -135,6 +134,10 @@ fn count_backlog(
     backlogs: &mut BTreeMap<usize, Backlog>,
 ) -> Result<(), BrokerError> {
     let channel = monitor.lock().channel.clone();
+    // Most results have nobody to call back, so the lag of such a group says nothing.
+    if !config.channels.iter().any(|settings| settings.name == channel) {
+        return Ok(());
+    }
     let backlog = match backlogs.entry(index) {
         std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
         std::collections::btree_map::Entry::Vacant(place) => place.insert(Backlog::new(config, &channel)?),

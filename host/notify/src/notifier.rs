@@ -63,7 +63,7 @@ impl Notifier {
         let mut threads = Vec::new();
         let mut monitors = Vec::new();
         for channel in channels {
-            let monitor = Arc::new(Monitor::new(channel, &process, meters));
+            let monitor = Arc::new(Monitor::new(&channel.name, &process, meters));
             monitors.push(monitor.clone());
             threads.push(start_channel(channel, &shared, monitor, stop)?);
         }
@@ -128,7 +128,7 @@ fn follow_alerts(
 }
 
 /// The name of this process in the health of its channels.
-fn process_name(config: &Config) -> String {
+pub(crate) fn process_name(config: &Config) -> String {
     if let Some(instance) = &config.kafka.instance {
         return instance.clone();
     }

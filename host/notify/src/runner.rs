@@ -374,7 +374,7 @@ fn wait_until(at: i64, now: i64) -> Duration {
 }
 
 /// A random number from 0 to 1. Without random numbers, pauses are not spread.
-fn roll() -> f64 {
+pub(crate) fn roll() -> f64 {
     let mut bytes = [0; 2];
     let filled = SystemRandom::new().fill(&mut bytes);
     filled.map_or(0.5, |()| f64::from(u16::from_be_bytes(bytes)) / f64::from(u16::MAX))

@@ -1,6 +1,7 @@
 //! What the topics say of the channels: for `everyframe notify status` and the dashboard.
 
 use crate::backlog::Backlog;
+use crate::callbacks::callback_channel;
 use crate::monitor::HEARTBEAT;
 use crate::record::{ChannelHealth, NotificationRecord};
 use everyframe_config::Config;
@@ -19,13 +20,13 @@ const SERVED_MS: i64 = 3 * HEARTBEAT.as_millis() as i64;
 pub struct ChannelStatus {
     /// Its name.
     pub name: String,
-    /// The kind of way in which it sends: `webhook`, `email` and so on.
+    /// The kind of way in which it sends: `webhook`, `email` and so on; `callback` for a receiver of callbacks.
     pub kind: String,
     /// True if a process sends its messages.
     pub is_served: bool,
     /// True if the last attempt failed.
     pub is_failing: bool,
-    /// Alerts that it has not dealt with; none if it was never started.
+    /// Alerts that it has not dealt with; none if it was never started, and for a receiver of callbacks.
     pub backlog: Option<u64>,
     /// Messages that the processes that serve it have delivered.
     pub delivered: u64,
@@ -47,7 +48,7 @@ pub struct ChannelStatus {
 ///
 /// [`BrokerError`] says what the operator can do; trying again may help.
 pub fn read_status(config: &Config) -> Result<Vec<ChannelStatus>, BrokerError> {
-    if config.channels.is_empty() {
+    if config.channels.is_empty() && config.web.callbacks.is_empty() {
         return Ok(Vec::new());
     }
     let mut records = Records::default();
@@ -70,6 +71,10 @@ pub fn read_status(config: &Config) -> Result<Vec<ChannelStatus>, BrokerError> {
         status.kind = channel.kind().to_owned();
         status.backlog = Backlog::new(config, &channel.name)?.count()?;
         all.push(status);
+    }
+    for receiver in &config.web.callbacks {
+        let status = records.status(&callback_channel(&receiver.name), now);
+        all.push(ChannelStatus { kind: "callback".into(), ..status });
     }
     Ok(all)
 }

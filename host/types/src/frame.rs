@@ -92,6 +92,8 @@ pub struct Frame {
     pub sequence_gap: Option<SequenceGap>,
     /// Set if the record is a notice about the camera, and not a frame.
     pub notice: Option<CameraNotice>,
+    /// The address that wants to be told of the result. Any producer can set it; whoever sends requests must check it.
+    pub callback: Option<Arc<str>>,
     /// JPEG, PNG or WebP.
     pub picture: Vec<u8>,
 }

@@ -38,6 +38,11 @@ pub const REFUSED: &str = "everyframe-refused";
 /// Header of a replayed dead letter: `topic/partition/offset` of the original frame.
 pub const REPLAY_OF: &str = "everyframe-replay-of";
 
+/// Header of a frame, and of its result or dead letter: the address that wants to be told of it.
+pub const CALLBACK: &str = "everyframe-callback";
+/// The longest address in [`CALLBACK`], bytes; a longer one counts as missing.
+pub const MAX_CALLBACK_BYTES: usize = 2048;
+
 /// A record that was read, from any client.
 pub trait IncomingRecord {
     /// The partition.
@@ -78,6 +83,7 @@ pub fn parse_frame(topic: &Arc<str>, record: &impl IncomingRecord) -> Frame {
         taken_in_at: Instant::now(),
         sequence_gap: parse_refusal(record).map(SequenceGap::Refused),
         notice: parse_notice(record),
+        callback: parse_callback(record).map(Into::into),
         picture: record.value().unwrap_or_default().to_vec(),
     }
 }
@@ -137,6 +143,11 @@ pub fn parse_notice(record: &impl IncomingRecord) -> Option<CameraNotice> {
 pub fn parse_replay(topic: &str, record: &impl IncomingRecord) -> Option<Position> {
     let position = record.header(REPLAY_OF).and_then(Position::parse)?;
     (*position.topic == *topic && position.partition >= 0 && position.offset >= 0).then_some(position)
+}
+
+/// Parses the address that wants to be told of a frame.
+pub fn parse_callback(record: &impl IncomingRecord) -> Option<&str> {
+    record.header(CALLBACK).filter(|address| (1..=MAX_CALLBACK_BYTES).contains(&address.len()))
 }
 
 fn number(record: &impl IncomingRecord, name: &str) -> Option<i64> {
@@ -223,6 +234,14 @@ mod tests {
         {
             assert_eq!(identity(text), "frames/0/9", "{text}");
         }
+    }
+
+    #[test]
+    fn an_address_that_is_too_long_is_ignored() {
+        let long: &'static str = "a".repeat(MAX_CALLBACK_BYTES + 1).leak();
+        let callback = |text| parse_frame(&"frames".into(), &Headers(&[(CALLBACK, text)])).callback;
+        assert_eq!(callback("http://a/").as_deref(), Some("http://a/"));
+        assert_eq!((callback(long), callback("")), (None, None));
     }
 
     #[test]

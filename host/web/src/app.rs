@@ -10,7 +10,7 @@ use crate::rule_source::RuleSource;
 use crate::trail::TrailBook;
 use everyframe_config::Config;
 use everyframe_kafka::{BrokerError, Producer, Record, RecordReader};
-use everyframe_notify::ChannelStatus;
+use everyframe_notify::{Callbacks, ChannelStatus};
 use everyframe_rules::RuleMeters;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -45,6 +45,8 @@ pub struct App {
     pub rule_meters: Option<RuleMeters>,
     /// What past alerts would have been with other settings.
     pub replays: Replays,
+    /// The addresses that frames may give, and what sends their results there.
+    pub callbacks: Arc<Callbacks>,
     /// Reads results by their place.
     pub results: Mutex<Option<RecordReader>>,
     /// Connected event streams.
@@ -74,6 +76,7 @@ impl App {
         recogniser: Recogniser,
         rule_source: RuleSource,
         rule_meters: Option<RuleMeters>,
+        callbacks: Arc<Callbacks>,
     ) -> Self {
         Self {
             config: config.clone(),
@@ -85,6 +88,7 @@ impl App {
             rule_source,
             rule_meters,
             replays: Replays::default(),
+            callbacks,
             results: Mutex::default(),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             audits: Arc::new(Semaphore::new(1)),

@@ -11,6 +11,7 @@ use crate::tls::{TlsError, acceptor};
 use axum::routing::{any, get};
 use axum::{Json, Router, middleware};
 use everyframe_config::Config;
+use everyframe_notify::{CallbackReceiver, Callbacks, Meters, NotifyError};
 use everyframe_rules::RuleMeters;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -42,6 +43,9 @@ pub enum WebError {
     /// Certificate or key cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Results cannot be sent to those who ask for it.
+    #[error("callbacks cannot be sent: {0}")]
+    Callbacks(#[from] NotifyError),
     /// The system has no threads left.
     #[error("cannot start the threads of the dashboard: {0}")]
     Thread(#[from] std::io::Error),
@@ -57,6 +61,10 @@ pub struct WebOptions<'a> {
     pub runtime: Handle,
     /// Time, memory and log of the rules that judge frames in this process; none if it processes no frames.
     pub rule_meters: Option<RuleMeters>,
+    /// The programs that may be called back.
+    pub callbacks: Vec<Arc<CallbackReceiver>>,
+    /// Where deliveries to them are counted.
+    pub meters: &'a Meters,
 }
 
 /// A running server. It ends when the flag given to [`WebServer::start`] is set.
@@ -66,6 +74,7 @@ pub struct WebServer {
     thread: JoinHandle<()>,
     /// Enters the last looks at pictures into the trail.
     trail: JoinHandle<()>,
+    callbacks: Arc<Callbacks>,
 }
 
 impl WebServer {
@@ -96,10 +105,11 @@ impl WebServer {
         };
         let live = Arc::new(Live::new());
         follow(config, &live, stop)?;
-        let WebOptions { file, cache, runtime: rules_runtime, rule_meters } = options;
+        let WebOptions { file, cache, runtime: rules_runtime, rule_meters, callbacks, meters } = options;
+        let callbacks = Arc::new(Callbacks::start(config, callbacks, meters, stop)?);
         let recogniser = Recogniser::new(config, file, cache, rules_runtime.clone());
         let rule_source = RuleSource::new(file, cache, rules_runtime);
-        let app = Arc::new(App::new(config, live, recogniser, rule_source, rule_meters));
+        let app = Arc::new(App::new(config, live, recogniser, rule_source, rule_meters, callbacks.clone()));
         let trail = app.trail.start(stop)?;
         let router = router(&app);
         let stop = stop.clone();
@@ -119,13 +129,14 @@ impl WebServer {
             runtime.shutdown_background();
         };
         let thread = std::thread::Builder::new().name("web-server".into()).spawn(work)?;
-        Ok(Self { address, thread, trail })
+        Ok(Self { address, thread, trail, callbacks })
     }
 
     /// Waits until the server has ended.
     pub fn join(self) {
         let _ = self.thread.join();
         let _ = self.trail.join();
+        self.callbacks.join();
     }
 }
 

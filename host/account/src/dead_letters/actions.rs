@@ -10,7 +10,9 @@ use everyframe_types::dead_letter::{
     FATE, LETTER, Letter, LetterAction, LetterActions, OFFSET, PARTITION, Place, TOPIC,
 };
 use everyframe_types::machine::unix_ms;
-use everyframe_types::record::{CAPTURED_AT, IncomingRecord as _, REPLAY_OF, SEQUENCE, SESSION, SOURCE};
+use everyframe_types::record::{
+    CALLBACK, CAPTURED_AT, IncomingRecord as _, REPLAY_OF, SEQUENCE, SESSION, SOURCE,
+};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -250,7 +252,7 @@ fn read_frame_bytes<'a>(
 /// Queues the frame as it first came: its bytes, its camera, its number, and which frame it is.
 fn send_frame(config: &Config, producer: &Producer, letter: &DeadLetter<'_>, bytes: &[u8], sent: &mut Sent) {
     let identity = format!("{}/{}", config.topics.frames, letter.frame);
-    let given = [SESSION, SEQUENCE, CAPTURED_AT, SOURCE]
+    let given = [SESSION, SEQUENCE, CAPTURED_AT, SOURCE, CALLBACK]
         .into_iter()
         .filter_map(|name| Some((name, letter.record.header(name)?.as_bytes())));
     let headers: Vec<(&str, &[u8])> = given.chain([(REPLAY_OF, identity.as_bytes())]).collect();

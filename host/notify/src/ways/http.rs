@@ -58,7 +58,16 @@ impl HttpClient {
     ///
     /// See [`SendError`].
     pub fn post(&self, headers: &[(&str, String)], body: &[u8]) -> Result<(), SendError> {
-        let mut request = self.agent.post(&self.url);
+        self.post_to(&self.url, headers, body)
+    }
+
+    /// Sends a POST request to another address of the same server. The caller checks that it may be called.
+    ///
+    /// # Errors
+    ///
+    /// See [`SendError`].
+    pub fn post_to(&self, url: &str, headers: &[(&str, String)], body: &[u8]) -> Result<(), SendError> {
+        let mut request = self.agent.post(url);
         for (name, value) in headers {
             request = request.header(*name, value);
         }

@@ -13,10 +13,11 @@ mod webhook;
 
 pub use command::Command;
 pub use email::Email;
+pub use http::HttpClient;
 pub use mqtt::Mqtt;
 pub use ntfy::Ntfy;
 pub use stdout::Stdout;
-pub use webhook::Webhook;
+pub use webhook::{Webhook, signing_key, standard_headers};
 
 use crate::message::{Content, Message};
 use everyframe_types::judgement::Severity;

@@ -78,20 +78,26 @@ impl Webhook {
 impl Way for Webhook {
     fn send(&mut self, outgoing: &Outgoing<'_>) -> Result<(), SendError> {
         let (body, content_type) = self.body(outgoing)?;
-        let (id, timestamp) = (header_id(&outgoing.message.id), (unix_ms() / 1000).to_string());
         let mut headers = vec![("Content-Type", content_type)];
         headers.extend(self.headers.iter().map(|(name, value)| (name.as_str(), value.clone())));
-        if let Some(key) = &self.key {
-            headers.push(("webhook-signature", sign(key, &id, &timestamp, &body)));
-        }
-        headers.push(("webhook-id", id));
-        headers.push(("webhook-timestamp", timestamp));
+        headers.extend(standard_headers(self.key.as_ref(), &outgoing.message.id, &body));
         self.http.post(&headers, &body)
     }
 }
 
+/// The headers of Standard Webhooks: id, time and, with a key, the signature.
+pub fn standard_headers(key: Option<&hmac::Key>, id: &str, body: &[u8]) -> Vec<(&'static str, String)> {
+    let (id, timestamp) = (header_id(id), (unix_ms() / 1000).to_string());
+    let signature = key.map(|key| ("webhook-signature", sign(key, &id, &timestamp, body)));
+    signature.into_iter().chain([("webhook-id", id), ("webhook-timestamp", timestamp)]).collect()
+}
+
 /// The key of a secret: the bytes of its base64 after `whsec_`, or else its text.
-fn signing_key(secret: &str) -> Result<hmac::Key, &'static str> {
+///
+/// # Errors
+///
+/// A message for the operator, without the secret.
+pub fn signing_key(secret: &str) -> Result<hmac::Key, &'static str> {
     let bytes = match secret.strip_prefix("whsec_") {
         Some(encoded) => STANDARD.decode(encoded).map_err(|_| "has no base64 after `whsec_`")?,
         None => secret.as_bytes().to_vec(),

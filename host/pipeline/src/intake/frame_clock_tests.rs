@@ -34,6 +34,7 @@ fn frame(offset: i64, Sent(claimed_at, recorded_at): Sent, source: Option<Source
         taken_in_at: Instant::now(),
         sequence_gap: None,
         notice: None,
+        callback: None,
         picture: Vec::new(),
     }
 }

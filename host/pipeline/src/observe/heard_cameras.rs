@@ -197,6 +197,7 @@ mod tests {
             taken_in_at: Instant::now(),
             sequence_gap: None,
             notice,
+            callback: None,
             picture: vec![0; 10],
         }
     }

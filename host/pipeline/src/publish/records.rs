@@ -10,7 +10,7 @@ use everyframe_types::dead_letter::{DELETED, MESSAGE, OFFSET, PARTITION, Parked,
 use everyframe_types::event::{self, JudgedBy};
 use everyframe_types::frame::Frame;
 use everyframe_types::judgement::{Judgement, StateChange};
-use everyframe_types::record::{CAPTURED_AT, SEQUENCE, SESSION, SOURCE};
+use everyframe_types::record::{CALLBACK, CAPTURED_AT, SEQUENCE, SESSION, SOURCE};
 use std::sync::Arc;
 
 /// The longest message of a dead letter, bytes: a rule's own message may have any length.
@@ -103,7 +103,9 @@ pub(super) fn records(ring: &KeyRing, frame: &Arc<Frame>, outcome: &Outcome) -> 
             let result = event::result(frame, (*size, *search), judgement, ids, *timings, judged_by);
             let mut records: Vec<Outgoing> =
                 alerts.iter().map(|alert| event(Destination::Alerts, json(alert))).collect();
-            records.push(event(Destination::Results, json(&result)));
+            let mut result = event(Destination::Results, json(&result));
+            result.headers.extend(callback(frame));
+            records.push(result);
             records.extend(strangers(ring, frame, judgement, judged_by));
             records.extend(judgement.state.iter().filter_map(|change| state(ring, frame, change)));
             records
@@ -138,9 +140,15 @@ pub(super) fn dead_letter(frame: &Arc<Frame>, parked: &Parked) -> Outgoing {
         ]
         .into_iter()
         .chain(frame.source.map(|source| (SOURCE, source.as_str().to_owned())))
+        .chain(callback(frame))
         .collect(),
         frame: Some(frame.clone()),
     }
+}
+
+/// The header that takes the address to call back to the result or the dead letter.
+fn callback(frame: &Frame) -> Option<(&'static str, String)> {
+    frame.callback.as_ref().map(|address| (CALLBACK, address.to_string()))
 }
 
 /// The record that frames of a partition were deleted unread. It has a place among the dead letters, without a picture.

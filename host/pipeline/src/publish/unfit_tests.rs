@@ -19,6 +19,7 @@ fn frame(bytes: usize) -> Arc<Frame> {
         taken_in_at: Instant::now(),
         sequence_gap: None,
         notice: None,
+        callback: None,
         picture: (0..bytes).map(|n| n as u8).collect(),
     })
 }

@@ -20,6 +20,7 @@ fn frame(camera: &str, offset: i64, sequence: u64, captured_at: i64) -> Frame {
         taken_in_at: Instant::now(),
         sequence_gap: None,
         notice: None,
+        callback: None,
         picture: Vec::new(),
     }
 }

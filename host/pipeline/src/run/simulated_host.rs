@@ -444,6 +444,7 @@ pub fn frame(partition: i32, offset: i64) -> Frame {
         taken_in_at: Instant::now(),
         sequence_gap: None,
         notice: None,
+        callback: None,
         picture: vec![0; 1000],
     }
 }

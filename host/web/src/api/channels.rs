@@ -19,11 +19,11 @@ const FRESH: Duration = Duration::from_secs(5);
 #[serde(rename_all = "camelCase")]
 pub struct ChannelView {
     name: String,
-    /// `webhook`, `email`, `mqtt`, `ntfy`, `command` or `stdout`.
+    /// `webhook`, `email`, `mqtt`, `ntfy`, `command`, `stdout`, or `callback` for a receiver of `[[web.callbacks]]`.
     kind: String,
     /// `working`, `failing`, or `unserved`: no process sends its messages.
     state: &'static str,
-    /// Alerts that it has not dealt with; none if it was never started.
+    /// Alerts that it has not dealt with; none if it was never started, and for a receiver of callbacks.
     backlog: Option<u64>,
     /// Messages that the processes that serve it have delivered.
     delivered: u64,

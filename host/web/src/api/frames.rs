@@ -12,11 +12,12 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use everyframe_config::Polygon;
 use everyframe_kafka::{Record, RecordReader};
+use everyframe_notify::CallbackError;
 use everyframe_types::event::{CloudEvent, FaceResult, ResultData};
 use everyframe_types::frame::SourceKind;
 use everyframe_types::id;
 use everyframe_types::machine::unix_ms;
-use everyframe_types::record::{CAPTURED_AT, SOURCE};
+use everyframe_types::record::{CALLBACK, CAPTURED_AT, SOURCE};
 use everyframe_vision::{DrawnBox, check_header};
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, PoisonError};
@@ -55,6 +56,24 @@ pub struct PictureQuery {
     /// The longer side, pixels, 16 to 8192; full size if not given.
     #[param(minimum = 16, maximum = 8192)]
     width: Option<u32>,
+}
+
+/// Who wants to be told of a frame.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct SendQuery {
+    /// The address to which the CloudEvent of the frame's result or dead letter is sent by POST, at least once. The configuration must
+    /// allow it by `[[web.callbacks]]`. At most 2048 bytes.
+    callback: Option<String>,
+}
+
+impl From<CallbackError> for Problem {
+    fn from(error: CallbackError) -> Self {
+        match error {
+            CallbackError::NotAllowed => Self::unprocessable(format!("`callback`: {error}")),
+            CallbackError::NotReady => Self::unavailable(error.to_string()),
+        }
+    }
 }
 
 /// Shows what is known of a processed frame. 202: it is not processed yet.
@@ -205,27 +224,31 @@ pub(super) fn jpeg(bytes: Vec<u8>) -> Response {
     (headers, bytes).into_response()
 }
 
-/// Puts a picture into the frames topic as a frame of a camera. The result comes later, at the address in the answer: the frame is
-/// not lost if this process, or the host that processes it, ends meanwhile.
-#[utoipa::path(post, operation_id = "frames_send", path = "/frames/{camera}", tag = "frames", params(("camera" = String, Path, description = "The camera's id")),
+/// Puts a picture into the frames topic as a frame of a camera. The result comes later, at the address in the answer, and is sent to
+/// `callback`, if it is given. Neither is lost if this process, or the host that processes the frame, ends meanwhile.
+#[utoipa::path(post, operation_id = "frames_send", path = "/frames/{camera}", tag = "frames",
+    params(("camera" = String, Path, description = "The camera's id"), SendQuery),
     request_body(content((Binary = "image/jpeg"), (Binary = "image/png"), (Binary = "image/webp"))),
     responses((status = 202, body = SentFrame), Problems))]
 pub async fn send(
     State(app): State<Arc<App>>,
     _: Administrator,
     PathParts(camera): PathParts<String>,
+    Parameters(query): Parameters<SendQuery>,
     Picture(picture): Picture,
 ) -> Result<(StatusCode, Json<SentFrame>), Problem> {
     let camera = id::parse(&camera, id::MAX_BYTES)
         .map_err(|error| Problem::unprocessable(format!("the camera's id {error}")))?;
     check_header(&picture).map_err(|error| Problem::unprocessable(error.to_string()))?;
+    query.callback.iter().try_for_each(|url| app.callbacks.check(url))?;
     app.block(move |app| {
         let captured_at = unix_ms().to_string();
-        let headers = [
+        let mut headers = vec![
             (CAPTURED_AT, captured_at.as_bytes()),
             // Pictures from the API are no stream: the next one may show anybody.
             (SOURCE, SourceKind::Pictures.as_str().as_bytes()),
         ];
+        headers.extend(query.callback.as_ref().map(|url| (CALLBACK, url.as_bytes())));
         let record = Record {
             topic: &app.config.topics.frames,
             key: Some(camera.as_bytes()),
