@@ -216,7 +216,9 @@ fn the_ledger_agrees_with_the_audit() {
     let proof = served.http.request("POST", "/api/v1/ledger/audit", "", b"").expect(200);
     assert_eq!(proof["total"], audit["total"]);
 
-    let letters = served.get("/dead-letters?state=open");
+    let letters = served.wait("/dead-letters?state=open", |letters| {
+        (letters["openCount"] == 1 && letters["isComplete"] == true).then(|| letters.clone())
+    });
     let letter = &list(&letters, "deadLetters")[0];
     assert_eq!(
         (&letter["camera"], &letter["reason"], &letters["openCount"]),

@@ -3,6 +3,7 @@
 use crate::access::{Administrator, Viewer};
 use crate::app::App;
 use crate::input::{Body, Page, Parameters, PathParts, cursor};
+use crate::live::LetterEntry;
 use crate::problem::{Problem, Problems};
 use crate::views::Binary;
 use crate::views::Place;
@@ -10,11 +11,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use everyframe_account::dead_letters::{ActionReport, DeadLetterError, Filter, Selection, read_actions};
+use everyframe_account::dead_letters::{ActionReport, DeadLetterError, Filter, Selection};
 use everyframe_config::Role;
 use everyframe_kafka::RecordReader;
-use everyframe_types::dead_letter::{self, MESSAGE, REASON, STAGE};
-use everyframe_types::record::{IncomingRecord as _, camera_id};
+use everyframe_types::dead_letter::{self, LetterAction, REASON};
+use everyframe_types::record::camera_id;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
@@ -36,6 +37,7 @@ pub struct DeadLetterView {
     stage: String,
     /// A stable name of the reason.
     reason: String,
+    /// A sentence, at most 500 characters of it.
     message: String,
     /// Size of the kept bytes.
     bytes: usize,
@@ -55,6 +57,8 @@ pub struct DeadLetterList {
     next: Option<String>,
     /// Number of all open ones.
     open_count: usize,
+    /// False while the topic is still being read: more may come.
+    is_complete: bool,
 }
 
 /// Which dead letters are wanted.
@@ -106,7 +110,7 @@ fn place(place: dead_letter::Place) -> Place {
     Place { partition: place.partition, offset: i64::try_from(place.offset).unwrap_or(i64::MAX) }
 }
 
-/// Lists dead letters.
+/// Lists dead letters: the last 20,000.
 #[utoipa::path(get, operation_id = "dead_letters_list", path = "/dead-letters", tag = "dead letters", params(DeadLettersQuery, Page),
     responses((status = 200, body = DeadLetterList), Problems))]
 pub async fn list(
@@ -119,41 +123,48 @@ pub async fn list(
     if query.state.as_deref().is_some_and(|state| !["open", "replayed", "dropped"].contains(&state)) {
         return Err(Problem::bad_request("`state` must be `open`, `replayed` or `dropped`"));
     }
-    app.block(move |app| {
-        let actions = read_actions(&app.config)?;
-        let (mut all, mut open_count) = (Vec::new(), 0);
-        Filter::default().for_each(&app.config, |letter| -> Result<(), DeadLetterError> {
-            let state = actions.get(letter.place).map_or("open", |(action, _)| action.name());
-            open_count += usize::from(state == "open");
-            let is_wanted = query.state.as_deref().is_none_or(|wanted| wanted == state)
-                && query.camera.as_ref().is_none_or(|wanted| *wanted == letter.camera);
-            if is_wanted {
-                let header = |name| letter.record.header(name).unwrap_or_default().to_owned();
-                let at = place(letter.place);
-                all.push(DeadLetterView {
-                    place: at,
-                    frame: place(letter.frame),
-                    camera: letter.camera.clone(),
-                    at: letter.record.timestamp(),
-                    stage: header(STAGE),
-                    reason: header(REASON),
-                    message: header(MESSAGE),
-                    bytes: letter.record.value().map_or(0, <[u8]>::len),
-                    state: state.to_owned(),
-                    picture: format!("/api/v1/dead-letters/{}/{}/picture", at.partition, at.offset),
-                });
-            }
-            Ok(())
-        })?;
-        let key = |it: &DeadLetterView| (it.at, format!("{}/{:020}", it.place.partition, it.place.offset));
-        all.sort_unstable_by_key(|it| std::cmp::Reverse(key(it)));
-        all.retain(|it| before.as_ref().is_none_or(|before| key(it) < *before));
-        let has_more = all.len() > limit;
-        all.truncate(limit);
-        let next = all.last().filter(|_| has_more).map(key).map(|(at, rest)| cursor(at, rest));
-        Ok(Json(DeadLetterList { dead_letters: all, next, open_count }))
-    })
-    .await
+    let before = match before {
+        None => None,
+        Some((at, place)) => Some((
+            at,
+            dead_letter::Place::parse(&place)
+                .ok_or_else(|| Problem::bad_request("`before` must be the `next` of another page"))?,
+        )),
+    };
+    let state = app.live.read();
+    let letters = &state.dead_letters;
+    let state_of = |letter: &LetterEntry| letters.action(letter.place).map_or("open", LetterAction::name);
+    let is_wanted = |letter: &&LetterEntry| {
+        query.state.as_deref().is_none_or(|wanted| wanted == state_of(letter))
+            && query.camera.as_ref().is_none_or(|wanted| *wanted == letter.camera)
+    };
+    let mut found = letters.iter(before).filter(is_wanted);
+    let page: Vec<&LetterEntry> = found.by_ref().take(limit).collect();
+    let next = page.last().filter(|_| found.next().is_some()).map(|last| cursor(last.at, last.place));
+    Ok(Json(DeadLetterList {
+        dead_letters: page.into_iter().map(|letter| DeadLetterView::new(letter, state_of(letter))).collect(),
+        next,
+        open_count: letters.open().count(),
+        is_complete: letters.is_complete,
+    }))
+}
+
+impl DeadLetterView {
+    fn new(letter: &LetterEntry, state: &str) -> Self {
+        let at = place(letter.place);
+        Self {
+            place: at,
+            frame: place(letter.frame),
+            camera: letter.camera.clone(),
+            at: letter.at,
+            stage: letter.stage.clone(),
+            reason: letter.reason.clone(),
+            message: letter.message.clone(),
+            bytes: letter.bytes,
+            state: state.to_owned(),
+            picture: format!("/api/v1/dead-letters/{}/{}/picture", at.partition, at.offset),
+        }
+    }
 }
 
 /// Shows the picture that was kept of a frame, with masked parts painted over. If it cannot be decoded, the role `admin` gets its
@@ -199,7 +210,10 @@ pub async fn replay(
     _: Administrator,
     Body(chosen): Body<Chosen>,
 ) -> Result<Json<ActionView>, Problem> {
-    act(&app, chosen, |app, filter| Selection::to_replay(&app.config, filter, false)?.apply()).await
+    act(&app, chosen, LetterAction::Replayed, |app, filter| {
+        Selection::to_replay(&app.config, filter, false)?.apply()
+    })
+    .await
 }
 
 /// Marks dead letters as not needed any more.
@@ -210,12 +224,14 @@ pub async fn drop_letters(
     _: Administrator,
     Body(chosen): Body<Chosen>,
 ) -> Result<Json<ActionView>, Problem> {
-    act(&app, chosen, |app, filter| Selection::to_drop(&app.config, filter)?.apply()).await
+    act(&app, chosen, LetterAction::Dropped, |app, filter| Selection::to_drop(&app.config, filter)?.apply())
+        .await
 }
 
 async fn act(
     app: &Arc<App>,
     chosen: Chosen,
+    action: LetterAction,
     apply: fn(&App, &Filter) -> Result<ActionReport, DeadLetterError>,
 ) -> Result<Json<ActionView>, Problem> {
     if chosen.all != chosen.frames.is_empty() || chosen.frames.len() > MAX_PLACES {
@@ -228,7 +244,16 @@ async fn act(
     // Without frames, all are meant.
     let filter = Filter::of_frames(frames);
     app.block(move |app| {
+        let is_meant =
+            |letter: &&LetterEntry| filter.frames.is_empty() || filter.frames.contains(&letter.frame);
+        let open: Vec<LetterEntry> = app.live.read().dead_letters.open().filter(is_meant).cloned().collect();
         let ActionReport { frames, marked, failed, .. } = apply(app, &filter)?;
+        // The marks are in the topic; whoever asks now must not have to wait until they are read.
+        let mut state = app.live.write();
+        for letter in open.iter().filter(|letter| !failed.contains_key(&letter.frame)) {
+            state.dead_letters.mark(letter.place, action);
+        }
+        drop(state);
         let failed = failed.into_iter().map(|(frame, reason)| FailedReplay { frame: place(frame), reason });
         Ok(Json(ActionView { frames, marked, failed: failed.collect() }))
     })

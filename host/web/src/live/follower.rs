@@ -41,9 +41,10 @@ const FRAMES: Duration = Duration::from_millis(250);
 ///
 /// The system has no threads left.
 pub fn follow(config: &Config, live: &Arc<Live>, stop: &Arc<AtomicBool>) -> std::io::Result<()> {
-    let jobs: [(&str, Job); 6] = [
+    let jobs: [(&str, Job); 7] = [
         ("web-frames", send_frames),
         ("web-results", follow_results),
+        ("web-dead-letters", follow_dead_letters),
         ("web-preview", preview),
         ("web-gallery", follow_gallery),
         ("web-strangers", follow_strangers),
@@ -152,20 +153,6 @@ fn add_letter(live: &Live, record: &Received<'_>) {
             if header(STAGE) == Stage::Rules.as_str() {
                 state.rules.add_parked(&camera, record.timestamp(), &header(REASON), &header(MESSAGE));
             }
-            let is_complete = state.is_complete;
-            drop(state);
-            if is_complete {
-                live.send(EventKind::DeadLetter, Some(&camera), || {
-                    json!({
-                        "place": { "partition": record.partition(), "offset": record.offset() },
-                        "camera": camera,
-                        "at": record.timestamp(),
-                        "stage": header(STAGE),
-                        "reason": header(REASON),
-                        "message": header(MESSAGE),
-                    })
-                });
-            }
         }
         Letter::Mark(mark) if mark.fate == LetterAction::Replayed => {
             live.write().ledger.add_replayed(place(mark.frame));
@@ -173,6 +160,39 @@ fn add_letter(live: &Live, record: &Received<'_>) {
         Letter::Deleted { partition, first, last } => live.write().ledger.add_deleted(partition, first, last),
         Letter::Mark(_) | Letter::Other => {}
     }
+}
+
+/// Follows the dead letters from the first one, which may be much older than the history.
+fn follow_dead_letters(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(), BrokerError> {
+    let reader = Reader::following(&config.kafka, &config.topics.dead_letters, 0)?;
+    while !stop.load(Ordering::Relaxed) {
+        match reader.follow(GALLERY) {
+            Ok(Some(record)) => {
+                let mut state = live.write();
+                let letter = state.dead_letters.add(&record);
+                let is_complete = state.dead_letters.is_complete;
+                drop(state);
+                if let Some(letter) = letter.filter(|_| is_complete) {
+                    live.send(EventKind::DeadLetter, Some(&letter.camera), || {
+                        json!({
+                            "place": { "partition": letter.place.partition, "offset": letter.place.offset },
+                            "camera": letter.camera,
+                            "at": letter.at,
+                            "stage": letter.stage,
+                            "reason": letter.reason,
+                            "message": letter.message,
+                        })
+                    });
+                }
+            }
+            Ok(None) => {}
+            Err(error) => tracing::debug!(%error, "the dashboard: Kafka does not answer; trying again"),
+        }
+        if reader.has_caught_up() && !live.read().dead_letters.is_complete {
+            live.write().dead_letters.is_complete = true;
+        }
+    }
+    Ok(())
 }
 
 fn add_acknowledgement(live: &Live, record: &Received<'_>) {

@@ -5,7 +5,7 @@ use super::events::EventKind;
 use super::state::{Live, Retention};
 use crate::views::Place;
 use everyframe_config::Config;
-use everyframe_kafka::{BrokerError, RecordReader};
+use everyframe_kafka::{BrokerError, Observer, RecordReader};
 use everyframe_pipeline::lag::{Sampler, sentence};
 use everyframe_types::machine::unix_ms;
 use everyframe_types::record::{NOTICE, REFUSED, REPLAY_OF};
@@ -23,6 +23,7 @@ const SUSPECTS: usize = 50;
 pub fn watch_ledger(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(), BrokerError> {
     let mut sampler = Sampler::new(config)?;
     let mut records = RecordReader::new(&config.kafka)?;
+    let dead_letters = Observer::new(&config.kafka, &config.topics.dead_letters)?;
     let mut last_look = None::<Instant>;
     while !stop.load(Ordering::Relaxed) {
         let now = unix_ms();
@@ -36,6 +37,8 @@ pub fn watch_ledger(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(
         if last_look.is_none_or(|last| last.elapsed() >= INTERVAL) {
             last_look = Some(Instant::now());
             look(config, live, &mut sampler, &mut records)?;
+            let oldest = dead_letters.ends()?.into_iter().map(|(partition, (oldest, _))| (partition, oldest));
+            live.write().dead_letters.forget_before(&oldest.collect());
         }
         std::thread::sleep(CAMERAS);
     }

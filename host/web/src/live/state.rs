@@ -2,6 +2,7 @@
 
 use super::alerts::{Alerts, RaisedAlert};
 use super::cameras::{Camera, Cameras};
+use super::dead_letters::DeadLetters;
 use super::events::{EventKind, Events};
 use super::ledger::Ledger;
 use super::people::People;
@@ -27,6 +28,8 @@ pub struct State {
     pub sightings: Sightings,
     /// Alerts.
     pub alerts: Alerts,
+    /// Frames that could not be processed.
+    pub dead_letters: DeadLetters,
     /// The ledger.
     pub ledger: Ledger,
     /// The rules and models.

@@ -498,6 +498,8 @@ export interface DeadLetter {
 export interface DeadLetters extends Page {
   deadLetters: DeadLetter[]
   openCount: number
+  /** False while the topic is still being read. */
+  isComplete: boolean
 }
 
 export interface DeadLetterOutcome {

@@ -70,6 +70,7 @@ export function DeadLettersPage() {
           />
         )}
       </div>
+      {letters.data?.isComplete === false && <p class="muted">{t('letters.reading')}</p>}
       <Loaded of={letters}>
         {() =>
           list.length === 0 ? (
