@@ -89,6 +89,15 @@ fn a_stranger_gets_a_name_and_is_known_from_then_on() {
     served.wait("/sightings?person=wilma-lang", |answer| {
         list(answer, "sightings").iter().find(|sighting| sighting["kind"] == "known").cloned()
     });
+    // A search has the visits of the person, and those of the stranger that she was.
+    let found = served.http.request("POST", "/api/v1/search", JPEG, &woman[100]).expect(200);
+    let face = list(&found, "faces").iter().find(|face| face["person"] == "wilma-lang").expect("her face");
+    let similar = &list(face, "people")[0];
+    assert_eq!((&similar["person"], &similar["name"]), (&json!("wilma-lang"), &json!("Wilma Lang")));
+    assert!(similar["similarity"].as_f64() > Some(0.4) && similar["lastSeenAt"].is_i64(), "{similar}");
+    for kind in ["known", "stranger"] {
+        assert!(list(face, "sightings").iter().any(|sighting| sighting["kind"] == kind), "{kind}: {face}");
+    }
 }
 
 #[test]

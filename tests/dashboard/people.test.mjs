@@ -196,7 +196,7 @@ describe('search', () => {
       await page.locator('input[type=file]').setInputFiles(still('person_a_1'))
       await page.getByRole('heading', { name: '1 face found' }).waitFor()
       await page.locator('.stage rect.face').waitFor()
-      await page.getByRole('heading', { name: 'Where they were' }).waitFor()
+      await page.getByRole('heading', { name: 'Where all of these were seen' }).waitFor()
     })
   })
 

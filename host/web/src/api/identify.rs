@@ -4,7 +4,7 @@ use super::sightings::who_is;
 use crate::access::Enroller;
 use crate::app::App;
 use crate::input::Picture;
-use crate::live::{SightingFilter, State as LiveState};
+use crate::live::{SightingFilter, State as LiveState, Who};
 use crate::problem::{Problem, Problems};
 use crate::views::{Binary, FaceView, SightingView, StrangerSummary};
 use axum::Json;
@@ -12,7 +12,7 @@ use axum::extract::State;
 use everyframe_gallery::StrangerIndex;
 use everyframe_pipeline::identify::IdentifiedPicture;
 use everyframe_types::event::FaceResult;
-use everyframe_types::face::RecentStranger;
+use everyframe_types::face::{Candidate, RecentStranger};
 use everyframe_types::judgement::{Decision, Subject};
 use everyframe_types::machine::unix_ms;
 use serde::Serialize;
@@ -21,10 +21,10 @@ use utoipa::ToSchema;
 
 /// The most sightings of a face that a search lists.
 const MAX_SIGHTINGS: usize = 50;
-/// The most strangers that a search lists for a face.
-const MAX_STRANGERS: usize = 5;
-/// The least similarity of a stranger that is listed. The shipped unknown-person rule wants 0.50 across cameras; a person who looks
-/// at the list may want to see more.
+/// The most people, and the most strangers, that a search lists for a face.
+const MAX_SIMILAR: usize = 5;
+/// The least similarity of a person or stranger that is listed. The shipped unknown-person rule wants 0.50 across cameras; a person who
+/// looks at the list may want to see more.
 const SIMILAR: f32 = 0.4;
 
 /// The faces of a picture.
@@ -43,10 +43,26 @@ pub struct Identified {
 pub struct FoundFace {
     #[serde(flatten)]
     face: FaceView,
-    /// Where the person was seen since the history began, newest first; empty for a face that is not known.
-    sightings: Vec<SightingView>,
-    /// The strangers whom a face resembles that is not known, most similar first.
+    /// The enrolled people whom the face resembles, by their samples, most similar first. The person whom the matching policy decides
+    /// for is among them.
+    people: Vec<SimilarPerson>,
+    /// The strangers whom the face resembles, by their views at all cameras, most similar first.
     strangers: Vec<SimilarStranger>,
+    /// Where these people and strangers were seen since the history began, newest first, at most 50.
+    sightings: Vec<SightingView>,
+}
+
+/// A person whom a face resembles.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SimilarPerson {
+    /// The person's id.
+    person: String,
+    name: String,
+    /// Cosine similarity of the most similar sample, -1 to 1.
+    similarity: f32,
+    /// When the person was last seen; none if not since the history began.
+    last_seen_at: Option<i64>,
 }
 
 /// A stranger whom a face resembles.
@@ -85,7 +101,8 @@ pub async fn identify(
     .await
 }
 
-/// Finds the faces of a picture, and tells who they are and where they were seen, or which strangers they resemble.
+/// Finds the faces of a picture, and tells who they are, which people and strangers they resemble, and where these were seen. The picture
+/// is compared with the samples of people and the views of strangers: no other templates are kept.
 #[utoipa::path(post, operation_id = "identify_search", path = "/search", tag = "identify",
     request_body(content((Binary = "image/jpeg"), (Binary = "image/png"), (Binary = "image/webp"))),
     responses((status = 200, body = Found), Problems))]
@@ -98,41 +115,64 @@ pub async fn search(
         let identified = app.recogniser.identify(&picture)?;
         let (width, height) = (identified.width, identified.height);
         let index = app.recogniser.strangers()?;
-        let similar: Vec<Vec<RecentStranger>> =
-            identified.subjects.iter().map(|subject| similar_strangers(subject, &index)).collect();
+        let similar: Vec<(Vec<Candidate>, Vec<RecentStranger>)> = identified
+            .subjects
+            .iter()
+            .map(|subject| (similar_people(subject), similar_strangers(subject, &index)))
+            .collect();
         let faces = views(app, identified);
         let state = app.live.read();
-        let faces = faces.into_iter().zip(similar).map(|(face, similar)| FoundFace {
-            sightings: sightings_of(&state, face.person.as_deref()),
-            strangers: similar
-                .into_iter()
-                .filter_map(|RecentStranger { id, similarity, .. }| {
-                    let entry = state.sightings.stranger(&id)?;
-                    Some(SimilarStranger { stranger: state.stranger_summary(&id, entry)?, similarity })
-                })
-                .collect(),
-            face,
+        let faces = faces.into_iter().zip(similar).map(|(face, (people, strangers))| {
+            let of_people = people.iter().flat_map(|it| who_is(&state, &it.person));
+            let of_strangers = strangers.iter().map(|it| Who::Stranger(it.id.clone()));
+            FoundFace {
+                sightings: sightings_of(&state, of_people.chain(of_strangers).collect()),
+                people: people.into_iter().map(|candidate| similar_person(&state, candidate)).collect(),
+                strangers: strangers
+                    .into_iter()
+                    .filter_map(|RecentStranger { id, similarity, .. }| {
+                        let entry = state.sightings.stranger(&id)?;
+                        Some(SimilarStranger { stranger: state.stranger_summary(&id, entry)?, similarity })
+                    })
+                    .collect(),
+                face,
+            }
         });
         Ok(Json(Found { width, height, faces: faces.collect() }))
     })
     .await
 }
 
-/// The strangers whom a face resembles; none for a known person.
-fn similar_strangers(subject: &Subject, index: &StrangerIndex) -> Vec<RecentStranger> {
-    match (&subject.decision, &subject.face.embedding) {
-        (Decision::Known { .. }, _) | (_, None) => Vec::new(),
-        (_, Some(embedding)) => {
-            let mut similar = index.find(embedding, MAX_STRANGERS, unix_ms());
-            similar.retain(|stranger| stranger.similarity >= SIMILAR);
-            similar
-        }
-    }
+/// The people whom a face resembles, and the one whom the matching policy decides for.
+fn similar_people(subject: &Subject) -> Vec<Candidate> {
+    let is_known = |candidate: &Candidate| matches!(&subject.decision, Decision::Known { person, .. } if *person == candidate.person);
+    let candidates = subject.face.candidates.iter();
+    let similar = candidates.filter(|candidate| candidate.similarity >= SIMILAR || is_known(candidate));
+    similar.take(MAX_SIMILAR).cloned().collect()
 }
 
-fn sightings_of(state: &LiveState, person: Option<&str>) -> Vec<SightingView> {
-    let Some(person) = person else { return Vec::new() };
-    let filter = SightingFilter { who: who_is(state, person), ..SightingFilter::default() };
+/// The strangers whom a face resembles.
+fn similar_strangers(subject: &Subject, index: &StrangerIndex) -> Vec<RecentStranger> {
+    let Some(embedding) = &subject.face.embedding else { return Vec::new() };
+    let mut similar = index.find(embedding, MAX_SIMILAR, unix_ms());
+    similar.retain(|stranger| stranger.similarity >= SIMILAR);
+    similar
+}
+
+fn similar_person(state: &LiveState, candidate: Candidate) -> SimilarPerson {
+    let Candidate { person, similarity } = candidate;
+    let filter = SightingFilter { who: who_is(state, &person), ..SightingFilter::default() };
+    let last_seen_at = state.sightings.find(&filter).next().map(|(_, sighting)| sighting.to);
+    SimilarPerson { name: state.name_of(&person), person, similarity, last_seen_at }
+}
+
+/// The sightings of these people and strangers, newest first.
+fn sightings_of(state: &LiveState, who: Vec<Who>) -> Vec<SightingView> {
+    // An empty filter would let all pass.
+    if who.is_empty() {
+        return Vec::new();
+    }
+    let filter = SightingFilter { who, ..SightingFilter::default() };
     let found = state.sightings.find(&filter).take(MAX_SIGHTINGS);
     found.map(|(_, sighting)| state.sighting_view(sighting)).collect()
 }

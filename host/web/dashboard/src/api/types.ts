@@ -220,9 +220,12 @@ export interface Sightings extends Page {
 }
 
 export interface SearchedFace extends FoundFace {
-  sightings: Sighting[]
-  /** Of a face that is not known: the strangers whom it resembles, most similar first. */
+  /** The people whom it resembles, most similar first. */
+  people: { person: string; name: string; similarity: number; lastSeenAt?: Milliseconds | null }[]
+  /** The strangers whom it resembles, most similar first. */
   strangers: { stranger: Stranger; similarity: number }[]
+  /** Where all of these were seen, newest first. */
+  sightings: Sighting[]
 }
 
 export interface SearchAnswer {

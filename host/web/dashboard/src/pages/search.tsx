@@ -56,6 +56,24 @@ function Answer({ file, answer }: { file: File; answer: SearchAnswer }) {
         <h2 class="search-count">{t('search.found', { count: answer.faces.length })}</h2>
         {answer.faces.map((face) => (
           <FaceCard key={face.index} face={face} picture={<FaceOfFile url={url} picture={answer} bounds={face.bounds} />}>
+            {face.people.length > 0 && (
+              <>
+                <h4>{t('search.people')}</h4>
+                <ul class="rows">
+                  {face.people.map(({ person, name, similarity, lastSeenAt }) => (
+                    <li key={person} class="row">
+                      <div class="row-main">
+                        <p>
+                          <a href={address('people', person)}>{name}</a>
+                        </p>
+                        <p class="muted">{lastSeenAt ? <Ago time={lastSeenAt} /> : t('search.notSeen')}</p>
+                      </div>
+                      <Similarity value={similarity} />
+                    </li>
+                  ))}
+                </ul>
+              </>
+            )}
             {face.strangers.length > 0 && (
               <>
                 <h4>{t('search.strangers')}</h4>
