@@ -52,8 +52,10 @@ fn now() -> i64 {
     i64::try_from(since.as_millis()).expect("a time")
 }
 
+/// It has time enough on a busy machine.
 fn hostile(misdeed: &str) -> String {
-    rule("who", "matching-policy", &places::other_rule("hostile_rule"), &format!("do = \"{misdeed}\""))
+    let settings = format!("do = \"{misdeed}\"\n\n[rules.limits]\ntime_ms = 2000");
+    rule("who", "matching-policy", &places::other_rule("hostile_rule"), &settings)
 }
 
 #[test]
