@@ -206,7 +206,7 @@ describe('search', () => {
     await withPage('/search', {}, async (page) => {
       await page.locator('input[type=file]').setInputFiles({ name: 'stranger.jpg', mimeType: 'image/jpeg', buffer: picture })
       await page.getByRole('heading', { name: 'Strangers who look like this' }).waitFor()
-      await page.locator(`a[href="/strangers/${encodeURIComponent(stranger.id)}"]`).click()
+      await page.locator(`a[href="/strangers/${encodeURIComponent(stranger.id)}"]`).first().click()
       await page.getByRole('heading', { name: 'Visits' }).waitFor()
     })
   })
