@@ -37,7 +37,7 @@ fn checked(frames: &[Record]) -> Vec<(usize, usize, u64)> {
     checked_in(frames, false)
 }
 
-/// As [`checked`]. `is_full_range`: see [`numbered::check`].
+/// As [`checked`]. `is_full_range` says whether luma has the values 0 to 255, as for [`numbered::check`].
 fn checked_in(frames: &[Record], is_full_range: bool) -> Vec<(usize, usize, u64)> {
     let pictures: Vec<(usize, usize, u64)> = frames
         .iter()

@@ -415,7 +415,7 @@ fn retention_is_enforced_and_shown() {
 }
 
 /// How much the pictures that the API shows differ from the frames, where the faces are: of a man who agreed, and of a woman who did not.
-/// `hide` has further lines of `[privacy]`.
+/// `hide` is further settings of the table `[privacy]`.
 fn hidden_by(hide: &str) -> (f64, f64) {
     let site = Site::start(1);
     configure_keys(&site, &["a"], &format!("hide_without_consent = true\n{hide}"));

@@ -105,7 +105,7 @@ impl Tracker {
         }
     }
 
-    /// Has the face of a track embedded again when it is seen next: the last embedded view counts no more.
+    /// Forgets the view of a track that was embedded last, so that its face is embedded again when it is seen next.
     pub fn embed_again(&mut self, track: u64) {
         self.followed
             .iter_mut()

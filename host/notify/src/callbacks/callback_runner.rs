@@ -26,9 +26,9 @@ const NOT_AVAILABLE_MS: i64 = 2000;
 
 /// One receiver at work on one topic.
 pub struct CallbackRunner {
-    /// All receivers, and the index of this one: an address that several allow belongs to the first.
+    /// All receivers. If several allow an address, the first of them is called.
     pub receivers: Arc<[Arc<CallbackReceiver>]>,
-    /// See `receivers`.
+    /// The place of this receiver among them.
     pub index: usize,
     /// Where dead letters go.
     pub producer: Arc<Producer>,
