@@ -14,6 +14,7 @@
 
 mod acknowledgements;
 mod alert;
+mod assignments;
 mod backlog;
 mod backoff;
 mod callbacks;

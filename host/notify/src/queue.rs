@@ -5,6 +5,7 @@
 //! was delivered after it is sent again after a crash.
 
 use crate::alert::{Alert, AlertRecord};
+use crate::assignments::SendQueue;
 use crate::message::Message;
 use crate::pacing::{Pace, PaceSettings, Pacing};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -138,33 +139,6 @@ impl PartitionQueue {
         self.queues.entry(camera).or_default().push_back(queued);
     }
 
-    /// The next message that is due at `now`, of a camera of which none is being sent. Give it back by [`PartitionQueue::finish`] or
-    /// [`PartitionQueue::retry`].
-    pub fn take(&mut self, now: i64) -> Option<Due> {
-        if self.held.as_ref().is_some_and(|held| held.due <= now) {
-            self.release_held();
-        }
-        let heads = self.queues.iter().filter_map(|(camera, queue)| Some((camera, queue.front()?)));
-        let free = heads.filter(|(camera, head)| head.due <= now && !self.busy.contains(*camera));
-        let (camera, head) = free.min_by_key(|(_, head)| (head.due, head.offsets.first().copied()))?;
-        let due = Due {
-            camera: camera.clone(),
-            message: head.message.clone(),
-            failures: head.failures,
-            first_tried_at: head.first_tried_at,
-            recorded_at: head.recorded_at,
-        };
-        self.busy.insert(due.camera.clone());
-        Some(due)
-    }
-
-    /// When the next message is due, Unix milliseconds; none if none is waiting for its time.
-    pub fn next_due(&self) -> Option<i64> {
-        let heads = self.queues.iter().filter(|(camera, _)| !self.busy.contains(*camera));
-        let heads = heads.filter_map(|(_, queue)| queue.front()).map(|head| head.due);
-        heads.chain(self.held.as_ref().map(|held| held.due)).min()
-    }
-
     /// The first message of a camera is done: delivered, not wanted any more, or parked.
     pub fn finish(&mut self, camera: &str) {
         self.busy.remove(camera);
@@ -188,19 +162,50 @@ impl PartitionQueue {
             head.due = due;
         }
     }
+}
+
+impl SendQueue for PartitionQueue {
+    type Due = Due;
+
+    /// When the next message is due, Unix milliseconds; none if none is waiting for its time.
+    fn next_due(&self) -> Option<i64> {
+        let heads = self.queues.iter().filter(|(camera, _)| !self.busy.contains(*camera));
+        let heads = heads.filter_map(|(_, queue)| queue.front()).map(|head| head.due);
+        heads.chain(self.held.as_ref().map(|held| held.due)).min()
+    }
+
+    /// The next message that is due at `now`, of a camera of which none is being sent. Give it back by [`PartitionQueue::finish`] or
+    /// [`PartitionQueue::retry`].
+    fn take(&mut self, now: i64) -> Option<Due> {
+        if self.held.as_ref().is_some_and(|held| held.due <= now) {
+            self.release_held();
+        }
+        let heads = self.queues.iter().filter_map(|(camera, queue)| Some((camera, queue.front()?)));
+        let free = heads.filter(|(camera, head)| head.due <= now && !self.busy.contains(*camera));
+        let (camera, head) = free.min_by_key(|(_, head)| (head.due, head.offsets.first().copied()))?;
+        let due = Due {
+            camera: camera.clone(),
+            message: head.message.clone(),
+            failures: head.failures,
+            first_tried_at: head.first_tried_at,
+            recorded_at: head.recorded_at,
+        };
+        self.busy.insert(due.camera.clone());
+        Some(due)
+    }
 
     /// True while a message is being sent.
-    pub fn is_busy(&self) -> bool {
+    fn is_busy(&self) -> bool {
         !self.busy.is_empty()
     }
 
     /// The offset to commit; none before the first record.
-    pub fn committable(&self) -> Option<i64> {
+    fn committable(&self) -> Option<i64> {
         self.open.keys().next().copied().or(self.next)
     }
 
     /// Bytes of the alerts that are not done.
-    pub fn bytes(&self) -> usize {
+    fn bytes(&self) -> usize {
         self.bytes
     }
 }

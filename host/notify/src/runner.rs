@@ -2,6 +2,7 @@
 
 use crate::acknowledgements::Acknowledgements;
 use crate::alert::{Alert, AlertRecord};
+use crate::assignments::{Assignments, Done, Job, SendQueue as _};
 use crate::backoff::pause;
 use crate::channel::Channel;
 use crate::message::Message;
@@ -15,22 +16,21 @@ use everyframe_config::{Config, KafkaSettings};
 use everyframe_kafka::{BrokerError, Downstream, Producer, Reader, Record, redacted};
 use everyframe_types::machine::unix_ms;
 use ring::rand::{SecureRandom as _, SystemRandom};
-use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How many records before the first one are read to know which visits and messages there were.
 const RECALLED: i64 = 2000;
-/// How long the messages that are being sent may take to end when a partition is given away.
-const DRAIN: Duration = Duration::from_secs(5);
-/// The longest wait for the next message that is due; what changes meanwhile wakes the thread.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// How long what is being sent may take to end when a partition is given away.
+pub(crate) const DRAIN: Duration = Duration::from_secs(5);
+/// The longest wait for what is due next; what changes meanwhile wakes the thread.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// How long acknowledgements and mutes may take to be read.
 const ACKNOWLEDGEMENTS: Duration = Duration::from_secs(5);
 /// How long the brokers may take to acknowledge a dead letter.
-const PARKED: Duration = Duration::from_secs(30);
+pub(crate) const PARKED: Duration = Duration::from_secs(30);
 /// The pause when something of our own is not available, milliseconds.
-const NOT_AVAILABLE_MS: i64 = 2000;
+pub(crate) const NOT_AVAILABLE_MS: i64 = 2000;
 
 /// What all channels of a process share.
 pub struct Shared {
@@ -57,34 +57,9 @@ pub struct Runner {
 
 #[derive(Default)]
 struct State {
-    partitions: BTreeMap<i32, Assigned>,
-    assignments: u64,
+    assignments: Assignments<PartitionQueue>,
     outage: Outage,
     has_ended: bool,
-}
-
-/// A partition that this process has.
-struct Assigned {
-    /// Tells it from an earlier assignment of the same partition.
-    number: u64,
-    queue: PartitionQueue,
-    is_closing: bool,
-    committed: Option<i64>,
-}
-
-/// A message that is being sent.
-struct Job {
-    partition: i32,
-    assignment: u64,
-    due: Due,
-}
-
-/// What became of a message.
-enum Done {
-    /// It is done: delivered, not needed any more, or a dead letter.
-    Finished,
-    /// It is to be sent again at this time, Unix milliseconds.
-    Again(i64),
 }
 
 impl Runner {
@@ -119,7 +94,7 @@ impl Runner {
     }
 
     /// Waits for the next message that is due; none when the channel ends.
-    fn next_job(&self) -> Option<Job> {
+    fn next_job(&self) -> Option<Job<Due>> {
         let mut state = self.lock();
         loop {
             if state.has_ended {
@@ -129,7 +104,7 @@ impl Runner {
             let wait = match state.outage.may_send_at() {
                 None => LONGEST_WAIT,
                 Some(at) if at > now => wait_until(at, now),
-                Some(_) => match state.take(now) {
+                Some(_) => match state.assignments.take(now) {
                     Ok(job) => {
                         state.outage.sending();
                         return Some(job);
@@ -142,14 +117,13 @@ impl Runner {
         }
     }
 
-    fn finish(&self, job: &Job, done: &Done) {
+    fn finish(&self, job: &Job<Due>, done: &Done) {
         let mut state = self.lock();
-        let assigned = state.partitions.get_mut(&job.partition).filter(|it| it.number == job.assignment);
         // The partition may have another owner by now, who sends the message again.
-        if let Some(assigned) = assigned {
+        if let Some(queue) = state.assignments.queue_of(job) {
             match done {
-                Done::Finished => assigned.queue.finish(&job.due.camera),
-                Done::Again(at) => assigned.queue.retry(&job.due.camera, unix_ms(), *at),
+                Done::Finished => queue.finish(&job.due.camera),
+                Done::Again(at) => queue.retry(&job.due.camera, unix_ms(), *at),
             }
         }
         drop(state);
@@ -252,26 +226,7 @@ impl Runner {
     }
 
     fn is_first(&self, partition: i32) -> bool {
-        self.lock().partitions.get(&partition).is_some_and(|assigned| assigned.queue.is_new())
-    }
-}
-
-impl State {
-    /// The next message that is due, of the partition whose message is due first. If there is none, when the next one is due.
-    fn take(&mut self, now: i64) -> Result<Job, Option<i64>> {
-        loop {
-            let open = self.partitions.iter().filter(|(_, assigned)| !assigned.is_closing);
-            let first =
-                open.filter_map(|(partition, assigned)| Some((assigned.queue.next_due()?, *partition)));
-            let Some((at, partition)) = first.min() else { return Err(None) };
-            if at > now {
-                return Err(Some(at));
-            }
-            let Some(assigned) = self.partitions.get_mut(&partition) else { return Err(None) };
-            if let Some(due) = assigned.queue.take(now) {
-                return Ok(Job { partition, assignment: assigned.number, due });
-            }
-        }
+        self.lock().assignments.queue(partition).is_some_and(PartitionQueue::is_new)
     }
 }
 
@@ -279,38 +234,24 @@ impl Downstream<AlertRecord> for Runner {
     fn open(&self, partitions: &[i32]) {
         let mut state = self.lock();
         for partition in partitions {
-            state.assignments += 1;
             let queue = PartitionQueue::new(&self.channel.name, *partition, self.channel.pace.clone());
-            let assigned = Assigned { number: state.assignments, queue, is_closing: false, committed: None };
-            state.partitions.insert(*partition, assigned);
+            state.assignments.open(*partition, queue);
         }
     }
 
     fn close(&self, partitions: &[i32]) -> Vec<(i32, i64)> {
         let deadline = Instant::now() + DRAIN;
         let mut state = self.lock();
-        for partition in partitions {
-            if let Some(assigned) = state.partitions.get_mut(partition) {
-                assigned.is_closing = true;
-            }
-        }
-        let is_busy = |state: &State| {
-            let mut closing = partitions.iter().filter_map(|partition| state.partitions.get(partition));
-            closing.any(|assigned| assigned.queue.is_busy())
-        };
-        while is_busy(&state) && Instant::now() < deadline {
+        state.assignments.begin_closing(partitions);
+        while state.assignments.is_busy(partitions) && Instant::now() < deadline {
             let waited = self.changed.wait_timeout(state, Duration::from_millis(100));
             state = waited.map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state);
         }
-        let closed = partitions.iter().filter_map(|partition| {
-            Some((*partition, state.partitions.remove(partition)?.queue.committable()?))
-        });
-        closed.collect()
+        state.assignments.remove(partitions)
     }
 
     fn abandon(&self, partitions: &[i32]) {
-        let mut state = self.lock();
-        partitions.iter().for_each(|partition| drop(state.partitions.remove(partition)));
+        self.lock().assignments.remove(partitions);
     }
 
     fn admit(&self, record: AlertRecord) {
@@ -329,15 +270,15 @@ impl Downstream<AlertRecord> for Runner {
         let is_wanted =
             record.alert.as_ref().is_some_and(|alert| conditions.are_met(&alert.raised, record.recorded_at));
         let mut state = self.lock();
-        let Some(assigned) = state.partitions.get_mut(&partition) else { return };
-        recalled.iter().for_each(|(alert, at)| assigned.queue.recall(alert, *at));
-        assigned.queue.admit(&record, is_wanted);
+        let Some(queue) = state.assignments.queue_mut(partition) else { return };
+        recalled.iter().for_each(|(alert, at)| queue.recall(alert, *at));
+        queue.admit(&record, is_wanted);
         drop(state);
         self.changed.notify_one();
     }
 
     fn bytes(&self, partition: i32) -> usize {
-        self.lock().partitions.get(&partition).map_or(0, |assigned| assigned.queue.bytes())
+        self.lock().assignments.queue(partition).map_or(0, |queue| queue.bytes())
     }
 
     fn paused(&self, partition: i32, is_paused: bool) {
@@ -351,25 +292,16 @@ impl Downstream<AlertRecord> for Runner {
     }
 
     fn committable(&self) -> Vec<(i32, i64)> {
-        let state = self.lock();
-        let new = state.partitions.iter().filter_map(|(partition, assigned)| {
-            let offset = assigned.queue.committable()?;
-            (assigned.committed != Some(offset)).then_some((*partition, offset))
-        });
-        new.collect()
+        self.lock().assignments.committable()
     }
 
     fn committed(&self, offsets: &[(i32, i64)]) {
-        let mut state = self.lock();
-        for (partition, offset) in offsets {
-            if let Some(assigned) = state.partitions.get_mut(partition) {
-                assigned.committed = Some(*offset);
-            }
-        }
+        self.lock().assignments.committed(offsets);
     }
 }
 
-fn wait_until(at: i64, now: i64) -> Duration {
+/// How long to wait until `at`, Unix milliseconds.
+pub(crate) fn wait_until(at: i64, now: i64) -> Duration {
     Duration::from_millis(at.saturating_sub(now).max(1).unsigned_abs()).min(LONGEST_WAIT)
 }
 

@@ -4,6 +4,7 @@
 //! one to commit.
 
 use super::outcome::{Callback, OutcomeRecord};
+use crate::assignments::SendQueue;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -48,18 +49,6 @@ impl CallbackQueue {
         }
     }
 
-    /// When the next callback is due, Unix milliseconds; none if all are done or being sent.
-    pub fn next_due(&self) -> Option<i64> {
-        self.waiting.first().map(|(at, _)| *at)
-    }
-
-    /// The callback that is due first, if it is due at `now`. Give it back by [`CallbackQueue::finish`] or [`CallbackQueue::retry`].
-    pub fn take(&mut self, now: i64) -> Option<Due> {
-        let first = *self.waiting.first().filter(|(at, _)| *at <= now)?;
-        self.waiting.remove(&first);
-        self.open.get(&first.1).cloned()
-    }
-
     /// A callback is done: delivered, or given up.
     pub fn finish(&mut self, offset: i64) {
         self.bytes -= self.open.remove(&offset).map_or(0, |due| due.callback.bytes());
@@ -73,19 +62,35 @@ impl CallbackQueue {
             self.waiting.insert((at, offset));
         }
     }
+}
+
+impl SendQueue for CallbackQueue {
+    type Due = Due;
+
+    /// When the next callback is due, Unix milliseconds; none if all are done or being sent.
+    fn next_due(&self) -> Option<i64> {
+        self.waiting.first().map(|(at, _)| *at)
+    }
+
+    /// The callback that is due first, if it is due at `now`. Give it back by [`CallbackQueue::finish`] or [`CallbackQueue::retry`].
+    fn take(&mut self, now: i64) -> Option<Due> {
+        let first = *self.waiting.first().filter(|(at, _)| *at <= now)?;
+        self.waiting.remove(&first);
+        self.open.get(&first.1).cloned()
+    }
 
     /// True while a callback is being sent.
-    pub fn is_busy(&self) -> bool {
+    fn is_busy(&self) -> bool {
         self.open.len() > self.waiting.len()
     }
 
     /// The offset to commit; none before the first record.
-    pub fn committable(&self) -> Option<i64> {
+    fn committable(&self) -> Option<i64> {
         self.open.keys().next().copied().or(self.next)
     }
 
     /// Bytes of the callbacks that are not done.
-    pub fn bytes(&self) -> usize {
+    fn bytes(&self) -> usize {
         self.bytes
     }
 }
