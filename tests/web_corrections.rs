@@ -140,7 +140,11 @@ fn strangers_are_merged_split_and_forgotten_by_hand() {
             .then_some(())
     });
 
-    served.http.request("DELETE", &format!("/api/v1/strangers/{his}"), "", b"").expect(204);
+    let receipt = served.http.request("DELETE", &format!("/api/v1/strangers/{his}"), "", b"").expect(200);
+    assert_eq!(receipt["person"], json!(his), "{receipt}");
+    let file = site.file("receipt.json", receipt.to_string().as_bytes());
+    let verified = site.everyframe(&["gallery", "verify", &file.to_string_lossy()]).expect_success();
+    assert!(verified.contains("records of strangers    0\n"), "{verified}");
     assert_eq!(served.http.get(&format!("/api/v1/strangers/{his}")).status, 404);
     assert!(list(&served.get(&format!("/sightings?stranger={his}")), "sightings").is_empty());
     let mut views: std::collections::BTreeMap<String, bool> = std::collections::BTreeMap::new();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { api, eventually, settled, violations, withPage } from './support.mjs'
+import { api, eventually, saveReceipt, settled, violations, withPage } from './support.mjs'
 
 const path = ({ partition, offset }) => `${partition}/${offset}`
 
@@ -37,6 +37,7 @@ describe('corrections', () => {
       }
       await page.getByRole('button', { name: 'Forget', exact: true }).click()
       await page.getByRole('dialog').getByRole('button', { name: 'Forget', exact: true }).click()
+      await saveReceipt(page, /was forgotten$/)
       await page.getByRole('heading', { level: 1, name: 'Strangers' }).waitFor()
     })
     const { sightings } = await api('GET', `/sightings?stranger=${encodeURIComponent(stranger.id)}`)

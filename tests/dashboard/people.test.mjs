@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { api, base, eventually, forget, settled, still, withPage } from './support.mjs'
+import { api, base, eventually, forget, saveReceipt, settled, still, withPage } from './support.mjs'
 
 const names = { ada: 'Ada Test Lovelace', renamed: 'Ada Test Byron', grace: 'Grace Test Hopper', other: 'Grace Test Murray', stranger: 'Stranger Test Named' }
 const cleanUp = async () => {
@@ -48,6 +48,7 @@ describe('people', () => {
       await page.getByRole('link', { name: names.renamed }).click()
       await page.getByRole('button', { name: 'Erase' }).click()
       await page.getByRole('dialog').getByRole('button', { name: 'Erase' }).click()
+      await saveReceipt(page, names.renamed)
       await page.getByRole('heading', { level: 1, name: 'People' }).waitFor()
       await eventually('the person is gone', async () => (await api('GET', '/people?query=test%20byron')).people.length === 0)
     })

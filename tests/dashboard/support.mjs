@@ -2,6 +2,7 @@
 import axe from 'axe-core'
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import net from 'node:net'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
@@ -95,6 +96,17 @@ export async function api(method, path, { json, picture } = {}) {
 export async function forget(name) {
   const { people } = await api('GET', `/people?query=${encodeURIComponent(name)}&limit=500`)
   for (const person of people) if (person.name === name) await api('DELETE', `/people/${encodeURIComponent(person.id)}`)
+}
+
+/** Saves the receipt of an erasure; its dialog's title contains `title`. */
+export async function saveReceipt(page, title) {
+  const dialog = page.getByRole('dialog', { name: title })
+  const [download] = await Promise.all([page.waitForEvent('download'), dialog.getByRole('link', { name: 'Save the receipt' }).click()])
+  const receipt = JSON.parse(await readFile(await download.path(), 'utf8'))
+  assert.equal(download.suggestedFilename(), `receipt-${receipt.id}.json`)
+  assert.deepEqual(await violations(page), [])
+  await dialog.getByRole('button', { name: 'Close', exact: true }).last().click()
+  await dialog.waitFor({ state: 'detached' })
 }
 
 /** Calls `probe` until it returns something true. */

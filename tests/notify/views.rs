@@ -4,7 +4,8 @@ use super::{Notified, webhook};
 use everyframe_tests::{
     Frame, Http, RaisedAlert, Receiver, Reply, Site, free_port, pictures, shipped_rules, wait_for,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 #[test]
@@ -53,6 +54,54 @@ fn a_test_message_says_whether_it_was_delivered() {
     assert!(!said.contains("hunter2"), "an address may be a secret: {said}");
     let event = receiver.requests()[0].json();
     assert_eq!(event["data"]["kind"], "test");
+}
+
+#[test]
+fn dead_letters_are_listed_and_sent_again_over_http() {
+    static ACCEPTS: AtomicBool = AtomicBool::new(false);
+    let receiver = Receiver::answering(|_, _| match ACCEPTS.load(Ordering::Relaxed) {
+        true => Reply::accept(),
+        false => Reply::Status(422, Vec::new()),
+    });
+    let notified = Notified::start(&webhook("guard", &receiver, ""));
+    let site = &notified.site;
+    let address = format!("127.0.0.1:{}", free_port());
+    let _server = site.start_everyframe("serve", &["serve", "--listen", &address]);
+    let http = Http::new(&address);
+    wait_for("the API", || http.try_get("/api/v1/session"));
+    let listed = |query: &str| http.get(&format!("/api/v1/undelivered{query}")).expect(200);
+    assert_eq!(listed(""), json!({ "messages": [], "count": 0 }));
+    site.raise(&[RaisedAlert::new("a", "gate"), RaisedAlert::new("b", "yard")]);
+    let messages = wait_for("two dead letters", || {
+        let list = listed("?channel=guard");
+        (list["count"] == 2).then(|| list["messages"].clone())
+    });
+    for message in messages.as_array().expect("a list") {
+        assert!(message["reason"].as_str().is_some_and(|reason| reason.contains("422")), "{message}");
+        assert_eq!((&message["canReplay"], &message["alerts"], &message["attempts"]), (&json!(true), &json!(1), &json!(1)));
+        assert!(message["text"].is_string(), "{message}");
+    }
+    assert_eq!(listed("?channel=other")["count"], 0);
+
+    let replay = |body: Value| http.json("POST", "/api/v1/undelivered/replay", &body);
+    replay(json!({ "channel": "nobody" })).expect(404);
+    replay(json!({ "channel": "guard", "ids": ["c"] })).expect(404);
+    replay(json!({ "channel": "callback/gate" })).expect(422);
+    let refused = replay(json!({ "channel": "guard" })).expect(200);
+    assert_eq!((&refused["delivered"], &refused["left"]), (&json!(0), &json!(0)));
+    assert_eq!(refused["failed"].as_array().map(Vec::len), Some(2), "{refused}");
+    ACCEPTS.store(true, Ordering::Relaxed);
+    let one = replay(json!({ "channel": "guard", "ids": ["a"] })).expect(200);
+    assert_eq!(one, json!({ "delivered": 1, "failed": [], "left": 0 }));
+    assert_eq!(listed("")["messages"][0]["id"], "b");
+    replay(json!({ "channel": "guard" })).expect(200);
+    assert_eq!(listed("")["count"], 0);
+    let of_guard = http.get("/api/v1/channels").expect(200)["channels"][0].clone();
+    assert_eq!((&of_guard["name"], &of_guard["deadLetters"]), (&json!("guard"), &json!(0)), "{of_guard}");
+    let with_id = |id: &str| receiver.requests().iter().filter(|it| it.header("webhook-id") == id).count();
+    assert_eq!((with_id("a"), with_id("b")), (3, 3), "refused twice, and accepted");
+    let trail = site.everyframe(&["trail", "show"]).expect_success();
+    assert_eq!(trail.matches("decided  dead letters of channel guard: replay").count(), 3, "{trail}");
 }
 
 #[test]

@@ -6,22 +6,18 @@ use anyhow::Result;
 use everyframe_config::{Config, KafkaSettings, Loaded, find_user_in_brokers};
 use everyframe_kafka::{Producer, ensure, read_configuration};
 use everyframe_notify::{
-    Channel, ChannelStatus, Meters, Notifier, PictureSource, UndeliveredMessage, is_callback_channel,
+    Channel, ChannelStatus, Meters, Notifier, UndeliveredMessage, is_callback_channel,
     load_channels, read_dead_letters, read_status, replay_dead_letter, send_test_message,
 };
 use everyframe_pipeline::observe::serve_metrics;
 use everyframe_privacy::{Action, Deed};
 use everyframe_types::event::rfc3339;
-use everyframe_types::face::Rect;
 use everyframe_types::id::{printable, printable_json};
 use everyframe_types::machine::unix_ms;
-use everyframe_web::{Pictures, Place};
+use everyframe_web::Pictures;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-/// The longer side of a picture that is sent, pixels.
-const PICTURE_SIDE: u32 = 1280;
 
 #[derive(clap::Args)]
 #[command(
@@ -131,44 +127,11 @@ pub fn start(
     meters: &Meters,
     stop: &Arc<AtomicBool>,
 ) -> Result<Notifier> {
-    let pictures = Arc::new(FramePictures::new(config));
+    let pictures = Arc::new(Pictures::new(config));
     let notifier = Notifier::start(config, channels, pictures, meters, stop)?;
     let names: Vec<String> = channels.iter().map(|it| format!("{} ({})", it.name, it.kind)).collect();
     tracing::info!("notifications by {}", names.join(", "));
     Ok(notifier)
-}
-
-/// Pictures as the dashboard shows them, smaller.
-struct FramePictures {
-    pictures: Pictures,
-    /// Only who is in the picture says whom it may show, and the notifier does not know that.
-    hide_without_consent: bool,
-}
-
-impl FramePictures {
-    fn new(config: &Config) -> Self {
-        Self { pictures: Pictures::new(config), hide_without_consent: config.privacy.hide_without_consent }
-    }
-}
-
-impl PictureSource for FramePictures {
-    fn picture(&self, partition: i32, offset: i64, face: Option<&Rect>) -> Option<Arc<Vec<u8>>> {
-        if self.hide_without_consent {
-            return None;
-        }
-        let place = Place { partition, offset };
-        let picture = match face {
-            Some(bounds) => self.pictures.crop(place, bounds, &[]).map(Arc::new),
-            None => self.pictures.picture(place, Some(PICTURE_SIDE), &[], &[]),
-        };
-        match picture {
-            Ok(picture) => Some(picture),
-            Err(error) => {
-                tracing::warn!(partition, offset, "a message is sent without its picture: {error}");
-                None
-            }
-        }
-    }
 }
 
 fn load(connection: &Connection) -> Result<Loaded> {
@@ -250,7 +213,7 @@ fn replay(name: &str, id: Option<&str>, connection: &Connection) -> Result<u8> {
     if !letters.is_empty() {
         enter(&config, &Deed { actor: actor(), action: Action::Decided, subject, detail })?;
     }
-    let (pictures, producer) = (FramePictures::new(&config), Producer::new(&config.kafka)?);
+    let (pictures, producer) = (Pictures::new(&config), Producer::new(&config.kafka)?);
     let mut delivered = 0;
     for letter in &letters {
         match replay_dead_letter(&config, &channel, letter, &pictures, &producer) {

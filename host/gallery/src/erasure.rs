@@ -315,7 +315,7 @@ pub struct Remains {
     pub unreadable: usize,
     /// Data keys that should have been destroyed.
     pub data_keys: usize,
-    /// Records of strangers.
+    /// Templates and merges of strangers.
     pub stranger_records: usize,
     /// True if a person with this id was enrolled again since.
     pub is_enrolled_again: bool,
@@ -359,9 +359,13 @@ pub fn find_remains(
             },
         }
     }
-    let is_of = |record: &&StrangerRecord| {
-        let (one, other) = record.strangers();
-        strangers.contains(one) || other.is_some_and(|other| strangers.contains(other))
+    let is_of = |record: &&StrangerRecord| match record {
+        StrangerRecord::View(view) => strangers.contains(&view.stranger),
+        StrangerRecord::Merge(merge) => {
+            strangers.contains(&merge.stranger) || strangers.contains(&merge.merged_into)
+        }
+        // It may say that the sightings of a stranger who was erased are not shown.
+        StrangerRecord::Change(_) => false,
     };
     remains.stranger_records = read_strangers(config)?.values().filter(is_of).count();
     Ok(remains)

@@ -202,7 +202,7 @@ pub struct Viewer(pub Identity);
 /// A request that needs the role `enrol`.
 pub struct Enroller(pub Identity);
 /// A request that needs the role `admin`.
-pub struct Administrator;
+pub struct Administrator(pub Identity);
 
 fn require_role(parts: &Parts, role: Role) -> Result<Identity, Problem> {
     let identity = parts.extensions.get::<Identity>();
@@ -234,7 +234,7 @@ impl<S: Sync> FromRequestParts<S> for Administrator {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        require_role(parts, Role::Admin).map(|_| Self)
+        require_role(parts, Role::Admin).map(Self)
     }
 }
 

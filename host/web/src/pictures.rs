@@ -5,6 +5,7 @@ use crate::views::Place;
 use axum::http::StatusCode;
 use everyframe_config::{Config, HidingMethod, Polygon, Site};
 use everyframe_kafka::{BrokerError, RecordReader};
+use everyframe_notify::PictureSource;
 use everyframe_types::face::Rect;
 use everyframe_types::record::camera_id;
 use everyframe_vision::{DrawnBox, HiddenParts, PictureError, PictureRenderer};
@@ -18,6 +19,8 @@ const CACHE_BYTES: usize = 32 << 20;
 const LOCKS: usize = 32;
 /// Side of the picture of a face, pixels.
 const CROP_SIDE: u32 = 240;
+/// The longer side of a picture that is attached to a message, pixels.
+const ATTACHED_SIDE: u32 = 1280;
 
 /// A frame as it was sent.
 #[derive(Debug)]
@@ -214,6 +217,24 @@ impl Pictures {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl PictureSource for Pictures {
+    fn picture(&self, partition: i32, offset: i64, face: Option<&Rect>) -> Option<Arc<Vec<u8>>> {
+        // Only who is in the picture says whom it may show, and a notifier does not know that.
+        if self.config.privacy.hide_without_consent {
+            return None;
+        }
+        let place = Place { partition, offset };
+        let picture = match face {
+            Some(bounds) => self.crop(place, bounds, &[]).map(Arc::new),
+            None => self.picture(place, Some(ATTACHED_SIDE), &[], &[]),
+        };
+        let missing = |error: &NoPicture| {
+            tracing::warn!(partition, offset, "a message is sent without its picture: {error}");
+        };
+        picture.inspect_err(missing).ok()
+    }
 }
 
 impl<K: Copy + Eq + Hash, V> Cache<K, V> {

@@ -132,7 +132,6 @@ fn classify(method: &Method, path: &str) -> Option<(Role, Entered)> {
             look(format!("dead letter {partition}/{offset}"))
         }
         (&Method::POST, ["identify" | "search"]) => deed(Action::Searched, "a picture".into()),
-        (&Method::DELETE, ["strangers", id]) => deed(Action::Erased, format!("stranger {id}")),
         (&Method::POST, ["strangers", id, what @ ("merge" | "split")]) => {
             deed(Action::Changed, format!("stranger {id}: {what}"))
         }

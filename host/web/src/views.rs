@@ -1,6 +1,7 @@
 //! What the API answers, as plain data. Times are Unix milliseconds, boxes are pixels of the full-size frame, and similarities
 //! are cosines from -1 to 1.
 
+use everyframe_pipeline::erasure::Receipt;
 use everyframe_types::event::{EventPosition, FaceResult, Part, ResultData};
 use everyframe_types::face::Rect;
 use everyframe_types::judgement::Decision;
@@ -27,6 +28,11 @@ impl From<&EventPosition> for Place {
 #[schema(value_type = String, format = Binary)]
 #[allow(dead_code, reason = "describes a body; it is never made")]
 pub struct Binary(Vec<u8>);
+
+/// What was erased of a person or a stranger, signed if a signing key is configured. `everyframe gallery verify` checks it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(value_type = Object)]
+pub struct ReceiptView(pub Receipt);
 
 /// A box in pixels of the full-size frame.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema, IntoParams)]

@@ -23,6 +23,7 @@ import { place } from './router'
 import { language, theme, themes } from './settings'
 import { Button, ErrorNote, Loading, PageHeader, Select } from './ui/controls'
 import { Icon, type IconName } from './ui/icon'
+import { ReceiptDialog } from './ui/receipt-dialog'
 import { ResultDialog } from './ui/result-dialog'
 import { Toasts } from './ui/toast'
 
@@ -152,6 +153,7 @@ function Shell() {
         </main>
       </div>
       <ResultDialog />
+      <ReceiptDialog />
       <Toasts />
     </>
   )

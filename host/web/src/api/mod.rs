@@ -18,6 +18,7 @@ mod sightings;
 mod stranger_changes;
 mod strangers;
 mod system;
+mod undelivered;
 
 use crate::app::App;
 use crate::input::MAX_PICTURE_BYTES;
@@ -100,6 +101,8 @@ pub fn routes(app: &Arc<App>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(replays::show, replays::remove))
         .routes(routes!(system::show))
         .routes(routes!(channels::list))
+        .routes(routes!(undelivered::list))
+        .routes(routes!(undelivered::replay))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::picture))
         .routes(routes!(dead_letters::replay))

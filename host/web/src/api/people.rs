@@ -5,12 +5,12 @@ use crate::app::App;
 use crate::input::{Body, Page, Parameters, PathParts, cursor};
 use crate::live::{SampleEntry, State as LiveState, Who};
 use crate::problem::{Problem, Problems};
-use crate::views::Names as _;
+use crate::views::{Names as _, ReceiptView};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use everyframe_gallery::{merge_people, rename_person};
-use everyframe_pipeline::erasure::{Receipt, erase_person};
+use everyframe_pipeline::erasure::erase_person;
 use everyframe_privacy::{Action, Deed};
 use everyframe_types::id::{parse_name, printable};
 use serde::{Deserialize, Serialize};
@@ -104,11 +104,6 @@ pub struct Enrolled {
     /// What the operator should look at.
     pub(super) warnings: Vec<String>,
 }
-
-/// What was erased of a person, signed if a signing key is configured. `everyframe gallery verify` checks it.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(value_type = Object)]
-pub struct ReceiptView(Receipt);
 
 /// Which people are wanted.
 #[derive(Debug, Deserialize, IntoParams)]

@@ -5,16 +5,20 @@ use crate::app::App;
 use crate::input::{Body, PathParts};
 use crate::live::{Sighting, SightingFilter, Who};
 use crate::problem::{Problem, Problems};
+use crate::views::ReceiptView;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use everyframe_gallery::{
     GalleryError, MovedVisit, StrangerChange, StrangerMerge, StrangerRecord, StrangerView, read_strangers,
 };
-use everyframe_privacy::KeyRing;
+use everyframe_pipeline::erasure::erase_person;
+use everyframe_privacy::{Action, Deed, KeyRing};
 use everyframe_types::event::EventPosition;
 use everyframe_types::face::Embedding;
 use everyframe_types::hexadecimal::hexadecimal;
+use everyframe_types::id::printable;
 use everyframe_types::machine::unix_ms;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -48,8 +52,7 @@ pub struct NewStranger {
 }
 
 fn not_known(id: &str) -> Problem {
-    let id = everyframe_types::id::printable(id);
-    Problem::not_found(format!("no stranger `{id}` is known; it may have expired"))
+    Problem::not_found(format!("no stranger `{}` is known; it may have expired", printable(id)))
 }
 
 /// Says that two strangers are one person. The sightings, and what cameras see from now on, belong to the other id.
@@ -92,25 +95,37 @@ pub async fn merge(
     .await
 }
 
-/// Forgets a stranger: the sightings, the shared templates, and what the cameras remember. Who is still before a camera is a new
-/// stranger.
+/// Forgets a stranger: the sightings, the templates on all hosts, and what rules keep. Who is still before a camera is a new stranger.
 #[utoipa::path(delete, operation_id = "strangers_forget", path = "/strangers/{id}", tag = "strangers",
     params(("id" = String, Path, description = "The stranger's id")),
-    responses((status = 204), Problems))]
+    responses((status = 200, body = ReceiptView), (status = 204, description = "Of this stranger there were only sightings"), Problems))]
 pub async fn forget(
     State(app): State<Arc<App>>,
-    _: Enroller,
+    Enroller(who): Enroller,
     PathParts(id): PathParts<String>,
-) -> Result<StatusCode, Problem> {
+) -> Result<Response, Problem> {
     app.block(move |app| {
         // In the time of the frames, so that late ones are not forgotten before they come.
         let until = app.live.read().sightings.stranger(&id).map(|stranger| stranger.last_seen_at);
         let until = until.ok_or_else(|| not_known(&id))?;
-        for (id, change) in changes_of(app, &id, unix_ms()) {
-            publish(app, StrangerRecord::Change(StrangerChange { forgotten_until: Some(until), ..change }))?;
-            erase_views(app, &id, |_| true)?;
+        let changes = changes_of(app, &id, unix_ms());
+        let receipt = erase_person(&app.config, &id, &who.name, Action::Erased)?;
+        if receipt.is_none() {
+            app.trail.enter(&Deed {
+                actor: who.name,
+                action: Action::Erased,
+                subject: format!("stranger {}", printable(&id)),
+                detail: "sightings".into(),
+            })?;
         }
-        Ok(StatusCode::NO_CONTENT)
+        // After the erasure, which would erase them, too.
+        for (_, change) in changes {
+            publish(app, StrangerRecord::Change(StrangerChange { forgotten_until: Some(until), ..change }))?;
+        }
+        Ok(match receipt {
+            Some(receipt) => Json(ReceiptView(receipt)).into_response(),
+            None => StatusCode::NO_CONTENT.into_response(),
+        })
     })
     .await
 }

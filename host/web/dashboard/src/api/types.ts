@@ -483,6 +483,39 @@ export interface Channels {
   channels: Channel[]
 }
 
+/** A message of a channel that could not be delivered. */
+export interface UndeliveredMessage {
+  channel: string
+  id: string
+  at: Milliseconds
+  reason: string
+  attempts: number
+  alerts: number
+  /** Of the first alert. */
+  text: string | null
+  canReplay: boolean
+}
+
+export interface Undelivered {
+  /** Newest first, at most 200. */
+  messages: UndeliveredMessage[]
+  count: number
+}
+
+export interface MessagesReplayed {
+  delivered: number
+  failed: { id: string; reason: string }[]
+  /** Not tried for lack of time. */
+  left: number
+}
+
+/** What was erased of a person or a stranger; `everyframe gallery verify` checks it. */
+export interface Receipt {
+  id: string
+  person: string
+  signed: object | null
+}
+
 export interface DeadLetter {
   /** Its place in the topic of dead letters. */
   place: Position

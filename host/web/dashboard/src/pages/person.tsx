@@ -2,13 +2,14 @@
 import { useState } from 'preact/hooks'
 import { may, send } from '../api/client'
 import { useResource, useThrottledEvent } from '../api/resource'
-import type { Person, PersonDetails, Sample } from '../api/types'
+import type { Person, PersonDetails, Receipt, Sample } from '../api/types'
 import { personPath } from '../enrol'
 import { dateTime, similarity, t } from '../i18n'
 import { address, navigate } from '../router'
 import { Ago, Button, Empty, Facts, IconButton, Loaded, PageHeader, Section } from '../ui/controls'
 import { Crop } from '../ui/crop'
 import { FormDialog } from '../ui/dialog'
+import { showReceipt } from '../ui/receipt-dialog'
 import { Visits } from '../ui/sightings'
 import { toast } from '../ui/toast'
 import { UploadDialog } from '../ui/upload-dialog'
@@ -97,8 +98,8 @@ export function PersonPage({ id }: { id: string }) {
                   submit={t('action.erase')}
                   onClose={close}
                   action={async () => {
-                    await send('DELETE', personPath(id))
-                    toast(t('erase.done', { name: data.name }))
+                    const receipt = await send<Receipt>('DELETE', personPath(id))
+                    showReceipt(t('erase.done', { name: data.name }), receipt)
                     navigate('/people')
                   }}
                 >

@@ -1,9 +1,11 @@
 /** The running system: hosts, throughput, time of each stage, partitions, topics, models. */
+import { useState } from 'preact/hooks'
 import { useInterval, useResource } from '../api/resource'
 import type { Channel, Channels, System, Throughput } from '../api/types'
 import { number, t } from '../i18n'
 import { Chart } from '../ui/chart'
-import { Ago, Badge, Facts, Loaded, PageHeader, Section, Table } from '../ui/controls'
+import { Ago, Badge, Button, Facts, Loaded, PageHeader, Section, Table } from '../ui/controls'
+import { UndeliveredDialog } from '../ui/undelivered-dialog'
 
 /** The length of a step of `throughput`, in seconds. */
 const STEP = 5
@@ -69,6 +71,7 @@ export function SystemPage() {
 /** Who is told of alerts, and whether that works. */
 function ChannelSection() {
   const channels = useResource<Channels>('/channels')
+  const [opened, setOpened] = useState<string>()
   useInterval(channels.reload, 10_000)
   return (
     <Section title={t('system.channels')}>
@@ -90,17 +93,18 @@ function ChannelSection() {
               ]}
             >
               {data.channels.map((channel) => (
-                <ChannelRow key={channel.name} channel={channel} />
+                <ChannelRow key={channel.name} channel={channel} onDeadLetters={() => setOpened(channel.name)} />
               ))}
             </Table>
           )
         }
       </Loaded>
+      {opened && <UndeliveredDialog channel={opened} onClose={() => setOpened(undefined)} onDone={channels.reload} />}
     </Section>
   )
 }
 
-function ChannelRow({ channel }: { channel: Channel }) {
+function ChannelRow({ channel, onDeadLetters }: { channel: Channel; onDeadLetters: () => void }) {
   return (
     <tr>
       <th scope="row">{channel.name}</th>
@@ -109,7 +113,15 @@ function ChannelRow({ channel }: { channel: Channel }) {
         <Badge tone={channel.state === 'working' ? 'good' : 'critical'}>{t(`channel.${channel.state}`)}</Badge>
       </td>
       <td>{channel.backlog === null ? '–' : number(channel.backlog)}</td>
-      <td>{number(channel.deadLetters)}</td>
+      <td>
+        {channel.deadLetters === 0 ? (
+          '0'
+        ) : (
+          <Button small label={t('undelivered.show', { channel: channel.name, count: channel.deadLetters })} onClick={onDeadLetters}>
+            {number(channel.deadLetters)}
+          </Button>
+        )}
+      </td>
       <td>{channel.lastDeliveredAt === null ? '–' : <Ago time={channel.lastDeliveredAt} />}</td>
       <td>
         {channel.lastError === null || channel.lastErrorAt === null ? (

@@ -19,6 +19,7 @@ const paths = {
   split: 'M5 12h5a5 5 0 0 0 5-5V5M12 8l3-3 3 3M10 12a5 5 0 0 1 5 5v2M12 16l3 3 3-3',
   edit: 'M4 20l1-4L16.5 4.5l3 3L8 19zM14 7l3 3',
   trash: 'M4 7h16M9 7V4h6v3M6.5 7l1 13h9l1-13M10 11v5M14 11v5',
+  download: 'M12 4v11M7.5 10.5 12 15l4.5-4.5M4 15v4h16v-4',
   upload: 'M12 16V5M7.5 9.5 12 5l4.5 4.5M4 15v4h16v-4',
   replay: 'M4 12a8 8 0 1 0 2.5-5.8M4 4v4.5h4.5',
   warning: 'M12 4 2.8 20h18.4zM12 10v4.5M12 17.3v.01',

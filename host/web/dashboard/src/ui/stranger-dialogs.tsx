@@ -2,12 +2,13 @@
 import { useState } from 'preact/hooks'
 import { send } from '../api/client'
 import { useResource } from '../api/resource'
-import type { Sightings, Stranger, Strangers } from '../api/types'
+import type { Receipt, Sightings, Stranger, Strangers } from '../api/types'
 import { strangerName, strangerPath } from '../faces'
 import { dateTime, duration, t } from '../i18n'
 import { Checkbox, Empty, Loaded } from './controls'
 import { Crop } from './crop'
 import { FormDialog } from './dialog'
+import { showReceipt } from './receipt-dialog'
 import { toast } from './toast'
 
 /** `into`: the other stranger, if it is chosen already. */
@@ -102,8 +103,10 @@ export function ForgetStranger({ stranger, onClose, onDone }: { stranger: Strang
       submit={t('action.forget')}
       onClose={onClose}
       action={async () => {
-        await send('DELETE', strangerPath(stranger.id))
-        toast(t('forget.done', { name }))
+        // Without an answer if there were only visits.
+        const receipt = await send<Receipt | undefined>('DELETE', strangerPath(stranger.id))
+        if (receipt) showReceipt(t('forget.done', { name }), receipt)
+        else toast(t('forget.done', { name }))
         onDone()
       }}
     >
