@@ -78,7 +78,10 @@ fn dead_letters_are_listed_and_sent_again_over_http() {
     });
     for message in messages.as_array().expect("a list") {
         assert!(message["reason"].as_str().is_some_and(|reason| reason.contains("422")), "{message}");
-        assert_eq!((&message["canReplay"], &message["alerts"], &message["attempts"]), (&json!(true), &json!(1), &json!(1)));
+        assert_eq!(
+            (&message["canReplay"], &message["alerts"], &message["attempts"]),
+            (&json!(true), &json!(1), &json!(1))
+        );
         assert!(message["text"].is_string(), "{message}");
     }
     assert_eq!(listed("?channel=other")["count"], 0);

@@ -1,12 +1,9 @@
 //! Pictures that are encoded already: whether they are whole, and how they are scaled.
 
-use everyframe_vision::{PictureError, check_header, check_whole, picture_size};
-use opencv::core::{Mat, Size, Vector};
-use opencv::imgcodecs::{IMREAD_COLOR, IMWRITE_JPEG_QUALITY, imdecode, imencode};
-use opencv::imgproc::{INTER_AREA, resize};
-use opencv::prelude::*;
-
-use super::picture_encoder::scaled_size;
+use everyframe_config::VisionSettings;
+use everyframe_vision::{
+    HiddenParts, PictureError, PictureRenderer, check_header, check_whole, picture_size,
+};
 
 /// The most bytes after the end marker of a JPEG: cameras fill their buffers.
 const MAX_PADDING: usize = 64;
@@ -35,21 +32,13 @@ pub(super) fn check_encoded(bytes: &[u8]) -> Result<(), EncodedFault> {
 
 /// Scales a picture whose longer side has more than `max_side` pixels; none if it is smaller, or cannot be decoded.
 pub(super) fn scale_encoded(bytes: &[u8], max_side: u32, quality: i32) -> Option<Vec<u8>> {
-    let size = picture_size(bytes)?;
-    let (width, height) = scaled_size(size, Some(max_side));
-    if (width, height) == size {
+    let (width, height) = picture_size(bytes)?;
+    if width.max(height) <= max_side {
         return None;
     }
-    let scale = || -> opencv::Result<Vec<u8>> {
-        let pixels = imdecode(&Mat::from_slice(bytes)?, IMREAD_COLOR)?;
-        let size = Size::new(width.cast_signed(), height.cast_signed());
-        let mut scaled = Mat::default();
-        resize(&pixels, &mut scaled, size, 0.0, 0.0, INTER_AREA)?;
-        let mut encoded = Vector::<u8>::new();
-        imencode(".jpg", &scaled, &mut encoded, &Vector::from_slice(&[IMWRITE_JPEG_QUALITY, quality]))?;
-        Ok(encoded.to_vec())
-    };
-    scale().ok()
+    let quality = quality.clamp(1, 100) as u8;
+    let mut renderer = PictureRenderer::new(&VisionSettings::default()).with_quality(quality);
+    renderer.render(bytes, HiddenParts::default(), Some(max_side), &[]).ok()?
 }
 
 #[cfg(test)]

@@ -1,9 +1,7 @@
 //! What a picture shows, in short: whether it is the same as the one before, and whether it is black.
 
 use super::planes::Plane;
-use opencv::core::Mat;
-use opencv::imgcodecs::{IMREAD_REDUCED_GRAYSCALE_8, imdecode};
-use opencv::prelude::*;
+use everyframe_vision::decode_smallest;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 /// Every so many rows and columns of a decoded picture are looked at.
@@ -32,9 +30,10 @@ impl View {
 
     /// Of an encoded picture. It costs a decoding at an eighth of the size.
     pub(super) fn of_encoded(picture: &[u8]) -> Option<Self> {
-        let bytes = Mat::from_slice(picture).ok()?;
-        let pixels = imdecode(&bytes, IMREAD_REDUCED_GRAYSCALE_8).ok()?;
-        Some(Self::of_samples(picture, pixels.data_bytes().ok()?))
+        let bgr = decode_smallest(picture)?;
+        // Green stands for brightness.
+        let luma: Vec<u8> = bgr.chunks_exact(3).map(|pixel| pixel[1]).collect();
+        Some(Self::of_samples(picture, &luma))
     }
 
     fn of_samples(content: &[u8], luma: &[u8]) -> Self {

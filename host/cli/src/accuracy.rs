@@ -18,7 +18,7 @@ pub const USUAL_TRACK: u16 = 5;
     explains the figures. No broker is needed."
 )]
 pub struct Arguments {
-    /// A folder that has a folder of pictures for each person: JPEG, PNG, WebP, PGM and other formats of OpenCV.
+    /// A folder that has a folder of pictures for each person: JPEG, PNG, WebP, or binary PGM or PPM.
     folder: PathBuf,
     /// Number of pictures in a track, for the rows `fused`.
     #[arg(long, value_name = "PICTURES", default_value_t = USUAL_TRACK, value_parser = clap::value_parser!(u16).range(2..))]

@@ -6,8 +6,8 @@ use anyhow::Result;
 use everyframe_config::{Config, KafkaSettings, Loaded, find_user_in_brokers};
 use everyframe_kafka::{Producer, ensure, read_configuration};
 use everyframe_notify::{
-    Channel, ChannelStatus, Meters, Notifier, UndeliveredMessage, is_callback_channel,
-    load_channels, read_dead_letters, read_status, replay_dead_letter, send_test_message,
+    Channel, ChannelStatus, Meters, Notifier, UndeliveredMessage, is_callback_channel, load_channels,
+    read_dead_letters, read_status, replay_dead_letter, send_test_message,
 };
 use everyframe_pipeline::observe::serve_metrics;
 use everyframe_privacy::{Action, Deed};

@@ -6,8 +6,9 @@
 use opencv::core::{
     CV_8UC3, Mat, MatTrait, MatTraitConst, MatTraitConstManual, MatTraitManual, Point, Scalar, Size, Vector,
 };
-use opencv::{imgcodecs, imgproc};
+use opencv::imgproc;
 
+use super::codecs::Samples;
 use super::error::PictureError;
 use super::header::{Format, Header, inspect, png_without_extras};
 use super::jpeg;
@@ -108,6 +109,16 @@ pub fn check_whole(encoded: &[u8]) -> Result<(), PictureError> {
     }))
 }
 
+/// The pixels of a picture as rows of BGR, a JPEG at an eighth of its size; none if the host cannot read it.
+pub fn decode_smallest(encoded: &[u8]) -> Option<Vec<u8>> {
+    let settings = VisionSettings::default();
+    let header = inspect(encoded, settings.max_pixels).ok()?;
+    let reduction = if header.format == Format::Jpeg { 8 } else { 1 };
+    let mut decoder = Decoder::new(&settings);
+    decoder.decode(encoded, header, reduction).ok()?;
+    decoder.decoded.data_bytes().ok().map(<[u8]>::to_vec)
+}
+
 /// Ignores the faults for which the host parks the frame.
 fn ignore_parked_faults(checked: Result<(), PictureError>) -> Result<(), PictureError> {
     match checked {
@@ -192,8 +203,8 @@ impl Decoder {
     fn decode(&mut self, bytes: &[u8], header: Header, reduction: u32) -> Result<(), PictureError> {
         match header.format {
             Format::Jpeg => self.decode_jpeg(bytes, header, reduction)?,
-            Format::Png => self.decode_by_opencv(&png_without_extras(bytes), header)?,
-            Format::Webp => self.decode_by_opencv(bytes, header)?,
+            Format::Png => self.decode_samples(&png_without_extras(bytes), header)?,
+            Format::Webp => self.decode_samples(bytes, header)?,
         }
         if header.orientation.make_upright(&self.decoded, &mut self.upright).map_err(unreadable)? {
             std::mem::swap(&mut self.decoded, &mut self.upright);
@@ -203,33 +214,22 @@ impl Decoder {
 
     fn decode_jpeg(&mut self, bytes: &[u8], header: Header, reduction: u32) -> Result<(), PictureError> {
         let (width, height) = (header.width.div_ceil(reduction), header.height.div_ceil(reduction));
-        // SAFETY: the new pixels are not read before the decoder has written all of them, or failed.
-        unsafe { self.decoded.create_rows_cols(height as i32, width as i32, CV_8UC3) }.map_err(unreadable)?;
-        let pixels = self.decoded.data_bytes_mut().map_err(unreadable)?;
-        jpeg::decode(bytes, header, reduction, self.max_time, pixels)
+        let max_time = self.max_time;
+        jpeg::decode(bytes, header, reduction, max_time, self.pixels(width, height)?)
     }
 
     /// Decodes a PNG or WebP at full size, without applying the orientation.
-    fn decode_by_opencv(&mut self, bytes: &[u8], header: Header) -> Result<(), PictureError> {
-        let flags = imgcodecs::IMREAD_COLOR | imgcodecs::IMREAD_IGNORE_ORIENTATION;
-        let input = Mat::from_slice(bytes).map_err(unreadable)?;
-        // Decode into a new Mat: if OpenCV cannot read the header, a reused one would keep the previous picture.
-        let decoded = imgcodecs::imdecode(&input, flags).map_err(unreadable)?;
-        let size = size_of(&decoded)?;
-        if size.empty() {
-            return Err(PictureError::Undecodable(
-                "the decoder returns no pixels; the data are damaged".into(),
-            ));
-        }
-        let Header { width, height, .. } = header;
-        if (size.width as u32, size.height as u32) != (width, height) {
-            return Err(PictureError::Undecodable(format!(
-                "its header says {width} × {height} pixels, but the decoder returns {} × {}",
-                size.width, size.height
-            )));
-        }
-        self.decoded = decoded;
+    fn decode_samples(&mut self, bytes: &[u8], header: Header) -> Result<(), PictureError> {
+        let samples = Samples::decode(bytes, header)?;
+        samples.write_bgr(self.pixels(header.width, header.height)?);
         Ok(())
+    }
+
+    /// The pixels of `decoded`, which gets this size.
+    fn pixels(&mut self, width: u32, height: u32) -> Result<&mut [u8], PictureError> {
+        // SAFETY: both callers write all pixels, or fail; after a failure nobody reads them.
+        unsafe { self.decoded.create_rows_cols(height as i32, width as i32, CV_8UC3) }.map_err(unreadable)?;
+        self.decoded.data_bytes_mut().map_err(unreadable)
     }
 }
 

@@ -4,6 +4,7 @@ use super::*;
 use crate::orientation::Orientation;
 use crate::test_images;
 use opencv::core::Vec3b;
+use opencv::imgcodecs;
 use proptest::prelude::*;
 
 fn decoder() -> Decoder {

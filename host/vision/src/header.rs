@@ -208,8 +208,8 @@ fn png(bytes: &[u8]) -> Result<Outline<'_>, PictureError> {
     Ok(Outline { size: (width, height), exif, is_complete })
 }
 
-/// Removes the chunks that do not affect a PNG's pixels. Texts and profiles are compressed, and libpng unpacks each of them
-/// before the first pixel: a thousand in a small file would take half a minute.
+/// Removes the chunks that do not affect a PNG's pixels. Texts and profiles are compressed: a thousand in a small file would
+/// take half a minute to unpack.
 pub(super) fn png_without_extras(bytes: &[u8]) -> Vec<u8> {
     let mut kept = Vec::with_capacity(bytes.len());
     kept.extend(PNG);

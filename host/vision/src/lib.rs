@@ -22,6 +22,7 @@
 mod align;
 mod anchor;
 mod association;
+mod codecs;
 mod decode;
 mod detections;
 mod detector;
@@ -63,7 +64,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use anchor::Anchor;
-pub use decode::{DecodedPicture, PictureDecoder, check_header, check_whole, picture_size};
+pub use decode::{DecodedPicture, PictureDecoder, check_header, check_whole, decode_smallest, picture_size};
 pub use detections::{DetectionTimes, Detections, ShadowCheck};
 pub use embedding_cache::EmbeddingCache;
 pub use error::{PictureError, VisionError};

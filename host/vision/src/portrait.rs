@@ -1,9 +1,13 @@
 //! Pictures of people for measuring accuracy: each is shown at several sizes, also blurred or badly lit.
 
-use opencv::core::{self, BORDER_CONSTANT, Mat, MatTraitConst, Scalar, Size, Vector, VectorToVec};
-use opencv::{imgcodecs, imgproc};
+use opencv::core::{self, BORDER_CONSTANT, CV_8UC3, Mat, MatTraitConst, MatTraitManual, Scalar, Size};
+use opencv::imgproc;
 
+use super::codecs::{Samples, encode_png};
+use super::decode::Decoder;
 use super::error::PictureError;
+use super::header::inspect;
+use everyframe_config::VisionSettings;
 
 /// A picture of one person, in memory at full size.
 #[derive(Debug, Clone)]
@@ -19,18 +23,14 @@ pub enum Degradation {
 }
 
 impl Portrait {
-    /// Decodes a picture of any format that OpenCV reads, and adds a black border of half its longer side: the detector finds
+    /// Decodes a JPEG, PNG, WebP or binary PGM or PPM, and adds a black border of half its longer side: the detector finds
     /// no face that fills the picture. The crop of a face at the edge of a frame is black outside the picture, too.
     ///
     /// # Errors
     ///
-    /// The bytes are not a picture that OpenCV reads: leave it out.
+    /// The bytes are not such a picture, or are damaged: leave it out.
     pub fn decode(bytes: &[u8]) -> Result<Self, PictureError> {
-        let picture = imgcodecs::imdecode(&Vector::from_slice(bytes), imgcodecs::IMREAD_COLOR);
-        let picture = picture.map_err(|_| PictureError::NotAPicture)?;
-        if picture.empty() {
-            return Err(PictureError::NotAPicture);
-        }
+        let picture = decode(bytes)?;
         let (mut bordered, border) = (Mat::default(), picture.rows().max(picture.cols()) / 2);
         let black = Scalar::default();
         core::copy_make_border(
@@ -53,7 +53,7 @@ impl Portrait {
     ///
     /// OpenCV cannot scale or encode it: leave it out.
     pub fn encode(&self, scale: f32) -> Result<Vec<u8>, PictureError> {
-        encode(&self.scaled(scale)?)
+        encode_png(&self.scaled(scale)?)
     }
 
     /// The picture scaled by `scale` (above 0) and degraded, as PNG. The face is then `face_height` pixels high.
@@ -77,7 +77,7 @@ impl Portrait {
             Degradation::Exposed(factor) => picture.convert_to(&mut degraded, -1, f64::from(factor), 0.0),
         }
         .map_err(unreadable)?;
-        encode(&degraded)
+        encode_png(&degraded)
     }
 
     fn scaled(&self, scale: f32) -> Result<Mat, PictureError> {
@@ -89,10 +89,18 @@ impl Portrait {
     }
 }
 
-fn encode(picture: &Mat) -> Result<Vec<u8>, PictureError> {
-    let mut bytes = Vector::<u8>::new();
-    imgcodecs::imencode(".png", picture, &mut bytes, &Vector::new()).map_err(unreadable)?;
-    Ok(bytes.to_vec())
+fn decode(bytes: &[u8]) -> Result<Mat, PictureError> {
+    if bytes.starts_with(b"P5") || bytes.starts_with(b"P6") {
+        let samples = Samples::decode_pnm(bytes)?;
+        let (rows, columns) = (samples.height.cast_signed(), samples.width.cast_signed());
+        let mut picture =
+            Mat::new_rows_cols_with_default(rows, columns, CV_8UC3, Scalar::default()).map_err(unreadable)?;
+        samples.write_bgr(picture.data_bytes_mut().map_err(unreadable)?);
+        return Ok(picture);
+    }
+    let settings = VisionSettings::default();
+    let header = inspect(bytes, settings.max_pixels)?;
+    Ok(Decoder::new(&settings).decode_full(bytes, header, &[])?.clone())
 }
 
 fn unreadable(error: opencv::Error) -> PictureError {

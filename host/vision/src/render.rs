@@ -1,8 +1,9 @@
 //! Pictures for people to look at: a frame at another size, with boxes, or the part around a face. Hidden parts stay hidden.
 
-use opencv::core::{Mat, MatTraitConst, Rect, Scalar, Size, Vector, VectorToVec};
-use opencv::{imgcodecs, imgproc};
+use opencv::core::{Mat, MatTraitConst, Rect, Scalar, Size};
+use opencv::imgproc;
 
+use super::codecs::encode_jpeg;
 use super::decode::Decoder;
 use super::error::PictureError;
 use super::header::{self, Format};
@@ -11,8 +12,8 @@ use everyframe_types::face;
 
 /// How much of a face's surroundings a crop shows on each side, as a share of the longer side of its box.
 const MARGIN: f32 = 0.35;
-/// JPEG quality of rendered pictures, 1 to 100.
-const QUALITY: i32 = 88;
+/// The usual quality of the JPEGs, 1 to 100.
+const QUALITY: u8 = 88;
 /// Width of the lines of boxes, as a share of the picture's width.
 const LINE: f32 = 1.0 / 400.0;
 
@@ -42,12 +43,18 @@ pub struct DrawnBox {
 pub struct PictureRenderer {
     decoder: Decoder,
     max_pixels: u64,
+    quality: u8,
 }
 
 impl PictureRenderer {
     /// A renderer with the limits of `settings`.
     pub fn new(settings: &VisionSettings) -> Self {
-        Self { decoder: Decoder::new(settings), max_pixels: settings.max_pixels }
+        Self { decoder: Decoder::new(settings), max_pixels: settings.max_pixels, quality: QUALITY }
+    }
+
+    /// The same, with this quality of the JPEGs, 1 to 100.
+    pub fn with_quality(self, quality: u8) -> Self {
+        Self { quality, ..self }
     }
 
     /// The picture as JPEG, its longer side at most `max_side` pixels, with boxes. None if the bytes can be shown as they are:
@@ -90,7 +97,7 @@ impl PictureRenderer {
             imgproc::rectangle(&mut picture, place, colour, thickness, imgproc::LINE_8, 0)
                 .map_err(unreadable)?;
         }
-        encode(&picture).map(Some)
+        encode_jpeg(&picture, self.quality).map(Some)
     }
 
     /// The part of the picture around a box as a square JPEG of at most `side` × `side` pixels. It is not enlarged.
@@ -113,14 +120,14 @@ impl PictureRenderer {
         let part = Mat::roi(&picture, place).map_err(unreadable)?.clone_pointee();
         let side = i32::try_from(side).unwrap_or(i32::MAX).max(1);
         if part.cols().max(part.rows()) <= side {
-            return encode(&part);
+            return encode_jpeg(&part, self.quality);
         }
         let mut scaled = Mat::default();
         let scale = f64::from(side) / f64::from(part.cols().max(part.rows()));
         let size = |length: i32| ((f64::from(length) * scale).round() as i32).max(1);
         let size = Size::new(size(part.cols()), size(part.rows()));
         imgproc::resize(&part, &mut scaled, size, 0.0, 0.0, imgproc::INTER_AREA).map_err(unreadable)?;
-        encode(&scaled)
+        encode_jpeg(&scaled, self.quality)
     }
 }
 
@@ -166,13 +173,6 @@ fn square_around(bounds: &face::Rect, (width, height): (i32, i32)) -> Option<Rec
     };
     let (columns, rows) = (wanted.clamp(1, width), wanted.clamp(1, height));
     Some(Rect::new(start(middle_x, columns, width), start(middle_y, rows, height), columns, rows))
-}
-
-fn encode(picture: &Mat) -> Result<Vec<u8>, PictureError> {
-    let mut bytes = Vector::<u8>::new();
-    let quality = Vector::from_slice(&[imgcodecs::IMWRITE_JPEG_QUALITY, QUALITY]);
-    imgcodecs::imencode(".jpg", picture, &mut bytes, &quality).map_err(unreadable)?;
-    Ok(bytes.to_vec())
 }
 
 fn unreadable(error: opencv::Error) -> PictureError {

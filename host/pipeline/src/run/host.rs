@@ -21,6 +21,7 @@ use everyframe_rules::{Condition, RuleDescription, Rules};
 use everyframe_telemetry::clock::{Clock, SystemClock};
 use everyframe_types::machine::cores;
 use everyframe_vision::{Models, Vision, WorkerStats};
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -66,12 +67,20 @@ impl Host {
         let Observed { metrics, health } = observed;
         let vision = Vision::load(&config.vision, cache)?;
         tracing::info!("{}", vision.models());
-        let gallery = Gallery::follow(&config, &vision.models().embedder.sha256)?;
-        tracing::info!(people = gallery.index().people_count(), "gallery read");
-        let strangers = Strangers::follow(&config, &vision.models().embedder.sha256)?;
-        tracing::info!(strangers = strangers.index().count(), "strangers read");
-        let publisher = Publisher::start(&config, ring.clone(), metrics.clone(), &stop)?;
         let count = worker_count(&config);
+        let embedder = &vision.models().embedder.sha256;
+        // A worker's sessions take half a second of a core, and the gallery may take longer.
+        let (workers, gallery, strangers) = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..count).map(|_| scope.spawn(|| vision.worker())).collect();
+            let gallery = Gallery::follow(&config, embedder)?;
+            tracing::info!(people = gallery.index().people_count(), "gallery read");
+            let strangers = Strangers::follow(&config, embedder)?;
+            tracing::info!(strangers = strangers.index().count(), "strangers read");
+            let workers =
+                workers.into_iter().map(|made| made.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            Ok::<_, RunError>((workers.collect::<Result<Vec<_>, _>>()?, gallery, strangers))
+        })?;
+        let publisher = Publisher::start(&config, ring.clone(), metrics.clone(), &stop)?;
         rules.set_meters(|name| metrics.rule_meter(name));
         let active_rules = ArcSwap::from_pointee(ActiveRules::new(&config, rules, vision.models()));
         let judge = Arc::new(RuleJudge {
@@ -100,9 +109,9 @@ impl Host {
         let (detect, detect_jobs) = crossbeam_channel::unbounded();
         let (embed, embed_jobs) = crossbeam_channel::unbounded();
         let ended = Arc::new(AtomicBool::new(false));
-        let workers = (0..count)
-            .map(|number| {
-                let worker = vision.worker()?;
+        let workers = (0..)
+            .zip(workers)
+            .map(|(number, worker): (usize, _)| {
                 let (detect_jobs, embed_jobs) = (detect_jobs.clone(), embed_jobs.clone());
                 let (judge, ended) = (judge.clone(), ended.clone());
                 let work = move || run_worker(worker, &judge, &detect_jobs, &embed_jobs, &ended);

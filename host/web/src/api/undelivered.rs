@@ -130,7 +130,8 @@ pub async fn replay(
     Body(MessagesToReplay { channel: name, ids }): Body<MessagesToReplay>,
 ) -> Result<Json<MessagesReplayed>, Problem> {
     if is_callback_channel(&name) {
-        let detail = "a callback cannot be sent again, because there is no copy of it; read the result at its place";
+        let detail =
+            "a callback cannot be sent again, because there is no copy of it; read the result at its place";
         return Err(Problem::unprocessable(detail));
     }
     app.block(move |app| {
@@ -161,9 +162,9 @@ pub async fn replay(
             }
             match replay_dead_letter(&app.config, channel, message, &app.pictures, app.producer()?) {
                 Ok(()) => replayed.delivered += 1,
-                Err(error) => replayed
-                    .failed
-                    .push(FailedMessage { id: message.id.clone(), reason: error.to_string() }),
+                Err(error) => {
+                    replayed.failed.push(FailedMessage { id: message.id.clone(), reason: error.to_string() })
+                }
             }
         }
         // The next answer counts the dead letters anew.

@@ -1,0 +1,151 @@
+//! Reads PNG, WebP and PNM, and writes JPEG and PNG, by libraries in Rust.
+//!
+//! OpenCV's `imgcodecs` does that, too, but it needs 118 shared libraries, from GDAL to PostgreSQL's client. Loading them took 75 ms
+//! of processor time whenever a command started.
+
+use super::error::PictureError;
+use super::header::{Format, Header};
+use image_webp::WebPDecoder;
+use jpeg_encoder::ColorType as JpegColour;
+use opencv::core::{Mat, MatTraitConst, MatTraitConstManual};
+use png::{ColorType, Compression, Limits, Transformations};
+use std::io::Cursor;
+use zune_core::bytestream::ZCursor;
+use zune_core::result::DecodingResult;
+use zune_ppm::PPMDecoder;
+
+/// A decoder may allocate so many bytes for each pixel: 16 bits for each of four channels, twice.
+const BYTES_PER_PIXEL: usize = 16;
+/// And so many for its tables.
+const SPARE_BYTES: usize = 16 << 20;
+
+/// A decoded picture: rows of pixels without gaps.
+#[derive(Debug)]
+pub(super) struct Samples {
+    pub width: u32,
+    pub height: u32,
+    /// Bytes of each pixel. 1: grey; 2: grey and alpha; 3: red, green, blue; 4: the same and alpha. Alpha is ignored.
+    channels: usize,
+    bytes: Vec<u8>,
+}
+
+impl Samples {
+    /// Decodes a PNG or WebP at full size, without applying the orientation.
+    ///
+    /// # Errors
+    ///
+    /// Park the frame: its data are damaged.
+    pub fn decode(bytes: &[u8], header: Header) -> Result<Self, PictureError> {
+        let pixels = header.width as usize * header.height as usize;
+        let limit = pixels.saturating_mul(BYTES_PER_PIXEL).saturating_add(SPARE_BYTES);
+        let samples = match header.format {
+            Format::Webp => decode_webp(bytes, limit)?,
+            Format::Png | Format::Jpeg => decode_png(bytes, limit)?,
+        };
+        if (samples.width, samples.height) != (header.width, header.height) {
+            return Err(PictureError::Undecodable(format!(
+                "its header says {} × {} pixels, but the decoder returns {} × {}",
+                header.width, header.height, samples.width, samples.height
+            )));
+        }
+        samples.checked()
+    }
+
+    /// Decodes a binary PGM or PPM of 8 bits.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are not such a picture: leave it out.
+    pub fn decode_pnm(bytes: &[u8]) -> Result<Self, PictureError> {
+        let mut decoder = PPMDecoder::new(ZCursor::new(bytes));
+        let decoded = decoder.decode().map_err(|_| PictureError::NotAPicture)?;
+        let colours = decoder.colorspace().map(|space| space.num_components());
+        match (decoded, decoder.dimensions(), colours) {
+            (DecodingResult::U8(bytes), Some((width, height)), Some(channels)) => {
+                Self { width: width as u32, height: height as u32, channels, bytes }.checked()
+            }
+            _ => Err(PictureError::NotAPicture),
+        }
+    }
+
+    fn checked(self) -> Result<Self, PictureError> {
+        let wanted = self.width as usize * self.height as usize * self.channels;
+        if self.bytes.len() != wanted || wanted == 0 {
+            return Err(undecodable(format!("{} bytes instead of {wanted}", self.bytes.len())));
+        }
+        Ok(self)
+    }
+
+    /// Writes all pixels as BGR. `bgr` has 3 bytes for each.
+    pub fn write_bgr(&self, bgr: &mut [u8]) {
+        for (pixel, samples) in bgr.chunks_exact_mut(3).zip(self.bytes.chunks_exact(self.channels)) {
+            let colours = match samples {
+                [red, green, blue, ..] => [*blue, *green, *red],
+                [grey, ..] => [*grey; 3],
+                [] => [0; 3],
+            };
+            pixel.copy_from_slice(&colours);
+        }
+    }
+}
+
+fn decode_png(bytes: &[u8], limit: usize) -> Result<Samples, PictureError> {
+    let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: limit });
+    // Palettes become colours, and 16 bits become 8.
+    decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
+    let mut reader = decoder.read_info().map_err(undecodable)?;
+    let size = reader.output_buffer_size().ok_or_else(|| undecodable("it is too large"))?;
+    let mut bytes = vec![0; size];
+    let frame = reader.next_frame(&mut bytes).map_err(undecodable)?;
+    bytes.truncate(frame.buffer_size());
+    Ok(Samples { width: frame.width, height: frame.height, channels: frame.color_type.samples(), bytes })
+}
+
+fn decode_webp(bytes: &[u8], limit: usize) -> Result<Samples, PictureError> {
+    let mut decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(undecodable)?;
+    decoder.set_memory_limit(limit);
+    let size = decoder.output_buffer_size().ok_or_else(|| undecodable("it is too large"))?;
+    let mut bytes = vec![0; size];
+    decoder.read_image(&mut bytes).map_err(undecodable)?;
+    let (width, height) = decoder.dimensions();
+    Ok(Samples { width, height, channels: if decoder.has_alpha() { 4 } else { 3 }, bytes })
+}
+
+/// A BGR picture without gaps between its rows as JPEG of this quality, 1 to 100.
+///
+/// # Errors
+///
+/// It has a side of more than 65,535 pixels, or none.
+pub(super) fn encode_jpeg(bgr: &Mat, quality: u8) -> Result<Vec<u8>, PictureError> {
+    let side = |pixels: i32| u16::try_from(pixels).map_err(undecodable);
+    let mut bytes = Vec::new();
+    jpeg_encoder::Encoder::new(&mut bytes, quality)
+        .encode(pixels_of(bgr)?, side(bgr.cols())?, side(bgr.rows())?, JpegColour::Bgr)
+        .map_err(undecodable)?;
+    Ok(bytes)
+}
+
+/// A BGR picture without gaps between its rows as PNG.
+///
+/// # Errors
+///
+/// It has no pixels.
+pub(super) fn encode_png(bgr: &Mat) -> Result<Vec<u8>, PictureError> {
+    let mut rgb = pixels_of(bgr)?.to_vec();
+    rgb.as_chunks_mut::<3>().0.iter_mut().for_each(|pixel| pixel.swap(0, 2));
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, bgr.cols().unsigned_abs(), bgr.rows().unsigned_abs());
+    encoder.set_color(ColorType::Rgb);
+    encoder.set_compression(Compression::Fast);
+    let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(&rgb));
+    written.map_err(undecodable)?;
+    Ok(bytes)
+}
+
+fn pixels_of(picture: &Mat) -> Result<&[u8], PictureError> {
+    picture.data_bytes().map_err(|error| PictureError::Undecodable(error.message))
+}
+
+fn undecodable(reason: impl std::fmt::Display) -> PictureError {
+    PictureError::Undecodable(reason.to_string())
+}
