@@ -12,18 +12,17 @@ results       of these, processed
 dead letters  of these, parked with their bytes and a reason
 missing       of these, committed with neither: lost; their partitions and offsets are named
 waiting       of these, not committed yet: still to come
-repeated      results and dead letters beyond those that there should be, with the same ids; frames that came again
-              under their old number, as after the crash of an agent
+repeated      additional results and dead letters with the same ids; frames that an agent sent again
 gaps          sequence numbers of the agent that never reached the topic
 late          sequence numbers that came after a higher one
 refused       sequence numbers that the agent reported as refused: no gaps
 away          seconds in which the agent got no picture from the camera
-damaged       damaged pictures, as the agent counted them; they are not sent unless the agent was told to
+damaged       damaged pictures, as the agent counted them; by default they are not sent
 
 Cameras of `[[cameras]]` are listed also if they sent nothing.
 
-Below the table stand the places of missing frames, frames that were too large for the dead-letters topic, and records with
-forged headers (such as a replay of a frame that was never parked), which change no count.
+Below the table are the partitions and offsets of missing frames, frames that were too large for the dead-letters topic, \
+and records with forged headers (such as a replay of a frame that was never parked), which change no count.
 
 Exit status: 0 if every frame is accounted for, 1 if frames are missing or were deleted unread, 2 for wrong input.
 

@@ -31,7 +31,7 @@ enum Action {
     Show(Show),
     /// Put the frames through again, under the ids they had.
     Replay(Replay),
-    /// Give the letters up: they are listed no more, and deleted as soon as none before them is open.
+    /// Mark dead letters as not needed. They are no longer listed, and are deleted once no open one precedes them.
     Drop(Drop),
 }
 
@@ -90,7 +90,7 @@ struct List {
 
 #[derive(clap::Args)]
 struct Show {
-    /// Where the frame stood in the frames topic, as `list` and the audit name it.
+    /// The frame's partition and offset in the frames topic, as `list` and `audit` show them.
     #[arg(value_name = "PARTITION/OFFSET", value_parser = place)]
     at: Place,
     /// One JSON object a line.

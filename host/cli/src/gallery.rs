@@ -80,8 +80,8 @@ enum Command {
     /// Embed the people again whose templates are of another embedder than the configured one, and name those who must be
     /// enrolled again. Hosts with the previous embedder stop recognising the migrated people: restart them with the new one.
     Migrate {
-        /// A folder with the pictures that people were enrolled from, with any names and subfolders. The gallery keeps no
-        /// pictures; without this, nothing can be embedded again.
+        /// A folder with the pictures that people were enrolled from, with any names and subfolders. The gallery keeps only a
+        /// small picture of each face (160 pixels), which is not used to embed it again. Without the folder, nobody is migrated.
         #[arg(long, value_name = "FOLDER")]
         pictures: Option<PathBuf>,
         /// Store nothing, only show what would be done.

@@ -18,7 +18,7 @@ processed   the same
 oldest age  age of the oldest unread frame
 deleted in  when retention comes to an unread frame if nothing changes; - if it never does
 
-Exit status: 0 if nothing is going to be deleted unread, 1 if some is within the time given, or was already,
+Exit status: 0 if no unread frame will be deleted within the given time, 1 if one will be or one was already deleted, \
 2 for wrong input.
 
 Examples:

@@ -69,7 +69,7 @@ struct Arguments {
     #[command(subcommand)]
     command: Command,
     /// Log as JSON, for machines. RUST_LOG selects what is logged; by default `info` for `run`, `serve`,
-    /// `notify`, `camera`, `cameras` and `watch`, else `warn`.
+    /// `notify`, `camera`, `cameras`, `broker` and `watch`, else `warn`.
     #[arg(long, global = true)]
     log_json: bool,
 }
@@ -159,7 +159,7 @@ impl Connection {
 /// Runs the command that the arguments name.
 pub fn main() -> ! {
     let arguments = Arguments::parse();
-    // What runs for long tells what it does; of the others, only what is odd is news.
+    // Long-running commands log what they do; the others log warnings only.
     let filter = match arguments.command {
         Command::Run(_) | Command::Watch(_) | Command::Serve(_) | Command::Notify(_) => {
             "info,librdkafka=warn"

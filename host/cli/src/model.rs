@@ -36,8 +36,9 @@ enum Command {
 #[derive(clap::Args)]
 #[command(
     after_help = "Detectors: YuNet, SCRFD and RetinaFace, with five landmarks. Embedders: aligned faces of 112 × 112 \
-    pixels. Input and outputs are recognised; --channels, --mean and --scale override what is usual for the model's family.\n\
-    Example: everyframe model import w600k.onnx --kind embedder --licence LicenseRef-NC --source https://example.org/"
+    pixels. Input and outputs are recognised; --channels, --mean and --scale override what is usual for the model's \
+    family.\n\n\
+    Example:\n  everyframe model import w600k.onnx --kind embedder --licence LicenseRef-NC --source https://example.org/"
 )]
 struct Import {
     /// The ONNX file.

@@ -12,11 +12,11 @@ use std::sync::Arc;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-Judges frames again with the rules, zones and schedules of another configuration, and tells what would have changed.
-Nothing is published or committed. The rules begin with an empty memory: cool-downs that ran and strangers that were
-known when the window began are not known here. With --baseline both sides begin so.
+Judges frames again with the rules, zones and schedules of another configuration, and shows what would have changed. \
+Nothing is published or committed. The rules begin with an empty rule state: they know no cool-down and no stranger from \
+before the window. With --baseline this is so for both configurations.
 
-Without --frames the results are judged again: they hold faces, tracks and candidates, but no embeddings. Where a rule
+Without --frames the results are judged again: they hold faces, tracks and candidates, but no embeddings. Where a rule \
 asks for one, the earlier decision is kept, and the frames are counted.
 
 Exit status: 0 if nothing changed, 1 if something changed, 2 if it cannot be told.

@@ -12,9 +12,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 #[derive(clap::Args)]
-#[command(after_help = "Example: everyframe serve --config everyframe.toml\n\
-    Serves the dashboard and the HTTP API, and processes no frames: `run` does both if `[web] listen` is set.\n\
-    An address that other machines can reach needs a token in the configuration; `everyframe token` makes one.")]
+#[command(
+    after_help = "Serves the dashboard and the HTTP API, and processes no frames. `run` does both if `[web] listen` \
+    is set.\n\n\
+    An address that other machines can reach needs a token in the configuration. `everyframe token` makes one.\n\n\
+    Example:\n  \
+    everyframe serve --config everyframe.toml"
+)]
 pub struct Arguments {
     /// Where to listen; wins over `[web] listen`.
     #[arg(long, value_name = "HOST:PORT")]

@@ -27,8 +27,8 @@ struct Counts {
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-Standard output has what happens, a line each, written at once also into a file or a pipe; frames in which nothing new
-happened are summed up every ten seconds. Standard error has a line at the start and one at the end, with counts.")]
+Standard output has a line for each event, written at once, also into a file or a pipe. Frames in which nothing new \
+happened are counted every ten seconds. Standard error has a line at the start and one at the end, with counts.")]
 pub struct Arguments {
     /// Every result and alert as one JSON line.
     #[arg(long)]

@@ -134,15 +134,15 @@ pub struct Topics {
     pub strangers: String,
     /// The state of rules (compacted). It has as many partitions as the frames topic.
     pub state: String,
-    /// Who acknowledged which alert (compacted).
+    /// Who acknowledged which alert, and which alerts are muted (compacted).
     pub acknowledgements: String,
-    /// The health of the channels, and their dead letters: alerts that could not be delivered (compacted, 30 days).
+    /// The health of channels and of receivers of callbacks, and messages that could not be delivered (compacted, 30 days).
     pub notifications: String,
     /// The data keys of people, encrypted (compacted), and the ids of people who were erased.
     pub keys: String,
     /// Who enrolled, searched, looked at pictures, erased, or changed a rule.
     pub trail: String,
-    /// Number of partitions of the frames topic and the results topic when Everyframe creates them.
+    /// Number of partitions of the frames, results and state topics when Everyframe creates them.
     pub partitions: i32,
 }
 
@@ -205,7 +205,7 @@ pub enum Delivery {
 pub struct PublishSettings {
     /// Exactly once or at least once.
     pub delivery: Delivery,
-    /// How long a batch collects results, milliseconds. A batch with an alert is sent at once.
+    /// How long a batch collects results, milliseconds. A batch with an alert or a new stranger is sent at once.
     pub interval_ms: u64,
     /// The largest number of frames in a batch.
     pub batch_frames: usize,

@@ -92,6 +92,10 @@ pub fn check_keys(config: &Config) -> Result<(), GalleryError> {
 
 impl PersonKeys {
     /// Reads the keys topic to its end.
+    ///
+    /// # Errors
+    ///
+    /// The brokers do not answer: try again. Or a key is missing ([`GalleryError::is_wrong_key`]): stop.
     pub fn read(config: &Config, ring: Arc<KeyRing>) -> Result<Self, GalleryError> {
         let reader = Reader::from_start(&config.kafka, &config.topics.keys)?;
         let (notices, check) = (BTreeMap::new(), KeyCheck::default());
@@ -105,6 +109,10 @@ impl PersonKeys {
     }
 
     /// Applies the records that have come since. True if there were any.
+    ///
+    /// # Errors
+    ///
+    /// As [`PersonKeys::read`].
     pub fn refresh(&mut self, wait: Duration) -> Result<bool, GalleryError> {
         let (mut wait, mut has_news) = (wait, false);
         loop {
@@ -125,6 +133,10 @@ impl PersonKeys {
     }
 
     /// As [`PersonKeys::get`]. Waits for a key that was written lately.
+    ///
+    /// # Errors
+    ///
+    /// As [`PersonKeys::read`].
     pub fn wait_for(&mut self, id: DataKeyId) -> Result<Option<&DataKey>, GalleryError> {
         let since = Instant::now();
         while !self.keys.contains_key(&id) && since.elapsed() < ARRIVAL {
@@ -154,6 +166,10 @@ impl PersonKeys {
     }
 
     /// Makes a data key for a person and writes it.
+    ///
+    /// # Errors
+    ///
+    /// No random numbers, no configured key, or the brokers do not acknowledge the record: store nothing for the person.
     pub fn create(
         &mut self,
         config: &Config,

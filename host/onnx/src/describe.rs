@@ -10,6 +10,10 @@ const STRIDES: [usize; 3] = [8, 16, 32];
 const FIRST_OPERATORS: usize = 8;
 
 /// The one input: float32, four dimensions, three planes.
+///
+/// # Errors
+///
+/// The model has no input of this kind, or several inputs: show the message.
 pub fn find_input(graph: &Graph) -> Result<&ValueInfo, ImportError> {
     let [input] = &graph.input[..] else {
         let names = graph.input.iter().filter_map(|input| input.name.clone()).collect::<Vec<_>>();
@@ -25,6 +29,10 @@ pub fn find_input(graph: &Graph) -> Result<&ValueInfo, ImportError> {
 }
 
 /// Sets how a detector's pixels are given to it and how its outputs are read.
+///
+/// # Errors
+///
+/// The outputs are those of no supported detector: show the message.
 pub fn describe_detector(graph: &Graph, manifest: &mut Manifest) -> Result<(), ImportError> {
     let outputs: Vec<(&str, Option<i64>)> = graph
         .output
@@ -76,6 +84,10 @@ pub fn describe_detector(graph: &Graph, manifest: &mut Manifest) -> Result<(), I
 }
 
 /// Sets how an embedder's pixels are given to it, and the length of its embedding if the model states it.
+///
+/// # Errors
+///
+/// The model has not exactly one output: show the message.
 pub fn describe_embedder(graph: &Graph, manifest: &mut Manifest) -> Result<(), ImportError> {
     let [output] = &graph.output[..] else {
         let names = graph.output.iter().filter_map(|output| output.name.clone()).collect::<Vec<_>>();

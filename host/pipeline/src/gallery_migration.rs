@@ -1,7 +1,8 @@
 //! Migrates the gallery to another embedder: embeds the enrolment pictures again.
 //!
-//! The gallery keeps no pictures. But the id of a sample is the SHA-256 of its picture (its first eight bytes), so that a
-//! picture is recognised as the one that was enrolled, whatever its name.
+//! The gallery keeps only a small picture of each face (160 pixels), which is not used to embed it again. But the id of a sample is
+//! the SHA-256 of its picture (its first eight bytes), so that a picture is recognised as the one that was enrolled, whatever its
+//! name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

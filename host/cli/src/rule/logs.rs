@@ -20,8 +20,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-A host writes what its rules log to its standard error, with everything else that it has to say, as text or (--log-json)
-as JSON. Both are read here. Lines of level debug are there only with RUST_LOG=info,everyframe::rule=debug.
+A host writes the log lines of its rules to its standard error, with its own, as text or (--log-json) as JSON. This \
+command reads both. Lines of level debug are there only with RUST_LOG=info,everyframe::rule=debug.
 
 Examples:
   everyframe run 2> host.log

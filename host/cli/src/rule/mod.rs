@@ -27,8 +27,8 @@ use tokio::runtime::Runtime;
   everyframe rule bench only-at-night.wasm scenario.toml
   everyframe rule record --rule only-at-night --camera gate --since 10m --output scenario.toml
 
-Exit status: 0 all is well; 1 the rule has problems, or answers otherwise than expected; 2 the command line, or a
-file that is not there or not what it should be.")]
+Exit status: 0 if all is well, 1 if the rule has problems or its answers are not those expected, 2 if the command line is \
+wrong, or a file is missing or has the wrong content.")]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,

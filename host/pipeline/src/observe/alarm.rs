@@ -130,6 +130,10 @@ impl Alarms {
 }
 
 /// Measures the lag until `stop` is set.
+///
+/// # Errors
+///
+/// The connection to Kafka or the thread cannot be made: the host must not start.
 pub fn start(config: &Config, metrics: Arc<Metrics>, stop: Arc<AtomicBool>) -> Result<(), ObserveError> {
     let watch = Watch::new(config, metrics)?;
     let watch = move || watch.run(&stop);

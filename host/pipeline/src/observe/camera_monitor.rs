@@ -92,6 +92,10 @@ impl SilentCameras {
 }
 
 /// Watches the cameras of the configuration until `stop` is set.
+///
+/// # Errors
+///
+/// The thread cannot be made: the host must not start.
 pub fn start(config: &Config, metrics: Arc<Metrics>, stop: Arc<AtomicBool>) -> Result<(), ObserveError> {
     metrics.expect_cameras(config.cameras.clone());
     let monitor = Monitor {

@@ -19,7 +19,11 @@ const CAMERAS: Duration = Duration::from_millis(500);
 /// The most records of one look that are read because they have no result.
 const SUSPECTS: usize = 50;
 
-/// Looks until `stop` is set.
+/// Follows the ledger until `stop` is set.
+///
+/// # Errors
+///
+/// The brokers do not answer: call it again after a pause.
 pub fn watch_ledger(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(), BrokerError> {
     let mut sampler = Sampler::new(config)?;
     let mut records = RecordReader::new(&config.kafka)?;
