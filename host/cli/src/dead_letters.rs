@@ -25,17 +25,17 @@ pub struct Arguments {
 
 #[derive(Subcommand)]
 enum Action {
-    /// List the frames that were parked, and why: those that are open.
+    /// List the parked frames that were neither replayed nor dropped, with the reason.
     List(List),
-    /// Show everything about one frame's letters.
+    /// Show everything about the dead letters of one frame.
     Show(Show),
-    /// Put the frames through again, under the ids they had.
+    /// Write the frames to the frames topic again; their results get the ids of the original frames.
     Replay(Replay),
     /// Mark dead letters as not needed. They are no longer listed, and are deleted once no open one precedes them.
     Drop(Drop),
 }
 
-/// Which dead letters a command is about: all of those given must hold.
+/// Which dead letters a command is about. A dead letter must meet all conditions that are given.
 #[derive(clap::Args, Clone, Default)]
 struct Choice {
     /// Only of this camera.

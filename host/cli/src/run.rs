@@ -17,8 +17,8 @@ const REPORT: Duration = Duration::from_secs(30);
 
 #[derive(clap::Args)]
 #[command(after_help = "Example: everyframe run --config everyframe.toml\n\
-    Ends at Ctrl-C or SIGTERM: what was begun is finished and committed, the rest waits in Kafka.\n\
-    At SIGHUP, and when the file or a component changes, the rules are read again and put in force.")]
+    Ends at Ctrl-C or SIGTERM: it finishes and commits the frames that it has begun; the rest waits in Kafka.\n\
+    Reloads the rules at SIGHUP, and when the file or a component changes.")]
 pub struct Arguments {
     /// The configuration file.
     #[arg(long, value_name = "FILE", default_value = "everyframe.toml")]
