@@ -87,17 +87,26 @@ fn dead_letters_are_listed_and_sent_again_over_http() {
     assert_eq!(listed("?channel=other")["count"], 0);
 
     let replay = |body: Value| http.json("POST", "/api/v1/undelivered/replay", &body);
-    replay(json!({ "channel": "nobody" })).expect(404);
-    replay(json!({ "channel": "guard", "ids": ["c"] })).expect(404);
-    replay(json!({ "channel": "callback/gate" })).expect(422);
-    let refused = replay(json!({ "channel": "guard" })).expect(200);
-    assert_eq!((&refused["delivered"], &refused["left"]), (&json!(0), &json!(0)));
+    replay(json!({ "channel": "nobody", "all": true })).expect(404);
+    for wrong in [
+        json!({ "channel": "guard" }),
+        json!({ "channel": "guard", "ids": [] }),
+        json!({ "channel": "guard", "id": ["a"] }),
+        json!({ "channel": "guard", "ids": ["a"], "all": true }),
+        json!({ "channel": "callback/gate", "all": true }),
+    ] {
+        assert_eq!(replay(wrong.clone()).status, 422, "{wrong}");
+    }
+    let unknown = replay(json!({ "channel": "guard", "ids": ["c"] })).expect(200);
+    assert_eq!((&unknown["delivered"], &unknown["failed"][0]["id"]), (&json!(0), &json!("c")));
+    let refused = replay(json!({ "channel": "guard", "all": true })).expect(200);
+    assert_eq!((&refused["delivered"], &refused["left"]), (&json!(0), &json!([])));
     assert_eq!(refused["failed"].as_array().map(Vec::len), Some(2), "{refused}");
     ACCEPTS.store(true, Ordering::Relaxed);
     let one = replay(json!({ "channel": "guard", "ids": ["a"] })).expect(200);
-    assert_eq!(one, json!({ "delivered": 1, "failed": [], "left": 0 }));
+    assert_eq!(one, json!({ "delivered": 1, "failed": [], "left": [] }));
     assert_eq!(listed("")["messages"][0]["id"], "b");
-    replay(json!({ "channel": "guard" })).expect(200);
+    replay(json!({ "channel": "guard", "all": true })).expect(200);
     assert_eq!(listed("")["count"], 0);
     let of_guard = http.get("/api/v1/channels").expect(200)["channels"][0].clone();
     assert_eq!((&of_guard["name"], &of_guard["deadLetters"]), (&json!("guard"), &json!(0)), "{of_guard}");

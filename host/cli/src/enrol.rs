@@ -4,7 +4,7 @@ use super::ask::confirm;
 use super::privacy::{TermsArguments, actor, enter};
 use super::{Connection, DONE, FAILED, logging};
 use anyhow::{Result, bail};
-use everyframe_gallery::parse_person_id;
+use everyframe_gallery::parse_new_person_id;
 use everyframe_kafka::ensure;
 use everyframe_pipeline::enrolment::Enroller;
 use everyframe_privacy::{Action, Deed};
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
     Running hosts know the person within a second.")]
 pub struct Arguments {
     /// The person's id, as it appears in results and alerts: at most 128 bytes, without `/`.
-    #[arg(value_parser = parse_person_id)]
+    #[arg(value_parser = parse_new_person_id)]
     person: String,
     /// Pictures of the person: JPEG, PNG or WebP.
     #[arg(required = true)]

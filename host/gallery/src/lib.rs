@@ -47,4 +47,4 @@ pub use strangers::{
     JudgedFrame, MovedVisit, StrangerChange, StrangerIndex, StrangerIndexWriter, StrangerMerge,
     StrangerRecord, StrangerView, Strangers, read_strangers, shared_strangers,
 };
-pub use topic::{GalleryError, parse_person_id};
+pub use topic::{GalleryError, STRANGER_PREFIX, parse_new_person_id};

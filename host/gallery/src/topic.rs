@@ -16,6 +16,9 @@ use zeroize::Zeroizing;
 /// How long the broker may take to acknowledge a record.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How the ids of strangers begin that the shipped rule and the dashboard make.
+pub const STRANGER_PREFIX: &str = "stranger-";
+
 /// Why the gallery cannot be used, or a person's id is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum GalleryError {
@@ -100,13 +103,27 @@ pub(crate) fn format_sample(sample: &Sample) -> Result<Zeroizing<Vec<u8>>, Galle
 /// # Errors
 ///
 /// The text is not a valid id: show the message and ask for another one.
-pub fn parse_person_id(text: &str) -> Result<String, GalleryError> {
+fn parse_person_id(text: &str) -> Result<String, GalleryError> {
     let bad = |fault: String| GalleryError::BadId { id: printable(text), fault };
     match id::parse(text, MAX_BYTES) {
         Ok(id) if id.contains('/') => Err(bad("has a `/`".into())),
         Ok(id) => Ok(id),
         Err(fault) => Err(bad(fault.to_string())),
     }
+}
+
+/// As [`parse_person_id`], for somebody who may not be enrolled yet.
+///
+/// # Errors
+///
+/// The text is not a valid id, or not one that a person may get: show the message and ask for another one.
+pub fn parse_new_person_id(text: &str) -> Result<String, GalleryError> {
+    let id = parse_person_id(text)?;
+    if id.starts_with(STRANGER_PREFIX) {
+        let fault = "begins like the id of a stranger".into();
+        return Err(GalleryError::BadId { id: printable(text), fault });
+    }
+    Ok(id)
 }
 
 /// The key of a sample's record.

@@ -1,7 +1,7 @@
 //! Ids of cameras, sessions, people, zones and strangers: one definition of a valid id for all inputs.
 //!
 //! An id is 1 to [`MAX_BYTES`] bytes of UTF-8 in normalisation form NFC, without white space at its ends and without
-//! [forbidden](is_forbidden) characters. [`clean`] makes any text of a record a valid id and never fails: no frame is lost because
+//! [forbidden](is_forbidden) characters, and not `.` or `..`. [`clean`] makes any text of a record a valid id and never fails: no frame is lost because
 //! of its key. [`parse`] normalises and checks the input of people and the results of rules, and returns what is wrong.
 
 use crate::hexadecimal::hexadecimal;
@@ -38,6 +38,9 @@ pub enum InvalidId {
         /// The longest allowed length, bytes.
         limit: usize,
     },
+    /// The text means a folder in an address.
+    #[error("is `.` or `..`, which browsers take out of addresses")]
+    Folder,
     /// The text has a forbidden character.
     #[error("has control characters or invisible ones: U+{0:04X}")]
     Forbidden(u32),
@@ -66,12 +69,20 @@ fn is_private(c: char) -> bool {
         || u32::from(c) & 0xfffe == 0xfffe
 }
 
-/// Makes any text a valid id: normalises and trims it, replaces forbidden characters by U+FFFD, and cuts it to [`MAX_BYTES`]. A
+/// True for a text that means a folder in an address: a browser cannot open the page of such a camera or person.
+fn is_folder(text: &str) -> bool {
+    matches!(text, "." | "..")
+}
+
+/// Makes any text a valid id: normalises and trims it, replaces forbidden characters, `.` and `..` by U+FFFD, and cuts it to [`MAX_BYTES`]. A
 /// hash at the end of a cut id keeps different long texts different. The result is empty only for white space. A valid id is not
 /// changed.
 pub fn clean(text: &str) -> String {
     let text: String = text.trim().chars().map(|c| if is_forbidden(c) { REPLACEMENT } else { c }).collect();
     let text = normalise(&text);
+    if is_folder(&text) {
+        return text.chars().map(|_| REPLACEMENT).collect();
+    }
     if text.len() <= MAX_BYTES {
         return text.into_owned();
     }
@@ -84,13 +95,14 @@ pub fn clean(text: &str) -> String {
 ///
 /// # Errors
 ///
-/// The id is empty, too long, or has a forbidden character: show the error, and ask for another id.
+/// The id is empty, too long, `.` or `..`, or has a forbidden character: show the error, and ask for another id.
 pub fn parse(text: &str, limit: usize) -> Result<String, InvalidId> {
     // Only white space that is not a control character is trimmed: nobody types a line break by mistake.
     let text = normalise(text.trim_matches(|c: char| c.is_whitespace() && !is_forbidden(c)));
     match text.chars().find(|c| is_forbidden(*c)) {
         Some(c) => Err(InvalidId::Forbidden(c.into())),
         None if text.is_empty() => Err(InvalidId::Empty),
+        None if is_folder(&text) => Err(InvalidId::Folder),
         None if text.len() > limit => Err(InvalidId::TooLong { bytes: text.len(), limit }),
         None => Ok(text.into_owned()),
     }
@@ -221,7 +233,11 @@ mod tests {
             assert_eq!(clean(&format!("a{c}b")), "a\u{fffd}b", "U+{:04X}", u32::from(c));
             assert_eq!(parse(&format!("a{c}b"), 100), Err(InvalidId::Forbidden(c.into())));
         }
-        for id in ["gate 1", "門-2", "Größe", "👍🏽", "a\u{fffd}b", "a/b", "\u{378}"] {
+        for folder in [".", "..", " .. "] {
+            assert_eq!(parse(folder, 100), Err(InvalidId::Folder));
+            assert_eq!(clean(folder), "\u{fffd}".repeat(folder.trim().len()));
+        }
+        for id in ["gate 1", "...", ".a", "門-2", "Größe", "👍🏽", "a\u{fffd}b", "a/b", "\u{378}"] {
             assert_eq!((clean(id).as_str(), parse(id, 100).as_deref()), (id, Ok(id)));
         }
     }

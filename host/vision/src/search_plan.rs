@@ -17,8 +17,8 @@ const LARGE: f32 = 112.0;
 const LARGE_PART: f32 = 1.7;
 /// A changed part may touch a face found before: its box is enlarged by this share of its sides on each side.
 const AROUND: f32 = 0.25;
-/// Pixels searched around a changed part, for the detector to see what is beside a face.
-const MARGIN: f32 = 16.0;
+/// Pixels searched around changed blocks. A part grows further to [`SIZE_STEP`].
+const MARGIN: f32 = 8.0;
 /// The sides of a part are rounded up to a multiple of this, pixels of the input: the detector's input is padded to it anyway.
 const SIZE_STEP: f32 = 32.0;
 /// Two parts are searched as one if that costs at most so many more pixels of input: each inference has a fixed cost.
@@ -77,27 +77,21 @@ pub(super) fn plan_search(
     let picture = Rect { x: 0.0, y: 0.0, width, height };
     let mut parts: Vec<Part> = Vec::new();
     for group in changed.widened().groups() {
-        let bounds = clip(&pixels(group), &picture);
+        // Groups are of blocks and their neighbours.
+        let bounds = clip(&grown(&pixels(group), MARGIN - BLOCK as f32), &picture);
         let touched: Vec<&Rect> = earlier
             .iter()
             .map(|face| &face.bounds)
             .filter(|face| longer(face) >= sizes.min && overlaps(&enlarge(face, AROUND), &bounds))
             .collect();
-        let side = longer(&bounds) - 2.0 * BLOCK as f32;
+        let side = longer(&bounds) - 2.0 * MARGIN;
         if side < sizes.min && touched.is_empty() {
             continue;
         }
         let has_smaller = touched.iter().any(|face| longer(face) < sizes.large);
         let is_large = side >= LARGE_PART * sizes.large || touched.len() > usize::from(has_smaller);
         let scale = if is_large && !has_smaller { sizes.reduced() } else { 1.0 };
-        let margin = MARGIN / scale;
-        let with_margin = Rect {
-            x: bounds.x - margin,
-            y: bounds.y - margin,
-            width: bounds.width + 2.0 * margin,
-            height: bounds.height + 2.0 * margin,
-        };
-        let all = touched.iter().fold(with_margin, |all, face| union(&all, &enlarge(face, AROUND)));
+        let all = touched.iter().fold(bounds, |all, face| union(&all, &enlarge(face, AROUND)));
         parts.push(rounded(&all, scale, &picture));
     }
     join(&mut parts, &picture);
@@ -177,6 +171,11 @@ fn enlarge(face: &Rect, share: f32) -> Rect {
         width: face.width + 2.0 * across,
         height: face.height + 2.0 * down,
     }
+}
+
+/// The rectangle with so many more pixels on each side; fewer if negative.
+fn grown(rect: &Rect, by: f32) -> Rect {
+    Rect { x: rect.x - by, y: rect.y - by, width: rect.width + 2.0 * by, height: rect.height + 2.0 * by }
 }
 
 fn overlaps(a: &Rect, b: &Rect) -> bool {
@@ -259,8 +258,8 @@ mod tests {
         let parts = plan(&[(320, 160, 48, 48)], &[]);
         assert_eq!(parts.len(), 1);
         assert_eq!(parts[0].scale, 1.0);
-        assert_eq!((parts[0].bounds.width, parts[0].bounds.height), (128.0, 128.0));
-        assert!(contains(&parts[0], &Rect { x: 304.0, y: 144.0, width: 80.0, height: 80.0 }));
+        assert_eq!((parts[0].bounds.width, parts[0].bounds.height), (96.0, 96.0));
+        assert!(contains(&parts[0], &Rect { x: 312.0, y: 152.0, width: 64.0, height: 64.0 }));
     }
 
     #[test]

@@ -55,8 +55,10 @@ pub struct App {
     pub audits: Arc<Semaphore>,
     /// The channels, and when they were read. Held while they are read: others who ask wait for the same answer.
     pub channels: Mutex<Option<(Instant, Vec<ChannelStatus>)>>,
-    /// Held while people are changed, so that no change undoes another one of this process.
-    pub gallery: Mutex<()>,
+    /// Only one replay of undelivered messages runs at a time: two would deliver a message twice.
+    pub message_replays: Arc<Semaphore>,
+    /// People are changed one after the other, so that no change undoes another one of this process.
+    gallery: Arc<Semaphore>,
     running: Arc<Semaphore>,
     recognising: Arc<Semaphore>,
     waiting: Semaphore,
@@ -93,7 +95,8 @@ impl App {
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             audits: Arc::new(Semaphore::new(1)),
             channels: Mutex::default(),
-            gallery: Mutex::default(),
+            message_replays: Arc::new(Semaphore::new(1)),
+            gallery: Arc::new(Semaphore::new(1)),
             running: Arc::new(Semaphore::new(MAX_BLOCKING)),
             recognising: Arc::new(Semaphore::new(MAX_RECOGNISED)),
             waiting: Semaphore::new(MAX_WAITING),
@@ -135,7 +138,31 @@ impl App {
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
-        self.block_within(&self.running, work).await
+        self.block_within(&[&self.running], work).await
+    }
+
+    /// As [`App::block`], for changes of people. Those that wait for another change take no place.
+    ///
+    /// # Errors
+    ///
+    /// As [`App::block`].
+    pub async fn change_people<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.block_within(&[&self.gallery, &self.running], work).await
+    }
+
+    /// As [`App::change_people`], for work that needs the recogniser.
+    ///
+    /// # Errors
+    ///
+    /// As [`App::block`].
+    pub async fn enrol<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.block_within(&[&self.gallery, &self.recognising], work).await
     }
 
     /// As [`App::block`], for work that needs the recogniser: it does not take the place of other requests while it waits for it.
@@ -147,22 +174,25 @@ impl App {
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
-        self.block_within(&self.recognising, work).await
+        self.block_within(&[&self.recognising], work).await
     }
 
     async fn block_within<T: Send + 'static>(
         self: &Arc<Self>,
-        places: &Arc<Semaphore>,
+        places: &[&Arc<Semaphore>],
         work: impl FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
         let busy = |_| Problem::unavailable("too many requests at once; try again");
         let waiting = self.waiting.try_acquire().map_err(busy)?;
-        let place = places.clone().acquire_owned().await.map_err(Problem::internal)?;
+        let mut taken = Vec::with_capacity(places.len());
+        for place in places {
+            taken.push((*place).clone().acquire_owned().await.map_err(Problem::internal)?);
+        }
         drop(waiting);
         let app = self.clone();
         let done = tokio::task::spawn_blocking(move || {
-            // The work goes on when its client has gone, and keeps its place until it ends.
-            let _place = place;
+            // The work goes on when its client has gone, and keeps its places until it ends.
+            let _places = taken;
             work(&app)
         });
         done.await.map_err(Problem::internal)?

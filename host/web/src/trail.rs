@@ -12,6 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use everyframe_config::{Config, Role};
 use everyframe_privacy::{Action, Deed, Trail};
 use everyframe_types::id::printable;
+use percent_encoding::percent_decode_str;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -116,8 +117,8 @@ enum Entered {
     Deed(Action, String),
 }
 
-/// What a request is; none if it is not entered here. Changes of people are entered where they are made, because the person's id is
-/// known there only.
+/// What a request is; none if it is not entered here. Changes of people and strangers are entered where they are made: only there it
+/// is known whom they are about.
 fn classify(method: &Method, path: &str) -> Option<(Role, Entered)> {
     let path = path.strip_prefix("/api/v1").unwrap_or(path);
     let parts: Vec<&str> = path.split('/').skip(1).collect();
@@ -127,14 +128,14 @@ fn classify(method: &Method, path: &str) -> Option<(Role, Entered)> {
         (&Method::GET, ["frames", partition, offset, "picture" | "crop"]) => {
             look(format!("frame {partition}/{offset}"))
         }
-        (&Method::GET, ["people", person, "samples", _]) => look(format!("person {person}")),
+        (&Method::GET, ["people", person, "samples", _]) => {
+            let person = percent_decode_str(person).decode_utf8_lossy();
+            look(format!("person {person}"))
+        }
         (&Method::GET, ["dead-letters", partition, offset, "picture"]) => {
             look(format!("dead letter {partition}/{offset}"))
         }
         (&Method::POST, ["identify" | "search"]) => deed(Action::Searched, "a picture".into()),
-        (&Method::POST, ["strangers", id, what @ ("merge" | "split")]) => {
-            deed(Action::Changed, format!("stranger {id}: {what}"))
-        }
         (&Method::POST, ["dead-letters", what @ ("replay" | "drop")]) => {
             Some((Role::Admin, Entered::Deed(Action::Decided, format!("dead letters: {what}"))))
         }
@@ -172,7 +173,7 @@ mod tests {
         let look = |what: &str| Some((Role::View, Entered::Look(what.into())));
         assert_eq!(classify(&Method::GET, "/api/v1/frames/0/17/picture"), look("frame 0/17"));
         assert_eq!(classify(&Method::GET, "/frames/0/17/crop"), look("frame 0/17"));
-        assert_eq!(classify(&Method::GET, "/people/ann/samples/1"), look("person ann"));
+        assert_eq!(classify(&Method::GET, "/people/ann%20lee/samples/1"), look("person ann lee"));
         let searched = Entered::Deed(Action::Searched, "a picture".into());
         assert_eq!(classify(&Method::POST, "/identify"), Some((Role::Enrol, searched)));
         let decided = Entered::Deed(Action::Decided, "dead letters: drop".into());

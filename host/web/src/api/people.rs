@@ -15,7 +15,7 @@ use everyframe_privacy::{Action, Deed};
 use everyframe_types::id::{parse_name, printable};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 
 /// When and where somebody was last seen.
@@ -294,8 +294,7 @@ pub async fn remove(
     Enroller(who): Enroller,
     PathParts(id): PathParts<String>,
 ) -> Result<Json<ReceiptView>, Problem> {
-    let erased = app.block(move |app| {
-        let _one = app.gallery.lock().unwrap_or_else(PoisonError::into_inner);
+    let erased = app.change_people(move |app| {
         let receipt = erase_person(&app.config, &id, &who.name, Action::Erased)?;
         receipt.ok_or_else(|| not_enrolled(&id))
     });
@@ -303,15 +302,11 @@ pub async fn remove(
 }
 
 /// Makes a change that has no other answer than that it is made.
-pub(super) async fn change(
+async fn change(
     app: &Arc<App>,
     work: impl FnOnce(&App) -> Result<(), Problem> + Send + 'static,
 ) -> Result<StatusCode, Problem> {
-    let changed = app.block(move |app| {
-        let _one = app.gallery.lock().unwrap_or_else(PoisonError::into_inner);
-        work(app)
-    });
-    changed.await.map(|()| StatusCode::NO_CONTENT)
+    app.change_people(work).await.map(|()| StatusCode::NO_CONTENT)
 }
 
 #[cfg(test)]

@@ -1,18 +1,18 @@
 //! The samples of people: enrolment, and faces that are not a person's.
 
-use super::people::{Enrolled, change, checked_name, enter, not_enrolled, view};
+use super::people::{Enrolled, checked_name, enter, not_enrolled, view};
 use crate::access::{Enroller, Viewer};
 use crate::app::App;
 use crate::input::{Body, Parameters, PathParts, Picture};
 use crate::pictures::StoredFrame;
 use crate::problem::{Problem, Problems};
-use crate::views::{Binary, Bounds, Names as _, Place};
+use crate::views::{Binary, Bounds, Names as _, Place, ReceiptView};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use everyframe_gallery::{
-    GalleryWriter, OddSample, Sample, Terms, erase_sample, find_similar_id, parse_person_id, set_terms,
+    GalleryWriter, OddSample, Sample, Terms, erase_sample, find_similar_id, parse_new_person_id, set_terms,
 };
 use everyframe_pipeline::enrolment::{check_terms, find_resemblance};
 use everyframe_pipeline::erasure::erase_person;
@@ -21,7 +21,7 @@ use everyframe_types::face::Rect;
 use everyframe_types::id::printable;
 use everyframe_types::machine::unix_ms;
 use serde::Deserialize;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 
 /// The least quality of a face for enrolment, 0 to 1; as `everyframe enrol` uses.
@@ -116,10 +116,10 @@ pub async fn create(
 ) -> Result<(StatusCode, Json<Enrolled>), Problem> {
     let name = checked_name(&new.name)?;
     let id = match &new.id {
-        Some(id) => parse_person_id(id)?,
-        None => parse_person_id(&id_of_name(&name))?,
+        Some(id) => parse_new_person_id(id)?,
+        None => parse_new_person_id(&id_of_name(&name))?,
     };
-    app.recognise(move |app| {
+    app.enrol(move |app| {
         let best = {
             let state = app.live.read();
             // Two people may have one name, but not one id.
@@ -165,11 +165,11 @@ pub async fn add_sample(
     headers: HeaderMap,
     Picture(body): Picture,
 ) -> Result<(StatusCode, Json<Enrolled>), Problem> {
-    let id = parse_person_id(&id)?;
+    let id = parse_new_person_id(&id)?;
     let is_json = headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
     let is_json = is_json.is_some_and(|kind| kind.starts_with("application/json"));
     let given_name = query.name.as_deref().map(checked_name).transpose()?;
-    app.recognise(move |app| {
+    app.enrol(move |app| {
         let known = app.live.read().people.name(&id);
         if let (Some(known), Some(given)) = (&known, &given_name)
             && known != given
@@ -211,7 +211,7 @@ pub async fn add_negative_sample(
     PathParts(id): PathParts<String>,
     Body(FaceOfFrame { frame, face }): Body<FaceOfFrame>,
 ) -> Result<StatusCode, Problem> {
-    app.recognise(move |app| {
+    app.enrol(move |app| {
         let name = app.live.read().people.name(&id).ok_or_else(|| not_enrolled(&id))?;
         let picture = PictureOfPerson::of_frame(frame, &*app.pictures.frame(frame)?, face.into());
         let masks = app.pictures.masks_of(picture.camera.as_deref().unwrap_or_default());
@@ -233,7 +233,6 @@ pub async fn add_negative_sample(
         };
         // The same picture may be one of the person's samples.
         let key = format!("not-{}", face.sample);
-        let _one = app.gallery.lock().unwrap_or_else(PoisonError::into_inner);
         enter(app, &who.name, Action::Changed, &id, "a face that is not this person's".into())?;
         GalleryWriter::open(&app.config)?.store(app.producer()?, &key, &sample)?;
         app.live.write().people.apply(&format!("{id}/{key}"), Some(&sample));
@@ -283,7 +282,6 @@ impl Enrolment<'_> {
         app: &App,
         pictures: impl Iterator<Item = Result<PictureOfPerson, Problem>>,
     ) -> Result<Enrolled, Problem> {
-        let _one = app.gallery.lock().unwrap_or_else(PoisonError::into_inner);
         self.refuse_similar_id(app)?;
         let before = app.live.read().people.terms(self.id);
         self.terms = self.terms.or(before.as_ref().unwrap_or(&Terms::default()));
@@ -375,29 +373,32 @@ fn id_of_name(name: &str) -> String {
     id.chars().take(60).collect()
 }
 
-/// Erases one sample of a person. With the last one, the person is erased.
+/// Erases one sample of a person. With the last one, the person is erased, and the answer is the receipt.
 #[utoipa::path(delete, operation_id = "people_remove_sample", path = "/people/{id}/samples/{sample}", tag = "people",
     params(("id" = String, Path, description = "The person's id"), ("sample" = String, Path, description = "The sample's id")),
-    responses((status = 204), Problems))]
+    responses((status = 200, body = ReceiptView), (status = 204), Problems))]
 pub async fn remove_sample(
     State(app): State<Arc<App>>,
     Enroller(who): Enroller,
     PathParts((id, sample)): PathParts<(String, String)>,
-) -> Result<StatusCode, Problem> {
-    let (key, is_last) = {
-        let state = app.live.read();
-        let key = state.people.key_of(&id, &sample).map(str::to_owned);
-        let person = state.people.get(&id);
-        (key, person.is_some_and(|person| person.samples.len() == 1 && person.samples.contains_key(&sample)))
-    };
-    let key = key.ok_or_else(|| Problem::not_found("no such sample is enrolled"))?;
-    change(&app, move |app| {
-        if is_last {
+) -> Result<Response, Problem> {
+    app.change_people(move |app| {
+        let (key, is_last) = {
+            let state = app.live.read();
+            let key = state.people.key_of(&id, &sample).map(str::to_owned);
+            let samples = state.people.get(&id).map(|person| &person.samples);
+            (key, samples.is_some_and(|samples| samples.len() == 1 && samples.contains_key(&sample)))
+        };
+        let key = key.ok_or_else(|| Problem::not_found("no such sample is enrolled"))?;
+        if is_last && let Some(receipt) = erase_person(&app.config, &id, &who.name, Action::Erased)? {
             // With the negative ones.
-            return Ok(erase_person(&app.config, &id, &who.name, Action::Erased).map(drop)?);
+            return Ok(Json(ReceiptView(receipt)).into_response());
         }
         enter(app, &who.name, Action::Erased, &id, format!("one sample, {}", printable(&sample)))?;
-        Ok(erase_sample(app.producer()?, &app.config.topics.gallery, &key)?)
+        erase_sample(app.producer()?, &app.config.topics.gallery, &key)?;
+        // So that the next request knows which one is the last.
+        app.live.write().people.apply(&key, None);
+        Ok(StatusCode::NO_CONTENT.into_response())
     })
     .await
 }
@@ -410,6 +411,6 @@ mod tests {
     fn an_id_is_made_of_a_name() {
         assert_eq!(id_of_name("Ann Lee"), "ann-lee");
         assert_eq!(id_of_name(" José  Núñez/Ortega "), "josé-núñez-ortega");
-        assert!(parse_person_id(&id_of_name("///")).is_err());
+        assert!(parse_new_person_id(&id_of_name("///")).is_err());
     }
 }

@@ -3,7 +3,7 @@
 use crate::access::Enroller;
 use crate::app::App;
 use crate::input::{Body, PathParts};
-use crate::live::{Sighting, SightingFilter, Who};
+use crate::live::{Sighting, SightingFilter, VISIT_GAP_MS, Who};
 use crate::problem::{Problem, Problems};
 use crate::views::ReceiptView;
 use axum::Json;
@@ -11,7 +11,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use everyframe_gallery::{
-    GalleryError, MovedVisit, StrangerChange, StrangerMerge, StrangerRecord, StrangerView, read_strangers,
+    GalleryError, MovedVisit, STRANGER_PREFIX, StrangerChange, StrangerMerge, StrangerRecord, StrangerView,
+    read_strangers,
 };
 use everyframe_pipeline::erasure::erase_person;
 use everyframe_privacy::{Action, Deed, KeyRing};
@@ -61,7 +62,7 @@ fn not_known(id: &str) -> Problem {
     responses((status = 204), Problems))]
 pub async fn merge(
     State(app): State<Arc<App>>,
-    _: Enroller,
+    Enroller(who): Enroller,
     PathParts(id): PathParts<String>,
     Body(MergeStranger { into }): Body<MergeStranger>,
 ) -> Result<StatusCode, Problem> {
@@ -76,6 +77,7 @@ pub async fn merge(
             let camera = stranger.cameras.first().cloned().unwrap_or_default();
             stranger.best.first().map(|best| (camera, best.place)).ok_or_else(|| not_known(&id))?
         };
+        enter(app, &who.name, Action::Changed, &id, format!("merged into stranger {}", printable(&into)))?;
         let now = unix_ms();
         let merge = StrangerMerge {
             stranger: id,
@@ -104,20 +106,20 @@ pub async fn forget(
     Enroller(who): Enroller,
     PathParts(id): PathParts<String>,
 ) -> Result<Response, Problem> {
-    app.block(move |app| {
-        // In the time of the frames, so that late ones are not forgotten before they come.
-        let until = app.live.read().sightings.stranger(&id).map(|stranger| stranger.last_seen_at);
-        let until = until.ok_or_else(|| not_known(&id))?;
+    app.change_people(move |app| {
+        let last_seen = || app.live.read().sightings.stranger(&id).map(|stranger| stranger.last_seen_at);
+        let seen_before = last_seen().ok_or_else(|| not_known(&id))?;
+        if app.live.read().people.get(&id).is_some() {
+            let detail = format!("a person is enrolled as `{}`: erase the person", printable(&id));
+            return Err(Problem::new(StatusCode::CONFLICT, detail));
+        }
         let changes = changes_of(app, &id, unix_ms());
         let receipt = erase_person(&app.config, &id, &who.name, Action::Erased)?;
         if receipt.is_none() {
-            app.trail.enter(&Deed {
-                actor: who.name,
-                action: Action::Erased,
-                subject: format!("stranger {}", printable(&id)),
-                detail: "sightings".into(),
-            })?;
+            enter(app, &who.name, Action::Erased, &id, "sightings".into())?;
         }
+        // In the time of the frames, so that late ones are not forgotten before they come. Who is before a camera was seen until now.
+        let until = last_seen().unwrap_or(seen_before).max(seen_before);
         // After the erasure, which would erase them, too.
         for (_, change) in changes {
             publish(app, StrangerRecord::Change(StrangerChange { forgotten_until: Some(until), ..change }))?;
@@ -137,7 +139,7 @@ pub async fn forget(
     responses((status = 201, body = NewStranger), Problems))]
 pub async fn split(
     State(app): State<Arc<App>>,
-    _: Enroller,
+    Enroller(who): Enroller,
     PathParts(id): PathParts<String>,
     Body(SplitStranger { sightings }): Body<SplitStranger>,
 ) -> Result<(StatusCode, Json<NewStranger>), Problem> {
@@ -155,7 +157,7 @@ pub async fn split(
             ));
         }
         let now = unix_ms();
-        let new = format!("stranger-{}", &hexadecimal(&Sha256::digest(format!("{id} {now}")))[..10]);
+        let new = format!("{STRANGER_PREFIX}{}", &hexadecimal(&Sha256::digest(format!("{id} {now}")))[..10]);
         let (of_new, of_old) = (views(app, &moved, &new), views(app, &kept, &id));
         if of_new.is_empty() {
             return Err(Problem::unprocessable("no frame of these sightings is kept, so nobody can be recognised by them"));
@@ -164,10 +166,12 @@ pub async fn split(
             views.iter().map(|view| view.embedding.similarity(face)).fold(-1.0, f32::max)
         };
         let is_new = |view: &StrangerView| likeness(&of_new, &view.embedding) > likeness(&of_old, &view.embedding);
+        enter(app, &who.name, Action::Changed, &id, format!("visits given to stranger {new}: {}", moved.len()))?;
         let visits = moved.iter().map(|sighting| MovedVisit {
             camera: sighting.camera.clone(),
             from: sighting.from,
-            to: sighting.to,
+            // A visit may go on. The next one begins later than that.
+            to: sighting.to.saturating_add(VISIT_GAP_MS),
             stranger: new.clone(),
         });
         let visits: Vec<MovedVisit> = visits.collect();
@@ -182,6 +186,12 @@ pub async fn split(
         Ok((StatusCode::CREATED, Json(NewStranger { id: new })))
     })
     .await
+}
+
+/// Enters a change of a stranger into the trail, before it is made.
+fn enter(app: &App, actor: &str, action: Action, stranger: &str, detail: String) -> Result<(), Problem> {
+    let subject = format!("stranger {}", printable(stranger));
+    app.trail.enter(&Deed { actor: actor.to_owned(), action, subject, detail })
 }
 
 /// For each id that the stranger has or had, a change that adds to the one before.

@@ -7,6 +7,8 @@ use crate::problem::{Problem, Problems};
 use crate::rule_source::problem_lines;
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
+use everyframe_config::Config;
 use everyframe_notify::{
     UndeliveredMessage, is_callback_channel, load_channels, read_dead_letters, replay_dead_letter,
 };
@@ -20,6 +22,8 @@ use utoipa::{IntoParams, ToSchema};
 
 /// The most messages that are listed.
 const MAX_LISTED: usize = 200;
+/// The most ids in an answer: they must fit into the next request.
+const MAX_LEFT: usize = 500;
 /// After this time no further message is begun: the request must be answered.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -39,7 +43,7 @@ pub struct UndeliveredView {
     alerts: usize,
     /// The text of the first alert.
     text: Option<String>,
-    /// False for a callback: it has no copy of what was to be sent.
+    /// False for a callback, which has no copy of what was to be sent, and if the channel is not configured any more.
     can_replay: bool,
 }
 
@@ -60,14 +64,18 @@ pub struct UndeliveredQuery {
     channel: Option<String>,
 }
 
-/// The messages to send again.
+/// The messages to send again: `ids` or `all`.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct MessagesToReplay {
     /// The name of the channel.
     channel: String,
-    /// Their ids; all of the channel if empty.
+    /// Their ids.
     #[serde(default)]
     ids: Vec<String>,
+    /// All of the channel.
+    #[serde(default)]
+    all: bool,
 }
 
 /// A message that is still not delivered.
@@ -82,16 +90,16 @@ pub struct FailedMessage {
 pub struct MessagesReplayed {
     delivered: usize,
     failed: Vec<FailedMessage>,
-    /// Messages that were not tried, because the others took half a minute: ask again.
-    left: usize,
+    /// The ids of messages that were not tried, because the others took half a minute: send these next. At most 500.
+    left: Vec<String>,
 }
 
-impl From<UndeliveredMessage> for UndeliveredView {
-    fn from(message: UndeliveredMessage) -> Self {
+impl UndeliveredView {
+    fn new(message: UndeliveredMessage, config: &Config) -> Self {
         let UndeliveredMessage { channel, id, at, reason, attempts, alerts } = message;
         let first = alerts.first().and_then(|event| RaisedAlert::parse(event.to_string().as_bytes()));
         Self {
-            can_replay: !is_callback_channel(&channel),
+            can_replay: config.channels.iter().any(|configured| configured.name == channel),
             text: first.map(|alert| alert.text),
             alerts: alerts.len(),
             channel,
@@ -114,7 +122,8 @@ pub async fn list(
     app.block(move |app| {
         let messages = read_dead_letters(&app.config, query.channel.as_deref())?;
         let count = messages.len();
-        let newest = messages.into_iter().rev().take(MAX_LISTED).map(UndeliveredView::from);
+        let view = |message| UndeliveredView::new(message, &app.config);
+        let newest = messages.into_iter().rev().take(MAX_LISTED).map(view);
         Ok(Json(UndeliveredList { messages: newest.collect(), count }))
     })
     .await
@@ -127,37 +136,53 @@ pub async fn list(
 pub async fn replay(
     State(app): State<Arc<App>>,
     Administrator(identity): Administrator,
-    Body(MessagesToReplay { channel: name, ids }): Body<MessagesToReplay>,
+    Body(MessagesToReplay { channel: name, ids, all }): Body<MessagesToReplay>,
 ) -> Result<Json<MessagesReplayed>, Problem> {
+    if all != ids.is_empty() {
+        return Err(Problem::unprocessable("give `ids` (at least one), or `all`"));
+    }
     if is_callback_channel(&name) {
         let detail =
             "a callback cannot be sent again, because there is no copy of it; read the result at its place";
         return Err(Problem::unprocessable(detail));
     }
+    let running = app.message_replays.clone().try_acquire_owned();
+    let running = running
+        .map_err(|_| Problem::new(StatusCode::CONFLICT, "messages are being sent again already; wait"))?;
     app.block(move |app| {
+        let _running = running;
         let mut loaded = app.rule_source.read()?;
-        let channels =
-            load_channels(&mut loaded).map_err(|error| Problem::unavailable(problem_lines(&error)))?;
-        let channel = channels.iter().find(|channel| channel.name == name);
-        let channel = channel.ok_or_else(|| {
+        // A fault of another channel is none of this one's.
+        loaded.config.channels.retain(|channel| channel.name == name);
+        let channels = load_channels(&mut loaded).map_err(|error| {
+            let problems = problem_lines(&error);
+            Problem::unprocessable(format!("the channel `{}` cannot be used: {problems}", printable(&name)))
+        })?;
+        let channel = channels.first().ok_or_else(|| {
             Problem::not_found(format!("the configuration has no channel `{}`", printable(&name)))
         })?;
         let mut messages = read_dead_letters(&app.config, Some(&name))?;
-        messages.retain(|message| ids.is_empty() || ids.contains(&message.id));
-        if messages.is_empty() {
-            return Err(Problem::not_found(format!("the channel `{name}` has no such messages")));
+        messages.retain(|message| all || ids.contains(&message.id));
+        let is_known = |id: &&String| messages.iter().any(|message| message.id == **id);
+        let unknown = ids.iter().filter(|id| !is_known(id)).map(|id| FailedMessage {
+            id: id.clone(),
+            reason: "there is no such message; it may have been delivered meanwhile".into(),
+        });
+        if !messages.is_empty() {
+            app.trail.enter(&Deed {
+                actor: identity.name,
+                action: Action::Decided,
+                subject: format!("dead letters of channel {name}: replay"),
+                detail: format!("messages: {}", messages.len()),
+            })?;
         }
-        app.trail.enter(&Deed {
-            actor: identity.name,
-            action: Action::Decided,
-            subject: format!("dead letters of channel {name}: replay"),
-            detail: format!("messages: {}", messages.len()),
-        })?;
         let (since, mut replayed) =
-            (Instant::now(), MessagesReplayed { delivered: 0, failed: Vec::new(), left: 0 });
+            (Instant::now(), MessagesReplayed { delivered: 0, failed: unknown.collect(), left: Vec::new() });
         for message in &messages {
             if since.elapsed() >= PATIENCE {
-                replayed.left += 1;
+                if replayed.left.len() < MAX_LEFT {
+                    replayed.left.push(message.id.clone());
+                }
                 continue;
             }
             match replay_dead_letter(&app.config, channel, message, &app.pictures, app.producer()?) {

@@ -23,5 +23,5 @@ pub use dead_letters::LetterEntry;
 pub use events::{Event, EventKind, Subscription};
 pub use follower::follow;
 pub use people::{PersonEntry, SampleEntry};
-pub use sightings::{Sighting, SightingFilter, StrangerFilter, Who};
+pub use sightings::{Sighting, SightingFilter, StrangerFilter, VISIT_GAP_MS, Who};
 pub use state::{Live, State};

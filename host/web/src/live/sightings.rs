@@ -9,7 +9,7 @@ use everyframe_types::judgement::Decision;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Who is away for longer than this, milliseconds, comes back in another sighting.
-const VISIT_GAP_MS: i64 = 30_000;
+pub const VISIT_GAP_MS: i64 = 30_000;
 /// The most sightings; beyond it, the oldest are forgotten.
 const MAX_SIGHTINGS: usize = 200_000;
 /// The most strangers; beyond it, the one that was away longest is forgotten.
@@ -146,9 +146,15 @@ impl Sightings {
             };
             if let (Who::Stranger(id), Some(stranger)) = (&who, &face.stranger) {
                 stranger.merged.iter().for_each(|other| self.merge(other, id));
-                self.add_stranger(id, result, stranger.first_seen_at, stranger.visits, best);
+                self.add_stranger(id, result, stranger.first_seen_at, best);
             }
-            began.extend(self.add_face(result, face, who, best));
+            let began_now = self.add_face(result, face, who.clone(), best);
+            if let (Who::Stranger(id), Some(_)) = (&who, &began_now)
+                && let Some(stranger) = self.strangers.get_mut(id)
+            {
+                stranger.visits += 1;
+            }
+            began.extend(began_now);
         }
         began
     }
@@ -178,7 +184,8 @@ impl Sightings {
         let mut moved = Vec::new();
         for (key, sighting) in self.all.iter_mut().filter(|(_, sighting)| sighting.who == who) {
             let visit = change.moved.iter().find(|visit| {
-                visit.camera == sighting.camera && visit.from <= sighting.from && sighting.to <= visit.to
+                // By its beginning: it may have gone on since somebody chose it.
+                visit.camera == sighting.camera && (visit.from..=visit.to).contains(&sighting.from)
             });
             if let Some(visit) = visit {
                 sighting.who = Who::Stranger(visit.stranger.clone());
@@ -187,7 +194,7 @@ impl Sightings {
             }
         }
         if let Some(until) = change.forgotten_until {
-            self.all.retain(|_, sighting| sighting.who != who || sighting.to > until);
+            self.all.retain(|_, sighting| sighting.who != who || sighting.from > until);
         }
         let all = &self.all;
         self.open.retain(|(_, who), key| all.get(key).is_some_and(|sighting| sighting.who == *who));
@@ -264,7 +271,7 @@ impl Sightings {
         Some(place)
     }
 
-    fn add_stranger(&mut self, id: &str, result: &ResultData, first_seen_at: i64, visits: u32, best: Best) {
+    fn add_stranger(&mut self, id: &str, result: &ResultData, first_seen_at: i64, best: Best) {
         let at = result.captured_at;
         if !self.strangers.contains_key(id) {
             if self.strangers.len() >= MAX_STRANGERS {
@@ -276,7 +283,7 @@ impl Sightings {
                 first_seen_at,
                 last_seen_at: at,
                 cameras: BTreeSet::new(),
-                visits,
+                visits: 0,
                 frames: 0,
                 best: Vec::new(),
             };
@@ -285,7 +292,6 @@ impl Sightings {
         let Some(stranger) = self.strangers.get_mut(id) else { return };
         stranger.first_seen_at = stranger.first_seen_at.min(first_seen_at);
         stranger.last_seen_at = stranger.last_seen_at.max(at);
-        stranger.visits = stranger.visits.max(visits);
         stranger.frames += 1;
         if !stranger.cameras.contains(&result.camera) {
             stranger.cameras.insert(result.camera.clone());

@@ -505,8 +505,8 @@ export interface Undelivered {
 export interface MessagesReplayed {
   delivered: number
   failed: { id: string; reason: string }[]
-  /** Not tried for lack of time. */
-  left: number
+  /** The ids of those that were not tried for lack of time. */
+  left: string[]
 }
 
 /** What was erased of a person or a stranger; `everyframe gallery verify` checks it. */

@@ -80,7 +80,8 @@ export function PersonPage({ id }: { id: string }) {
               </div>
               <Visits of={{ person: id }} />
               <Section title={t('person.samples', { count: data.samples })}>
-                <Samples samples={data.sampleList} onRemove={(sample) => setAsked({ sample })} />
+                {/* Without its last picture, a person is erased. */}
+                <Samples samples={data.sampleList} onRemove={(sample) => setAsked(data.sampleList.length === 1 ? 'erase' : { sample })} />
               </Section>
               {data.negativeSamples.length > 0 && (
                 <Section title={t('person.negativeSamples', { name: data.name })}>

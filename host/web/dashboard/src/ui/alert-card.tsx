@@ -20,8 +20,8 @@ export function AlertCard({ alert, small, onChange, onMute }: { alert: Alert; sm
   const [muting, setMuting] = useState(false)
   const { busy, run } = useAction()
   const { acknowledged, position } = alert
-  // An alert about a partition names `topic/partition` instead of a camera.
-  const aboutCamera = !alert.camera.includes('/')
+  // An alert about a partition has no frame, and names `topic/partition` instead of a camera.
+  const aboutCamera = position != null || !/\/\d+$/.test(alert.camera)
   const reopen = () =>
     run(async () => {
       try {

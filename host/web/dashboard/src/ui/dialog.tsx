@@ -4,7 +4,8 @@ import { useId, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { t } from '../i18n'
 import { Button, errorText, IconButton } from './controls'
 
-export function Dialog({ title, onClose, children, wide }: { title: string; onClose: () => void; children: ComponentChildren; wide?: boolean }) {
+/** `sticky`: a click beside it does not close it. */
+export function Dialog({ title, onClose, children, wide, sticky }: { title: string; onClose: () => void; children: ComponentChildren; wide?: boolean; sticky?: boolean }) {
   const dialog = useRef<HTMLDialogElement>(null)
   const id = useId()
   useLayoutEffect(() => {
@@ -28,7 +29,7 @@ export function Dialog({ title, onClose, children, wide }: { title: string; onCl
       }}
       onMouseDown={(event) => {
         // On the backdrop.
-        if (event.target === dialog.current) onClose()
+        if (!sticky && event.target === dialog.current) onClose()
       }}
     >
       <div class="dialog-box">

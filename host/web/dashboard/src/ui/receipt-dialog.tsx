@@ -24,7 +24,7 @@ function OpenReceipt({ title, receipt }: { title: string; receipt: Receipt }) {
   const file = useMemo(() => URL.createObjectURL(new Blob([JSON.stringify(receipt)], { type: 'application/json' })), [receipt])
   useEffect(() => () => URL.revokeObjectURL(file), [file])
   return (
-    <Dialog title={title} onClose={close}>
+    <Dialog title={title} onClose={close} sticky>
       <div class="dialog-body">
         <p>{t('receipt.hint')}</p>
         {!receipt.signed && <p class="note warning">{t('receipt.unsigned')}</p>}

@@ -12,9 +12,18 @@ export function UndeliveredDialog({ channel, onClose, onDone }: { channel: strin
   const list = useResource<Undelivered>('/undelivered', { channel })
   const { busy, error, run } = useAction()
   const [replayed, setReplayed] = useState<MessagesReplayed>()
-  const replay = (ids: string[]) =>
+  const replay = (wanted: { ids: string[] } | { all: true }) =>
     run(async () => {
-      setReplayed(await send<MessagesReplayed>('POST', '/undelivered/replay', { channel, ids }))
+      let next: typeof wanted | undefined = wanted
+      const total: MessagesReplayed = { delivered: 0, failed: [], left: [] }
+      // A request sends what it can within half a minute, and says what is left.
+      while (next) {
+        const part: MessagesReplayed = await send<MessagesReplayed>('POST', '/undelivered/replay', { channel, ...next })
+        total.delivered += part.delivered
+        total.failed.push(...part.failed)
+        setReplayed({ ...total })
+        next = part.left.length > 0 ? { ids: part.left } : undefined
+      }
       list.reload()
       onDone()
     })
@@ -22,6 +31,19 @@ export function UndeliveredDialog({ channel, onClose, onDone }: { channel: strin
   return (
     <Dialog title={t('undelivered.title', { channel })} onClose={onClose} wide>
       <div class="dialog-body">
+        <div role="status">
+          {replayed && (
+            <p class={`note ${replayed.failed.length > 0 ? 'warning' : ''}`}>
+              {t('undelivered.delivered', { count: replayed.delivered })}
+              {replayed.failed[0] && ` ${t('undelivered.failed', { count: replayed.failed.length, reason: replayed.failed[0].reason })}`}
+            </p>
+          )}
+        </div>
+        {error && (
+          <p class="note critical" role="alert">
+            {error}
+          </p>
+        )}
         <Loaded of={list}>
           {({ messages, count }) =>
             messages.length === 0 ? (
@@ -40,8 +62,8 @@ export function UndeliveredDialog({ channel, onClose, onDone }: { channel: strin
                       <span class="muted row-time">
                         <Ago time={message.at} />
                       </span>
-                      {canReplay && (
-                        <Button icon="replay" small busy={busy} label={t('undelivered.replayOne', { id: message.id })} onClick={() => void replay([message.id])}>
+                      {canReplay && message.canReplay && (
+                        <Button icon="replay" small busy={busy} label={t('undelivered.replayOne', { id: message.id })} onClick={() => void replay({ ids: [message.id] })}>
                           {t('undelivered.replay')}
                         </Button>
                       )}
@@ -52,25 +74,11 @@ export function UndeliveredDialog({ channel, onClose, onDone }: { channel: strin
             )
           }
         </Loaded>
-        <div role="status">
-          {replayed && (
-            <p class={`note ${replayed.failed.length > 0 ? 'warning' : ''}`}>
-              {t('undelivered.delivered', { count: replayed.delivered })}
-              {replayed.failed[0] && ` ${t('undelivered.failed', { count: replayed.failed.length, reason: replayed.failed[0].reason })}`}
-              {replayed.left > 0 && ` ${t('undelivered.left', { count: replayed.left })}`}
-            </p>
-          )}
-        </div>
-        {error && (
-          <p class="note critical" role="alert">
-            {error}
-          </p>
-        )}
       </div>
       <footer class="dialog-footer">
         <Button onClick={onClose}>{t('action.close')}</Button>
         {canReplay && (
-          <Button kind="primary" icon="replay" busy={busy} onClick={() => void replay([])}>
+          <Button kind="primary" icon="replay" busy={busy} onClick={() => void replay({ all: true })}>
             {t('undelivered.replayAll', { count: list.data?.count ?? 0 })}
           </Button>
         )}
