@@ -7,6 +7,7 @@ use crate::views::Place;
 use everyframe_config::Config;
 use everyframe_kafka::{BrokerError, Observer, RecordReader};
 use everyframe_pipeline::lag::{Sampler, sentence};
+use everyframe_pipeline::observe::{AlarmThreshold, Alarms};
 use everyframe_types::machine::unix_ms;
 use everyframe_types::record::{NOTICE, REFUSED, REPLAY_OF};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,6 +27,7 @@ const SUSPECTS: usize = 50;
 /// The brokers do not answer: call it again after a pause.
 pub fn watch_ledger(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(), BrokerError> {
     let mut sampler = Sampler::new(config)?;
+    let mut alarms = Alarms::default();
     let mut records = RecordReader::new(&config.kafka)?;
     let dead_letters = Observer::new(&config.kafka, &config.topics.dead_letters)?;
     let mut last_look = None::<Instant>;
@@ -40,7 +42,7 @@ pub fn watch_ledger(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(
         }
         if last_look.is_none_or(|last| last.elapsed() >= INTERVAL) {
             last_look = Some(Instant::now());
-            look(config, live, &mut sampler, &mut records)?;
+            look(config, live, &mut sampler, &mut alarms, &mut records)?;
             let oldest = dead_letters.ends()?.into_iter().map(|(partition, (oldest, _))| (partition, oldest));
             live.write().dead_letters.forget_before(&oldest.collect());
         }
@@ -53,19 +55,15 @@ fn look(
     config: &Config,
     live: &Live,
     sampler: &mut Sampler,
+    alarms: &mut Alarms,
     records: &mut RecordReader,
 ) -> Result<(), BrokerError> {
     let sampled = sampler.sample()?;
     let kept = sampled.iter().map(|it| (it.partition, (it.oldest, it.next))).collect();
     let committed = sampled.iter().filter_map(|it| Some((it.partition, it.committed?))).collect();
-    // As the host's own alarm: in good time, but not where any stop would give alarm.
-    let kept_for = sampler.retention().and_then(|retention| retention.time);
-    let alarm = Duration::from_secs_f64(config.observe.retention_alarm_h * 3600.0);
-    let alarm = kept_for.map_or(alarm, |kept| alarm.min(kept / 2));
-    let danger = sampled
-        .iter()
-        .filter(|lag| lag.time_left.is_some_and(|left| left <= alarm))
-        .min_by_key(|lag| lag.time_left);
+    let threshold = AlarmThreshold::new(&config.observe, sampler.retention());
+    alarms.update(&sampled, threshold, unix_ms());
+    let danger = alarms.most_urgent(&sampled);
     let retention = Retention { danger: danger.map(sentence), is_known: sampler.retention().is_some() };
     let suspects = {
         let mut state = live.write();
