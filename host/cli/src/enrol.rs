@@ -5,7 +5,6 @@ use super::privacy::{TermsArguments, actor, enter};
 use super::{Connection, DONE, FAILED, logging};
 use anyhow::{Result, bail};
 use everyframe_gallery::parse_person_id;
-use everyframe_kafka::ensure;
 use everyframe_pipeline::enrolment::Enroller;
 use everyframe_privacy::{Action, Deed};
 use everyframe_types::id::parse_name;
@@ -39,8 +38,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<u8> {
-    let config = arguments.connection.config()?;
-    super::runtime()?.block_on(ensure(&config))?;
+    let config = arguments.connection.prepare_topics()?;
     let mut enroller =
         Enroller::open(&config, &super::cache_folder()?, &arguments.person, arguments.terms.terms())?;
     if let Some(other) = enroller.similar_id() {

@@ -5,6 +5,7 @@ use everyframe_config::Config;
 use everyframe_gallery::Terms;
 use everyframe_privacy::{Deed, Trail, TrailPoint};
 use everyframe_types::id::printable;
+use everyframe_types::machine::host_name;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -13,8 +14,7 @@ use jiff::tz::TimeZone;
 pub fn actor() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
     let user = user.unwrap_or_else(|_| format!("user {}", rustix::process::getuid().as_raw()));
-    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    printable(&format!("{user}@{}", machine.trim()))
+    printable(&format!("{user}@{}", host_name()))
 }
 
 /// Enters what is going to be done.

@@ -4,7 +4,7 @@ use super::privacy::shown_time;
 use super::{Connection, DONE, FAILED};
 use anyhow::{Context as _, Result};
 use everyframe_config::Config;
-use everyframe_kafka::{Reader, class_retention, ensure};
+use everyframe_kafka::{Reader, class_retention};
 use everyframe_privacy::{Signer, Trail, TrailCheck, TrailEntry, TrailPoint, TrailReport};
 use everyframe_types::id::{printable, printable_json};
 use everyframe_types::machine::unix_ms;
@@ -56,7 +56,7 @@ enum Command {
 pub fn run(arguments: Arguments) -> Result<u8> {
     match arguments.command {
         Command::Show { subject, json, connection } => {
-            let config = open(&connection)?;
+            let config = connection.prepare_topics()?;
             read(&config, TrailCheck::new(None), |entry| {
                 if subject.as_ref().is_none_or(|subject| entry.subject.contains(subject.as_str())) {
                     print_entry(&entry, json);
@@ -65,7 +65,7 @@ pub fn run(arguments: Arguments) -> Result<u8> {
             Ok(DONE)
         }
         Command::Verify { point, public_key, connection } => {
-            let config = open(&connection)?;
+            let config = connection.prepare_topics()?;
             let public_key = match public_key {
                 Some(key) => Some(key),
                 None => Signer::load(&config.privacy)?.map(|signer| signer.public_key()),
@@ -79,18 +79,12 @@ pub fn run(arguments: Arguments) -> Result<u8> {
             Ok(if report.faults.is_empty() && is_whole { DONE } else { FAILED })
         }
         Command::Point { connection } => {
-            let config = open(&connection)?;
+            let config = connection.prepare_topics()?;
             let head = Trail::open(&config)?.head()?.context("the trail is empty")?;
             println!("{}", serde_json::to_string(&head)?);
             Ok(DONE)
         }
     }
-}
-
-fn open(connection: &Connection) -> Result<Config> {
-    let config = connection.config()?;
-    super::runtime()?.block_on(ensure(&config))?;
-    Ok(config)
 }
 
 fn read(config: &Config, mut check: TrailCheck, mut on_entry: impl FnMut(TrailEntry)) -> Result<TrailCheck> {

@@ -4,6 +4,7 @@
 //! - `conditions` and `pacing`: which alerts a channel sends, and when. `queue`: the alerts of a partition that are not done. `outage`,
 //!   `backoff`: when to try again. Pure.
 //! - `template`, `message`: what is sent. `ways`: how, one file for each way.
+//! - `attempts`: what channels and callbacks do alike after a failure.
 //! - `runner`: joins them to a consumer group, one for each channel, so that a channel that hangs holds up no other.
 //! - `dead_letters`: lists the messages that were given up, and sends them again.
 //! - `callbacks`: results and dead letters of the frames that asked for it, to the addresses that the operator allows.
@@ -15,6 +16,7 @@
 mod acknowledgements;
 mod alert;
 mod assignments;
+mod attempts;
 mod backlog;
 mod backoff;
 mod callbacks;

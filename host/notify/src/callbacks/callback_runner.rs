@@ -5,15 +5,16 @@ use super::callback_queue::{CallbackQueue, Due};
 use super::outcome::OutcomeRecord;
 use super::receiver::{CallbackReceiver, find_receiver};
 use crate::assignments::{Assignments, Done, Job, SendQueue as _};
-use crate::backoff::pause;
+use crate::attempts::{
+    FailedAttempts, LONGEST_WAIT, close_partitions, keep_undelivered, wait_for_change, wait_until,
+};
 use crate::monitor::Monitor;
 use crate::record::UndeliveredMessage;
-use crate::runner::{DRAIN, LONGEST_WAIT, NOT_AVAILABLE_MS, PARKED, roll, wait_until};
 use crate::ways::SendError;
-use everyframe_kafka::{Downstream, Producer, Record, redacted};
+use everyframe_kafka::{Downstream, Producer, redacted};
 use everyframe_types::machine::unix_ms;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// One receiver at work on one topic.
 pub struct CallbackRunner {
@@ -90,8 +91,7 @@ impl CallbackRunner {
                 Ok(job) => return Some(job),
                 Err(next_due) => next_due.map_or(LONGEST_WAIT, |at| wait_until(at, now)),
             };
-            let waited = self.changed.wait_timeout(state, wait);
-            state = waited.map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state);
+            state = wait_for_change(&self.changed, state, wait);
         }
     }
 
@@ -105,23 +105,24 @@ impl CallbackRunner {
                 self.monitor.delivered(Some(Duration::from_millis(waited)));
                 Done::Finished
             }
-            Err(SendError::Refused(reason)) => self.park(due, &redacted(&reason)),
+            Err(SendError::Refused(reason)) => self.give_up(due, &redacted(&reason)),
             Err(SendError::Failed { reason, retry_after }) => {
                 let (now, reason) = (unix_ms(), redacted(&reason));
-                let tried_for = now.saturating_sub(due.first_tried_at.unwrap_or(now)).max(0).unsigned_abs();
-                if receiver.give_up_after.is_some_and(|limit| u128::from(tried_for) >= limit.as_millis()) {
-                    return self.park(due, &reason);
+                let attempts = FailedAttempts { count: due.failures + 1, first_tried_at: due.first_tried_at };
+                match attempts.next_attempt_at(now, receiver.give_up_after, retry_after) {
+                    None => self.give_up(due, &reason),
+                    Some(at) => {
+                        self.monitor.failed(&reason);
+                        Done::Again(at)
+                    }
                 }
-                self.monitor.failed(&reason);
-                let pause = pause(due.failures + 1, roll(), retry_after);
-                Done::Again(now + i64::try_from(pause.as_millis()).unwrap_or(0))
             }
         }
     }
 
     /// Keeps the notice that a callback was given up. The result itself stays where it is.
-    fn park(&self, due: &Due, reason: &str) -> Done {
-        let letter = UndeliveredMessage {
+    fn give_up(&self, due: &Due, reason: &str) -> Done {
+        let message = UndeliveredMessage {
             channel: callback_channel(&self.receivers[self.index].name),
             id: due.callback.id.clone(),
             at: unix_ms(),
@@ -129,23 +130,7 @@ impl CallbackRunner {
             attempts: due.failures + 1,
             alerts: Vec::new(),
         };
-        let (key, value) = (letter.key(), serde_json::to_vec(&letter).unwrap_or_default());
-        let record = Record {
-            topic: &self.dead_letters,
-            key: Some(key.as_bytes()),
-            value: Some(&value),
-            ..Record::default()
-        };
-        match self.producer.send_and_wait(record, PARKED) {
-            Ok(()) => {
-                self.monitor.dead_lettered(&letter.id, reason);
-                Done::Finished
-            }
-            Err(error) => {
-                self.monitor.failed(&format!("{reason}; and no dead letter can be written: {error}"));
-                Done::Again(unix_ms() + NOT_AVAILABLE_MS)
-            }
-        }
+        keep_undelivered(&self.producer, &self.dead_letters, &self.monitor, &message)
     }
 }
 
@@ -156,14 +141,7 @@ impl Downstream<OutcomeRecord> for CallbackRunner {
     }
 
     fn close(&self, partitions: &[i32]) -> Vec<(i32, i64)> {
-        let deadline = Instant::now() + DRAIN;
-        let mut state = self.lock();
-        state.assignments.begin_closing(partitions);
-        while state.assignments.is_busy(partitions) && Instant::now() < deadline {
-            let waited = self.changed.wait_timeout(state, Duration::from_millis(100));
-            state = waited.map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state);
-        }
-        state.assignments.remove(partitions)
+        close_partitions(&self.changed, self.lock(), |state| &mut state.assignments, partitions)
     }
 
     fn abandon(&self, partitions: &[i32]) {

@@ -167,11 +167,6 @@ impl<F, D, R> Lane<F, D, R> {
         self.halted = false;
     }
 
-    /// True once the rule state is restored.
-    pub fn is_restored(&self) -> bool {
-        self.restored
-    }
-
     /// The next frame in order, to be judged; all before it were. None while another is being judged; where frames wait
     /// for vision, also until a few can be judged in a row.
     pub fn next_to_judge(&mut self) -> Option<(i64, R)> {

@@ -139,15 +139,11 @@ fn parse_result(record: &Received<'_>) -> Option<ResultData> {
 }
 
 fn add_letter(live: &Live, record: &Received<'_>) {
-    let place = |place: everyframe_types::dead_letter::Place| Place {
-        partition: place.partition,
-        offset: i64::try_from(place.offset).unwrap_or(i64::MAX),
-    };
     match Letter::parse(record) {
         Letter::Parked(frame) => {
             let camera = camera_id(record.key(), record.partition());
             let mut state = live.write();
-            state.ledger.add_dead_letter(place(frame));
+            state.ledger.add_dead_letter(frame.into());
             state.cameras.add_parked(&camera);
             let header = |name| record.header(name).unwrap_or_default().to_owned();
             if header(STAGE) == Stage::Rules.as_str() {
@@ -155,7 +151,7 @@ fn add_letter(live: &Live, record: &Received<'_>) {
             }
         }
         Letter::Mark(mark) if mark.fate == LetterAction::Replayed => {
-            live.write().ledger.add_replayed(place(mark.frame));
+            live.write().ledger.add_replayed(mark.frame.into());
         }
         Letter::Deleted { partition, first, last } => live.write().ledger.add_deleted(partition, first, last),
         Letter::Mark(_) | Letter::Other => {}
