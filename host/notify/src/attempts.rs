@@ -16,8 +16,8 @@ const DRAIN: Duration = Duration::from_secs(5);
 const DRAIN_CHECK: Duration = Duration::from_millis(100);
 /// The longest wait for what is due next; what changes meanwhile wakes the thread.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// How long the brokers may take to acknowledge a dead letter.
-const PARKED: Duration = Duration::from_secs(30);
+/// How long the brokers may take to acknowledge an undelivered message.
+const UNDELIVERED_ACK_TIMEOUT: Duration = Duration::from_secs(30);
 /// The pause when something of our own is not available, milliseconds.
 pub(crate) const NOT_AVAILABLE_MS: i64 = 2000;
 
@@ -42,7 +42,7 @@ impl FailedAttempts {
         if give_up_after.is_some_and(|limit| u128::from(tried_for) >= limit.as_millis()) {
             return None;
         }
-        let pause = pause(self.count, roll(), retry_after);
+        let pause = pause(self.count, random_fraction(), retry_after);
         Some(now + i64::try_from(pause.as_millis()).unwrap_or(0))
     }
 }
@@ -56,13 +56,16 @@ pub(crate) fn keep_undelivered(
 ) -> Done {
     let (key, value) = (message.key(), serde_json::to_vec(message).unwrap_or_default());
     let record = Record { topic, key: Some(key.as_bytes()), value: Some(&value), ..Record::default() };
-    match producer.send_and_wait(record, PARKED) {
+    match producer.send_and_wait(record, UNDELIVERED_ACK_TIMEOUT) {
         Ok(()) => {
-            monitor.dead_lettered(&message.id, &message.reason);
+            monitor.record_undelivered(&message.id, &message.reason);
             Done::Finished
         }
         Err(error) => {
-            monitor.failed(&format!("{}; and no dead letter can be written: {error}", message.reason));
+            monitor.failed(&format!(
+                "{}; and the undelivered message cannot be written: {error}",
+                message.reason
+            ));
             Done::Again(unix_ms() + NOT_AVAILABLE_MS)
         }
     }
@@ -100,7 +103,7 @@ pub(crate) fn wait_until(at: i64, now: i64) -> Duration {
 }
 
 /// A random number from 0 to 1. Without random numbers, pauses are not spread.
-pub(crate) fn roll() -> f64 {
+pub(crate) fn random_fraction() -> f64 {
     let mut bytes = [0; 2];
     let filled = SystemRandom::new().fill(&mut bytes);
     filled.map_or(0.5, |()| f64::from(u16::from_be_bytes(bytes)) / f64::from(u16::MAX))

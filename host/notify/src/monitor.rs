@@ -63,8 +63,8 @@ impl Monitor {
         self.log.warn(&format!("channel {} does not deliver: {reason}", health.channel));
     }
 
-    /// A message became a dead letter.
-    pub fn dead_lettered(&self, id: &str, reason: &str) {
+    /// A message was given up.
+    pub fn record_undelivered(&self, id: &str, reason: &str) {
         let mut health = self.lock();
         health.dead_lettered += 1;
         Self::set_error(&mut health, reason);

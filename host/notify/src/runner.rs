@@ -2,9 +2,9 @@
 
 use crate::acknowledgements::Acknowledgements;
 use crate::alert::{Alert, AlertRecord};
-use crate::assignments::{Assignments, Done, Job, SendQueue as _};
+use crate::assignments::{Assignments, Done, Job, NextJob, SendQueue as _};
 use crate::attempts::{
-    FailedAttempts, LONGEST_WAIT, NOT_AVAILABLE_MS, close_partitions, keep_undelivered, roll,
+    FailedAttempts, LONGEST_WAIT, NOT_AVAILABLE_MS, close_partitions, keep_undelivered, random_fraction,
     wait_for_change, wait_until,
 };
 use crate::channel::Channel;
@@ -14,7 +14,7 @@ use crate::outage::Outage;
 use crate::picture_source::PictureSource;
 use crate::queue::{Due, PartitionQueue};
 use crate::record::UndeliveredMessage;
-use crate::ways::{SendError, Way};
+use crate::transports::{SendError, Transport};
 use everyframe_config::{Config, KafkaSettings};
 use everyframe_kafka::{BrokerError, Downstream, Producer, Reader, redacted};
 use everyframe_types::machine::unix_ms;
@@ -30,7 +30,7 @@ const ACKNOWLEDGEMENTS: Duration = Duration::from_secs(5);
 pub struct Shared {
     /// The configuration.
     pub config: Config,
-    /// Where dead letters go.
+    /// Writes messages that are given up.
     pub producer: Arc<Producer>,
     /// Where pictures come from.
     pub pictures: Arc<dyn PictureSource>,
@@ -70,9 +70,9 @@ impl Runner {
 
     /// Sends messages until [`Runner::end`] is called. Each sending thread runs it.
     pub fn send_messages(&self) {
-        let mut way = self.channel.way();
+        let mut transport = self.channel.make_transport();
         while let Some(job) = self.next_job() {
-            let done = self.send(&mut *way, &job.due);
+            let done = self.send(&mut *transport, &job.due);
             self.finish(&job, &done);
         }
     }
@@ -99,11 +99,12 @@ impl Runner {
                 None => LONGEST_WAIT,
                 Some(at) if at > now => wait_until(at, now),
                 Some(_) => match state.assignments.take(now) {
-                    Ok(job) => {
+                    NextJob::Due(job) => {
                         state.outage.sending();
                         return Some(job);
                     }
-                    Err(next_due) => next_due.map_or(LONGEST_WAIT, |at| wait_until(at, now)),
+                    NextJob::At(at) => wait_until(at, now),
+                    NextJob::None => LONGEST_WAIT,
                 },
             };
             state = wait_for_change(&self.changed, state, wait);
@@ -123,7 +124,7 @@ impl Runner {
         self.changed.notify_all();
     }
 
-    fn send(&self, way: &mut dyn Way, due: &Due) -> Done {
+    fn send(&self, transport: &mut dyn Transport, due: &Due) -> Done {
         let Some(message) = self.drop_unwanted(&due.message) else {
             self.lock().outage.not_sent();
             return Done::Again(unix_ms() + NOT_AVAILABLE_MS);
@@ -134,7 +135,7 @@ impl Runner {
             return Done::Finished;
         }
         let picture = self.channel.picture_of(&message, &*self.shared.pictures);
-        match self.channel.send(way, &message, picture) {
+        match self.channel.send(transport, &message, picture) {
             Ok(()) => {
                 self.lock().outage.answered();
                 // What waited on purpose says nothing about the channel.
@@ -149,7 +150,7 @@ impl Runner {
             }
             Err(SendError::Failed { reason, retry_after }) => {
                 let (now, reason) = (unix_ms(), redacted(&reason));
-                self.lock().outage.failed(now, roll());
+                self.lock().outage.failed(now, random_fraction());
                 let attempts = FailedAttempts { count: due.failures + 1, first_tried_at: due.first_tried_at };
                 match attempts.next_attempt_at(now, self.channel.give_up_after, retry_after) {
                     None => self.give_up(&message, due, &reason),
@@ -170,9 +171,9 @@ impl Runner {
         for alert in &message.alerts {
             // If mutes cannot be read, an alert too many is better than none.
             let is_muted = acknowledgements.is_muted(&alert.raised, ACKNOWLEDGEMENTS).unwrap_or(false);
-            let is_seen_to = self.channel.escalates
+            let is_acknowledged = self.channel.escalates
                 && acknowledgements.is_acknowledged(&alert.raised, ACKNOWLEDGEMENTS)?;
-            if !is_muted && !is_seen_to {
+            if !is_muted && !is_acknowledged {
                 alerts.push(alert.clone());
             }
         }

@@ -4,13 +4,13 @@ use super::callback_channel;
 use super::callback_queue::{CallbackQueue, Due};
 use super::outcome::OutcomeRecord;
 use super::receiver::{CallbackReceiver, find_receiver};
-use crate::assignments::{Assignments, Done, Job, SendQueue as _};
+use crate::assignments::{Assignments, Done, Job, NextJob, SendQueue as _};
 use crate::attempts::{
     FailedAttempts, LONGEST_WAIT, close_partitions, keep_undelivered, wait_for_change, wait_until,
 };
 use crate::monitor::Monitor;
 use crate::record::UndeliveredMessage;
-use crate::ways::SendError;
+use crate::transports::SendError;
 use everyframe_kafka::{Downstream, Producer, redacted};
 use everyframe_types::machine::unix_ms;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -22,10 +22,10 @@ pub struct CallbackRunner {
     pub receivers: Arc<[Arc<CallbackReceiver>]>,
     /// The place of this receiver among them.
     pub index: usize,
-    /// Where dead letters go.
+    /// Writes notices of callbacks that are given up.
     pub producer: Arc<Producer>,
     /// Their topic.
-    pub dead_letters: String,
+    pub notifications_topic: String,
     /// The receiver's health.
     pub monitor: Arc<Monitor>,
     state: Mutex<State>,
@@ -45,11 +45,11 @@ impl CallbackRunner {
         receivers: Arc<[Arc<CallbackReceiver>]>,
         index: usize,
         producer: Arc<Producer>,
-        dead_letters: String,
+        notifications_topic: String,
         monitor: Arc<Monitor>,
     ) -> Self {
         let (state, changed) = (Mutex::default(), Condvar::new());
-        Self { receivers, index, producer, dead_letters, monitor, state, changed }
+        Self { receivers, index, producer, notifications_topic, monitor, state, changed }
     }
 
     /// Sends requests until [`CallbackRunner::end`] is called. Each sending thread runs it.
@@ -88,8 +88,9 @@ impl CallbackRunner {
             }
             let now = unix_ms();
             let wait = match state.assignments.take(now) {
-                Ok(job) => return Some(job),
-                Err(next_due) => next_due.map_or(LONGEST_WAIT, |at| wait_until(at, now)),
+                NextJob::Due(job) => return Some(job),
+                NextJob::At(at) => wait_until(at, now),
+                NextJob::None => LONGEST_WAIT,
             };
             state = wait_for_change(&self.changed, state, wait);
         }
@@ -130,7 +131,7 @@ impl CallbackRunner {
             attempts: due.failures + 1,
             alerts: Vec::new(),
         };
-        keep_undelivered(&self.producer, &self.dead_letters, &self.monitor, &message)
+        keep_undelivered(&self.producer, &self.notifications_topic, &self.monitor, &message)
     }
 }
 

@@ -61,7 +61,8 @@ pub(crate) fn callback_channel(receiver: &str) -> String {
     format!("{CHANNEL}{receiver}")
 }
 
-/// True if this is the name of a receiver of callbacks, and not of a channel. Its dead letters are notices without the event.
+/// True if this is the name of a receiver of callbacks, and not of a channel. Its undelivered messages are notices without the
+/// event.
 pub fn is_callback_channel(channel: &str) -> bool {
     channel.starts_with(CHANNEL)
 }

@@ -8,7 +8,7 @@ use crate::rule_source::problem_lines;
 use axum::Json;
 use axum::extract::State;
 use everyframe_notify::{
-    UndeliveredMessage, is_callback_channel, load_channels, read_dead_letters, replay_dead_letter,
+    UndeliveredMessage, is_callback_channel, load_channels, read_undelivered, replay_undelivered,
 };
 use everyframe_privacy::{Action, Deed};
 use everyframe_types::id::printable;
@@ -112,7 +112,7 @@ pub async fn list(
     Parameters(query): Parameters<UndeliveredQuery>,
 ) -> Result<Json<UndeliveredList>, Problem> {
     app.block(move |app| {
-        let messages = read_dead_letters(&app.config, query.channel.as_deref())?;
+        let messages = read_undelivered(&app.config, query.channel.as_deref())?;
         let count = messages.len();
         let newest = messages.into_iter().rev().take(MAX_LISTED).map(UndeliveredView::from);
         Ok(Json(UndeliveredList { messages: newest.collect(), count }))
@@ -142,7 +142,7 @@ pub async fn replay(
         let channel = channel.ok_or_else(|| {
             Problem::not_found(format!("the configuration has no channel `{}`", printable(&name)))
         })?;
-        let mut messages = read_dead_letters(&app.config, Some(&name))?;
+        let mut messages = read_undelivered(&app.config, Some(&name))?;
         messages.retain(|message| ids.is_empty() || ids.contains(&message.id));
         if messages.is_empty() {
             return Err(Problem::not_found(format!("the channel `{name}` has no such messages")));
@@ -160,7 +160,7 @@ pub async fn replay(
                 replayed.left += 1;
                 continue;
             }
-            match replay_dead_letter(&app.config, channel, message, &app.pictures, app.producer()?) {
+            match replay_undelivered(&app.config, channel, message, &app.pictures, app.producer()?) {
                 Ok(()) => replayed.delivered += 1,
                 Err(error) => {
                     replayed.failed.push(FailedMessage { id: message.id.clone(), reason: error.to_string() })
