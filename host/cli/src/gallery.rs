@@ -1,7 +1,7 @@
 //! `everyframe gallery`
 
 use super::logging::print_message;
-use super::privacy::{actor, enter, shown_time};
+use super::privacy::{actor, append_to_trail, shown_time};
 use super::{Connection, DONE, FAILED};
 use anyhow::{Context as _, Result};
 use everyframe_config::Config;
@@ -11,7 +11,7 @@ use everyframe_pipeline::erasure::{Receipt, ReceiptCheck, SignatureState, check_
 use everyframe_pipeline::gallery_migration::{Migration, migrate_gallery};
 use everyframe_pipeline::rekey::encrypt_again;
 use everyframe_pipeline::subject_access::export_person;
-use everyframe_privacy::{Action, Deed, KeyRing, Signer, write_secret};
+use everyframe_privacy::{Action, KeyRing, NewTrailEntry, Signer, write_secret};
 use everyframe_types::id::{printable, printable_json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -254,9 +254,13 @@ fn verify(config: &Config, file: &Path, public_key: Option<String>) -> Result<u8
 }
 
 fn rewrap(config: &Config) -> Result<u8> {
-    let deed =
-        Deed { actor: actor(), action: Action::Rewrapped, subject: "keys".into(), detail: String::new() };
-    enter(config, &deed)?;
+    let entry = NewTrailEntry {
+        actor: actor(),
+        action: Action::Rewrapped,
+        subject: "keys".into(),
+        detail: String::new(),
+    };
+    append_to_trail(config, &entry)?;
     let report = encrypt_again(config)?;
     println!(
         "encrypted again: keys of people {}, samples that were not encrypted {}, rule state {}",

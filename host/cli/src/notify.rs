@@ -1,6 +1,6 @@
 //! `everyframe notify`
 
-use super::privacy::{actor, enter};
+use super::privacy::{actor, append_to_trail};
 use super::{Connection, DONE, FAILED, WrongInput, when};
 use anyhow::Result;
 use everyframe_config::{Config, KafkaSettings, Loaded, find_user_in_brokers};
@@ -10,7 +10,7 @@ use everyframe_notify::{
     read_status, read_undelivered, replay_undelivered, send_test_message,
 };
 use everyframe_pipeline::observe::serve_metrics;
-use everyframe_privacy::{Action, Deed};
+use everyframe_privacy::{Action, NewTrailEntry};
 use everyframe_types::event::rfc3339;
 use everyframe_types::id::{printable, printable_json};
 use everyframe_types::machine::unix_ms;
@@ -211,7 +211,10 @@ fn replay(name: &str, id: Option<&str>, connection: &Connection) -> Result<u8> {
     let subject = format!("dead letters of channel {name}: replay");
     let detail = format!("messages: {}", messages.len());
     if !messages.is_empty() {
-        enter(&config, &Deed { actor: actor(), action: Action::Decided, subject, detail })?;
+        append_to_trail(
+            &config,
+            &NewTrailEntry { actor: actor(), action: Action::Decided, subject, detail },
+        )?;
     }
     let (pictures, producer) = (Pictures::new(&config), Producer::new(&config.kafka)?);
     let mut delivered = 0;

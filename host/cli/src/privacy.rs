@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use everyframe_config::Config;
 use everyframe_gallery::Terms;
-use everyframe_privacy::{Deed, Trail, TrailPoint};
+use everyframe_privacy::{NewTrailEntry, Trail, TrailPoint};
 use everyframe_types::id::printable;
 use everyframe_types::machine::host_name;
 use jiff::Timestamp;
@@ -17,9 +17,9 @@ pub fn actor() -> String {
     printable(&format!("{user}@{}", host_name()))
 }
 
-/// Enters what is going to be done.
-pub fn enter(config: &Config, deed: &Deed) -> Result<TrailPoint> {
-    Trail::open(config)?.enter(deed).context("nothing was done")
+/// Appends what is going to be done to the trail.
+pub fn append_to_trail(config: &Config, entry: &NewTrailEntry) -> Result<TrailPoint> {
+    Trail::open(config)?.append(entry).context("nothing was done")
 }
 
 /// What a person agrees to.

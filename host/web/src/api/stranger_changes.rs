@@ -14,7 +14,7 @@ use everyframe_gallery::{
     GalleryError, MovedVisit, StrangerChange, StrangerMerge, StrangerRecord, StrangerView, read_strangers,
 };
 use everyframe_pipeline::erasure::erase_person;
-use everyframe_privacy::{Action, Deed, KeyRing};
+use everyframe_privacy::{Action, KeyRing, NewTrailEntry};
 use everyframe_types::event::EventPosition;
 use everyframe_types::face::Embedding;
 use everyframe_types::hexadecimal::hexadecimal;
@@ -111,7 +111,7 @@ pub async fn forget(
         let changes = changes_of(app, &id, unix_ms());
         let receipt = erase_person(&app.config, &id, &who.name, Action::Erased)?;
         if receipt.is_none() {
-            app.trail.enter(&Deed {
+            app.trail.append(&NewTrailEntry {
                 actor: who.name,
                 action: Action::Erased,
                 subject: format!("stranger {}", printable(&id)),

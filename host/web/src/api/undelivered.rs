@@ -10,7 +10,7 @@ use axum::extract::State;
 use everyframe_notify::{
     UndeliveredMessage, is_callback_channel, load_channels, read_undelivered, replay_undelivered,
 };
-use everyframe_privacy::{Action, Deed};
+use everyframe_privacy::{Action, NewTrailEntry};
 use everyframe_types::id::printable;
 use everyframe_types::raised_alert::RaisedAlert;
 use serde::{Deserialize, Serialize};
@@ -147,7 +147,7 @@ pub async fn replay(
         if messages.is_empty() {
             return Err(Problem::not_found(format!("the channel `{name}` has no such messages")));
         }
-        app.trail.enter(&Deed {
+        app.trail.append(&NewTrailEntry {
             actor: identity.name,
             action: Action::Decided,
             subject: format!("dead letters of channel {name}: replay"),
