@@ -50,13 +50,13 @@ impl EventText {
                     let last = self.seen.insert(key, result.captured_at);
                     // Either way round: times go back where an archive is sent again.
                     if last.is_none_or(|last| result.captured_at.abs_diff(last) > AWAY) {
-                        let likeness = face
+                        let similarity = face
                             .candidates
                             .iter()
                             .find(|c| c.person == *person)
                             .map_or(0.0, |c| c.similarity);
                         let text = format!(
-                            "{person} recognised, {:.0} % sure (similarity {likeness:.2})",
+                            "{person} recognised, {:.0} % sure (similarity {similarity:.2})",
                             confidence * 100.0
                         );
                         lines.push(self.line(result, "32", &text));

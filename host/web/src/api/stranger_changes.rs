@@ -160,10 +160,10 @@ pub async fn split(
         if of_new.is_empty() {
             return Err(Problem::unprocessable("no frame of these sightings is kept, so nobody can be recognised by them"));
         }
-        let likeness = |views: &[StrangerView], face: &Embedding| {
+        let similarity = |views: &[StrangerView], face: &Embedding| {
             views.iter().map(|view| view.embedding.similarity(face)).fold(-1.0, f32::max)
         };
-        let is_new = |view: &StrangerView| likeness(&of_new, &view.embedding) > likeness(&of_old, &view.embedding);
+        let is_new = |view: &StrangerView| similarity(&of_new, &view.embedding) > similarity(&of_old, &view.embedding);
         let visits = moved.iter().map(|sighting| MovedVisit {
             camera: sighting.camera.clone(),
             from: sighting.from,
