@@ -3,7 +3,7 @@
 use super::DONE;
 use anyhow::{Context as _, Result};
 use everyframe_config::Config;
-use everyframe_kafka::{Listen, Node, NodeOptions, Software, ensure, train};
+use everyframe_kafka::{Listen, Node, NodeOptions, Software, create_missing_topics, train_java_cache};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -52,7 +52,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<u8> {
     let software = software()?;
     if arguments.train {
-        train(&software)?;
+        train_java_cache(&software)?;
     }
     let Some(data) = &arguments.data else { return Ok(DONE) };
     let options = NodeOptions {
@@ -124,7 +124,7 @@ pub fn start_broker(folder: &Path) -> Result<Node> {
 /// Waits until that broker answers, and creates the topics.
 pub fn create_topics(broker: &mut Node, config: &Config, runtime: &tokio::runtime::Runtime) -> Result<()> {
     broker.wait_until_it_answers(PATIENCE)?;
-    Ok(runtime.block_on(ensure(config))?)
+    Ok(runtime.block_on(create_missing_topics(config))?)
 }
 
 /// Where the components of the three shipped rules are.

@@ -71,7 +71,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     println!("broker    {} (a node of Apache Kafka, data in {})", broker.address, folder.path().display());
 
     enrol(folder.path(), &file, &pictures)?;
-    let mut host = Part::start("host", folder.path(), &["run", "--config", &file.to_string_lossy()])?;
+    let mut host = ChildProcess::start("host", folder.path(), &["run", "--config", &file.to_string_lossy()])?;
     println!("host      {} with 3 rules", file.display());
     let repeat = arguments.forever || arguments.seconds.is_some();
     let mut cameras = CAMERAS
@@ -87,20 +87,20 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
             if repeat {
                 words.push("--loop");
             }
-            Part::start(id, folder.path(), &words)
+            ChildProcess::start(id, folder.path(), &words)
         })
         .collect::<Result<Vec<_>>>()?;
     println!();
 
     let quiet = Arc::new(AtomicBool::new(false));
-    let narration = std::thread::spawn({
+    let watching = std::thread::spawn({
         let (config, quiet) = (config.clone(), quiet.clone());
         move || super::watch::watch(&config, true, false, &quiet)
     });
     let until = arguments.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
-    while cameras.iter_mut().any(Part::is_running) {
+    while cameras.iter_mut().any(ChildProcess::is_running) {
         if stop.load(Ordering::Relaxed) || until.is_some_and(|until| Instant::now() > until) {
-            cameras.iter_mut().for_each(Part::terminate);
+            cameras.iter_mut().for_each(ChildProcess::terminate);
         }
         host.check()?;
         std::thread::sleep(Duration::from_millis(100));
@@ -118,7 +118,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     }
     std::thread::sleep(Duration::from_millis(300));
     quiet.store(true, Ordering::Relaxed);
-    let _ = narration.join();
+    let _ = watching.join();
     host.terminate();
     host.finish()?;
 
@@ -165,25 +165,25 @@ fn enrol(folder: &Path, config: &Path, pictures: &[PathBuf]) -> Result<()> {
     let pictures: Vec<String> = pictures.iter().map(|file| file.display().to_string()).collect();
     let mut words = vec!["enrol", person, "--config", &config];
     words.extend(pictures.iter().map(String::as_str));
-    Part::start("enrol", folder, &words)?.finish()?;
+    ChildProcess::start("enrol", folder, &words)?.finish()?;
     println!("enrolled  {person}, {count} pictures out of {clip}");
     Ok(())
 }
 
 /// One of our own commands as a child process, with a log file.
-struct Part {
+struct ChildProcess {
     name: String,
     child: Child,
     log: PathBuf,
     asked_to_end: bool,
 }
 
-impl Part {
+impl ChildProcess {
     fn start(name: &str, folder: &Path, words: &[&str]) -> Result<Self> {
         let log = folder.join(format!("{name}.log"));
         let file = std::fs::File::create(&log)?;
         let mut command = Command::new(std::env::current_exe()?);
-        // Ctrl-C is for the demo, which asks its parts to end; and they end when it is killed.
+        // Ctrl-C is for the demo, which asks its child processes to end; and they end when it is killed.
         command.process_group(0).args(words).stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
         // SAFETY: between fork and exec, only a system call is made.
         unsafe {
@@ -231,7 +231,7 @@ impl Part {
     }
 }
 
-impl Drop for Part {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

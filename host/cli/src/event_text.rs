@@ -193,11 +193,11 @@ mod tests {
     fn any_number_is_shown_as_a_time() {
         assert_eq!(clock(i64::MIN, NOW), "0001-01-01 00:00:00.0");
         assert_eq!(clock(i64::MAX, NOW), "9999-01-01 00:00:00.0");
-        let mut narrator = EventText::new(false);
+        let mut text = EventText::new(false);
         for (captured_at, lines) in
             [(NOW, 1), (i64::MAX, 1), (NOW, 1), (NOW + 100, 0), (i64::MIN, 1), (NOW, 1)]
         {
-            assert_eq!(narrator.result(&seen_at(captured_at)).len(), lines, "{captured_at}");
+            assert_eq!(text.result(&seen_at(captured_at)).len(), lines, "{captured_at}");
         }
     }
 

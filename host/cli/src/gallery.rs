@@ -1,7 +1,7 @@
 //! `everyframe gallery`
 
 use super::logging::print_message;
-use super::privacy::{actor, append_to_trail, shown_time};
+use super::privacy::{actor, append_to_trail, format_time};
 use super::{Connection, DONE, FAILED};
 use anyhow::{Context as _, Result};
 use everyframe_config::Config;
@@ -181,7 +181,7 @@ pub fn run(arguments: Arguments) -> Result<u8> {
 fn terms_text(terms: &Terms) -> String {
     let consent = terms.consent.as_ref().map(|consent| format!("  consent: {consent}"));
     let purposes = (!terms.purposes.is_empty()).then(|| format!("  purposes: {}", terms.purposes.join(", ")));
-    let expires = terms.expires_at.map(|at| format!("  until: {}", shown_time(at)));
+    let expires = terms.expires_at.map(|at| format!("  until: {}", format_time(at)));
     [consent, purposes, expires].into_iter().flatten().collect()
 }
 
@@ -219,7 +219,7 @@ fn erase(config: &Config, person: &str) -> Result<u8> {
     if let Some(until) = receipt.results_until {
         print_message(&format!(
             "everyframe: results and alerts name the person until they are deleted, results by {}",
-            shown_time(until)
+            format_time(until)
         ));
     }
     Ok(DONE)
@@ -238,7 +238,7 @@ fn verify(config: &Config, file: &Path, public_key: Option<String>) -> Result<u8
         SignatureState::Unchecked => "not checked: give --public-key, or configure the signing key",
     };
     println!("receipt                 {} of {}", receipt.id, printable(&receipt.person));
-    println!("erased                  {}", shown_time(receipt.erased_at));
+    println!("erased                  {}", format_time(receipt.erased_at));
     println!("signature               {signature}");
     println!("readable templates      {}", remains.readable);
     println!("unreadable templates    {} (their key is destroyed)", remains.unreadable);

@@ -4,7 +4,7 @@ use super::privacy::{actor, append_to_trail};
 use super::{Connection, DONE, FAILED, WrongInput, when};
 use anyhow::Result;
 use everyframe_config::{Config, KafkaSettings, Loaded, find_user_in_brokers};
-use everyframe_kafka::{Producer, ensure, read_configuration};
+use everyframe_kafka::{Producer, create_missing_topics, read_configuration};
 use everyframe_notify::{
     Channel, ChannelStatus, Meters, Notifier, UndeliveredMessage, is_callback_channel, load_channels,
     read_status, read_undelivered, replay_undelivered, send_test_message,
@@ -106,7 +106,7 @@ fn serve(connection: &Connection, metrics: Option<&str>) -> Result<u8> {
     let config = &loaded.config;
     let runtime = super::runtime()?;
     let stop = super::stop_on_signal(runtime);
-    runtime.block_on(ensure(config))?;
+    runtime.block_on(create_missing_topics(config))?;
     let meters = Meters::default();
     if let Some(address) = metrics {
         let meters = meters.clone();
@@ -242,7 +242,7 @@ fn status(json: bool, connection: &Connection) -> Result<u8> {
 fn describe(channel: &ChannelStatus, now: i64) -> String {
     let ago = |at: i64| {
         let passed = Duration::from_millis(now.saturating_sub(at).max(0).unsigned_abs());
-        format!("{} ago", when::spoken(passed))
+        format!("{} ago", when::format_duration(passed))
     };
     let state = match (channel.is_served, channel.is_failing) {
         (false, _) => "no process serves it",

@@ -63,7 +63,7 @@ fn parse_expiry(text: &str) -> Result<i64, String> {
 }
 
 /// A time for people, to the minute.
-pub fn shown_time(at: i64) -> String {
+pub fn format_time(at: i64) -> String {
     let time = Timestamp::from_millisecond(at).map(|at| at.to_zoned(TimeZone::UTC));
     time.map_or_else(|_| at.to_string(), |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string())
 }

@@ -1,6 +1,6 @@
 //! `everyframe trail`
 
-use super::privacy::shown_time;
+use super::privacy::format_time;
 use super::{Connection, DONE, FAILED};
 use anyhow::{Context as _, Result};
 use everyframe_config::Config;
@@ -111,7 +111,7 @@ fn print_entry(entry: &TrailEntry, json: bool) {
     let detail = if detail.is_empty() { String::new() } else { format!("  ({detail})") };
     println!(
         "{}",
-        printable(&format!("{number:>6}  {}  {actor}  {action}  {subject}{detail}", shown_time(*at)))
+        printable(&format!("{number:>6}  {}  {actor}  {action}  {subject}{detail}", format_time(*at)))
     );
 }
 
@@ -144,7 +144,7 @@ fn begins_where_it_should(config: &Config, report: &TrailReport) -> Result<bool>
         println!(
             "the trail begins at entry {}, of {}: earlier ones were removed before their time",
             first.number,
-            shown_time(report.first_at)
+            format_time(report.first_at)
         );
     }
     Ok(is_as_old)

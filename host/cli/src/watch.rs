@@ -67,7 +67,7 @@ pub fn watch(config: &Config, from_start: bool, json: bool, stop: &AtomicBool) -
     );
     let began = Instant::now();
     let mut counts = Counts::default();
-    let mut narrator = EventText::new(std::io::stdout().is_terminal());
+    let mut event_text = EventText::new(std::io::stdout().is_terminal());
     let mut out = std::io::stdout();
     // An alert reads better after what it is about: it waits for the results of one more turn.
     let mut raised = Vec::new();
@@ -82,7 +82,7 @@ pub fn watch(config: &Config, from_start: bool, json: bool, stop: &AtomicBool) -
             match json {
                 true => lines.push(printable_json(&String::from_utf8_lossy(value))),
                 false => lines.extend(
-                    serde_json::from_slice(value).map(|event| narrator.result(&event)).unwrap_or_default(),
+                    serde_json::from_slice(value).map(|event| event_text.result(&event)).unwrap_or_default(),
                 ),
             }
         }
@@ -92,7 +92,7 @@ pub fn watch(config: &Config, from_start: bool, json: bool, stop: &AtomicBool) -
             let value = record.value().unwrap_or_default();
             match json {
                 true => raised.push(printable_json(&String::from_utf8_lossy(value))),
-                false => raised.extend(narrator.raised(value)),
+                false => raised.extend(event_text.raised(value)),
             }
         }
         while let Some(record) = parked.follow(Duration::from_millis(5))? {
@@ -105,7 +105,7 @@ pub fn watch(config: &Config, from_start: bool, json: bool, stop: &AtomicBool) -
                 Letter::Parked(_) => {
                     let camera = everyframe_types::record::camera_id(record.key(), record.partition());
                     let header = |name| record.header(name).unwrap_or("?");
-                    lines.push(narrator.parked(&camera, header(REASON), header(MESSAGE)));
+                    lines.push(event_text.parked(&camera, header(REASON), header(MESSAGE)));
                 }
                 Letter::Deleted { partition, first, last } => lines.push(format!(
                     "{} frames of partition {partition} were deleted unread by retention: {first}-{last}",
@@ -116,7 +116,7 @@ pub fn watch(config: &Config, from_start: bool, json: bool, stop: &AtomicBool) -
             }
         }
         if !json && last_summary.elapsed() >= SUMMARY {
-            lines.extend(narrator.summary());
+            lines.extend(event_text.summary());
             last_summary = Instant::now();
         }
         if write_lines(&mut out, &lines).is_err() {
@@ -124,7 +124,7 @@ pub fn watch(config: &Config, from_start: bool, json: bool, stop: &AtomicBool) -
         }
     }
     // An alert may still wait for its results, and frames for their summary; if nobody reads them, that is all right.
-    raised.extend(narrator.summary().filter(|_| !json));
+    raised.extend(event_text.summary().filter(|_| !json));
     let _ = write_lines(&mut out, &raised);
     let Counts { results, alerts, dead_letters } = counts;
     let seconds = began.elapsed().as_secs();

@@ -81,7 +81,7 @@ fn topics(config: &Config) -> Vec<Topic> {
 /// # Errors
 ///
 /// The brokers do not answer or refuse it, or a topic has too few partitions: the operator must act.
-pub async fn ensure(config: &Config) -> Result<(), BrokerError> {
+pub async fn create_missing_topics(config: &Config) -> Result<(), BrokerError> {
     let settings = &config.kafka;
     let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
     let asking: BaseConsumer<LastMessage> = client::consumer(settings, &[("group.id", "everyframe-reader")])

@@ -66,7 +66,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         match arguments.json {
             true => writeln!(out, "{}", printable_json(&line.json().to_string())),
             false => {
-                let (whose, rest) = line.shown();
+                let (whose, rest) = line.render();
                 width = width.max(whose.chars().count());
                 writeln!(out, "{whose:<width$}  {rest}")
             }

@@ -127,12 +127,12 @@ impl<F, D, R> Lane<F, D, R> {
     }
 
     /// The rule state is restored: frames may be judged.
-    pub fn restored(&mut self) {
+    pub fn mark_restored(&mut self) {
         self.restored = true;
     }
 
     /// A frame has its detections.
-    pub fn detected(&mut self, offset: i64, detected: D) {
+    pub fn mark_detected(&mut self, offset: i64, detected: D) {
         self.set(offset, Step::Detected(detected));
     }
 
@@ -153,7 +153,7 @@ impl<F, D, R> Lane<F, D, R> {
     }
 
     /// A tracked frame has the embeddings that it needs.
-    pub fn embedded(&mut self, offset: i64, ready: R) {
+    pub fn mark_embedded(&mut self, offset: i64, ready: R) {
         self.set(offset, Step::Ready(ready));
     }
 
@@ -192,7 +192,7 @@ impl<F, D, R> Lane<F, D, R> {
     }
 
     /// The frame was judged. Call this before its records are sent: the acknowledgement may come at once.
-    pub fn publishing(&mut self, offset: i64) {
+    pub fn mark_publishing(&mut self, offset: i64) {
         self.set(offset, Step::Publishing);
     }
 
@@ -204,12 +204,12 @@ impl<F, D, R> Lane<F, D, R> {
     }
 
     /// The frame's records are sent: the next frame may be judged, and its records come after.
-    pub fn sent(&mut self) {
+    pub fn mark_sent(&mut self) {
         self.judging = false;
     }
 
     /// All records of the frame are acknowledged.
-    pub fn acknowledged(&mut self, offset: i64) {
+    pub fn mark_acknowledged(&mut self, offset: i64) {
         self.set(offset, Step::Done);
         self.finish();
     }
@@ -220,7 +220,7 @@ impl<F, D, R> Lane<F, D, R> {
     }
 
     /// That offset is committed.
-    pub fn committed(&mut self, offset: i64) {
+    pub fn mark_committed(&mut self, offset: i64) {
         self.committed = Some(offset);
     }
 
@@ -311,7 +311,7 @@ mod tests {
 
     fn with(offsets: &[i64]) -> TestLane {
         let mut lane = TestLane::default();
-        lane.restored();
+        lane.mark_restored();
         for offset in offsets {
             assert!(lane.admit(*offset, 10, *offset));
         }
@@ -320,14 +320,14 @@ mod tests {
 
     fn finish_judging(lane: &mut TestLane) {
         while let Some((offset, frame)) = lane.next_to_detect(usize::MAX) {
-            lane.detected(offset, frame);
+            lane.mark_detected(offset, frame);
         }
         while let Some((offset, seen)) = lane.next_to_track() {
-            lane.embedded(offset, seen);
+            lane.mark_embedded(offset, seen);
         }
         while let Some((offset, _)) = lane.next_to_judge() {
-            lane.publishing(offset);
-            lane.sent();
+            lane.mark_publishing(offset);
+            lane.mark_sent();
         }
     }
 
@@ -335,10 +335,10 @@ mod tests {
     fn a_frame_that_is_put_back_is_judged_next() {
         let mut lane = with(&[5, 6]);
         while let Some((offset, frame)) = lane.next_to_detect(10) {
-            lane.detected(offset, frame);
+            lane.mark_detected(offset, frame);
         }
         while let Some((offset, seen)) = lane.next_to_track() {
-            lane.embedded(offset, seen);
+            lane.mark_embedded(offset, seen);
         }
         for _ in 0..3 {
             assert_eq!(lane.next_to_judge(), Some((5, 5)));
@@ -348,8 +348,8 @@ mod tests {
             lane.resume();
         }
         assert_eq!(lane.next_to_judge(), Some((5, 5)));
-        lane.publishing(5);
-        lane.sent();
+        lane.mark_publishing(5);
+        lane.mark_sent();
         assert_eq!(lane.next_to_judge(), Some((6, 6)));
     }
 
@@ -359,18 +359,18 @@ mod tests {
         let all: Vec<_> = std::iter::from_fn(|| lane.next_to_detect(10)).collect();
         for (offset, frame) in all.iter().rev() {
             assert!(lane.next_to_track().is_none(), "an older frame is not seen yet");
-            lane.detected(*offset, *frame);
+            lane.mark_detected(*offset, *frame);
         }
         let followed: Vec<_> =
             std::iter::from_fn(|| lane.next_to_track()).map(|(offset, _)| offset).collect();
         assert_eq!(followed, [5, 6, 9]);
-        lane.embedded(6, 6);
+        lane.mark_embedded(6, 6);
         assert!(lane.next_to_judge().is_none(), "5 is not embedded yet");
-        lane.embedded(5, 5);
+        lane.mark_embedded(5, 5);
         assert_eq!(lane.next_to_judge(), Some((5, 5)));
-        lane.publishing(5);
+        lane.mark_publishing(5);
         assert!(lane.next_to_judge().is_none(), "one at a time, until its records are sent");
-        lane.sent();
+        lane.mark_sent();
         assert_eq!(lane.next_to_judge(), Some((6, 6)));
     }
 
@@ -381,14 +381,14 @@ mod tests {
         let mut lane = with(&offsets);
         let look = |lane: &mut TestLane| {
             let (offset, frame) = lane.next_to_detect(RUN + 2).unwrap();
-            lane.detected(offset, frame);
+            lane.mark_detected(offset, frame);
             lane.next_to_track().unwrap()
         };
         let judged = |lane: &mut TestLane| {
             let all = std::iter::from_fn(|| {
                 let (offset, _) = lane.next_to_judge()?;
-                lane.publishing(offset);
-                lane.sent();
+                lane.mark_publishing(offset);
+                lane.mark_sent();
                 Some(offset)
             });
             all.collect::<Vec<_>>()
@@ -396,7 +396,7 @@ mod tests {
         // One more than are judged in a row is in vision, and they come out one by one.
         let seen: Vec<_> = (0..=run).map(|_| look(&mut lane)).collect();
         for (offset, seen) in seen {
-            lane.embedded(offset, seen);
+            lane.mark_embedded(offset, seen);
             let expected = match offset {
                 offset if offset == run - 1 => (0..run).collect(),
                 offset if offset == run => vec![run],
@@ -407,7 +407,7 @@ mod tests {
         // All others are in vision: no frame waits, and each is judged as soon as it can be.
         let seen: Vec<_> = (run + 1..2 * run).map(|_| look(&mut lane)).collect();
         for (offset, seen) in seen {
-            lane.embedded(offset, seen);
+            lane.mark_embedded(offset, seen);
             assert_eq!(judged(&mut lane), [offset]);
         }
     }
@@ -417,12 +417,12 @@ mod tests {
         let mut lane = with(&[0, 1, 2]);
         finish_judging(&mut lane);
         for offset in [1, 2] {
-            lane.acknowledged(offset);
+            lane.mark_acknowledged(offset);
             assert_eq!(lane.committable(), None);
         }
-        lane.acknowledged(0);
+        lane.mark_acknowledged(0);
         assert_eq!(lane.committable(), Some(3));
-        lane.committed(3);
+        lane.mark_committed(3);
         assert_eq!(lane.committable(), None);
         assert!(lane.is_empty());
         assert_eq!(lane.bytes(), 0);
@@ -456,9 +456,9 @@ mod tests {
         let (offset, frame) = lane.next_to_detect(1).unwrap();
         lane.close();
         assert!(!lane.admit(2, 10, 2) && !lane.is_empty());
-        lane.detected(offset, frame);
+        lane.mark_detected(offset, frame);
         finish_judging(&mut lane);
-        lane.acknowledged(0);
+        lane.mark_acknowledged(0);
         assert!(lane.is_empty());
         assert_eq!((lane.committable(), lane.bytes()), (Some(1), 0));
     }
@@ -468,7 +468,7 @@ mod tests {
         let mut lane = TestLane::default();
         lane.admit(0, 10, 0);
         finish_judging(&mut lane);
-        lane.restored();
+        lane.mark_restored();
         assert_eq!(lane.next_to_judge(), Some((0, 0)), "it was seen in the meantime");
     }
 
@@ -479,7 +479,7 @@ mod tests {
         lane.next_to_detect(1).unwrap();
         lane.close();
         assert!(lane.is_empty());
-        lane.detected(0, 0);
+        lane.mark_detected(0, 0);
         assert_eq!((lane.committable(), lane.bytes()), (None, 0));
     }
 
@@ -487,14 +487,14 @@ mod tests {
     fn a_halted_lane_drops_what_it_has_not_judged() {
         let mut lane = with(&[0, 1]);
         let offset = lane.next_to_detect(1).unwrap().0;
-        lane.detected(offset, 0);
+        lane.mark_detected(offset, 0);
         finish_judging(&mut lane);
         lane.admit(2, 10, 2);
         lane.halt();
         finish_judging(&mut lane);
         lane.close();
         assert!(!lane.is_empty(), "what is judged is waited for");
-        [0, 1].into_iter().for_each(|offset| lane.acknowledged(offset));
+        [0, 1].into_iter().for_each(|offset| lane.mark_acknowledged(offset));
         assert_eq!((lane.is_empty(), lane.committable(), lane.bytes()), (true, Some(2), 0));
     }
 
@@ -502,9 +502,9 @@ mod tests {
     fn an_abandoned_lane_commits_nothing_more() {
         let mut lane = with(&[0, 1]);
         finish_judging(&mut lane);
-        lane.acknowledged(0);
+        lane.mark_acknowledged(0);
         lane.abandon();
-        lane.acknowledged(1);
+        lane.mark_acknowledged(1);
         assert!(lane.is_empty());
         assert_eq!(lane.committable(), Some(1));
     }
@@ -521,14 +521,14 @@ mod tests {
                 match choice {
                     0 => { lane.admit(next, 10, next); next += 1 + (pick as i64 % 2); }
                     1 => seeing.extend(lane.next_to_detect(6).map(|(offset, _)| offset)),
-                    2 => if let Some(offset) = any(&mut seeing) { lane.detected(offset, offset) },
+                    2 => if let Some(offset) = any(&mut seeing) { lane.mark_detected(offset, offset) },
                     3 => embedding.extend(lane.next_to_track().map(|(offset, _)| offset)),
-                    4 => if let Some(offset) = any(&mut embedding) { lane.embedded(offset, offset) },
+                    4 => if let Some(offset) = any(&mut embedding) { lane.mark_embedded(offset, offset) },
                     5 => match judging.take() {
                         None => judging = lane.next_to_judge().map(|(offset, _)| offset),
-                        Some(offset) => { lane.publishing(offset); lane.sent(); judged.push(offset); acks.push(offset); }
+                        Some(offset) => { lane.mark_publishing(offset); lane.mark_sent(); judged.push(offset); acks.push(offset); }
                     },
-                    _ => if let Some(offset) = any(&mut acks) { lane.acknowledged(offset); done.insert(offset); },
+                    _ => if let Some(offset) = any(&mut acks) { lane.mark_acknowledged(offset); done.insert(offset); },
                 }
                 if let Some(commit) = lane.committable() {
                     prop_assert!(judged.iter().filter(|offset| **offset < commit).all(|offset| done.contains(offset)));
@@ -539,16 +539,16 @@ mod tests {
             // Whatever is unfinished comes to its end, in whatever order vision does the rest.
             for _ in 0..lane.frames() {
                 seeing.extend(std::iter::from_fn(|| lane.next_to_detect(6)).map(|(offset, _)| offset));
-                seeing.drain(..).for_each(|offset| lane.detected(offset, offset));
+                seeing.drain(..).for_each(|offset| lane.mark_detected(offset, offset));
                 embedding.extend(std::iter::from_fn(|| lane.next_to_track()).map(|(offset, _)| offset));
-                embedding.drain(..).rev().for_each(|offset| lane.embedded(offset, offset));
+                embedding.drain(..).rev().for_each(|offset| lane.mark_embedded(offset, offset));
                 while let Some(offset) = judging.take().or_else(|| Some(lane.next_to_judge()?.0)) {
-                    lane.publishing(offset);
-                    lane.sent();
+                    lane.mark_publishing(offset);
+                    lane.mark_sent();
                     acks.push(offset);
                 }
             }
-            acks.drain(..).for_each(|offset| lane.acknowledged(offset));
+            acks.drain(..).for_each(|offset| lane.mark_acknowledged(offset));
             prop_assert!(lane.is_empty());
         }
     }

@@ -98,7 +98,7 @@ impl Prepared {
     pub fn faces(
         &self,
         frame: &Frame,
-        appearances: &mut EmbeddingCache,
+        cache: &mut EmbeddingCache,
         index: &Index,
         count: usize,
         site: &Site,
@@ -110,13 +110,8 @@ impl Prepared {
         };
         let faces = self.faces.iter().zip(0u32..).map(|(face, index_in_frame)| {
             let new_id = first_track_id(frame) + JUMPED + u64::from(index_in_frame);
-            let (track, embedding) = appearances.update(
-                &face.followed,
-                face.embedding.clone(),
-                face.quality,
-                frame.captured_at,
-                new_id,
-            );
+            let (track, embedding) =
+                cache.update(&face.followed, face.embedding.clone(), face.quality, frame.captured_at, new_id);
             Face {
                 index: index_in_frame,
                 detection: face.detection.clone(),

@@ -120,8 +120,8 @@ impl RuleJudge {
             let traces = Traces::new(notice);
             let deleted = memory.state.delete_where(|key, value| traces.are_in(key, value));
             memory.deletions.extend(deleted);
-            for (camera, appearances) in &mut memory.appearances {
-                let ended = appearances.end_tracks(|_, names| names.iter().any(|name| traces.has(name)));
+            for (camera, cache) in &mut memory.embedding_caches {
+                let ended = cache.end_tracks(|_, names| names.iter().any(|name| traces.has(name)));
                 if !ended.is_empty() {
                     memory.ended.entry(camera.clone()).or_default().extend(ended);
                 }
@@ -131,13 +131,13 @@ impl RuleJudge {
 
     /// Keeps whom the tracks of a frame were taken for. Ends those that a rule took for somebody who was erased.
     fn name_tracks(frame: &Frame, judgement: &Judgement, memory: &mut LaneMemory) {
-        let Some(appearances) = memory.appearances.get_mut(&frame.camera) else { return };
+        let Some(cache) = memory.embedding_caches.get_mut(&frame.camera) else { return };
         for Subject { face, decision, stranger } in &judgement.subjects {
             if let Decision::Known { person, .. } = decision {
-                appearances.add_name(face.track.id, person);
+                cache.add_name(face.track.id, person);
             }
             if let Some(stranger) = stranger {
-                appearances.add_name(face.track.id, &stranger.id);
+                cache.add_name(face.track.id, &stranger.id);
             }
         }
         if judgement.erased.is_empty() {
@@ -148,7 +148,7 @@ impl RuleJudge {
             .filter(|face| judgement.erased.contains(&face.index))
             .map(|face| face.track.id)
             .collect();
-        let ended = appearances.end_tracks(|id, _| erased.contains(&id));
+        let ended = cache.end_tracks(|id, _| erased.contains(&id));
         memory.ended.entry(frame.camera.clone()).or_default().extend(ended);
     }
 
@@ -162,11 +162,11 @@ impl RuleJudge {
         self.forget_erased(&erasures, memory);
         let (index, active_rules) = (self.gallery.index(), self.active_rules.load());
         let ActiveRules { rules, site, judged_by, .. } = &**active_rules;
-        let appearances = memory.appearances.entry(frame.camera.clone()).or_default();
+        let cache = memory.embedding_caches.entry(frame.camera.clone()).or_default();
         let (times, embed_time) = prepared.times();
         let count = self.config.gallery.candidates;
-        let faces = prepared.faces(frame, appearances, &index, count, site);
-        appearances.remove_stale(
+        let faces = prepared.faces(frame, cache, &index, count, site);
+        cache.remove_stale(
             frame.captured_at.saturating_sub_unsigned(self.config.vision.tracker.lost_after_ms),
         );
         let size = prepared.size();
@@ -192,7 +192,7 @@ impl RuleJudge {
             }
         };
         Self::name_tracks(frame, &judgement, memory);
-        for camera in forget_cameras(&mut memory.appearances, EmbeddingCache::last_seen_at) {
+        for camera in forget_cameras(&mut memory.embedding_caches, EmbeddingCache::last_seen_at) {
             judgement.state.extend(memory.state.delete_camera(&camera));
         }
         judgement.state.append(&mut memory.deletions);
