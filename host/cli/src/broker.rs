@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a node may take to answer: it formats its store in a second, and starts in one to three.
-const PATIENCE: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often the node's state is checked.
 const STEP: Duration = Duration::from_millis(50);
 /// How long to retry removing a folder while other processes still write to it.
@@ -123,7 +123,7 @@ pub fn start_broker(folder: &Path) -> Result<Node> {
 
 /// Waits until that broker answers, and creates the topics.
 pub fn create_topics(broker: &mut Node, config: &Config, runtime: &tokio::runtime::Runtime) -> Result<()> {
-    broker.wait_until_it_answers(PATIENCE)?;
+    broker.wait_until_it_answers(START_TIMEOUT)?;
     Ok(runtime.block_on(create_missing_topics(config))?)
 }
 

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// How often frames in which nothing new happened are summed up.
 const SUMMARY: Duration = Duration::from_secs(10);
 /// How long results are read before lines are written: otherwise a steady stream would keep them back.
-const TURN: Duration = Duration::from_millis(200);
+const POLL_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// What was read.
 #[derive(Default)]
@@ -75,7 +75,7 @@ pub fn watch(config: &Config, from_start: bool, json: bool, stop: &AtomicBool) -
     while !stop.load(Ordering::Relaxed) {
         let mut lines = Vec::new();
         let turn = Instant::now();
-        while turn.elapsed() < TURN {
+        while turn.elapsed() < POLL_TIMEOUT {
             let Some(record) = results.follow(Duration::from_millis(20))? else { break };
             counts.results += 1;
             let value = record.value().unwrap_or_default();

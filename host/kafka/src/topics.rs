@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 /// How long one broker may not know a topic that another one has created. After that, the topic does not exist.
 const NEWS: Duration = Duration::from_secs(5);
-/// Between two questions.
-const AGAIN: Duration = Duration::from_millis(100);
+/// How often the broker is asked whether it knows the topic now.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long a topic's records stay.
 #[derive(Debug, Clone, Copy)]
@@ -199,7 +199,7 @@ pub(crate) fn partitions<C: rdkafka::consumer::ConsumerContext>(
         if Instant::now() >= deadline {
             return Err(BrokerError::NoTopic(topic.to_owned()));
         }
-        std::thread::sleep(AGAIN);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 

@@ -20,7 +20,7 @@ const LANE_BYTES: usize = 32 << 20;
 /// How often offsets are committed. What was delivered since the last commit is delivered again after a crash.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
 /// Between two attempts to join a group.
-const AGAIN: Duration = Duration::from_secs(2);
+const RECONNECT_PAUSE: Duration = Duration::from_secs(2);
 
 /// Why notifications cannot be started.
 #[derive(Debug, thiserror::Error)]
@@ -103,7 +103,7 @@ fn start_channel(
                 Ok(Ended::Interrupted | Ended::Renamed) => {}
                 Err(error) => log_once.warn(&format!("channel {name} does not get alerts: {error}")),
             }
-            std::thread::sleep(AGAIN);
+            std::thread::sleep(RECONNECT_PAUSE);
         }
         runner.end();
     };

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 
 /// How many frames are judged in a row while others wait for vision. Each inference evicts the rules' code and memory from
 /// the processor's caches; judging in a row loads them once.
-pub const RUN: usize = 16;
+pub const JUDGED_IN_A_ROW: usize = 16;
 
 /// One partition's frames between intake and commit. `F` is a frame, `D` a frame with its detections, `R` a frame ready
 /// to be judged.
@@ -31,7 +31,7 @@ pub struct Lane<F, D, R> {
     halted: bool,
     judging: bool,
     /// Frames left of those that are judged in a row.
-    run: usize,
+    row_left: usize,
     closed: bool,
 }
 
@@ -71,7 +71,7 @@ impl<F, D, R> Default for Lane<F, D, R> {
             restored: false,
             halted: false,
             judging: false,
-            run: 0,
+            row_left: 0,
             closed: false,
         }
     }
@@ -173,10 +173,10 @@ impl<F, D, R> Lane<F, D, R> {
         if self.judging || self.halted || !self.restored {
             return None;
         }
-        if self.run == 0 {
-            self.run = self.next_run();
+        if self.row_left == 0 {
+            self.row_left = self.next_row();
         }
-        self.run = self.run.checked_sub(1)?;
+        self.row_left = self.row_left.checked_sub(1)?;
         let next = self.take_first(
             usize::MAX,
             |step| matches!(step, Step::Ready(_)),
@@ -199,7 +199,7 @@ impl<F, D, R> Lane<F, D, R> {
     /// The frame could not be judged: it is the next one again.
     pub fn put_back(&mut self, offset: i64, ready: R) {
         self.set(offset, Step::Ready(ready));
-        self.run = 0;
+        self.row_left = 0;
         self.judging = false;
     }
 
@@ -249,12 +249,12 @@ impl<F, D, R> Lane<F, D, R> {
     }
 
     /// How many frames are to be judged in a row now.
-    fn next_run(&self) -> usize {
+    fn next_row(&self) -> usize {
         let mut ahead = self.slots.iter().map(|slot| &slot.step).skip_while(|step| step.is_judged());
         let ready = ahead.clone().take_while(|step| matches!(step, Step::Ready(_))).count();
         let comes = matches!(ahead.nth(ready), Some(Step::Detecting | Step::Detected(_) | Step::Embedding));
         let waits = self.slots.back().is_some_and(|slot| matches!(slot.step, Step::Waiting(_)));
-        if ready < RUN && comes && waits { 0 } else { ready }
+        if ready < JUDGED_IN_A_ROW && comes && waits { 0 } else { ready }
     }
 
     fn slot(&mut self, offset: i64) -> Option<&mut Slot<F, D, R>> {
@@ -376,11 +376,11 @@ mod tests {
 
     #[test]
     fn frames_are_judged_in_a_row_while_others_wait() {
-        let run = RUN as i64;
-        let offsets: Vec<i64> = (0..2 * run).collect();
+        let row = JUDGED_IN_A_ROW as i64;
+        let offsets: Vec<i64> = (0..2 * row).collect();
         let mut lane = with(&offsets);
-        let look = |lane: &mut TestLane| {
-            let (offset, frame) = lane.next_to_detect(RUN + 2).unwrap();
+        let see = |lane: &mut TestLane| {
+            let (offset, frame) = lane.next_to_detect(JUDGED_IN_A_ROW + 2).unwrap();
             lane.mark_detected(offset, frame);
             lane.next_to_track().unwrap()
         };
@@ -394,18 +394,18 @@ mod tests {
             all.collect::<Vec<_>>()
         };
         // One more than are judged in a row is in vision, and they come out one by one.
-        let seen: Vec<_> = (0..=run).map(|_| look(&mut lane)).collect();
+        let seen: Vec<_> = (0..=row).map(|_| see(&mut lane)).collect();
         for (offset, seen) in seen {
             lane.mark_embedded(offset, seen);
             let expected = match offset {
-                offset if offset == run - 1 => (0..run).collect(),
-                offset if offset == run => vec![run],
+                offset if offset == row - 1 => (0..row).collect(),
+                offset if offset == row => vec![row],
                 _ => vec![],
             };
             assert_eq!(judged(&mut lane), expected, "{offset}");
         }
         // All others are in vision: no frame waits, and each is judged as soon as it can be.
-        let seen: Vec<_> = (run + 1..2 * run).map(|_| look(&mut lane)).collect();
+        let seen: Vec<_> = (row + 1..2 * row).map(|_| see(&mut lane)).collect();
         for (offset, seen) in seen {
             lane.mark_embedded(offset, seen);
             assert_eq!(judged(&mut lane), [offset]);

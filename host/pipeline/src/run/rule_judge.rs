@@ -106,10 +106,9 @@ impl Judge for RuleJudge {
 }
 
 impl RuleJudge {
-    /// Deletes what the lane remembers of people who were erased since its last frame: their rule state, and their tracks. Drops reused
-    /// instances of rules, which may remember them. Who is
-    /// still before a camera begins a new track, without the embeddings of the old one. So rules cannot tell that it is the same
-    /// face, whatever they remember by track or make an id of.
+    /// Deletes rule state and tracks of people who were erased since the lane's last frame, and drops reused rule instances, which may
+    /// remember them. A person who is still in view begins a new track without the old embeddings, so that no rule can tell that it is
+    /// the same face.
     fn forget_erased(&self, erasures: &Erasures, memory: &mut LaneMemory) {
         for notice in &erasures.notices {
             if memory.erased.get(&notice.id).is_some_and(|round| *round >= notice.round) {

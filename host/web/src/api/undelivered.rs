@@ -21,7 +21,7 @@ use utoipa::{IntoParams, ToSchema};
 /// The most messages that are listed.
 const MAX_LISTED: usize = 200;
 /// After this time no further message is begun: the request must be answered.
-const PATIENCE: Duration = Duration::from_secs(30);
+const REPLAY_TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// A message that could not be delivered.
 #[derive(Debug, Serialize, ToSchema)]
@@ -156,7 +156,7 @@ pub async fn replay(
         let (since, mut replayed) =
             (Instant::now(), MessagesReplayed { delivered: 0, failed: Vec::new(), left: 0 });
         for message in &messages {
-            if since.elapsed() >= PATIENCE {
+            if since.elapsed() >= REPLAY_TIME_LIMIT {
                 replayed.left += 1;
                 continue;
             }

@@ -1,5 +1,4 @@
-//! Looks at the ends of the topics from time to time, and says what has changed without any record: the ledger, and cameras that
-//! have fallen silent.
+//! Polls the ends of the topics, and announces what changes without any record: the ledger, and cameras that have fallen silent.
 
 use super::events::EventKind;
 use super::state::{Live, Retention};
@@ -13,12 +12,12 @@ use everyframe_types::record::{NOTICE, REFUSED, REPLAY_OF};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Between two looks.
-const INTERVAL: Duration = Duration::from_secs(2);
-/// How often silent cameras are looked for.
-const CAMERAS: Duration = Duration::from_millis(500);
-/// The most records of one look that are read because they have no result.
-const SUSPECTS: usize = 50;
+/// How often the offsets are polled.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// How often silent cameras are searched for.
+const CAMERAS_INTERVAL: Duration = Duration::from_millis(500);
+/// The most records of one poll that are read because they have no result.
+const MAX_SUSPECTS: usize = 50;
 
 /// Follows the ledger until `stop` is set.
 ///
@@ -30,7 +29,7 @@ pub fn watch_ledger(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(
     let mut alarms = Alarms::default();
     let mut records = RecordReader::new(&config.kafka)?;
     let dead_letters = Observer::new(&config.kafka, &config.topics.dead_letters)?;
-    let mut last_look = None::<Instant>;
+    let mut last_poll = None::<Instant>;
     while !stop.load(Ordering::Relaxed) {
         let now = unix_ms();
         let changed = live.write().cameras.take_changes(now);
@@ -40,18 +39,18 @@ pub fn watch_ledger(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(
                 live.send(EventKind::Camera, Some(&id), || state.camera_view(&id, camera, now));
             }
         }
-        if last_look.is_none_or(|last| last.elapsed() >= INTERVAL) {
-            last_look = Some(Instant::now());
-            look(config, live, &mut sampler, &mut alarms, &mut records)?;
+        if last_poll.is_none_or(|last| last.elapsed() >= POLL_INTERVAL) {
+            last_poll = Some(Instant::now());
+            poll_offsets(config, live, &mut sampler, &mut alarms, &mut records)?;
             let oldest = dead_letters.ends()?.into_iter().map(|(partition, (oldest, _))| (partition, oldest));
             live.write().dead_letters.forget_before(&oldest.collect());
         }
-        std::thread::sleep(CAMERAS);
+        std::thread::sleep(CAMERAS_INTERVAL);
     }
     Ok(())
 }
 
-fn look(
+fn poll_offsets(
     config: &Config,
     live: &Live,
     sampler: &mut Sampler,
@@ -67,9 +66,9 @@ fn look(
     let retention = Retention { danger: danger.map(sentence), is_known: sampler.retention().is_some() };
     let suspects = {
         let mut state = live.write();
-        state.ledger.look(&kept, &committed);
+        state.ledger.set_offsets(&kept, &committed);
         state.retention = Some(retention);
-        if state.is_complete { state.ledger.suspects(SUSPECTS) } else { Vec::new() }
+        if state.is_complete { state.ledger.suspects(MAX_SUSPECTS) } else { Vec::new() }
     };
     for Place { partition, offset } in suspects {
         // An agent's notice, and a replayed frame, which is counted where it first was.
