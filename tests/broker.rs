@@ -1,6 +1,6 @@
 //! `everyframe broker`: the single Kafka node survives crashes, and reports obstacles at its start.
 
-use everyframe_tests::{PATIENCE, Part, free_port, places};
+use everyframe_tests::{Part, WAIT_TIMEOUT, free_port, places};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
@@ -49,12 +49,12 @@ impl Place {
     fn send(&self, value: &str) {
         let producer: BaseProducer = self.client().set("acks", "all").create().expect("a producer");
         producer.send(BaseRecord::<(), str>::to("kept").payload(value)).expect("room for a record");
-        producer.flush(PATIENCE).expect("it is acknowledged");
+        producer.flush(WAIT_TIMEOUT).expect("it is acknowledged");
     }
 
     fn count(&self) -> i64 {
         let consumer: BaseConsumer = self.client().create().expect("a consumer");
-        consumer.fetch_watermarks("kept", 0, PATIENCE).expect("the topic is there").1
+        consumer.fetch_watermarks("kept", 0, WAIT_TIMEOUT).expect("the topic is there").1
     }
 
     fn client(&self) -> ClientConfig {

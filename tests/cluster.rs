@@ -2,7 +2,7 @@
 //! on: killed nodes come back, and readers see committed records.
 
 use everyframe_tests::cluster::{Listener, NODES, other_ca, properties};
-use everyframe_tests::{Cluster, Ended, Frame, PATIENCE, Site, Topic, pictures, places};
+use everyframe_tests::{Cluster, Ended, Frame, Site, Topic, WAIT_TIMEOUT, pictures, places};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
@@ -167,7 +167,7 @@ fn readers_of_the_tests_see_all_committed_records() {
         .set("transactional.id", &name)
         .create()
         .expect("a producer");
-    producer.init_transactions(PATIENCE).expect("transactions");
+    producer.init_transactions(WAIT_TIMEOUT).expect("transactions");
     let mut committed = 0;
     for (count, commits) in [(3, true), (5, false), (1, true), (0, true), (2, true), (4, false)] {
         producer.begin_transaction().expect("a transaction");
@@ -175,13 +175,13 @@ fn readers_of_the_tests_see_all_committed_records() {
             let record = BaseRecord::<str, [u8]>::to(&name).key("gate").payload(b"a picture");
             producer.send(record).map_err(|(error, _)| error).expect("a record");
         }
-        producer.flush(PATIENCE).expect("the records are there");
+        producer.flush(WAIT_TIMEOUT).expect("the records are there");
         assert_eq!(site.count(Topic::Frames), committed, "what is open or aborted is not seen");
         if commits {
-            producer.commit_transaction(PATIENCE).expect("a commit");
+            producer.commit_transaction(WAIT_TIMEOUT).expect("a commit");
             committed += count;
         } else {
-            producer.abort_transaction(PATIENCE).expect("an end");
+            producer.abort_transaction(WAIT_TIMEOUT).expect("an end");
         }
         // The partition's followers learn of a commit a moment after the client.
         assert_eq!(site.wait_for_records(Topic::Frames, committed).len(), committed);

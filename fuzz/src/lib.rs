@@ -217,10 +217,10 @@ fn note(live: &mut LiveLedger, frame: &everyframe_types::frame::Frame) {
     if let Some(sequence_gap) = &frame.sequence_gap {
         let _ = (sequence_gap.count(), sequence_gap.numbers(), sequence_gap.alert(camera, session));
         if let SequenceGap::Refused(numbers) = sequence_gap {
-            live.refused(camera, session, numbers.clone());
+            live.record_refusal(camera, session, numbers.clone());
         }
     } else if frame.is_numbered
-        && let SequenceCheck::Gap(missing) = live.frame(camera, session, frame.sequence)
+        && let SequenceCheck::Gap(missing) = live.record_frame(camera, session, frame.sequence)
     {
         let sequence_gap = SequenceGap::Missing(missing);
         let _ = (sequence_gap.count(), sequence_gap.numbers());

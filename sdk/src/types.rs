@@ -1,6 +1,6 @@
 //! Convenience methods on the contract's types.
 
-use crate::{Alert, Decision, Face, Frame, Rect, Severity, Subject, Timestamp};
+use crate::{Alert, Decision, Face, Frame, Severity, Subject, Timestamp};
 
 /// Milliseconds in a minute.
 pub const MINUTE: u64 = 60_000;
@@ -58,12 +58,5 @@ impl Subject {
     /// The person's id, else the stranger's id if an unknown-person rule named one. For keys.
     pub fn id(&self) -> Option<&str> {
         self.person().or(self.stranger.as_ref().map(|stranger| stranger.id.as_str()))
-    }
-}
-
-impl Rect {
-    /// The centre, pixels.
-    pub fn center(&self) -> (f32, f32) {
-        (self.x + self.width / 2.0, self.y + self.height / 2.0)
     }
 }

@@ -79,6 +79,6 @@ fn run(
         pace.wait();
     }
     // The producer never gives up a frame, so after the flush all are acknowledged.
-    producer.flush(2 * crate::PATIENCE).expect("every frame is acknowledged");
+    producer.flush(2 * crate::WAIT_TIMEOUT).expect("every frame is acknowledged");
     count
 }

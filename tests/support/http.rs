@@ -1,6 +1,6 @@
 //! A small HTTP client for one address of this machine.
 
-use crate::PATIENCE;
+use crate::WAIT_TIMEOUT;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -99,7 +99,7 @@ impl Http {
 
     fn connect(&self, method: &str, path: &str, kind: &str, body: &[u8]) -> Option<TcpStream> {
         let mut stream = TcpStream::connect(&self.address).ok()?;
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        stream.set_read_timeout(Some(WAIT_TIMEOUT)).expect("a timeout");
         let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
         if !self.headers.iter().any(|(name, _)| name == "Host") {
             head += &format!("Host: {}\r\n", self.address);
@@ -139,10 +139,10 @@ pub struct EventStream {
 impl EventStream {
     /// Waits for the next event of this kind, and returns its data. Other events are dropped.
     pub fn wait_for(&mut self, kind: &str) -> Value {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_TIMEOUT;
         let (mut name, mut data) = (String::new(), String::new());
         loop {
-            assert!(Instant::now() < deadline, "no event `{kind}` within {} s", PATIENCE.as_secs());
+            assert!(Instant::now() < deadline, "no event `{kind}` within {} s", WAIT_TIMEOUT.as_secs());
             match self.reader.read_until(b'\n', &mut self.line) {
                 Ok(0) => panic!("the stream of events ended"),
                 Ok(_) => {}

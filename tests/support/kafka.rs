@@ -1,6 +1,6 @@
 //! A Kafka client for the tests. It uses librdkafka directly and shares no code with the product.
 
-use crate::{PATIENCE, wait_for};
+use crate::{WAIT_TIMEOUT, wait_for};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
@@ -141,7 +141,7 @@ pub(crate) fn delete(brokers: &str, topics: &[&str]) {
 /// The names of all topics except internal ones.
 pub(crate) fn topics(brokers: &str) -> Vec<String> {
     let consumer: BaseConsumer = reader(brokers).create().expect("a consumer");
-    let metadata = consumer.fetch_metadata(None, PATIENCE).expect("the broker answers");
+    let metadata = consumer.fetch_metadata(None, WAIT_TIMEOUT).expect("the broker answers");
     let names = metadata.topics().iter().map(|topic| topic.name().to_owned());
     names.filter(|name| !name.starts_with("__")).collect()
 }
@@ -150,10 +150,10 @@ pub(crate) fn topics(brokers: &str) -> Vec<String> {
 /// well.
 pub(crate) fn end(brokers: &str, topic: &str) -> i64 {
     let consumer: BaseConsumer = reader(brokers).create().expect("a consumer");
-    let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).expect("the broker answers");
+    let metadata = consumer.fetch_metadata(Some(topic), WAIT_TIMEOUT).expect("the broker answers");
     let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
     let end =
-        |partition: i32| consumer.fetch_watermarks(topic, partition, PATIENCE).map_or(0, |(_, end)| end);
+        |partition: i32| consumer.fetch_watermarks(topic, partition, WAIT_TIMEOUT).map_or(0, |(_, end)| end);
     partitions.map(|partition| end(partition.id())).sum()
 }
 
@@ -242,7 +242,7 @@ pub(crate) fn send(brokers: &str, topic: &str, frames: &[Frame]) -> Vec<(i32, i6
             }
         });
     }
-    producer.flush(PATIENCE).expect("every frame is acknowledged");
+    producer.flush(WAIT_TIMEOUT).expect("every frame is acknowledged");
     let places = places.lock().expect("no delivery panicked");
     places.iter().map(|place| place.expect("every frame has its place")).collect()
 }

@@ -42,16 +42,16 @@ pub use web_camera::{WebCamera, WebPart};
 use std::time::{Duration, Instant};
 
 /// The deadline of every wait.
-pub const PATIENCE: Duration = Duration::from_secs(240);
+pub const WAIT_TIMEOUT: Duration = Duration::from_secs(240);
 
-/// Calls `answer` until it returns a value. Fails after [`PATIENCE`] with `what` in the message.
+/// Calls `answer` until it returns a value. Fails after [`WAIT_TIMEOUT`] with `what` in the message.
 pub fn wait_for<T>(what: &str, mut answer: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + WAIT_TIMEOUT;
     loop {
         if let Some(answer) = answer() {
             return answer;
         }
-        assert!(Instant::now() < deadline, "waited {} s for {what}", PATIENCE.as_secs());
+        assert!(Instant::now() < deadline, "waited {} s for {what}", WAIT_TIMEOUT.as_secs());
         std::thread::sleep(Duration::from_millis(50));
     }
 }

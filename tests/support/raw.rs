@@ -1,7 +1,7 @@
 //! Records with arbitrary headers and timestamps, and administration of topics.
 
 use crate::kafka::block_on;
-use crate::{PATIENCE, Site, Topic};
+use crate::{Site, Topic, WAIT_TIMEOUT};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::message::{Header, OwnedHeaders};
@@ -70,7 +70,7 @@ impl Site {
             record.timestamp = raw.timestamp;
             producer.send::<str, [u8]>(record).map_err(|(error, _)| error).expect("room in the queue");
         }
-        producer.flush(PATIENCE).expect("every record is acknowledged");
+        producer.flush(WAIT_TIMEOUT).expect("every record is acknowledged");
     }
 
     /// Deletes all records before this offset, as retention does.
@@ -90,6 +90,9 @@ impl Site {
         use rdkafka::consumer::{BaseConsumer, Consumer as _};
         let consumer: BaseConsumer =
             ClientConfig::new().set("bootstrap.servers", self.address()).create().expect("a consumer");
-        consumer.fetch_watermarks(&self.name(topic), partition, PATIENCE).expect("the partition is there").0
+        consumer
+            .fetch_watermarks(&self.name(topic), partition, WAIT_TIMEOUT)
+            .expect("the partition is there")
+            .0
     }
 }

@@ -186,7 +186,7 @@ impl<'a> Run<'a> {
             };
             let is_live = source.kind() == SourceKind::Live;
             if is_live {
-                self.look_at_camera(source);
+                self.check_camera(source);
             }
             match reading {
                 Reading::Picture(picture) => {
@@ -195,8 +195,8 @@ impl<'a> Run<'a> {
                     }
                 }
                 Reading::Nothing | Reading::Opened => {}
-                Reading::Damaged => self.damaged_picture(),
-                Reading::Lost(fault) => self.lost(source, fault.to_string()),
+                Reading::Damaged => self.handle_damaged_picture(),
+                Reading::Lost(fault) => self.handle_connection_loss(source, fault.to_string()),
                 Reading::End if self.agent.repeat => source.rewind()?,
                 Reading::End if self.read == 0 => return Err(source.no_picture_error().into()),
                 Reading::End => break,
@@ -226,10 +226,10 @@ impl<'a> Run<'a> {
         if kind == SourceKind::Live {
             self.log_connected(source);
             if picture.is_damaged {
-                self.watch.damaged(now);
+                self.watch.record_damaged(now);
             }
-            let notices = self.watch.picture(now, picture.view);
-            self.tell(notices);
+            let notices = self.watch.record_picture(now, picture.view);
+            self.send_notices(notices);
             self.status.lateness_ms = now - captured_at;
             self.status.last_picture = Some(now);
             if picture.view.is_some() || self.status.size.is_none() {
@@ -255,11 +255,11 @@ impl<'a> Run<'a> {
     }
 
     /// The camera sends pictures, but this one is damaged.
-    fn damaged_picture(&mut self) {
+    fn handle_damaged_picture(&mut self) {
         let now = unix_ms();
-        self.watch.damaged(now);
-        let notices = self.watch.picture(now, None);
-        self.tell(notices);
+        self.watch.record_damaged(now);
+        let notices = self.watch.record_picture(now, None);
+        self.send_notices(notices);
     }
 
     /// Logs that pictures come, for the first time or again.
@@ -272,25 +272,26 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn lost(&mut self, source: &Source, reason: String) {
+    /// Logs that the connection ended or could not be made.
+    fn handle_connection_loss(&mut self, source: &Source, reason: String) {
         if self.logged.is_none_or(|at| at.elapsed() >= LOG_INTERVAL) {
             tracing::warn!(camera = self.camera(), "{}: {reason}; trying again", source.address());
             self.logged = Some(Instant::now());
         }
-        self.watch.lost(reason);
+        self.watch.record_connection_loss(reason);
     }
 
-    /// Tells the topic, and the status file, how the camera is.
-    fn look_at_camera(&mut self, source: &Source) {
+    /// Writes the state of the camera to the topic and to the status file, if it is time for that.
+    fn check_camera(&mut self, source: &Source) {
         if self.watched.elapsed() < WATCH_INTERVAL {
             return;
         }
         self.watched = Instant::now();
         let (now, dropped) = (unix_ms(), source.counts().dropped);
-        self.watch.dropped(dropped - self.dropped, now);
+        self.watch.record_dropped(dropped - self.dropped, now);
         self.dropped = dropped;
         let notices = self.watch.tick(now);
-        self.tell(notices);
+        self.send_notices(notices);
         if self.status.written.is_none_or(|at| at.elapsed() >= STATUS_INTERVAL) {
             let state = match (self.watch.state(), self.watch.trouble(), self.status.last_picture) {
                 (Some(NoticeKind::Frozen), ..) => CameraState::Frozen,
@@ -303,7 +304,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn tell(&self, notices: Vec<CameraNotice>) {
+    /// Logs notices and sends them to the topic.
+    fn send_notices(&self, notices: Vec<CameraNotice>) {
         for notice in notices {
             let camera = self.camera();
             match notice.alert(camera) {
@@ -344,13 +346,13 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Writes what is left to tell.
+    /// Sends the last notices, and writes the last status.
     fn finish(&mut self, source: &Source) {
         if source.kind() == SourceKind::Live {
             let dropped = source.counts().dropped;
-            self.watch.dropped(dropped - self.dropped, unix_ms());
+            self.watch.record_dropped(dropped - self.dropped, unix_ms());
             let notices = self.watch.finish();
-            self.tell(notices);
+            self.send_notices(notices);
             self.write_status(source, CameraState::Stopped);
         }
     }

@@ -110,7 +110,7 @@ impl CameraWatch {
     }
 
     /// A picture came, good or damaged; `view` is what it shows, if that is known.
-    pub fn picture(&mut self, now: i64, view: Option<View>) -> Vec<CameraNotice> {
+    pub fn record_picture(&mut self, now: i64, view: Option<View>) -> Vec<CameraNotice> {
         let from = std::mem::replace(&mut self.last_picture, now);
         let kind = match (std::mem::take(&mut self.is_away), &self.lost) {
             (true, _) => Some(NoticeKind::Away),
@@ -130,17 +130,17 @@ impl CameraWatch {
     }
 
     /// The connection ended, or could not be made.
-    pub fn lost(&mut self, reason: String) {
+    pub fn record_connection_loss(&mut self, reason: String) {
         self.lost = Some(reason);
     }
 
     /// A damaged picture came.
-    pub fn damaged(&mut self, now: i64) {
+    pub fn record_damaged(&mut self, now: i64) {
         self.damaged.add(1, now);
     }
 
     /// So many pictures were left out.
-    pub fn dropped(&mut self, frames: u64, now: i64) {
+    pub fn record_dropped(&mut self, frames: u64, now: i64) {
         if frames > 0 {
             self.dropped.add(frames, now);
         }
@@ -215,24 +215,24 @@ mod tests {
     #[test]
     fn a_silent_camera_is_told_once_and_so_is_its_return() {
         let mut watch = watch();
-        assert!(texts(watch.picture(1000, None)).is_empty());
-        watch.lost("refused".into());
+        assert!(texts(watch.record_picture(1000, None)).is_empty());
+        watch.record_connection_loss("refused".into());
         assert!(texts(watch.tick(30_999)).is_empty());
         assert_eq!(texts(watch.tick(31_000)), ["away 1000-… 0 refused"]);
         assert!(texts(watch.tick(90_000)).is_empty());
         assert_eq!(watch.state(), Some(NoticeKind::Away));
-        assert_eq!(texts(watch.picture(95_000, None)), ["away 1000-95000 0 refused"]);
-        assert!(texts(watch.picture(95_100, None)).is_empty());
+        assert_eq!(texts(watch.record_picture(95_000, None)), ["away 1000-95000 0 refused"]);
+        assert!(texts(watch.record_picture(95_100, None)).is_empty());
         assert_eq!(watch.state(), None);
     }
 
     #[test]
     fn a_short_interruption_is_recorded_when_it_is_over() {
         let mut watch = watch();
-        watch.picture(1000, None);
-        watch.lost("closed".into());
+        watch.record_picture(1000, None);
+        watch.record_connection_loss("closed".into());
         assert!(watch.tick(2000).is_empty());
-        assert_eq!(texts(watch.picture(3000, None)), ["interrupted 1000-3000 0 closed"]);
+        assert_eq!(texts(watch.record_picture(3000, None)), ["interrupted 1000-3000 0 closed"]);
     }
 
     #[test]
@@ -247,12 +247,15 @@ mod tests {
         let view = |fingerprint, is_black| Some(View { fingerprint, is_black });
         let mut told = Vec::new();
         for second in 0..70 {
-            told.extend(texts(watch.picture(second * 1000, view(7, true))));
+            told.extend(texts(watch.record_picture(second * 1000, view(7, true))));
         }
         assert_eq!(told, ["black 0-… 0", "frozen 1000-… 0"]);
-        assert_eq!(texts(watch.picture(70_000, view(8, false))), ["frozen 1000-70000 0", "black 0-70000 0"]);
+        assert_eq!(
+            texts(watch.record_picture(70_000, view(8, false))),
+            ["frozen 1000-70000 0", "black 0-70000 0"]
+        );
         for second in 71..200u32 {
-            let changing = watch.picture(i64::from(second) * 1000, view(u64::from(second), false));
+            let changing = watch.record_picture(i64::from(second) * 1000, view(u64::from(second), false));
             assert!(changing.is_empty(), "{changing:?}");
         }
     }
@@ -261,14 +264,14 @@ mod tests {
     fn damaged_pictures_of_some_seconds_are_one_notice() {
         let mut watch = watch();
         for second in 1..=20 {
-            watch.picture(second * 1000, None);
+            watch.record_picture(second * 1000, None);
         }
-        watch.damaged(21_000);
-        watch.damaged(22_000);
+        watch.record_damaged(21_000);
+        watch.record_damaged(22_000);
         assert!(watch.tick(30_999).is_empty());
         assert_eq!(texts(watch.tick(31_000)), ["damaged 21000-22000 2"]);
-        watch.dropped(0, 32_000);
-        watch.dropped(5, 33_000);
+        watch.record_dropped(0, 32_000);
+        watch.record_dropped(5, 33_000);
         assert_eq!(texts(watch.finish()), ["dropped 33000-33000 5"]);
         assert!(watch.finish().is_empty());
     }

@@ -3,14 +3,14 @@
 use super::DONE;
 use anyhow::{Context as _, Result};
 use everyframe_config::Config;
-use everyframe_kafka::{Listen, Node, NodeOptions, Software, ensure, train};
+use everyframe_kafka::{Listen, Node, NodeOptions, Software, create_missing_topics, train_java_cache};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a node may take to answer: it formats its store in a second, and starts in one to three.
-const PATIENCE: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often the node's state is checked.
 const STEP: Duration = Duration::from_millis(50);
 /// How long to retry removing a folder while other processes still write to it.
@@ -52,7 +52,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<u8> {
     let software = software()?;
     if arguments.train {
-        train(&software)?;
+        train_java_cache(&software)?;
     }
     let Some(data) = &arguments.data else { return Ok(DONE) };
     let options = NodeOptions {
@@ -123,8 +123,8 @@ pub fn start_broker(folder: &Path) -> Result<Node> {
 
 /// Waits until that broker answers, and creates the topics.
 pub fn create_topics(broker: &mut Node, config: &Config, runtime: &tokio::runtime::Runtime) -> Result<()> {
-    broker.wait_until_it_answers(PATIENCE)?;
-    Ok(runtime.block_on(ensure(config))?)
+    broker.wait_until_it_answers(START_TIMEOUT)?;
+    Ok(runtime.block_on(create_missing_topics(config))?)
 }
 
 /// Where the components of the three shipped rules are.

@@ -8,7 +8,7 @@ use everyframe_agent::{
 use everyframe_config::{
     CameraSettings, Config, DamagedPolicy, DecodingDevice, Property, SlowPolicy, Transport,
 };
-use everyframe_kafka::{ensure, read_configuration};
+use everyframe_kafka::{create_missing_topics, read_configuration};
 use everyframe_privacy::KeyRing;
 use everyframe_types::id;
 use std::path::{Path, PathBuf};
@@ -225,7 +225,7 @@ pub fn run(arguments: Arguments) -> Result<u8> {
     };
     let config = Config { kafka, ..config };
     let handle = runtime.handle().clone();
-    let prepare = Box::new(move || handle.block_on(ensure(&config)));
+    let prepare = Box::new(move || handle.block_on(create_missing_topics(&config)));
     let summary = agent.run(&mut source, prepare, &stop)?;
     println!("{}", render_summary(&agent.destination.camera, &summary));
     if let (1.., Some(spool)) = (summary.in_spool, &summary.spool) {

@@ -47,7 +47,7 @@ pub(super) fn render_list(cameras: &[Listed], now: i64) -> String {
             text(&|status| {
                 status.last_picture.map_or("-".into(), |at| {
                     let age = Duration::from_millis((now - at).max(0).unsigned_abs());
-                    format!("{} ago", super::when::spoken(age))
+                    format!("{} ago", super::when::format_duration(age))
                 })
             }),
             text(&|status| format!("{:.1}", status.fps)),

@@ -3,9 +3,9 @@
 use super::broker::{ShippedRules, create_topics, start_broker, write_config};
 use super::{DONE, FAILED};
 use anyhow::{Context as _, Result, bail};
-use everyframe_account::audit::audit;
+use everyframe_account::audit::{Report, audit};
 use everyframe_agent::{Source, SourceAddress, SourceOptions};
-use everyframe_config::Loaded;
+use everyframe_config::{Config, Loaded};
 use everyframe_privacy::write_secret;
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 use std::net::{SocketAddr, TcpListener};
@@ -71,36 +71,21 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     println!("broker    {} (a node of Apache Kafka, data in {})", broker.address, folder.path().display());
 
     enrol(folder.path(), &file, &pictures)?;
-    let mut host = Part::start("host", folder.path(), &["run", "--config", &file.to_string_lossy()])?;
+    let mut host = ChildProcess::start("host", folder.path(), &["run", "--config", &file.to_string_lossy()])?;
     println!("host      {} with 3 rules", file.display());
     let repeat = arguments.forever || arguments.seconds.is_some();
-    let mut cameras = CAMERAS
-        .iter()
-        .map(|(id, clip)| {
-            let clip_path = footage.join(clip);
-            println!("camera    {id:<12} {clip}, {RATE} frames/s");
-            let (file, clip_path) = (file.to_string_lossy(), clip_path.to_string_lossy());
-            let spool = folder.path().join("spool");
-            let spool = spool.to_string_lossy();
-            let mut words = vec!["camera", "--config", &file, "--spool", &spool];
-            words.extend(["--id", id, "--rate", RATE, &clip_path]);
-            if repeat {
-                words.push("--loop");
-            }
-            Part::start(id, folder.path(), &words)
-        })
-        .collect::<Result<Vec<_>>>()?;
+    let mut cameras = start_cameras(folder.path(), &file, &footage, repeat)?;
     println!();
 
     let quiet = Arc::new(AtomicBool::new(false));
-    let narration = std::thread::spawn({
+    let watching = std::thread::spawn({
         let (config, quiet) = (config.clone(), quiet.clone());
         move || super::watch::watch(&config, true, false, &quiet)
     });
     let until = arguments.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
-    while cameras.iter_mut().any(Part::is_running) {
+    while cameras.iter_mut().any(ChildProcess::is_running) {
         if stop.load(Ordering::Relaxed) || until.is_some_and(|until| Instant::now() > until) {
-            cameras.iter_mut().for_each(Part::terminate);
+            cameras.iter_mut().for_each(ChildProcess::terminate);
         }
         host.check()?;
         std::thread::sleep(Duration::from_millis(100));
@@ -108,28 +93,55 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     for camera in cameras {
         camera.finish()?;
     }
-    // The host is done when nothing waits: the audit itself says so.
+    let report = wait_until_processed(&config, &mut host)?;
+    std::thread::sleep(Duration::from_millis(300));
+    quiet.store(true, Ordering::Relaxed);
+    let _ = watching.join();
+    host.terminate();
+    host.finish()?;
+    Ok(print_report(&report))
+}
+
+/// Starts an agent for each camera. `repeat`: the clips are repeated until the agent ends.
+fn start_cameras(folder: &Path, file: &Path, footage: &Path, repeat: bool) -> Result<Vec<ChildProcess>> {
+    let spool = folder.join("spool");
+    let start = |(id, clip): &(&str, &str)| {
+        let clip_path = footage.join(clip);
+        println!("camera    {id:<12} {clip}, {RATE} frames/s");
+        let (file, spool, clip_path) =
+            (file.to_string_lossy(), spool.to_string_lossy(), clip_path.to_string_lossy());
+        let mut words = vec!["camera", "--config", &file, "--spool", &spool];
+        words.extend(["--id", id, "--rate", RATE, &clip_path]);
+        if repeat {
+            words.push("--loop");
+        }
+        ChildProcess::start(id, folder, &words)
+    };
+    CAMERAS.iter().map(start).collect()
+}
+
+/// Waits until the host has processed every frame, at most for a minute. Returns the last audit.
+fn wait_until_processed(config: &Config, host: &mut ChildProcess) -> Result<Report> {
     let deadline = Instant::now() + Duration::from_secs(60);
-    let mut report = audit(&config, None)?;
+    let mut report = audit(config, None)?;
     while report.total.waiting > 0 && Instant::now() < deadline {
         host.check()?;
         std::thread::sleep(Duration::from_millis(500));
-        report = audit(&config, None)?;
+        report = audit(config, None)?;
     }
-    std::thread::sleep(Duration::from_millis(300));
-    quiet.store(true, Ordering::Relaxed);
-    let _ = narration.join();
-    host.terminate();
-    host.finish()?;
+    Ok(report)
+}
 
+/// Prints the audit, and the sum. Returns the exit status.
+fn print_report(report: &Report) -> u8 {
     let total = &report.total;
     let lost = total.missing + total.waiting + total.gaps;
-    println!("\n{}", super::audit::table(&report));
+    println!("\n{}", super::audit::table(report));
     println!(
         "frames {} · processed {} · lost {lost} · parked {} · repeated {}",
         total.sent, total.results, total.dead_letters, total.repeated
     );
-    Ok(if lost == 0 && total.sent > 0 { DONE } else { FAILED })
+    if lost == 0 && total.sent > 0 { DONE } else { FAILED }
 }
 
 /// The usual address of the dashboard; another port if that one is in use.
@@ -165,25 +177,25 @@ fn enrol(folder: &Path, config: &Path, pictures: &[PathBuf]) -> Result<()> {
     let pictures: Vec<String> = pictures.iter().map(|file| file.display().to_string()).collect();
     let mut words = vec!["enrol", person, "--config", &config];
     words.extend(pictures.iter().map(String::as_str));
-    Part::start("enrol", folder, &words)?.finish()?;
+    ChildProcess::start("enrol", folder, &words)?.finish()?;
     println!("enrolled  {person}, {count} pictures out of {clip}");
     Ok(())
 }
 
 /// One of our own commands as a child process, with a log file.
-struct Part {
+struct ChildProcess {
     name: String,
     child: Child,
     log: PathBuf,
     asked_to_end: bool,
 }
 
-impl Part {
+impl ChildProcess {
     fn start(name: &str, folder: &Path, words: &[&str]) -> Result<Self> {
         let log = folder.join(format!("{name}.log"));
         let file = std::fs::File::create(&log)?;
         let mut command = Command::new(std::env::current_exe()?);
-        // Ctrl-C is for the demo, which asks its parts to end; and they end when it is killed.
+        // Ctrl-C is for the demo, which asks its child processes to end; and they end when it is killed.
         command.process_group(0).args(words).stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
         // SAFETY: between fork and exec, only a system call is made.
         unsafe {
@@ -231,7 +243,7 @@ impl Part {
     }
 }
 
-impl Drop for Part {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -1,13 +1,12 @@
 //! `everyframe enrol`
 
 use super::ask::confirm;
-use super::privacy::{TermsArguments, actor, enter};
+use super::privacy::{TermsArguments, actor, append_to_trail};
 use super::{Connection, DONE, FAILED, logging};
 use anyhow::{Result, bail};
 use everyframe_gallery::parse_new_person_id;
-use everyframe_kafka::ensure;
 use everyframe_pipeline::enrolment::Enroller;
-use everyframe_privacy::{Action, Deed};
+use everyframe_privacy::{Action, NewTrailEntry};
 use everyframe_types::id::parse_name;
 use std::path::{Path, PathBuf};
 
@@ -39,8 +38,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<u8> {
-    let config = arguments.connection.config()?;
-    super::runtime()?.block_on(ensure(&config))?;
+    let config = arguments.connection.prepare_topics()?;
     let mut enroller =
         Enroller::open(&config, &super::cache_folder()?, &arguments.person, arguments.terms.terms())?;
     if let Some(other) = enroller.similar_id() {
@@ -53,13 +51,13 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         }
     }
     let consent = enroller.terms().consent.as_deref().unwrap_or("none");
-    let deed = Deed {
+    let entry = NewTrailEntry {
         actor: actor(),
         action: Action::Enrolled,
         subject: arguments.person.clone(),
         detail: format!("pictures: {}, consent: {consent}", arguments.pictures.len()),
     };
-    enter(&config, &deed)?;
+    append_to_trail(&config, &entry)?;
     let mut refused = 0;
     for picture in &arguments.pictures {
         match enrol(arguments, picture, &mut enroller) {

@@ -50,13 +50,13 @@ impl EventText {
                     let last = self.seen.insert(key, result.captured_at);
                     // Either way round: times go back where an archive is sent again.
                     if last.is_none_or(|last| result.captured_at.abs_diff(last) > AWAY) {
-                        let likeness = face
+                        let similarity = face
                             .candidates
                             .iter()
                             .find(|c| c.person == *person)
                             .map_or(0.0, |c| c.similarity);
                         let text = format!(
-                            "{person} recognised, {:.0} % sure (similarity {likeness:.2})",
+                            "{person} recognised, {:.0} % sure (similarity {similarity:.2})",
                             confidence * 100.0
                         );
                         lines.push(self.line(result, "32", &text));
@@ -193,11 +193,11 @@ mod tests {
     fn any_number_is_shown_as_a_time() {
         assert_eq!(clock(i64::MIN, NOW), "0001-01-01 00:00:00.0");
         assert_eq!(clock(i64::MAX, NOW), "9999-01-01 00:00:00.0");
-        let mut narrator = EventText::new(false);
+        let mut text = EventText::new(false);
         for (captured_at, lines) in
             [(NOW, 1), (i64::MAX, 1), (NOW, 1), (NOW + 100, 0), (i64::MIN, 1), (NOW, 1)]
         {
-            assert_eq!(narrator.result(&seen_at(captured_at)).len(), lines, "{captured_at}");
+            assert_eq!(text.result(&seen_at(captured_at)).len(), lines, "{captured_at}");
         }
     }
 

@@ -1,17 +1,17 @@
 //! `everyframe gallery`
 
 use super::logging::print_message;
-use super::privacy::{actor, enter, shown_time};
+use super::privacy::{actor, append_to_trail, format_time};
 use super::{Connection, DONE, FAILED};
 use anyhow::{Context as _, Result};
 use everyframe_config::Config;
 use everyframe_gallery::{Sample, Terms, find_odd_samples, find_similar_people, read_samples};
-use everyframe_kafka::{class_retention, ensure};
+use everyframe_kafka::class_retention;
 use everyframe_pipeline::erasure::{Receipt, ReceiptCheck, SignatureState, check_receipt, erase_person};
 use everyframe_pipeline::gallery_migration::{Migration, migrate_gallery};
 use everyframe_pipeline::rekey::encrypt_again;
 use everyframe_pipeline::subject_access::export_person;
-use everyframe_privacy::{Action, Deed, KeyRing, Signer, write_secret};
+use everyframe_privacy::{Action, KeyRing, NewTrailEntry, Signer, write_secret};
 use everyframe_types::id::{printable, printable_json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -95,9 +95,8 @@ enum Command {
 pub fn run(arguments: Arguments) -> Result<u8> {
     match arguments.command {
         Command::List { json, connection } => {
-            let config = connection.config()?;
             // Before the first host or enrolment there is no topic yet; then nobody is enrolled.
-            super::runtime()?.block_on(ensure(&config))?;
+            let config = connection.prepare_topics()?;
             let samples = read_samples(&config)?;
             let mut people: BTreeMap<&str, Vec<&Sample>> = BTreeMap::new();
             let positive = || samples.values().filter(|sample| !sample.negative);
@@ -131,12 +130,12 @@ pub fn run(arguments: Arguments) -> Result<u8> {
             }
             Ok(DONE)
         }
-        Command::Erase { person, connection } => erase(&open(&connection)?, &person),
+        Command::Erase { person, connection } => erase(&connection.prepare_topics()?, &person),
         Command::Verify { receipt, public_key, connection } => {
-            verify(&open(&connection)?, &receipt, public_key)
+            verify(&connection.prepare_topics()?, &receipt, public_key)
         }
         Command::Export { person, connection } => {
-            let config = open(&connection)?;
+            let config = connection.prepare_topics()?;
             let Some(export) = export_person(&config, &person, &actor())? else {
                 return Ok(nobody(&person));
             };
@@ -162,17 +161,16 @@ pub fn run(arguments: Arguments) -> Result<u8> {
             }
             Ok(DONE)
         }
-        Command::Rewrap { connection } => rewrap(&open(&connection)?),
+        Command::Rewrap { connection } => rewrap(&connection.prepare_topics()?),
         Command::Retention { connection } => {
-            for class in class_retention(&open(&connection)?)? {
+            for class in class_retention(&connection.prepare_topics()?)? {
                 let kept = class.kept_ms.map_or("without limit".into(), |ms| format!("{} h", ms / 3_600_000));
                 println!("{:<15} {kept:<14} {}", class.key.trim_end_matches("_h"), class.topic);
             }
             Ok(DONE)
         }
         Command::Migrate { pictures, dry_run, connection } => {
-            let config = connection.config()?;
-            super::runtime()?.block_on(ensure(&config))?;
+            let config = connection.prepare_topics()?;
             let migration = migrate_gallery(&config, &super::cache_folder()?, pictures.as_deref(), dry_run)?;
             print_migration(&migration, dry_run);
             Ok(if migration.enrol_again.is_empty() { DONE } else { FAILED })
@@ -183,15 +181,8 @@ pub fn run(arguments: Arguments) -> Result<u8> {
 fn terms_text(terms: &Terms) -> String {
     let consent = terms.consent.as_ref().map(|consent| format!("  consent: {consent}"));
     let purposes = (!terms.purposes.is_empty()).then(|| format!("  purposes: {}", terms.purposes.join(", ")));
-    let expires = terms.expires_at.map(|at| format!("  until: {}", shown_time(at)));
+    let expires = terms.expires_at.map(|at| format!("  until: {}", format_time(at)));
     [consent, purposes, expires].into_iter().flatten().collect()
-}
-
-/// The configuration, and the topics that it names.
-fn open(connection: &Connection) -> Result<Config> {
-    let config = connection.config()?;
-    super::runtime()?.block_on(ensure(&config))?;
-    Ok(config)
 }
 
 fn nobody(person: &str) -> u8 {
@@ -228,7 +219,7 @@ fn erase(config: &Config, person: &str) -> Result<u8> {
     if let Some(until) = receipt.results_until {
         print_message(&format!(
             "everyframe: results and alerts name the person until they are deleted, results by {}",
-            shown_time(until)
+            format_time(until)
         ));
     }
     Ok(DONE)
@@ -247,7 +238,7 @@ fn verify(config: &Config, file: &Path, public_key: Option<String>) -> Result<u8
         SignatureState::Unchecked => "not checked: give --public-key, or configure the signing key",
     };
     println!("receipt                 {} of {}", receipt.id, printable(&receipt.person));
-    println!("erased                  {}", shown_time(receipt.erased_at));
+    println!("erased                  {}", format_time(receipt.erased_at));
     println!("signature               {signature}");
     println!("readable templates      {}", remains.readable);
     println!("unreadable templates    {} (their key is destroyed)", remains.unreadable);
@@ -263,9 +254,13 @@ fn verify(config: &Config, file: &Path, public_key: Option<String>) -> Result<u8
 }
 
 fn rewrap(config: &Config) -> Result<u8> {
-    let deed =
-        Deed { actor: actor(), action: Action::Rewrapped, subject: "keys".into(), detail: String::new() };
-    enter(config, &deed)?;
+    let entry = NewTrailEntry {
+        actor: actor(),
+        action: Action::Rewrapped,
+        subject: "keys".into(),
+        detail: String::new(),
+    };
+    append_to_trail(config, &entry)?;
     let report = encrypt_again(config)?;
     println!(
         "encrypted again: keys of people {}, samples that were not encrypted {}, rule state {}",

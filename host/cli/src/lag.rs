@@ -88,7 +88,7 @@ const COLUMNS: [&str; 9] =
 
 fn table(partitions: &[PartitionLag]) -> String {
     let rate = |rate: Option<f64>| rate.map_or("-".into(), |rate| format!("{rate:.1}/s"));
-    let time = |time: Option<Duration>| time.map_or("-".into(), when::spoken);
+    let time = |time: Option<Duration>| time.map_or("-".into(), when::format_duration);
     let rows: Vec<[String; 9]> = std::iter::once(COLUMNS.map(str::to_owned))
         .chain(partitions.iter().map(|of| {
             [
@@ -120,7 +120,7 @@ fn kept(topic: &str, retention: Option<Retention>) -> String {
     let Some(Retention { time, bytes }) = retention else {
         return format!("how long {topic} keeps its frames is not known: the broker does not tell");
     };
-    match (time.map(when::spoken), bytes) {
+    match (time.map(when::format_duration), bytes) {
         (Some(time), Some(bytes)) => {
             format!("{topic} keeps {time}, at most {} MB a partition", bytes / 1_000_000)
         }

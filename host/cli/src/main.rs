@@ -42,7 +42,7 @@ mod when;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 use everyframe_config::{Config, ConfigError, KafkaSettings, find_user_in_brokers};
-use everyframe_kafka::read_configuration;
+use everyframe_kafka::{create_missing_topics, read_configuration};
 use everyframe_rules::CodeCache;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -152,6 +152,13 @@ impl Connection {
             }
             config.kafka = KafkaSettings { brokers: brokers.clone(), ..config.kafka };
         }
+        Ok(config)
+    }
+
+    /// Creates the topics that are missing. Returns the configuration that names them.
+    fn prepare_topics(&self) -> Result<Config> {
+        let config = self.config()?;
+        runtime()?.block_on(create_missing_topics(&config))?;
         Ok(config)
     }
 }

@@ -1,16 +1,16 @@
 //! `everyframe notify`
 
-use super::privacy::{actor, enter};
+use super::privacy::{actor, append_to_trail};
 use super::{Connection, DONE, FAILED, WrongInput, when};
 use anyhow::Result;
 use everyframe_config::{Config, KafkaSettings, Loaded, find_user_in_brokers};
-use everyframe_kafka::{Producer, ensure, read_configuration};
+use everyframe_kafka::{Producer, create_missing_topics, read_configuration};
 use everyframe_notify::{
     Channel, ChannelStatus, Meters, Notifier, UndeliveredMessage, is_callback_channel, load_channels,
-    read_dead_letters, read_status, replay_dead_letter, send_test_message,
+    read_status, read_undelivered, replay_undelivered, send_test_message,
 };
 use everyframe_pipeline::observe::serve_metrics;
-use everyframe_privacy::{Action, Deed};
+use everyframe_privacy::{Action, NewTrailEntry};
 use everyframe_types::event::rfc3339;
 use everyframe_types::id::{printable, printable_json};
 use everyframe_types::machine::unix_ms;
@@ -106,7 +106,7 @@ fn serve(connection: &Connection, metrics: Option<&str>) -> Result<u8> {
     let config = &loaded.config;
     let runtime = super::runtime()?;
     let stop = super::stop_on_signal(runtime);
-    runtime.block_on(ensure(config))?;
+    runtime.block_on(create_missing_topics(config))?;
     let meters = Meters::default();
     if let Some(address) = metrics {
         let meters = meters.clone();
@@ -176,12 +176,12 @@ fn load_channel(name: &str, connection: &Connection) -> Result<(Config, Arc<Chan
 }
 
 fn list_dead_letters(channel: Option<&str>, json: bool, config: &Config) -> Result<u8> {
-    for letter in read_dead_letters(config, channel)? {
+    for message in read_undelivered(config, channel)? {
         if json {
-            println!("{}", printable_json(&serde_json::to_string(&letter)?));
+            println!("{}", printable_json(&serde_json::to_string(&message)?));
             continue;
         }
-        let UndeliveredMessage { channel, id, at, reason, attempts, alerts } = &letter;
+        let UndeliveredMessage { channel, id, at, reason, attempts, alerts } = &message;
         let kept = match is_callback_channel(channel) {
             true => "no copy".to_owned(),
             false => format!("alerts: {}", alerts.len()),
@@ -203,26 +203,29 @@ fn replay(name: &str, id: Option<&str>, connection: &Connection) -> Result<u8> {
         return Err(WrongInput(message.into()).into());
     }
     let (config, channel) = load_channel(name, connection)?;
-    let mut letters = read_dead_letters(&config, Some(name))?;
-    letters.retain(|letter| id.is_none_or(|id| letter.id == id));
-    if let Some(id) = id.filter(|_| letters.is_empty()) {
+    let mut messages = read_undelivered(&config, Some(name))?;
+    messages.retain(|message| id.is_none_or(|id| message.id == id));
+    if let Some(id) = id.filter(|_| messages.is_empty()) {
         return Err(WrongInput(format!("the channel `{name}` has no dead letter `{}`", printable(id))).into());
     }
     let subject = format!("dead letters of channel {name}: replay");
-    let detail = format!("messages: {}", letters.len());
-    if !letters.is_empty() {
-        enter(&config, &Deed { actor: actor(), action: Action::Decided, subject, detail })?;
+    let detail = format!("messages: {}", messages.len());
+    if !messages.is_empty() {
+        append_to_trail(
+            &config,
+            &NewTrailEntry { actor: actor(), action: Action::Decided, subject, detail },
+        )?;
     }
     let (pictures, producer) = (Pictures::new(&config), Producer::new(&config.kafka)?);
     let mut delivered = 0;
-    for letter in &letters {
-        match replay_dead_letter(&config, &channel, letter, &pictures, &producer) {
+    for message in &messages {
+        match replay_undelivered(&config, &channel, message, &pictures, &producer) {
             Ok(()) => delivered += 1,
-            Err(error) => println!("{}: {error}", printable(&letter.id)),
+            Err(error) => println!("{}: {error}", printable(&message.id)),
         }
     }
-    println!("{name}: {delivered} of {} delivered", letters.len());
-    Ok(if delivered == letters.len() { DONE } else { FAILED })
+    println!("{name}: {delivered} of {} delivered", messages.len());
+    Ok(if delivered == messages.len() { DONE } else { FAILED })
 }
 
 fn status(json: bool, connection: &Connection) -> Result<u8> {
@@ -239,7 +242,7 @@ fn status(json: bool, connection: &Connection) -> Result<u8> {
 fn describe(channel: &ChannelStatus, now: i64) -> String {
     let ago = |at: i64| {
         let passed = Duration::from_millis(now.saturating_sub(at).max(0).unsigned_abs());
-        format!("{} ago", when::spoken(passed))
+        format!("{} ago", when::format_duration(passed))
     };
     let state = match (channel.is_served, channel.is_failing) {
         (false, _) => "no process serves it",

@@ -154,8 +154,8 @@ fn render(demand: &Demand, plan: &Plan) -> String {
     let Demand { cameras, fps, replication, target_load, cores_per_host, .. } = demand;
     let (seconds, rate) = (short(demand.seconds_per_frame), short(plan.frames_per_second));
     let (mb, broker_mb) = (short(plan.bytes_per_second / 1e6), short(demand.broker_bytes / 1e6));
-    let outage = when::spoken(Duration::from_secs_f64(demand.outage));
-    let retention = when::spoken(plan.retention_time());
+    let outage = when::format_duration(Duration::from_secs_f64(demand.outage));
+    let retention = when::format_duration(plan.retention_time());
     let mut text = String::new();
     let mut line = |what: &str, formula: String, result: String| {
         text += &format!("{what:<11} {formula} = {result}\n");
@@ -215,7 +215,7 @@ fn render(demand: &Demand, plan: &Plan) -> String {
     line(
         "catching up",
         format!("{outage} × {rate} ÷ ({} − {rate}) frames/s", short(capacity)),
-        when::spoken(Duration::try_from_secs_f64(plan.catch_up).unwrap_or(Duration::MAX)),
+        when::format_duration(Duration::try_from_secs_f64(plan.catch_up).unwrap_or(Duration::MAX)),
     );
     text
 }

@@ -3,8 +3,9 @@
 use anyhow::{Context as _, Result};
 use everyframe_config::Config;
 use everyframe_gallery::Terms;
-use everyframe_privacy::{Deed, Trail, TrailPoint};
+use everyframe_privacy::{NewTrailEntry, Trail, TrailPoint};
 use everyframe_types::id::printable;
+use everyframe_types::machine::host_name;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -13,13 +14,12 @@ use jiff::tz::TimeZone;
 pub fn actor() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
     let user = user.unwrap_or_else(|_| format!("user {}", rustix::process::getuid().as_raw()));
-    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    printable(&format!("{user}@{}", machine.trim()))
+    printable(&format!("{user}@{}", host_name()))
 }
 
-/// Enters what is going to be done.
-pub fn enter(config: &Config, deed: &Deed) -> Result<TrailPoint> {
-    Trail::open(config)?.enter(deed).context("nothing was done")
+/// Appends what is going to be done to the trail.
+pub fn append_to_trail(config: &Config, entry: &NewTrailEntry) -> Result<TrailPoint> {
+    Trail::open(config)?.append(entry).context("nothing was done")
 }
 
 /// What a person agrees to.
@@ -63,7 +63,7 @@ fn parse_expiry(text: &str) -> Result<i64, String> {
 }
 
 /// A time for people, to the minute.
-pub fn shown_time(at: i64) -> String {
+pub fn format_time(at: i64) -> String {
     let time = Timestamp::from_millisecond(at).map(|at| at.to_zoned(TimeZone::UTC));
     time.map_or_else(|_| at.to_string(), |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string())
 }

@@ -2,7 +2,7 @@
 
 use super::DONE;
 use anyhow::Result;
-use everyframe_kafka::ensure;
+use everyframe_kafka::create_missing_topics;
 use everyframe_notify::{Meters, load_callbacks, load_channels};
 use everyframe_pipeline::observe::Snapshot;
 use everyframe_pipeline::reload::{Reloader, WatchedFiles};
@@ -41,7 +41,7 @@ pub fn run(arguments: Arguments) -> Result<u8> {
     };
     let stop = super::stop_on_signal(runtime);
     let config = &loaded.config;
-    runtime.block_on(ensure(config))?;
+    runtime.block_on(create_missing_topics(config))?;
     let cache = super::cache_folder()?;
     let host = Host::start(config, rules, &cache, stop.clone())?;
     let meters = Meters::default();

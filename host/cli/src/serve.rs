@@ -4,7 +4,7 @@ use super::{Connection, DONE};
 use anyhow::Result;
 use everyframe_config::Config;
 use everyframe_gallery::check_keys;
-use everyframe_kafka::{ensure, read_configuration};
+use everyframe_kafka::{create_missing_topics, read_configuration};
 use everyframe_notify::{Meters, load_callbacks};
 use everyframe_web::{DEFAULT_ADDRESS, WebOptions, WebServer};
 use std::sync::Arc;
@@ -45,7 +45,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     };
     let runtime = super::runtime()?;
     let stop = super::stop_on_signal(runtime);
-    runtime.block_on(ensure(&config))?;
+    runtime.block_on(create_missing_topics(&config))?;
     check_keys(&config)?;
     let cache = super::cache_folder()?;
     let (runtime, meters) = (runtime.handle().clone(), Meters::default());

@@ -1,10 +1,10 @@
 //! `everyframe trail`
 
-use super::privacy::shown_time;
+use super::privacy::format_time;
 use super::{Connection, DONE, FAILED};
 use anyhow::{Context as _, Result};
 use everyframe_config::Config;
-use everyframe_kafka::{Reader, class_retention, ensure};
+use everyframe_kafka::{Reader, class_retention};
 use everyframe_privacy::{Signer, Trail, TrailCheck, TrailEntry, TrailPoint, TrailReport};
 use everyframe_types::id::{printable, printable_json};
 use everyframe_types::machine::unix_ms;
@@ -56,7 +56,7 @@ enum Command {
 pub fn run(arguments: Arguments) -> Result<u8> {
     match arguments.command {
         Command::Show { subject, json, connection } => {
-            let config = open(&connection)?;
+            let config = connection.prepare_topics()?;
             read(&config, TrailCheck::new(None), |entry| {
                 if subject.as_ref().is_none_or(|subject| entry.subject.contains(subject.as_str())) {
                     print_entry(&entry, json);
@@ -65,7 +65,7 @@ pub fn run(arguments: Arguments) -> Result<u8> {
             Ok(DONE)
         }
         Command::Verify { point, public_key, connection } => {
-            let config = open(&connection)?;
+            let config = connection.prepare_topics()?;
             let public_key = match public_key {
                 Some(key) => Some(key),
                 None => Signer::load(&config.privacy)?.map(|signer| signer.public_key()),
@@ -79,18 +79,12 @@ pub fn run(arguments: Arguments) -> Result<u8> {
             Ok(if report.faults.is_empty() && is_whole { DONE } else { FAILED })
         }
         Command::Point { connection } => {
-            let config = open(&connection)?;
+            let config = connection.prepare_topics()?;
             let head = Trail::open(&config)?.head()?.context("the trail is empty")?;
             println!("{}", serde_json::to_string(&head)?);
             Ok(DONE)
         }
     }
-}
-
-fn open(connection: &Connection) -> Result<Config> {
-    let config = connection.config()?;
-    super::runtime()?.block_on(ensure(&config))?;
-    Ok(config)
 }
 
 fn read(config: &Config, mut check: TrailCheck, mut on_entry: impl FnMut(TrailEntry)) -> Result<TrailCheck> {
@@ -117,7 +111,7 @@ fn print_entry(entry: &TrailEntry, json: bool) {
     let detail = if detail.is_empty() { String::new() } else { format!("  ({detail})") };
     println!(
         "{}",
-        printable(&format!("{number:>6}  {}  {actor}  {action}  {subject}{detail}", shown_time(*at)))
+        printable(&format!("{number:>6}  {}  {actor}  {action}  {subject}{detail}", format_time(*at)))
     );
 }
 
@@ -150,7 +144,7 @@ fn begins_where_it_should(config: &Config, report: &TrailReport) -> Result<bool>
         println!(
             "the trail begins at entry {}, of {}: earlier ones were removed before their time",
             first.number,
-            shown_time(report.first_at)
+            format_time(report.first_at)
         );
     }
     Ok(is_as_old)

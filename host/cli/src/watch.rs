@@ -2,7 +2,6 @@
 
 use super::event_text::EventText;
 use super::{Connection, DONE};
-use anyhow::Result;
 use everyframe_config::Config;
 use everyframe_kafka::{BrokerError, Reader};
 use everyframe_types::dead_letter::{Letter, MESSAGE, REASON};
@@ -15,7 +14,7 @@ use std::time::{Duration, Instant};
 /// How often frames in which nothing new happened are summed up.
 const SUMMARY: Duration = Duration::from_secs(10);
 /// How long results are read before lines are written: otherwise a steady stream would keep them back.
-const TURN: Duration = Duration::from_millis(200);
+const POLL_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// What was read.
 #[derive(Default)]
@@ -40,7 +39,7 @@ pub struct Arguments {
     connection: Connection,
 }
 
-pub fn run(arguments: &Arguments) -> Result<u8> {
+pub fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let config = arguments.connection.config()?;
     let runtime = super::runtime()?;
     let stop = super::stop_on_signal(runtime);
@@ -55,8 +54,14 @@ pub fn watch(config: &Config, from_start: bool, json: bool, stop: &AtomicBool) -
         false => Reader::from_end(&config.kafka, topic),
     };
     let topics = &config.topics;
-    let (results, alerts, parked) =
-        (open(&topics.results)?, open(&topics.alerts)?, open(&topics.dead_letters)?);
+    let mut watcher = Watcher {
+        results: open(&topics.results)?,
+        alerts: open(&topics.alerts)?,
+        dead_letters: open(&topics.dead_letters)?,
+        json,
+        event_text: EventText::new(std::io::stdout().is_terminal()),
+        counts: Counts::default(),
+    };
     tracing::info!(
         "watching {}, {} and {} at {}, {}; Ctrl-C ends it",
         topics.results,
@@ -66,46 +71,90 @@ pub fn watch(config: &Config, from_start: bool, json: bool, stop: &AtomicBool) -
         if from_start { "from the oldest record on" } else { "from now on" }
     );
     let began = Instant::now();
-    let mut counts = Counts::default();
-    let mut narrator = EventText::new(std::io::stdout().is_terminal());
     let mut out = std::io::stdout();
     // An alert reads better after what it is about: it waits for the results of one more turn.
     let mut raised = Vec::new();
     let mut last_summary = Instant::now();
     while !stop.load(Ordering::Relaxed) {
-        let mut lines = Vec::new();
-        let turn = Instant::now();
-        while turn.elapsed() < TURN {
-            let Some(record) = results.follow(Duration::from_millis(20))? else { break };
-            counts.results += 1;
+        let mut lines = watcher.read_results()?;
+        lines.append(&mut raised);
+        raised = watcher.read_alerts()?;
+        lines.extend(watcher.read_dead_letters()?);
+        if !json && last_summary.elapsed() >= SUMMARY {
+            lines.extend(watcher.event_text.summary());
+            last_summary = Instant::now();
+        }
+        if write_lines(&mut out, &lines).is_err() {
+            break;
+        }
+    }
+    // An alert may still wait for its results, and frames for their summary; if nobody reads them, that is all right.
+    raised.extend(watcher.event_text.summary().filter(|_| !json));
+    let _ = write_lines(&mut out, &raised);
+    let Counts { results, alerts, dead_letters } = watcher.counts;
+    let seconds = began.elapsed().as_secs();
+    tracing::info!(
+        "watched for {seconds} s: results {results} · alerts {alerts} · dead letters {dead_letters}"
+    );
+    Ok(())
+}
+
+/// Reads the topics, and renders their records as lines.
+struct Watcher {
+    results: Reader,
+    alerts: Reader,
+    dead_letters: Reader,
+    json: bool,
+    event_text: EventText,
+    counts: Counts,
+}
+
+impl Watcher {
+    fn read_results(&mut self) -> Result<Vec<String>, BrokerError> {
+        let (mut lines, began) = (Vec::new(), Instant::now());
+        while began.elapsed() < POLL_TIMEOUT {
+            let Some(record) = self.results.follow(Duration::from_millis(20))? else { break };
+            self.counts.results += 1;
             let value = record.value().unwrap_or_default();
-            match json {
+            match self.json {
                 true => lines.push(printable_json(&String::from_utf8_lossy(value))),
                 false => lines.extend(
-                    serde_json::from_slice(value).map(|event| narrator.result(&event)).unwrap_or_default(),
+                    serde_json::from_slice(value)
+                        .map(|event| self.event_text.result(&event))
+                        .unwrap_or_default(),
                 ),
             }
         }
-        lines.append(&mut raised);
-        while let Some(record) = alerts.follow(Duration::from_millis(5))? {
-            counts.alerts += 1;
+        Ok(lines)
+    }
+
+    fn read_alerts(&mut self) -> Result<Vec<String>, BrokerError> {
+        let mut lines = Vec::new();
+        while let Some(record) = self.alerts.follow(Duration::from_millis(5))? {
+            self.counts.alerts += 1;
             let value = record.value().unwrap_or_default();
-            match json {
-                true => raised.push(printable_json(&String::from_utf8_lossy(value))),
-                false => raised.extend(narrator.raised(value)),
+            match self.json {
+                true => lines.push(printable_json(&String::from_utf8_lossy(value))),
+                false => lines.extend(self.event_text.raised(value)),
             }
         }
-        while let Some(record) = parked.follow(Duration::from_millis(5))? {
+        Ok(lines)
+    }
+
+    /// Reads dead letters, which have no line as JSON.
+    fn read_dead_letters(&mut self) -> Result<Vec<String>, BrokerError> {
+        let mut lines = Vec::new();
+        while let Some(record) = self.dead_letters.follow(Duration::from_millis(5))? {
             let letter = Letter::parse(&record);
-            counts.dead_letters += u64::from(matches!(letter, Letter::Parked(_)));
-            if json {
+            self.counts.dead_letters += u64::from(matches!(letter, Letter::Parked(_)));
+            if self.json {
                 continue;
             }
             match letter {
                 Letter::Parked(_) => {
                     let camera = everyframe_types::record::camera_id(record.key(), record.partition());
                     let header = |name| record.header(name).unwrap_or("?");
-                    lines.push(narrator.parked(&camera, header(REASON), header(MESSAGE)));
+                    lines.push(self.event_text.parked(&camera, header(REASON), header(MESSAGE)));
                 }
                 Letter::Deleted { partition, first, last } => lines.push(format!(
                     "{} frames of partition {partition} were deleted unread by retention: {first}-{last}",
@@ -115,23 +164,8 @@ pub fn watch(config: &Config, from_start: bool, json: bool, stop: &AtomicBool) -
                 Letter::Mark(_) | Letter::Other => {}
             }
         }
-        if !json && last_summary.elapsed() >= SUMMARY {
-            lines.extend(narrator.summary());
-            last_summary = Instant::now();
-        }
-        if write_lines(&mut out, &lines).is_err() {
-            break;
-        }
+        Ok(lines)
     }
-    // An alert may still wait for its results, and frames for their summary; if nobody reads them, that is all right.
-    raised.extend(narrator.summary().filter(|_| !json));
-    let _ = write_lines(&mut out, &raised);
-    let Counts { results, alerts, dead_letters } = counts;
-    let seconds = began.elapsed().as_secs();
-    tracing::info!(
-        "watched for {seconds} s: results {results} · alerts {alerts} · dead letters {dead_letters}"
-    );
-    Ok(())
 }
 
 fn write_lines(out: &mut impl Write, lines: &[String]) -> std::io::Result<()> {

@@ -1,6 +1,6 @@
 //! Durations and times on the command line.
 
-pub use everyframe_pipeline::lag::spoken;
+pub use everyframe_pipeline::lag::format_duration;
 use everyframe_types::machine::unix_ms;
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! `[[web.callbacks]]`: programs that may be called back with the results of frames.
 
 use crate::property::Property;
+use crate::value_checks::{name_problem, range_problem};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -61,16 +62,15 @@ pub(super) fn find_problems(callbacks: &[CallbackSettings]) -> Vec<(String, Stri
     for (index, callback) in callbacks.iter().enumerate() {
         let mut add =
             |key: &str, message: String| found.push((format!("web.callbacks[{index}].{key}"), message));
-        let is_letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        if callback.name.is_empty() || callback.name.len() > 64 || !callback.name.chars().all(is_letter) {
-            add("name", "must be 1 to 64 letters, digits, `-` or `_`".into());
+        if let Some(problem) = name_problem(&callback.name) {
+            add("name", problem);
         }
         if !names.insert(&*callback.name) {
             add("name", format!("`{}` is used twice; each receiver needs its own name", callback.name));
         }
         let mut range = |key: &str, value: u64, range: RangeInclusive<u64>| {
-            if !range.contains(&value) {
-                add(key, format!("must be from {} to {}, is {value}", range.start(), range.end()));
+            if let Some(problem) = range_problem(value, range) {
+                add(key, problem);
             }
         };
         range("timeout_s", callback.timeout_s, 1..=120);

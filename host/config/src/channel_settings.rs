@@ -2,8 +2,10 @@
 
 use crate::property::Property;
 use crate::site_settings::every_camera;
+use crate::value_checks::{name_problem, range_problem};
 use everyframe_types::id;
 use everyframe_types::judgement::Severity;
+use everyframe_types::machine::is_loopback;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -363,9 +365,8 @@ pub(super) fn find_problems(
     let mut names = BTreeSet::new();
     for (index, channel) in channels.iter().enumerate() {
         let mut add = |key: &str, message: String| found.push((format!("channels[{index}]{key}"), message));
-        let is_letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        if channel.name.is_empty() || channel.name.len() > 64 || !channel.name.chars().all(is_letter) {
-            add(".name", "must be 1 to 64 letters, digits, `-` or `_`".into());
+        if let Some(problem) = name_problem(&channel.name) {
+            add(".name", problem);
         }
         if !names.insert(&*channel.name) {
             add(
@@ -387,8 +388,8 @@ pub(super) fn find_problems(
             }
         }
         let mut range = |key: &str, value: u64, range: RangeInclusive<u64>| {
-            if !range.contains(&value) {
-                add(key, format!("must be from {} to {}, is {value}", range.start(), range.end()));
+            if let Some(problem) = range_problem(value, range) {
+                add(key, problem);
             }
         };
         range(".visit_gap_s", channel.visit_gap_s, 0..=86_400);
@@ -463,9 +464,7 @@ fn find_way_problems(channel: &ChannelSettings, index: usize) -> Vec<(String, St
 
 /// True if the server is on this machine.
 fn is_this_machine(server: &str) -> bool {
-    let host = server.rsplit_once(':').map_or(server, |(host, _)| host);
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    is_loopback(server.rsplit_once(':').map_or(server, |(host, _)| host))
 }
 
 /// Normalises the names that a channel compares with ids of records.

@@ -5,6 +5,7 @@ use crate::camera_settings::find_camera_problems;
 use crate::channel_settings;
 use crate::schedule::{Window, time_zone};
 use crate::settings::Config;
+use crate::value_checks::range_problem;
 use everyframe_types::id;
 use everyframe_types::sequence_gap::HOST;
 use std::collections::BTreeSet;
@@ -69,9 +70,8 @@ impl Problems {
     }
 
     fn range<T: PartialOrd + Display>(&mut self, key: &str, value: T, range: RangeInclusive<T>) {
-        // NaN is in no range.
-        if !range.contains(&value) {
-            self.add(key, format!("must be from {} to {}, is {value}", range.start(), range.end()));
+        if let Some(problem) = range_problem(value, range) {
+            self.add(key, problem);
         }
     }
 }

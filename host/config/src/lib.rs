@@ -22,6 +22,7 @@ mod schedule;
 mod settings;
 mod site;
 mod site_settings;
+mod value_checks;
 mod web_settings;
 
 pub use callback_settings::CallbackSettings;

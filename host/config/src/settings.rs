@@ -7,6 +7,7 @@ use crate::property::Property;
 use crate::rules::RuleSettings;
 use crate::site_settings::{MaskSettings, ScheduleSettings, ZoneSettings};
 use crate::web_settings::WebSettings;
+use everyframe_types::machine::host_name;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -86,9 +87,8 @@ impl KafkaSettings {
             Some(instance) => format!("{group}-{instance}"),
             None => {
                 let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-                let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
                 let nanoseconds = now.map_or(0, |now| now.as_nanos());
-                format!("{group}-{}-{:x}-{nanoseconds:x}", host.trim(), std::process::id())
+                format!("{group}-{}-{:x}-{nanoseconds:x}", host_name(), std::process::id())
             }
         }
     }

@@ -1,9 +1,9 @@
 //! `[web]`: the HTTP API and the dashboard.
 
 use crate::callback_settings::{self, CallbackSettings};
+use everyframe_types::machine::is_loopback;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 /// `[web]`
@@ -133,12 +133,6 @@ impl WebSettings {
 fn parse_address(address: &str) -> Option<&str> {
     let (host, port) = address.rsplit_once(':')?;
     (!host.is_empty() && port.parse::<u16>().is_ok()).then_some(host)
-}
-
-/// True if only this machine can reach the host.
-fn is_loopback(host: &str) -> bool {
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

@@ -18,9 +18,9 @@ mod kernels;
 #[cfg(test)]
 #[path = "../benches/search/made_up.rs"]
 mod made_up;
-mod occasion;
 mod odd_samples;
 mod person_keys;
+mod recognition_context;
 mod sample;
 mod sign_code;
 mod similar_people;
@@ -38,9 +38,9 @@ pub use gallery_writer::{
     GalleryWriter, encrypt_samples, erase_sample, merge_people, rename_person, set_terms, terms_by_person,
 };
 pub use index::{Index, IndexWriter};
-pub use occasion::Occasion;
 pub use odd_samples::{OddSample, find_odd_samples};
 pub use person_keys::{ErasureNotice, Erasures, check_keys};
+pub use recognition_context::RecognitionContext;
 pub use sample::{Sample, Terms};
 pub use similar_people::{NEARLY_THE_SAME, SimilarPeople, Template, find_similar_id, find_similar_people};
 pub use strangers::{

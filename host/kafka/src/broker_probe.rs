@@ -8,7 +8,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use std::time::Duration;
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Asks for one topic's partitions: every client may do that.
 pub struct BrokerProbe {
@@ -32,6 +32,6 @@ impl BrokerProbe {
 
     /// True if a broker answers.
     pub fn is_answered(&self) -> bool {
-        self.consumer.fetch_metadata(Some(&self.topic), PATIENCE).is_ok()
+        self.consumer.fetch_metadata(Some(&self.topic), ANSWER_TIMEOUT).is_ok()
     }
 }

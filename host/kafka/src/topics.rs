@@ -4,7 +4,7 @@ use crate::class_retention::{configured_hours, enforce_retention};
 use crate::client::{self, MAX_FRAME_BYTES, MAX_RECORD_BYTES, TIMEOUT};
 use crate::connect::{LastMessage, metadata};
 use crate::error::BrokerError;
-use everyframe_config::Config;
+use everyframe_config::{Config, KafkaSettings};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 /// How long one broker may not know a topic that another one has created. After that, the topic does not exist.
 const NEWS: Duration = Duration::from_secs(5);
-/// Between two questions.
-const AGAIN: Duration = Duration::from_millis(100);
+/// How often the broker is asked whether it knows the topic now.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long a topic's records stay.
 #[derive(Debug, Clone, Copy)]
@@ -81,40 +81,44 @@ fn topics(config: &Config) -> Vec<Topic> {
 /// # Errors
 ///
 /// The brokers do not answer or refuse it, or a topic has too few partitions: the operator must act.
-pub async fn ensure(config: &Config) -> Result<(), BrokerError> {
+pub async fn create_missing_topics(config: &Config) -> Result<(), BrokerError> {
     let settings = &config.kafka;
-    let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
-    let asking: BaseConsumer<LastMessage> = client::consumer(settings, &[("group.id", "everyframe-reader")])
-        .create_with_context(LastMessage::default())
-        .map_err(failed)?;
-    // Only missing topics are created, so that no right to create topics is needed otherwise. All topics are listed, because
-    // a broker may create one that is asked for by name.
-    let metadata = metadata(&asking, None, &settings.brokers)
-        .map_err(|error| asking.client().context().explain(error))?;
-    let there: BTreeMap<&str, usize> =
-        metadata.topics().iter().map(|topic| (topic.name(), topic.partitions().len())).collect();
+    let there = count_partitions(settings)?;
     let (frames, state) = (&config.topics.frames, &config.topics.state);
     let mut topics = topics(config);
-    if let Some(count) = there.get(frames.as_str()).copied() {
+    if let Some(count) = there.get(frames).copied() {
         // The rule state of a frames partition goes into the state partition of the same number.
-        if let Some(found) = there.get(state.as_str()).copied().filter(|found| *found < count) {
+        if let Some(found) = there.get(state).copied().filter(|found| *found < count) {
             return Err(BrokerError::TooFewPartitions { topic: state.clone(), found, frames: count });
         }
         let count = i32::try_from(count).unwrap_or(i32::MAX);
         topics.iter_mut().filter(|topic| topic.name == *state).for_each(|topic| topic.partitions = count);
     }
     enforce_retention(config, |topic| there.contains_key(topic)).await?;
-    topics.retain(|topic| !there.contains_key(topic.name.as_str()));
+    topics.retain(|topic| !there.contains_key(&topic.name));
     if topics.is_empty() {
         return Ok(());
     }
-    let admin: AdminClient<DefaultClientContext> =
-        client::producer(settings, &[]).create().map_err(failed)?;
-    // A dead letter is a frame with more headers: what fits as a frame must fit as a dead letter.
-    let (frame, record) = (MAX_FRAME_BYTES.to_string(), MAX_RECORD_BYTES.to_string());
-    let kept: Vec<Vec<(&str, String)>> = topics
-        .iter()
-        .map(|topic| match topic.kept {
+    create_topics(settings, &topics, frames).await
+}
+
+/// The topics that are there, and how many partitions each has. Only missing topics are created, so that no right to create topics is
+/// needed otherwise. All topics are listed, because a broker may create one that is asked for by name.
+fn count_partitions(settings: &KafkaSettings) -> Result<BTreeMap<String, usize>, BrokerError> {
+    let consumer: BaseConsumer<LastMessage> =
+        client::consumer(settings, &[("group.id", "everyframe-reader")])
+            .create_with_context(LastMessage::default())
+            .map_err(|error| BrokerError::from_rdkafka(error, &settings.brokers))?;
+    let metadata = metadata(&consumer, None, &settings.brokers)
+        .map_err(|error| consumer.client().context().explain(error))?;
+    let topics = metadata.topics().iter();
+    Ok(topics.map(|topic| (topic.name().to_owned(), topic.partitions().len())).collect())
+}
+
+impl Kept {
+    /// The settings of a topic whose records stay so.
+    fn topic_settings(self) -> Vec<(&'static str, String)> {
+        match self {
             Kept::For { hours, bytes } => {
                 vec![
                     ("retention.ms", (hours * 3_600_000).to_string()),
@@ -144,19 +148,26 @@ pub async fn ensure(config: &Config) -> Result<(), BrokerError> {
                 ("retention.ms", (hours * 3_600_000).to_string()),
                 ("segment.ms", "3600000".into()),
             ],
-        })
-        .collect();
-    let new: Vec<NewTopic<'_>> = topics
-        .iter()
-        .zip(&kept)
-        .map(|(topic, kept)| {
-            let mut new = NewTopic::new(&topic.name, topic.partitions, TopicReplication::Fixed(-1));
-            for (name, value) in kept {
-                new = new.set(name, value);
-            }
-            new.set("max.message.bytes", if topic.name == *frames { &frame } else { &record })
-        })
-        .collect();
+        }
+    }
+}
+
+/// Creates topics. `frames` is the name of the frames topic.
+async fn create_topics(settings: &KafkaSettings, topics: &[Topic], frames: &str) -> Result<(), BrokerError> {
+    let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
+    let admin: AdminClient<DefaultClientContext> =
+        client::producer(settings, &[]).create().map_err(failed)?;
+    // A dead letter is a frame with more headers: what fits as a frame must fit as a dead letter.
+    let (frame, record) = (MAX_FRAME_BYTES.to_string(), MAX_RECORD_BYTES.to_string());
+    let topic_settings: Vec<_> = topics.iter().map(|topic| topic.kept.topic_settings()).collect();
+    let new = topics.iter().zip(&topic_settings).map(|(topic, topic_settings)| {
+        let mut new = NewTopic::new(&topic.name, topic.partitions, TopicReplication::Fixed(-1));
+        for (name, value) in topic_settings {
+            new = new.set(name, value);
+        }
+        new.set("max.message.bytes", if topic.name == frames { &frame } else { &record })
+    });
+    let new: Vec<NewTopic<'_>> = new.collect();
     let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
     for result in admin.create_topics(&new, &options).await.map_err(failed)? {
         match result {
@@ -199,7 +210,7 @@ pub(crate) fn partitions<C: rdkafka::consumer::ConsumerContext>(
         if Instant::now() >= deadline {
             return Err(BrokerError::NoTopic(topic.to_owned()));
         }
-        std::thread::sleep(AGAIN);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 

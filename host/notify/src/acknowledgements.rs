@@ -11,9 +11,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long a change is waited for, before the thread checks whether the process ends.
-const TURN: Duration = Duration::from_millis(250);
+const POLL_TIMEOUT: Duration = Duration::from_millis(250);
 /// Between two attempts to reach Kafka at the start.
-const AGAIN: Duration = Duration::from_secs(2);
+const RECONNECT_PAUSE: Duration = Duration::from_secs(2);
 
 /// The acknowledged alerts, and the mutes.
 #[derive(Default)]
@@ -46,7 +46,7 @@ impl Acknowledgements {
                     Ok(()) => return,
                     Err(error) => log_once.warn(&format!("acknowledgements are not read: {error}")),
                 }
-                std::thread::sleep(AGAIN);
+                std::thread::sleep(RECONNECT_PAUSE);
             }
         })?;
         Ok(all)
@@ -56,7 +56,7 @@ impl Acknowledgements {
         let reader = Reader::following(&config.kafka, &config.topics.acknowledgements, 0)?;
         while !stop.load(Ordering::Relaxed) {
             // librdkafka goes on by itself after an error.
-            if let Ok(Some(record)) = reader.follow(TURN)
+            if let Ok(Some(record)) = reader.follow(POLL_TIMEOUT)
                 && let Some(key) = record.key().and_then(|key| std::str::from_utf8(key).ok())
             {
                 self.apply(key, record.value());

@@ -26,9 +26,19 @@ pub(crate) struct Job<D> {
     pub due: D,
 }
 
+/// What there is to do.
+pub(crate) enum NextJob<D> {
+    /// An attempt that is due.
+    Due(Job<D>),
+    /// Nothing before this time, Unix milliseconds.
+    At(i64),
+    /// Nothing waits.
+    None,
+}
+
 /// What became of an attempt.
 pub(crate) enum Done {
-    /// It is done: delivered, not needed any more, or a dead letter.
+    /// It is done: delivered, not needed any more, or given up.
     Finished,
     /// It is to be sent again at this time, Unix milliseconds.
     Again(i64),
@@ -99,19 +109,19 @@ impl<Q: SendQueue> Assignments<Q> {
         (assigned.number == job.assignment).then_some(&mut assigned.queue)
     }
 
-    /// The next attempt that is due, of the partition whose attempt is due first. If there is none, when the next one is due.
-    pub fn take(&mut self, now: i64) -> Result<Job<Q::Due>, Option<i64>> {
+    /// Takes the next attempt that is due, of the partition whose attempt is due first.
+    pub fn take(&mut self, now: i64) -> NextJob<Q::Due> {
         loop {
             let open = self.partitions.iter().filter(|(_, assigned)| !assigned.is_closing);
             let first =
                 open.filter_map(|(partition, assigned)| Some((assigned.queue.next_due()?, *partition)));
-            let Some((at, partition)) = first.min() else { return Err(None) };
+            let Some((at, partition)) = first.min() else { return NextJob::None };
             if at > now {
-                return Err(Some(at));
+                return NextJob::At(at);
             }
-            let Some(assigned) = self.partitions.get_mut(&partition) else { return Err(None) };
+            let Some(assigned) = self.partitions.get_mut(&partition) else { return NextJob::None };
             if let Some(due) = assigned.queue.take(now) {
-                return Ok(Job { partition, assignment: assigned.number, due });
+                return NextJob::Due(Job { partition, assignment: assigned.number, due });
             }
         }
     }

@@ -10,10 +10,10 @@ const LONGEST: Duration = Duration::from_secs(60);
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// The pause after the failure of this number, from 1: twice as long each time, and a random part shorter, so that many messages do
-/// not come back at the same moment. `roll` is a random number from 0 to 1. `retry_after` is what the receiver asks for.
-pub fn pause(failures: u32, roll: f64, retry_after: Option<Duration>) -> Duration {
+/// not come back at the same moment. `random_fraction` is a random number from 0 to 1. `retry_after` is what the receiver asks for.
+pub fn pause(failures: u32, random_fraction: f64, retry_after: Option<Duration>) -> Duration {
     let longest = FIRST.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(16))).min(LONGEST);
-    let jittered = longest.mul_f64(0.5 + roll.clamp(0.0, 1.0) / 2.0);
+    let jittered = longest.mul_f64(0.5 + random_fraction.clamp(0.0, 1.0) / 2.0);
     jittered.max(retry_after.unwrap_or_default().min(MAX_RETRY_AFTER))
 }
 

@@ -5,7 +5,7 @@ use crate::message::{Content, Message, sample_contents};
 use crate::pacing::PaceSettings;
 use crate::picture_source::PictureSource;
 use crate::template::Template;
-use crate::ways::{Command, Email, Mqtt, Ntfy, Outgoing, SendError, Stdout, Way, Webhook};
+use crate::transports::{Command, Email, Mqtt, Ntfy, Outgoing, SendError, Stdout, Transport, Webhook};
 use everyframe_config::{
     AttachedPicture, ChannelSettings, Config, ConfigError, KafkaSettings, Loaded, Property,
 };
@@ -25,7 +25,7 @@ const SENDERS: usize = 4;
 pub struct Channel {
     /// Its name.
     pub name: String,
-    /// The kind of way in which it sends: `webhook`, `email` and so on.
+    /// The kind of its transport: `webhook`, `email` and so on.
     pub kind: &'static str,
     /// Which alerts it sends.
     pub conditions: Conditions,
@@ -35,15 +35,15 @@ pub struct Channel {
     pub escalates: bool,
     /// Which picture a message has.
     pub picture: AttachedPicture,
-    /// A message that cannot be delivered for this long becomes a dead letter; none: never.
+    /// A message that cannot be delivered for this long is given up; none: never.
     pub give_up_after: Option<Duration>,
     title: Template,
     text: Template,
-    ways: Prototype,
+    transport: TransportSettings,
 }
 
-/// The way of a channel, of which each thread gets its own.
-enum Prototype {
+/// The transport of a channel. Each sending thread gets a copy, so that it has a connection of its own.
+enum TransportSettings {
     Webhook(Webhook),
     Email(Email),
     Mqtt(Mqtt),
@@ -74,7 +74,7 @@ impl Channel {
                 .then(|| Duration::from_secs(settings.give_up_after_s)),
             title: template("title", &settings.title, TITLE)?,
             text: template("text", &settings.text, TEXT)?,
-            ways: prototype(settings, &samples)?,
+            transport: read_transport(settings, &samples)?,
         })
     }
 
@@ -85,24 +85,25 @@ impl Channel {
 
     /// How many threads send at the same time.
     pub fn senders(&self) -> usize {
-        match self.ways {
-            Prototype::Webhook(_) | Prototype::Ntfy(_) | Prototype::Command(_) | Prototype::Email(_) => {
-                SENDERS
-            }
+        match self.transport {
+            TransportSettings::Webhook(_)
+            | TransportSettings::Ntfy(_)
+            | TransportSettings::Command(_)
+            | TransportSettings::Email(_) => SENDERS,
             // One connection, and one output.
-            Prototype::Mqtt(_) | Prototype::Stdout(_) => 1,
+            TransportSettings::Mqtt(_) | TransportSettings::Stdout(_) => 1,
         }
     }
 
-    /// A way to send, for one thread.
-    pub fn way(&self) -> Box<dyn Way> {
-        match &self.ways {
-            Prototype::Webhook(way) => Box::new(way.clone()),
-            Prototype::Email(way) => Box::new(way.clone()),
-            Prototype::Mqtt(way) => Box::new(way.unconnected()),
-            Prototype::Ntfy(way) => Box::new(way.clone()),
-            Prototype::Command(way) => Box::new(way.clone()),
-            Prototype::Stdout(way) => Box::new(*way),
+    /// A transport for one thread.
+    pub fn make_transport(&self) -> Box<dyn Transport> {
+        match &self.transport {
+            TransportSettings::Webhook(transport) => Box::new(transport.clone()),
+            TransportSettings::Email(transport) => Box::new(transport.clone()),
+            TransportSettings::Mqtt(transport) => Box::new(transport.unconnected()),
+            TransportSettings::Ntfy(transport) => Box::new(transport.clone()),
+            TransportSettings::Command(transport) => Box::new(transport.clone()),
+            TransportSettings::Stdout(transport) => Box::new(*transport),
         }
     }
 
@@ -125,7 +126,7 @@ impl Channel {
     /// See [`SendError`].
     pub(crate) fn send(
         &self,
-        way: &mut dyn Way,
+        transport: &mut dyn Transport,
         message: &Message,
         picture: Option<Arc<Vec<u8>>>,
     ) -> Result<(), SendError> {
@@ -133,7 +134,7 @@ impl Channel {
         let render = |template: &Template| template.render(&content).map_err(SendError::Refused);
         let title = render(&self.title)?.split_whitespace().collect::<Vec<_>>().join(" ");
         let text = render(&self.text)?.trim_end().to_owned();
-        way.send(&Outgoing { channel: &self.name, message, content: &content, title, text, picture })
+        transport.send(&Outgoing { channel: &self.name, message, content: &content, title, text, picture })
     }
 }
 
@@ -156,7 +157,7 @@ pub fn load_channels(loaded: &mut Loaded) -> Result<Vec<Arc<Channel>>, ConfigErr
     if problems.is_empty() { Ok(channels) } else { Err(ConfigError::Invalid(problems)) }
 }
 
-fn prototype(settings: &ChannelSettings, samples: &[Content]) -> Result<Prototype, Wrong> {
+fn read_transport(settings: &ChannelSettings, samples: &[Content]) -> Result<TransportSettings, Wrong> {
     let timeout = Duration::from_secs(settings.timeout_s);
     let wrong = |(key, message): (&'static str, String)| (key.to_owned(), message);
     let template =
@@ -166,24 +167,24 @@ fn prototype(settings: &ChannelSettings, samples: &[Content]) -> Result<Prototyp
         if let Some(body) = body.as_ref().filter(|_| webhook.content_type.contains("json")) {
             check_json(body, samples)?;
         }
-        return Webhook::new(webhook, body, timeout).map(Prototype::Webhook).map_err(wrong);
+        return Webhook::new(webhook, body, timeout).map(TransportSettings::Webhook).map_err(wrong);
     }
     if let Some(email) = &settings.email {
-        return Email::new(email, timeout).map(Prototype::Email).map_err(wrong);
+        return Email::new(email, timeout).map(TransportSettings::Email).map_err(wrong);
     }
     if let Some(mqtt) = &settings.mqtt {
-        return Mqtt::new(mqtt, timeout).map(Prototype::Mqtt).map_err(wrong);
+        return Mqtt::new(mqtt, timeout).map(TransportSettings::Mqtt).map_err(wrong);
     }
     if let Some(ntfy) = &settings.ntfy {
-        return Ntfy::new(ntfy, timeout).map(Prototype::Ntfy).map_err(wrong);
+        return Ntfy::new(ntfy, timeout).map(TransportSettings::Ntfy).map_err(wrong);
     }
     if let Some(command) = &settings.command {
         let arguments = command.arguments.iter().enumerate();
         let arguments: Result<Vec<Template>, Wrong> =
             arguments.map(|(at, source)| template(format!("command.arguments[{at}]"), source)).collect();
-        return Ok(Prototype::Command(Command::new(command, arguments?, timeout)));
+        return Ok(TransportSettings::Command(Command::new(command, arguments?, timeout)));
     }
-    Ok(Prototype::Stdout(Stdout))
+    Ok(TransportSettings::Stdout(Stdout))
 }
 
 fn check_json(body: &Template, samples: &[Content]) -> Result<(), Wrong> {

@@ -3,9 +3,10 @@
 //! - [`load_channels`] checks the `[[channels]]` of a configuration. [`Notifier`] runs them.
 //! - `conditions` and `pacing`: which alerts a channel sends, and when. `queue`: the alerts of a partition that are not done. `outage`,
 //!   `backoff`: when to try again. Pure.
-//! - `template`, `message`: what is sent. `ways`: how, one file for each way.
+//! - `template`, `message`: what is sent. `transports`: how, one file for each.
+//! - `attempts`: what channels and callbacks do alike after a failure.
 //! - `runner`: joins them to a consumer group, one for each channel, so that a channel that hangs holds up no other.
-//! - `dead_letters`: lists the messages that were given up, and sends them again.
+//! - `undelivered`: lists the messages that were given up, and sends them again.
 //! - `callbacks`: results and dead letters of the frames that asked for it, to the addresses that the operator allows.
 //! - `monitor`, `record`, `status`, `meters`: the health of channels, for operators and the dashboard.
 //!
@@ -15,12 +16,12 @@
 mod acknowledgements;
 mod alert;
 mod assignments;
+mod attempts;
 mod backlog;
 mod backoff;
 mod callbacks;
 mod channel;
 mod conditions;
-mod dead_letters;
 mod message;
 mod meters;
 mod monitor;
@@ -35,14 +36,15 @@ mod sample;
 mod status;
 mod template;
 mod test_message;
-mod ways;
+mod transports;
+mod undelivered;
 
 pub use callbacks::{CallbackError, CallbackReceiver, Callbacks, is_callback_channel, load_callbacks};
 pub use channel::{Channel, load_channels};
-pub use dead_letters::{ReplayError, read_dead_letters, replay_dead_letter};
 pub use meters::Meters;
 pub use notifier::{Notifier, NotifyError};
 pub use picture_source::PictureSource;
 pub use record::UndeliveredMessage;
 pub use status::{ChannelStatus, read_status};
 pub use test_message::send_test_message;
+pub use undelivered::{ReplayError, read_undelivered, replay_undelivered};

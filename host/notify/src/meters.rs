@@ -18,7 +18,7 @@ pub enum Outcome {
     Delivered,
     /// The attempt failed; there will be another one.
     Retried,
-    /// It became a dead letter.
+    /// It was given up.
     DeadLettered,
     /// Its alerts were muted, or acknowledged before it was sent.
     LeftOut,

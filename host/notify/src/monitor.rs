@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How often the thread looks for changes.
-const TURN: Duration = Duration::from_millis(500);
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 /// The health of a channel that changed is written at most so often.
 const CHANGED: Duration = Duration::from_secs(2);
 /// Without a change, it is written so often: a channel whose health is old is not served.
@@ -63,8 +63,8 @@ impl Monitor {
         self.log.warn(&format!("channel {} does not deliver: {reason}", health.channel));
     }
 
-    /// A message became a dead letter.
-    pub fn dead_lettered(&self, id: &str, reason: &str) {
+    /// A message was given up.
+    pub fn record_undelivered(&self, id: &str, reason: &str) {
         let mut health = self.lock();
         health.dead_lettered += 1;
         Self::set_error(&mut health, reason);
@@ -123,7 +123,7 @@ pub fn run_monitor(config: &Config, monitors: &[Arc<Monitor>], producer: &Produc
                 }
             }
         }
-        std::thread::sleep(TURN);
+        std::thread::sleep(CHECK_INTERVAL);
     }
 }
 

@@ -9,7 +9,7 @@ use crate::picture_source::PictureSource;
 use crate::runner::{Runner, Shared};
 use everyframe_config::{Config, KafkaSettings};
 use everyframe_kafka::{BrokerError, Ended, GroupConsumer, GroupSource, LogOnce, Producer, begin_at_the_end};
-use everyframe_types::machine::unix_ms;
+use everyframe_types::machine::{host_name, unix_ms};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
@@ -20,7 +20,7 @@ const LANE_BYTES: usize = 32 << 20;
 /// How often offsets are committed. What was delivered since the last commit is delivered again after a crash.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
 /// Between two attempts to join a group.
-const AGAIN: Duration = Duration::from_secs(2);
+const RECONNECT_PAUSE: Duration = Duration::from_secs(2);
 
 /// Why notifications cannot be started.
 #[derive(Debug, thiserror::Error)]
@@ -103,7 +103,7 @@ fn start_channel(
                 Ok(Ended::Interrupted | Ended::Renamed) => {}
                 Err(error) => log_once.warn(&format!("channel {name} does not get alerts: {error}")),
             }
-            std::thread::sleep(AGAIN);
+            std::thread::sleep(RECONNECT_PAUSE);
         }
         runner.end();
     };
@@ -132,6 +132,5 @@ pub(crate) fn process_name(config: &Config) -> String {
     if let Some(instance) = &config.kafka.instance {
         return instance.clone();
     }
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    format!("{}-{}-{:x}", host.trim(), std::process::id(), unix_ms())
+    format!("{}-{}-{:x}", host_name(), std::process::id(), unix_ms())
 }

@@ -38,12 +38,12 @@ impl Outage {
         self.is_probing = false;
     }
 
-    /// A message failed at `now`, Unix milliseconds. `roll` is a random number from 0 to 1.
-    pub fn failed(&mut self, now: i64, roll: f64) {
+    /// A message failed at `now`, Unix milliseconds. `random_fraction` is a random number from 0 to 1.
+    pub fn failed(&mut self, now: i64, random_fraction: f64) {
         self.failures = self.failures.saturating_add(1);
         self.is_probing = false;
         if self.failures >= FAILURES {
-            let pause = pause(self.failures - FAILURES + 1, roll, None);
+            let pause = pause(self.failures - FAILURES + 1, random_fraction, None);
             self.until = now + i64::try_from(pause.as_millis()).unwrap_or(0);
         }
     }

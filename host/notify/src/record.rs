@@ -1,4 +1,4 @@
-//! The records of the notifications topic: the health of channels, and their dead letters. The dashboard and
+//! The records of the notifications topic: the health of channels, and their undelivered messages. The dashboard and
 //! `everyframe notify status` read them.
 
 use crate::message::Message;
@@ -22,7 +22,7 @@ pub struct ChannelHealth {
     pub delivered: u64,
     /// Attempts that failed and are retried.
     pub retried: u64,
-    /// Messages that became dead letters.
+    /// Messages that were given up.
     pub dead_lettered: u64,
     /// When a message was delivered last.
     pub last_delivered_at: Option<i64>,
@@ -57,8 +57,8 @@ pub struct UndeliveredMessage {
 pub enum NotificationRecord {
     /// The health of a channel.
     Health(ChannelHealth),
-    /// A dead letter of a channel.
-    DeadLetter(UndeliveredMessage),
+    /// A message that was given up.
+    Undelivered(UndeliveredMessage),
 }
 
 impl ChannelHealth {
@@ -82,7 +82,7 @@ impl UndeliveredMessage {
         }
     }
 
-    /// The record's key: a message that is given up twice, by a crash, is one dead letter.
+    /// The record's key: a message that is given up twice, by a crash, is listed once.
     pub fn key(&self) -> String {
         format!("{DEAD_LETTER}/{}/{}", self.channel, self.id)
     }
@@ -94,7 +94,7 @@ impl NotificationRecord {
         let (kind, _) = std::str::from_utf8(key).ok()?.split_once('/')?;
         match kind {
             HEALTH => serde_json::from_slice(value).ok().map(Self::Health),
-            DEAD_LETTER => serde_json::from_slice(value).ok().map(Self::DeadLetter),
+            DEAD_LETTER => serde_json::from_slice(value).ok().map(Self::Undelivered),
             _ => None,
         }
     }

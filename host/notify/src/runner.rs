@@ -2,8 +2,11 @@
 
 use crate::acknowledgements::Acknowledgements;
 use crate::alert::{Alert, AlertRecord};
-use crate::assignments::{Assignments, Done, Job, SendQueue as _};
-use crate::backoff::pause;
+use crate::assignments::{Assignments, Done, Job, NextJob, SendQueue as _};
+use crate::attempts::{
+    FailedAttempts, LONGEST_WAIT, NOT_AVAILABLE_MS, close_partitions, keep_undelivered, random_fraction,
+    wait_for_change, wait_until,
+};
 use crate::channel::Channel;
 use crate::message::Message;
 use crate::monitor::Monitor;
@@ -11,32 +14,23 @@ use crate::outage::Outage;
 use crate::picture_source::PictureSource;
 use crate::queue::{Due, PartitionQueue};
 use crate::record::UndeliveredMessage;
-use crate::ways::{SendError, Way};
+use crate::transports::{SendError, Transport};
 use everyframe_config::{Config, KafkaSettings};
-use everyframe_kafka::{BrokerError, Downstream, Producer, Reader, Record, redacted};
+use everyframe_kafka::{BrokerError, Downstream, Producer, Reader, redacted};
 use everyframe_types::machine::unix_ms;
-use ring::rand::{SecureRandom as _, SystemRandom};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How many records before the first one are read to know which visits and messages there were.
 const RECALLED: i64 = 2000;
-/// How long what is being sent may take to end when a partition is given away.
-pub(crate) const DRAIN: Duration = Duration::from_secs(5);
-/// The longest wait for what is due next; what changes meanwhile wakes the thread.
-pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// How long acknowledgements and mutes may take to be read.
 const ACKNOWLEDGEMENTS: Duration = Duration::from_secs(5);
-/// How long the brokers may take to acknowledge a dead letter.
-pub(crate) const PARKED: Duration = Duration::from_secs(30);
-/// The pause when something of our own is not available, milliseconds.
-pub(crate) const NOT_AVAILABLE_MS: i64 = 2000;
 
 /// What all channels of a process share.
 pub struct Shared {
     /// The configuration.
     pub config: Config,
-    /// Where dead letters go.
+    /// Writes messages that are given up.
     pub producer: Arc<Producer>,
     /// Where pictures come from.
     pub pictures: Arc<dyn PictureSource>,
@@ -76,9 +70,9 @@ impl Runner {
 
     /// Sends messages until [`Runner::end`] is called. Each sending thread runs it.
     pub fn send_messages(&self) {
-        let mut way = self.channel.way();
+        let mut transport = self.channel.make_transport();
         while let Some(job) = self.next_job() {
-            let done = self.send(&mut *way, &job.due);
+            let done = self.send(&mut *transport, &job.due);
             self.finish(&job, &done);
         }
     }
@@ -105,15 +99,15 @@ impl Runner {
                 None => LONGEST_WAIT,
                 Some(at) if at > now => wait_until(at, now),
                 Some(_) => match state.assignments.take(now) {
-                    Ok(job) => {
+                    NextJob::Due(job) => {
                         state.outage.sending();
                         return Some(job);
                     }
-                    Err(next_due) => next_due.map_or(LONGEST_WAIT, |at| wait_until(at, now)),
+                    NextJob::At(at) => wait_until(at, now),
+                    NextJob::None => LONGEST_WAIT,
                 },
             };
-            let waited = self.changed.wait_timeout(state, wait);
-            state = waited.map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state);
+            state = wait_for_change(&self.changed, state, wait);
         }
     }
 
@@ -130,7 +124,7 @@ impl Runner {
         self.changed.notify_all();
     }
 
-    fn send(&self, way: &mut dyn Way, due: &Due) -> Done {
+    fn send(&self, transport: &mut dyn Transport, due: &Due) -> Done {
         let Some(message) = self.drop_unwanted(&due.message) else {
             self.lock().outage.not_sent();
             return Done::Again(unix_ms() + NOT_AVAILABLE_MS);
@@ -141,7 +135,7 @@ impl Runner {
             return Done::Finished;
         }
         let picture = self.channel.picture_of(&message, &*self.shared.pictures);
-        match self.channel.send(way, &message, picture) {
+        match self.channel.send(transport, &message, picture) {
             Ok(()) => {
                 self.lock().outage.answered();
                 // What waited on purpose says nothing about the channel.
@@ -152,20 +146,19 @@ impl Runner {
             }
             Err(SendError::Refused(reason)) => {
                 self.lock().outage.answered();
-                self.park(&message, due, &redacted(&reason))
+                self.give_up(&message, due, &redacted(&reason))
             }
             Err(SendError::Failed { reason, retry_after }) => {
-                let now = unix_ms();
-                self.lock().outage.failed(now, roll());
-                let reason = redacted(&reason);
-                let tried_for = now.saturating_sub(due.first_tried_at.unwrap_or(now)).max(0).unsigned_abs();
-                if self.channel.give_up_after.is_some_and(|limit| u128::from(tried_for) >= limit.as_millis())
-                {
-                    return self.park(&message, due, &reason);
+                let (now, reason) = (unix_ms(), redacted(&reason));
+                self.lock().outage.failed(now, random_fraction());
+                let attempts = FailedAttempts { count: due.failures + 1, first_tried_at: due.first_tried_at };
+                match attempts.next_attempt_at(now, self.channel.give_up_after, retry_after) {
+                    None => self.give_up(&message, due, &reason),
+                    Some(at) => {
+                        self.monitor.failed(&reason);
+                        Done::Again(at)
+                    }
                 }
-                self.monitor.failed(&reason);
-                let pause = pause(due.failures + 1, roll(), retry_after);
-                Done::Again(now + i64::try_from(pause.as_millis()).unwrap_or(0))
             }
         }
     }
@@ -178,9 +171,9 @@ impl Runner {
         for alert in &message.alerts {
             // If mutes cannot be read, an alert too many is better than none.
             let is_muted = acknowledgements.is_muted(&alert.raised, ACKNOWLEDGEMENTS).unwrap_or(false);
-            let is_seen_to = self.channel.escalates
+            let is_acknowledged = self.channel.escalates
                 && acknowledgements.is_acknowledged(&alert.raised, ACKNOWLEDGEMENTS)?;
-            if !is_muted && !is_seen_to {
+            if !is_muted && !is_acknowledged {
                 alerts.push(alert.clone());
             }
         }
@@ -188,26 +181,11 @@ impl Runner {
     }
 
     /// Keeps a message that is given up.
-    fn park(&self, message: &Message, due: &Due, reason: &str) -> Done {
+    fn give_up(&self, message: &Message, due: &Due, reason: &str) -> Done {
         let name = &self.channel.name;
-        let letter = UndeliveredMessage::new(name, message, unix_ms(), reason, due.failures + 1);
-        let (key, value) = (letter.key(), serde_json::to_vec(&letter).unwrap_or_default());
-        let record = Record {
-            topic: &self.shared.config.topics.notifications,
-            key: Some(key.as_bytes()),
-            value: Some(&value),
-            ..Record::default()
-        };
-        match self.shared.producer.send_and_wait(record, PARKED) {
-            Ok(()) => {
-                self.monitor.dead_lettered(&message.id, reason);
-                Done::Finished
-            }
-            Err(error) => {
-                self.monitor.failed(&format!("{reason}; and no dead letter can be written: {error}"));
-                Done::Again(unix_ms() + NOT_AVAILABLE_MS)
-            }
-        }
+        let message = UndeliveredMessage::new(name, message, unix_ms(), reason, due.failures + 1);
+        let Shared { producer, config, .. } = &*self.shared;
+        keep_undelivered(producer, &config.topics.notifications, &self.monitor, &message)
     }
 
     /// Reads the records before the first one of a partition: whether it belongs to a visit, or is one message too many, depends on
@@ -240,14 +218,7 @@ impl Downstream<AlertRecord> for Runner {
     }
 
     fn close(&self, partitions: &[i32]) -> Vec<(i32, i64)> {
-        let deadline = Instant::now() + DRAIN;
-        let mut state = self.lock();
-        state.assignments.begin_closing(partitions);
-        while state.assignments.is_busy(partitions) && Instant::now() < deadline {
-            let waited = self.changed.wait_timeout(state, Duration::from_millis(100));
-            state = waited.map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state);
-        }
-        state.assignments.remove(partitions)
+        close_partitions(&self.changed, self.lock(), |state| &mut state.assignments, partitions)
     }
 
     fn abandon(&self, partitions: &[i32]) {
@@ -298,16 +269,4 @@ impl Downstream<AlertRecord> for Runner {
     fn committed(&self, offsets: &[(i32, i64)]) {
         self.lock().assignments.committed(offsets);
     }
-}
-
-/// How long to wait until `at`, Unix milliseconds.
-pub(crate) fn wait_until(at: i64, now: i64) -> Duration {
-    Duration::from_millis(at.saturating_sub(now).max(1).unsigned_abs()).min(LONGEST_WAIT)
-}
-
-/// A random number from 0 to 1. Without random numbers, pauses are not spread.
-pub(crate) fn roll() -> f64 {
-    let mut bytes = [0; 2];
-    let filled = SystemRandom::new().fill(&mut bytes);
-    filled.map_or(0.5, |()| f64::from(u16::from_be_bytes(bytes)) / f64::from(u16::MAX))
 }

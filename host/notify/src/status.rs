@@ -20,7 +20,7 @@ const SERVED_MS: i64 = 3 * HEARTBEAT.as_millis() as i64;
 pub struct ChannelStatus {
     /// Its name.
     pub name: String,
-    /// The kind of way in which it sends: `webhook`, `email` and so on; `callback` for a receiver of callbacks.
+    /// The kind of its transport: `webhook`, `email` and so on; `callback` for a receiver of callbacks.
     pub kind: String,
     /// True if a process sends its messages.
     pub is_served: bool,
@@ -32,7 +32,7 @@ pub struct ChannelStatus {
     pub delivered: u64,
     /// Their attempts that failed and were retried.
     pub retried: u64,
-    /// Dead letters that are kept.
+    /// Messages that were given up and are kept.
     pub dead_letters: u64,
     /// When a message was delivered last, Unix milliseconds.
     pub last_delivered_at: Option<i64>,
@@ -57,11 +57,11 @@ pub fn read_status(config: &Config) -> Result<Vec<ChannelStatus>, BrokerError> {
         let Some(key) = record.key() else { continue };
         match record.value().and_then(|value| NotificationRecord::parse(key, value)) {
             Some(NotificationRecord::Health(health)) => records.add(health),
-            Some(NotificationRecord::DeadLetter(letter)) => {
-                records.dead_letters.insert(key.to_vec(), letter.channel);
+            Some(NotificationRecord::Undelivered(message)) => {
+                records.undelivered.insert(key.to_vec(), message.channel);
             }
             // It was sent again.
-            None => drop(records.dead_letters.remove(key)),
+            None => drop(records.undelivered.remove(key)),
         }
     }
     let now = unix_ms();
@@ -85,7 +85,7 @@ struct Records {
     /// By channel, then by process.
     health: BTreeMap<String, BTreeMap<String, ChannelHealth>>,
     /// The channel of each, by record key.
-    dead_letters: BTreeMap<Vec<u8>, String>,
+    undelivered: BTreeMap<Vec<u8>, String>,
 }
 
 impl Records {
@@ -107,7 +107,7 @@ impl Records {
             backlog: None,
             delivered: served().map(|health| health.delivered).sum(),
             retried: served().map(|health| health.retried).sum(),
-            dead_letters: self.dead_letters.values().filter(|of| *of == channel).count() as u64,
+            dead_letters: self.undelivered.values().filter(|of| *of == channel).count() as u64,
             last_delivered_at: all().filter_map(|health| health.last_delivered_at).max(),
             last_error: last_error.and_then(|health| health.last_error.clone()),
             last_error_at: last_error.and_then(|health| health.last_error_at),

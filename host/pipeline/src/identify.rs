@@ -1,7 +1,7 @@
 //! Identifies the faces of one picture, apart from any camera: nothing is published, no state is kept.
 
 use everyframe_config::{Config, Purposes};
-use everyframe_gallery::{Index, Occasion};
+use everyframe_gallery::{Index, RecognitionContext};
 use everyframe_rules::{FrameFacts, RuleFailure, RuleState, Rules};
 use everyframe_types::face::{Detection, Face, People, Track};
 use everyframe_types::judgement::Subject;
@@ -87,11 +87,11 @@ impl Identifier {
         let mut embeddings = self.worker.embed(encoded, &[], &detections, &chosen)?.into_iter();
         let faces = detections.detections.iter().zip(qualities).zip(wanted).zip(0u32..);
         let purposes = Purposes::default();
-        let occasion = Occasion { camera: None, at: now, purposes: &purposes };
+        let context = RecognitionContext { camera: None, at: now, purposes: &purposes };
         let faces: Vec<Face> = faces
             .map(|(((detection, quality), is_wanted), place)| {
                 let embedding = is_wanted.then(|| embeddings.next().flatten()).flatten();
-                let search = |embedding| index.search_for(embedding, self.candidates, &occasion);
+                let search = |embedding| index.search_for(embedding, self.candidates, &context);
                 let candidates = embedding.as_ref().map(search);
                 Face {
                     index: place,

@@ -51,8 +51,8 @@ struct Session {
 }
 
 impl LiveLedger {
-    /// A frame that an agent numbered.
-    pub fn frame(&mut self, camera: &Arc<str>, session: &Arc<str>, number: u64) -> SequenceCheck {
+    /// Records a frame that an agent numbered. Returns what its number says.
+    pub fn record_frame(&mut self, camera: &Arc<str>, session: &Arc<str>, number: u64) -> SequenceCheck {
         let session = self.session(camera, session);
         let number = number.min(u64::MAX - 1);
         let highest = session.seen.last();
@@ -79,8 +79,13 @@ impl LiveLedger {
         checks
     }
 
-    /// The agent refused these; tells how many of them were neither there nor refused before.
-    pub fn refused(&mut self, camera: &Arc<str>, session: &Arc<str>, numbers: RangeInclusive<u64>) -> u64 {
+    /// Records frames that an agent refused. Returns how many of them were neither there nor refused before.
+    pub fn record_refusal(
+        &mut self,
+        camera: &Arc<str>,
+        session: &Arc<str>,
+        numbers: RangeInclusive<u64>,
+    ) -> u64 {
         let session = self.session(camera, session);
         let mut known = session.refused.clone();
         known.insert_all(numbers.clone());
@@ -131,11 +136,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn frame(ledger: &mut LiveLedger, session: &str, number: u64) -> SequenceCheck {
-        ledger.frame(&"gate".into(), &session.into(), number)
+        ledger.record_frame(&"gate".into(), &session.into(), number)
     }
 
     fn refused(ledger: &mut LiveLedger, numbers: RangeInclusive<u64>) -> u64 {
-        ledger.refused(&"gate".into(), &"a".into(), numbers)
+        ledger.record_refusal(&"gate".into(), &"a".into(), numbers)
     }
 
     #[test]
@@ -189,10 +194,10 @@ mod tests {
         let mut ledger = LiveLedger::default();
         for number in 0..5000u64 {
             let name: Arc<str> = number.to_string().into();
-            ledger.frame(&name, &name, 0);
-            ledger.frame(&"gate".into(), &name, number);
-            ledger.frame(&"gate".into(), &"odd".into(), 2 * number);
-            ledger.refused(&"gate".into(), &"odd".into(), 2 * number + 1..=2 * number + 1);
+            ledger.record_frame(&name, &name, 0);
+            ledger.record_frame(&"gate".into(), &name, number);
+            ledger.record_frame(&"gate".into(), &"odd".into(), 2 * number);
+            ledger.record_refusal(&"gate".into(), &"odd".into(), 2 * number + 1..=2 * number + 1);
         }
         assert!(ledger.cameras.len() <= CAMERAS);
         let gate = &ledger.cameras["gate"];

@@ -4,7 +4,7 @@ use crate::erasure::{ErasureError, Traces};
 use everyframe_config::Config;
 use everyframe_gallery::{ErasureNotice, Terms, find_traces};
 use everyframe_kafka::Reader;
-use everyframe_privacy::{Action, Deed, KeyRing, Trail, TrailCheck, TrailEntry};
+use everyframe_privacy::{Action, KeyRing, NewTrailEntry, Trail, TrailCheck, TrailEntry};
 use everyframe_types::record::IncomingRecord as _;
 use serde::Serialize;
 use serde_json::Value;
@@ -70,7 +70,7 @@ pub struct Sighting {
     pub face: Value,
 }
 
-/// Reads everything that is known about a person, and enters this into the trail; none if nothing is known.
+/// Reads everything that is known about a person, and appends this to the trail; none if nothing is known.
 ///
 /// # Errors
 ///
@@ -119,13 +119,13 @@ pub fn export_person(
     if !is_known {
         return Ok(None);
     }
-    let deed = Deed {
+    let entry = NewTrailEntry {
         actor: actor.to_owned(),
         action: Action::Exported,
         subject: found.person.clone(),
         detail: String::new(),
     };
-    Trail::open(config)?.enter(&deed)?;
+    Trail::open(config)?.append(&entry)?;
     export.sightings.sort_by_key(|sighting| sighting.at);
     Ok(Some(export))
 }

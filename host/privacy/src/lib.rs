@@ -27,4 +27,4 @@ pub use secret::{make_secret, write_secret};
 pub use signature::{Signature, Signer, verify_signature};
 pub use trail::{Trail, TrailError};
 pub use trail_check::{TrailCheck, TrailReport};
-pub use trail_entry::{Action, Deed, TrailEntry, TrailPoint};
+pub use trail_entry::{Action, NewTrailEntry, TrailEntry, TrailPoint};

@@ -2,7 +2,7 @@
 
 use crate::error::PrivacyError;
 use crate::signature::Signer;
-use crate::trail_entry::{Deed, TrailEntry, TrailPoint, TrailRecord, random_id};
+use crate::trail_entry::{NewTrailEntry, TrailEntry, TrailPoint, TrailRecord, random_id};
 use everyframe_config::Config;
 use everyframe_kafka::{BrokerError, Producer, Record, RecordReader, watermarks};
 use everyframe_types::machine::unix_ms;
@@ -15,7 +15,7 @@ const LOOK_BACK: u64 = 64;
 /// How often an entry is appended again after it lost a race. Each time, another one won.
 const ATTEMPTS: usize = 100;
 
-/// Why nothing was entered.
+/// Why nothing was appended.
 #[derive(Debug, thiserror::Error)]
 pub enum TrailError {
     /// Kafka.
@@ -26,7 +26,7 @@ pub enum TrailError {
     Privacy(#[from] PrivacyError),
     /// The last records of the topic are no entries.
     #[error("the last records of topic `{0}` are no entries of a trail: `everyframe trail verify` says more")]
-    NoTrail(String),
+    NotATrail(String),
     /// Others append all the time.
     #[error("the trail has too many writers; try again")]
     Busy,
@@ -55,18 +55,18 @@ impl Trail {
         })
     }
 
-    /// Appends an entry, and returns its place. When this returns, the entry is in the topic and part of the chain. Enter what is
-    /// going to be done before it is done, so that nothing is done that the trail does not show.
+    /// Appends an entry, and returns its place. When this returns, the entry is in the topic and part of the chain. Append what
+    /// is going to be done before it is done, so that nothing is done that the trail does not show.
     ///
     /// # Errors
     ///
-    /// Kafka does not answer: do not do what could not be entered.
-    pub fn enter(&mut self, deed: &Deed) -> Result<TrailPoint, TrailError> {
+    /// Kafka does not answer: do not do what could not be appended.
+    pub fn append(&mut self, new: &NewTrailEntry) -> Result<TrailPoint, TrailError> {
         let (id, at) = (random_id()?, unix_ms());
         for _ in 0..ATTEMPTS {
             let end = self.end()?;
             let head = self.find_head(end)?;
-            let entry = TrailEntry::after(head.as_ref(), &id, at, deed);
+            let entry = TrailEntry::after(head.as_ref(), &id, at, new);
             let point = entry.point();
             let value = TrailRecord::new(entry, self.signer.as_ref()).to_json();
             let key = jiff::Timestamp::from_millisecond(at).map_or(String::new(), |at| at.to_string());
@@ -122,7 +122,7 @@ impl Trail {
         match head {
             Some(head) => Ok(Some(head.point())),
             None if is_empty => Ok(None),
-            None => Err(TrailError::NoTrail(self.config.topics.trail.clone())),
+            None => Err(TrailError::NotATrail(self.config.topics.trail.clone())),
         }
     }
 

@@ -122,10 +122,10 @@ impl TrailCheck {
 mod tests {
     use super::*;
     use crate::signature::tests::signer;
-    use crate::trail_entry::{Action, Deed};
+    use crate::trail_entry::{Action, NewTrailEntry};
 
-    fn deed(subject: &str) -> Deed {
-        Deed {
+    fn entry(subject: &str) -> NewTrailEntry {
+        NewTrailEntry {
             actor: "anna".into(),
             action: Action::Enrolled,
             subject: subject.into(),
@@ -137,7 +137,7 @@ mod tests {
     fn trail(subjects: &[&str]) -> Vec<TrailRecord> {
         let (mut head, mut records) = (None, Vec::new());
         for (subject, at) in subjects.iter().zip(100..) {
-            let entry = TrailEntry::after(head.as_ref(), subject, at, &deed(subject));
+            let entry = TrailEntry::after(head.as_ref(), subject, at, &entry(subject));
             head = Some(entry.point());
             records.push(TrailRecord::new(entry, Some(&signer(1))));
         }
@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn an_inserted_or_unreadable_record_is_found() {
         let mut records = trail(&["a", "b"]);
-        let forged = TrailEntry::after(Some(&records[1].entry.point()), "x", 5, &deed("x"));
+        let forged = TrailEntry::after(Some(&records[1].entry.point()), "x", 5, &entry("x"));
         records.push(TrailRecord::new(forged, Some(&signer(2))));
         assert_eq!(check(&records, &[]).faults.len(), 1);
         let mut unreadable = TrailCheck::new(None);
@@ -211,10 +211,10 @@ mod tests {
     #[test]
     fn an_entry_that_lost_a_race_must_come_again() {
         let mut records = trail(&["a", "b"]);
-        let late = TrailEntry::after(Some(&records[0].entry.point()), "late", 5, &deed("late"));
+        let late = TrailEntry::after(Some(&records[0].entry.point()), "late", 5, &entry("late"));
         records.push(TrailRecord::new(late, Some(&signer(1))));
         assert_eq!(check(&records, &[]).faults.len(), 1);
-        let again = TrailEntry::after(Some(&records[1].entry.point()), "late", 5, &deed("late"));
+        let again = TrailEntry::after(Some(&records[1].entry.point()), "late", 5, &entry("late"));
         records.push(TrailRecord::new(again, Some(&signer(1))));
         let report = check(&records, &[]);
         assert_eq!((report.entries, report.faults.as_slice()), (3, &[][..]));

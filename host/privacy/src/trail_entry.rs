@@ -26,7 +26,7 @@ pub enum Action {
     Viewed,
     /// Exported everything that is known about a person.
     Exported,
-    /// Replayed or dropped a frame that was parked.
+    /// Replayed or dropped dead letters: parked frames, or messages of a channel.
     Decided,
     /// Acknowledged an alert.
     Acknowledged,
@@ -63,9 +63,9 @@ impl fmt::Display for Action {
     }
 }
 
-/// What is to be entered.
+/// What an entry says. The trail adds its place in the chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Deed {
+pub struct NewTrailEntry {
     /// Who did it: the name of a token, or of a user of a machine.
     pub actor: String,
     /// What.
@@ -82,7 +82,7 @@ pub struct Deed {
 pub struct TrailEntry {
     /// Its place in the chain; the first one is 1.
     pub number: u64,
-    /// When, Unix milliseconds of the clock of the process that entered it.
+    /// When, Unix milliseconds of the clock of the process that appended it.
     pub at: i64,
     /// Who did it.
     pub actor: String,
@@ -127,8 +127,8 @@ impl TrailEntry {
     }
 
     /// The entry after `head` (none if the trail is empty).
-    pub(crate) fn after(head: Option<&TrailPoint>, id: &str, at: i64, deed: &Deed) -> Self {
-        let Deed { actor, action, subject, detail } = deed.clone();
+    pub(crate) fn after(head: Option<&TrailPoint>, id: &str, at: i64, new: &NewTrailEntry) -> Self {
+        let NewTrailEntry { actor, action, subject, detail } = new.clone();
         Self {
             number: head.map_or(1, |head| head.number + 1),
             at,

@@ -14,7 +14,7 @@ pub struct Throttle(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     since: Option<Instant>,
-    said: u32,
+    logged: u32,
     kept_back: u64,
 }
 
@@ -23,13 +23,13 @@ impl Throttle {
     pub fn may(&self, now: Instant) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.since.is_none_or(|since| now.saturating_duration_since(since) >= PERIOD) {
-            (state.since, state.said) = (Some(now), 0);
+            (state.since, state.logged) = (Some(now), 0);
         }
-        if state.said >= LINES {
+        if state.logged >= LINES {
             state.kept_back += 1;
             return None;
         }
-        state.said += 1;
+        state.logged += 1;
         Some(std::mem::take(&mut state.kept_back))
     }
 }
@@ -41,8 +41,8 @@ mod tests {
     #[test]
     fn lines_that_are_left_out_are_counted() {
         let (throttle, now) = (Throttle::default(), Instant::now());
-        let said = (0..50).filter_map(|_| throttle.may(now)).count();
-        assert_eq!(said, LINES as usize);
+        let logged = (0..50).filter_map(|_| throttle.may(now)).count();
+        assert_eq!(logged, LINES as usize);
         assert_eq!(throttle.may(now + PERIOD), Some(30));
         assert_eq!(throttle.may(now + PERIOD), Some(0));
     }

@@ -69,7 +69,7 @@ impl CameraNotice {
         if !self.kind.is_state() {
             return None;
         }
-        let after = self.to.map(|to| spoken(to.saturating_sub(self.from)));
+        let after = self.to.map(|to| format_milliseconds(to.saturating_sub(self.from)));
         let (kind, text) = match (self.kind, after) {
             (NoticeKind::Away, None) if self.reason.is_empty() => {
                 ("camera-away", format!("camera {camera} sends nothing"))
@@ -104,7 +104,7 @@ impl CameraNotice {
 }
 
 /// A time in milliseconds, as people say it: `45 s`, `4 min`, `3 h 5 min`.
-pub fn spoken(milliseconds: i64) -> String {
+pub fn format_milliseconds(milliseconds: i64) -> String {
     let seconds = milliseconds.max(0) / 1000;
     match (seconds / 3600, seconds / 60 % 60) {
         (0, 0) => format!("{seconds} s"),
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn times_are_spoken() {
-        let spoken = [-1, 59_999, 60_000, 3_900_000].map(spoken);
-        assert_eq!(spoken, ["0 s", "59 s", "1 min", "1 h 5 min"]);
+        let texts = [-1, 59_999, 60_000, 3_900_000].map(format_milliseconds);
+        assert_eq!(texts, ["0 s", "59 s", "1 min", "1 h 5 min"]);
     }
 }

@@ -98,7 +98,7 @@ impl Place {
     }
 
     /// None for numbers that no record can have.
-    fn new(partition: i32, offset: u64) -> Option<Self> {
+    pub fn new(partition: i32, offset: u64) -> Option<Self> {
         (partition >= 0 && i64::try_from(offset).is_ok()).then_some(Self { partition, offset })
     }
 }

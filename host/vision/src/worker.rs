@@ -196,7 +196,7 @@ impl Worker {
             self.stats.decoded += 1;
             for (face, crop) in faces.iter().zip(&mut crops).filter(|(_, crop)| crop.is_none()) {
                 let landmarks = match detections.is_rough(face) {
-                    true => look_again(&mut self.detector, picture, face, &mut self.stats)?,
+                    true => refine_landmarks(&mut self.detector, picture, face, &mut self.stats)?,
                     false => Some(face.landmarks),
                 };
                 // The search has counted its own time.
@@ -223,7 +223,7 @@ impl Worker {
 }
 
 /// Searches the full-size picture around a face for better landmarks; none if the face is not found again.
-fn look_again(
+fn refine_landmarks(
     detector: &mut Detector,
     picture: &Mat,
     face: &Detection,
@@ -310,22 +310,22 @@ pub struct EnrolmentView {
 /// A rotation of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rotation {
-    /// Clockwise by 90 degrees.
-    Right,
+    /// By 90 degrees.
+    Clockwise,
     /// By 180 degrees.
-    Over,
-    /// Counterclockwise by 90 degrees.
-    Left,
+    HalfTurn,
+    /// By 90 degrees.
+    Counterclockwise,
 }
 
 impl Rotation {
-    const ALL: [Self; 3] = [Self::Right, Self::Over, Self::Left];
+    const ALL: [Self; 3] = [Self::Clockwise, Self::HalfTurn, Self::Counterclockwise];
 
     fn opencv_code(self) -> i32 {
         match self {
-            Self::Right => opencv::core::ROTATE_90_CLOCKWISE,
-            Self::Over => opencv::core::ROTATE_180,
-            Self::Left => opencv::core::ROTATE_90_COUNTERCLOCKWISE,
+            Self::Clockwise => opencv::core::ROTATE_90_CLOCKWISE,
+            Self::HalfTurn => opencv::core::ROTATE_180,
+            Self::Counterclockwise => opencv::core::ROTATE_90_COUNTERCLOCKWISE,
         }
     }
 }
@@ -333,9 +333,9 @@ impl Rotation {
 impl std::fmt::Display for Rotation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Right => "by 90 degrees clockwise",
-            Self::Over => "by 180 degrees",
-            Self::Left => "by 90 degrees counterclockwise",
+            Self::Clockwise => "by 90 degrees clockwise",
+            Self::HalfTurn => "by 180 degrees",
+            Self::Counterclockwise => "by 90 degrees counterclockwise",
         })
     }
 }

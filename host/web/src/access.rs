@@ -14,9 +14,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use everyframe_config::{Role, TokenSettings};
 use everyframe_types::hexadecimal::hexadecimal;
+use everyframe_types::machine::is_loopback;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -182,8 +182,7 @@ fn is_loopback_host(headers: &HeaderMap) -> bool {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
-    let name = name.trim_start_matches('[').trim_end_matches(']');
-    name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    is_loopback(name)
 }
 
 /// Finds out who makes each request, and answers those of nobody.

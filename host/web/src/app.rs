@@ -7,7 +7,7 @@ use crate::problem::Problem;
 use crate::recogniser::Recogniser;
 use crate::replays::Replays;
 use crate::rule_source::RuleSource;
-use crate::trail::TrailBook;
+use crate::trail::TrailWriter;
 use everyframe_config::Config;
 use everyframe_kafka::{BrokerError, Producer, Record, RecordReader};
 use everyframe_notify::{Callbacks, ChannelStatus};
@@ -36,7 +36,7 @@ pub struct App {
     /// The frames' pictures.
     pub pictures: Pictures,
     /// Who did what.
-    pub trail: Arc<TrailBook>,
+    pub trail: Arc<TrailWriter>,
     /// Vision and rules.
     pub recogniser: Recogniser,
     /// The rules of the configuration file.
@@ -85,7 +85,7 @@ impl App {
             live,
             access: Arc::new(Access::new(config.web.tokens.clone())),
             pictures: Pictures::new(config),
-            trail: Arc::new(TrailBook::new(config)),
+            trail: Arc::new(TrailWriter::new(config)),
             recogniser,
             rule_source,
             rule_meters,

@@ -72,7 +72,7 @@ pub struct WebServer {
     /// Where it listens.
     pub address: SocketAddr,
     thread: JoinHandle<()>,
-    /// Enters the last looks at pictures into the trail.
+    /// Appends the last views of pictures to the trail.
     trail: JoinHandle<()>,
     callbacks: Arc<Callbacks>,
 }

@@ -1,7 +1,9 @@
 //! What the API answers, as plain data. Times are Unix milliseconds, boxes are pixels of the full-size frame, and similarities
 //! are cosines from -1 to 1.
 
+use crate::problem::Problem;
 use everyframe_pipeline::erasure::Receipt;
+use everyframe_types::dead_letter;
 use everyframe_types::event::{EventPosition, FaceResult, Part, ResultData};
 use everyframe_types::face::Rect;
 use everyframe_types::judgement::Decision;
@@ -20,6 +22,22 @@ pub struct Place {
 impl From<&EventPosition> for Place {
     fn from(position: &EventPosition) -> Self {
         Self { partition: position.partition, offset: position.offset }
+    }
+}
+
+impl From<dead_letter::Place> for Place {
+    fn from(place: dead_letter::Place) -> Self {
+        Self { partition: place.partition, offset: i64::try_from(place.offset).unwrap_or(i64::MAX) }
+    }
+}
+
+impl TryFrom<Place> for dead_letter::Place {
+    type Error = Problem;
+
+    fn try_from(place: Place) -> Result<Self, Problem> {
+        let offset = u64::try_from(place.offset).ok();
+        let place = offset.and_then(|offset| Self::new(place.partition, offset));
+        place.ok_or_else(|| Problem::unprocessable("a place has a negative number"))
     }
 }
 

@@ -17,12 +17,12 @@ impl AlertRule for Settings {
 
 fn judge(settings: &Settings, frame: &Frame, subjects: &[Subject], host: &mut dyn Host) -> Vec<Alert> {
     let mut alerts: Vec<Alert> = Vec::new();
-    let mut told = BTreeSet::new();
+    let mut raised = BTreeSet::new();
     for subject in subjects {
-        let Some(occasion) = Occasion::of(settings, frame, subject, host) else { continue };
-        let alert = occasion.alert(frame, subject.face.index);
+        let Some(possible) = PossibleAlert::of(settings, frame, subject, host) else { continue };
+        let alert = possible.alert(frame, subject.face.index);
         // Two faces recognised as one person raise one alert, also without a cool-down.
-        if !told.insert(alert.dedup_key.clone()) {
+        if !raised.insert(alert.dedup_key.clone()) {
             continue;
         }
         if settings.cooldown_ms > 0 {
@@ -37,12 +37,12 @@ fn judge(settings: &Settings, frame: &Frame, subjects: &[Subject], host: &mut dy
         }
         alerts.push(alert);
     }
-    sum_up(frame, alerts, |alerts| at_once(frame, alerts, host))
+    sum_up(frame, alerts, |alerts| summary_text(frame, alerts, host))
 }
 
 /// The text of one alert that summarises more alerts of a kind than the host accepts: "153 strangers at once seen for
 /// the first time at gate".
-fn at_once(frame: &Frame, alerts: &[Alert], host: &dyn Host) -> String {
+fn summary_text(frame: &Frame, alerts: &[Alert], host: &dyn Host) -> String {
     let (count, camera) = (alerts.len(), &frame.camera);
     let kind = alerts.first().map_or("", |alert| &alert.kind);
     let names = || {
@@ -63,7 +63,7 @@ fn at_once(frame: &Frame, alerts: &[Alert], host: &dyn Host) -> String {
 }
 
 /// A possible alert. It is raised unless its cool-down still runs.
-struct Occasion<'a> {
+struct PossibleAlert<'a> {
     kind: &'static str,
     severity: Severity,
     subject: &'a str,
@@ -75,7 +75,7 @@ fn name_of_stranger(id: &str) -> String {
     format!("Stranger {}", id.strip_prefix("stranger-").unwrap_or(id))
 }
 
-impl<'a> Occasion<'a> {
+impl<'a> PossibleAlert<'a> {
     fn of(settings: &Settings, frame: &Frame, subject: &'a Subject, host: &dyn Host) -> Option<Self> {
         let camera = &frame.camera;
         match (&subject.decision, &subject.stranger) {
@@ -84,21 +84,21 @@ impl<'a> Occasion<'a> {
                 let name = || host.name_of(person);
                 let listed = listed(settings, person)?;
                 if listed == Listed::Deny {
-                    return Some(Occasion::denied(person, &name(), camera));
+                    return Some(PossibleAlert::denied(person, &name(), camera));
                 }
                 let severity = settings.about_person(person)?.into();
                 let text = format!("{} seen at {camera}", name());
-                Some(Occasion { kind: "known-person", severity, subject: person, text })
+                Some(PossibleAlert { kind: "known-person", severity, subject: person, text })
             }
             (Decision::Unknown, Some(stranger)) => {
                 let id = &stranger.id;
                 let is_denied = |id: &String| settings.deny.contains(id);
                 if listed(settings, id)? == Listed::Deny || stranger.merged.iter().any(is_denied) {
-                    return Some(Occasion::denied(id, &name_of_stranger(id), camera));
+                    return Some(PossibleAlert::denied(id, &name_of_stranger(id), camera));
                 }
                 let event = stranger.event?;
                 let severity = settings.about_event(event)?;
-                Some(Occasion::event(event, severity, stranger, camera))
+                Some(PossibleAlert::event(event, severity, stranger, camera))
             }
             // No alert for an undecided face: one of the next frames may decide.
             (Decision::Unknown, None) | (Decision::Undecided(_), _) => None,
@@ -107,7 +107,7 @@ impl<'a> Occasion<'a> {
 
     fn denied(subject: &'a str, name: &str, camera: &str) -> Self {
         let text = format!("{name}, who is on the deny list, seen at {camera}");
-        Occasion { kind: "denied-person", severity: Severity::Critical, subject, text }
+        PossibleAlert { kind: "denied-person", severity: Severity::Critical, subject, text }
     }
 
     fn event(event: Event, severity: settings::Severity, stranger: &'a Stranger, camera: &str) -> Self {
@@ -124,7 +124,7 @@ impl<'a> Occasion<'a> {
                 ("merged", format!("{name} is also {}", others.join(", ")))
             }
         };
-        Occasion { kind, severity: severity.into(), subject: id, text }
+        PossibleAlert { kind, severity: severity.into(), subject: id, text }
     }
 
     fn alert(self, frame: &Frame, face: u32) -> Alert {

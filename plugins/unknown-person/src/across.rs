@@ -4,7 +4,7 @@
 //! each of them looks up the face again, often at first. The camera with the later id gives it up. If that camera does not see the
 //! stranger any more, the one with the earlier id merges both.
 
-use crate::memory::{How, Memory, Named};
+use crate::memory::{IdentifiedStranger, MatchedBy, Memory};
 use crate::stranger::{Stranger, elapsed};
 use crate::views::Views;
 use everyframe_rule::{Face, RecentStranger, Share, StrangersHost};
@@ -33,20 +33,25 @@ impl Memory<'_> {
         recent: &RecentStranger,
         face: &Face,
         host: &mut dyn StrangersHost,
-    ) -> Option<Named> {
+    ) -> Option<IdentifiedStranger> {
         if self.is_taken(&recent.id) {
             return None;
         }
         let views = Views::of(&self.trusted_embedding(face, host)?)?;
         let stranger = Stranger::from_elsewhere(recent, face.track_started_at, views);
-        Some(self.add(recent.id.clone(), stranger, How::Looks, host))
+        Some(self.add(recent.id.clone(), stranger, MatchedBy::Embedding, host))
     }
 
     /// Adds what other cameras know of a stranger whom this camera has just renamed.
-    pub fn hear_of_present(&self, named: &mut Named, face: &Face, host: &dyn StrangersHost) {
+    pub fn update_present_from_shared(
+        &self,
+        identified: &mut IdentifiedStranger,
+        face: &Face,
+        host: &dyn StrangersHost,
+    ) {
         let found = host.recent_strangers(face.index, LOOKED_UP);
-        if let Some(recent) = found.iter().find(|recent| recent.id == named.id) {
-            named.stranger.hear_of(recent, self.settings, face.track_started_at, self.now);
+        if let Some(recent) = found.iter().find(|recent| recent.id == identified.id) {
+            identified.stranger.update_from_shared(recent, self.settings, face.track_started_at, self.now);
         }
     }
 
@@ -67,21 +72,27 @@ impl Memory<'_> {
 
     /// Merges the stranger of a face with the most similar stranger of other cameras who is evidently the same person. Returns
     /// the id that is no longer used, if there is such a stranger.
-    pub fn merge(&mut self, named: &mut Named, face: &Face, host: &mut dyn StrangersHost) -> Vec<String> {
+    pub fn merge(
+        &mut self,
+        identified: &mut IdentifiedStranger,
+        face: &Face,
+        host: &mut dyn StrangersHost,
+    ) -> Vec<String> {
         // The stranger itself is taken, so it is not found.
         let Some(other) = self.find_elsewhere(face, host).into_iter().next() else { return Vec::new() };
-        let is_earlier = (named.stranger.first_seen_at, &named.id) < (other.first_seen_at, &other.id);
+        let is_earlier =
+            (identified.stranger.first_seen_at, &identified.id) < (other.first_seen_at, &other.id);
         // The other camera, if it still sees the stranger, does the same: one of them is to say it.
         if is_earlier && elapsed(other.last_seen_at, self.now) <= 2 * self.settings.share_every_ms() {
             return Vec::new();
         }
         if let Some(remembered) = self.load(&other.id, host) {
-            named.stranger.absorb(remembered);
+            identified.stranger.absorb(remembered);
         }
-        named.stranger.hear_of(&other, self.settings, face.track_started_at, self.now);
-        let unused = if is_earlier { other.id } else { std::mem::replace(&mut named.id, other.id) };
+        identified.stranger.update_from_shared(&other, self.settings, face.track_started_at, self.now);
+        let unused = if is_earlier { other.id } else { std::mem::replace(&mut identified.id, other.id) };
         self.forget(&unused, host);
-        self.retake(&named.id);
+        self.mark_taken(&identified.id);
         vec![unused]
     }
 }

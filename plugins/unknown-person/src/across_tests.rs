@@ -122,7 +122,7 @@ fn the_later_camera_gives_up_its_own_id() {
     scene.is_published = true;
     let first = scene.sees_at("gate-1", 1000, 1, ANNA).unwrap();
     assert_ne!(first.id, second.id);
-    let seen: Vec<Named> =
+    let seen: Vec<ReportedStranger> =
         (1200..3000).step_by(100).filter_map(|at| scene.sees(at, 1, 800, ANNA.face())).collect();
     let merge = seen.iter().find(|seen| seen.event == Some(Event::Merged)).unwrap();
     assert_eq!((&merge.id, &merge.merged), (&first.id, &vec![second.id]));

@@ -9,27 +9,27 @@ use std::collections::{BTreeMap, BTreeSet};
 /// longer in the middle of its track.
 const TRACK_TTL_MS: u64 = 600_000;
 
-/// The stranger of a face.
-pub struct Named {
+/// The stranger of a face of this frame.
+pub struct IdentifiedStranger {
     /// The stranger's present id.
     pub id: String,
     /// What this camera remembers.
     pub stranger: Stranger,
-    /// How the face was recognised.
-    pub how: How,
+    /// By what the face was recognised.
+    pub matched_by: MatchedBy,
     /// Whether this camera knew the stranger under another id until now.
     pub is_renamed: bool,
 }
 
-/// How a face was recognised.
+/// By what a face was recognised.
 #[derive(Clone, Copy, PartialEq)]
-pub enum How {
-    /// By its track.
+pub enum MatchedBy {
+    /// Its track.
     Track,
-    /// By its embedding.
-    Looks,
-    /// Not at all: the stranger is new.
-    Birth,
+    /// Its embedding.
+    Embedding,
+    /// Nothing: the stranger is new.
+    Nothing,
 }
 
 /// The state's key of a track.
@@ -53,8 +53,8 @@ pub struct Memory<'a> {
     all: Option<BTreeMap<String, Stranger>>,
     /// The strangers who are in this frame.
     taken: BTreeSet<String>,
-    /// How many of them are new.
-    born: usize,
+    /// How many of them this camera did not remember.
+    added: usize,
     /// True if the state was too full for a stranger; logged once a frame.
     is_full: bool,
 }
@@ -62,7 +62,7 @@ pub struct Memory<'a> {
 impl<'a> Memory<'a> {
     /// The memory at the beginning of a frame.
     pub fn new(settings: &'a Settings, now: Timestamp) -> Self {
-        Memory { settings, now, all: None, taken: BTreeSet::new(), born: 0, is_full: false }
+        Memory { settings, now, all: None, taken: BTreeSet::new(), added: 0, is_full: false }
     }
 
     /// True if another face of the frame is this stranger: one person appears only once in a frame.
@@ -72,7 +72,12 @@ impl<'a> Memory<'a> {
 
     /// The stranger with this id, for a face; none if it is not remembered or taken. A stranger that another camera has merged is
     /// renamed.
-    pub fn take(&mut self, id: &str, how: How, host: &mut dyn StrangersHost) -> Option<Named> {
+    pub fn take(
+        &mut self,
+        id: &str,
+        matched_by: MatchedBy,
+        host: &mut dyn StrangersHost,
+    ) -> Option<IdentifiedStranger> {
         if self.is_taken(id) {
             return None;
         }
@@ -86,7 +91,7 @@ impl<'a> Memory<'a> {
             }
         };
         self.taken.insert(id.clone());
-        Some(Named { id, stranger, how, is_renamed })
+        Some(IdentifiedStranger { id, stranger, matched_by, is_renamed })
     }
 
     /// Adds a stranger that this camera does not remember, for a face.
@@ -94,18 +99,18 @@ impl<'a> Memory<'a> {
         &mut self,
         id: String,
         mut stranger: Stranger,
-        how: How,
+        matched_by: MatchedBy,
         host: &mut dyn StrangersHost,
-    ) -> Named {
+    ) -> IdentifiedStranger {
         self.make_room(host);
         stranger.changed_at = host.changed_at(&id).unwrap_or(NEVER);
-        self.born += 1;
+        self.added += 1;
         self.taken.insert(id.clone());
-        Named { id, stranger, how, is_renamed: false }
+        IdentifiedStranger { id, stranger, matched_by, is_renamed: false }
     }
 
-    /// Gives a face of the frame another id.
-    pub fn retake(&mut self, id: &str) {
+    /// Marks a stranger as being in this frame, because a face got this id.
+    pub fn mark_taken(&mut self, id: &str) {
         self.taken.insert(id.to_string());
     }
 
@@ -168,7 +173,7 @@ impl<'a> Memory<'a> {
     /// Forgets strangers, the longest absent first, until there is room for one more.
     fn make_room(&mut self, host: &mut dyn StrangersHost) {
         let limit = self.settings.max_strangers as usize;
-        while self.everybody(host).len() + self.born + 1 > limit {
+        while self.everybody(host).len() + self.added + 1 > limit {
             if !self.forget_oldest(host) {
                 return;
             }

@@ -1,6 +1,6 @@
 //! Assigns each unknown face to a stranger: first by its track, then by its embedding, else a new stranger.
 
-use crate::memory::{How, Memory, Named, track_key};
+use crate::memory::{IdentifiedStranger, MatchedBy, Memory, track_key};
 use crate::settings::Settings;
 use crate::stranger::{self, Stranger, elapsed};
 use crate::views::Views;
@@ -10,10 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 impl UnknownPersonRule for Settings {
     fn observe(&self, frame: &Frame, faces: &[Face], host: &mut dyn StrangersHost) -> Vec<Sighting> {
         let mut memory = Memory::new(self, frame.captured_at);
-        let mut named = by_track(&mut memory, faces, host);
-        let postponed = by_looks(&mut memory, faces, &mut named, host);
-        by_birth(&mut memory, frame, faces, &mut named, &postponed, host);
-        faces.iter().zip(named).filter_map(|(face, named)| Some(memory.record(face, named?, host))).collect()
+        let mut identified = match_tracks(&mut memory, faces, host);
+        let postponed = match_embeddings(&mut memory, faces, &mut identified, host);
+        create_strangers(&mut memory, frame, faces, &mut identified, &postponed, host);
+        faces
+            .iter()
+            .zip(identified)
+            .filter_map(|(face, identified)| Some(memory.record(face, identified?, host)))
+            .collect()
     }
 }
 
@@ -21,34 +25,38 @@ impl UnknownPersonRule for Settings {
 /// rule's time limit. The other faces get no id yet; they are compared in a later frame.
 const MAX_COMPARISONS: usize = 40_000;
 
-fn by_track(memory: &mut Memory, faces: &[Face], host: &mut dyn StrangersHost) -> Vec<Option<Named>> {
-    let mut named: Vec<Option<Named>> = Vec::with_capacity(faces.len());
+fn match_tracks(
+    memory: &mut Memory,
+    faces: &[Face],
+    host: &mut dyn StrangersHost,
+) -> Vec<Option<IdentifiedStranger>> {
+    let mut identified: Vec<Option<IdentifiedStranger>> = Vec::with_capacity(faces.len());
     for face in faces {
         let id = host.get_bytes(&track_key(face)).and_then(|id| String::from_utf8(id).ok());
-        named.push(id.and_then(|id| memory.take(&id, How::Track, host)));
+        identified.push(id.and_then(|id| memory.take(&id, MatchedBy::Track, host)));
     }
-    named
+    identified
 }
 
 /// Assigns faces without a stranger to the most similar strangers of this camera and of others, highest similarity first, each
 /// stranger once. Returns the faces that were not compared because there were too many.
-fn by_looks(
+fn match_embeddings(
     memory: &mut Memory,
     faces: &[Face],
-    named: &mut [Option<Named>],
+    identified: &mut [Option<IdentifiedStranger>],
     host: &mut dyn StrangersHost,
 ) -> BTreeSet<usize> {
     let (same_person, now) = (memory.settings.same_person, memory.now);
-    let mut nameless: Vec<usize> = (0..faces.len()).filter(|place| named[*place].is_none()).collect();
-    if nameless.is_empty() {
+    let mut unmatched: Vec<usize> = (0..faces.len()).filter(|place| identified[*place].is_none()).collect();
+    if unmatched.is_empty() {
         return BTreeSet::new();
     }
     // Best quality first. Equal ones keep their order, so that a replay gives the same answers.
-    nameless.sort_by(|a, b| faces[*b].quality.total_cmp(&faces[*a].quality).then(a.cmp(b)));
+    unmatched.sort_by(|a, b| faces[*b].quality.total_cmp(&faces[*a].quality).then(a.cmp(b)));
     let mut room = MAX_COMPARISONS;
     let (mut pairs, mut postponed) = (Vec::new(), BTreeSet::new());
     let mut elsewhere = BTreeMap::new();
-    for place in nameless {
+    for place in unmatched {
         let Some(embedding) = memory.trusted_embedding(&faces[place], host) else { continue };
         let views: usize = memory.everybody(host).values().map(|stranger| stranger.views.count()).sum();
         // At least one face is compared.
@@ -58,9 +66,9 @@ fn by_looks(
         }
         room = room.saturating_sub(views);
         for (id, stranger) in memory.everybody(host) {
-            let likeness = stranger.views.likeness(&embedding);
-            if likeness >= same_person {
-                pairs.push((stranger.is_ahead(now), likeness, place, id.clone()));
+            let similarity = stranger.views.similarity(&embedding);
+            if similarity >= same_person {
+                pairs.push((stranger.is_ahead(now), similarity, place, id.clone()));
             }
         }
         for recent in memory.find_elsewhere(&faces[place], host) {
@@ -72,13 +80,13 @@ fn by_looks(
     // future comes last: a wrong clock stamped that time.
     pairs.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)).then_with(|| (a.2, &a.3).cmp(&(b.2, &b.3))));
     for (.., place, id) in pairs {
-        if named[place].is_none() {
+        if identified[place].is_none() {
             let recent = elsewhere.get(&(place, id.clone()));
-            let known = memory.take(&id, How::Looks, host);
-            named[place] = known.or_else(|| memory.adopt(recent?, &faces[place], host));
-            if let (Some(named), Some(recent)) = (&mut named[place], recent) {
+            let known = memory.take(&id, MatchedBy::Embedding, host);
+            identified[place] = known.or_else(|| memory.adopt(recent?, &faces[place], host));
+            if let (Some(identified), Some(recent)) = (&mut identified[place], recent) {
                 let began = faces[place].track_started_at;
-                named.stranger.hear_of(recent, memory.settings, began, now);
+                identified.stranger.update_from_shared(recent, memory.settings, began, now);
             }
         }
     }
@@ -86,18 +94,18 @@ fn by_looks(
 }
 
 /// Creates strangers for new faces of good quality whose tracks are old enough.
-fn by_birth(
+fn create_strangers(
     memory: &mut Memory,
     frame: &Frame,
     faces: &[Face],
-    named: &mut [Option<Named>],
+    identified: &mut [Option<IdentifiedStranger>],
     postponed: &BTreeSet<usize>,
     host: &mut dyn StrangersHost,
 ) {
     for (place, face) in faces.iter().enumerate() {
         let first_seen_at = face.track_started_at.min(memory.now);
         let is_flicker = elapsed(first_seen_at, memory.now) < memory.settings.confirm_after_ms;
-        if named[place].is_some() || is_flicker || postponed.contains(&place) {
+        if identified[place].is_some() || is_flicker || postponed.contains(&place) {
             continue;
         }
         let Some(embedding) = memory.trusted_embedding(face, host) else { continue };
@@ -113,10 +121,10 @@ fn by_birth(
             continue;
         }
         // If a track's key expired, the track still belongs to the stranger that began with it.
-        let known = memory.take(&id, How::Track, host);
+        let known = memory.take(&id, MatchedBy::Track, host);
         let now = memory.now;
         let new = || Stranger::new(began_at.min(now), now, views);
-        named[place] = known.or_else(|| Some(memory.add(id, new(), How::Birth, host)));
+        identified[place] = known.or_else(|| Some(memory.add(id, new(), MatchedBy::Nothing, host)));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use everyframe_rule::testing::FakeHost;
-use everyframe_rule::{Event, Host, Rect, Stranger as Named};
+use everyframe_rule::{Event, Host, Rect, Stranger as ReportedStranger};
 
 const SECOND: i64 = 1000;
 
@@ -50,7 +50,7 @@ impl Scene {
         Scene { settings, host, camera, shared: vec![], is_published: true }
     }
 
-    fn frame(&mut self, at: i64, shown: Vec<Shown>) -> Vec<Named> {
+    fn frame(&mut self, at: i64, shown: Vec<Shown>) -> Vec<ReportedStranger> {
         let bounds = Rect { x: 0.0, y: 0.0, width: 80.0, height: 80.0 };
         let faces: Vec<Face> = (0..)
             .zip(&shown)
@@ -83,7 +83,13 @@ impl Scene {
     }
 
     /// One good face on a track of another camera.
-    fn sees_at(&mut self, camera: &'static str, at: i64, track: u64, person: Person) -> Option<Named> {
+    fn sees_at(
+        &mut self,
+        camera: &'static str,
+        at: i64,
+        track: u64,
+        person: Person,
+    ) -> Option<ReportedStranger> {
         let before = std::mem::replace(&mut self.camera, camera);
         let seen = self.sees(at, track, at - 300, person.face());
         self.camera = before;
@@ -91,7 +97,7 @@ impl Scene {
     }
 
     /// One good face on a track.
-    fn sees(&mut self, at: i64, track: u64, started: i64, embedding: Vec<f32>) -> Option<Named> {
+    fn sees(&mut self, at: i64, track: u64, started: i64, embedding: Vec<f32>) -> Option<ReportedStranger> {
         self.frame(at, vec![Shown(track, started, 0.9, Some(embedding))]).pop()
     }
 

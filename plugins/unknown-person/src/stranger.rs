@@ -77,7 +77,7 @@ impl Stranger {
 
     /// Adds what other cameras know about the stranger, who is seen here on a track that began at `track_started_at`. If the
     /// stranger was at other cameras in between, the visit goes on, but the time here is counted from the track's start.
-    pub fn hear_of(
+    pub fn update_from_shared(
         &mut self,
         recent: &RecentStranger,
         settings: &Settings,

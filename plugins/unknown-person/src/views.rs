@@ -49,7 +49,7 @@ impl Views {
     ///
     /// The nearest view, not a mean: the mean of the two nearest separated the ORL people a little better, but in some
     /// orders of her pictures it made two strangers of the woman of the clip.
-    pub fn likeness(&self, embedding: &[f32]) -> f32 {
+    pub fn similarity(&self, embedding: &[f32]) -> f32 {
         let length = norm(embedding.iter().copied());
         self.0.iter().map(|view| cosine(view, embedding, length)).fold(-1.0, f32::max)
     }
@@ -57,8 +57,8 @@ impl Views {
     /// The number of the view that is most similar to the embedding, from 0.
     pub fn nearest(&self, embedding: &[f32]) -> usize {
         let length = norm(embedding.iter().copied());
-        let likeness = self.0.iter().map(|view| cosine(view, embedding, length));
-        likeness
+        let similarities = self.0.iter().map(|view| cosine(view, embedding, length));
+        similarities
             .enumerate()
             .max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)))
             .map_or(0, |(place, _)| place)
@@ -73,8 +73,8 @@ impl Views {
 
     /// Keeps the embedding if it shows the same person from a new side. Returns whether it did.
     pub fn learn(&mut self, embedding: &[f32]) -> bool {
-        let likeness = self.likeness(embedding);
-        if !self.wants_more() || !(SAME_TRACK_FROM..NEW_VIEW_BELOW).contains(&likeness) {
+        let similarity = self.similarity(embedding);
+        if !self.wants_more() || !(SAME_TRACK_FROM..NEW_VIEW_BELOW).contains(&similarity) {
             return false;
         }
         let view = quantise(embedding);
@@ -117,9 +117,9 @@ mod tests {
     #[test]
     fn similarity_is_the_cosine_to_the_nearest_view() {
         let mut views = Views::of(&at_cosine(1.0)).unwrap();
-        assert!((views.likeness(&at_cosine(0.5)) - 0.5).abs() < 0.005);
+        assert!((views.similarity(&at_cosine(0.5)) - 0.5).abs() < 0.005);
         assert!(views.learn(&at_cosine(0.3)));
-        assert!((views.likeness(&at_cosine(0.3)) - 1.0).abs() < 0.005);
+        assert!((views.similarity(&at_cosine(0.3)) - 1.0).abs() < 0.005);
     }
 
     #[test]
@@ -148,14 +148,14 @@ mod tests {
         let views = Views::of(&at_cosine(1.0)).unwrap();
         for odd in [vec![], vec![0.0; 128], vec![f32::NAN; 128], vec![f32::INFINITY; 128]] {
             assert_eq!(Views::of(&odd), None);
-            assert_eq!(views.likeness(&odd), -1.0);
+            assert_eq!(views.similarity(&odd), -1.0);
         }
     }
 
     #[test]
     fn embeddings_of_another_model_are_not_similar() {
         let mut views = Views::of(&at_cosine(1.0)).unwrap();
-        assert_eq!(views.likeness(&[1.0; 512]), -1.0);
+        assert_eq!(views.similarity(&[1.0; 512]), -1.0);
         assert!(!views.learn(&[1.0; 512]));
     }
 
@@ -172,7 +172,7 @@ mod tests {
         let mut others = Views::of(&at_cosine(-0.5)).unwrap();
         others.learn(&at_cosine(0.0));
         views.absorb(others);
-        assert!(views.likeness(&at_cosine(-0.5)) > 0.99);
+        assert!(views.similarity(&at_cosine(-0.5)) > 0.99);
         views.absorb(Views::of(&[1.0; 512]).unwrap());
         views.absorb(Views(vec![vec![1; 128]; 4]));
         assert_eq!(views.count(), MAX_VIEWS);

@@ -8,10 +8,10 @@ use everyframe_types::dead_letter::{Letter, Partial};
 use everyframe_types::frame::Position;
 use everyframe_types::machine::unix_ms;
 use everyframe_types::record::{
-    IncomingRecord as _, REFUSED, camera_id, parse_notice, parse_refusal, parse_replay, parse_stamp,
+    IncomingRecord, REFUSED, camera_id, parse_notice, parse_refusal, parse_replay, parse_stamp,
 };
 use serde::Deserialize;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// The part of a result that the audit needs.
 #[derive(Deserialize)]
@@ -55,20 +55,57 @@ fn account(config: &Config, since: Option<i64>, earlier: i64) -> std::result::Re
     for (partition, (oldest, _)) in frames_kept {
         ledger.add_deleted(partition, committed(partition)..oldest);
     }
+    read_results(&mut ledger, open(&topics.results, earlier)?)?;
+    let letters_kept = watermarks(settings, &topics.dead_letters)?;
+    let deletions =
+        read_dead_letters(&mut ledger, open(&topics.dead_letters, earlier)?, &letters_kept, since)?;
+    // A host reports a deletion only when the oldest frame is later, and the oldest frame only moves forward.
+    let frames_kept = watermarks(settings, &topics.frames)?;
+    for Deletion { partition, first, last } in deletions {
+        match frames_kept.get(&partition) {
+            Some((oldest, _)) if last < *oldest => ledger.add_deleted(partition, first..last + 1),
+            _ => ledger.add_forged(|| format!("deletion of {partition}/{first}-{last}")),
+        }
+    }
+    let mut frames = open(&topics.frames, 0)?;
+    while let Some(record) = frames.next()? {
+        if since.is_none_or(|since| record.timestamp() >= since) {
+            add_frame_record(&mut ledger, &record, &topics.frames, &committed);
+        }
+    }
+    drop(frames);
+    // Read last, because new frames keep coming.
+    let ends = watermarks(settings, &topics.frames)?;
+    ledger.set_ends(ends.into_iter().map(|(partition, (_, next))| (partition, next)).collect());
+    Ok(ledger.report())
+}
 
-    let mut results = open(&topics.results, earlier)?;
+fn read_results(ledger: &mut Ledger, mut results: Reader) -> std::result::Result<(), BrokerError> {
     while let Some(record) = results.next()? {
         let result = record.value().and_then(|value| serde_json::from_slice::<Result>(value).ok());
         if let Some((partition, offset)) = result.and_then(|result| parse_result_id(&result.id)) {
             ledger.add_result(partition, offset);
         }
     }
-    drop(results);
+    Ok(())
+}
 
-    let letters_kept = watermarks(settings, &topics.dead_letters)?;
+/// A host's report that retention deleted frames before they were read.
+struct Deletion {
+    partition: i32,
+    first: u64,
+    last: u64,
+}
+
+/// Reads dead letters. `kept` is what is there of the topic. Returns the reported deletions, which are yet to be checked.
+fn read_dead_letters(
+    ledger: &mut Ledger,
+    mut dead_letters: Reader,
+    kept: &BTreeMap<i32, (u64, u64)>,
+    since: Option<i64>,
+) -> std::result::Result<Vec<Deletion>, BrokerError> {
     let mut counted: HashMap<i32, Offsets> = HashMap::new();
     let mut deletions = Vec::new();
-    let mut dead_letters = open(&topics.dead_letters, earlier)?;
     while let Some(record) = dead_letters.next()? {
         match Letter::parse(&record) {
             Letter::Parked(frame) => {
@@ -79,7 +116,7 @@ fn account(config: &Config, since: Option<i64>, earlier: i64) -> std::result::Re
             }
             // If the letter was deleted, its mark counts in its place, once.
             Letter::Mark(mark) => {
-                let oldest = letters_kept.get(&mark.letter.partition).map_or(0, |(oldest, _)| *oldest);
+                let oldest = kept.get(&mark.letter.partition).map_or(0, |(oldest, _)| *oldest);
                 let is_gone = mark.letter.offset < oldest;
                 if is_gone && counted.entry(mark.letter.partition).or_default().insert(mark.letter.offset) {
                     ledger.add_dead_letter(mark.frame.partition, mark.frame.offset);
@@ -88,58 +125,43 @@ fn account(config: &Config, since: Option<i64>, earlier: i64) -> std::result::Re
             Letter::Deleted { partition, first, last } => {
                 // Deletions before the window do not count, however far back the topic is read.
                 if since.is_none_or(|since| record.timestamp() >= since.saturating_sub(CLOCKS_APART)) {
-                    deletions.push((partition, first, last));
+                    deletions.push(Deletion { partition, first, last });
                 }
             }
             Letter::Other => {}
         }
     }
-    drop(dead_letters);
-    // A host reports a deletion only when the oldest frame is later, and the oldest frame only moves forward.
-    let frames_kept = watermarks(settings, &topics.frames)?;
-    for (partition, first, last) in deletions {
-        match frames_kept.get(&partition) {
-            Some((oldest, _)) if last < *oldest => ledger.add_deleted(partition, first..last + 1),
-            _ => ledger.add_forged(|| format!("deletion of {partition}/{first}-{last}")),
-        }
-    }
+    Ok(deletions)
+}
 
-    let mut frames = open(&topics.frames, 0)?;
-    while let Some(record) = frames.next()? {
-        if since.is_some_and(|since| record.timestamp() < since) {
-            continue;
-        }
-        let (partition, offset) = (record.partition(), record.offset().unsigned_abs());
-        let camera = camera_id(record.key(), partition);
-        let stamp = parse_stamp(&record);
-        let refused = parse_refusal(&record);
-        let is_refusal = record.header(REFUSED).is_some() && record.value().unwrap_or_default().is_empty();
-        if is_refusal && refused.is_none() {
-            ledger.add_forged(|| format!("refusal by camera {camera} at {partition}/{offset}"));
-        }
-        if let Some(numbers) = refused {
-            ledger.add_refusal(&camera, stamp.session.as_deref().unwrap_or_default(), numbers);
-        } else if let Some(notice) = parse_notice(&record) {
-            ledger.add_notice(&camera, &notice);
-        } else if let Some(original) = parse_replay(&topics.frames, &record) {
-            let (of, at) = (original.partition, original.offset.unsigned_abs());
-            ledger.add_replay(of, at, &camera, committed(of), offset < committed(partition));
-        } else {
-            ledger.end_absence(&camera, record.timestamp());
-            ledger.add_frame(
-                partition,
-                offset,
-                &camera,
-                committed(partition),
-                stamp.session.as_deref().zip(stamp.sequence),
-            );
-        }
+/// Adds a record of the frames topic: a frame, an agent's refusal or notice, or a replayed frame. `committed` gives the group's offset
+/// in a partition before any topic was read.
+fn add_frame_record(
+    ledger: &mut Ledger,
+    record: &impl IncomingRecord,
+    topic: &str,
+    committed: &impl Fn(i32) -> u64,
+) {
+    let (partition, offset) = (record.partition(), record.offset().unsigned_abs());
+    let camera = camera_id(record.key(), partition);
+    let stamp = parse_stamp(record);
+    let refused = parse_refusal(record);
+    let is_refusal = record.header(REFUSED).is_some() && record.value().unwrap_or_default().is_empty();
+    if is_refusal && refused.is_none() {
+        ledger.add_forged(|| format!("refusal by camera {camera} at {partition}/{offset}"));
     }
-    drop(frames);
-    // Read last, because new frames keep coming.
-    let ends = watermarks(settings, &topics.frames)?;
-    ledger.set_ends(ends.into_iter().map(|(partition, (_, next))| (partition, next)).collect());
-    Ok(ledger.report())
+    if let Some(numbers) = refused {
+        ledger.add_refusal(&camera, stamp.session.as_deref().unwrap_or_default(), numbers);
+    } else if let Some(notice) = parse_notice(record) {
+        ledger.add_notice(&camera, &notice);
+    } else if let Some(original) = parse_replay(topic, record) {
+        let (of, at) = (original.partition, original.offset.unsigned_abs());
+        ledger.add_replay(of, at, &camera, committed(of), offset < committed(partition));
+    } else {
+        ledger.end_absence(&camera, record.timestamp());
+        let sequence = stamp.session.as_deref().zip(stamp.sequence);
+        ledger.add_frame(partition, offset, &camera, committed(partition), sequence);
+    }
 }
 
 /// Settings with a short queue: only keys, headers and ids of records are needed. The operator's settings take precedence.

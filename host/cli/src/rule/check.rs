@@ -128,8 +128,8 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         if !component_info.required_grants.is_empty() {
             println!("wants {}", wants(component_info));
         }
-        warnings.iter().for_each(|warning| println!("warning  {}", shown(warning)));
-        problems.iter().for_each(|problem| println!("problem  {}", shown(problem)));
+        warnings.iter().for_each(|warning| println!("warning  {}", render_problem(warning)));
+        problems.iter().for_each(|problem| println!("problem  {}", render_problem(problem)));
         let verdict = match problems.len() {
             0 => "in order".to_owned(),
             1 => "1 problem".to_owned(),
@@ -146,7 +146,7 @@ fn as_json(problem: &Problem) -> serde_json::Value {
 }
 
 /// Without the file, if there is none.
-fn shown(problem: &Problem) -> String {
+fn render_problem(problem: &Problem) -> String {
     let text = problem.to_string();
     match problem.file.as_os_str().is_empty() {
         true => text.trim_start_matches(": ").to_owned(),

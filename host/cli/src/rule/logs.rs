@@ -15,8 +15,8 @@ use std::time::Duration;
 
 /// A host's lines are far shorter; what is longer is no log, and comes in pieces.
 const LINE_BYTES: u64 = 1 << 20;
-/// How often a followed file is looked at.
-const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// How often a followed file is read.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -66,7 +66,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         match arguments.json {
             true => writeln!(out, "{}", printable_json(&line.json().to_string())),
             false => {
-                let (whose, rest) = line.shown();
+                let (whose, rest) = line.render();
                 width = width.max(whose.chars().count());
                 writeln!(out, "{whose:<width$}  {rest}")
             }
@@ -127,7 +127,7 @@ fn file(path: &Path, follow: bool, print: Print<'_>) -> std::io::Result<()> {
     loop {
         let mut counted = Counted { reader: &mut reader, read: &mut read };
         more_lines(&mut counted, &mut rest, print)?;
-        std::thread::sleep(LOOK_AGAIN);
+        std::thread::sleep(POLL_INTERVAL);
         let now = reader.get_ref().metadata()?;
         let is_cut = now.len() < read;
         // Gone for a moment while it is replaced.

@@ -8,8 +8,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// A Python rule that is not compiled yet takes about ten seconds, on a busy machine more.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a host may take to reload. A Python rule that is not compiled yet takes about ten seconds, on a busy machine more.
+const RELOAD_TIMEOUT: Duration = Duration::from_secs(120);
 
 #[derive(clap::Args)]
 #[command(after_help = "Example: everyframe rule reload --config everyframe.toml\n\
@@ -46,7 +46,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
 
 /// What the host says after it was asked.
 fn answer(cache: &Path, config: &Path, asked: &HostReport) -> Result<HostReport> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + RELOAD_TIMEOUT;
     while Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(50));
         let hosts = find_hosts(cache, config)?;
@@ -56,5 +56,5 @@ fn answer(cache: &Path, config: &Path, asked: &HostReport) -> Result<HostReport>
             return Ok(said);
         }
     }
-    bail!("host {} has not answered for {} s; its log says why", asked.pid, PATIENCE.as_secs())
+    bail!("host {} has not answered for {} s; its log says why", asked.pid, RELOAD_TIMEOUT.as_secs())
 }

@@ -163,7 +163,7 @@ impl Drop for Node {
 ///
 /// # Errors
 /// As [`Node::start`].
-pub fn train(software: &Software) -> Result<(), NodeError> {
+pub fn train_java_cache(software: &Software) -> Result<(), NodeError> {
     let Some(learnt) = software.untrained_cache() else { return Ok(()) };
     let parent = learnt.parent().unwrap_or(Path::new("."));
     let folder =

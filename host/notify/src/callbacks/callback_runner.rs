@@ -4,16 +4,17 @@ use super::callback_channel;
 use super::callback_queue::{CallbackQueue, Due};
 use super::outcome::OutcomeRecord;
 use super::receiver::{CallbackReceiver, find_receiver};
-use crate::assignments::{Assignments, Done, Job, SendQueue as _};
-use crate::backoff::pause;
+use crate::assignments::{Assignments, Done, Job, NextJob, SendQueue as _};
+use crate::attempts::{
+    FailedAttempts, LONGEST_WAIT, close_partitions, keep_undelivered, wait_for_change, wait_until,
+};
 use crate::monitor::Monitor;
 use crate::record::UndeliveredMessage;
-use crate::runner::{DRAIN, LONGEST_WAIT, NOT_AVAILABLE_MS, PARKED, roll, wait_until};
-use crate::ways::SendError;
-use everyframe_kafka::{Downstream, Producer, Record, redacted};
+use crate::transports::SendError;
+use everyframe_kafka::{Downstream, Producer, redacted};
 use everyframe_types::machine::unix_ms;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// One receiver at work on one topic.
 pub struct CallbackRunner {
@@ -21,10 +22,10 @@ pub struct CallbackRunner {
     pub receivers: Arc<[Arc<CallbackReceiver>]>,
     /// The place of this receiver among them.
     pub index: usize,
-    /// Where dead letters go.
+    /// Writes notices of callbacks that are given up.
     pub producer: Arc<Producer>,
     /// Their topic.
-    pub dead_letters: String,
+    pub notifications_topic: String,
     /// The receiver's health.
     pub monitor: Arc<Monitor>,
     state: Mutex<State>,
@@ -44,11 +45,11 @@ impl CallbackRunner {
         receivers: Arc<[Arc<CallbackReceiver>]>,
         index: usize,
         producer: Arc<Producer>,
-        dead_letters: String,
+        notifications_topic: String,
         monitor: Arc<Monitor>,
     ) -> Self {
         let (state, changed) = (Mutex::default(), Condvar::new());
-        Self { receivers, index, producer, dead_letters, monitor, state, changed }
+        Self { receivers, index, producer, notifications_topic, monitor, state, changed }
     }
 
     /// Sends requests until [`CallbackRunner::end`] is called. Each sending thread runs it.
@@ -87,11 +88,11 @@ impl CallbackRunner {
             }
             let now = unix_ms();
             let wait = match state.assignments.take(now) {
-                Ok(job) => return Some(job),
-                Err(next_due) => next_due.map_or(LONGEST_WAIT, |at| wait_until(at, now)),
+                NextJob::Due(job) => return Some(job),
+                NextJob::At(at) => wait_until(at, now),
+                NextJob::None => LONGEST_WAIT,
             };
-            let waited = self.changed.wait_timeout(state, wait);
-            state = waited.map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state);
+            state = wait_for_change(&self.changed, state, wait);
         }
     }
 
@@ -105,23 +106,24 @@ impl CallbackRunner {
                 self.monitor.delivered(Some(Duration::from_millis(waited)));
                 Done::Finished
             }
-            Err(SendError::Refused(reason)) => self.park(due, &redacted(&reason)),
+            Err(SendError::Refused(reason)) => self.give_up(due, &redacted(&reason)),
             Err(SendError::Failed { reason, retry_after }) => {
                 let (now, reason) = (unix_ms(), redacted(&reason));
-                let tried_for = now.saturating_sub(due.first_tried_at.unwrap_or(now)).max(0).unsigned_abs();
-                if receiver.give_up_after.is_some_and(|limit| u128::from(tried_for) >= limit.as_millis()) {
-                    return self.park(due, &reason);
+                let attempts = FailedAttempts { count: due.failures + 1, first_tried_at: due.first_tried_at };
+                match attempts.next_attempt_at(now, receiver.give_up_after, retry_after) {
+                    None => self.give_up(due, &reason),
+                    Some(at) => {
+                        self.monitor.failed(&reason);
+                        Done::Again(at)
+                    }
                 }
-                self.monitor.failed(&reason);
-                let pause = pause(due.failures + 1, roll(), retry_after);
-                Done::Again(now + i64::try_from(pause.as_millis()).unwrap_or(0))
             }
         }
     }
 
     /// Keeps the notice that a callback was given up. The result itself stays where it is.
-    fn park(&self, due: &Due, reason: &str) -> Done {
-        let letter = UndeliveredMessage {
+    fn give_up(&self, due: &Due, reason: &str) -> Done {
+        let message = UndeliveredMessage {
             channel: callback_channel(&self.receivers[self.index].name),
             id: due.callback.id.clone(),
             at: unix_ms(),
@@ -129,23 +131,7 @@ impl CallbackRunner {
             attempts: due.failures + 1,
             alerts: Vec::new(),
         };
-        let (key, value) = (letter.key(), serde_json::to_vec(&letter).unwrap_or_default());
-        let record = Record {
-            topic: &self.dead_letters,
-            key: Some(key.as_bytes()),
-            value: Some(&value),
-            ..Record::default()
-        };
-        match self.producer.send_and_wait(record, PARKED) {
-            Ok(()) => {
-                self.monitor.dead_lettered(&letter.id, reason);
-                Done::Finished
-            }
-            Err(error) => {
-                self.monitor.failed(&format!("{reason}; and no dead letter can be written: {error}"));
-                Done::Again(unix_ms() + NOT_AVAILABLE_MS)
-            }
-        }
+        keep_undelivered(&self.producer, &self.notifications_topic, &self.monitor, &message)
     }
 }
 
@@ -156,14 +142,7 @@ impl Downstream<OutcomeRecord> for CallbackRunner {
     }
 
     fn close(&self, partitions: &[i32]) -> Vec<(i32, i64)> {
-        let deadline = Instant::now() + DRAIN;
-        let mut state = self.lock();
-        state.assignments.begin_closing(partitions);
-        while state.assignments.is_busy(partitions) && Instant::now() < deadline {
-            let waited = self.changed.wait_timeout(state, Duration::from_millis(100));
-            state = waited.map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state);
-        }
-        state.assignments.remove(partitions)
+        close_partitions(&self.changed, self.lock(), |state| &mut state.assignments, partitions)
     }
 
     fn abandon(&self, partitions: &[i32]) {

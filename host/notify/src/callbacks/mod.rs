@@ -35,7 +35,7 @@ const LANE_BYTES: usize = 32 << 20;
 /// How often offsets are committed. What was sent since the last commit is sent again after a crash.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(500);
 /// Between two attempts to join a group.
-const AGAIN: Duration = Duration::from_secs(2);
+const RECONNECT_PAUSE: Duration = Duration::from_secs(2);
 /// Requests that are under way for one receiver and topic at a time.
 const SENDERS: usize = 4;
 
@@ -61,7 +61,8 @@ pub(crate) fn callback_channel(receiver: &str) -> String {
     format!("{CHANNEL}{receiver}")
 }
 
-/// True if this is the name of a receiver of callbacks, and not of a channel. Its dead letters are notices without the event.
+/// True if this is the name of a receiver of callbacks, and not of a channel. Its undelivered messages are notices without the
+/// event.
 pub fn is_callback_channel(channel: &str) -> bool {
     channel.starts_with(CHANNEL)
 }
@@ -186,7 +187,7 @@ fn start_runner(
                 Ok(Ended::Interrupted | Ended::Renamed) => {}
                 Err(error) => log_once.warn(&format!("no callbacks are sent: {error}")),
             }
-            std::thread::sleep(AGAIN);
+            std::thread::sleep(RECONNECT_PAUSE);
         }
         runner.end();
     };

@@ -1,7 +1,7 @@
 //! A receiver of callbacks: its settings, checked and ready to use.
 
 use super::address::Address;
-use crate::ways::{HttpClient, SendError, signing_key, standard_headers};
+use crate::transports::{HttpClient, SendError, signing_key, standard_headers};
 use everyframe_config::{CallbackSettings, ConfigError, KafkaSettings, Loaded};
 use everyframe_kafka::remember_secret;
 use ring::hmac;

@@ -16,7 +16,7 @@ use everyframe_gallery::{
     ErasureNotice, GalleryError, announce_erasure, destroy_keys, erase_traces, find_traces,
 };
 use everyframe_kafka::{BrokerError, Producer, class_retention};
-use everyframe_privacy::{Action, DataKey, Deed, KeyRing, PrivacyError, Signer, Trail, TrailError};
+use everyframe_privacy::{Action, DataKey, KeyRing, NewTrailEntry, PrivacyError, Signer, Trail, TrailError};
 use everyframe_types::machine::unix_ms;
 use rule_state::erase_rule_state;
 use std::sync::Arc;
@@ -76,13 +76,13 @@ pub fn erase_person(
     }
     let producer = Producer::new(&config.kafka)?;
     let subject = found.person.clone();
-    let deed = Deed {
+    let entry = NewTrailEntry {
         actor: actor.to_owned(),
         action,
         subject: subject.clone(),
         detail: format!("samples: {}", found.samples.len()),
     };
-    let trail = Trail::open(config)?.enter(&deed)?;
+    let trail = Trail::open(config)?.append(&entry)?;
     let begun = found.unfinished.clone();
     let mut notice = ErasureNotice {
         // Random, as a data key's id is.

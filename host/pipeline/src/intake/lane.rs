@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 
 /// How many frames are judged in a row while others wait for vision. Each inference evicts the rules' code and memory from
 /// the processor's caches; judging in a row loads them once.
-pub const RUN: usize = 16;
+pub const JUDGED_IN_A_ROW: usize = 16;
 
 /// One partition's frames between intake and commit. `F` is a frame, `D` a frame with its detections, `R` a frame ready
 /// to be judged.
@@ -31,7 +31,7 @@ pub struct Lane<F, D, R> {
     halted: bool,
     judging: bool,
     /// Frames left of those that are judged in a row.
-    run: usize,
+    row_left: usize,
     closed: bool,
 }
 
@@ -71,7 +71,7 @@ impl<F, D, R> Default for Lane<F, D, R> {
             restored: false,
             halted: false,
             judging: false,
-            run: 0,
+            row_left: 0,
             closed: false,
         }
     }
@@ -127,12 +127,12 @@ impl<F, D, R> Lane<F, D, R> {
     }
 
     /// The rule state is restored: frames may be judged.
-    pub fn restored(&mut self) {
+    pub fn mark_restored(&mut self) {
         self.restored = true;
     }
 
     /// A frame has its detections.
-    pub fn detected(&mut self, offset: i64, detected: D) {
+    pub fn mark_detected(&mut self, offset: i64, detected: D) {
         self.set(offset, Step::Detected(detected));
     }
 
@@ -153,7 +153,7 @@ impl<F, D, R> Lane<F, D, R> {
     }
 
     /// A tracked frame has the embeddings that it needs.
-    pub fn embedded(&mut self, offset: i64, ready: R) {
+    pub fn mark_embedded(&mut self, offset: i64, ready: R) {
         self.set(offset, Step::Ready(ready));
     }
 
@@ -167,21 +167,16 @@ impl<F, D, R> Lane<F, D, R> {
         self.halted = false;
     }
 
-    /// True once the rule state is restored.
-    pub fn is_restored(&self) -> bool {
-        self.restored
-    }
-
     /// The next frame in order, to be judged; all before it were. None while another is being judged; where frames wait
     /// for vision, also until a few can be judged in a row.
     pub fn next_to_judge(&mut self) -> Option<(i64, R)> {
         if self.judging || self.halted || !self.restored {
             return None;
         }
-        if self.run == 0 {
-            self.run = self.next_run();
+        if self.row_left == 0 {
+            self.row_left = self.next_row();
         }
-        self.run = self.run.checked_sub(1)?;
+        self.row_left = self.row_left.checked_sub(1)?;
         let next = self.take_first(
             usize::MAX,
             |step| matches!(step, Step::Ready(_)),
@@ -197,24 +192,24 @@ impl<F, D, R> Lane<F, D, R> {
     }
 
     /// The frame was judged. Call this before its records are sent: the acknowledgement may come at once.
-    pub fn publishing(&mut self, offset: i64) {
+    pub fn mark_publishing(&mut self, offset: i64) {
         self.set(offset, Step::Publishing);
     }
 
     /// The frame could not be judged: it is the next one again.
     pub fn put_back(&mut self, offset: i64, ready: R) {
         self.set(offset, Step::Ready(ready));
-        self.run = 0;
+        self.row_left = 0;
         self.judging = false;
     }
 
     /// The frame's records are sent: the next frame may be judged, and its records come after.
-    pub fn sent(&mut self) {
+    pub fn mark_sent(&mut self) {
         self.judging = false;
     }
 
     /// All records of the frame are acknowledged.
-    pub fn acknowledged(&mut self, offset: i64) {
+    pub fn mark_acknowledged(&mut self, offset: i64) {
         self.set(offset, Step::Done);
         self.finish();
     }
@@ -225,7 +220,7 @@ impl<F, D, R> Lane<F, D, R> {
     }
 
     /// That offset is committed.
-    pub fn committed(&mut self, offset: i64) {
+    pub fn mark_committed(&mut self, offset: i64) {
         self.committed = Some(offset);
     }
 
@@ -254,12 +249,12 @@ impl<F, D, R> Lane<F, D, R> {
     }
 
     /// How many frames are to be judged in a row now.
-    fn next_run(&self) -> usize {
+    fn next_row(&self) -> usize {
         let mut ahead = self.slots.iter().map(|slot| &slot.step).skip_while(|step| step.is_judged());
         let ready = ahead.clone().take_while(|step| matches!(step, Step::Ready(_))).count();
         let comes = matches!(ahead.nth(ready), Some(Step::Detecting | Step::Detected(_) | Step::Embedding));
         let waits = self.slots.back().is_some_and(|slot| matches!(slot.step, Step::Waiting(_)));
-        if ready < RUN && comes && waits { 0 } else { ready }
+        if ready < JUDGED_IN_A_ROW && comes && waits { 0 } else { ready }
     }
 
     fn slot(&mut self, offset: i64) -> Option<&mut Slot<F, D, R>> {
@@ -316,7 +311,7 @@ mod tests {
 
     fn with(offsets: &[i64]) -> TestLane {
         let mut lane = TestLane::default();
-        lane.restored();
+        lane.mark_restored();
         for offset in offsets {
             assert!(lane.admit(*offset, 10, *offset));
         }
@@ -325,14 +320,14 @@ mod tests {
 
     fn finish_judging(lane: &mut TestLane) {
         while let Some((offset, frame)) = lane.next_to_detect(usize::MAX) {
-            lane.detected(offset, frame);
+            lane.mark_detected(offset, frame);
         }
         while let Some((offset, seen)) = lane.next_to_track() {
-            lane.embedded(offset, seen);
+            lane.mark_embedded(offset, seen);
         }
         while let Some((offset, _)) = lane.next_to_judge() {
-            lane.publishing(offset);
-            lane.sent();
+            lane.mark_publishing(offset);
+            lane.mark_sent();
         }
     }
 
@@ -340,10 +335,10 @@ mod tests {
     fn a_frame_that_is_put_back_is_judged_next() {
         let mut lane = with(&[5, 6]);
         while let Some((offset, frame)) = lane.next_to_detect(10) {
-            lane.detected(offset, frame);
+            lane.mark_detected(offset, frame);
         }
         while let Some((offset, seen)) = lane.next_to_track() {
-            lane.embedded(offset, seen);
+            lane.mark_embedded(offset, seen);
         }
         for _ in 0..3 {
             assert_eq!(lane.next_to_judge(), Some((5, 5)));
@@ -353,8 +348,8 @@ mod tests {
             lane.resume();
         }
         assert_eq!(lane.next_to_judge(), Some((5, 5)));
-        lane.publishing(5);
-        lane.sent();
+        lane.mark_publishing(5);
+        lane.mark_sent();
         assert_eq!(lane.next_to_judge(), Some((6, 6)));
     }
 
@@ -364,55 +359,55 @@ mod tests {
         let all: Vec<_> = std::iter::from_fn(|| lane.next_to_detect(10)).collect();
         for (offset, frame) in all.iter().rev() {
             assert!(lane.next_to_track().is_none(), "an older frame is not seen yet");
-            lane.detected(*offset, *frame);
+            lane.mark_detected(*offset, *frame);
         }
         let followed: Vec<_> =
             std::iter::from_fn(|| lane.next_to_track()).map(|(offset, _)| offset).collect();
         assert_eq!(followed, [5, 6, 9]);
-        lane.embedded(6, 6);
+        lane.mark_embedded(6, 6);
         assert!(lane.next_to_judge().is_none(), "5 is not embedded yet");
-        lane.embedded(5, 5);
+        lane.mark_embedded(5, 5);
         assert_eq!(lane.next_to_judge(), Some((5, 5)));
-        lane.publishing(5);
+        lane.mark_publishing(5);
         assert!(lane.next_to_judge().is_none(), "one at a time, until its records are sent");
-        lane.sent();
+        lane.mark_sent();
         assert_eq!(lane.next_to_judge(), Some((6, 6)));
     }
 
     #[test]
     fn frames_are_judged_in_a_row_while_others_wait() {
-        let run = RUN as i64;
-        let offsets: Vec<i64> = (0..2 * run).collect();
+        let row = JUDGED_IN_A_ROW as i64;
+        let offsets: Vec<i64> = (0..2 * row).collect();
         let mut lane = with(&offsets);
-        let look = |lane: &mut TestLane| {
-            let (offset, frame) = lane.next_to_detect(RUN + 2).unwrap();
-            lane.detected(offset, frame);
+        let see = |lane: &mut TestLane| {
+            let (offset, frame) = lane.next_to_detect(JUDGED_IN_A_ROW + 2).unwrap();
+            lane.mark_detected(offset, frame);
             lane.next_to_track().unwrap()
         };
         let judged = |lane: &mut TestLane| {
             let all = std::iter::from_fn(|| {
                 let (offset, _) = lane.next_to_judge()?;
-                lane.publishing(offset);
-                lane.sent();
+                lane.mark_publishing(offset);
+                lane.mark_sent();
                 Some(offset)
             });
             all.collect::<Vec<_>>()
         };
         // One more than are judged in a row is in vision, and they come out one by one.
-        let seen: Vec<_> = (0..=run).map(|_| look(&mut lane)).collect();
+        let seen: Vec<_> = (0..=row).map(|_| see(&mut lane)).collect();
         for (offset, seen) in seen {
-            lane.embedded(offset, seen);
+            lane.mark_embedded(offset, seen);
             let expected = match offset {
-                offset if offset == run - 1 => (0..run).collect(),
-                offset if offset == run => vec![run],
+                offset if offset == row - 1 => (0..row).collect(),
+                offset if offset == row => vec![row],
                 _ => vec![],
             };
             assert_eq!(judged(&mut lane), expected, "{offset}");
         }
         // All others are in vision: no frame waits, and each is judged as soon as it can be.
-        let seen: Vec<_> = (run + 1..2 * run).map(|_| look(&mut lane)).collect();
+        let seen: Vec<_> = (row + 1..2 * row).map(|_| see(&mut lane)).collect();
         for (offset, seen) in seen {
-            lane.embedded(offset, seen);
+            lane.mark_embedded(offset, seen);
             assert_eq!(judged(&mut lane), [offset]);
         }
     }
@@ -422,12 +417,12 @@ mod tests {
         let mut lane = with(&[0, 1, 2]);
         finish_judging(&mut lane);
         for offset in [1, 2] {
-            lane.acknowledged(offset);
+            lane.mark_acknowledged(offset);
             assert_eq!(lane.committable(), None);
         }
-        lane.acknowledged(0);
+        lane.mark_acknowledged(0);
         assert_eq!(lane.committable(), Some(3));
-        lane.committed(3);
+        lane.mark_committed(3);
         assert_eq!(lane.committable(), None);
         assert!(lane.is_empty());
         assert_eq!(lane.bytes(), 0);
@@ -461,9 +456,9 @@ mod tests {
         let (offset, frame) = lane.next_to_detect(1).unwrap();
         lane.close();
         assert!(!lane.admit(2, 10, 2) && !lane.is_empty());
-        lane.detected(offset, frame);
+        lane.mark_detected(offset, frame);
         finish_judging(&mut lane);
-        lane.acknowledged(0);
+        lane.mark_acknowledged(0);
         assert!(lane.is_empty());
         assert_eq!((lane.committable(), lane.bytes()), (Some(1), 0));
     }
@@ -473,7 +468,7 @@ mod tests {
         let mut lane = TestLane::default();
         lane.admit(0, 10, 0);
         finish_judging(&mut lane);
-        lane.restored();
+        lane.mark_restored();
         assert_eq!(lane.next_to_judge(), Some((0, 0)), "it was seen in the meantime");
     }
 
@@ -484,7 +479,7 @@ mod tests {
         lane.next_to_detect(1).unwrap();
         lane.close();
         assert!(lane.is_empty());
-        lane.detected(0, 0);
+        lane.mark_detected(0, 0);
         assert_eq!((lane.committable(), lane.bytes()), (None, 0));
     }
 
@@ -492,14 +487,14 @@ mod tests {
     fn a_halted_lane_drops_what_it_has_not_judged() {
         let mut lane = with(&[0, 1]);
         let offset = lane.next_to_detect(1).unwrap().0;
-        lane.detected(offset, 0);
+        lane.mark_detected(offset, 0);
         finish_judging(&mut lane);
         lane.admit(2, 10, 2);
         lane.halt();
         finish_judging(&mut lane);
         lane.close();
         assert!(!lane.is_empty(), "what is judged is waited for");
-        [0, 1].into_iter().for_each(|offset| lane.acknowledged(offset));
+        [0, 1].into_iter().for_each(|offset| lane.mark_acknowledged(offset));
         assert_eq!((lane.is_empty(), lane.committable(), lane.bytes()), (true, Some(2), 0));
     }
 
@@ -507,9 +502,9 @@ mod tests {
     fn an_abandoned_lane_commits_nothing_more() {
         let mut lane = with(&[0, 1]);
         finish_judging(&mut lane);
-        lane.acknowledged(0);
+        lane.mark_acknowledged(0);
         lane.abandon();
-        lane.acknowledged(1);
+        lane.mark_acknowledged(1);
         assert!(lane.is_empty());
         assert_eq!(lane.committable(), Some(1));
     }
@@ -526,14 +521,14 @@ mod tests {
                 match choice {
                     0 => { lane.admit(next, 10, next); next += 1 + (pick as i64 % 2); }
                     1 => seeing.extend(lane.next_to_detect(6).map(|(offset, _)| offset)),
-                    2 => if let Some(offset) = any(&mut seeing) { lane.detected(offset, offset) },
+                    2 => if let Some(offset) = any(&mut seeing) { lane.mark_detected(offset, offset) },
                     3 => embedding.extend(lane.next_to_track().map(|(offset, _)| offset)),
-                    4 => if let Some(offset) = any(&mut embedding) { lane.embedded(offset, offset) },
+                    4 => if let Some(offset) = any(&mut embedding) { lane.mark_embedded(offset, offset) },
                     5 => match judging.take() {
                         None => judging = lane.next_to_judge().map(|(offset, _)| offset),
-                        Some(offset) => { lane.publishing(offset); lane.sent(); judged.push(offset); acks.push(offset); }
+                        Some(offset) => { lane.mark_publishing(offset); lane.mark_sent(); judged.push(offset); acks.push(offset); }
                     },
-                    _ => if let Some(offset) = any(&mut acks) { lane.acknowledged(offset); done.insert(offset); },
+                    _ => if let Some(offset) = any(&mut acks) { lane.mark_acknowledged(offset); done.insert(offset); },
                 }
                 if let Some(commit) = lane.committable() {
                     prop_assert!(judged.iter().filter(|offset| **offset < commit).all(|offset| done.contains(offset)));
@@ -544,16 +539,16 @@ mod tests {
             // Whatever is unfinished comes to its end, in whatever order vision does the rest.
             for _ in 0..lane.frames() {
                 seeing.extend(std::iter::from_fn(|| lane.next_to_detect(6)).map(|(offset, _)| offset));
-                seeing.drain(..).for_each(|offset| lane.detected(offset, offset));
+                seeing.drain(..).for_each(|offset| lane.mark_detected(offset, offset));
                 embedding.extend(std::iter::from_fn(|| lane.next_to_track()).map(|(offset, _)| offset));
-                embedding.drain(..).rev().for_each(|offset| lane.embedded(offset, offset));
+                embedding.drain(..).rev().for_each(|offset| lane.mark_embedded(offset, offset));
                 while let Some(offset) = judging.take().or_else(|| Some(lane.next_to_judge()?.0)) {
-                    lane.publishing(offset);
-                    lane.sent();
+                    lane.mark_publishing(offset);
+                    lane.mark_sent();
                     acks.push(offset);
                 }
             }
-            acks.drain(..).for_each(|offset| lane.acknowledged(offset));
+            acks.drain(..).for_each(|offset| lane.mark_acknowledged(offset));
             prop_assert!(lane.is_empty());
         }
     }

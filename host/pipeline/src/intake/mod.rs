@@ -8,4 +8,4 @@ mod time_claim;
 
 pub use forget::forget_cameras;
 pub use frame_clock::{ClockFault, Correction, FrameClock};
-pub use lane::{Lane, RUN};
+pub use lane::{JUDGED_IN_A_ROW, Lane};

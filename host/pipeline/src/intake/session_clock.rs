@@ -7,8 +7,8 @@ use everyframe_types::frame::SourceKind;
 const NEAR: i64 = 60_000;
 /// How far a claim may be from the time that its session should have reached, milliseconds: clocks jitter, records wait.
 const TOLERANCE: i64 = 10_000;
-/// The most frames in a row with another time that change nothing in a longer session.
-const RUN: u32 = 5;
+/// The most frames in a row whose time does not continue a longer session and that change nothing: their claims count as wrong.
+const MAX_WRONG_CLAIMS: u32 = 5;
 
 /// Frames that follow each other, and the correction of their claims.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +44,7 @@ pub(super) struct SessionClock {
     /// The line that is believed.
     current: Line,
     suspect: Option<Suspect>,
-    /// The line before a jump, until more than [`RUN`] frames confirm the jump.
+    /// The line before a jump, until more than [`MAX_WRONG_CLAIMS`] frames confirm the jump.
     former: Option<Line>,
     /// The longest regular step of the session, milliseconds, for example of pictures taken once an hour.
     step: i64,
@@ -141,7 +141,7 @@ impl SessionClock {
         let believed = self.next(claim);
         self.believed = believed.at;
         self.is_sure |= believed.at == claim.claimed;
-        if self.current.frames > RUN {
+        if self.current.frames > MAX_WRONG_CLAIMS {
             self.former = None;
         }
         believed
@@ -188,7 +188,7 @@ impl SessionClock {
             return self.suspect_anew(claim, substitute);
         };
         // A session that makes regular steps needs only a short confirmation of another one.
-        let enough = if self.step > 0 { 1 } else { self.current.frames.min(RUN) };
+        let enough = if self.step > 0 { 1 } else { self.current.frames.min(MAX_WRONG_CLAIMS) };
         if suspect.line.frames <= enough {
             self.suspect = Some(suspect);
             return believed;

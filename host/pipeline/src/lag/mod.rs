@@ -6,4 +6,4 @@ mod words;
 
 pub use estimate::{Backlog, time_left};
 pub use sampler::{PartitionLag, Sampler};
-pub use words::{sentence, spoken};
+pub use words::{format_duration, sentence};

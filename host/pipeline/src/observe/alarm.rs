@@ -5,7 +5,7 @@ use super::announcer::Announcer;
 use super::error::ObserveError;
 use super::metrics::Metrics;
 use crate::lag::{PartitionLag, Sampler, sentence};
-use everyframe_config::Config;
+use everyframe_config::{Config, ObserveSettings};
 use everyframe_kafka::{BrokerError, LogOnce, Retention};
 use everyframe_types::event::{CloudEvent, rfc3339};
 use everyframe_types::machine::unix_ms;
@@ -63,27 +63,40 @@ pub struct Alarms {
     open: BTreeMap<i32, i64>,
 }
 
-/// When a partition is in danger.
+/// When the alarm is raised for a partition.
 #[derive(Debug, Clone, Copy)]
-pub struct Danger {
-    /// With so little time left; but where the topic keeps frames for less than twice that, with half of what it keeps:
-    /// there, any stop would give alarm.
-    pub left: Duration,
+pub struct AlarmThreshold {
+    /// The alarm is raised when less than this time is left. For a topic that keeps frames for less than twice this time, it is
+    /// half of what the topic keeps; otherwise every short stop would raise it.
+    pub time_left: Duration,
     /// How long the topic keeps frames.
     pub retention: Option<Retention>,
-    /// Frames younger than this say nothing: they came between two looks.
+    /// Frames younger than this raise no alarm: they arrived between two measurements of the host.
     pub interval: Duration,
 }
 
-impl Danger {
-    /// The time left at which a partition comes into danger.
-    fn mark(&self, lag: &PartitionLag) -> Duration {
+impl AlarmThreshold {
+    /// The threshold that `[observe]` sets, for a topic with this retention.
+    pub fn new(observe: &ObserveSettings, retention: Option<Retention>) -> Self {
+        let configured = Duration::try_from_secs_f64(observe.retention_alarm_h * 3600.0);
+        Self {
+            time_left: configured.unwrap_or(Duration::MAX),
+            retention,
+            interval: Duration::from_secs(observe.lag_interval_s),
+        }
+    }
+
+    /// The time left at which the alarm is raised for a partition.
+    fn for_partition(&self, lag: &PartitionLag) -> Duration {
         let by_time = self.retention.and_then(|kept| kept.time);
         // What is kept by size is so many seconds of arrivals.
         let rate = lag.arrival.zip(lag.bytes_per_record).map(|(arrival, bytes)| arrival * bytes);
         let by_size = self.retention.and_then(|kept| kept.bytes).zip(rate);
         let by_size = by_size.and_then(|(bytes, rate)| Duration::try_from_secs_f64(bytes as f64 / rate).ok());
-        [by_time, by_size].into_iter().flatten().fold(self.left, |mark, kept| mark.min(kept / 2))
+        [by_time, by_size]
+            .into_iter()
+            .flatten()
+            .fold(self.time_left, |threshold, kept| threshold.min(kept / 2))
     }
 
     /// True if the partition is in danger; none if that is not known.
@@ -96,10 +109,10 @@ impl Danger {
         }
         let age = lag.age?;
         lag.arrival?;
-        // Once it has begun, it is not over at the same mark: an estimate wavers.
-        let mark = self.mark(lag);
-        let mark = if is_open { mark.saturating_add(mark / 10) } else { mark };
-        Some(age > self.interval && lag.time_left.is_some_and(|left| left <= mark))
+        // A raised alarm ends only above a higher threshold, because estimates fluctuate.
+        let threshold = self.for_partition(lag);
+        let threshold = if is_open { threshold.saturating_add(threshold / 10) } else { threshold };
+        Some(age > self.interval && lag.time_left.is_some_and(|left| left <= threshold))
     }
 }
 
@@ -108,13 +121,13 @@ impl Alarms {
     pub fn update<'a>(
         &mut self,
         lags: impl IntoIterator<Item = &'a PartitionLag>,
-        danger: Danger,
+        threshold: AlarmThreshold,
         now: i64,
     ) -> Vec<(&'a PartitionLag, RetentionState, i64)> {
         let (mut news, mut open) = (Vec::new(), BTreeMap::new());
         for lag in lags {
             let since = self.open.get(&lag.partition).copied();
-            match (since, danger.threatens(lag, since.is_some())) {
+            match (since, threshold.threatens(lag, since.is_some())) {
                 (None, Some(true)) => {
                     open.insert(lag.partition, now);
                     news.push((lag, RetentionState::Danger, now));
@@ -126,6 +139,13 @@ impl Alarms {
         // A partition that another host has by now is reported by that host.
         self.open = open;
         news
+    }
+
+    /// The partition in danger that is most urgent, of those that were given to the last [`Alarms::update`]: one whose frames
+    /// were deleted unread, else the one with the least time left.
+    pub fn most_urgent<'a>(&self, lags: &'a [PartitionLag]) -> Option<&'a PartitionLag> {
+        let in_danger = lags.iter().filter(|lag| self.open.contains_key(&lag.partition));
+        in_danger.min_by_key(|lag| (lag.deleted_unread == 0, lag.time_left.unwrap_or(Duration::MAX)))
     }
 }
 
@@ -174,7 +194,7 @@ impl Watch {
             match self.sampler.sample() {
                 Ok(lags) => {
                     self.log_once.recovered("the lag is known again");
-                    self.report(&lags, interval);
+                    self.report(&lags);
                     self.metrics.partitions().set_lags(lags, self.sampler.retention().is_some());
                 }
                 Err(error) => {
@@ -185,14 +205,12 @@ impl Watch {
         }
     }
 
-    fn report(&mut self, lags: &[PartitionLag], interval: Duration) {
-        let configured = Duration::try_from_secs_f64(self.config.observe.retention_alarm_h * 3600.0);
-        let left = configured.unwrap_or(Duration::MAX);
-        let danger = Danger { left, retention: self.sampler.retention(), interval };
+    fn report(&mut self, lags: &[PartitionLag]) {
+        let threshold = AlarmThreshold::new(&self.config.observe, self.sampler.retention());
         let lanes = self.metrics.partitions().lanes();
         let ours = lags.iter().filter(|lag| lanes.iter().any(|lane| lane.partition == lag.partition));
         let now = unix_ms();
-        for (lag, state, since) in self.alarms.update(ours, danger, now) {
+        for (lag, state, since) in self.alarms.update(ours, threshold, now) {
             let text = match state {
                 RetentionState::Danger => sentence(lag),
                 RetentionState::Over => {
@@ -272,31 +290,34 @@ mod tests {
         }
     }
 
-    fn danger(kept: Duration) -> Danger {
+    fn threshold(kept: Duration) -> AlarmThreshold {
         let retention = Some(Retention { time: Some(kept), bytes: None });
-        Danger { left: 24 * HOUR, retention, interval: MINUTE }
+        AlarmThreshold { time_left: 24 * HOUR, retention, interval: MINUTE }
     }
 
     #[test]
     fn danger_is_reported_once_and_so_is_its_end() {
         let mut alarms = Alarms::default();
-        let mut look = |of: PartitionLag, now| {
-            let news = alarms.update([&of], danger(100 * HOUR), now);
+        let mut update = |of: PartitionLag, now| {
+            let news = alarms.update([&of], threshold(100 * HOUR), now);
             news.first().map(|(_, state, since)| (*state, *since))
         };
-        assert_eq!(look(lag(Some(25 * HOUR)), 1), None);
-        assert_eq!(look(lag(Some(23 * HOUR)), 2), Some((RetentionState::Danger, 2)));
-        assert_eq!(look(lag(Some(22 * HOUR)), 3), None);
-        assert_eq!(look(lag(Some(25 * HOUR)), 4), None, "the estimate wavers");
-        assert_eq!(look(PartitionLag { age: None, ..lag(None) }, 5), None, "nothing is known");
-        assert_eq!(look(lag(None), 6), Some((RetentionState::Over, 2)));
-        assert_eq!(look(lag(Some(HOUR)), 7), Some((RetentionState::Danger, 7)));
-        assert_eq!(look(PartitionLag { lag: 0, age: None, ..lag(None) }, 8), Some((RetentionState::Over, 7)));
+        assert_eq!(update(lag(Some(25 * HOUR)), 1), None);
+        assert_eq!(update(lag(Some(23 * HOUR)), 2), Some((RetentionState::Danger, 2)));
+        assert_eq!(update(lag(Some(22 * HOUR)), 3), None);
+        assert_eq!(update(lag(Some(25 * HOUR)), 4), None, "the estimate wavers");
+        assert_eq!(update(PartitionLag { age: None, ..lag(None) }, 5), None, "nothing is known");
+        assert_eq!(update(lag(None), 6), Some((RetentionState::Over, 2)));
+        assert_eq!(update(lag(Some(HOUR)), 7), Some((RetentionState::Danger, 7)));
+        assert_eq!(
+            update(PartitionLag { lag: 0, age: None, ..lag(None) }, 8),
+            Some((RetentionState::Over, 7))
+        );
     }
 
     #[test]
     fn a_short_stop_is_no_danger_where_frames_are_kept_for_a_day() {
-        let day = danger(24 * HOUR);
+        let day = threshold(24 * HOUR);
         assert_eq!(day.threatens(&lag(Some(23 * HOUR)), false), Some(false));
         assert_eq!(day.threatens(&lag(Some(12 * HOUR)), false), Some(true));
         let young = PartitionLag { age: Some(MINUTE / 2), ..lag(Some(HOUR)) };
@@ -306,29 +327,46 @@ mod tests {
     #[test]
     fn a_burst_is_no_danger_where_few_bytes_are_kept() {
         let retention = Some(Retention { time: Some(100 * HOUR), bytes: Some(72_000_000) });
-        let danger = Danger { left: 24 * HOUR, retention, interval: MINUTE };
+        let threshold = AlarmThreshold { time_left: 24 * HOUR, retention, interval: MINUTE };
         // Two hours of what comes in a second are kept.
         let of =
             |left| PartitionLag { arrival: Some(100.0), bytes_per_record: Some(100.0), ..lag(Some(left)) };
-        assert_eq!(danger.threatens(&of(110 * MINUTE), false), Some(false));
-        assert_eq!(danger.threatens(&of(59 * MINUTE), false), Some(true));
+        assert_eq!(threshold.threatens(&of(110 * MINUTE), false), Some(false));
+        assert_eq!(threshold.threatens(&of(59 * MINUTE), false), Some(true));
         let nothing_comes = PartitionLag { arrival: Some(0.0), ..of(23 * HOUR) };
-        assert_eq!(danger.threatens(&nothing_comes, false), Some(true), "they grow old all the same");
+        assert_eq!(threshold.threatens(&nothing_comes, false), Some(true), "they grow old all the same");
     }
 
     #[test]
     fn deleted_frames_are_danger_unless_the_group_is_new() {
         let gone = PartitionLag { deleted_unread: 5, lag: 0, time_left: None, ..lag(None) };
-        assert_eq!(danger(24 * HOUR).threatens(&gone, false), Some(true));
+        assert_eq!(threshold(24 * HOUR).threatens(&gone, false), Some(true));
         let new = PartitionLag { committed: None, ..gone };
-        assert_eq!(danger(24 * HOUR).threatens(&new, false), Some(false));
+        assert_eq!(threshold(24 * HOUR).threatens(&new, false), Some(false));
+    }
+
+    #[test]
+    fn deleted_frames_are_the_most_urgent_alarm() {
+        let mut alarms = Alarms::default();
+        let soon = lag(Some(HOUR));
+        let later = PartitionLag { partition: 4, ..lag(Some(2 * HOUR)) };
+        let deleted = PartitionLag { partition: 5, deleted_unread: 1, ..lag(None) };
+        let calm = PartitionLag { partition: 6, ..lag(Some(90 * HOUR)) };
+        let urgent =
+            |alarms: &Alarms, lags: &[PartitionLag]| alarms.most_urgent(lags).map(|lag| lag.partition);
+        let lags = [calm, later, soon, deleted];
+        assert_eq!(urgent(&alarms, &lags), None, "no alarm was raised yet");
+        alarms.update(&lags, threshold(100 * HOUR), 1);
+        assert_eq!(urgent(&alarms, &lags[..1]), None);
+        assert_eq!(urgent(&alarms, &lags[..3]), Some(3));
+        assert_eq!(urgent(&alarms, &lags), Some(5));
     }
 
     #[test]
     fn a_revoked_partition_is_reported_by_its_new_host() {
-        let (mut alarms, danger) = (Alarms::default(), danger(100 * HOUR));
-        assert_eq!(alarms.update([&lag(Some(HOUR))], danger, 1).len(), 1);
-        assert!(alarms.update([], danger, 2).is_empty());
+        let (mut alarms, threshold) = (Alarms::default(), threshold(100 * HOUR));
+        assert_eq!(alarms.update([&lag(Some(HOUR))], threshold, 1).len(), 1);
+        assert!(alarms.update([], threshold, 2).is_empty());
         assert!(alarms.open.is_empty());
     }
 }

@@ -6,7 +6,7 @@ use super::heard_cameras::HeardCameras;
 use super::metrics::Metrics;
 use everyframe_config::{CameraSettings, Config};
 use everyframe_kafka::watermarks;
-use everyframe_types::camera_notice::spoken;
+use everyframe_types::camera_notice::format_milliseconds;
 use everyframe_types::event::{CloudEvent, rfc3339};
 use everyframe_types::machine::unix_ms;
 use schemars::JsonSchema;
@@ -162,10 +162,10 @@ impl Monitor {
             let text = match state {
                 CameraPresence::Silent => format!(
                     "nothing is heard of camera {camera} for {}: its agent does not run, or does not reach Kafka",
-                    spoken(now - since)
+                    format_milliseconds(now - since)
                 ),
                 CameraPresence::Back => {
-                    format!("camera {camera} is heard again after {}", spoken(now - since))
+                    format!("camera {camera} is heard again after {}", format_milliseconds(now - since))
                 }
             };
             match state {

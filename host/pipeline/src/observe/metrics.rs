@@ -7,7 +7,7 @@ use crate::intake::Correction;
 use crate::live_ledger::SequenceCheck;
 use everyframe_config::CameraSettings;
 use everyframe_rules::{RuleMeter, RuleMeters};
-use everyframe_telemetry::histogram::{DELAY, FRAMES, Histogram, STAGE};
+use everyframe_telemetry::histogram::{DELAY, FRAMES, Histogram, STAGE, Scale};
 use everyframe_telemetry::throttle::Throttle;
 use everyframe_types::event::{Timings, rfc3339};
 use everyframe_types::frame::Frame;
@@ -19,7 +19,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -45,10 +45,7 @@ pub struct Metrics {
     /// In the order of [`STAGES`].
     stages: [Histogram; 4],
     publish_delay: Histogram,
-    batch_frames: Histogram,
-    batch_delivery: Histogram,
-    batches_aborted: Counter,
-    batches_given_up: Counter,
+    batches: BatchMetrics,
     restored_records: Counter,
     restoring: Histogram,
     rebalances: Family<[(&'static str, &'static str); 1], Counter>,
@@ -61,6 +58,34 @@ pub struct Metrics {
     gaps: Throttle,
     wrong_clocks: Throttle,
     parked_lines: Throttle,
+}
+
+/// The delivery of batches.
+struct BatchMetrics {
+    frames: Histogram,
+    delivery: Histogram,
+    aborted: Counter,
+    given_up: Counter,
+}
+
+impl BatchMetrics {
+    fn new(registry: &mut Registry) -> Self {
+        Self {
+            aborted: add(registry, "batches_aborted", "Attempts to deliver a batch of which nothing counts"),
+            given_up: add(
+                registry,
+                "batches_given_up",
+                "Batches given up with their partitions, since nobody knows if they count",
+            ),
+            frames: add_histogram(registry, "batch_frames", "Frames of a delivered batch", FRAMES),
+            delivery: add_histogram(
+                registry,
+                "batch_delivery_seconds",
+                "From the first attempt until a batch is acknowledged",
+                DELAY,
+            ),
+        }
+    }
 }
 
 /// One histogram for each stage.
@@ -87,6 +112,32 @@ pub struct Snapshot {
     pub rules_ms: f64,
 }
 
+/// Adds a metric. Its name gets the prefix of the program.
+fn add<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
+    let metric = M::default();
+    registry.register(format!("everyframe_{name}"), help, metric.clone());
+    metric
+}
+
+fn add_histogram(registry: &mut Registry, name: &str, help: &str, scale: Scale) -> Histogram {
+    let histogram = Histogram::new(scale);
+    registry.register(format!("everyframe_{name}"), help, histogram.clone());
+    histogram
+}
+
+/// In the order of [`STAGES`].
+fn add_stages(registry: &mut Registry) -> [Histogram; 4] {
+    let stages = Stages::new_with_constructor(|| Histogram::new(STAGE));
+    registry.register("everyframe_stage_cpu_seconds", "CPU time of a stage for one frame", stages.clone());
+    STAGES.map(|name| stages.get_or_create_owned(&[("stage", name)]))
+}
+
+/// In the order of [`SEVERITIES`].
+fn add_alerts(registry: &mut Registry) -> [Counter; 3] {
+    let alerts: Family<[(&'static str, &'static str); 1], Counter> = add(registry, "alerts", "Alerts raised");
+    SEVERITIES.map(|(_, name)| alerts.get_or_create_owned(&[("severity", name)]))
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
@@ -97,110 +148,66 @@ impl Metrics {
     /// Metrics of a host that has done nothing yet.
     pub fn new() -> Self {
         let mut registry = Registry::default();
-        let mut counter = |name: &str, help: &str| {
-            let counter = Counter::default();
-            registry.register(format!("everyframe_{name}"), help, counter.clone());
-            counter
-        };
-        let taken_in = counter("frames_taken_in", "Frames taken in");
-        let bytes = counter("taken_in_bytes", "Bytes of the frames taken in");
-        let judged = counter("frames_processed", "Frames that were judged");
-        let faces = counter("faces", "Faces in the frames processed");
-        let deleted =
-            counter("frames_deleted_unread", "Frames that retention deleted before the group came to them");
-        let state_changes = counter("state_changes", "Changes of rule state, published with frames");
-        let batches_aborted =
-            counter("batches_aborted", "Attempts to deliver a batch of which nothing counts");
-        let batches_given_up = counter(
-            "batches_given_up",
-            "Batches given up with their partitions, since nobody knows if they count",
-        );
-        let restored_records = counter("state_restored_records", "Records read to restore rule state");
-        let mut histogram = |name: &str, help: &str, scale| {
-            let histogram = Histogram::new(scale);
-            registry.register(format!("everyframe_{name}"), help, histogram.clone());
-            histogram
-        };
-        let publish_delay = histogram(
-            "publish_delay_seconds",
-            "From taking a frame in until everything that it causes is acknowledged",
-            DELAY,
-        );
-        let batch_frames = histogram("batch_frames", "Frames of a delivered batch", FRAMES);
-        let batch_delivery = histogram(
-            "batch_delivery_seconds",
-            "From the first attempt until a batch is acknowledged",
-            DELAY,
-        );
-        let restoring = histogram("state_restore_seconds", "Time to restore rule state", DELAY);
-        let stages = Stages::new_with_constructor(|| Histogram::new(STAGE));
-        registry.register(
-            "everyframe_stage_cpu_seconds",
-            "CPU time of a stage for one frame",
-            stages.clone(),
-        );
-        let alerts = Family::<[(&str, &str); 1], Counter>::default();
-        registry.register("everyframe_alerts", "Alerts raised", alerts.clone());
-        let parked = Family::default();
-        registry.register("everyframe_frames_parked", "Frames that could not be processed", parked.clone());
-        let skipped = Family::default();
-        registry.register(
-            "everyframe_rules_skipped",
-            "Failures of rules that were passed over",
-            skipped.clone(),
-        );
-        let searches = Family::default();
-        let help = "Frames by how they were searched for faces: full, partial, coarse or reused";
-        registry.register("everyframe_searches", help, searches.clone());
-        let shadow_faces = Family::default();
-        let help =
-            "Faces that a second, full search finds in 1 % of the other frames: found or missed by their own";
-        registry.register("everyframe_shadow_faces", help, shadow_faces.clone());
-        let rebalances = Family::default();
-        let help = "Partitions that came and went: assigned, revoked in good order, or lost";
-        registry.register("everyframe_rebalances", help, rebalances.clone());
-        let reloads = Family::default();
-        let help = "Times that rules were read again: in-force, refused, or fell-back to those before";
-        registry.register("everyframe_rules_reloads", help, reloads.clone());
+        let (heard, partitions) = (Arc::new(HeardCameras::default()), Arc::new(Partitions::default()));
+        registry.register_collector(Box::new(ByCamera(heard.clone())));
+        registry.register_collector(Box::new(ByPartition(partitions.clone())));
         let cameras = Cameras::default();
         cameras.register(&mut registry);
-        let heard = Arc::new(HeardCameras::default());
-        registry.register_collector(Box::new(ByCamera(heard.clone())));
-        let rules = RuleMeters::new(&mut registry);
-        let partitions = Arc::new(Partitions::default());
-        registry.register_collector(Box::new(ByPartition(partitions.clone())));
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("everyframe_build", "This program", build);
+        let to = &mut registry;
         Self {
-            registry: Mutex::new(registry),
-            taken_in,
-            bytes,
-            judged,
-            parked,
-            skipped,
-            searches,
-            shadow_faces,
-            parked_in_all: AtomicU64::new(0),
-            acknowledged_in_all: AtomicU64::new(0),
-            faces,
-            alerts: SEVERITIES.map(|(_, name)| alerts.get_or_create_owned(&[("severity", name)])),
-            deleted,
-            state_changes,
-            stages: STAGES.map(|name| stages.get_or_create_owned(&[("stage", name)])),
-            publish_delay,
-            batch_frames,
-            batch_delivery,
-            batches_aborted,
-            batches_given_up,
-            restored_records,
-            restoring,
-            rebalances,
-            reloads,
+            taken_in: add(to, "frames_taken_in", "Frames taken in"),
+            bytes: add(to, "taken_in_bytes", "Bytes of the frames taken in"),
+            judged: add(to, "frames_processed", "Frames that were judged"),
+            faces: add(to, "faces", "Faces in the frames processed"),
+            deleted: add(
+                to,
+                "frames_deleted_unread",
+                "Frames that retention deleted before the group came to them",
+            ),
+            state_changes: add(to, "state_changes", "Changes of rule state, published with frames"),
+            restored_records: add(to, "state_restored_records", "Records read to restore rule state"),
+            restoring: add_histogram(to, "state_restore_seconds", "Time to restore rule state", DELAY),
+            publish_delay: add_histogram(
+                to,
+                "publish_delay_seconds",
+                "From taking a frame in until everything that it causes is acknowledged",
+                DELAY,
+            ),
+            batches: BatchMetrics::new(to),
+            stages: add_stages(to),
+            alerts: add_alerts(to),
+            parked: add(to, "frames_parked", "Frames that could not be processed"),
+            skipped: add(to, "rules_skipped", "Failures of rules that were passed over"),
+            searches: add(
+                to,
+                "searches",
+                "Frames by how they were searched for faces: full, partial, coarse or reused",
+            ),
+            shadow_faces: add(
+                to,
+                "shadow_faces",
+                "Faces that a second, full search finds in 1 % of the other frames: found or missed by their own",
+            ),
+            rebalances: add(
+                to,
+                "rebalances",
+                "Partitions that came and went: assigned, revoked in good order, or lost",
+            ),
+            reloads: add(
+                to,
+                "rules_reloads",
+                "Times that rules were read again: in-force, refused, or fell-back to those before",
+            ),
+            rules: RuleMeters::new(to),
             cameras,
             heard,
-            expected: Mutex::default(),
-            rules,
             partitions,
+            registry: Mutex::new(registry),
+            parked_in_all: AtomicU64::new(0),
+            acknowledged_in_all: AtomicU64::new(0),
+            expected: Mutex::default(),
             gaps: Throttle::default(),
             wrong_clocks: Throttle::default(),
             parked_lines: Throttle::default(),
@@ -373,18 +380,18 @@ impl Metrics {
 
     /// Counts a batch that was delivered.
     pub fn batch_delivered(&self, frames: usize, took: Duration) {
-        self.batch_frames.observe(frames as u64);
-        self.batch_delivery.observe_time(took);
+        self.batches.frames.observe(frames as u64);
+        self.batches.delivery.observe_time(took);
     }
 
     /// Counts a failed attempt to deliver a batch.
     pub fn batch_aborted(&self) {
-        self.batches_aborted.inc();
+        self.batches.aborted.inc();
     }
 
     /// Counts a batch that was given up with its partitions.
     pub fn batch_given_up(&self) {
-        self.batches_given_up.inc();
+        self.batches.given_up.inc();
     }
 
     /// Counts frames that retention deleted unread.

@@ -16,7 +16,7 @@ mod observed;
 mod partitions;
 mod rule_event;
 
-pub use alarm::{Alarms, Danger, RetentionData, RetentionState};
+pub use alarm::{AlarmThreshold, Alarms, RetentionData, RetentionState};
 pub use announcer::Announcer;
 pub use camera_monitor::{CameraData, CameraPresence};
 pub use error::ObserveError;

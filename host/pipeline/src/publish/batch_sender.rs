@@ -7,7 +7,7 @@
 //! anything else happen between two calls. In a host, a thread makes the steps.
 //!
 //! ```text
-//! idle ─> ready ─> begun ─> sent ─> identified ─> offering ─> committing ─> idle
+//! idle ─> ready ─> begun ─> sent ─> identified ─> sending offsets ─> committing ─> idle
 //!           ^        └────────┴──────────┴───────────┴────────────┤
 //!           ├──────────────── aborting <─────────────────────────-┤
 //!           └──────────────── reopening <─────────────────────────┘ (a fatal error)
@@ -88,7 +88,7 @@ enum Phase<M> {
         member: M,
     },
     /// All partitions are ours: the offsets are sent.
-    Offering {
+    SendingOffsets {
         attempt: Attempt,
         failed: Option<String>,
         member: M,
@@ -167,10 +167,10 @@ impl<T: Transport> BatchSender<T> {
                 None => self.partitions_moving(attempt),
             },
             Phase::Identified { attempt, failed, member } => match attempt.batch.is_ours() {
-                true => (Phase::Offering { attempt, failed, member }, NextStep::Now),
+                true => (Phase::SendingOffsets { attempt, failed, member }, NextStep::Now),
                 false => self.partitions_moving(attempt),
             },
-            Phase::Offering { attempt, failed, member } => self.send_offsets(attempt, failed, member),
+            Phase::SendingOffsets { attempt, failed, member } => self.send_offsets(attempt, failed, member),
             Phase::Committing(attempt) => self.commit(attempt),
             Phase::Aborting { attempt, cause, asked } => self.abort(attempt, cause, asked),
             Phase::Reopening(attempt) => self.reopen(attempt),
@@ -278,7 +278,7 @@ impl<T: Transport> BatchSender<T> {
                 }
             },
             Err(TransactionError::Retry(_)) if self.goes_on(&attempt) => {
-                (Phase::Offering { attempt, failed, member }, NextStep::After(CALL_PAUSE))
+                (Phase::SendingOffsets { attempt, failed, member }, NextStep::After(CALL_PAUSE))
             }
             Err(error) => self.fail(attempt, error),
         }

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 /// How long to wait for an answer before checking whether the host is ending.
-const PATIENCE: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long to wait for answers in a transaction that is already lost: answers to records that were sent come at once, the
 /// others never.
 const AFTER_REFUSAL: Duration = Duration::from_millis(200);
@@ -69,12 +69,12 @@ impl<T: Transport> Sending<'_, T> {
         let mut is_lost = false;
         for _ in 0..count {
             let (number, result) = loop {
-                match receiver.recv_timeout(if is_lost { AFTER_REFUSAL } else { PATIENCE }) {
+                match receiver.recv_timeout(if is_lost { AFTER_REFUSAL } else { CHECK_INTERVAL }) {
                     Ok(answer) => break answer,
                     Err(RecvTimeoutError::Disconnected) => return,
                     Err(RecvTimeoutError::Timeout) if is_lost || (self.is_ended)() => return,
                     Err(RecvTimeoutError::Timeout) => {
-                        silence += PATIENCE;
+                        silence += CHECK_INTERVAL;
                         (self.on_silence)(silence);
                     }
                 }

@@ -8,7 +8,7 @@ use crate::observe::{Announcer, RuleData, RuleStatus, rule_event};
 use crate::run::Host;
 use everyframe_config::{Config, ConfigError, Loaded, PrivacySettings};
 use everyframe_kafka::read_host_configuration;
-use everyframe_privacy::{Action, Deed, Trail};
+use everyframe_privacy::{Action, NewTrailEntry, Trail};
 use everyframe_rules::{CodeCache, Condition, RuleDescription, Rules, load_rules};
 use everyframe_types::machine::unix_ms;
 use std::path::{Path, PathBuf};
@@ -184,7 +184,7 @@ impl Reloader<'_> {
                 metrics.rules_reloaded("in-force");
                 let outcome = changes(&before, &now);
                 tracing::info!("rules in force: {outcome}");
-                self.enter(&outcome);
+                self.append_to_trail(&outcome);
                 Ok(outcome)
             }
             Err(error) => {
@@ -195,9 +195,9 @@ impl Reloader<'_> {
         }
     }
 
-    /// Enters the change into the trail. The rules are in force already: whoever may change the files may change them.
-    fn enter(&self, outcome: &str) {
-        let deed = Deed {
+    /// Appends the change to the trail. The rules are in force already: whoever may change the files may change them.
+    fn append_to_trail(&self, outcome: &str) {
+        let entry = NewTrailEntry {
             actor: format!("host {}", self.config.kafka.instance.as_deref().unwrap_or_default())
                 .trim()
                 .into(),
@@ -205,7 +205,7 @@ impl Reloader<'_> {
             subject: "rules".into(),
             detail: outcome.to_owned(),
         };
-        if let Err(error) = Trail::open(self.config).and_then(|mut trail| trail.enter(&deed)) {
+        if let Err(error) = Trail::open(self.config).and_then(|mut trail| trail.append(&entry)) {
             tracing::error!("the change of the rules is not on the trail: {error}");
         }
     }

@@ -9,7 +9,7 @@ use super::lanes::Lanes;
 use super::rule_judge::RuleJudge;
 use super::topic_reader::KafkaTopicReader;
 use super::worker::run_worker;
-use crate::intake::RUN;
+use crate::intake::JUDGED_IN_A_ROW;
 use crate::observe::{Health, Metrics, Observed, Snapshot};
 use crate::publish::Publisher;
 use arc_swap::ArcSwap;
@@ -119,7 +119,7 @@ impl Host {
             })
             .collect::<Result<_, RunError>>()?;
         // Wide enough that no worker waits for frames that are judged in a row, or whose records are on their way.
-        let window = (2 * RUN).max(8 * count);
+        let window = (2 * JUDGED_IN_A_ROW).max(8 * count);
         let lanes = Arc::new(Lanes::new(context.clone(), Jobs { detect, embed }, window));
         let weak = Arc::downgrade(&lanes);
         let states = move || weak.upgrade().map(|lanes| lanes.states()).unwrap_or_default();

@@ -12,7 +12,7 @@ use std::sync::Arc;
 #[derive(Default)]
 pub(super) struct LaneMemory {
     /// By camera, the tracks and their embeddings.
-    pub appearances: HashMap<Arc<str>, EmbeddingCache>,
+    pub embedding_caches: HashMap<Arc<str>, EmbeddingCache>,
     pub state: RuleState,
     /// The erasures whose traces are deleted from `state`, with the last round of each.
     pub erased: HashMap<String, u32>,

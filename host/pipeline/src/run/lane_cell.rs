@@ -142,13 +142,13 @@ impl LaneCell {
 
     /// The offset is committed.
     pub fn set_committed(&self, offset: i64) {
-        locked(&self.progress).lane.committed(offset);
+        locked(&self.progress).lane.mark_committed(offset);
     }
 
     /// The rule state is restored: the frames that were detected meanwhile may be judged.
     pub fn set_restored(self: &Arc<Self>, state: RuleState) {
         locked(&self.memory).state = state;
-        locked(&self.progress).lane.restored();
+        locked(&self.progress).lane.mark_restored();
         self.advance();
     }
 
@@ -190,14 +190,14 @@ impl LaneCell {
         for search in progress.search_order.searched(&detected.frame, anchor) {
             let _ = self.jobs.detect.send(Job::Detect { cell: self.clone(), search });
         }
-        progress.lane.detected(detected.frame.position.offset, detected);
+        progress.lane.mark_detected(detected.frame.position.offset, detected);
         drop(progress);
         self.advance();
     }
 
     /// Takes a frame back from a worker: its faces are embedded, or could not be.
     pub fn set_embedded(self: &Arc<Self>, offset: i64, ready: Ready) {
-        locked(&self.progress).lane.embedded(offset, ready);
+        locked(&self.progress).lane.mark_embedded(offset, ready);
         self.advance();
     }
 
@@ -231,14 +231,14 @@ impl LaneCell {
                     break;
                 }
             };
-            locked(&self.progress).lane.publishing(offset);
+            locked(&self.progress).lane.mark_publishing(offset);
             self.publish(&frame, &outcome);
             if !matches!(outcome, Outcome::RefusalNotice) {
                 let is_parked = matches!(outcome, Outcome::Parked(_));
                 let pause = locked(&self.dead_letter_limiter).count_frame(is_parked);
                 self.stop_for_dead_letters(pause);
             }
-            locked(&self.progress).lane.sent();
+            locked(&self.progress).lane.mark_sent();
             self.dispatch();
         }
     }
@@ -287,7 +287,7 @@ impl LaneCell {
                     // The queue is closed only when the host ends; then nothing is committed any more.
                     let _ = self.jobs.embed.send(job);
                 }
-                prepared => progress.lane.embedded(offset, Ready { frame, prepared }),
+                prepared => progress.lane.mark_embedded(offset, Ready { frame, prepared }),
             }
         }
     }
@@ -296,7 +296,7 @@ impl LaneCell {
         let (cell, offset, taken_in_at) = (self.clone(), frame.position.offset, frame.taken_in_at);
         let done = move |parked: Option<Parked>| {
             cell.context.metrics.frame_acknowledged(taken_in_at.elapsed());
-            locked(&cell.progress).lane.acknowledged(offset);
+            locked(&cell.progress).lane.mark_acknowledged(offset);
             if parked.is_some() {
                 let pause = locked(&cell.dead_letter_limiter).count_parked_later();
                 cell.stop_for_dead_letters(pause);

@@ -13,10 +13,10 @@ pub(super) fn check_sequence(ledger: &mut LiveLedger, metrics: &Metrics, frame: 
     }
     let (camera, session) = (&frame.camera, &frame.session);
     if let Some(SequenceGap::Refused(numbers)) = &frame.sequence_gap {
-        let count = ledger.refused(camera, session, numbers.clone());
+        let count = ledger.record_refusal(camera, session, numbers.clone());
         metrics.sequence_gap(frame, count);
     } else if frame.is_numbered {
-        let check = ledger.frame(camera, session, frame.sequence);
+        let check = ledger.record_frame(camera, session, frame.sequence);
         metrics.sequence_checked(camera, &check);
         if let SequenceCheck::Gap(missing) = check {
             let sequence_gap = SequenceGap::Missing(missing);

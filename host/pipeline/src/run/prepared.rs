@@ -2,7 +2,7 @@
 
 use super::search_order::Searchable;
 use everyframe_config::{Polygon, Site};
-use everyframe_gallery::{Index, Occasion};
+use everyframe_gallery::{Index, RecognitionContext};
 use everyframe_telemetry::cpu_timer::CpuTimer;
 use everyframe_types::dead_letter::{Parked, Stage};
 use everyframe_types::face::{Detection, Embedding, Face};
@@ -98,22 +98,20 @@ impl Prepared {
     pub fn faces(
         &self,
         frame: &Frame,
-        appearances: &mut EmbeddingCache,
+        cache: &mut EmbeddingCache,
         index: &Index,
         count: usize,
         site: &Site,
     ) -> Vec<Face> {
-        let occasion =
-            Occasion { camera: Some(&frame.camera), at: frame.captured_at, purposes: site.purposes() };
+        let context = RecognitionContext {
+            camera: Some(&frame.camera),
+            at: frame.captured_at,
+            purposes: site.purposes(),
+        };
         let faces = self.faces.iter().zip(0u32..).map(|(face, index_in_frame)| {
             let new_id = first_track_id(frame) + JUMPED + u64::from(index_in_frame);
-            let (track, embedding) = appearances.update(
-                &face.followed,
-                face.embedding.clone(),
-                face.quality,
-                frame.captured_at,
-                new_id,
-            );
+            let (track, embedding) =
+                cache.update(&face.followed, face.embedding.clone(), face.quality, frame.captured_at, new_id);
             Face {
                 index: index_in_frame,
                 detection: face.detection.clone(),
@@ -121,7 +119,7 @@ impl Prepared {
                 track,
                 candidates: embedding
                     .as_ref()
-                    .map(|embedding| index.search_for(embedding, count, &occasion))
+                    .map(|embedding| index.search_for(embedding, count, &context))
                     .unwrap_or_default(),
                 zones: site.zones_of(&frame.camera, self.size(), &face.detection.bounds),
                 embedding,

@@ -27,7 +27,7 @@ pub struct Reprocessor {
 #[derive(Default)]
 struct ReprocessedLane {
     trackers: CameraTrackers,
-    appearances: HashMap<Arc<str>, EmbeddingCache>,
+    embedding_caches: HashMap<Arc<str>, EmbeddingCache>,
     clock: FrameClock,
     /// None before the first frame.
     search_order: Option<SearchOrder>,
@@ -85,12 +85,12 @@ impl Reprocessor {
             false => Ready { frame: frame.clone(), prepared: Ok(prepared) },
         };
         let prepared = ready.prepared?;
-        let appearances = lane.appearances.entry(frame.camera.clone()).or_default();
+        let cache = lane.embedding_caches.entry(frame.camera.clone()).or_default();
         let count = self.config.gallery.candidates;
-        let faces = prepared.faces(&frame, appearances, &self.index, count, &self.site);
+        let faces = prepared.faces(&frame, cache, &self.index, count, &self.site);
         let lost_after = self.config.vision.tracker.lost_after_ms;
-        appearances.remove_stale(frame.captured_at.saturating_sub_unsigned(lost_after));
-        forget_cameras(&mut lane.appearances, EmbeddingCache::last_seen_at);
+        cache.remove_stale(frame.captured_at.saturating_sub_unsigned(lost_after));
+        forget_cameras(&mut lane.embedding_caches, EmbeddingCache::last_seen_at);
         Ok(ReprocessedFrame { size: prepared.size(), faces })
     }
 }

@@ -106,10 +106,9 @@ impl Judge for RuleJudge {
 }
 
 impl RuleJudge {
-    /// Deletes what the lane remembers of people who were erased since its last frame: their rule state, and their tracks. Drops reused
-    /// instances of rules, which may remember them. Who is
-    /// still before a camera begins a new track, without the embeddings of the old one. So rules cannot tell that it is the same
-    /// face, whatever they remember by track or make an id of.
+    /// Deletes rule state and tracks of people who were erased since the lane's last frame, and drops reused rule instances, which may
+    /// remember them. A person who is still in view begins a new track without the old embeddings, so that no rule can tell that it is
+    /// the same face.
     fn forget_erased(&self, erasures: &Erasures, memory: &mut LaneMemory) {
         for notice in &erasures.notices {
             if memory.erased.get(&notice.id).is_some_and(|round| *round >= notice.round) {
@@ -120,8 +119,8 @@ impl RuleJudge {
             let traces = Traces::new(notice);
             let deleted = memory.state.delete_where(|key, value| traces.are_in(key, value));
             memory.deletions.extend(deleted);
-            for (camera, appearances) in &mut memory.appearances {
-                let ended = appearances.end_tracks(|_, names| names.iter().any(|name| traces.has(name)));
+            for (camera, cache) in &mut memory.embedding_caches {
+                let ended = cache.end_tracks(|_, names| names.iter().any(|name| traces.has(name)));
                 if !ended.is_empty() {
                     memory.ended.entry(camera.clone()).or_default().extend(ended);
                 }
@@ -131,13 +130,13 @@ impl RuleJudge {
 
     /// Keeps whom the tracks of a frame were taken for. Ends those that a rule took for somebody who was erased.
     fn name_tracks(frame: &Frame, judgement: &Judgement, memory: &mut LaneMemory) {
-        let Some(appearances) = memory.appearances.get_mut(&frame.camera) else { return };
+        let Some(cache) = memory.embedding_caches.get_mut(&frame.camera) else { return };
         for Subject { face, decision, stranger } in &judgement.subjects {
             if let Decision::Known { person, .. } = decision {
-                appearances.add_name(face.track.id, person);
+                cache.add_name(face.track.id, person);
             }
             if let Some(stranger) = stranger {
-                appearances.add_name(face.track.id, &stranger.id);
+                cache.add_name(face.track.id, &stranger.id);
             }
         }
         if judgement.erased.is_empty() {
@@ -148,7 +147,7 @@ impl RuleJudge {
             .filter(|face| judgement.erased.contains(&face.index))
             .map(|face| face.track.id)
             .collect();
-        let ended = appearances.end_tracks(|id, _| erased.contains(&id));
+        let ended = cache.end_tracks(|id, _| erased.contains(&id));
         memory.ended.entry(frame.camera.clone()).or_default().extend(ended);
     }
 
@@ -162,11 +161,11 @@ impl RuleJudge {
         self.forget_erased(&erasures, memory);
         let (index, active_rules) = (self.gallery.index(), self.active_rules.load());
         let ActiveRules { rules, site, judged_by, .. } = &**active_rules;
-        let appearances = memory.appearances.entry(frame.camera.clone()).or_default();
+        let cache = memory.embedding_caches.entry(frame.camera.clone()).or_default();
         let (times, embed_time) = prepared.times();
         let count = self.config.gallery.candidates;
-        let faces = prepared.faces(frame, appearances, &index, count, site);
-        appearances.remove_stale(
+        let faces = prepared.faces(frame, cache, &index, count, site);
+        cache.remove_stale(
             frame.captured_at.saturating_sub_unsigned(self.config.vision.tracker.lost_after_ms),
         );
         let size = prepared.size();
@@ -192,7 +191,7 @@ impl RuleJudge {
             }
         };
         Self::name_tracks(frame, &judgement, memory);
-        for camera in forget_cameras(&mut memory.appearances, EmbeddingCache::last_seen_at) {
+        for camera in forget_cameras(&mut memory.embedding_caches, EmbeddingCache::last_seen_at) {
             judgement.state.extend(memory.state.delete_camera(&camera));
         }
         judgement.state.append(&mut memory.deletions);

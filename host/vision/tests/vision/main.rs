@@ -289,9 +289,9 @@ fn enrolment_detects_a_picture_that_is_not_upright() {
             imgcodecs::imdecode(&Mat::from_slice(&frame).unwrap(), imgcodecs::IMREAD_COLOR).unwrap();
         assert_eq!(worker.detect_for_enrolment(&frame, &[]).unwrap().rotation, None);
         for (code, back) in [
-            (opencv::core::ROTATE_90_CLOCKWISE, Rotation::Left),
-            (opencv::core::ROTATE_180, Rotation::Over),
-            (opencv::core::ROTATE_90_COUNTERCLOCKWISE, Rotation::Right),
+            (opencv::core::ROTATE_90_CLOCKWISE, Rotation::Counterclockwise),
+            (opencv::core::ROTATE_180, Rotation::HalfTurn),
+            (opencv::core::ROTATE_90_COUNTERCLOCKWISE, Rotation::Clockwise),
         ] {
             let mut turned = Mat::default();
             opencv::core::rotate(&upright, &mut turned, code).unwrap();

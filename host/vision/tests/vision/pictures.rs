@@ -110,8 +110,8 @@ fn a_blurred_face_cannot_be_recognised() {
             let shown = renderer.render(frame, hidden, None, &[]).unwrap().expect("another picture");
             let left = worker.detect(&shown, &[]).unwrap();
             for found in embed_all(&mut worker, &shown, &left) {
-                let likeness = faces.iter().map(|face| face.similarity(&found)).fold(-1.0, f32::max);
-                assert!(likeness < SAME_PERSON, "{clip}: {likeness}");
+                let similarity = faces.iter().map(|face| face.similarity(&found)).fold(-1.0, f32::max);
+                assert!(similarity < SAME_PERSON, "{clip}: {similarity}");
             }
             blurred += faces.len();
         }

@@ -8,7 +8,7 @@ use crate::problem::{Problem, Problems};
 use crate::views::{Acknowledgement, AlertView};
 use axum::Json;
 use axum::extract::State;
-use everyframe_privacy::{Action, Deed};
+use everyframe_privacy::{Action, NewTrailEntry};
 use everyframe_types::machine::unix_ms;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -117,7 +117,12 @@ async fn set(
         let value =
             acknowledgement.as_ref().map(serde_json::to_vec).transpose().map_err(Problem::internal)?;
         let action = if acknowledgement.is_some() { Action::Acknowledged } else { Action::Reopened };
-        app.trail.enter(&Deed { actor, action, subject: format!("alert {id}"), detail: String::new() })?;
+        app.trail.append(&NewTrailEntry {
+            actor,
+            action,
+            subject: format!("alert {id}"),
+            detail: String::new(),
+        })?;
         app.write(&app.config.topics.acknowledgements, &id, value.as_deref())?;
         let mut state = app.live.write();
         state.alerts.acknowledge(&id, acknowledgement);

@@ -5,8 +5,7 @@ use crate::app::App;
 use crate::input::{Body, Page, Parameters, PathParts, cursor};
 use crate::live::LetterEntry;
 use crate::problem::{Problem, Problems};
-use crate::views::Binary;
-use crate::views::Place;
+use crate::views::{Binary, Place};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -106,10 +105,6 @@ impl From<DeadLetterError> for Problem {
     }
 }
 
-fn place(place: dead_letter::Place) -> Place {
-    Place { partition: place.partition, offset: i64::try_from(place.offset).unwrap_or(i64::MAX) }
-}
-
 /// Lists dead letters: the last 20,000.
 #[utoipa::path(get, operation_id = "dead_letters_list", path = "/dead-letters", tag = "dead letters", params(DeadLettersQuery, Page),
     responses((status = 200, body = DeadLetterList), Problems))]
@@ -151,10 +146,10 @@ pub async fn list(
 
 impl DeadLetterView {
     fn new(letter: &LetterEntry, state: &str) -> Self {
-        let at = place(letter.place);
+        let at = Place::from(letter.place);
         Self {
             place: at,
-            frame: place(letter.frame),
+            frame: letter.frame.into(),
             camera: letter.camera.clone(),
             at: letter.at,
             stage: letter.stage.clone(),
@@ -238,9 +233,8 @@ async fn act(
         let detail = format!("give `frames` (1 to {MAX_PLACES} places), or `all`");
         return Err(Problem::unprocessable(detail));
     }
-    let frame = |at: &Place| dead_letter::Place::parse(&format!("{}/{}", at.partition, at.offset));
-    let frames: Option<Vec<dead_letter::Place>> = chosen.frames.iter().map(frame).collect();
-    let frames = frames.ok_or_else(|| Problem::unprocessable("a place has a negative number"))?;
+    let frames: Vec<dead_letter::Place> =
+        chosen.frames.into_iter().map(TryInto::try_into).collect::<Result<_, Problem>>()?;
     // Without frames, all are meant.
     let filter = Filter::of_frames(frames);
     app.block(move |app| {
@@ -254,7 +248,7 @@ async fn act(
             state.dead_letters.mark(letter.place, action);
         }
         drop(state);
-        let failed = failed.into_iter().map(|(frame, reason)| FailedReplay { frame: place(frame), reason });
+        let failed = failed.into_iter().map(|(frame, reason)| FailedReplay { frame: frame.into(), reason });
         Ok(Json(ActionView { frames, marked, failed: failed.collect() }))
     })
     .await

@@ -70,9 +70,9 @@ pub fn routes(app: &Arc<App>) -> (Router, utoipa::openapi::OpenApi) {
     let identified = middleware::from_fn(move |request, next| {
         crate::access::require_identity(access.clone(), request, next)
     });
-    let book = app.trail.clone();
-    let entered =
-        middleware::from_fn(move |request, next| crate::trail::enter_request(book.clone(), request, next));
+    let writer = app.trail.clone();
+    let trailed =
+        middleware::from_fn(move |request, next| crate::trail::record_request(writer.clone(), request, next));
     let quick = OpenApiRouter::new()
         .routes(routes!(session::show, session::end))
         .routes(routes!(cameras::list))
@@ -119,7 +119,7 @@ pub fn routes(app: &Arc<App>) -> (Router, utoipa::openapi::OpenApi) {
     // A stream of events has no end.
     let streams = OpenApiRouter::new().routes(routes!(events::stream));
     let protected = quick.merge(pictures).layer(timed(TIMEOUT)).merge(audit).merge(streams);
-    let protected = protected.layer(entered).layer(identified);
+    let protected = protected.layer(trailed).layer(identified);
     let open = OpenApiRouter::new()
         .routes(routes!(session::open))
         .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))

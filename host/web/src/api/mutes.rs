@@ -7,7 +7,7 @@ use crate::problem::{Problem, Problems};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use everyframe_privacy::{Action, Deed};
+use everyframe_privacy::{Action, NewTrailEntry};
 use everyframe_types::hexadecimal::hexadecimal;
 use everyframe_types::machine::unix_ms;
 use everyframe_types::mute::Mute;
@@ -96,7 +96,7 @@ pub async fn create(
     let mute = Mute { camera, rule, kind, subject, from, until, by: identity.name };
     let id = hexadecimal(&Sha256::digest(format!("{mute:?}"))[..8]);
     app.block(move |app| {
-        enter(app, &mute.by, Action::Muted, &mute, format!("minutes: {minutes}"))?;
+        append_to_trail(app, &mute.by, Action::Muted, &mute, format!("minutes: {minutes}"))?;
         set(app, &id, &mute)?;
         Ok((StatusCode::CREATED, Json(MuteView::new(&id, mute))))
     })
@@ -116,20 +116,26 @@ pub async fn end(
     let mute = app.live.read().alerts.mutes(now).find(|(key, _)| *key == id).map(|(_, mute)| mute.clone());
     let mute = mute.ok_or_else(|| Problem::not_found("no such mute is in force"))?;
     app.block(move |app| {
-        enter(app, &identity.name, Action::Unmuted, &mute, String::new())?;
+        append_to_trail(app, &identity.name, Action::Unmuted, &mute, String::new())?;
         set(app, &id, &Mute { until: now, ..mute })?;
         Ok(StatusCode::NO_CONTENT)
     })
     .await
 }
 
-/// Enters a mute, or its end, into the trail, before it is made.
-fn enter(app: &App, actor: &str, action: Action, mute: &Mute, detail: String) -> Result<(), Problem> {
+/// Appends a mute, or its end, to the trail, before it is made.
+fn append_to_trail(
+    app: &App,
+    actor: &str,
+    action: Action,
+    mute: &Mute,
+    detail: String,
+) -> Result<(), Problem> {
     let Mute { camera, rule, kind, subject, .. } = mute;
     let parts = [("camera", camera), ("rule", rule), ("kind", kind), ("subject", subject)];
     let given = parts.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?)));
     let subject = format!("alerts of {}", given.collect::<Vec<_>>().join(", "));
-    app.trail.enter(&Deed { actor: actor.to_owned(), action, subject, detail })
+    app.trail.append(&NewTrailEntry { actor: actor.to_owned(), action, subject, detail })
 }
 
 /// Writes a mute, and applies it at once: the topic brings the same again.

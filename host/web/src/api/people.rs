@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use everyframe_gallery::{merge_people, rename_person};
 use everyframe_pipeline::erasure::erase_person;
-use everyframe_privacy::{Action, Deed};
+use everyframe_privacy::{Action, NewTrailEntry};
 use everyframe_types::id::{parse_name, printable};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -229,15 +229,15 @@ fn sample_address(person: &str, sample: &str) -> String {
     format!("/api/v1/people/{}/samples/{}", encode(person), encode(sample))
 }
 
-/// Enters a change of a person into the trail, before it is made.
-pub(super) fn enter(
+/// Appends a change of a person to the trail, before it is made.
+pub(super) fn append_to_trail(
     app: &App,
     actor: &str,
     action: Action,
     person: &str,
     detail: String,
 ) -> Result<(), Problem> {
-    app.trail.enter(&Deed { actor: actor.to_owned(), action, subject: person.to_owned(), detail })
+    app.trail.append(&NewTrailEntry { actor: actor.to_owned(), action, subject: person.to_owned(), detail })
 }
 
 pub(super) fn checked_name(name: &str) -> Result<String, Problem> {
@@ -256,7 +256,7 @@ pub async fn rename(
 ) -> Result<StatusCode, Problem> {
     let name = checked_name(&new.name)?;
     change(&app, move |app| {
-        enter(app, &who.name, Action::Changed, &id, format!("name: {}", printable(&name)))?;
+        append_to_trail(app, &who.name, Action::Changed, &id, format!("name: {}", printable(&name)))?;
         let renamed = rename_person(&app.config, app.producer()?, &id, &name)?;
         if renamed == 0 { Err(not_enrolled(&id)) } else { Ok(()) }
     })
@@ -279,7 +279,13 @@ pub async fn merge(
     let name = app.live.read().people.name(&into).ok_or_else(|| not_enrolled(&into))?;
     let terms = app.live.read().people.terms(&into).unwrap_or_default();
     change(&app, move |app| {
-        enter(app, &who.name, Action::Changed, &id, format!("samples given to {}", printable(&into)))?;
+        append_to_trail(
+            app,
+            &who.name,
+            Action::Changed,
+            &id,
+            format!("samples given to {}", printable(&into)),
+        )?;
         let moved = merge_people(&app.config, app.producer()?, &id, (&into, &name), &terms)?;
         if moved == 0 { Err(not_enrolled(&id)) } else { Ok(()) }
     })

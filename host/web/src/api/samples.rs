@@ -1,6 +1,6 @@
 //! The samples of people: enrolment, and faces that are not a person's.
 
-use super::people::{Enrolled, checked_name, enter, not_enrolled, view};
+use super::people::{Enrolled, append_to_trail, checked_name, not_enrolled, view};
 use crate::access::{Enroller, Viewer};
 use crate::app::App;
 use crate::input::{Body, Parameters, PathParts, Picture};
@@ -233,7 +233,7 @@ pub async fn add_negative_sample(
         };
         // The same picture may be one of the person's samples.
         let key = format!("not-{}", face.sample);
-        enter(app, &who.name, Action::Changed, &id, "a face that is not this person's".into())?;
+        append_to_trail(app, &who.name, Action::Changed, &id, "a face that is not this person's".into())?;
         GalleryWriter::open(&app.config)?.store(app.producer()?, &key, &sample)?;
         app.live.write().people.apply(&format!("{id}/{key}"), Some(&sample));
         Ok(StatusCode::NO_CONTENT)
@@ -301,7 +301,7 @@ impl Enrolment<'_> {
         let quality = samples.first().map(|(_, sample)| sample.quality).ok_or(refused)?;
         let consent = self.terms.consent.as_deref().unwrap_or("none");
         let detail = format!("pictures: {}, consent: {}", samples.len(), printable(consent));
-        enter(app, self.actor, Action::Enrolled, self.id, detail)?;
+        append_to_trail(app, self.actor, Action::Enrolled, self.id, detail)?;
         if before.is_some_and(|before| before != self.terms) {
             set_terms(&app.config, app.producer()?, self.id, &self.terms)?;
         }
@@ -394,7 +394,7 @@ pub async fn remove_sample(
             // With the negative ones.
             return Ok(Json(ReceiptView(receipt)).into_response());
         }
-        enter(app, &who.name, Action::Erased, &id, format!("one sample, {}", printable(&sample)))?;
+        append_to_trail(app, &who.name, Action::Erased, &id, format!("one sample, {}", printable(&sample)))?;
         erase_sample(app.producer()?, &app.config.topics.gallery, &key)?;
         // So that the next request knows which one is the last.
         app.live.write().people.apply(&key, None);

@@ -15,7 +15,7 @@ use everyframe_gallery::{
     read_strangers,
 };
 use everyframe_pipeline::erasure::erase_person;
-use everyframe_privacy::{Action, Deed, KeyRing};
+use everyframe_privacy::{Action, KeyRing, NewTrailEntry};
 use everyframe_types::event::EventPosition;
 use everyframe_types::face::Embedding;
 use everyframe_types::hexadecimal::hexadecimal;
@@ -77,7 +77,13 @@ pub async fn merge(
             let camera = stranger.cameras.first().cloned().unwrap_or_default();
             stranger.best.first().map(|best| (camera, best.place)).ok_or_else(|| not_known(&id))?
         };
-        enter(app, &who.name, Action::Changed, &id, format!("merged into stranger {}", printable(&into)))?;
+        append_to_trail(
+            app,
+            &who.name,
+            Action::Changed,
+            &id,
+            format!("merged into stranger {}", printable(&into)),
+        )?;
         let now = unix_ms();
         let merge = StrangerMerge {
             stranger: id,
@@ -116,7 +122,7 @@ pub async fn forget(
         let changes = changes_of(app, &id, unix_ms());
         let receipt = erase_person(&app.config, &id, &who.name, Action::Erased)?;
         if receipt.is_none() {
-            enter(app, &who.name, Action::Erased, &id, "sightings".into())?;
+            append_to_trail(app, &who.name, Action::Erased, &id, "sightings".into())?;
         }
         // In the time of the frames, so that late ones are not forgotten before they come. Who is before a camera was seen until now.
         let until = last_seen().unwrap_or(seen_before).max(seen_before);
@@ -162,11 +168,11 @@ pub async fn split(
         if of_new.is_empty() {
             return Err(Problem::unprocessable("no frame of these sightings is kept, so nobody can be recognised by them"));
         }
-        let likeness = |views: &[StrangerView], face: &Embedding| {
+        let similarity = |views: &[StrangerView], face: &Embedding| {
             views.iter().map(|view| view.embedding.similarity(face)).fold(-1.0, f32::max)
         };
-        let is_new = |view: &StrangerView| likeness(&of_new, &view.embedding) > likeness(&of_old, &view.embedding);
-        enter(app, &who.name, Action::Changed, &id, format!("visits given to stranger {new}: {}", moved.len()))?;
+        let is_new = |view: &StrangerView| similarity(&of_new, &view.embedding) > similarity(&of_old, &view.embedding);
+        append_to_trail(app, &who.name, Action::Changed, &id, format!("visits given to stranger {new}: {}", moved.len()))?;
         let visits = moved.iter().map(|sighting| MovedVisit {
             camera: sighting.camera.clone(),
             from: sighting.from,
@@ -188,10 +194,16 @@ pub async fn split(
     .await
 }
 
-/// Enters a change of a stranger into the trail, before it is made.
-fn enter(app: &App, actor: &str, action: Action, stranger: &str, detail: String) -> Result<(), Problem> {
+/// Writes into the trail what is going to be done to a stranger.
+fn append_to_trail(
+    app: &App,
+    actor: &str,
+    action: Action,
+    stranger: &str,
+    detail: String,
+) -> Result<(), Problem> {
     let subject = format!("stranger {}", printable(stranger));
-    app.trail.enter(&Deed { actor: actor.to_owned(), action, subject, detail })
+    app.trail.append(&NewTrailEntry { actor: actor.to_owned(), action, subject, detail })
 }
 
 /// For each id that the stranger has or had, a change that adds to the one before.

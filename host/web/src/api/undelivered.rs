@@ -10,9 +10,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use everyframe_config::Config;
 use everyframe_notify::{
-    UndeliveredMessage, is_callback_channel, load_channels, read_dead_letters, replay_dead_letter,
+    UndeliveredMessage, is_callback_channel, load_channels, read_undelivered, replay_undelivered,
 };
-use everyframe_privacy::{Action, Deed};
+use everyframe_privacy::{Action, NewTrailEntry};
 use everyframe_types::id::printable;
 use everyframe_types::raised_alert::RaisedAlert;
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ const MAX_LISTED: usize = 200;
 /// The most ids in an answer: they must fit into the next request.
 const MAX_LEFT: usize = 500;
 /// After this time no further message is begun: the request must be answered.
-const PATIENCE: Duration = Duration::from_secs(30);
+const REPLAY_TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// A message that could not be delivered.
 #[derive(Debug, Serialize, ToSchema)]
@@ -120,7 +120,7 @@ pub async fn list(
     Parameters(query): Parameters<UndeliveredQuery>,
 ) -> Result<Json<UndeliveredList>, Problem> {
     app.block(move |app| {
-        let messages = read_dead_letters(&app.config, query.channel.as_deref())?;
+        let messages = read_undelivered(&app.config, query.channel.as_deref())?;
         let count = messages.len();
         let view = |message| UndeliveredView::new(message, &app.config);
         let newest = messages.into_iter().rev().take(MAX_LISTED).map(view);
@@ -161,7 +161,7 @@ pub async fn replay(
         let channel = channels.first().ok_or_else(|| {
             Problem::not_found(format!("the configuration has no channel `{}`", printable(&name)))
         })?;
-        let mut messages = read_dead_letters(&app.config, Some(&name))?;
+        let mut messages = read_undelivered(&app.config, Some(&name))?;
         messages.retain(|message| all || ids.contains(&message.id));
         let is_known = |id: &&String| messages.iter().any(|message| message.id == **id);
         let unknown = ids.iter().filter(|id| !is_known(id)).map(|id| FailedMessage {
@@ -169,7 +169,7 @@ pub async fn replay(
             reason: "there is no such message; it may have been delivered meanwhile".into(),
         });
         if !messages.is_empty() {
-            app.trail.enter(&Deed {
+            app.trail.append(&NewTrailEntry {
                 actor: identity.name,
                 action: Action::Decided,
                 subject: format!("dead letters of channel {name}: replay"),
@@ -179,13 +179,13 @@ pub async fn replay(
         let (since, mut replayed) =
             (Instant::now(), MessagesReplayed { delivered: 0, failed: unknown.collect(), left: Vec::new() });
         for message in &messages {
-            if since.elapsed() >= PATIENCE {
+            if since.elapsed() >= REPLAY_TIME_LIMIT {
                 if replayed.left.len() < MAX_LEFT {
                     replayed.left.push(message.id.clone());
                 }
                 continue;
             }
-            match replay_dead_letter(&app.config, channel, message, &app.pictures, app.producer()?) {
+            match replay_undelivered(&app.config, channel, message, &app.pictures, app.producer()?) {
                 Ok(()) => replayed.delivered += 1,
                 Err(error) => {
                     replayed.failed.push(FailedMessage { id: message.id.clone(), reason: error.to_string() })

@@ -20,14 +20,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long one topic is read before the others get their turn.
-const TURN: Duration = Duration::from_millis(100);
+/// How long one topic is polled before the others get their turn.
+const POLL_TIMEOUT: Duration = Duration::from_millis(100);
 /// How long a change of the gallery is waited for.
 const GALLERY: Duration = Duration::from_millis(250);
 /// How much earlier than its frame a result may seem to be, milliseconds: their times are from different clocks.
 const CLOCKS_APART_MS: i64 = 60_000;
 /// Between two attempts to reach Kafka at the start.
-const AGAIN: Duration = Duration::from_secs(2);
+const RECONNECT_PAUSE: Duration = Duration::from_secs(2);
 
 /// What a thread does until the flag is set.
 type Job = fn(&Config, &Live, &AtomicBool) -> Result<(), BrokerError>;
@@ -58,7 +58,7 @@ pub fn follow(config: &Config, live: &Arc<Live>, stop: &Arc<AtomicBool>) -> std:
                     Ok(()) => return,
                     Err(error) => tracing::warn!("the dashboard waits for Kafka: {error}"),
                 }
-                std::thread::sleep(AGAIN);
+                std::thread::sleep(RECONNECT_PAUSE);
             }
         })?;
     }
@@ -90,7 +90,7 @@ fn follow_results(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(),
     }
     while !stop.load(Ordering::Relaxed) {
         // Only one topic is waited for: rdkafka spins through the last millisecond of each wait.
-        take_turn(&results, TURN, |record| add_result(live, record));
+        take_turn(&results, POLL_TIMEOUT, |record| add_result(live, record));
         take_turn(&alerts, Duration::ZERO, |record| {
             if let Some(alert) = record.value().and_then(RaisedAlert::parse) {
                 live.add_alert(alert);
@@ -114,7 +114,7 @@ fn follow_results(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(),
 fn take_turn(reader: &Reader, first: Duration, mut apply: impl FnMut(&Received<'_>)) {
     let began = Instant::now();
     let mut wait = first;
-    while began.elapsed() <= TURN {
+    while began.elapsed() <= POLL_TIMEOUT {
         match reader.follow(wait) {
             Ok(Some(record)) => apply(&record),
             Ok(None) => return,
@@ -139,15 +139,11 @@ fn parse_result(record: &Received<'_>) -> Option<ResultData> {
 }
 
 fn add_letter(live: &Live, record: &Received<'_>) {
-    let place = |place: everyframe_types::dead_letter::Place| Place {
-        partition: place.partition,
-        offset: i64::try_from(place.offset).unwrap_or(i64::MAX),
-    };
     match Letter::parse(record) {
         Letter::Parked(frame) => {
             let camera = camera_id(record.key(), record.partition());
             let mut state = live.write();
-            state.ledger.add_dead_letter(place(frame));
+            state.ledger.add_dead_letter(frame.into());
             state.cameras.add_parked(&camera);
             let header = |name| record.header(name).unwrap_or_default().to_owned();
             if header(STAGE) == Stage::Rules.as_str() {
@@ -155,7 +151,7 @@ fn add_letter(live: &Live, record: &Received<'_>) {
             }
         }
         Letter::Mark(mark) if mark.fate == LetterAction::Replayed => {
-            live.write().ledger.add_replayed(place(mark.frame));
+            live.write().ledger.add_replayed(mark.frame.into());
         }
         Letter::Deleted { partition, first, last } => live.write().ledger.add_deleted(partition, first, last),
         Letter::Mark(_) | Letter::Other => {}
@@ -227,7 +223,7 @@ fn add_acknowledgement(live: &Live, record: &Received<'_>) {
 fn preview(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(), BrokerError> {
     let reader = Reader::from_end(&config.kafka, &config.topics.results)?;
     while !stop.load(Ordering::Relaxed) && !live.read().is_complete {
-        match reader.follow(TURN) {
+        match reader.follow(POLL_TIMEOUT) {
             Ok(Some(record)) => {
                 if let Some(result) = parse_result(&record) {
                     live.preview(result, unix_ms());

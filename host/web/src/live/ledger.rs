@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 const MAX_PLACES: usize = 500_000;
 /// The most missing ranges that a partition lists.
 const MAX_LISTED: usize = 100;
-/// A frame is missing when the group has committed it so many looks ago, and its result was not read since.
-const LOOKS: usize = 5;
+/// A frame is missing when the group has committed it so many polls ago, and its result was not read since.
+const POLLS_BEFORE_MISSING: usize = 5;
 
 /// A partition of the frames topic.
 #[derive(Debug, Default)]
@@ -155,12 +155,12 @@ impl Ledger {
     }
 
     /// Sets the ends of the frames topic and the group's committed offsets.
-    pub fn look(&mut self, kept: &BTreeMap<i32, (u64, u64)>, committed: &BTreeMap<i32, u64>) {
+    pub fn set_offsets(&mut self, kept: &BTreeMap<i32, (u64, u64)>, committed: &BTreeMap<i32, u64>) {
         for (number, ends) in kept {
             let partition = self.partitions.entry(*number).or_default();
             partition.kept = *ends;
             partition.committed.extend(committed.get(number));
-            while partition.committed.len() > LOOKS {
+            while partition.committed.len() > POLLS_BEFORE_MISSING {
                 partition.committed.pop_front();
             }
         }
@@ -258,7 +258,8 @@ impl Partition {
     /// Committed offsets that are not accounted for.
     fn missing(&self) -> Vec<(u64, u64)> {
         // Results of what was committed just now may still be on their way to us.
-        let settled = if self.committed.len() == LOOKS { self.committed.front().copied() } else { None };
+        let settled =
+            if self.committed.len() == POLLS_BEFORE_MISSING { self.committed.front().copied() } else { None };
         let Some(settled) = settled.filter(|settled| *settled > self.from) else { return Vec::new() };
         let mut due = Ranges::default();
         due.insert_all(self.from..=settled - 1);
@@ -301,13 +302,13 @@ mod tests {
     fn ledger(from: u64, results: std::ops::Range<i64>, next: u64, committed: u64) -> Ledger {
         let mut ledger = Ledger::new(BTreeMap::from([(0, from)]));
         results.for_each(|offset| ledger.add_result(place(offset), place(1000 + offset), offset));
-        look(&mut ledger, next, committed);
+        settle(&mut ledger, next, committed);
         ledger
     }
 
-    fn look(ledger: &mut Ledger, next: u64, committed: u64) {
-        for _ in 0..LOOKS {
-            ledger.look(&BTreeMap::from([(0, (0, next))]), &BTreeMap::from([(0, committed)]));
+    fn settle(ledger: &mut Ledger, next: u64, committed: u64) {
+        for _ in 0..POLLS_BEFORE_MISSING {
+            ledger.set_offsets(&BTreeMap::from([(0, (0, next))]), &BTreeMap::from([(0, committed)]));
         }
     }
 
@@ -322,7 +323,7 @@ mod tests {
     #[test]
     fn what_was_committed_just_now_is_not_lost() {
         let mut ledger = ledger(0, 0..10, 10, 10);
-        ledger.look(&BTreeMap::from([(0, (0, 20))]), &BTreeMap::from([(0, 20)]));
+        ledger.set_offsets(&BTreeMap::from([(0, (0, 20))]), &BTreeMap::from([(0, 20)]));
         assert_eq!((ledger.counts().lost, ledger.counts().waiting), (0, 10));
     }
 

@@ -42,7 +42,7 @@ pub struct State {
     pub since: i64,
     /// True once the history is read.
     pub is_complete: bool,
-    /// Whether unread frames will be deleted; none before the first look.
+    /// Whether unread frames will be deleted; none before the first poll.
     pub retention: Option<Retention>,
 }
 

@@ -100,7 +100,7 @@ impl Line {
     }
 
     /// Whose it is, and when and what.
-    pub fn shown(&self) -> (String, String) {
+    pub fn render(&self) -> (String, String) {
         let Self { time, level, rule, camera, sequence, message, .. } = self;
         let whose = format!("{time}  {:<5}  {rule}  {camera}", level.name());
         (printable(&whose), printable(&format!("{sequence:>6}  {message}")))
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_terminal_is_not_made_to_obey() {
-        let (whose, rest) = Line::read(&TEXT.replace("is", "\x1b[2J")).unwrap().shown();
+        let (whose, rest) = Line::read(&TEXT.replace("is", "\x1b[2J")).unwrap().render();
         assert!(!format!("{whose}{rest}").contains('\x1b'));
     }
 }

@@ -1,4 +1,4 @@
-//! The ways in which a channel sends, one file for each.
+//! The transports by which a channel sends, one file for each.
 
 mod command;
 mod email;
@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Sends messages. Each thread of a channel has its own.
-pub trait Way: Send {
+pub trait Transport: Send {
     /// Sends a message, and returns when the receiver has it. Blocks, at most about as long as the channel's timeout.
     ///
     /// # Errors

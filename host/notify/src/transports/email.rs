@@ -1,7 +1,7 @@
 //! E-mail by SMTP.
 
 use super::tls::read_certificates;
-use super::{Outgoing, SendError, Way};
+use super::{Outgoing, SendError, Transport};
 use everyframe_config::{EmailSettings, MailTls};
 use everyframe_types::hexadecimal::hexadecimal;
 use lettre::message::header::ContentType;
@@ -78,7 +78,7 @@ impl Email {
     }
 }
 
-impl Way for Email {
+impl Transport for Email {
     fn send(&mut self, outgoing: &Outgoing<'_>) -> Result<(), SendError> {
         let mail = self.mail(outgoing)?;
         match self.transport.send(&mail) {

@@ -1,6 +1,6 @@
 //! Programs: one is started for each message, without a shell.
 
-use super::{Outgoing, SendError, Way};
+use super::{Outgoing, SendError, Transport};
 use crate::template::Template;
 use everyframe_config::CommandSettings;
 use everyframe_kafka::remember_secret;
@@ -62,7 +62,7 @@ impl Command {
     }
 }
 
-impl Way for Command {
+impl Transport for Command {
     fn send(&mut self, outgoing: &Outgoing<'_>) -> Result<(), SendError> {
         let deadline = Instant::now() + self.timeout;
         let mut child = self.start(outgoing)?;

@@ -1,7 +1,7 @@
 //! Push messages by ntfy (<https://docs.ntfy.sh/publish/>).
 
 use super::http::{HttpClient, header_text};
-use super::{Outgoing, SendError, Way};
+use super::{Outgoing, SendError, Transport};
 use everyframe_config::NtfySettings;
 use everyframe_types::judgement::Severity;
 use std::time::Duration;
@@ -30,7 +30,7 @@ impl Ntfy {
     }
 }
 
-impl Way for Ntfy {
+impl Transport for Ntfy {
     fn send(&mut self, outgoing: &Outgoing<'_>) -> Result<(), SendError> {
         let (priority, tag) = match outgoing.severity() {
             Severity::Info => ("3", "information_source"),

@@ -7,7 +7,7 @@ use everyframe_types::face::{Candidate, Embedding};
 
 /// Where and when a face is to be recognised: this decides which people may be.
 #[derive(Clone, Copy)]
-pub struct Occasion<'a> {
+pub struct RecognitionContext<'a> {
     /// The camera; none for a picture that comes from no camera, which every purpose allows.
     pub camera: Option<&'a str>,
     /// When, Unix milliseconds of frame time.
@@ -16,7 +16,7 @@ pub struct Occasion<'a> {
     pub purposes: &'a Purposes,
 }
 
-impl Occasion<'_> {
+impl RecognitionContext<'_> {
     fn allows(&self, terms: &Terms) -> bool {
         !terms.have_expired(self.at)
             && self.camera.is_none_or(|camera| self.purposes.allow(&terms.purposes, camera))
@@ -24,15 +24,20 @@ impl Occasion<'_> {
 }
 
 impl Index {
-    /// As [`Index::search`], among the people who may be recognised on this occasion: their enrolment has not ended, and their
+    /// As [`Index::search`], among the people who may be recognised in this context: their enrolment has not ended, and their
     /// purposes allow the camera.
-    pub fn search_for(&self, probe: &Embedding, count: usize, occasion: &Occasion<'_>) -> Vec<Candidate> {
+    pub fn search_for(
+        &self,
+        probe: &Embedding,
+        count: usize,
+        context: &RecognitionContext<'_>,
+    ) -> Vec<Candidate> {
         let mut wanted = count;
         loop {
             let candidates = self.search(probe, wanted);
             let is_all = candidates.len() < wanted || wanted == 0;
             let may_be = |candidate: &Candidate| {
-                self.terms_of(&candidate.person).is_some_and(|terms| occasion.allows(terms))
+                self.terms_of(&candidate.person).is_some_and(|terms| context.allows(terms))
             };
             let mut found: Vec<Candidate> = candidates.into_iter().filter(may_be).collect();
             if is_all || found.len() >= count {
@@ -82,8 +87,8 @@ mod tests {
         let purposes = Purposes::new(&settings);
         let found = |camera: Option<&str>, at: i64, count: usize| {
             let probe = Embedding::from_raw(&[1.0, 0.0]).unwrap();
-            let occasion = Occasion { camera, at, purposes: &purposes };
-            let found = index.search_for(&probe, count, &occasion);
+            let context = RecognitionContext { camera, at, purposes: &purposes };
+            let found = index.search_for(&probe, count, &context);
             found.into_iter().map(|candidate| candidate.person).collect::<Vec<_>>()
         };
         assert_eq!(found(Some("gate-1"), 999, 3), ["ann", "bob", "eve"]);

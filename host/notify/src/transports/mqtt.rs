@@ -3,7 +3,7 @@
 use super::home_assistant::{HomeAssistant, Published};
 use super::mqtt_packet::{Answer, Connect, DISCONNECT, Publish, read_answer};
 use super::tls::client_config;
-use super::{Outgoing, SendError, Way};
+use super::{Outgoing, SendError, Transport};
 use everyframe_config::{MqttSettings, MqttVersion};
 use everyframe_types::machine::unix_ms;
 use rustls::pki_types::ServerName;
@@ -113,7 +113,7 @@ impl Mqtt {
     }
 }
 
-impl Way for Mqtt {
+impl Transport for Mqtt {
     fn send(&mut self, outgoing: &Outgoing<'_>) -> Result<(), SendError> {
         let deadline = Instant::now() + self.timeout;
         let was_connected = self.connection.is_some();

@@ -2,7 +2,7 @@
 //! (<https://www.standardwebhooks.com>).
 
 use super::http::HttpClient;
-use super::{Outgoing, SendError, Way};
+use super::{Outgoing, SendError, Transport};
 use crate::template::Template;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -75,7 +75,7 @@ impl Webhook {
     }
 }
 
-impl Way for Webhook {
+impl Transport for Webhook {
     fn send(&mut self, outgoing: &Outgoing<'_>) -> Result<(), SendError> {
         let (body, content_type) = self.body(outgoing)?;
         let mut headers = vec![("Content-Type", content_type)];

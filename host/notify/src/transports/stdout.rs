@@ -1,13 +1,13 @@
 //! A line of JSON on standard output.
 
-use super::{Outgoing, SendError, Way};
+use super::{Outgoing, SendError, Transport};
 use std::io::Write as _;
 
 /// Prints the CloudEvents of messages.
 #[derive(Debug, Clone, Copy)]
 pub struct Stdout;
 
-impl Way for Stdout {
+impl Transport for Stdout {
     fn send(&mut self, outgoing: &Outgoing<'_>) -> Result<(), SendError> {
         let mut line = outgoing.message.cloud_event(outgoing.channel);
         line.push(b'\n');
