@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::time::Duration;
 
 /// The man, back and forth without a cut, before two cameras on two partitions.
-fn man_before_two_cameras() -> impl Iterator<Item = Frame> + Send + 'static {
+pub fn man_before_two_cameras() -> impl Iterator<Item = Frame> + Send + 'static {
     let man = pictures::man();
     let there_and_back = 2 * man.len() - 2;
     (0u64..).flat_map(move |number| {

@@ -1,7 +1,8 @@
 //! What people correct: a face that is not a person's, strangers who are one or two, a stranger who is to be forgotten, alerts
 //! that are muted.
 
-use everyframe_tests::{Frame, Served, Site, Topic, list, pictures, wait_for};
+use crate::erasure::man_before_two_cameras;
+use everyframe_tests::{Feed, Frame, Http, Served, Site, Topic, list, pictures, wait_for};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -168,6 +169,68 @@ fn strangers_are_merged_split_and_forgotten_by_hand() {
     served.site.settled_audit();
     let events: Vec<Value> = faces(site, "gate").iter().map(|face| face["stranger"]["id"].clone()).collect();
     assert_ne!(events.last(), Some(&json!(his)), "the camera that saw him has forgotten him, too");
+}
+
+#[test]
+fn a_stranger_before_a_camera_is_forgotten_whole() {
+    let served = Served::on(Site::start(2));
+    let site = &served.site;
+    let feed = Feed::start(site, 20, man_before_two_cameras());
+    let id = served.wait("/strangers", |answer| {
+        let stranger = list(answer, "strangers").iter().find(|one| one["frames"].as_u64() > Some(20))?;
+        stranger["id"].as_str().map(str::to_owned)
+    });
+    served.http.request("DELETE", &format!("/api/v1/strangers/{id}"), "", b"").expect(200);
+    let is_gone = |http: &Http| {
+        let stranger = http.get(&format!("/api/v1/strangers/{id}")).status;
+        let visits = http.get(&format!("/api/v1/sightings?stranger={id}")).expect(200);
+        assert_eq!((stranger, list(&visits, "sightings").len()), (404, 0), "{visits}");
+    };
+    is_gone(&served.http);
+    // He is met as a new stranger, and stays forgotten as the old one.
+    served.wait("/strangers", |answer| (!list(answer, "strangers").is_empty()).then_some(()));
+    feed.stop();
+    site.settled_audit();
+    is_gone(&served.http);
+    let address = format!("127.0.0.1:{}", everyframe_tests::free_port());
+    let _serve = site.start_everyframe("serve", &["serve", "--listen", &address]);
+    let other = Http::new(&address);
+    wait_for("the history of another process", || {
+        other.try_get("/api/v1/ledger")?.json()["isComplete"].as_bool().filter(|complete| *complete)
+    });
+    is_gone(&other);
+}
+
+#[test]
+fn without_the_last_picture_a_person_is_erased_with_a_receipt() {
+    let site = Site::start(1);
+    let man = pictures::man();
+    site.enrol("viktor", &[&man[0], &man[30]]);
+    let served = Served::on(site);
+    let samples = served.wait("/people/viktor", |person| {
+        let samples = list(person, "sampleList");
+        (samples.len() == 2).then(|| samples.clone())
+    });
+    let address =
+        |sample: &Value| format!("/api/v1/people/viktor/samples/{}", sample["id"].as_str().expect("an id"));
+    served.http.request("DELETE", &address(&samples[0]), "", b"").expect(204);
+    let receipt = served.http.request("DELETE", &address(&samples[1]), "", b"").expect(200);
+    assert_eq!((&receipt["person"], &receipt["samples"]), (&json!("viktor"), &json!(1)), "{receipt}");
+    assert_eq!(served.http.get("/api/v1/people/viktor").status, 404);
+}
+
+#[test]
+fn a_new_person_gets_no_id_like_a_strangers() {
+    let served = Served::on(Site::start(1));
+    let man = pictures::man();
+    for id in ["stranger-1234567890", "..", "%2E"] {
+        let path = format!("/api/v1/people/{}/samples", id.replace("..", "%2E%2E"));
+        let answer = served.http.request("POST", &path, "image/jpeg", &man[0]);
+        assert_eq!(answer.status, 422, "{id}: {}", answer.text());
+    }
+    let enrolled = served.site.everyframe(&["enrol", "stranger-1234567890", "man.jpg"]);
+    assert_eq!(enrolled.code, Some(2));
+    assert!(enrolled.err.contains("begins like the id of a stranger"), "{}", enrolled.err);
 }
 
 #[test]

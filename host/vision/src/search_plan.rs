@@ -77,8 +77,7 @@ pub(super) fn plan_search(
     let picture = Rect { x: 0.0, y: 0.0, width, height };
     let mut parts: Vec<Part> = Vec::new();
     for group in changed.widened().groups() {
-        // Groups are of blocks and their neighbours.
-        let bounds = clip(&grown(&pixels(group), MARGIN - BLOCK as f32), &picture);
+        let bounds = with_margin(group, &picture);
         let touched: Vec<&Rect> = earlier
             .iter()
             .map(|face| &face.bounds)
@@ -153,14 +152,18 @@ fn join(parts: &mut Vec<Part>, picture: &Rect) {
     }
 }
 
-fn pixels(group: BlockRect) -> Rect {
-    let at = |block: usize| (block * BLOCK) as f32;
-    Rect {
-        x: at(group.left),
-        y: at(group.top),
-        width: at(group.right - group.left),
-        height: at(group.bottom - group.top),
-    }
+/// The changed blocks of a group, with the margin. The group is of changed blocks and their neighbours; at the edge of the picture
+/// there are no neighbours.
+fn with_margin(group: BlockRect, picture: &Rect) -> Rect {
+    const INWARDS: f32 = BLOCK as f32 - MARGIN;
+    let first = |block: usize| if block == 0 { 0.0 } else { (block * BLOCK) as f32 + INWARDS };
+    let end = |block: usize, edge: f32| {
+        let end = (block * BLOCK) as f32;
+        if end >= edge { edge } else { end - INWARDS }
+    };
+    let (x, y) = (first(group.left), first(group.top));
+    let (right, bottom) = (end(group.right, picture.width), end(group.bottom, picture.height));
+    Rect { x, y, width: right - x, height: bottom - y }
 }
 
 fn enlarge(face: &Rect, share: f32) -> Rect {
@@ -171,11 +174,6 @@ fn enlarge(face: &Rect, share: f32) -> Rect {
         width: face.width + 2.0 * across,
         height: face.height + 2.0 * down,
     }
-}
-
-/// The rectangle with so many more pixels on each side; fewer if negative.
-fn grown(rect: &Rect, by: f32) -> Rect {
-    Rect { x: rect.x - by, y: rect.y - by, width: rect.width + 2.0 * by, height: rect.height + 2.0 * by }
 }
 
 fn overlaps(a: &Rect, b: &Rect) -> bool {
@@ -267,6 +265,15 @@ mod tests {
         let parts = plan(&[(300, 100, 300, 400)], &[]);
         assert_eq!(parts.len(), 1);
         assert!((parts[0].scale - 0.3).abs() < 0.001, "{parts:?}");
+    }
+
+    #[test]
+    fn a_change_at_the_edge_is_searched_to_the_edge() {
+        for (x, y) in [(0, 0), (912, 0), (0, 492), (912, 492)] {
+            let parts = plan(&[(x, y, 48, 48)], &[]);
+            let changed = Rect { x: x as f32, y: y as f32, width: 48.0, height: 48.0 };
+            assert!(parts.iter().any(|part| contains(part, &changed)), "{parts:?}");
+        }
     }
 
     #[test]

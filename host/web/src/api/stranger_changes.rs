@@ -28,6 +28,8 @@ use utoipa::ToSchema;
 
 /// How long a change holds, milliseconds; as long as the strangers topic keeps it.
 const HOLDS_MS: i64 = 8 * 3600 * 1000;
+/// Results of frames that were taken so much later may still be on their way when a stranger is forgotten, milliseconds.
+const LATE_MS: i64 = 5_000;
 /// Pictures of each part that a split looks at.
 const COMPARED: usize = 5;
 
@@ -124,8 +126,8 @@ pub async fn forget(
         if receipt.is_none() {
             append_to_trail(app, &who.name, Action::Erased, &id, "sightings".into())?;
         }
-        // In the time of the frames, so that late ones are not forgotten before they come. Who is before a camera was seen until now.
-        let until = last_seen().unwrap_or(seen_before).max(seen_before);
+        // In the time of the frames, which may be old. Who is before a camera was seen until now.
+        let until = last_seen().unwrap_or(seen_before).max(seen_before).saturating_add(LATE_MS);
         // After the erasure, which would erase them, too.
         for (_, change) in changes {
             publish(app, StrangerRecord::Change(StrangerChange { forgotten_until: Some(until), ..change }))?;
