@@ -10,6 +10,7 @@ use jpeg_encoder::ColorType as JpegColour;
 use opencv::core::{Mat, MatTraitConst, MatTraitConstManual};
 use png::{ColorType, Compression, Limits, Transformations};
 use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use zune_core::bytestream::ZCursor;
 use zune_core::result::DecodingResult;
 use zune_ppm::PPMDecoder;
@@ -38,10 +39,10 @@ impl Samples {
     pub fn decode(bytes: &[u8], header: Header) -> Result<Self, PictureError> {
         let pixels = header.width as usize * header.height as usize;
         let limit = pixels.saturating_mul(BYTES_PER_PIXEL).saturating_add(SPARE_BYTES);
-        let samples = match header.format {
-            Format::Webp => decode_webp(bytes, limit)?,
-            Format::Png | Format::Jpeg => decode_png(bytes, limit)?,
-        };
+        let samples = guard(|| match header.format {
+            Format::Webp => decode_webp(bytes, limit),
+            Format::Png | Format::Jpeg => decode_png(bytes, limit),
+        })?;
         if (samples.width, samples.height) != (header.width, header.height) {
             return Err(PictureError::Undecodable(format!(
                 "its header says {} × {} pixels, but the decoder returns {} × {}",
@@ -57,15 +58,17 @@ impl Samples {
     ///
     /// The bytes are not such a picture: leave it out.
     pub fn decode_pnm(bytes: &[u8]) -> Result<Self, PictureError> {
-        let mut decoder = PPMDecoder::new(ZCursor::new(bytes));
-        let decoded = decoder.decode().map_err(|_| PictureError::NotAPicture)?;
-        let colours = decoder.colorspace().map(|space| space.num_components());
-        match (decoded, decoder.dimensions(), colours) {
-            (DecodingResult::U8(bytes), Some((width, height)), Some(channels)) => {
-                Self { width: width as u32, height: height as u32, channels, bytes }.checked()
+        guard(|| {
+            let mut decoder = PPMDecoder::new(ZCursor::new(bytes));
+            let decoded = decoder.decode().map_err(|_| PictureError::NotAPicture)?;
+            let colours = decoder.colorspace().map(|space| space.num_components());
+            match (decoded, decoder.dimensions(), colours) {
+                (DecodingResult::U8(bytes), Some((width, height)), Some(channels)) => {
+                    Self { width: width as u32, height: height as u32, channels, bytes }.checked()
+                }
+                _ => Err(PictureError::NotAPicture),
             }
-            _ => Err(PictureError::NotAPicture),
-        }
+        })
     }
 
     fn checked(self) -> Result<Self, PictureError> {
@@ -87,6 +90,16 @@ impl Samples {
             pixel.copy_from_slice(&colours);
         }
     }
+}
+
+/// Runs a decoder of another project. Some panic on damaged pictures; an agent would end, and a host would take the panic for a
+/// defect of its own.
+fn guard<T>(decode: impl FnOnce() -> Result<T, PictureError>) -> Result<T, PictureError> {
+    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|panic| {
+        let text =
+            panic.downcast_ref::<&str>().map(ToString::to_string).or(panic.downcast_ref::<String>().cloned());
+        Err(undecodable(format!("the decoder failed: {}", text.unwrap_or_default())))
+    })
 }
 
 fn decode_png(bytes: &[u8], limit: usize) -> Result<Samples, PictureError> {
@@ -148,4 +161,21 @@ fn pixels_of(picture: &Mat) -> Result<&[u8], PictureError> {
 
 fn undecodable(reason: impl std::fmt::Display) -> PictureError {
     PictureError::Undecodable(reason.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::orientation::Orientation;
+
+    #[test]
+    fn a_panic_of_a_decoder_is_an_error() {
+        // Its header would be refused: the decoder panics on half a colour in the palette.
+        let png = std::fs::read("../../tests/fixtures/pictures/png-half-a-colour.png").unwrap();
+        let header =
+            Header { format: Format::Png, width: 100, height: 100, orientation: Orientation::Upright };
+        let error = Samples::decode(&png, header).unwrap_err();
+        assert_eq!(error.reason(), "undecodable");
+        assert!(error.to_string().contains("the decoder failed: range end index"), "{error}");
+    }
 }

@@ -194,10 +194,14 @@ fn png(bytes: &[u8]) -> Result<Outline<'_>, PictureError> {
     if bytes.get(12..16) != Some(b"IHDR") {
         return Err(undecodable("its first chunk is not IHDR"));
     }
-    let (mut exif, mut is_complete) = (None, false);
+    let (mut exif, mut has_palette, mut is_complete) = (None, false, false);
     for PngChunk { kind, content, .. } in png_chunks(bytes) {
         match kind {
             b"eXIf" => exif = exif.or(Some(content)),
+            b"PLTE" => {
+                check_palette(content.len())?;
+                has_palette = true;
+            }
             b"IEND" => {
                 is_complete = true;
                 break;
@@ -205,7 +209,21 @@ fn png(bytes: &[u8]) -> Result<Outline<'_>, PictureError> {
             _ => {}
         }
     }
+    const INDEXED: u8 = 3;
+    if is_complete && !has_palette && bytes.get(25) == Some(&INDEXED) {
+        return Err(undecodable("its colours are in a palette, and it has no palette (chunk PLTE)"));
+    }
     Ok(Outline { size: (width, height), exif, is_complete })
+}
+
+/// A palette has 1 to 256 colours of 3 bytes. The decoder panics on half a colour.
+fn check_palette(bytes: usize) -> Result<(), PictureError> {
+    match bytes {
+        3..=768 if bytes.is_multiple_of(3) => Ok(()),
+        _ => Err(undecodable(&format!(
+            "its palette (chunk PLTE) has {bytes} bytes; it must have 3 for each of 1 to 256 colours"
+        ))),
+    }
 }
 
 /// Removes the chunks that do not affect a PNG's pixels. Texts and profiles are compressed: a thousand in a small file would
@@ -371,6 +389,31 @@ mod tests {
             assert_eq!(error.reason(), "undecodable");
             assert!(error.to_string().contains(words), "{error}");
         }
+    }
+
+    #[test]
+    fn a_png_with_a_wrong_or_missing_palette_is_refused() {
+        let mut indexed = test_images::encoded(".png", 64, 48);
+        indexed[25] = 3;
+        let with_palette = |bytes| test_images::with_png_chunk(&indexed, b"PLTE", &vec![0; bytes]);
+        for (bytes, words) in [
+            (indexed.clone(), "it has no palette"),
+            (with_palette(0), "has 0 bytes"),
+            (with_palette(4), "has 4 bytes"),
+            (with_palette(769), "has 769 bytes"),
+            (with_palette(771), "has 771 bytes"),
+            (std::fs::read("../../tests/fixtures/pictures/png-half-a-colour.png").unwrap(), "has 4 bytes"),
+        ] {
+            let error = inspect(&bytes, PIXELS).unwrap_err();
+            assert_eq!(error.reason(), "undecodable");
+            assert!(error.to_string().contains(words), "{error}");
+        }
+        for bytes in [3, 6, 768] {
+            assert!(inspect(&with_palette(bytes), PIXELS).is_ok(), "{bytes} bytes");
+        }
+        // The rest of it may be what is missing.
+        let cut = &indexed[..indexed.len() - 1];
+        assert_eq!(inspect(cut, PIXELS), Err(PictureError::Truncated));
     }
 
     #[test]
