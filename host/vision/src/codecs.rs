@@ -5,12 +5,14 @@
 
 use super::error::PictureError;
 use super::header::{Format, Header};
+use everyframe_telemetry::cpu_timer::CpuTimer;
 use image_webp::WebPDecoder;
 use jpeg_encoder::ColorType as JpegColour;
 use opencv::core::{Mat, MatTraitConst, MatTraitConstManual};
-use png::{ColorType, Compression, Limits, Transformations};
+use png::{ColorType, Compression, InterlaceInfo, Limits, Transformations, expand_interlaced_row};
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 use zune_core::bytestream::ZCursor;
 use zune_core::result::DecodingResult;
 use zune_ppm::PPMDecoder;
@@ -19,6 +21,8 @@ use zune_ppm::PPMDecoder;
 const BYTES_PER_PIXEL: usize = 16;
 /// And so many for its tables.
 const SPARE_BYTES: usize = 16 << 20;
+/// The clock is read once in so many rows of a PNG.
+const ROWS_PER_CLOCK_READ: usize = 64;
 
 /// A decoded picture: rows of pixels without gaps.
 #[derive(Debug)]
@@ -33,15 +37,18 @@ pub(super) struct Samples {
 impl Samples {
     /// Decodes a PNG or WebP at full size, without applying the orientation.
     ///
+    /// A PNG may take `max_time` of this thread's processor time. The decoder of WebP cannot be stopped: its time is limited only by
+    /// the number of pixels, which the caller has checked.
+    ///
     /// # Errors
     ///
-    /// Park the frame: its data are damaged.
-    pub fn decode(bytes: &[u8], header: Header) -> Result<Self, PictureError> {
+    /// Park the frame: its data are damaged, or it takes too long.
+    pub fn decode(bytes: &[u8], header: Header, max_time: Duration) -> Result<Self, PictureError> {
         let pixels = header.width as usize * header.height as usize;
         let limit = pixels.saturating_mul(BYTES_PER_PIXEL).saturating_add(SPARE_BYTES);
         let samples = guard(|| match header.format {
             Format::Webp => decode_webp(bytes, limit),
-            Format::Png | Format::Jpeg => decode_png(bytes, limit),
+            Format::Png | Format::Jpeg => decode_png(bytes, limit, max_time),
         })?;
         if (samples.width, samples.height) != (header.width, header.height) {
             return Err(PictureError::Undecodable(format!(
@@ -102,16 +109,36 @@ fn guard<T>(decode: impl FnOnce() -> Result<T, PictureError>) -> Result<T, Pictu
     })
 }
 
-fn decode_png(bytes: &[u8], limit: usize) -> Result<Samples, PictureError> {
+/// Decodes row by row, so that it can be stopped between two rows.
+fn decode_png(bytes: &[u8], limit: usize, max_time: Duration) -> Result<Samples, PictureError> {
     let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: limit });
     // Palettes become colours, and 16 bits become 8.
     decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
     let mut reader = decoder.read_info().map_err(undecodable)?;
     let size = reader.output_buffer_size().ok_or_else(|| undecodable("it is too large"))?;
+    let ((width, height), channels) = (reader.info().size(), reader.output_color_type().0.samples());
+    let stride = width as usize * channels;
     let mut bytes = vec![0; size];
-    let frame = reader.next_frame(&mut bytes).map_err(undecodable)?;
-    bytes.truncate(frame.buffer_size());
-    Ok(Samples { width: frame.width, height: frame.height, channels: frame.color_type.samples(), bytes })
+    let (mut clock, mut spent) = (CpuTimer::start(), Duration::ZERO);
+    for number in 0.. {
+        if number % ROWS_PER_CLOCK_READ == 0 {
+            spent += clock.lap();
+            if spent > max_time {
+                return Err(PictureError::TooSlow { limit: max_time });
+            }
+        }
+        let Some(row) = reader.next_interlaced_row().map_err(undecodable)? else { break };
+        match row.interlace() {
+            InterlaceInfo::Adam7(place) => {
+                expand_interlaced_row(&mut bytes, stride, row.data(), place, 8 * channels as u8)
+            }
+            InterlaceInfo::Null(_) => {
+                let place = bytes.chunks_exact_mut(stride).nth(number);
+                place.ok_or_else(|| undecodable("it has too many rows"))?.copy_from_slice(row.data());
+            }
+        }
+    }
+    Ok(Samples { width, height, channels, bytes })
 }
 
 fn decode_webp(bytes: &[u8], limit: usize) -> Result<Samples, PictureError> {
@@ -174,7 +201,7 @@ mod tests {
         let png = std::fs::read("../../tests/fixtures/pictures/png-half-a-colour.png").unwrap();
         let header =
             Header { format: Format::Png, width: 100, height: 100, orientation: Orientation::Upright };
-        let error = Samples::decode(&png, header).unwrap_err();
+        let error = Samples::decode(&png, header, Duration::MAX).unwrap_err();
         assert_eq!(error.reason(), "undecodable");
         assert!(error.to_string().contains("the decoder failed: range end index"), "{error}");
     }

@@ -200,9 +200,26 @@ fn too_many_scans_are_refused_with_or_without_exif() {
 fn a_picture_that_takes_too_long_is_refused() {
     let mut decoder = decoder();
     decoder.max_time = Duration::ZERO;
-    for bytes in [test_images::encoded(".jpg", 1600, 1200), test_images::progressive(1600, 1200)] {
+    let interlaced = std::fs::read("../../tests/fixtures/pictures/png-interlaced.png").unwrap();
+    for bytes in [
+        test_images::encoded(".jpg", 1600, 1200),
+        test_images::progressive(1600, 1200),
+        test_images::encoded(".png", 160, 120),
+        interlaced,
+    ] {
         let error = decoder.decode_full(&bytes, header_of(&bytes), &[]).map(|_| ()).unwrap_err();
         assert_eq!(error.reason(), "too-slow");
+    }
+}
+
+#[test]
+fn png_pixels_are_those_of_opencv() {
+    let folder = "../../tests/fixtures/pictures";
+    for name in ["png-plain.png", "png-transparent.png", "png-interlaced.png"] {
+        let bytes = std::fs::read(format!("{folder}/{name}")).unwrap();
+        let input = Mat::from_slice(&bytes).unwrap();
+        let expected = imgcodecs::imdecode(&input, imgcodecs::IMREAD_COLOR).unwrap();
+        assert!(decoded(&bytes).unwrap() == expected.data_bytes().unwrap(), "{name}");
     }
 }
 
