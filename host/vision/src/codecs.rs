@@ -4,13 +4,13 @@
 //! of processor time whenever a command started.
 
 use super::error::PictureError;
-use super::header::{Format, Header};
+use super::header::{Format, Header, webp_without_false_flags};
 use everyframe_telemetry::cpu_timer::CpuTimer;
 use image_webp::WebPDecoder;
 use jpeg_encoder::ColorType as JpegColour;
 use opencv::core::{Mat, MatTraitConst, MatTraitConstManual};
 use png::{ColorType, Compression, InterlaceInfo, Limits, Transformations, expand_interlaced_row};
-use std::io::Cursor;
+use std::io::{Cursor, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 use zune_core::bytestream::ZCursor;
@@ -21,6 +21,8 @@ use zune_ppm::PPMDecoder;
 const BYTES_PER_PIXEL: usize = 16;
 /// And so many for its tables.
 const SPARE_BYTES: usize = 16 << 20;
+/// The error of a decoder that wants to allocate more.
+const TOO_MUCH_MEMORY: &str = "its decoder needs more memory than a picture of its size should";
 /// The clock is read once in so many rows of a PNG.
 const ROWS_PER_CLOCK_READ: usize = 64;
 
@@ -114,7 +116,7 @@ fn decode_png(bytes: &[u8], limit: usize, max_time: Duration) -> Result<Samples,
     let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: limit });
     // Palettes become colours, and 16 bits become 8.
     decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
-    let mut reader = decoder.read_info().map_err(undecodable)?;
+    let mut reader = decoder.read_info().map_err(explain_png)?;
     let size = reader.output_buffer_size().ok_or_else(|| undecodable("it is too large"))?;
     let ((width, height), channels) = (reader.info().size(), reader.output_color_type().0.samples());
     let stride = width as usize * channels;
@@ -127,7 +129,7 @@ fn decode_png(bytes: &[u8], limit: usize, max_time: Duration) -> Result<Samples,
                 return Err(PictureError::TooSlow { limit: max_time });
             }
         }
-        let Some(row) = reader.next_interlaced_row().map_err(undecodable)? else { break };
+        let Some(row) = reader.next_interlaced_row().map_err(explain_png)? else { break };
         match row.interlace() {
             InterlaceInfo::Adam7(place) => {
                 expand_interlaced_row(&mut bytes, stride, row.data(), place, 8 * channels as u8)
@@ -142,13 +144,70 @@ fn decode_png(bytes: &[u8], limit: usize, max_time: Duration) -> Result<Samples,
 }
 
 fn decode_webp(bytes: &[u8], limit: usize) -> Result<Samples, PictureError> {
-    let mut decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(undecodable)?;
+    let bytes = webp_without_false_flags(bytes);
+    let mut decoder = WebPDecoder::new(Cursor::new(&bytes)).map_err(explain_webp)?;
     decoder.set_memory_limit(limit);
     let size = decoder.output_buffer_size().ok_or_else(|| undecodable("it is too large"))?;
     let mut bytes = vec![0; size];
-    decoder.read_image(&mut bytes).map_err(undecodable)?;
+    decoder.read_image(&mut bytes).map_err(explain_webp)?;
     let (width, height) = decoder.dimensions();
     Ok(Samples { width, height, channels: if decoder.has_alpha() { 4 } else { 3 }, bytes })
+}
+
+/// The error of the PNG decoder as a sentence. It hides the kinds of its errors, so their texts tell them apart.
+fn explain_png(error: png::DecodingError) -> PictureError {
+    let text = match error {
+        png::DecodingError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            return PictureError::Truncated;
+        }
+        png::DecodingError::LimitsExceeded => return undecodable(TOO_MUCH_MEMORY),
+        error => error.to_string(),
+    };
+    // `ChunkType { type: IDAT, … }`.
+    let chunk = text.split_once("{ type: ").and_then(|(_, rest)| rest.split_once(','));
+    let chunk = chunk.map_or("of unknown type", |(chunk, _)| chunk);
+    let has = |part: &str| text.contains(part);
+    if has("does not have enough data") || has("InsufficientInput") {
+        PictureError::Truncated
+    } else if has("CRC error") {
+        undecodable(format!("a checksum is wrong in chunk {chunk}"))
+    } else if has("IDAT or fdAT chunk is missing") {
+        undecodable("it has no pixels (chunk IDAT)")
+    } else if has("Corrupt deflate stream") {
+        undecodable("its compressed pixels (chunk IDAT) are damaged")
+    } else if has("ChunkType {") {
+        undecodable(format!("chunk {chunk} is in the wrong place, has the wrong length, or is not known"))
+    } else {
+        undecodable(as_clause(&text))
+    }
+}
+
+/// The error of the WebP decoder as a sentence.
+fn explain_webp(error: image_webp::DecodingError) -> PictureError {
+    use image_webp::DecodingError as Error;
+    undecodable(match error {
+        Error::NotEnoughInitData => return PictureError::Truncated,
+        Error::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => return PictureError::Truncated,
+        Error::BitStreamError | Error::HuffmanError | Error::TransformError => {
+            "its coded pixels are damaged, or end too early".to_owned()
+        }
+        Error::Vp8MagicInvalid(_) | Error::LosslessSignatureInvalid(_) => {
+            "its coded pixels do not begin as those of a WebP do".to_owned()
+        }
+        Error::ChunkMissing => "it has no pixels (chunk VP8 or VP8L), or twice".to_owned(),
+        Error::InconsistentImageSizes => "its header and its coded pixels have different sizes".to_owned(),
+        Error::ImageTooLarge | Error::MemoryLimitExceeded => TOO_MUCH_MEMORY.to_owned(),
+        error => as_clause(&error.to_string()),
+    })
+}
+
+/// A library's message as a part of a sentence.
+fn as_clause(message: &str) -> String {
+    let message = message.trim_end_matches('.');
+    match message.split_at_checked(1) {
+        Some((first, rest)) => first.to_ascii_lowercase() + rest,
+        None => message.to_owned(),
+    }
 }
 
 /// A BGR picture without gaps between its rows as JPEG of this quality, 1 to 100.
@@ -157,7 +216,10 @@ fn decode_webp(bytes: &[u8], limit: usize) -> Result<Samples, PictureError> {
 ///
 /// It has a side of more than 65,535 pixels, or none.
 pub(super) fn encode_jpeg(bgr: &Mat, quality: u8) -> Result<Vec<u8>, PictureError> {
-    let side = |pixels: i32| u16::try_from(pixels).map_err(undecodable);
+    let side = |pixels: i32| {
+        let too_long = |_| undecodable("a side has more than 65,535 pixels, which JPEG cannot hold");
+        u16::try_from(pixels).map_err(too_long)
+    };
     let mut bytes = Vec::new();
     jpeg_encoder::Encoder::new(&mut bytes, quality)
         .encode(pixels_of(bgr)?, side(bgr.cols())?, side(bgr.rows())?, JpegColour::Bgr)
@@ -194,6 +256,44 @@ fn undecodable(reason: impl std::fmt::Display) -> PictureError {
 mod tests {
     use super::*;
     use crate::orientation::Orientation;
+    use opencv::core::{CV_8UC3, Scalar};
+
+    #[test]
+    fn errors_of_decoders_are_sentences() {
+        let folder = "../../tests/fixtures/pictures";
+        let png = std::fs::read(format!("{folder}/png-plain.png")).unwrap();
+        let webp = std::fs::read(format!("{folder}/webp-plain.webp")).unwrap();
+        let changed = |bytes: &[u8], at: usize| {
+            let mut bytes = bytes.to_vec();
+            bytes[at] ^= 1;
+            bytes
+        };
+        let data = png.windows(4).position(|kind| kind == b"IDAT").unwrap();
+        let end = png.windows(4).position(|kind| kind == b"IEND").unwrap();
+        let png_header =
+            Header { format: Format::Png, width: 320, height: 180, orientation: Orientation::Upright };
+        let webp_header = Header { format: Format::Webp, ..png_header };
+        for (bytes, header, expected) in [
+            (changed(&png, 30), png_header, "a checksum is wrong in chunk IHDR"),
+            (changed(&png, end - 5), png_header, "a checksum is wrong in chunk IDAT"),
+            (changed(&png, data + 4), png_header, "its compressed pixels (chunk IDAT) are damaged"),
+            (changed(&png, data - 1), png_header, "a checksum is wrong in chunk IDAT"),
+            (png[..end - 500].to_vec(), png_header, "the picture is cut off"),
+            ([&png[..data - 4], &png[end - 4..]].concat(), png_header, "it has no pixels (chunk IDAT)"),
+            (changed(&webp, 23), webp_header, "its coded pixels do not begin as those of a WebP do"),
+            (webp[..webp.len() / 2].to_vec(), webp_header, "its coded pixels are damaged, or end too early"),
+        ] {
+            let error = Samples::decode(&bytes, header, Duration::MAX).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error:?} instead of {expected:?}");
+        }
+    }
+
+    #[test]
+    fn a_side_that_jpeg_cannot_hold_is_named() {
+        let wide = Mat::new_rows_cols_with_default(1, 65_536, CV_8UC3, Scalar::default()).unwrap();
+        let error = encode_jpeg(&wide, 90).unwrap_err().to_string();
+        assert!(error.contains("a side has more than 65,535 pixels, which JPEG cannot hold"), "{error}");
+    }
 
     #[test]
     fn a_panic_of_a_decoder_is_an_error() {

@@ -224,6 +224,24 @@ fn png_pixels_are_those_of_opencv() {
 }
 
 #[test]
+fn a_webp_may_announce_chunks_that_it_does_not_have() {
+    for name in ["webp-plain.webp", "webp-lossless.webp"] {
+        let plain = std::fs::read(format!("../../tests/fixtures/pictures/{name}")).unwrap();
+        let (width, height) = inspect(&plain, 1 << 24).unwrap().upright_size();
+        let extended = test_images::webp_with_exif(&plain, width, height, b"");
+        for flags in [0x08, 0x10, 0x04, 0x1c] {
+            let mut bytes = extended.clone();
+            bytes[20] = flags;
+            // Without the chunk EXIF, which is the last and empty.
+            bytes.truncate(bytes.len() - 8);
+            let length = bytes.len() as u32 - 8;
+            bytes[4..8].copy_from_slice(&length.to_le_bytes());
+            assert!(decoded(&bytes).unwrap() == decoded(&plain).unwrap(), "{name} with flags {flags:#04x}");
+        }
+    }
+}
+
+#[test]
 fn texts_and_profiles_of_a_png_are_ignored() {
     let png = test_images::encoded(".png", 64, 48);
     // A chunk that libpng would refuse, and with it the picture.

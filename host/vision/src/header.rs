@@ -6,6 +6,7 @@
 
 use super::error::PictureError;
 use super::orientation::Orientation;
+use std::borrow::Cow;
 
 /// The supported formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -261,20 +262,39 @@ fn webp(bytes: &[u8]) -> Result<Outline<'_>, PictureError> {
     };
     let size = size.ok_or(PictureError::Truncated)?;
     let length = little32(bytes, 4).unwrap_or_default() as usize;
-    Ok(Outline { size, exif: webp_exif(bytes), is_complete: length + 8 <= bytes.len() })
+    Ok(Outline { size, exif: webp_chunk(bytes, b"EXIF"), is_complete: length + 8 <= bytes.len() })
 }
 
-fn webp_exif(bytes: &[u8]) -> Option<&[u8]> {
+/// The content of the first chunk of this kind.
+fn webp_chunk<'a>(bytes: &'a [u8], wanted: &[u8; 4]) -> Option<&'a [u8]> {
     let mut at = 12;
     loop {
         let kind = bytes.get(at..at + 4)?;
         let length = little32(bytes, at + 4)? as usize;
         let content = bytes.get(at + 8..(at + 8).checked_add(length)?)?;
-        if kind == b"EXIF" {
+        if kind == wanted {
             return Some(content);
         }
         // Chunks begin at even offsets.
         at += 8 + length.next_multiple_of(2);
+    }
+}
+
+/// Clears the flags of a WebP that announce chunks which are not there: transparency, EXIF and XMP. No pixel depends on them, and
+/// libwebp ignores them, but the decoder in Rust refuses the picture.
+pub(super) fn webp_without_false_flags(bytes: &[u8]) -> Cow<'_, [u8]> {
+    const FLAGS: usize = 20;
+    let is_false = |chunk: &[u8; 4]| webp_chunk(bytes, chunk).is_none();
+    let announced = [(0x10, b"ALPH"), (0x08, b"EXIF"), (0x04, b"XMP ")];
+    let wrong =
+        announced.iter().filter(|(_, chunk)| is_false(chunk)).fold(0, |wrong, (flag, _)| wrong | flag);
+    match bytes.get(FLAGS) {
+        Some(flags) if bytes.get(12..16) == Some(b"VP8X") && flags & wrong != 0 => {
+            let mut changed = bytes.to_vec();
+            changed[FLAGS] = flags & !wrong;
+            changed.into()
+        }
+        _ => bytes.into(),
     }
 }
 
