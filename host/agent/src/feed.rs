@@ -4,6 +4,7 @@
 
 use super::address::SourceAddress;
 use super::decoder::Decoder;
+use super::encoded::has_jpeg_end;
 use super::fault::Fault;
 use super::ffmpeg::{Input, Packet};
 use super::multipart::{MAX_PART, PartReader, find_boundary};
@@ -321,6 +322,7 @@ impl Worker {
                 Err(Fault::Ended) => break,
                 // The rest did not come.
                 Err(Fault::Other(_) | Fault::Unreachable) if !bytes.is_empty() => break,
+                Err(Fault::TimedOut) if has_jpeg_end(&bytes) => break,
                 Err(fault) => return Err(fault),
             }
             if bytes.len() > MAX_PART {
@@ -330,7 +332,8 @@ impl Worker {
                 break;
             }
         }
-        let is_complete = length.is_none_or(|length| bytes.len() as u64 == length);
+        // Some cameras state a length that is too large.
+        let is_complete = has_jpeg_end(&bytes) || length.is_none_or(|length| bytes.len() as u64 == length);
         Ok((bytes, is_complete))
     }
 
