@@ -322,6 +322,31 @@ fn jpeg_parts_pass_unchanged_and_cut_ones_are_withheld() {
 }
 
 #[test]
+fn a_camera_that_sends_only_damaged_pictures_is_away() {
+    let site = Site::start(1);
+    let whole: Vec<Vec<u8>> = (0..40).map(|number| numbered::jpeg(320, 240, number)).collect();
+    let parts: Vec<WebPart> = whole.iter().cloned().map(WebPart::whole).collect();
+    let camera = WebCamera::start(parts.clone(), Duration::from_millis(100));
+    let words = ["camera", "--id", "gate", "--silent-after", "3", camera.address()];
+    let mut agent = site.start_everyframe("camera", &words);
+    wait_for_frames(&site, 5);
+    camera.show(whole.iter().map(|picture| WebPart::half(picture)).collect());
+    agent.wait_for_word("damaged pictures are not sent");
+    wait_for_notice(&site, "away", false);
+    let reasons: Vec<String> = site
+        .read(Topic::Frames)
+        .iter()
+        .filter(|record| record.header("everyframe-notice") == "away")
+        .map(|record| record.header("everyframe-notice-reason").to_owned())
+        .collect();
+    assert_eq!(reasons, ["all its pictures are damaged, and are not sent"]);
+    camera.show(parts);
+    wait_for_notice(&site, "away", true);
+    agent.terminate().expect_success();
+    assert_eq!(camera.clients(), 1, "one connection");
+}
+
+#[test]
 fn a_camera_with_a_password_is_read_and_its_password_never_shown() {
     let site = Site::start(1);
     let camera = RtspCamera::start(h264(320, 240, 0..1500, "yuv420p"));
