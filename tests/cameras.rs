@@ -520,25 +520,45 @@ fn pictures_keep_their_levels_in_every_pixel_format() {
     }
 }
 
-#[test]
-fn a_rotated_recording_is_turned_upright() {
-    let site = Site::start(1);
-    let units = h264(320, 240, 0..10, "yuv420p");
-    let stream: Vec<u8> = units
-        .iter()
-        .flat_map(|unit| &unit.nals)
-        .flat_map(|nal| [&[0, 0, 0, 1], nal.as_slice()].concat())
-        .collect();
+/// Writes a file of the pictures `numbers`. FFmpeg chooses the container by the name, and gets these arguments.
+fn muxed(site: &Site, numbers: std::ops::Range<u64>, arguments: &[&str], name: &str) -> std::path::PathBuf {
+    let units = h264(320, 240, numbers, "yuv420p");
+    let nals = units.iter().flat_map(|unit| &unit.nals);
+    let stream: Vec<u8> = nals.flat_map(|nal| [&[0, 0, 0, 1], nal.as_slice()].concat()).collect();
     let raw = site.file("raw.h264", &stream);
-    let clip = site.folder().join("phone.mp4");
+    let clip = site.folder().join(name);
     let muxed = std::process::Command::new("ffmpeg")
         .args(["-v", "error", "-r", "25", "-i"])
         .arg(&raw)
-        .args(["-c", "copy", "-metadata:s:v:0", "rotate=90"])
+        .args(["-c", "copy"])
+        .args(arguments)
         .arg(&clip)
         .status();
     assert!(muxed.is_ok_and(|status| status.success()));
-    let clip = clip.display().to_string();
+    clip
+}
+
+#[test]
+fn a_file_that_was_joined_of_parts_loses_no_whole_part() {
+    let site = Site::start(1);
+    let read = |path| std::fs::read(path).expect("FFmpeg wrote it");
+    let first = read(muxed(&site, 0..40, &[], "first.ts"));
+    let second = read(muxed(&site, 40..80, &["-output_ts_offset", "1000"], "second.ts"));
+    // The times of the third part are those of the first.
+    let clip = site.file("joined.ts", &[&first[..], &second, &first].concat()).display().to_string();
+    let ended = site.everyframe(&["camera", "--id", "joined", &clip]);
+    assert!(ended.err.contains("damaged pictures are not sent"), "{}", ended.err);
+    ended.expect_success();
+    let whole = |record: &Record| numbered::check(record.value.as_ref().expect("a frame"), false);
+    let frames = wait_for_frames(&site, 100);
+    let numbers: Vec<u64> = frames.iter().map(|record| whole(record).expect("a whole picture").2).collect();
+    assert!(numbers.contains(&40) && numbers.ends_with(&(0..40).collect::<Vec<_>>()), "{numbers:?}");
+}
+
+#[test]
+fn a_rotated_recording_is_turned_upright() {
+    let site = Site::start(1);
+    let clip = muxed(&site, 0..10, &["-metadata:s:v:0", "rotate=90"], "phone.mp4").display().to_string();
     site.everyframe(&["camera", "--id", "phone", &clip]).expect_success();
     let frames = wait_for_frames(&site, 10);
     for (number, record) in (0..).zip(&frames) {
