@@ -80,6 +80,24 @@ def with_png_chunk(png, kind, content):
     return png[:33] + chunk(kind, content) + png[33:]
 
 
+def png_of(size, colour_type, interlace, rows, *chunks):
+    """A PNG of 8 bits. `rows` are the rows of samples, each with its filter type before it."""
+    header = struct.pack(">IIBBBBB", *size, 8, colour_type, 0, 0, interlace)
+    chunks = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in chunks)
+
+
+def interlaced_png(image):
+    # The seven passes of Adam7: first column and row, and the steps to the next.
+    passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+    width, height = image.size
+    rows = b""
+    for left, top, across, down in passes:
+        for y in range(top, height, down):
+            rows += b"\0" + b"".join(bytes(image.getpixel((x, y))) for x in range(left, width, across))
+    return png_of(image.size, 2, 1, rows)
+
+
 def riff(*chunks):
     body = b"WEBP" + b"".join(
         kind + struct.pack("<I", len(content)) + content + bytes(len(content) % 2) for kind, content in chunks
@@ -162,6 +180,10 @@ def make_pngs(image):
     keep("png-packed-texts.png", plain[:33] + chunk(b"zTXt", text) * 3 + plain[33:], FACE)
     keep("png-cut.png", plain[: len(plain) // 2], refused="truncated")
     keep("png-header-checksum.png", changed(plain, 30, plain[30] ^ 1), refused="undecodable")
+    # A palette of one colour and a third.
+    half = png_of((100, 100), 3, 0, bytes(101 * 100), (b"PLTE", b"\1\2\3\4"))
+    keep("png-half-a-colour.png", half, refused="undecodable")
+    keep("png-interlaced.png", interlaced_png(image.resize((160, 90))), tuple(side // 2 for side in FACE))
     data = plain.index(b"IDAT")
     keep("png-data-checksum.png", changed(plain, data + 2000, plain[data + 2000] ^ 1), refused="undecodable")
 

@@ -322,6 +322,31 @@ fn jpeg_parts_pass_unchanged_and_cut_ones_are_withheld() {
 }
 
 #[test]
+fn a_camera_that_sends_only_damaged_pictures_is_away() {
+    let site = Site::start(1);
+    let whole: Vec<Vec<u8>> = (0..40).map(|number| numbered::jpeg(320, 240, number)).collect();
+    let parts: Vec<WebPart> = whole.iter().cloned().map(WebPart::whole).collect();
+    let camera = WebCamera::start(parts.clone(), Duration::from_millis(100));
+    let words = ["camera", "--id", "gate", "--silent-after", "3", camera.address()];
+    let mut agent = site.start_everyframe("camera", &words);
+    wait_for_frames(&site, 5);
+    camera.show(whole.iter().map(|picture| WebPart::half(picture)).collect());
+    agent.wait_for_word("damaged pictures are not sent");
+    wait_for_notice(&site, "away", false);
+    let reasons: Vec<String> = site
+        .read(Topic::Frames)
+        .iter()
+        .filter(|record| record.header("everyframe-notice") == "away")
+        .map(|record| record.header("everyframe-notice-reason").to_owned())
+        .collect();
+    assert_eq!(reasons, ["all its pictures are damaged, and are not sent"]);
+    camera.show(parts);
+    wait_for_notice(&site, "away", true);
+    agent.terminate().expect_success();
+    assert_eq!(camera.clients(), 1, "one connection");
+}
+
+#[test]
 fn a_camera_with_a_password_is_read_and_its_password_never_shown() {
     let site = Site::start(1);
     let camera = RtspCamera::start(h264(320, 240, 0..1500, "yuv420p"));
@@ -495,25 +520,45 @@ fn pictures_keep_their_levels_in_every_pixel_format() {
     }
 }
 
-#[test]
-fn a_rotated_recording_is_turned_upright() {
-    let site = Site::start(1);
-    let units = h264(320, 240, 0..10, "yuv420p");
-    let stream: Vec<u8> = units
-        .iter()
-        .flat_map(|unit| &unit.nals)
-        .flat_map(|nal| [&[0, 0, 0, 1], nal.as_slice()].concat())
-        .collect();
+/// Writes a file of the pictures `numbers`. FFmpeg chooses the container by the name, and gets these arguments.
+fn muxed(site: &Site, numbers: std::ops::Range<u64>, arguments: &[&str], name: &str) -> std::path::PathBuf {
+    let units = h264(320, 240, numbers, "yuv420p");
+    let nals = units.iter().flat_map(|unit| &unit.nals);
+    let stream: Vec<u8> = nals.flat_map(|nal| [&[0, 0, 0, 1], nal.as_slice()].concat()).collect();
     let raw = site.file("raw.h264", &stream);
-    let clip = site.folder().join("phone.mp4");
+    let clip = site.folder().join(name);
     let muxed = std::process::Command::new("ffmpeg")
         .args(["-v", "error", "-r", "25", "-i"])
         .arg(&raw)
-        .args(["-c", "copy", "-metadata:s:v:0", "rotate=90"])
+        .args(["-c", "copy"])
+        .args(arguments)
         .arg(&clip)
         .status();
     assert!(muxed.is_ok_and(|status| status.success()));
-    let clip = clip.display().to_string();
+    clip
+}
+
+#[test]
+fn a_file_that_was_joined_of_parts_loses_no_whole_part() {
+    let site = Site::start(1);
+    let read = |path| std::fs::read(path).expect("FFmpeg wrote it");
+    let first = read(muxed(&site, 0..40, &[], "first.ts"));
+    let second = read(muxed(&site, 40..80, &["-output_ts_offset", "1000"], "second.ts"));
+    // The times of the third part are those of the first.
+    let clip = site.file("joined.ts", &[&first[..], &second, &first].concat()).display().to_string();
+    let ended = site.everyframe(&["camera", "--id", "joined", &clip]);
+    assert!(ended.err.contains("damaged pictures are not sent"), "{}", ended.err);
+    ended.expect_success();
+    let whole = |record: &Record| numbered::check(record.value.as_ref().expect("a frame"), false);
+    let frames = wait_for_frames(&site, 100);
+    let numbers: Vec<u64> = frames.iter().map(|record| whole(record).expect("a whole picture").2).collect();
+    assert!(numbers.contains(&40) && numbers.ends_with(&(0..40).collect::<Vec<_>>()), "{numbers:?}");
+}
+
+#[test]
+fn a_rotated_recording_is_turned_upright() {
+    let site = Site::start(1);
+    let clip = muxed(&site, 0..10, &["-metadata:s:v:0", "rotate=90"], "phone.mp4").display().to_string();
     site.everyframe(&["camera", "--id", "phone", &clip]).expect_success();
     let frames = wait_for_frames(&site, 10);
     for (number, record) in (0..).zip(&frames) {

@@ -28,6 +28,11 @@ fn a_bad_frame_is_parked_and_its_neighbours_are_processed() {
         ("truncated", picture(&man[1][..man[1].len() / 2]), Some("truncated")),
         ("first byte only", picture(&man[1][..1]), Some("truncated")),
         ("text", picture(b"I am no picture"), Some("not-a-picture")),
+        (
+            "half a colour",
+            picture(include_bytes!("fixtures/pictures/png-half-a-colour.png")),
+            Some("undecodable"),
+        ),
         ("huge PNG", picture(&huge_png()), Some("too-large")),
         ("huge JPEG", picture(&huge_jpeg), Some("too-large")),
         ("1 x 1", picture(&pictures::grey(1, 1)), None),

@@ -24,7 +24,7 @@ const MAX_STOPPED_WAIT: Duration = Duration::from_millis(1500);
 /// How often the state of a camera is checked, and its status written.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 const STATUS_INTERVAL: Duration = Duration::from_secs(2);
-/// How often a camera that cannot be reached is logged.
+/// How often a camera that cannot be reached, or sends damaged pictures, is logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Why an agent cannot run.
@@ -134,6 +134,8 @@ struct Run<'a> {
     status: StatusWriter,
     /// When the present trouble was logged last.
     logged: Option<Instant>,
+    /// When damaged pictures were logged last.
+    damage_logged: Option<Instant>,
 }
 
 /// What the status needs besides the counts.
@@ -171,6 +173,7 @@ impl<'a> Run<'a> {
                 failed: false,
             },
             logged: None,
+            damage_logged: None,
         }
     }
 
@@ -195,7 +198,7 @@ impl<'a> Run<'a> {
                     }
                 }
                 Reading::Nothing | Reading::Opened => {}
-                Reading::Damaged => self.handle_damaged_picture(),
+                Reading::Damaged => self.handle_damaged_picture(source),
                 Reading::Lost(fault) => self.handle_connection_loss(source, fault.to_string()),
                 Reading::End if self.agent.repeat => source.rewind()?,
                 Reading::End if self.read == 0 => return Err(source.no_picture_error().into()),
@@ -254,12 +257,18 @@ impl<'a> Run<'a> {
         Entry { session: self.session.clone(), payload }
     }
 
-    /// The camera sends pictures, but this one is damaged.
-    fn handle_damaged_picture(&mut self) {
-        let now = unix_ms();
-        self.watch.record_damaged(now);
-        let notices = self.watch.record_picture(now, None);
-        self.send_notices(notices);
+    /// A picture came, but it is damaged, and is not sent.
+    fn handle_damaged_picture(&mut self, source: &Source) {
+        self.watch.record_withheld(unix_ms());
+        if self.damage_logged.is_none_or(|at| at.elapsed() >= LOG_INTERVAL) {
+            let count = source.counts().damaged;
+            tracing::warn!(
+                camera = self.camera(),
+                "{}: damaged pictures are not sent, {count} so far; `damaged = \"mark\"` or `--damaged mark` sends them",
+                source.address()
+            );
+            self.damage_logged = Some(Instant::now());
+        }
     }
 
     /// Logs that pictures come, for the first time or again.
@@ -293,12 +302,12 @@ impl<'a> Run<'a> {
         let notices = self.watch.tick(now);
         self.send_notices(notices);
         if self.status.written.is_none_or(|at| at.elapsed() >= STATUS_INTERVAL) {
-            let state = match (self.watch.state(), self.watch.trouble(), self.status.last_picture) {
+            let state = match (self.watch.state(), self.watch.is_connected(), self.status.last_picture) {
                 (Some(NoticeKind::Frozen), ..) => CameraState::Frozen,
                 (Some(NoticeKind::Black), ..) => CameraState::Black,
                 (Some(_), ..) => CameraState::Away,
-                (None, Some(_), _) | (None, None, None) => CameraState::Connecting,
-                (None, None, Some(_)) => CameraState::Fine,
+                (None, false, _) | (None, true, None) => CameraState::Connecting,
+                (None, true, Some(_)) => CameraState::Fine,
             };
             self.write_status(source, state);
         }

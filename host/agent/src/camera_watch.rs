@@ -7,6 +7,9 @@ use std::time::Duration;
 /// Damaged and dropped pictures of so long a time are one notice, milliseconds.
 const COUNT_INTERVAL: i64 = 10_000;
 
+/// What is wrong with a camera of which only damaged pictures come.
+const WITHHELD: &str = "all its pictures are damaged, and are not sent";
+
 /// When a camera counts as away, frozen or black.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WatchSettings {
@@ -32,10 +35,12 @@ impl Default for WatchSettings {
 #[derive(Debug)]
 pub(super) struct CameraWatch {
     settings: WatchSettings,
-    /// The last picture; before the first, the start.
+    /// The last picture that was sent; before the first, the start.
     last_picture: i64,
     /// Why the connection ended, since the last picture.
     lost: Option<String>,
+    /// True if damaged pictures that are not sent came since the last picture, and since the connection ended.
+    is_withholding: bool,
     /// True if the topic was told that the camera is away.
     is_away: bool,
     frozen: Episode,
@@ -100,6 +105,7 @@ impl CameraWatch {
             settings,
             last_picture: now,
             lost: None,
+            is_withholding: false,
             is_away: false,
             frozen: Episode::default(),
             black: Episode::default(),
@@ -109,7 +115,7 @@ impl CameraWatch {
         }
     }
 
-    /// A picture came, good or damaged; `view` is what it shows, if that is known.
+    /// A picture came that is sent, good or damaged; `view` is what it shows, if that is known.
     pub fn record_picture(&mut self, now: i64, view: Option<View>) -> Vec<CameraNotice> {
         let from = std::mem::replace(&mut self.last_picture, now);
         let kind = match (std::mem::take(&mut self.is_away), &self.lost) {
@@ -117,7 +123,12 @@ impl CameraWatch {
             (false, Some(_)) => Some(NoticeKind::Interrupted),
             (false, None) => None,
         };
-        let reason = self.lost.take().unwrap_or_default();
+        let is_withholding = std::mem::take(&mut self.is_withholding);
+        let reason = match (self.lost.take(), is_withholding) {
+            (Some(lost), _) => lost,
+            (None, true) => WITHHELD.to_owned(),
+            (None, false) => String::new(),
+        };
         let back = kind.map(|kind| CameraNotice { kind, from, to: Some(now), frames: 0, reason });
         let mut notices: Vec<CameraNotice> = back.into_iter().collect();
         if let Some(view) = view {
@@ -132,6 +143,13 @@ impl CameraWatch {
     /// The connection ended, or could not be made.
     pub fn record_connection_loss(&mut self, reason: String) {
         self.lost = Some(reason);
+        self.is_withholding = false;
+    }
+
+    /// A damaged picture came that is not sent.
+    pub fn record_withheld(&mut self, now: i64) {
+        self.record_damaged(now);
+        self.is_withholding = true;
     }
 
     /// A damaged picture came.
@@ -156,7 +174,7 @@ impl CameraWatch {
                 from: self.last_picture,
                 to: None,
                 frames: 0,
-                reason: self.lost.clone().unwrap_or_else(|| "it is connected, but no picture comes".into()),
+                reason: self.trouble().unwrap_or("it is connected, but no picture comes").to_owned(),
             });
         }
         let is_due = |count: &Count| now - count.from >= COUNT_INTERVAL;
@@ -185,9 +203,14 @@ impl CameraWatch {
         }
     }
 
-    /// Why there is no connection, if there is none.
+    /// True if there is a connection, as far as is known.
+    pub fn is_connected(&self) -> bool {
+        self.lost.is_none() || self.is_withholding
+    }
+
+    /// Why no picture is sent, if that is known.
     pub fn trouble(&self) -> Option<&str> {
-        self.lost.as_deref()
+        if self.is_withholding { Some(WITHHELD) } else { self.lost.as_deref() }
     }
 }
 
@@ -239,6 +262,34 @@ mod tests {
     fn a_camera_that_never_sent_anything_is_away_from_the_start() {
         let mut watch = watch();
         assert_eq!(texts(watch.tick(30_000)), ["away 0-… 0 it is connected, but no picture comes"]);
+    }
+
+    #[test]
+    fn a_camera_of_which_only_damaged_pictures_come_is_away() {
+        let mut watch = watch();
+        watch.record_picture(1000, None);
+        let mut told = Vec::new();
+        for second in 2..40 {
+            watch.record_withheld(second * 1000);
+            told.extend(texts(watch.tick(second * 1000)));
+        }
+        assert!(told.contains(&format!("away 1000-… 0 {WITHHELD}")), "{told:?}");
+        assert_eq!((watch.trouble(), watch.is_connected()), (Some(WITHHELD), true));
+        assert_eq!(texts(watch.record_picture(40_000, None)), [format!("away 1000-40000 0 {WITHHELD}")]);
+        assert_eq!(watch.trouble(), None);
+        watch.record_withheld(41_000);
+        assert!(watch.record_picture(42_000, None).is_empty(), "a few damaged pictures are no interruption");
+    }
+
+    #[test]
+    fn the_trouble_is_what_happened_last() {
+        let mut watch = watch();
+        watch.record_connection_loss("refused".into());
+        watch.record_withheld(1000);
+        assert_eq!((watch.trouble(), watch.is_connected()), (Some(WITHHELD), true));
+        watch.record_connection_loss("closed".into());
+        assert_eq!((watch.trouble(), watch.is_connected()), (Some("closed"), false));
+        assert_eq!(texts(watch.record_picture(3000, None)), ["interrupted 0-3000 0 closed"]);
     }
 
     #[test]

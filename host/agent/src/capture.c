@@ -117,6 +117,9 @@ struct everyframe_picture {
   int64_t time;
 };
 
+/* FFmpeg says only in its log that a name has no address; the error is EIO, as for much else. */
+static _Thread_local int has_no_address;
+
 static int is_over(void *opaque) {
   const struct everyframe_input *input = opaque;
   return atomic_load_explicit(input->stop, memory_order_relaxed) || av_gettime_relative() >= input->deadline;
@@ -124,6 +127,7 @@ static int is_over(void *opaque) {
 
 static void begin(struct everyframe_input *input, unsigned timeout_ms) {
   input->deadline = av_gettime_relative() + (int64_t)timeout_ms * 1000;
+  has_no_address = 0;
 }
 
 /* Remembers FFmpeg's text, and gives the kind of an error. */
@@ -144,8 +148,13 @@ static enum outcome classify(struct everyframe_input *input, int error) {
       return REFUSED;
     case AVERROR(EHOSTUNREACH):
     case AVERROR(ENETUNREACH):
-    case AVERROR(EIO):
       return UNREACHABLE;
+    case AVERROR(EIO):
+      if (has_no_address) return UNREACHABLE;
+      if (input->io || input->format) return ENDED;
+      snprintf(input->message, sizeof input->message,
+               "the server's answer cannot be read (too many redirects, or the connection broke)");
+      return OTHER;
     case AVERROR_INVALIDDATA:
     case AVERROR_STREAM_NOT_FOUND:
     case AVERROR_DECODER_NOT_FOUND:
@@ -159,6 +168,7 @@ static enum outcome classify(struct everyframe_input *input, int error) {
 /* FFmpeg has no other sign of a packet that was lost on the network, and some decoders none of a picture they made up. */
 static void on_log(void *context, int level, const char *format, va_list arguments) {
   const AVClass *class = context ? *(AVClass **)context : NULL;
+  has_no_address |= !strncmp(format, "Failed to resolve hostname", 26) || !strncmp(format, "getaddrinfo(", 12);
   if (class && level <= AV_LOG_ERROR && !strcmp(class->class_name, "AVCodecContext")) {
     struct everyframe_decoder *decoder = ((AVCodecContext *)context)->opaque;
     if (decoder) atomic_fetch_add(&decoder->errors, 1);
@@ -224,6 +234,13 @@ int everyframe_input_bytes(struct everyframe_input *input, uint8_t *bytes, int s
   *read = avio_read_partial(input->io, bytes, size);
   if (*read > 0) return DONE;
   return classify(input, *read < 0 ? *read : AVERROR_EOF);
+}
+
+/* Reads the first bytes of the answer, and goes back to its start: FFmpeg still has them. */
+int everyframe_input_peek(struct everyframe_input *input, uint8_t *bytes, int size, unsigned timeout_ms, int *read) {
+  const int outcome = everyframe_input_bytes(input, bytes, size, timeout_ms, read);
+  if (outcome != DONE) return outcome;
+  return avio_seek(input->io, 0, SEEK_SET) < 0 ? OTHER : DONE;
 }
 
 static const char *device_library(void) {

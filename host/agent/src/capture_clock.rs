@@ -2,7 +2,7 @@
 
 /// Packet times that go back by more than this have started anew, microseconds.
 const RESTART: i64 = 1_000_000;
-/// Packet times that run ahead of the clock by more than this have jumped, microseconds.
+/// Packet times that run ahead of the clock, or fall behind it for a whole window, by more than this have jumped, microseconds.
 const JUMP: i64 = 10_000_000;
 /// How often the clocks are compared, microseconds.
 const WINDOW: i64 = 30_000_000;
@@ -46,8 +46,9 @@ impl CaptureClock {
         state.offset = state.offset.min(difference);
         state.least = state.least.min(difference);
         if arrived - state.since >= WINDOW {
-            // The camera's clock is slower than this one, or its pictures now take longer.
-            state.offset += (state.least - state.offset).clamp(0, SLEW);
+            let behind = state.least - state.offset;
+            // This machine's clock was set forward, or else the camera's clock is slower, or its pictures now take longer.
+            state.offset += if behind > JUMP { behind } else { behind.clamp(0, SLEW) };
             (state.least, state.since) = (difference, arrived);
         }
     }
@@ -95,6 +96,23 @@ mod tests {
         assert_eq!(restarted, [0, SECOND, 5 * SECOND]);
         let jumped = times(&[(0, 0), (3600 * SECOND, SECOND), (3601 * SECOND, 2 * SECOND)]);
         assert_eq!(jumped, [0, SECOND, 2 * SECOND]);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_forward_is_followed_after_two_windows() {
+        let hour = 3600 * SECOND;
+        let set = |second: i64| second * SECOND + if second < 100 { 0 } else { hour };
+        let packets: Vec<(i64, i64)> = (0..200).map(|second| (second * SECOND, set(second))).collect();
+        let times = times(&packets);
+        assert_eq!(times[110], 110 * SECOND, "the packet may only be late");
+        assert_eq!(times[165..], packets[165..].iter().map(|(_, arrived)| *arrived).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn packets_that_are_late_for_a_while_keep_their_times() {
+        let late = |second: i64| second * SECOND + if (40..65).contains(&second) { 12 * SECOND } else { 0 };
+        let packets: Vec<(i64, i64)> = (0..200).map(|second| (second * SECOND, late(second))).collect();
+        assert_eq!(times(&packets), packets.iter().map(|(packet, _)| *packet).collect::<Vec<_>>());
     }
 
     #[test]

@@ -56,6 +56,13 @@ unsafe extern "C" {
         ms: c_uint,
         read: *mut c_int,
     ) -> c_int;
+    pub fn everyframe_input_peek(
+        input: *mut Input,
+        bytes: *mut u8,
+        size: c_int,
+        ms: c_uint,
+        read: *mut c_int,
+    ) -> c_int;
     pub fn everyframe_input_open(
         input: *mut Input,
         address: *const c_char,

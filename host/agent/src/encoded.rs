@@ -8,6 +8,8 @@ use everyframe_vision::{
 /// The most bytes after the end marker of a JPEG: cameras fill their buffers.
 const MAX_PADDING: usize = 64;
 
+const JPEG_START: &[u8] = b"\xff\xd8";
+
 /// Why a picture is not sent as a good one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EncodedFault {
@@ -25,9 +27,14 @@ pub(super) fn check_encoded(bytes: &[u8]) -> Result<(), EncodedFault> {
         _ => EncodedFault::NotAPicture,
     };
     check_header(bytes).map_err(fault)?;
+    let must_decode = bytes.starts_with(JPEG_START) && !has_jpeg_end(bytes);
+    if must_decode { check_whole(bytes).map_err(fault) } else { Ok(()) }
+}
+
+/// True for a JPEG with its end marker, before no more than padding.
+pub(super) fn has_jpeg_end(bytes: &[u8]) -> bool {
     let end = &bytes[bytes.len().saturating_sub(MAX_PADDING)..];
-    let has_end = end.windows(2).any(|pair| pair == b"\xff\xd9");
-    if bytes.starts_with(b"\xff\xd8") && !has_end { check_whole(bytes).map_err(fault) } else { Ok(()) }
+    bytes.starts_with(JPEG_START) && end.windows(2).any(|pair| pair == b"\xff\xd9")
 }
 
 /// Scales a picture whose longer side has more than `max_side` pixels; none if it is smaller, or cannot be decoded.

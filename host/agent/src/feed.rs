@@ -4,6 +4,7 @@
 
 use super::address::SourceAddress;
 use super::decoder::Decoder;
+use super::encoded::has_jpeg_end;
 use super::fault::Fault;
 use super::ffmpeg::{Input, Packet};
 use super::multipart::{MAX_PART, PartReader, find_boundary};
@@ -11,6 +12,7 @@ use super::options::SourceOptions;
 use super::protocol::Protocol;
 use everyframe_config::SlowPolicy;
 use everyframe_types::machine::unix_ms;
+use everyframe_vision::{PictureError, check_header};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -23,6 +25,10 @@ const QUEUE_BYTES: usize = 16 << 20;
 const QUEUE_PACKETS: usize = 300;
 /// How often a waiting thread looks whether it is to stop.
 const CHECK: Duration = Duration::from_millis(50);
+/// As many bytes show whether a picture begins: those of WebP.
+const SIGNATURE_BYTES: usize = 12;
+/// The end of a JPEG, and the start of the next one.
+const NEXT_JPEG: &[u8] = b"\xff\xd9\xff\xd8\xff";
 /// Bytes of a snapshot that are read at once.
 const READ_BYTES: usize = 64 << 10;
 
@@ -129,7 +135,7 @@ impl Feed {
             options: options.clone(),
             shared: shared.clone(),
             stop: stop.clone(),
-            is_live: address.may_be_live(),
+            is_live: options.may_be_live(address),
             has_read: false,
         };
         // Not joined: a name that cannot be resolved may block it for longer than an agent may take to end.
@@ -245,9 +251,39 @@ impl Worker {
         if matches!(kind.as_str(), "image/jpeg" | "image/jpg" | "image/png" | "image/webp") {
             return self.read_snapshots(input, length);
         }
+        // Some cameras send pictures with another content type, or with none.
+        if !kind.starts_with("video/") && self.may_begin_picture(&mut input)? {
+            let is_picture = self.is_single_picture(&mut input, length)?;
+            input = Input::new(&self.stop)?;
+            input.connect(&self.address, timeout)?;
+            if is_picture {
+                let length = input.content().1;
+                return self.read_snapshots(input, length);
+            }
+        }
         input.open(self.address.text().as_bytes(), Protocol::Network, false, timeout)?;
-        self.is_live = length.is_none() && !input.has_length();
+        self.is_live = self.options.is_camera || length.is_none() && !input.has_length();
         self.read_video(input)
+    }
+
+    /// True if the answer begins like a picture, as far as its first bytes show.
+    fn may_begin_picture(&self, input: &mut Input) -> Result<bool, Fault> {
+        let mut first = [0; SIGNATURE_BYTES];
+        match input.peek(&mut first, self.options.read_timeout) {
+            Ok(count) => Ok(may_be_picture(&first[..count])),
+            Err(Fault::Ended) => Ok(false),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Reads the answer until it is known whether it is a single picture. If another JPEG follows the first, it is a video.
+    fn is_single_picture(&self, input: &mut Input, length: Option<u64>) -> Result<bool, Fault> {
+        let is_video = |bytes: &[u8], from: usize| {
+            let from = from.saturating_sub(NEXT_JPEG.len());
+            !may_be_picture(bytes) || bytes[from..].windows(NEXT_JPEG.len()).any(|window| window == NEXT_JPEG)
+        };
+        let (bytes, _) = self.read_snapshot(input, length, is_video)?;
+        Ok(!is_video(&bytes, 0))
     }
 
     fn read_video(&mut self, mut input: Input) -> Result<(), Fault> {
@@ -278,7 +314,8 @@ impl Worker {
         self.is_live = true;
         self.push_encoded("JPEG parts", None);
         let timeout = self.options.read_timeout;
-        let mut reader = PartReader::new(boundary, move |bytes: &mut [u8]| input.read(bytes, timeout));
+        let mut reader =
+            PartReader::new(boundary, timeout, move |bytes: &mut [u8]| input.read(bytes, timeout));
         loop {
             let part = reader.next_part()?;
             self.has_read = true;
@@ -298,7 +335,7 @@ impl Worker {
         let mut due = Instant::now();
         loop {
             let arrived = unix_ms();
-            let (bytes, is_complete) = self.read_snapshot(&mut input, length)?;
+            let (bytes, is_complete) = self.read_snapshot(&mut input, length, |_, _| false)?;
             self.has_read = true;
             self.push(Event::Picture { bytes, arrived, is_complete });
             due = (due + step).max(Instant::now());
@@ -312,25 +349,35 @@ impl Worker {
         }
     }
 
-    fn read_snapshot(&self, input: &mut Input, length: Option<u64>) -> Result<(Vec<u8>, bool), Fault> {
+    /// Reads a picture, and whether it is complete. It stops when `is_enough`, which gets the bytes so far and the place of the new
+    /// ones.
+    fn read_snapshot(
+        &self,
+        input: &mut Input,
+        length: Option<u64>,
+        is_enough: impl Fn(&[u8], usize) -> bool,
+    ) -> Result<(Vec<u8>, bool), Fault> {
         let mut bytes = Vec::new();
         let mut buffer = vec![0; READ_BYTES];
         loop {
+            let before = bytes.len();
             match input.read(&mut buffer, self.options.read_timeout) {
                 Ok(count) => bytes.extend_from_slice(&buffer[..count]),
                 Err(Fault::Ended) => break,
                 // The rest did not come.
                 Err(Fault::Other(_) | Fault::Unreachable) if !bytes.is_empty() => break,
+                Err(Fault::TimedOut) if has_jpeg_end(&bytes) => break,
                 Err(fault) => return Err(fault),
             }
             if bytes.len() > MAX_PART {
                 return Err(Fault::Other(format!("a picture of more than {MAX_PART} bytes")));
             }
-            if length.is_some_and(|length| bytes.len() as u64 >= length) {
+            if is_enough(&bytes, before) || length.is_some_and(|length| bytes.len() as u64 >= length) {
                 break;
             }
         }
-        let is_complete = length.is_none_or(|length| bytes.len() as u64 == length);
+        // Some cameras state a length that is too large.
+        let is_complete = has_jpeg_end(&bytes) || length.is_none_or(|length| bytes.len() as u64 == length);
         Ok((bytes, is_complete))
     }
 
@@ -360,6 +407,14 @@ impl Worker {
         queue.events.push_back(event);
         self.shared.changed.notify_all();
     }
+}
+
+/// True if bytes may be the first ones of a picture.
+fn may_be_picture(bytes: &[u8]) -> bool {
+    const WEBP: &[u8] = b"RIFF";
+    let may_be_webp =
+        bytes.len() < SIGNATURE_BYTES && bytes.iter().zip(WEBP).all(|(byte, expected)| byte == expected);
+    may_be_webp || !matches!(check_header(bytes), Err(PictureError::Empty | PictureError::NotAPicture))
 }
 
 /// The present Unix time, microseconds.

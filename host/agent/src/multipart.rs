@@ -4,11 +4,14 @@
 
 use super::fault::Fault;
 use everyframe_types::machine::unix_ms;
+use std::time::{Duration, Instant};
 
 /// The longest line of a part's head, bytes.
 const MAX_LINE: usize = 4096;
 /// The most lines of a part's head, and between two parts.
 const MAX_LINES: usize = 200;
+/// What every boundary begins with.
+const HYPHENS: &[u8] = b"--";
 /// The largest part, bytes.
 pub(super) const MAX_PART: usize = 64 << 20;
 /// Bytes that are read at once.
@@ -34,34 +37,50 @@ pub(super) struct PartReader<R> {
     buffer: Vec<u8>,
     /// True if the line of the next part's boundary was read.
     is_at_part: bool,
+    /// When the first boundary must have come; none once it has.
+    deadline: Option<Instant>,
 }
 
-/// The boundary in a content type, with its two hyphens; none if it is not a stream of parts.
+/// The boundary in a content type, with its two hyphens; only these if it is not named. None if it is not a stream of parts.
 pub(super) fn find_boundary(content_type: &str) -> Option<Vec<u8>> {
     let (kind, parameters) = content_type.split_once(';').unwrap_or((content_type, ""));
     if !kind.trim().to_ascii_lowercase().starts_with("multipart/") {
         return None;
     }
-    let mut boundaries = parameters.split(';').filter_map(|parameter| {
+    let mut boundaries = split_parameters(parameters).into_iter().filter_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("boundary").then(|| value.trim().trim_matches('"'))
+        name.trim()
+            .eq_ignore_ascii_case("boundary")
+            .then(|| value.trim().trim_matches(['"', '\'']).to_owned())
     });
     let boundary = boundaries.next().unwrap_or_default();
     // Some cameras write the hyphens here already.
-    Some(format!("--{}", boundary.strip_prefix("--").unwrap_or(boundary)).into_bytes())
+    Some(format!("--{}", boundary.strip_prefix("--").unwrap_or(&boundary)).into_bytes())
+}
+
+/// The parameters of a content type. A semicolon in double quotes separates none.
+fn split_parameters(text: &str) -> Vec<&str> {
+    let mut is_quoted = false;
+    let is_separator = |character: char| {
+        is_quoted ^= character == '"';
+        character == ';' && !is_quoted
+    };
+    text.split(is_separator).collect()
 }
 
 impl<R: FnMut(&mut [u8]) -> Result<usize, Fault>> PartReader<R> {
-    /// Reads parts separated by `boundary`. `read` gives at least one byte, or an error.
-    pub fn new(boundary: Vec<u8>, read: R) -> Self {
-        Self { read, boundary, buffer: Vec::new(), is_at_part: false }
+    /// Reads parts separated by `boundary`, of which the first must begin within `patience`. `read` gives at least one byte, or an
+    /// error.
+    pub fn new(boundary: Vec<u8>, patience: Duration, read: R) -> Self {
+        let deadline = Some(Instant::now() + patience);
+        Self { read, boundary, buffer: Vec::new(), is_at_part: false, deadline }
     }
 
     /// The next part.
     ///
     /// # Errors
     ///
-    /// The connection ended, also within a part.
+    /// The connection ended, also within a part; or no part came.
     pub fn next_part(&mut self) -> Result<Part, Fault> {
         self.find_part()?;
         self.is_at_part = false;
@@ -91,8 +110,12 @@ impl<R: FnMut(&mut [u8]) -> Result<usize, Fault>> PartReader<R> {
     fn find_part(&mut self) -> Result<(), Fault> {
         while !self.is_at_part {
             let line = self.read_line()?;
+            if self.boundary == HYPHENS && line.starts_with(HYPHENS) {
+                self.boundary.clone_from(&line);
+            }
             self.is_at_part = self.is_boundary(&line);
         }
+        self.deadline = None;
         Ok(())
     }
 
@@ -140,12 +163,13 @@ impl<R: FnMut(&mut [u8]) -> Result<usize, Fault>> PartReader<R> {
         }
     }
 
-    /// Where the line end before a boundary begins, and where the boundary does.
+    /// Where the line end before a boundary begins, and where the boundary does. Some cameras write it directly after a JPEG.
     fn position_of_boundary(&self, from: usize, to: usize) -> Option<(usize, usize)> {
         let within = self.buffer.get(from..to)?;
         let line_end = |at: usize| match &self.buffer[..at] {
             [.., b'\r', b'\n'] => Some(at - 2),
             [.., b'\n'] => Some(at - 1),
+            [.., 0xff, 0xd9] => Some(at),
             _ => None,
         };
         let mut windows = within.windows(self.boundary.len()).enumerate();
@@ -176,6 +200,10 @@ impl<R: FnMut(&mut [u8]) -> Result<usize, Fault>> PartReader<R> {
     }
 
     fn fill(&mut self) -> Result<(), Fault> {
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            let name = String::from_utf8_lossy(&self.boundary);
+            return Err(Fault::Other(format!("the stream has no part that begins with {name}")));
+        }
         let before = self.buffer.len();
         self.buffer.resize(before + READ_BYTES, 0);
         let read = (self.read)(&mut self.buffer[before..]);
@@ -191,8 +219,12 @@ mod tests {
 
     /// The parts of a stream that arrives in pieces of this size.
     fn parts(stream: &[u8], piece: usize) -> Vec<(Vec<u8>, bool)> {
+        parts_between("--frame", stream, piece)
+    }
+
+    fn parts_between(boundary: &str, stream: &[u8], piece: usize) -> Vec<(Vec<u8>, bool)> {
         let mut at = 0;
-        let mut reader = PartReader::new(b"--frame".to_vec(), |bytes| {
+        let mut reader = PartReader::new(boundary.into(), Duration::from_secs(3600), |bytes| {
             let count = piece.min(bytes.len()).min(stream.len() - at);
             bytes[..count].copy_from_slice(&stream[at..at + count]);
             at += count;
@@ -212,6 +244,9 @@ mod tests {
             ("multipart/x-mixed-replace; boundary=frame", Some("--frame")),
             ("Multipart/X-Mixed-Replace;boundary=\"--frame\"", Some("--frame")),
             ("multipart/x-mixed-replace; charset=x; BOUNDARY=a=b", Some("--a=b")),
+            ("multipart/x-mixed-replace; boundary=\"a b;c=d\"; charset=x", Some("--a b;c=d")),
+            ("multipart/x-mixed-replace;boundary='abc'", Some("--abc")),
+            ("multipart/x-mixed-replace", Some("--")),
             ("image/jpeg", None),
             ("", None),
         ] {
@@ -245,6 +280,35 @@ mod tests {
     fn a_part_that_is_longer_than_it_says_is_read_whole() {
         let stream = [part(Some(2), b"longer"), part(Some(3), b"end"), b"--frame--\r\n".to_vec()].concat();
         assert_eq!(parts(&stream, 1000)[0], (b"longer".to_vec(), true));
+    }
+
+    #[test]
+    fn a_boundary_without_a_name_is_that_of_the_first_part() {
+        let contents = [&b"one\r\n--other\r\n"[..], b"two", b"three"];
+        let stream: Vec<u8> = contents.iter().flat_map(|it| part(None, it)).collect();
+        let stream = [b"a preamble\r\n", &stream[..], b"--frame--\r\n"].concat();
+        for piece in [1, 1000] {
+            let read = parts_between("--", &stream, piece);
+            assert!(read.iter().map(|(bytes, _)| bytes.as_slice()).eq(contents), "{read:?}");
+        }
+    }
+
+    #[test]
+    fn a_boundary_may_follow_the_end_of_a_jpeg_directly() {
+        let jpeg = b"\xff\xd8 picture \xff\xd9";
+        let one = [b"--frame\r\n\r\n", &jpeg[..]].concat();
+        let read = parts(&[one.repeat(3), b"--frame--\r\n".to_vec()].concat(), 7);
+        assert_eq!(read, vec![(jpeg.to_vec(), true); 3]);
+    }
+
+    #[test]
+    fn a_stream_without_its_boundary_is_an_error() {
+        let mut reader = PartReader::new(b"--frame".to_vec(), Duration::ZERO, |bytes| {
+            bytes[..9].copy_from_slice(b"--other\r\n");
+            Ok(9)
+        });
+        let error = reader.next_part().unwrap_err();
+        assert_eq!(error.to_string(), "the stream has no part that begins with --frame");
     }
 
     proptest! {

@@ -1,5 +1,6 @@
 //! How a source is read.
 
+use super::address::SourceAddress;
 use everyframe_config::{DamagedPolicy, DecodingDevice, SlowPolicy, Transport};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub struct SourceOptions {
     pub damaged: DamagedPolicy,
     /// Pictures of a camera for which the agent has no time.
     pub slow: SlowPolicy,
+    /// The address is one of `[[cameras]]`: a web address is a camera, never a recording.
+    pub is_camera: bool,
 }
 
 impl Default for SourceOptions {
@@ -41,11 +44,17 @@ impl Default for SourceOptions {
             read_timeout: Duration::from_secs(10),
             damaged: DamagedPolicy::Withhold,
             slow: SlowPolicy::Drop,
+            is_camera: false,
         }
     }
 }
 
 impl SourceOptions {
+    /// True for an address that may be off just now, and is waited for.
+    pub(super) fn may_be_live(&self, address: &SourceAddress) -> bool {
+        address.may_be_live() || self.is_camera && address.is_http()
+    }
+
     /// How often an address that gives single pictures is asked, per second.
     pub(super) fn snapshot_rate(&self) -> f64 {
         self.max_fps.unwrap_or(SNAPSHOT_RATE)

@@ -33,6 +33,8 @@ pub(super) enum Shot {
 pub(super) struct PacketDecoder {
     /// None for a video of JPEG pictures.
     decoder: Option<Decoder>,
+    /// Packets of a file; else of a network or a device.
+    is_file: bool,
     encoder: PictureEncoder,
     damaged: DamagedPolicy,
     damage: Damage,
@@ -42,9 +44,10 @@ pub(super) struct PacketDecoder {
 
 impl PacketDecoder {
     /// For the packets that `decoder` can decode; without one, for JPEG pictures.
-    pub fn new(decoder: Option<Decoder>, options: &SourceOptions) -> Self {
+    pub fn new(decoder: Option<Decoder>, is_file: bool, options: &SourceOptions) -> Self {
         Self {
             decoder,
+            is_file,
             encoder: PictureEncoder::new(options.quality, options.max_side),
             damaged: options.damaged,
             damage: Damage::default(),
@@ -83,8 +86,10 @@ impl PacketDecoder {
             self.damage.begin(packet.time);
         }
         let time = packet.and_then(|packet| packet.time);
-        if !decoder.send(packet) {
+        if !decoder.send(packet) || decoder.take_errors() {
             self.damage.begin(time);
+        } else if let Some(packet) = packet.filter(|packet| self.is_file && packet.is_key) {
+            self.damage.whole_key = packet.time.filter(|_| !(packet.is_corrupt || packet.is_after_loss));
         }
         loop {
             // What it logs is about this packet.
@@ -134,6 +139,9 @@ struct Damage {
     is_damaged: bool,
     /// A picture of this time, or before, cannot end it; microseconds.
     since: Option<i64>,
+    /// The time of the last key packet of a file that was decoded without an error. Its picture ends the damage, whatever its time:
+    /// in a file that was joined of parts, times go back. A network reports a loss with the packet before it.
+    whole_key: Option<i64>,
 }
 
 impl Damage {
@@ -147,8 +155,11 @@ impl Damage {
     fn check(&mut self, time: Option<i64>, is_key: bool, has_errors: bool) -> bool {
         if has_errors {
             self.begin(time);
-        } else if is_key && time.zip(self.since).is_none_or(|(time, since)| time > since) {
-            *self = Self::default();
+        } else if is_key {
+            let is_later = time.zip(self.since).is_none_or(|(time, since)| time > since);
+            if is_later || time == self.whole_key {
+                *self = Self::default();
+            }
         }
         self.is_damaged
     }
@@ -178,6 +189,19 @@ mod tests {
         assert!(damage.check(Some(40), true, false));
         assert!(damage.check(Some(80), false, false));
         assert!(!damage.check(Some(120), true, false));
+    }
+
+    #[test]
+    fn a_whole_key_packet_of_a_file_ends_damage_also_when_times_go_back() {
+        let mut damage = Damage::default();
+        damage.begin(Some(900));
+        assert!(damage.check(Some(0), true, false), "a picture from before the damage");
+        damage.whole_key = Some(40);
+        assert!(damage.check(Some(0), true, false), "its picture has not come yet");
+        assert!(!damage.check(Some(40), true, false));
+        assert!(!damage.check(Some(80), false, false));
+        damage.begin(Some(120));
+        assert!(damage.check(Some(40), true, false), "it ends one damage only");
     }
 
     #[test]

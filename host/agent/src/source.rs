@@ -58,7 +58,7 @@ impl Source {
     ///
     /// As [`Source::open`].
     pub fn wait_for(address: &SourceAddress, options: &SourceOptions) -> Result<Self, SourceError> {
-        match address.may_be_live() {
+        match options.may_be_live(address) {
             true => Self::start(address, options),
             false => Self::open(address, options),
         }

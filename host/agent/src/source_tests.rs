@@ -298,6 +298,77 @@ fn single_pictures_of_a_server_are_asked_for_at_the_rate() {
 }
 
 #[test]
+fn single_pictures_need_no_content_type() {
+    for extension in [".jpg", ".png", ".webp"] {
+        let picture = picture(extension, 9);
+        for head in ["", "Content-Type: application/octet-stream\r\n", "Content-Type: text/plain\r\n"] {
+            let head = format!("HTTP/1.0 200 OK\r\n{head}\r\n");
+            // The first bytes come alone.
+            let pieces = vec![head.into_bytes(), picture[..4].to_vec(), picture[4..].to_vec()];
+            let address = start_server(pieces, Duration::from_millis(20));
+            let options = SourceOptions { max_fps: Some(20.0), ..SourceOptions::default() };
+            let mut source = Source::open(&SourceAddress::new(&address), &options).unwrap();
+            assert_eq!((source.kind(), source.codec()), (SourceKind::Live, "snapshots"), "{extension}");
+            for _ in 0..3 {
+                assert_eq!(source.next_picture().unwrap().unwrap().bytes, picture, "{extension}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_jpeg_with_its_end_is_whole_whatever_its_stated_length() {
+    let picture = picture(".jpg", 9);
+    for more in [0, 500] {
+        let head = format!(
+            "HTTP/1.0 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n",
+            picture.len() + more
+        );
+        let mut source = open(&start_server(vec![[head.as_bytes(), &picture].concat()], Duration::ZERO));
+        assert_eq!(source.next_picture().unwrap().unwrap().bytes, picture);
+        assert_eq!(source.counts().damaged, 0);
+    }
+}
+
+#[test]
+fn a_configured_web_camera_is_never_a_recording() {
+    let address = start_server(file_response(&variable_rate(), true), Duration::ZERO);
+    for path in ["recording", "recording.mp4"] {
+        let address = SourceAddress::new(&format!("{address}/{path}"));
+        let options = SourceOptions { is_camera: true, ..SourceOptions::default() };
+        let mut source = Source::open(&address, &options).unwrap();
+        assert_eq!(source.kind(), SourceKind::Live);
+        let mut count = 0;
+        // It connects again at the end.
+        while count < 10 {
+            count += usize::from(matches!(source.read().unwrap(), Reading::Picture(_)));
+        }
+        assert_eq!(source.kind(), SourceKind::Live);
+    }
+}
+
+#[test]
+fn an_answer_that_cannot_be_read_is_told_from_a_missing_host() {
+    let redirect = b"HTTP/1.0 302 Found\r\nLocation: /again\r\n\r\n".to_vec();
+    let address = start_server(vec![redirect], Duration::ZERO);
+    for (address, expected) in [
+        (
+            address.as_str(),
+            "the server's answer cannot be read (too many redirects, or the connection broke)",
+        ),
+        ("http://no-such-host.invalid/", "cannot be reached: no such host, or the network does not reach it"),
+        ("rtsp://no-such-host.invalid/", "cannot be reached: no such host, or the network does not reach it"),
+    ] {
+        let Err(SourceError::NotVideo(_, fault)) =
+            Source::open(&SourceAddress::new(address), &SourceOptions::default())
+        else {
+            panic!("{address}")
+        };
+        assert_eq!(fault.to_string(), expected, "{address}");
+    }
+}
+
+#[test]
 fn pictures_beyond_the_rate_are_left_out() {
     let pictures: Vec<(u32, Vec<u8>)> = (0..10).map(|number| 100 * number).zip(shades(10)).collect();
     let options = SourceOptions { max_fps: Some(5.0), ..SourceOptions::default() };

@@ -139,7 +139,7 @@ impl Video {
             is_live,
             rate: None,
             codec: String::new(),
-            pictures: PacketDecoder::new(None, options),
+            pictures: PacketDecoder::new(None, false, options),
             timing: Timing::new(UNSTATED_RATE, options),
             ready: VecDeque::new(),
             counts: VideoCounts::default(),
@@ -157,7 +157,8 @@ impl Video {
         }
         self.timing.timeline.start_over();
         self.timing.clock = CaptureClock::default();
-        self.pictures = PacketDecoder::new(decoder, &self.options);
+        let is_file = matches!(self.origin, Origin::File(..));
+        self.pictures = PacketDecoder::new(decoder, is_file, &self.options);
         (self.rate, self.codec) = (rate, codec);
         (self.has_opened, self.has_ended) = (true, false);
     }
@@ -328,11 +329,11 @@ impl Video {
                     false => (Some(Duration::from_secs_f64(at.max(0.0) / 1000.0)), None),
                 };
                 self.ready.push_back(Picture { bytes, at, captured_at, is_damaged, view });
-                self.log_skipped();
             }
             Shot::Damaged => self.counts.damaged += 1,
             Shot::Skipped => self.counts.skipped += 1,
         }
+        self.log_skipped();
     }
 
     fn log_skipped(&mut self) {

@@ -125,6 +125,7 @@ impl Setup {
                 read_timeout: timeout,
                 damaged: camera.damaged,
                 slow: camera.when_slow,
+                is_camera: true,
             },
             watch: WatchSettings {
                 silent_after: Duration::from_secs_f64(camera.silent_after_s),
@@ -159,6 +160,7 @@ impl Arguments {
             read_timeout: timeout,
             damaged: self.damaged,
             slow: self.when_slow,
+            is_camera: false,
         };
         let watch = WatchSettings {
             silent_after: Duration::from_secs_f64(self.silent_after),

@@ -70,6 +70,9 @@ pub fn run(arguments: Arguments) -> Result<u8> {
             for warning in rules.warnings() {
                 println!("{}: {warning}", file.display());
             }
+            for missing in loaded.find_missing_camera_files() {
+                println!("{missing}");
+            }
             println!("{}: in order", file.display());
         }
         Command::Example => print!("{}", include_str!("../../../examples/everyframe.toml")),

@@ -1,7 +1,7 @@
 //! Checks that types cannot express: ranges, unique names, existing files.
 
 use crate::camera_pattern::{camera_patterns, matches_camera};
-use crate::camera_settings::find_camera_problems;
+use crate::camera_settings::{CameraSettings, find_camera_problems};
 use crate::channel_settings;
 use crate::schedule::{Window, time_zone};
 use crate::settings::Config;
@@ -11,6 +11,7 @@ use everyframe_types::sequence_gap::HOST;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::path::Path;
 
 /// Properties of librdkafka that cannot be set: delivery depends on them, or they have a key of their own.
 const RESERVED_PROPERTIES: [&str; 22] = [
@@ -52,6 +53,21 @@ pub fn find_problems(config: &Config) -> Vec<(String, String)> {
     found.0.extend(channel_settings::find_problems(&config.channels, &schedules));
     found.0.extend(config.privacy.find_problems());
     found.0
+}
+
+/// Finds files of addresses and passwords of cameras that cannot be read here. Only the cameras' agents need them, so they are no
+/// problems of the configuration. `folder` is the base of relative paths. Returns dotted keys and messages.
+pub(super) fn find_missing_camera_files(cameras: &[CameraSettings], folder: &Path) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (index, camera) in cameras.iter().enumerate() {
+        for (key, value) in [("source", Some(&camera.source)), ("password", camera.password.as_ref())] {
+            if let Some(message) = value.and_then(|value| value.find_missing_file(folder)) {
+                let message = format!("{message}; the agent of this camera needs it");
+                found.push((format!("cameras[{index}].{key}"), message));
+            }
+        }
+    }
+    found
 }
 
 /// The problem of broker addresses with a user in them, if there is one: errors about the broker would show the password.

@@ -109,6 +109,12 @@ impl Loaded {
         Ok(Some(camera))
     }
 
+    /// Files of addresses and passwords of cameras that cannot be read here: show them as warnings.
+    pub fn find_missing_camera_files(&self) -> Vec<Problem> {
+        let found = check::find_missing_camera_files(&self.config.cameras, &folder_of(&self.file));
+        found.into_iter().map(|(key, message)| self.problem(&key, message)).collect()
+    }
+
     /// Reads and checks a configuration given as text. Errors name `file`, and its folder is the base of relative paths.
     ///
     /// # Errors
@@ -182,6 +188,23 @@ mod tests {
         match parse(text) {
             Err(ConfigError::Invalid(problems)) => problems[0].clone(),
             other => panic!("expected problems, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn missing_secrets_of_cameras_are_named_with_their_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("there"), "rtsp://user@cam/").unwrap();
+        let text = "[kafka]\nbrokers = \"localhost:9092\"\n[[cameras]]\nid = \"a\"\nsource = { file = \"there\" }\n\
+                    password = { file = \"absent\" }\n[[cameras]]\nid = \"b\"\nsource = { file = \"gone\" }\n\
+                    [[cameras]]\nid = \"c\"\nsource = { env = \"EVERYFRAME_NO_SUCH_NAME\" }\n";
+        let loaded = Loaded::parse(text, &folder.path().join("everyframe.toml")).unwrap();
+        let found: Vec<String> = loaded.find_missing_camera_files().iter().map(ToString::to_string).collect();
+        assert_eq!(found.len(), 2, "{found:?}");
+        for (found, expected) in
+            found.iter().zip(["toml:6: cameras[0].password", "toml:9: cameras[1].source"])
+        {
+            assert!(found.contains(expected) && found.contains("cannot be read"), "{found}");
         }
     }
 

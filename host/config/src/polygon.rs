@@ -24,8 +24,25 @@ impl Polygon {
             return Some(format!("has {} corners; give three or more", self.0.len()));
         }
         let outside = self.0.iter().find(|(x, y)| !(0.0..=1.0).contains(x) || !(0.0..=1.0).contains(y));
-        let (x, y) = outside?;
-        Some(format!("[{x}, {y}] is outside the picture; corners are shares of its width and height, 0 to 1"))
+        if let Some((x, y)) = outside {
+            return Some(format!(
+                "[{x}, {y}] is outside the picture; corners are shares of its width and height, 0 to 1"
+            ));
+        }
+        self.is_flat().then(|| "has no area: its corners are all on one line".to_owned())
+    }
+
+    /// True if all corners are on one line, within a millionth of the picture.
+    fn is_flat(&self) -> bool {
+        const SMALLEST: f32 = 1e-6;
+        let Some((x, y)) = self.0.first() else { return true };
+        let distance = |at: &(f32, f32)| (at.0 - x).abs().max((at.1 - y).abs());
+        let Some(farthest) = self.0.iter().max_by(|a, b| distance(a).total_cmp(&distance(b))) else {
+            return true;
+        };
+        // Twice the area of the triangle of the first, the farthest and each other corner.
+        let area = |at: &(f32, f32)| ((farthest.0 - x) * (at.1 - y) - (farthest.1 - y) * (at.0 - x)).abs();
+        self.0.iter().all(|at| area(at) < SMALLEST)
     }
 
     /// True if the centre of a box is inside. The box and the picture's size are in pixels.
@@ -59,6 +76,25 @@ mod tests {
 
     fn at(x: f32, y: f32) -> Rect {
         Rect { x: x - 1.0, y: y - 1.0, width: 2.0, height: 2.0 }
+    }
+
+    #[test]
+    fn a_polygon_without_an_area_is_a_problem() {
+        for flat in [
+            vec![(0.0, 0.0); 3],
+            vec![(0.1, 0.1), (0.2, 0.2), (0.3, 0.3)],
+            vec![(0.0, 0.5), (1.0, 0.5), (0.3, 0.5), (0.7, 0.5)],
+        ] {
+            let problem = Polygon(flat.clone()).find_problem();
+            assert!(problem.is_some_and(|problem| problem.starts_with("has no area")), "{flat:?}");
+        }
+        for wide in [
+            vec![(0.0, 0.0), (0.01, 0.0), (0.0, 0.01)],
+            // Its sides cross, so that the parts of its area would cancel each other.
+            vec![(0.0, 0.0), (1.0, 1.0), (1.0, 0.0), (0.0, 1.0)],
+        ] {
+            assert_eq!(Polygon(wide).find_problem(), None);
+        }
     }
 
     #[test]

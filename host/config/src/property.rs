@@ -72,6 +72,13 @@ impl Property {
         self.place != Place::Here
     }
 
+    /// The problem of the file with the value, if it cannot be opened.
+    pub(super) fn find_missing_file(&self, folder: &Path) -> Option<String> {
+        let Place::File(path) = &self.place else { return None };
+        let path = folder.join(path);
+        File::open(&path).err().map(|error| format!("{} cannot be read: {error}", path.display()))
+    }
+
     /// Reads the value of the property `name` from its place. `folder` is the base of relative paths, also of a value that is a
     /// path. The error is a message for the user, without secrets.
     pub(super) fn resolve(&mut self, name: &str, folder: &Path) -> Result<(), String> {

@@ -130,7 +130,7 @@ fn ignore_parked_faults(checked: Result<(), PictureError>) -> Result<(), Picture
 }
 
 impl Decoder {
-    /// A decoder that stops after `[vision] max_decode_ms`.
+    /// A decoder that stops after `[vision] max_decode_ms`, except for WebP: see [`Samples::decode`].
     pub fn new(settings: &VisionSettings) -> Self {
         let max_time = Duration::from_millis(settings.max_decode_ms);
         Self { max_time, decoded: Mat::default(), upright: Mat::default(), scaled: Mat::default() }
@@ -220,7 +220,7 @@ impl Decoder {
 
     /// Decodes a PNG or WebP at full size, without applying the orientation.
     fn decode_samples(&mut self, bytes: &[u8], header: Header) -> Result<(), PictureError> {
-        let samples = Samples::decode(bytes, header)?;
+        let samples = Samples::decode(bytes, header, self.max_time)?;
         samples.write_bgr(self.pixels(header.width, header.height)?);
         Ok(())
     }

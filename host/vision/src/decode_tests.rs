@@ -200,9 +200,44 @@ fn too_many_scans_are_refused_with_or_without_exif() {
 fn a_picture_that_takes_too_long_is_refused() {
     let mut decoder = decoder();
     decoder.max_time = Duration::ZERO;
-    for bytes in [test_images::encoded(".jpg", 1600, 1200), test_images::progressive(1600, 1200)] {
+    let interlaced = std::fs::read("../../tests/fixtures/pictures/png-interlaced.png").unwrap();
+    for bytes in [
+        test_images::encoded(".jpg", 1600, 1200),
+        test_images::progressive(1600, 1200),
+        test_images::encoded(".png", 160, 120),
+        interlaced,
+    ] {
         let error = decoder.decode_full(&bytes, header_of(&bytes), &[]).map(|_| ()).unwrap_err();
         assert_eq!(error.reason(), "too-slow");
+    }
+}
+
+#[test]
+fn png_pixels_are_those_of_opencv() {
+    let folder = "../../tests/fixtures/pictures";
+    for name in ["png-plain.png", "png-transparent.png", "png-interlaced.png"] {
+        let bytes = std::fs::read(format!("{folder}/{name}")).unwrap();
+        let input = Mat::from_slice(&bytes).unwrap();
+        let expected = imgcodecs::imdecode(&input, imgcodecs::IMREAD_COLOR).unwrap();
+        assert!(decoded(&bytes).unwrap() == expected.data_bytes().unwrap(), "{name}");
+    }
+}
+
+#[test]
+fn a_webp_may_announce_chunks_that_it_does_not_have() {
+    for name in ["webp-plain.webp", "webp-lossless.webp"] {
+        let plain = std::fs::read(format!("../../tests/fixtures/pictures/{name}")).unwrap();
+        let (width, height) = inspect(&plain, 1 << 24).unwrap().upright_size();
+        let extended = test_images::webp_with_exif(&plain, width, height, b"");
+        for flags in [0x08, 0x10, 0x04, 0x1c] {
+            let mut bytes = extended.clone();
+            bytes[20] = flags;
+            // Without the chunk EXIF, which is the last and empty.
+            bytes.truncate(bytes.len() - 8);
+            let length = bytes.len() as u32 - 8;
+            bytes[4..8].copy_from_slice(&length.to_le_bytes());
+            assert!(decoded(&bytes).unwrap() == decoded(&plain).unwrap(), "{name} with flags {flags:#04x}");
+        }
     }
 }
 

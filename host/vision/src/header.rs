@@ -6,6 +6,7 @@
 
 use super::error::PictureError;
 use super::orientation::Orientation;
+use std::borrow::Cow;
 
 /// The supported formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,10 +195,14 @@ fn png(bytes: &[u8]) -> Result<Outline<'_>, PictureError> {
     if bytes.get(12..16) != Some(b"IHDR") {
         return Err(undecodable("its first chunk is not IHDR"));
     }
-    let (mut exif, mut is_complete) = (None, false);
+    let (mut exif, mut has_palette, mut is_complete) = (None, false, false);
     for PngChunk { kind, content, .. } in png_chunks(bytes) {
         match kind {
             b"eXIf" => exif = exif.or(Some(content)),
+            b"PLTE" => {
+                check_palette(content.len())?;
+                has_palette = true;
+            }
             b"IEND" => {
                 is_complete = true;
                 break;
@@ -205,7 +210,21 @@ fn png(bytes: &[u8]) -> Result<Outline<'_>, PictureError> {
             _ => {}
         }
     }
+    const INDEXED: u8 = 3;
+    if is_complete && !has_palette && bytes.get(25) == Some(&INDEXED) {
+        return Err(undecodable("its colours are in a palette, and it has no palette (chunk PLTE)"));
+    }
     Ok(Outline { size: (width, height), exif, is_complete })
+}
+
+/// A palette has 1 to 256 colours of 3 bytes. The decoder panics on half a colour.
+fn check_palette(bytes: usize) -> Result<(), PictureError> {
+    match bytes {
+        3..=768 if bytes.is_multiple_of(3) => Ok(()),
+        _ => Err(undecodable(&format!(
+            "its palette (chunk PLTE) has {bytes} bytes; it must have 3 for each of 1 to 256 colours"
+        ))),
+    }
 }
 
 /// Removes the chunks that do not affect a PNG's pixels. Texts and profiles are compressed: a thousand in a small file would
@@ -243,20 +262,39 @@ fn webp(bytes: &[u8]) -> Result<Outline<'_>, PictureError> {
     };
     let size = size.ok_or(PictureError::Truncated)?;
     let length = little32(bytes, 4).unwrap_or_default() as usize;
-    Ok(Outline { size, exif: webp_exif(bytes), is_complete: length + 8 <= bytes.len() })
+    Ok(Outline { size, exif: webp_chunk(bytes, b"EXIF"), is_complete: length + 8 <= bytes.len() })
 }
 
-fn webp_exif(bytes: &[u8]) -> Option<&[u8]> {
+/// The content of the first chunk of this kind.
+fn webp_chunk<'a>(bytes: &'a [u8], wanted: &[u8; 4]) -> Option<&'a [u8]> {
     let mut at = 12;
     loop {
         let kind = bytes.get(at..at + 4)?;
         let length = little32(bytes, at + 4)? as usize;
         let content = bytes.get(at + 8..(at + 8).checked_add(length)?)?;
-        if kind == b"EXIF" {
+        if kind == wanted {
             return Some(content);
         }
         // Chunks begin at even offsets.
         at += 8 + length.next_multiple_of(2);
+    }
+}
+
+/// Clears the flags of a WebP that announce chunks which are not there: transparency, EXIF and XMP. No pixel depends on them, and
+/// libwebp ignores them, but the decoder in Rust refuses the picture.
+pub(super) fn webp_without_false_flags(bytes: &[u8]) -> Cow<'_, [u8]> {
+    const FLAGS: usize = 20;
+    let is_false = |chunk: &[u8; 4]| webp_chunk(bytes, chunk).is_none();
+    let announced = [(0x10, b"ALPH"), (0x08, b"EXIF"), (0x04, b"XMP ")];
+    let wrong =
+        announced.iter().filter(|(_, chunk)| is_false(chunk)).fold(0, |wrong, (flag, _)| wrong | flag);
+    match bytes.get(FLAGS) {
+        Some(flags) if bytes.get(12..16) == Some(b"VP8X") && flags & wrong != 0 => {
+            let mut changed = bytes.to_vec();
+            changed[FLAGS] = flags & !wrong;
+            changed.into()
+        }
+        _ => bytes.into(),
     }
 }
 
@@ -371,6 +409,31 @@ mod tests {
             assert_eq!(error.reason(), "undecodable");
             assert!(error.to_string().contains(words), "{error}");
         }
+    }
+
+    #[test]
+    fn a_png_with_a_wrong_or_missing_palette_is_refused() {
+        let mut indexed = test_images::encoded(".png", 64, 48);
+        indexed[25] = 3;
+        let with_palette = |bytes| test_images::with_png_chunk(&indexed, b"PLTE", &vec![0; bytes]);
+        for (bytes, words) in [
+            (indexed.clone(), "it has no palette"),
+            (with_palette(0), "has 0 bytes"),
+            (with_palette(4), "has 4 bytes"),
+            (with_palette(769), "has 769 bytes"),
+            (with_palette(771), "has 771 bytes"),
+            (std::fs::read("../../tests/fixtures/pictures/png-half-a-colour.png").unwrap(), "has 4 bytes"),
+        ] {
+            let error = inspect(&bytes, PIXELS).unwrap_err();
+            assert_eq!(error.reason(), "undecodable");
+            assert!(error.to_string().contains(words), "{error}");
+        }
+        for bytes in [3, 6, 768] {
+            assert!(inspect(&with_palette(bytes), PIXELS).is_ok(), "{bytes} bytes");
+        }
+        // The rest of it may be what is missing.
+        let cut = &indexed[..indexed.len() - 1];
+        assert_eq!(inspect(cut, PIXELS), Err(PictureError::Truncated));
     }
 
     #[test]
