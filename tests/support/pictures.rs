@@ -10,9 +10,17 @@ use opencv::imgproc::{INTER_AREA, gaussian_blur, resize};
 use opencv::prelude::*;
 use opencv::videoio::{CAP_FFMPEG, VideoCapture};
 use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
-/// All frames of a clip of the footage as JPEG.
+/// All frames of a clip of the footage as JPEG. Most tests need some, so each clip is decoded once.
 pub fn clip(name: &str) -> Vec<Vec<u8>> {
+    static CLIPS: Mutex<BTreeMap<String, Vec<Vec<u8>>>> = Mutex::new(BTreeMap::new());
+    let mut clips = CLIPS.lock().unwrap_or_else(PoisonError::into_inner);
+    clips.entry(name.to_owned()).or_insert_with(|| decode_clip(name)).clone()
+}
+
+fn decode_clip(name: &str) -> Vec<Vec<u8>> {
     let path = cached("footage").join(name);
     let mut capture = VideoCapture::from_file(path.as_path(), CAP_FFMPEG).expect("a clip opens");
     let mut pictures = Vec::new();
