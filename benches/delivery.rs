@@ -71,7 +71,7 @@ fn number(name: &str, default: usize) -> usize {
 }
 
 fn configure(site: &Site, mode: &str, rules: &str) {
-    site.configure(&format!("[publish]\ndelivery = \"{mode}\"\n"), rules);
+    site.configure(&format!("[intake]\nworkers = 0\n\n[publish]\ndelivery = \"{mode}\"\n"), rules);
 }
 
 /// Four cameras in turns, taken when `at` says for the camera's frame of this number.

@@ -23,7 +23,7 @@ fn main() {
     let receiver = Receiver::start();
     let site = Site::start(CAMERAS as i32);
     let channel = format!(
-        "[[channels]]\nname = \"guard\"\nwebhook = {{ url = \"http://{}/hook\" }}\n",
+        "[intake]\nworkers = 0\n\n[[channels]]\nname = \"guard\"\nwebhook = {{ url = \"http://{}/hook\" }}\n",
         receiver.address
     );
     site.configure(&channel, &shipped_rules(&format!("cooldown_ms = {COOLDOWN_MS}")));

@@ -2,13 +2,13 @@
 
 use crate::client::TIMEOUT;
 use crate::error::BrokerError;
-use crate::reader::{Quiet, headers_of, reading_consumer};
+use crate::reader::{Quiet, ends, headers_of, reading_consumer};
 use crate::topics::partitions;
 use everyframe_config::KafkaSettings;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 /// A record that was read by its place.
@@ -85,6 +85,15 @@ impl RecordReader {
         let found = self.poll(topic, partition, offset);
         self.consumer.unassign().map_err(failed)?;
         found
+    }
+
+    /// The first and the next offset of each partition of a topic, as [`watermarks`](crate::watermarks), by the open connections.
+    ///
+    /// # Errors
+    ///
+    /// The brokers do not answer, refuse this user, or have no such topic.
+    pub fn watermarks(&self, topic: &str) -> Result<BTreeMap<i32, (u64, u64)>, BrokerError> {
+        ends(&self.consumer, topic, &self.brokers)
     }
 
     /// True if the topic has the partition. librdkafka would wait for a partition that does not exist.

@@ -4,7 +4,7 @@ use crate::error::PrivacyError;
 use crate::signature::Signer;
 use crate::trail_entry::{NewTrailEntry, TrailEntry, TrailPoint, TrailRecord, random_id};
 use everyframe_config::Config;
-use everyframe_kafka::{BrokerError, Producer, Record, RecordReader, watermarks};
+use everyframe_kafka::{BrokerError, Producer, Record, RecordReader};
 use everyframe_types::machine::unix_ms;
 use std::time::Duration;
 
@@ -38,6 +38,8 @@ pub struct Trail {
     signer: Option<Signer>,
     producer: Producer,
     reader: RecordReader,
+    /// Our last entry, and the offset after it: as long as the topic ends there, it is the head.
+    last: Option<(u64, TrailPoint)>,
 }
 
 impl Trail {
@@ -52,6 +54,7 @@ impl Trail {
             signer: Signer::load(&config.privacy)?,
             producer: Producer::new(&config.kafka)?,
             reader: RecordReader::new(&config.kafka)?,
+            last: None,
         })
     }
 
@@ -65,7 +68,10 @@ impl Trail {
         let (id, at) = (random_id()?, unix_ms());
         for _ in 0..ATTEMPTS {
             let end = self.end()?;
-            let head = self.find_head(end)?;
+            let head = match &self.last {
+                Some((after, point)) if *after == end => Some(point.clone()),
+                _ => self.find_head(end)?,
+            };
             let entry = TrailEntry::after(head.as_ref(), &id, at, new);
             let point = entry.point();
             let value = TrailRecord::new(entry, self.signer.as_ref()).to_json();
@@ -80,6 +86,7 @@ impl Trail {
             let (_, offset) = self.producer.send_and_locate(record, TIMEOUT)?;
             // The first record that follows the head is the one that counts.
             if !self.has_rival(end, offset.unsigned_abs(), point.number)? {
+                self.last = Some((offset.unsigned_abs() + 1, point.clone()));
                 return Ok(point);
             }
         }
@@ -97,7 +104,7 @@ impl Trail {
     }
 
     fn end(&self) -> Result<u64, TrailError> {
-        let ends = watermarks(&self.config.kafka, &self.config.topics.trail)?;
+        let ends = self.reader.watermarks(&self.config.topics.trail)?;
         Ok(ends.get(&0).map_or(0, |(_, end)| *end))
     }
 
