@@ -70,7 +70,7 @@ export async function withPage(path, options, test) {
 
 /** Waits until the page has loaded what it shows. */
 export async function settled(page) {
-  await page.locator('main .loading').waitFor({ state: 'detached' })
+  await page.locator('main .loading').first().waitFor({ state: 'detached' })
 }
 
 /** The rules of axe that the page breaks, each with the first element that does. */

@@ -12,7 +12,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use everyframe_gallery::{
-    GalleryWriter, OddSample, Sample, Terms, erase_sample, find_similar_id, parse_new_person_id, set_terms,
+    GalleryWriter, OddSample, STRANGER_PREFIX, Sample, Terms, erase_sample, find_similar_id,
+    parse_new_person_id, set_terms,
 };
 use everyframe_pipeline::enrolment::{check_terms, find_resemblance};
 use everyframe_pipeline::erasure::erase_person;
@@ -366,10 +367,13 @@ impl Enrolment<'_> {
     }
 }
 
-/// An id made of a name: `Ann Lee` becomes `ann-lee`.
+/// An id made of a name: `Ann Lee` becomes `ann-lee`. Whoever is called a stranger gets no id like a stranger's.
 fn id_of_name(name: &str) -> String {
     let words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-    let id = words.map(str::to_lowercase).collect::<Vec<_>>().join("-");
+    let mut id = words.map(str::to_lowercase).collect::<Vec<_>>().join("-");
+    if id.starts_with(STRANGER_PREFIX) {
+        id.insert_str(0, "person-");
+    }
     id.chars().take(60).collect()
 }
 
@@ -412,5 +416,6 @@ mod tests {
         assert_eq!(id_of_name("Ann Lee"), "ann-lee");
         assert_eq!(id_of_name(" José  Núñez/Ortega "), "josé-núñez-ortega");
         assert!(parse_new_person_id(&id_of_name("///")).is_err());
+        assert_eq!(parse_new_person_id(&id_of_name("Stranger 9c4311")).unwrap(), "person-stranger-9c4311");
     }
 }
