@@ -229,8 +229,8 @@ pub struct VisionSettings {
     pub models: Option<PathBuf>,
     /// Frames with more pixels are parked without decoding.
     pub max_pixels: u64,
-    /// JPEGs and PNGs whose decoding takes more processor time are parked, milliseconds. The decoder of WebP cannot be stopped:
-    /// `max_pixels` limits it.
+    /// Frames whose decoding takes more processor time are parked, milliseconds. The decoder of WebP cannot be stopped: `max_pixels`
+    /// limits it.
     pub max_decode_ms: u64,
     /// The face detector.
     pub detector: DetectorSettings,

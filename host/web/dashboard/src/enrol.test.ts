@@ -12,6 +12,10 @@ describe('id from a name', () => {
     expect(idFromName('a/b')).toBe('a-b')
   })
 
+  it('is not like that of a stranger', () => {
+    expect(idFromName('Stranger 9c4311')).toBe('person-stranger-9c4311')
+  })
+
   it('is never empty, and short enough for the server', () => {
     expect(idFromName('…')).toBe('person')
     expect(new TextEncoder().encode(idFromName('太'.repeat(200))).length).toBeLessThan(128)

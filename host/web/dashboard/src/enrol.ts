@@ -4,7 +4,7 @@ import type { Box, Enrolment, Person, PersonDetails, Position } from './api/type
 
 export type EnrolmentSource = { stranger: string } | { frame: Position; face: Box }
 
-/** An id for a new person: the name in plain letters, which an operator recognises in logs. */
+/** An id for a new person: the name in plain letters, which an operator recognises in logs. Ids that begin with `stranger-` are of strangers. */
 export function idFromName(name: string): string {
   const plain = name
     .toLowerCase()
@@ -14,7 +14,8 @@ export function idFromName(name: string): string {
     .replace(/\p{M}/gu, '')
     .replace(/[^\p{L}\p{N}]+/gu, '-')
     .replace(/^-+|-+$/g, '')
-  return Array.from(plain).slice(0, 30).join('') || 'person'
+  const id = plain.startsWith('stranger-') ? `person-${plain}` : plain
+  return Array.from(id).slice(0, 30).join('') || 'person'
 }
 
 /** An id that nobody has yet, made of `name`. Throws ApiError. */
