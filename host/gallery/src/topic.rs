@@ -112,7 +112,7 @@ fn parse_person_id(text: &str) -> Result<String, GalleryError> {
     }
 }
 
-/// As [`parse_person_id`], for somebody who may not be enrolled yet.
+/// Normalises and checks an id that a user typed, of a person who may not be enrolled yet.
 ///
 /// # Errors
 ///
