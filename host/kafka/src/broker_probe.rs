@@ -3,8 +3,9 @@
 use crate::client;
 use crate::error::BrokerError;
 use crate::reader::Quiet;
+use crate::standalone_consumer::StandaloneConsumer;
 use everyframe_config::KafkaSettings;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 use std::time::Duration;
 
 /// How long an answer may take.
@@ -12,7 +13,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Asks for one topic's partitions: every client may do that.
 pub struct BrokerProbe {
-    consumer: BaseConsumer<Quiet>,
+    consumer: StandaloneConsumer<Quiet>,
     topic: String,
 }
 
@@ -25,8 +26,8 @@ impl BrokerProbe {
     pub fn new(settings: &KafkaSettings, topic: &str) -> Result<Self, BrokerError> {
         let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
         // Find brokers that come back soon.
-        let consumer = client::consumer(settings, &[("reconnect.backoff.max.ms", "1000")]);
-        let consumer = consumer.create_with_context(Quiet).map_err(failed)?;
+        let config = client::consumer(settings, &[("reconnect.backoff.max.ms", "1000")]);
+        let consumer = StandaloneConsumer::new(&config, Quiet).map_err(failed)?;
         Ok(Self { consumer, topic: topic.to_owned() })
     }
 

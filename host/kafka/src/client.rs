@@ -35,6 +35,8 @@ fn config(
     }
     client.set("bootstrap.servers", &settings.brokers);
     client.set("client.id", "everyframe");
+    // Else each client asks the brokers which of its measurements they want, and waits for the last ones to be sent when it is closed.
+    client.set("enable.metrics.push", "false");
     for (name, value) in defaults {
         client.set(*name, *value);
     }

@@ -3,8 +3,9 @@
 use crate::client::{self, TIMEOUT};
 use crate::error::BrokerError;
 use crate::reader::Quiet;
+use crate::standalone_consumer::StandaloneConsumer;
 use everyframe_config::KafkaSettings;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 
 /// A member of the group: a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +25,7 @@ pub struct GroupMember {
 /// The brokers do not answer, or refuse this user.
 pub fn list_group_members(settings: &KafkaSettings) -> Result<Vec<GroupMember>, BrokerError> {
     let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
-    let consumer: BaseConsumer<Quiet> =
-        client::consumer(settings, &[]).create_with_context(Quiet).map_err(failed)?;
+    let consumer = StandaloneConsumer::new(&client::consumer(settings, &[]), Quiet).map_err(failed)?;
     let list = consumer.fetch_group_list(Some(&settings.group), TIMEOUT).map_err(failed)?;
     let members = list.groups().iter().flat_map(|group| group.members());
     let member = |member: &rdkafka::groups::GroupMemberInfo| GroupMember {

@@ -20,6 +20,7 @@ mod reader;
 mod record_reader;
 mod retention;
 mod secrets;
+mod standalone_consumer;
 mod starting_offsets;
 mod topic_limits;
 mod topics;

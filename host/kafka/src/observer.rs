@@ -4,11 +4,12 @@ use crate::client;
 use crate::error::BrokerError;
 use crate::reader::{Quiet, committed_by, ends};
 use crate::retention::Retention;
+use crate::standalone_consumer::StandaloneConsumer;
 use everyframe_config::KafkaSettings;
 use everyframe_types::machine::unix_ms;
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -30,7 +31,7 @@ pub struct First {
 
 /// Asks about one topic. It uses the group's name and never joins it or commits.
 pub struct Observer {
-    consumer: BaseConsumer<Quiet>,
+    consumer: StandaloneConsumer<Quiet>,
     admin: AdminClient<DefaultClientContext>,
     runtime: tokio::runtime::Runtime,
     brokers: String,
@@ -51,7 +52,8 @@ impl Observer {
             ("queued.max.messages.kbytes", "1024"),
             ("fetch.message.max.bytes", "65536"),
         ];
-        let consumer = client::consumer(settings, &defaults).create_with_context(Quiet).map_err(failed)?;
+        let consumer =
+            StandaloneConsumer::new(&client::consumer(settings, &defaults), Quiet).map_err(failed)?;
         let admin = client::producer(settings, &[]).create().map_err(failed)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime =

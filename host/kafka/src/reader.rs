@@ -2,6 +2,7 @@
 
 use crate::client::{self, TIMEOUT};
 use crate::error::BrokerError;
+use crate::standalone_consumer::StandaloneConsumer;
 use crate::topics::partitions;
 use everyframe_config::KafkaSettings;
 use everyframe_types::record::IncomingRecord;
@@ -15,6 +16,9 @@ use std::time::{Duration, Instant};
 
 /// How long one request may take before it is sent again.
 const ATTEMPT: Duration = Duration::from_secs(3);
+/// For a consumer that reads up to an end. It hears of the end by an answer without records, which a broker holds back for so long
+/// (500 ms by default).
+const TO_AN_END: &[(&str, &str)] = &[("fetch.wait.max.ms", "10")];
 /// Longer than our transactions may take, and than a broker takes to abort one that was left open.
 const OPEN_TRANSACTION: Duration = Duration::from_secs(120);
 
@@ -64,7 +68,7 @@ pub(super) fn headers_of(message: &BorrowedMessage<'_>) -> Vec<(String, String)>
 
 /// Reads every partition of one topic.
 pub struct Reader {
-    consumer: BaseConsumer<Quiet>,
+    consumer: StandaloneConsumer<Quiet>,
     brokers: String,
     /// For each partition that is not read to its end yet: the offset of the end when the reader was made.
     open: BTreeMap<i32, i64>,
@@ -107,7 +111,7 @@ impl Reader {
         range: std::ops::Range<i64>,
     ) -> Result<Self, BrokerError> {
         let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
-        let consumer = reading_consumer(settings, "read_committed")?;
+        let consumer = reading_consumer(settings, "read_committed", TO_AN_END)?;
         let mut assignment = TopicPartitionList::new();
         // Retention may have deleted the first ones.
         let start = range.start.max(ends_of(&consumer, topic, partition).map_err(failed)?.0);
@@ -124,7 +128,7 @@ impl Reader {
     /// [`BrokerError`] says what the operator can do; trying again may help.
     pub fn from_end(settings: &KafkaSettings, topic: &str) -> Result<Self, BrokerError> {
         let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
-        let consumer = reading_consumer(settings, "read_committed")?;
+        let consumer = reading_consumer(settings, "read_committed", &[])?;
         let mut assignment = TopicPartitionList::new();
         for partition in partitions(&consumer, topic, &settings.brokers)? {
             let (_, end) = ends_of(&consumer, topic, partition).map_err(failed)?;
@@ -148,7 +152,7 @@ impl Reader {
     /// [`BrokerError`] says what the operator can do; trying again may help.
     pub fn following(settings: &KafkaSettings, topic: &str, timestamp: i64) -> Result<Self, BrokerError> {
         let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
-        let consumer = reading_consumer(settings, "read_committed")?;
+        let consumer = reading_consumer(settings, "read_committed", &[])?;
         let mut assignment = TopicPartitionList::new();
         let mut behind = BTreeSet::new();
         for (partition, offset) in offsets_at(settings, topic, timestamp)? {
@@ -163,8 +167,8 @@ impl Reader {
 
     fn to_the_end(settings: &KafkaSettings, topic: &str, only: Option<&[i32]>) -> Result<Self, BrokerError> {
         let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
-        let consumer = reading_consumer(settings, "read_committed")?;
-        let all = reading_consumer(settings, "read_uncommitted")?;
+        let consumer = reading_consumer(settings, "read_committed", TO_AN_END)?;
+        let all = reading_consumer(settings, "read_uncommitted", TO_AN_END)?;
         let mut assignment = TopicPartitionList::new();
         let mut open = BTreeMap::new();
         for partition in partitions(&consumer, topic, &settings.brokers)? {
@@ -244,15 +248,19 @@ impl Reader {
     }
 }
 
-/// librdkafka needs a group for any assignment; this one is never joined and commits nothing.
+/// librdkafka needs a group for any assignment; this one is never joined and commits nothing. `more` are further defaults.
 pub(super) fn reading_consumer(
     settings: &KafkaSettings,
     isolation: &str,
-) -> Result<BaseConsumer<Quiet>, BrokerError> {
-    let defaults =
-        [("group.id", "everyframe-reader"), ("enable.partition.eof", "true"), ("isolation.level", isolation)];
-    client::consumer(settings, &defaults)
-        .create_with_context(Quiet)
+    more: &[(&str, &str)],
+) -> Result<StandaloneConsumer<Quiet>, BrokerError> {
+    let mut defaults = vec![
+        ("group.id", "everyframe-reader"),
+        ("enable.partition.eof", "true"),
+        ("isolation.level", isolation),
+    ];
+    defaults.extend_from_slice(more);
+    StandaloneConsumer::new(&client::consumer(settings, &defaults), Quiet)
         .map_err(|error| BrokerError::from_rdkafka(error, &settings.brokers))
 }
 
@@ -301,9 +309,8 @@ impl ConsumerContext for Quiet {}
 /// [`BrokerError`] says what the operator can do; trying again may help.
 pub fn committed(settings: &KafkaSettings, topic: &str) -> Result<BTreeMap<i32, u64>, BrokerError> {
     let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
-    let consumer: BaseConsumer<Quiet> = client::consumer(settings, &[("group.id", &settings.group)])
-        .create_with_context(Quiet)
-        .map_err(failed)?;
+    let config = client::consumer(settings, &[("group.id", &settings.group)]);
+    let consumer = StandaloneConsumer::new(&config, Quiet).map_err(failed)?;
     committed_by(&consumer, topic, &settings.brokers)
 }
 
@@ -414,8 +421,7 @@ pub fn offsets_at(
     topic: &str,
     timestamp: i64,
 ) -> Result<BTreeMap<i32, u64>, BrokerError> {
-    let consumer: BaseConsumer<Quiet> = client::consumer(settings, &[])
-        .create_with_context(Quiet)
+    let consumer = StandaloneConsumer::new(&client::consumer(settings, &[]), Quiet)
         .map_err(|error| BrokerError::from_rdkafka(error, &settings.brokers))?;
     let ends = ends(&consumer, topic, &settings.brokers)?;
     let partitions: Vec<i32> = ends.keys().copied().collect();
@@ -460,8 +466,7 @@ fn offsets_for_time(
 /// [`BrokerError`] says what the operator can do; trying again may help.
 pub fn watermarks(settings: &KafkaSettings, topic: &str) -> Result<BTreeMap<i32, (u64, u64)>, BrokerError> {
     let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
-    let consumer: BaseConsumer<Quiet> =
-        client::consumer(settings, &[]).create_with_context(Quiet).map_err(failed)?;
+    let consumer = StandaloneConsumer::new(&client::consumer(settings, &[]), Quiet).map_err(failed)?;
     ends(&consumer, topic, &settings.brokers)
 }
 

@@ -3,9 +3,10 @@
 use crate::client::TIMEOUT;
 use crate::error::BrokerError;
 use crate::reader::{Quiet, ends, headers_of, reading_consumer};
+use crate::standalone_consumer::StandaloneConsumer;
 use crate::topics::partitions;
 use everyframe_config::KafkaSettings;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 use std::collections::{BTreeMap, HashMap};
@@ -31,7 +32,7 @@ impl StoredRecord {
 
 /// Reads single records by their place. It keeps its connections, so the second record comes in a few milliseconds.
 pub struct RecordReader {
-    consumer: BaseConsumer<Quiet>,
+    consumer: StandaloneConsumer<Quiet>,
     brokers: String,
     /// The partitions of the topics that were read.
     partitions: HashMap<String, Vec<i32>>,
@@ -44,21 +45,16 @@ impl RecordReader {
     ///
     /// A property that librdkafka does not accept: the operator must change it.
     pub fn new(settings: &KafkaSettings) -> Result<Self, BrokerError> {
-        let mut settings = settings.clone();
         // Only one record of each fetch is used. A larger record comes whole all the same.
-        for (name, value) in [
+        let more = [
             ("fetch.message.max.bytes", "65536"),
             ("queued.min.messages", "1"),
             ("fetch.wait.max.ms", "10"),
             // A place that retention has deleted is an error, not another place.
             ("auto.offset.reset", "error"),
-        ] {
-            if !settings.properties.contains_key(name) {
-                settings.consumer.entry(name.into()).or_insert_with(|| value.into());
-            }
-        }
+        ];
         Ok(Self {
-            consumer: reading_consumer(&settings, "read_committed")?,
+            consumer: reading_consumer(settings, "read_committed", &more)?,
             brokers: settings.brokers.clone(),
             partitions: HashMap::new(),
         })

@@ -3,8 +3,9 @@
 use crate::client;
 use crate::error::BrokerError;
 use crate::reader::{Quiet, committed_by, ends};
+use crate::standalone_consumer::StandaloneConsumer;
 use everyframe_config::KafkaSettings;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -16,9 +17,8 @@ use rdkafka::{Offset, TopicPartitionList};
 /// The brokers do not answer, or refuse this user.
 pub fn begin_at_the_end(settings: &KafkaSettings, topic: &str) -> Result<(), BrokerError> {
     let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
-    let consumer: BaseConsumer<Quiet> = client::consumer(settings, &[("group.id", &settings.group)])
-        .create_with_context(Quiet)
-        .map_err(failed)?;
+    let config = client::consumer(settings, &[("group.id", &settings.group)]);
+    let consumer = StandaloneConsumer::new(&config, Quiet).map_err(failed)?;
     let known = committed_by(&consumer, topic, &settings.brokers)?;
     let mut first = TopicPartitionList::new();
     for (partition, (_, next)) in ends(&consumer, topic, &settings.brokers)? {

@@ -4,6 +4,7 @@ use crate::class_retention::{configured_hours, enforce_retention};
 use crate::client::{self, MAX_FRAME_BYTES, MAX_RECORD_BYTES, TIMEOUT};
 use crate::connect::{LastMessage, metadata};
 use crate::error::BrokerError;
+use crate::standalone_consumer::StandaloneConsumer;
 use everyframe_config::{Config, KafkaSettings};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -105,10 +106,9 @@ pub async fn create_missing_topics(config: &Config) -> Result<(), BrokerError> {
 /// The topics that are there, and how many partitions each has. Only missing topics are created, so that no right to create topics is
 /// needed otherwise. All topics are listed, because a broker may create one that is asked for by name.
 fn count_partitions(settings: &KafkaSettings) -> Result<BTreeMap<String, usize>, BrokerError> {
-    let consumer: BaseConsumer<LastMessage> =
-        client::consumer(settings, &[("group.id", "everyframe-reader")])
-            .create_with_context(LastMessage::default())
-            .map_err(|error| BrokerError::from_rdkafka(error, &settings.brokers))?;
+    let config = client::consumer(settings, &[("group.id", "everyframe-reader")]);
+    let consumer = StandaloneConsumer::new(&config, LastMessage::default())
+        .map_err(|error| BrokerError::from_rdkafka(error, &settings.brokers))?;
     let metadata = metadata(&consumer, None, &settings.brokers)
         .map_err(|error| consumer.client().context().explain(error))?;
     let topics = metadata.topics().iter();
@@ -116,7 +116,7 @@ fn count_partitions(settings: &KafkaSettings) -> Result<BTreeMap<String, usize>,
 }
 
 impl Kept {
-    /// The settings of a topic whose records stay so.
+    /// The settings of a topic that keeps its records for so long.
     fn topic_settings(self) -> Vec<(&'static str, String)> {
         match self {
             Kept::For { hours, bytes } => {

@@ -2,8 +2,9 @@
 
 use crate::client::consumer;
 use crate::reader::Quiet;
+use crate::standalone_consumer::StandaloneConsumer;
 use everyframe_config::KafkaSettings;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ pub(super) fn is_there(address: &str) -> bool {
         return false;
     }
     let settings = KafkaSettings { brokers: address.to_owned(), ..KafkaSettings::default() };
-    let Ok(client) = consumer(&settings, &[]).create_with_context::<_, BaseConsumer<Quiet>>(Quiet) else {
+    let Ok(client) = StandaloneConsumer::new(&consumer(&settings, &[]), Quiet) else {
         return false;
     };
     client.fetch_metadata(None, ANSWER_TIMEOUT).is_ok_and(|metadata| !metadata.brokers().is_empty())
