@@ -17,6 +17,7 @@ use everyframe_kafka::{
 };
 use everyframe_privacy::{DataKeyId, KeyRing};
 use everyframe_types::id::clean;
+use everyframe_types::parallel::in_parallel;
 use everyframe_types::record::IncomingRecord as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -74,7 +75,9 @@ pub fn find_traces(
     known: &[String],
 ) -> Result<PersonTraces, GalleryError> {
     let person = clean(person);
-    let (mut samples, keys) = read_samples_and_keys(config, ring.clone())?;
+    let (gallery, records) =
+        in_parallel(|| read_samples_and_keys(config, ring.clone()), || read_strangers(config));
+    let ((mut samples, keys), records) = (gallery?, records?);
     samples.retain(|_, sample| sample.person == person);
     let of_person = keys.iter().filter(|key| key.person == person);
     let data_keys = of_person.map(|key| key.key.id()).collect();
@@ -84,7 +87,6 @@ pub fn find_traces(
     // Of finished erasures, too: a host that was cut off for long may have written a record afterwards.
     let of_person = keys.notices().filter(|notice| notice.person == person);
     strangers.extend(of_person.flat_map(|notice| notice.strangers.clone()));
-    let records = read_strangers(config)?;
     let names_person = |record: &StrangerRecord| {
         let (one, other) = record.strangers();
         one == person || other == Some(&person)

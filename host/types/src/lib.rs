@@ -5,7 +5,7 @@
 //! - [`sequence_gap`] and [`ranges`]: missing frames. [`camera_notice`]: what is wrong with a camera.
 //! - [`search`]: how a frame was searched for faces.
 //! - [`mute`]: alerts that nobody wants to be told of.
-//! - [`id`] and [`redact`]: valid ids, and addresses without secrets.
+//! - [`id`] and [`redact`]: valid ids, and addresses without secrets. [`parallel`]: two things at the same time.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod camera_notice;
@@ -18,6 +18,7 @@ pub mod id;
 pub mod judgement;
 pub mod machine;
 pub mod mute;
+pub mod parallel;
 pub mod raised_alert;
 pub mod ranges;
 pub mod record;

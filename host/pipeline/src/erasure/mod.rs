@@ -18,6 +18,7 @@ use everyframe_gallery::{
 use everyframe_kafka::{BrokerError, Producer, class_retention};
 use everyframe_privacy::{Action, DataKey, KeyRing, NewTrailEntry, PrivacyError, Signer, Trail, TrailError};
 use everyframe_types::machine::unix_ms;
+use everyframe_types::parallel::in_parallel;
 use rule_state::erase_rule_state;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -111,8 +112,13 @@ pub fn erase_person(
     };
     let announced = Instant::now();
     erase_traces(config, &producer, &found)?;
-    receipt.rule_state = erase_rule_state(config, &ring, &producer, &Traces::new(&notice))?;
-    destroy_keys(config, &ring, &found.data_keys, notice.at)?;
+    let traces = Traces::new(&notice);
+    let (destroyed, rule_state) = in_parallel(
+        || destroy_keys(config, &ring, &found.data_keys, notice.at),
+        || erase_rule_state(config, &ring, &producer, &traces),
+    );
+    destroyed?;
+    receipt.rule_state = rule_state?;
     settle(config, &ring, &producer, &mut notice, announced)?;
     receipt.strangers.clone_from(&notice.strangers);
     let results = class_retention(config)?.into_iter().find(|class| class.key == "results_h");
@@ -136,11 +142,16 @@ fn settle(
     let since = Instant::now();
     loop {
         let is_quiet = announced.elapsed() >= QUIET;
-        let left = find_traces(config, ring, &notice.person, &notice.strangers)?;
+        let traces = Traces::new(notice);
+        let (left, state) = in_parallel(
+            || find_traces(config, ring, &notice.person, &notice.strangers),
+            || erase_rule_state(config, ring, producer, &traces),
+        );
+        let (left, state) = (left?, state?);
         erase_traces(config, producer, &left)?;
-        // Another camera may have given the person an id that was merged with a known one only now.
+        // Another camera may have given the person an id that was merged with a known one only now. Its record is one of those
+        // that are counted, so its rule state is searched in the next round.
         notice.strangers = left.strangers.iter().cloned().collect();
-        let state = erase_rule_state(config, ring, producer, &Traces::new(notice))?;
         let records = left.samples.len() + left.stranger_records.len() + state;
         if records == 0 && is_quiet {
             return Ok(());
