@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 
 /// How long one topic is polled before the others get their turn.
 const POLL_TIMEOUT: Duration = Duration::from_millis(100);
+/// How often it is checked whether the strangers topic is read.
+const STRANGERS: Duration = Duration::from_millis(10);
 /// How long a change of the gallery is waited for.
 const GALLERY: Duration = Duration::from_millis(250);
 /// How much earlier than its frame a result may seem to be, milliseconds: their times are from different clocks.
@@ -32,8 +34,10 @@ const RECONNECT_PAUSE: Duration = Duration::from_secs(2);
 /// What a thread does until the flag is set.
 type Job = fn(&Config, &Live, &AtomicBool) -> Result<(), BrokerError>;
 
-/// The last frame of each camera is sent to browsers at most so often.
+/// Between two times at which the last frame of each camera is sent to browsers.
 const FRAMES: Duration = Duration::from_millis(250);
+/// After the first new frame, others of the same batch of results are waited for.
+const BATCH: Duration = Duration::from_millis(20);
 
 /// Starts the threads. They end when `stop` is set.
 ///
@@ -67,8 +71,11 @@ pub fn follow(config: &Config, live: &Arc<Live>, stop: &Arc<AtomicBool>) -> std:
 
 fn send_frames(_: &Config, live: &Live, stop: &AtomicBool) -> Result<(), BrokerError> {
     while !stop.load(Ordering::Relaxed) {
-        std::thread::sleep(FRAMES);
-        live.send_frames();
+        if live.wait_for_frames(FRAMES) {
+            std::thread::sleep(BATCH);
+            live.send_frames();
+            std::thread::sleep(FRAMES - BATCH);
+        }
     }
     Ok(())
 }
@@ -87,6 +94,13 @@ fn follow_results(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(),
         let mut state = live.write();
         state.ledger = Ledger::new(from);
         state.since = since;
+    }
+    // No sighting of a stranger who was forgotten may be shown, not even for a moment.
+    while !live.read().knows_strangers {
+        if stop.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        std::thread::sleep(STRANGERS);
     }
     while !stop.load(Ordering::Relaxed) {
         // Only one topic is waited for: rdkafka spins through the last millisecond of each wait.
@@ -255,6 +269,9 @@ fn follow_strangers(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(
             }
             Ok(None) => {}
             Err(error) => tracing::debug!(%error, "the dashboard: Kafka does not answer; trying again"),
+        }
+        if reader.has_caught_up() && !live.read().knows_strangers {
+            live.write().knows_strangers = true;
         }
     }
     Ok(())

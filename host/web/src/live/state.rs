@@ -17,7 +17,8 @@ use everyframe_types::event::ResultData;
 use everyframe_types::machine::unix_ms;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 /// What is kept.
 #[derive(Default)]
@@ -40,6 +41,8 @@ pub struct State {
     pub people: People,
     /// Since when results were read, Unix milliseconds.
     pub since: i64,
+    /// True once the strangers topic is read: who was merged, split or forgotten.
+    pub knows_strangers: bool,
     /// True once the history is read.
     pub is_complete: bool,
     /// Whether unread frames will be deleted; none before the first poll.
@@ -60,6 +63,8 @@ pub struct Live {
     state: RwLock<State>,
     /// The last frame of each camera that was not sent as an event yet.
     unsent: Mutex<BTreeMap<String, Arc<ResultData>>>,
+    /// Wakes the thread that sends them.
+    has_unsent: Condvar,
     /// What changed.
     pub events: Events,
 }
@@ -67,7 +72,8 @@ pub struct Live {
 impl Live {
     /// Nothing is known yet.
     pub fn new() -> Self {
-        Self { state: RwLock::default(), unsent: Mutex::default(), events: Events::new(unix_ms()) }
+        let (unsent, has_unsent) = (Mutex::default(), Condvar::new());
+        Self { state: RwLock::default(), unsent, has_unsent, events: Events::new(unix_ms()) }
     }
 
     /// The state. Do not hold it while waiting for anything.
@@ -127,7 +133,15 @@ impl Live {
         if self.events.has_listeners() {
             let mut unsent = self.unsent.lock().unwrap_or_else(PoisonError::into_inner);
             unsent.insert(result.camera.clone(), result.clone());
+            self.has_unsent.notify_one();
         }
+    }
+
+    /// Waits until there are frames to send. False if none came within `timeout`.
+    pub fn wait_for_frames(&self, timeout: Duration) -> bool {
+        let unsent = self.unsent.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.has_unsent.wait_timeout_while(unsent, timeout, |unsent| unsent.is_empty());
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
     /// Sends the last frame of each camera that has a new one. All browsers then show the same frames, so that each picture is read
