@@ -1,7 +1,7 @@
 //! The HTTP API on real footage: cameras, people, strangers, sightings, alerts, ledger, events.
 
 use everyframe_tests::{
-    Frame, Http, Raw, Served, Site, Topic, free_port, list, pictures, places, shipped_rules, wait_for,
+    Frame, Http, Raw, Served, Site, Topic, free_port, list, pictures, places, serve, shipped_rules, wait_for,
 };
 use serde_json::{Value, json};
 
@@ -157,9 +157,7 @@ fn an_alert_comes_as_an_event_and_is_acknowledged() {
     assert_eq!(events.wait_for("acknowledgement")["id"], alert["id"]);
     assert!(list(&served.get("/alerts?open=true"), "alerts").iter().all(|open| open["id"] != alert["id"]));
     // It is kept in Kafka: another process knows it.
-    let other = format!("127.0.0.1:{}", free_port());
-    let _serve = served.site.start_everyframe("serve", &["serve", "--listen", &other]);
-    let other = Http::new(&other);
+    let (_serve, other) = serve(&served.site);
     wait_for("the same acknowledgement", || {
         let alerts = other.try_get("/api/v1/alerts")?.json();
         let found = alerts["alerts"].as_array()?.iter().find(|it| it["id"] == alert["id"])?.clone();

@@ -2,7 +2,9 @@
 //! that are muted.
 
 use crate::erasure::man_before_two_cameras;
-use everyframe_tests::{Feed, Frame, Http, Served, Site, Topic, list, pictures, wait_for};
+use everyframe_tests::{
+    Feed, Frame, Http, Served, Site, Topic, list, pictures, serve, wait_for, wait_for_history,
+};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -131,9 +133,7 @@ fn strangers_are_merged_split_and_forgotten_by_hand() {
     assert_eq!(strangers(site, "hall"), [his.clone()].into());
     assert!(strangers(site, "lobby").contains(&new), "her own camera follows");
     // Another process that reads the history says the same.
-    let address = format!("127.0.0.1:{}", everyframe_tests::free_port());
-    let _serve = site.start_everyframe("serve", &["serve", "--listen", &address]);
-    let other = everyframe_tests::Http::new(&address);
+    let (_serve, other) = serve(site);
     wait_for("the same strangers", || {
         let cameras =
             |id: &str| Some(other.try_get(&format!("/api/v1/strangers/{id}"))?.json()["cameras"].clone());
@@ -192,12 +192,8 @@ fn a_stranger_before_a_camera_is_forgotten_whole() {
     feed.stop();
     site.settled_audit();
     is_gone(&served.http);
-    let address = format!("127.0.0.1:{}", everyframe_tests::free_port());
-    let _serve = site.start_everyframe("serve", &["serve", "--listen", &address]);
-    let other = Http::new(&address);
-    wait_for("the history of another process", || {
-        other.try_get("/api/v1/ledger")?.json()["isComplete"].as_bool().filter(|complete| *complete)
-    });
+    let (_serve, other) = serve(site);
+    wait_for_history(&other);
     is_gone(&other);
 }
 

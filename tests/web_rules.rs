@@ -1,8 +1,7 @@
 //! Rules over HTTP: their health and log, and what past alerts would have been with other settings.
 
 use everyframe_tests::{
-    Answer, Frame, Http, Served, Site, Topic, free_port, list, pictures, places, rule, shipped_rules,
-    wait_for,
+    Answer, Frame, Served, Site, Topic, list, pictures, places, rule, serve, shipped_rules, wait_for,
 };
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -194,9 +193,7 @@ fn a_rule_shows_its_time_memory_and_log() {
     assert_eq!(served.get("/rules/nobody/log")["lines"], json!([]));
 
     // A process without rules says so.
-    let address = format!("127.0.0.1:{}", free_port());
-    let _serve = served.site.start_everyframe("serve", &["serve", "--listen", &address]);
-    let other = Http::new(&address);
+    let (_serve, other) = serve(&served.site);
     let rule = wait_for("the rule in another process", || {
         let rules = other.try_get("/api/v1/rules")?.json();
         rules["rules"].as_array()?.iter().find(|rule| rule["judged"] == 10).cloned()

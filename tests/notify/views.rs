@@ -2,7 +2,7 @@
 
 use super::{Notified, webhook};
 use everyframe_tests::{
-    Frame, Http, RaisedAlert, Receiver, Reply, Site, free_port, pictures, shipped_rules, wait_for,
+    Frame, Http, RaisedAlert, Receiver, Reply, Site, free_port, pictures, serve, shipped_rules, wait_for,
 };
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -65,10 +65,7 @@ fn dead_letters_are_listed_and_sent_again_over_http() {
     });
     let notified = Notified::start(&webhook("guard", &receiver, ""));
     let site = &notified.site;
-    let address = format!("127.0.0.1:{}", free_port());
-    let _server = site.start_everyframe("serve", &["serve", "--listen", &address]);
-    let http = Http::new(&address);
-    wait_for("the API", || http.try_get("/api/v1/session"));
+    let (_server, http) = serve(site);
     let listed = |query: &str| http.get(&format!("/api/v1/undelivered{query}")).expect(200);
     assert_eq!(listed(""), json!({ "messages": [], "count": 0 }));
     site.raise(&[RaisedAlert::new("a", "gate"), RaisedAlert::new("b", "yard")]);

@@ -35,7 +35,7 @@ pub use ports::free_port;
 pub use raw::Raw;
 pub use receiver::{Receiver, Reply};
 pub use rtsp::RtspCamera;
-pub use served::{Served, list};
+pub use served::{Served, list, serve, wait_for_history};
 pub use site::{Site, Topic, rule, shipped_rules, vision_by};
 pub use web_camera::{WebCamera, WebPart};
 

@@ -31,11 +31,8 @@ impl Served {
         let address = format!("127.0.0.1:{}", free_port());
         site.configure(&format!("[web]\nlisten = \"{address}\"\n"), rules);
         let host = site.host();
-        let http = Http::new(&address);
-        wait_for("the API", || http.try_get("/api/v1/session"));
-        wait_for("the history", || {
-            http.get("/api/v1/ledger").json()["isComplete"].as_bool().filter(|complete| *complete)
-        });
+        let http = client_of(&address);
+        wait_for_history(&http);
         Self { site, http, _host: host }
     }
 
@@ -54,6 +51,26 @@ impl Served {
         let answer = self.http.get(address.as_str().expect("an address"));
         answer.status == 200 && answer.body.starts_with(&[0xff, 0xd8])
     }
+}
+
+/// Starts `everyframe serve` on a site, and waits until it answers.
+pub fn serve(site: &Site) -> (Part, Http) {
+    let address = format!("127.0.0.1:{}", free_port());
+    let server = site.start_everyframe("serve", &["serve", "--listen", &address]);
+    (server, client_of(&address))
+}
+
+fn client_of(address: &str) -> Http {
+    let http = Http::new(address);
+    wait_for("the API", || http.try_get("/api/v1/session"));
+    http
+}
+
+/// Waits until a server has read the topics.
+pub fn wait_for_history(http: &Http) {
+    wait_for("the history", || {
+        http.get("/api/v1/ledger").json()["isComplete"].as_bool().filter(|complete| *complete)
+    });
 }
 
 /// The entries of a list in an answer.

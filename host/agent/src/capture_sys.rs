@@ -43,6 +43,9 @@ pub(super) struct PictureProperties {
     pub time: i64,
 }
 
+/// Reads bytes of the answer: `everyframe_input_bytes`, `everyframe_input_peek`.
+pub type Read = unsafe extern "C" fn(*mut Input, *mut u8, c_int, c_uint, *mut c_int) -> c_int;
+
 unsafe extern "C" {
     pub fn everyframe_input_new(stop: *const u8) -> *mut Input;
     pub fn everyframe_input_free(input: *mut Input);

@@ -25,7 +25,7 @@ const QUEUE_BYTES: usize = 16 << 20;
 const QUEUE_PACKETS: usize = 300;
 /// How often a waiting thread looks whether it is to stop.
 const CHECK: Duration = Duration::from_millis(50);
-/// As many bytes show whether a picture begins: those of WebP.
+/// Bytes of the longest signature of a picture, which is that of WebP.
 const SIGNATURE_BYTES: usize = 12;
 /// The end of a JPEG, and the start of the next one.
 const NEXT_JPEG: &[u8] = b"\xff\xd9\xff\xd8\xff";
@@ -349,8 +349,8 @@ impl Worker {
         }
     }
 
-    /// Reads a picture, and whether it is complete. It stops when `is_enough`, which gets the bytes so far and the place of the new
-    /// ones.
+    /// Reads a picture, and whether it is complete. It stops when `is_enough`, which gets the bytes so far and the index of
+    /// the first new one.
     fn read_snapshot(
         &self,
         input: &mut Input,

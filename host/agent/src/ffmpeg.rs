@@ -63,26 +63,13 @@ impl Input {
         (text.into_owned(), u64::try_from(length).ok())
     }
 
-    /// The first bytes of the answer, which are then read again. At least one, and as many as have come by then.
+    /// Gives the first bytes of the answer, which the next read gives again. At least one, and as many as have come by then.
     ///
     /// # Errors
     ///
     /// See [`Fault`].
     pub fn peek(&mut self, bytes: &mut [u8], timeout: Duration) -> Result<usize, Fault> {
-        let mut read = 0;
-        let size = c_int::try_from(bytes.len()).unwrap_or(c_int::MAX);
-        // SAFETY: at most `size` bytes are written. `connect` has opened the connection.
-        let outcome = unsafe {
-            sys::everyframe_input_peek(
-                self.raw.as_ptr(),
-                bytes.as_mut_ptr(),
-                size,
-                milliseconds(timeout),
-                &raw mut read,
-            )
-        };
-        self.check(outcome)?;
-        Ok(usize::try_from(read).unwrap_or(0).min(bytes.len()))
+        self.receive(sys::everyframe_input_peek, bytes, timeout)
     }
 
     /// Reads the next bytes of the answer; at least one.
@@ -91,20 +78,18 @@ impl Input {
     ///
     /// See [`Fault`].
     pub fn read(&mut self, bytes: &mut [u8], timeout: Duration) -> Result<usize, Fault> {
-        let mut read = 0;
+        self.receive(sys::everyframe_input_bytes, bytes, timeout)
+    }
+
+    fn receive(&mut self, read: sys::Read, bytes: &mut [u8], timeout: Duration) -> Result<usize, Fault> {
+        let mut count = 0;
         let size = c_int::try_from(bytes.len()).unwrap_or(c_int::MAX);
-        // SAFETY: at most `size` bytes are written.
+        // SAFETY: at most `size` bytes are written. `connect` has opened the connection.
         let outcome = unsafe {
-            sys::everyframe_input_bytes(
-                self.raw.as_ptr(),
-                bytes.as_mut_ptr(),
-                size,
-                milliseconds(timeout),
-                &raw mut read,
-            )
+            read(self.raw.as_ptr(), bytes.as_mut_ptr(), size, milliseconds(timeout), &raw mut count)
         };
         self.check(outcome)?;
-        Ok(usize::try_from(read).unwrap_or(0).min(bytes.len()))
+        Ok(usize::try_from(count).unwrap_or(0).min(bytes.len()))
     }
 
     /// Opens the video. `is_stream`: its protocol describes it, so nothing is read ahead.

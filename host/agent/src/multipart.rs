@@ -163,7 +163,7 @@ impl<R: FnMut(&mut [u8]) -> Result<usize, Fault>> PartReader<R> {
         }
     }
 
-    /// Where the line end before a boundary begins, and where the boundary does. Some cameras write it directly after a JPEG.
+    /// The positions of the line end before a boundary, and of the boundary. Some cameras write it directly after a JPEG.
     fn position_of_boundary(&self, from: usize, to: usize) -> Option<(usize, usize)> {
         let within = self.buffer.get(from..to)?;
         let line_end = |at: usize| match &self.buffer[..at] {

@@ -33,7 +33,7 @@ pub(super) enum Shot {
 pub(super) struct PacketDecoder {
     /// None for a video of JPEG pictures.
     decoder: Option<Decoder>,
-    /// Packets of a file; else of a network or a device.
+    /// True for packets of a file, false for those of a network or a device.
     is_file: bool,
     encoder: PictureEncoder,
     damaged: DamagedPolicy,
@@ -139,8 +139,8 @@ struct Damage {
     is_damaged: bool,
     /// A picture of this time, or before, cannot end it; microseconds.
     since: Option<i64>,
-    /// The time of the last key packet of a file that was decoded without an error. Its picture ends the damage, whatever its time:
-    /// in a file that was joined of parts, times go back. A network reports a loss with the packet before it.
+    /// The time of the last key packet of a file that was decoded without an error. Its picture ends the damage even if its time is
+    /// earlier: times go back in a file that was joined of parts. None for a network, which reports a loss with the packet before it.
     whole_key: Option<i64>,
 }
 

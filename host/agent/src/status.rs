@@ -46,7 +46,7 @@ pub struct CameraStatus {
     pub at: i64,
     /// What is the matter.
     pub state: CameraState,
-    /// Why no picture is sent; empty if that is not known, or some are.
+    /// Why no picture is sent; empty if pictures are sent, or the reason is not known.
     pub trouble: String,
     /// What is there: `h264`, `JPEG parts`.
     pub codec: String,

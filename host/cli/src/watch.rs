@@ -88,7 +88,7 @@ pub fn watch(config: &Config, from_start: bool, json: bool, stop: &AtomicBool) -
             break;
         }
     }
-    // An alert may still wait for its results, and frames for their summary; if nobody reads them, that is all right.
+    // What was held back until now. An error means that nobody reads the output any more.
     raised.extend(watcher.event_text.summary().filter(|_| !json));
     let _ = write_lines(&mut out, &raised);
     let Counts { results, alerts, dead_letters } = watcher.counts;

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 /// How long the broker may take to acknowledge a record.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How the ids of strangers begin that the shipped rule and the dashboard make.
+/// The ids that the shipped rule and the dashboard give to strangers begin with this.
 pub const STRANGER_PREFIX: &str = "stranger-";
 
 /// Why the gallery cannot be used, or a person's id is invalid.

@@ -26,11 +26,11 @@ pub(crate) struct Job<D> {
     pub due: D,
 }
 
-/// What there is to do.
+/// What a sending thread does next.
 pub(crate) enum NextJob<D> {
     /// An attempt that is due.
     Due(Job<D>),
-    /// Nothing before this time, Unix milliseconds.
+    /// Nothing is due before this time, Unix milliseconds.
     At(i64),
     /// Nothing waits.
     None,

@@ -10,15 +10,15 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use std::sync::{Condvar, MutexGuard};
 use std::time::{Duration, Instant};
 
-/// How long what is being sent may take to end when a partition is given away.
+/// How long messages that are being sent may take when a partition is given to another process.
 const DRAIN: Duration = Duration::from_secs(5);
-/// How often it is checked whether it has ended.
+/// How often it is checked whether they are sent.
 const DRAIN_CHECK: Duration = Duration::from_millis(100);
 /// The longest wait for what is due next; what changes meanwhile wakes the thread.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// How long the brokers may take to acknowledge an undelivered message.
 const UNDELIVERED_ACK_TIMEOUT: Duration = Duration::from_secs(30);
-/// The pause when something of our own is not available, milliseconds.
+/// The pause before the next attempt when Kafka does not answer, milliseconds.
 pub(crate) const NOT_AVAILABLE_MS: i64 = 2000;
 
 /// The attempts at a message that failed.

@@ -63,7 +63,7 @@ impl Trail {
     ///
     /// # Errors
     ///
-    /// Kafka does not answer: do not do what could not be appended.
+    /// Kafka does not answer: do not do what the entry says.
     pub fn append(&mut self, new: &NewTrailEntry) -> Result<TrailPoint, TrailError> {
         let (id, at) = (random_id()?, unix_ms());
         for _ in 0..ATTEMPTS {

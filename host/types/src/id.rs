@@ -1,8 +1,8 @@
 //! Ids of cameras, sessions, people, zones and strangers: one definition of a valid id for all inputs.
 //!
 //! An id is 1 to [`MAX_BYTES`] bytes of UTF-8 in normalisation form NFC, without white space at its ends and without
-//! [forbidden](is_forbidden) characters, and not `.` or `..`. [`clean`] makes any text of a record a valid id and never fails: no frame is lost because
-//! of its key. [`parse`] normalises and checks the input of people and the results of rules, and returns what is wrong.
+//! [forbidden](is_forbidden) characters, and not `.` or `..`. [`clean`] makes any text of a record a valid id and never fails: no
+//! frame is lost because of its key. [`parse`] normalises and checks the input of people and the results of rules, and returns what is wrong.
 
 use crate::hexadecimal::hexadecimal;
 use sha2::{Digest as _, Sha256};
@@ -74,8 +74,8 @@ fn is_folder(text: &str) -> bool {
     matches!(text, "." | "..")
 }
 
-/// Makes any text a valid id: normalises and trims it, replaces forbidden characters, `.` and `..` by U+FFFD, and cuts it to [`MAX_BYTES`]. A
-/// hash at the end of a cut id keeps different long texts different. The result is empty only for white space. A valid id is not
+/// Makes any text a valid id: normalises and trims it, replaces forbidden characters, `.` and `..` by U+FFFD, and cuts it to
+/// [`MAX_BYTES`]. A hash at the end of a cut id keeps different long texts different. The result is empty only for white space. A valid id is not
 /// changed.
 pub fn clean(text: &str) -> String {
     let text: String = text.trim().chars().map(|c| if is_forbidden(c) { REPLACEMENT } else { c }).collect();

@@ -6,6 +6,7 @@
 use super::error::PictureError;
 use super::header::{Format, Header, webp_without_false_flags};
 use everyframe_telemetry::cpu_timer::CpuTimer;
+use everyframe_telemetry::panic::panic_text;
 use image_webp::WebPDecoder;
 use jpeg_encoder::ColorType as JpegColour;
 use opencv::core::{Mat, MatTraitConst, MatTraitConstManual};
@@ -19,11 +20,11 @@ use zune_ppm::PPMDecoder;
 
 /// A decoder may allocate so many bytes for each pixel: 16 bits for each of four channels, twice.
 const BYTES_PER_PIXEL: usize = 16;
-/// And so many for its tables.
+/// A decoder may allocate so many bytes in addition, for its tables.
 const SPARE_BYTES: usize = 16 << 20;
 /// The error of a decoder that wants to allocate more.
 const TOO_MUCH_MEMORY: &str = "its decoder needs more memory than a picture of its size should";
-/// The clock is read once in so many rows of a PNG.
+/// Rows of a PNG between two readings of the clock.
 const ROWS_PER_CLOCK_READ: usize = 64;
 
 /// A decoded picture: rows of pixels without gaps.
@@ -104,11 +105,8 @@ impl Samples {
 /// Runs a decoder of another project. Some panic on damaged pictures; an agent would end, and a host would take the panic for a
 /// defect of its own.
 fn guard<T>(decode: impl FnOnce() -> Result<T, PictureError>) -> Result<T, PictureError> {
-    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|panic| {
-        let text =
-            panic.downcast_ref::<&str>().map(ToString::to_string).or(panic.downcast_ref::<String>().cloned());
-        Err(undecodable(format!("the decoder failed: {}", text.unwrap_or_default())))
-    })
+    catch_unwind(AssertUnwindSafe(decode))
+        .unwrap_or_else(|panic| Err(undecodable(format!("the decoder failed: {}", panic_text(&*panic)))))
 }
 
 /// Decodes row by row, so that it can be stopped between two rows.

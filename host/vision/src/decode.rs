@@ -113,9 +113,8 @@ pub fn check_whole(encoded: &[u8]) -> Result<(), PictureError> {
 pub fn decode_smallest(encoded: &[u8]) -> Option<Vec<u8>> {
     let settings = VisionSettings::default();
     let header = inspect(encoded, settings.max_pixels).ok()?;
-    let reduction = if header.format == Format::Jpeg { 8 } else { 1 };
     let mut decoder = Decoder::new(&settings);
-    decoder.decode(encoded, header, reduction).ok()?;
+    decoder.decode(encoded, header, 8).ok()?;
     decoder.decoded.data_bytes().ok().map(<[u8]>::to_vec)
 }
 

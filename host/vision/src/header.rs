@@ -431,7 +431,7 @@ mod tests {
         for bytes in [3, 6, 768] {
             assert!(inspect(&with_palette(bytes), PIXELS).is_ok(), "{bytes} bytes");
         }
-        // The rest of it may be what is missing.
+        // A cut PNG may have lost its palette: it is truncated, not wrong.
         let cut = &indexed[..indexed.len() - 1];
         assert_eq!(inspect(cut, PIXELS), Err(PictureError::Truncated));
     }

@@ -47,7 +47,7 @@ impl TrailWriter {
     ///
     /// # Errors
     ///
-    /// It could not be appended: do not do it.
+    /// The entry could not be written: do not do what it says.
     pub fn append(&self, entry: &NewTrailEntry) -> Result<(), Problem> {
         let mut trail = self.trail.lock().unwrap_or_else(PoisonError::into_inner);
         let failed = |error| {

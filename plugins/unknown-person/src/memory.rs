@@ -15,13 +15,13 @@ pub struct IdentifiedStranger {
     pub id: String,
     /// What this camera remembers.
     pub stranger: Stranger,
-    /// By what the face was recognised.
+    /// How the face was matched with the stranger.
     pub matched_by: MatchedBy,
     /// Whether this camera knew the stranger under another id until now.
     pub is_renamed: bool,
 }
 
-/// By what a face was recognised.
+/// How a face was matched with a stranger.
 #[derive(Clone, Copy, PartialEq)]
 pub enum MatchedBy {
     /// Its track.
@@ -53,7 +53,7 @@ pub struct Memory<'a> {
     all: Option<BTreeMap<String, Stranger>>,
     /// The strangers who are in this frame.
     taken: BTreeSet<String>,
-    /// How many of them this camera did not remember.
+    /// How many of `taken` this camera did not remember before the frame.
     added: usize,
     /// True if the state was too full for a stranger; logged once a frame.
     is_full: bool,

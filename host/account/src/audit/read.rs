@@ -97,7 +97,8 @@ struct Deletion {
     last: u64,
 }
 
-/// Reads dead letters. `kept` is what is there of the topic. Returns the reported deletions, which are yet to be checked.
+/// Reads dead letters. `kept` has the first and the next offset of each partition. Returns the deletions that hosts reported, which
+/// are not checked yet.
 fn read_dead_letters(
     ledger: &mut Ledger,
     mut dead_letters: Reader,

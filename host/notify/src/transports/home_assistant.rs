@@ -71,16 +71,7 @@ impl HomeAssistant {
     }
 
     fn describe_camera(&self, camera: &Device<'_>, has_picture: bool) -> Vec<Published> {
-        let topic = self.topic(camera, "alert");
-        let alert = json!({
-            "name": "Last alert",
-            "icon": "mdi:cctv",
-            "state_topic": topic,
-            // A state has at most 255 characters.
-            "value_template": "{{ value_json.data.text[:250] }}",
-            "json_attributes_topic": topic,
-            "json_attributes_template": "{{ value_json.data | tojson }}",
-        });
+        let alert = event_sensor("Last alert", "mdi:cctv", &self.topic(camera, "alert"), "text");
         let mut all: Vec<Published> = self.describe(camera, "sensor", "alert", alert).into_iter().collect();
         if has_picture {
             let picture = json!({
@@ -94,15 +85,7 @@ impl HomeAssistant {
     }
 
     fn describe_person(&self, person: &Device<'_>) -> Option<Published> {
-        let topic = self.topic(person, "seen");
-        let seen = json!({
-            "name": "Last seen at",
-            "icon": "mdi:account",
-            "state_topic": topic,
-            "value_template": "{{ value_json.data.camera[:250] }}",
-            "json_attributes_topic": topic,
-            "json_attributes_template": "{{ value_json.data | tojson }}",
-        });
+        let seen = event_sensor("Last seen at", "mdi:account", &self.topic(person, "seen"), "camera");
         self.describe(person, "sensor", "seen", seen)
     }
 
@@ -144,6 +127,19 @@ fn slug(id: &str) -> String {
     }
     let hash = hexadecimal(&Sha256::digest(id.as_bytes()));
     format!("{plain}_{}", hash.get(..8).unwrap_or(&hash))
+}
+
+/// A sensor whose state is a field of the events in a topic, and whose attributes are the event's data.
+fn event_sensor(name: &str, icon: &str, topic: &str, field: &str) -> Value {
+    json!({
+        "name": name,
+        "icon": icon,
+        "state_topic": topic,
+        // A state has at most 255 characters.
+        "value_template": format!("{{{{ value_json.data.{field}[:250] }}}}"),
+        "json_attributes_topic": topic,
+        "json_attributes_template": "{{ value_json.data | tojson }}",
+    })
 }
 
 #[cfg(test)]

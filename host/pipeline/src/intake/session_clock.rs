@@ -7,7 +7,8 @@ use everyframe_types::frame::SourceKind;
 const NEAR: i64 = 60_000;
 /// How far a claim may be from the time that its session should have reached, milliseconds: clocks jitter, records wait.
 const TOLERANCE: i64 = 10_000;
-/// The most frames in a row whose time does not continue a longer session and that change nothing: their claims count as wrong.
+/// So many frames in a row may claim a time that does not continue a longer session. Their claims count as wrong; one more frame
+/// confirms them.
 const MAX_WRONG_CLAIMS: u32 = 5;
 
 /// Frames that follow each other, and the correction of their claims.

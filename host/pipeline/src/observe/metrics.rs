@@ -60,7 +60,7 @@ pub struct Metrics {
     parked_lines: Throttle,
 }
 
-/// The delivery of batches.
+/// Metrics of the delivery of batches.
 struct BatchMetrics {
     frames: Histogram,
     delivery: Histogram,

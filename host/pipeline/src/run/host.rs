@@ -69,7 +69,7 @@ impl Host {
         tracing::info!("{}", vision.models());
         let count = worker_count(&config);
         let embedder = &vision.models().embedder.sha256;
-        // A worker's sessions take half a second of a core, and the gallery may take longer.
+        // Loading the models takes half a second of a core for each worker, so it happens while the gallery is read.
         let (workers, gallery, strangers) = std::thread::scope(|scope| {
             let workers: Vec<_> = (0..count).map(|_| scope.spawn(|| vision.worker())).collect();
             let gallery = Gallery::follow(&config, embedder)?;

@@ -4,6 +4,7 @@ use super::search_order::Searchable;
 use everyframe_config::{Polygon, Site};
 use everyframe_gallery::{Index, RecognitionContext};
 use everyframe_telemetry::cpu_timer::CpuTimer;
+use everyframe_telemetry::panic::panic_text;
 use everyframe_types::dead_letter::{Parked, Stage};
 use everyframe_types::face::{Detection, Embedding, Face};
 use everyframe_types::frame::Frame;
@@ -167,9 +168,7 @@ fn parked(error: &PictureError) -> Parked {
 /// Runs a stage. A panic parks the frame; other frames go on.
 pub(super) fn guarded<T>(stage: impl FnOnce() -> Result<T, Parked>) -> Result<T, Parked> {
     catch_unwind(AssertUnwindSafe(stage)).unwrap_or_else(|panic| {
-        let text =
-            panic.downcast_ref::<&str>().map(ToString::to_string).or(panic.downcast_ref::<String>().cloned());
-        let message = format!("a defect of Everyframe: {}", text.unwrap_or_default());
+        let message = format!("a defect of Everyframe: {}", panic_text(&*panic));
         Err(Parked { stage: Stage::Host, reason: "internal-error".into(), message })
     })
 }

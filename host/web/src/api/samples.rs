@@ -367,7 +367,8 @@ impl Enrolment<'_> {
     }
 }
 
-/// An id made of a name: `Ann Lee` becomes `ann-lee`. Whoever is called a stranger gets no id like a stranger's.
+/// An id made of a name: `Ann Lee` becomes `ann-lee`, and `Stranger 1` becomes `person-stranger-1`, because `stranger-1` would be the
+/// id of a stranger.
 fn id_of_name(name: &str) -> String {
     let words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     let mut id = words.map(str::to_lowercase).collect::<Vec<_>>().join("-");

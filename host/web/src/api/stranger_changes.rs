@@ -126,7 +126,7 @@ pub async fn forget(
         if receipt.is_none() {
             append_to_trail(app, &who.name, Action::Erased, &id, "sightings".into())?;
         }
-        // In the time of the frames, which may be old. Who is before a camera was seen until now.
+        // Frame time, because the frames may be old. Read after the erasure: a person before a camera was seen until now.
         let until = last_seen().unwrap_or(seen_before).max(seen_before).saturating_add(LATE_MS);
         // After the erasure, which would erase them, too.
         for (_, change) in changes {

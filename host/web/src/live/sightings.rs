@@ -184,7 +184,7 @@ impl Sightings {
         let mut moved = Vec::new();
         for (key, sighting) in self.all.iter_mut().filter(|(_, sighting)| sighting.who == who) {
             let visit = change.moved.iter().find(|visit| {
-                // By its beginning: it may have gone on since somebody chose it.
+                // Only the beginning counts: the visit may have gone on since somebody chose it.
                 visit.camera == sighting.camera && (visit.from..=visit.to).contains(&sighting.from)
             });
             if let Some(visit) = visit {
