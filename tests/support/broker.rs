@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+/// Lines of Kafka's log that a failed test prints.
+const LOG_LINES: usize = 60;
+
 /// A broker. It ends with this process, also after a crash, and its folder is removed.
 pub(crate) struct Broker {
     part: Option<Part>,
@@ -61,5 +64,16 @@ impl Broker {
     /// Ends it by SIGKILL, like a crash.
     pub(crate) fn kill(&mut self) {
         self.part.take().expect("the broker runs").kill();
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.folder.join("broker/kafka.log")).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            let end = &lines[lines.len().saturating_sub(LOG_LINES)..];
+            eprintln!("--- the end of Kafka's log:\n{}\n---", end.join("\n"));
+        }
     }
 }

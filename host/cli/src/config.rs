@@ -61,7 +61,7 @@ pub fn run(arguments: Arguments) -> Result<u8> {
             for rule in rules.descriptions() {
                 println!("{}: {} {}, sha256 {}", rule.name, rule.title, rule.version, rule.sha256);
             }
-            for channel in everyframe_notify::load_channels(&mut loaded)? {
+            for channel in everyframe_notify::load_channels(&mut loaded, None)? {
                 println!("channel {}: {}", channel.name, channel.kind);
             }
             for receiver in everyframe_notify::load_callbacks(&mut loaded)? {

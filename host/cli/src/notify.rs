@@ -97,7 +97,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
 
 fn serve(connection: &Connection, metrics: Option<&str>) -> Result<u8> {
     let mut loaded = load(connection)?;
-    let channels = load_channels(&mut loaded)?;
+    let channels = load_channels(&mut loaded, None)?;
     if channels.is_empty() {
         return Err(
             WrongInput("the configuration has no [[channels]], so there is nobody to tell".into()).into()
@@ -165,11 +165,11 @@ fn test(name: &str, connection: &Connection) -> Result<u8> {
 /// The configuration, and its channel with this name.
 fn load_channel(name: &str, connection: &Connection) -> Result<(Config, Arc<Channel>)> {
     let mut loaded = load(connection)?;
-    let channels = load_channels(&mut loaded)?;
-    let names: Vec<&str> = channels.iter().map(|channel| channel.name.as_str()).collect();
-    match channels.iter().find(|channel| channel.name == name) {
-        Some(channel) => Ok((loaded.config, channel.clone())),
+    match load_channels(&mut loaded, Some(name))?.pop() {
+        Some(channel) => Ok((loaded.config, channel)),
         None => {
+            let names: Vec<&str> =
+                loaded.config.channels.iter().map(|channel| channel.name.as_str()).collect();
             Err(WrongInput(format!("there is no channel `{name}`; there are: {}", names.join(", "))).into())
         }
     }

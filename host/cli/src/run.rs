@@ -34,7 +34,7 @@ pub fn run(arguments: Arguments) -> Result<u8> {
     let runtime = super::runtime()?;
     let rules = super::config::load_rules(&mut loaded, runtime)?;
     // Of a copy: a reload compares the configuration with the file, where secrets are not read.
-    let channels = if arguments.no_notify { Vec::new() } else { load_channels(&mut loaded.clone())? };
+    let channels = if arguments.no_notify { Vec::new() } else { load_channels(&mut loaded.clone(), None)? };
     let callbacks = match loaded.config.web.listen.is_empty() {
         true => Vec::new(),
         false => load_callbacks(&mut loaded.clone())?,

@@ -62,15 +62,18 @@ impl Loaded {
         self.reject(problems)
     }
 
-    /// Reads the secrets, and checks the files, of all channels. Only commands that send alerts need this.
+    /// Reads the secrets, and checks the files, of all channels, or of those with this name. Only commands that send alerts need this.
     ///
     /// # Errors
     ///
     /// A value or file cannot be read. All problems are reported together: show them to the user.
-    pub fn resolve_channels(&mut self) -> Result<(), ConfigError> {
+    pub fn resolve_channels(&mut self, name: Option<&str>) -> Result<(), ConfigError> {
         let folder = folder_of(&self.file);
         let mut problems = Vec::new();
         for (index, channel) in self.config.channels.iter_mut().enumerate() {
+            if name.is_some_and(|name| channel.name != name) {
+                continue;
+            }
             let found = channel.resolve(&folder).into_iter();
             problems.extend(found.map(|(key, message)| (format!("channels[{index}].{key}"), message)));
         }

@@ -138,15 +138,17 @@ impl Channel {
     }
 }
 
-/// Checks the channels of a configuration, and reads their secrets.
+/// Checks the channels of a configuration, and reads their secrets: of all channels, or of the one with this name, which no wrong setting
+/// of another one prevents.
 ///
 /// # Errors
 ///
 /// All problems together, each with its line: show them to the user.
-pub fn load_channels(loaded: &mut Loaded) -> Result<Vec<Arc<Channel>>, ConfigError> {
-    loaded.resolve_channels()?;
+pub fn load_channels(loaded: &mut Loaded, name: Option<&str>) -> Result<Vec<Arc<Channel>>, ConfigError> {
+    loaded.resolve_channels(name)?;
     let (mut channels, mut problems) = (Vec::new(), Vec::new());
-    for (index, settings) in loaded.config.channels.iter().enumerate() {
+    let all = loaded.config.channels.iter().enumerate();
+    for (index, settings) in all.filter(|(_, channel)| name.is_none_or(|name| channel.name == name)) {
         match Channel::new(settings, &loaded.config) {
             Ok(channel) => channels.push(Arc::new(channel)),
             Err((key, message)) => {
@@ -228,7 +230,7 @@ mod tests {
     fn problems(channel: &str) -> Vec<String> {
         let text = format!("[[channels]]\nname = \"gate\"\n{channel}\n");
         let loaded = Loaded::parse(&text, Path::new("/etc/everyframe.toml"));
-        match loaded.and_then(|mut loaded| load_channels(&mut loaded)) {
+        match loaded.and_then(|mut loaded| load_channels(&mut loaded, None)) {
             Err(ConfigError::Invalid(problems)) => problems.iter().map(ToString::to_string).collect(),
             Err(error) => panic!("{error}"),
             Ok(_) => Vec::new(),
@@ -242,6 +244,18 @@ mod tests {
         assert!(found[0].contains("there is no variable `txt`"), "{found:?}");
         let found = problems("[channels.command]\nprogram = \"/bin/sh\"\narguments = [\"a\", \"{{ b }}\"]");
         assert!(found[0].contains("channels[0].command.arguments[1]"), "{found:?}");
+    }
+
+    #[test]
+    fn a_channel_can_be_loaded_though_another_is_wrong() {
+        let text = "[[channels]]\nname = \"desk\"\nstdout = {}\n[[channels]]\nname = \"gate\"\n\
+                    webhook = { url = { env = \"EVERYFRAME_NOBODY_SETS_THIS\" } }\n";
+        let mut loaded = Loaded::parse(text, Path::new("/etc/everyframe.toml")).unwrap();
+        let desk = load_channels(&mut loaded, Some("desk")).unwrap();
+        assert_eq!(desk.iter().map(|channel| &*channel.name).collect::<Vec<_>>(), ["desk"]);
+        assert!(load_channels(&mut loaded, Some("nobody")).unwrap().is_empty());
+        let wrong = load_channels(&mut loaded, Some("gate")).err().unwrap().to_string();
+        assert!(wrong.contains("everyframe.toml:6") && wrong.contains("channels[1]"), "{wrong}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use super::manifest::Model;
+use super::manifest::Manifest;
 use everyframe_types::hexadecimal::hexadecimal;
 use sha2::{Digest, Sha256};
 
@@ -11,14 +11,13 @@ use sha2::{Digest, Sha256};
 const METHOD: u32 = 2;
 
 /// The key of a model on this machine. It is readable, and differs when anything that affects speed differs.
-pub(super) fn key(model: &Model, sizes: &[(i32, i32)], library: &Path) -> String {
+pub(super) fn key(model: &Manifest, sizes: &[(i32, i32)], library: &Path) -> String {
     let sizes: Vec<String> = sizes.iter().map(|(width, height)| format!("{width}x{height}")).collect();
-    let sums: Vec<&str> =
-        model.manifest.variants.iter().map(|v| v.sha256.get(..12).unwrap_or(&v.sha256)).collect();
+    let sums: Vec<&str> = model.variants.iter().map(|v| v.sha256.get(..12).unwrap_or(&v.sha256)).collect();
     let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     format!(
         "{} {} | {} | {} | {} | {METHOD}",
-        model.manifest.name,
+        model.name,
         sums.join("+"),
         sizes.join("+"),
         runtime_key(library),
@@ -84,7 +83,7 @@ mod tests {
 
     #[test]
     fn other_input_sizes_have_another_key() {
-        let model = Model { manifest: Manifest::new("m", Kind::Detector), bytes: Vec::new() };
+        let model = Manifest::new("m", Kind::Detector);
         let key = |sizes: &[(i32, i32)]| key(&model, sizes, Path::new("/nowhere/libonnxruntime.so"));
         assert_eq!(key(&[(640, 360), (320, 180)]), key(&[(640, 360), (320, 180)]));
         assert_ne!(key(&[(640, 360), (320, 180)]), key(&[(960, 540), (480, 270)]));

@@ -1,7 +1,6 @@
 //! A model in the models' folder: its manifest and its verified files.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -10,13 +9,11 @@ use everyframe_onnx::Variant;
 pub(super) use everyframe_onnx::{Channels, Kind, Manifest, Outputs};
 use everyframe_types::hexadecimal::hexadecimal;
 
-/// A manifest with its verified files.
+/// A manifest, and where its files are.
 #[derive(Debug, Clone)]
 pub(super) struct Model {
     pub manifest: Manifest,
-    /// The files' bytes, in the order of `manifest.variants`. Sessions are created from these bytes, not from the files, so that
-    /// what runs is what was verified.
-    pub bytes: Vec<Arc<[u8]>>,
+    folder: PathBuf,
 }
 
 impl Model {
@@ -39,33 +36,38 @@ impl Model {
         Ok(manifest)
     }
 
-    /// Reads `name`.toml and its files from `folder`, and verifies them.
+    /// Reads `name`.toml from `folder`.
     ///
     /// # Errors
     ///
-    /// A file is missing, invalid, or differs from its checksum: show the message.
+    /// The file is missing or invalid, or of another kind: show the message.
     pub fn read(folder: &Path, name: &str, kind: Kind) -> Result<Self, VisionError> {
         let manifest = Self::read_manifest(folder, name)?;
         if manifest.kind != kind {
             let reason = format!("this model is of kind {:?}; choose one of kind {kind:?}", manifest.kind);
             return Err(VisionError::Manifest { path: folder.join(format!("{name}.toml")), reason });
         }
-        let bytes = manifest.variants.iter().map(|v| read_verified(folder, v)).collect::<Result<_, _>>()?;
-        Ok(Self { manifest, bytes })
+        Ok(Self { manifest, folder: folder.to_owned() })
     }
-}
 
-fn read_verified(folder: &Path, variant: &Variant) -> Result<Arc<[u8]>, VisionError> {
-    let path = folder.join(&variant.file);
-    let bytes = std::fs::read(&path).map_err(|e| VisionError::Manifest {
-        path: path.clone(),
-        reason: format!("{e}; run `make setup`"),
-    })?;
-    let found = hexadecimal(&Sha256::digest(&bytes));
-    if !found.eq_ignore_ascii_case(&variant.sha256) {
-        return Err(VisionError::Checksum { path, expected: variant.sha256.clone(), found });
+    /// Reads a variant, and verifies it. Sessions are created from these bytes, not from the file, so that what runs is what was
+    /// verified.
+    ///
+    /// # Errors
+    ///
+    /// The file is missing, or differs from its checksum: show the message.
+    pub fn read_variant(&self, variant: &Variant) -> Result<Vec<u8>, VisionError> {
+        let path = self.folder.join(&variant.file);
+        let bytes = std::fs::read(&path).map_err(|e| VisionError::Manifest {
+            path: path.clone(),
+            reason: format!("{e}; run `make setup`"),
+        })?;
+        let found = hexadecimal(&Sha256::digest(&bytes));
+        if !found.eq_ignore_ascii_case(&variant.sha256) {
+            return Err(VisionError::Checksum { path, expected: variant.sha256.clone(), found });
+        }
+        Ok(bytes)
     }
-    Ok(bytes.into())
 }
 
 /// The names of all manifests in a folder, sorted; none if the folder cannot be read.
@@ -111,13 +113,14 @@ mod tests {
         let folder = folder(&manifest("m.onnx", &ABC.to_uppercase()));
         let model = read(&folder, "m", Kind::Embedder).unwrap();
         assert_eq!(model.manifest.channels, Channels::Rgb);
-        assert_eq!(&*model.bytes[0], b"abc");
+        assert_eq!(model.read_variant(&model.manifest.variants[0]).unwrap(), b"abc");
     }
 
     #[test]
     fn another_file_under_the_same_name_is_refused() {
         let folder = folder(&manifest("m.onnx", &ABC.replace('b', "c")));
-        let error = read(&folder, "m", Kind::Embedder).unwrap_err();
+        let model = read(&folder, "m", Kind::Embedder).unwrap();
+        let error = model.read_variant(&model.manifest.variants[0]).unwrap_err();
         assert!(matches!(&error, VisionError::Checksum { found, .. } if found == ABC), "{error}");
     }
 

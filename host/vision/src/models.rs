@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::detector::Detector;
 use super::error::VisionError;
@@ -67,7 +66,7 @@ pub fn models_folder(settings: &VisionSettings, cache: &Path) -> PathBuf {
 /// A verified model, from which each worker gets a session.
 pub(super) struct VerifiedModel {
     pub manifest: Manifest,
-    bytes: Arc<[u8]>,
+    bytes: Vec<u8>,
     provider: Provider,
 }
 
@@ -96,7 +95,8 @@ impl VerifiedModel {
             return Err(VisionError::Provider { model: name.into(), provider: wanted, reason });
         };
         let Manifest { variants, licence, .. } = &model.manifest;
-        let place = variants.iter().position(|v| v.file == chosen.variant).unwrap_or_default();
+        let variant = variants.iter().find(|v| v.file == chosen.variant).unwrap_or(&variants[0]);
+        let bytes = model.read_variant(variant)?;
         let in_use = ModelInUse {
             name: name.into(),
             sha256: variants[0].sha256.to_ascii_lowercase(),
@@ -105,7 +105,6 @@ impl VerifiedModel {
             variant: chosen.variant,
             measured,
         };
-        let bytes = model.bytes[place].clone();
         Ok((Self { manifest: model.manifest, bytes, provider: chosen.provider }, in_use))
     }
 
@@ -151,8 +150,10 @@ fn load_or_measure(
     let variants: Vec<String> = model.manifest.variants.iter().map(|v| v.file.clone()).collect();
     let measure = |providers: &[Provider]| {
         let probe = Probe::new(&model.manifest, sizes)?;
+        let files = model.manifest.variants.iter().map(|variant| model.read_variant(variant));
+        let files = files.collect::<Result<Vec<_>, _>>()?;
         Ok(providers::measure(&variants, providers, &probe, |place, provider| {
-            runtime.network(&model.bytes[place], &model.manifest.input, provider)
+            runtime.network(&files[place], &model.manifest.input, provider)
         }))
     };
     // Whether a device can be used depends on its driver, which the key does not contain.
@@ -160,7 +161,7 @@ fn load_or_measure(
         return measure(&[Provider::Cpu, wanted]);
     }
     let file = cache.join("providers.json");
-    let key = machine::key(model, sizes, &runtime.library);
+    let key = machine::key(&model.manifest, sizes, &runtime.library);
     if let Some(remembered) = providers::load_measurements(&file, &key) {
         return Ok(remembered);
     }

@@ -119,13 +119,14 @@ fn a_man_is_recognised_in_other_clips_and_a_woman_is_not() {
         let frames = frames(clip);
         frames
             .iter()
+            .step_by(3)
             .flat_map(|frame| {
                 let seen = worker.detect(frame, &[]).unwrap();
                 embed_all(&mut worker, frame, &seen)
             })
             .collect()
     };
-    let views: Vec<_> = embeddings("single_face.mp4").into_iter().step_by(24).collect();
+    let views: Vec<_> = embeddings("single_face.mp4").into_iter().step_by(8).collect();
     let best = |face: &Embedding| views.iter().map(|v| v.similarity(face)).fold(f32::MIN, f32::max);
     for clip in ["face_noface.mov", "noface_face.mov"] {
         let least = embeddings(clip).iter().map(best).fold(f32::MAX, f32::min);
@@ -264,7 +265,7 @@ fn a_face_is_found_once_whatever_its_size() {
         let reference = frames(clip).remove(0);
         let seen = worker.detect(&reference, &[]).unwrap();
         let person = embed_all(&mut worker, &reference, &seen).remove(0);
-        for height in [200.0, 300.0, 350.0, 400.0, 500.0, 600.0, 700.0, 800.0, 900.0] {
+        for height in [200.0, 350.0, 500.0, 700.0, 900.0] {
             let picture = close_up(clip, face, height);
             for seen in [
                 worker.detect(&picture, &[]).unwrap(),

@@ -152,9 +152,7 @@ pub async fn replay(
     app.block(move |app| {
         let _running = running;
         let mut loaded = app.rule_source.read()?;
-        // Only this channel is loaded, so that a wrong setting of another one is no obstacle.
-        loaded.config.channels.retain(|channel| channel.name == name);
-        let channels = load_channels(&mut loaded).map_err(|error| {
+        let channels = load_channels(&mut loaded, Some(&name)).map_err(|error| {
             let problems = problem_lines(&error);
             Problem::unprocessable(format!("the channel `{}` cannot be used: {problems}", printable(&name)))
         })?;
