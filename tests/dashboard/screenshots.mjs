@@ -21,7 +21,7 @@ async function picture(name, path, prepare) {
 }
 
 await picture('live', '/')
-await picture('alerts', '/alerts', (page) => page.getByRole('button', { name: 'Why?' }).first().click())
+await picture('alerts', '/alerts', (page) => page.getByRole('button', { name: /^Why this alert/ }).first().click())
 await picture('people', '/people', (page) => page.locator('main a[href*="/people/"]').first().click())
 await picture('strangers', '/strangers')
 await picture('search', '/search', async (page) => {
@@ -34,3 +34,5 @@ await picture('ledger', '/ledger')
 await picture('rules', '/rules', (page) => page.locator('main a[href*="/rules/"]').first().click())
 await picture('system', '/system')
 await picture('dead-letters', '/dead-letters')
+// The browser would keep this program running; it ends with it.
+process.exit()
