@@ -142,7 +142,10 @@ mod tests {
             (manifest("../m.onnx", ABC), Kind::Embedder, "own folder"),
             (manifest("absent.onnx", ABC), Kind::Embedder, "run `make setup`"),
         ] {
-            let error = read(&folder(&text), "m", kind).unwrap_err().to_string();
+            let folder = folder(&text);
+            let read =
+                read(&folder, "m", kind).and_then(|model| model.read_variant(&model.manifest.variants[0]));
+            let error = read.unwrap_err().to_string();
             assert!(error.contains(expected), "`{error}` does not say `{expected}`");
         }
     }
