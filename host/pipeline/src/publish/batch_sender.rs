@@ -209,7 +209,7 @@ impl<T: Transport> BatchSender<T> {
         }
         match self.transport.begin() {
             Ok(()) => (Phase::Begun(attempt), NextStep::Now),
-            Err(TransactionError::Retry(_)) if self.goes_on(&attempt) => {
+            Err(TransactionError::Retry(reason)) if self.goes_on(&attempt, &reason) => {
                 (Phase::Ready(attempt), NextStep::After(CALL_PAUSE))
             }
             Err(error) => self.fail(attempt, error),
@@ -277,7 +277,7 @@ impl<T: Transport> BatchSender<T> {
                     (Phase::Aborting { attempt, cause: Cause::Failed(reason), asked: false }, NextStep::Now)
                 }
             },
-            Err(TransactionError::Retry(_)) if self.goes_on(&attempt) => {
+            Err(TransactionError::Retry(reason)) if self.goes_on(&attempt, &reason) => {
                 (Phase::SendingOffsets { attempt, failed, member }, NextStep::After(CALL_PAUSE))
             }
             Err(error) => self.fail(attempt, error),
@@ -287,7 +287,7 @@ impl<T: Transport> BatchSender<T> {
     fn commit(&mut self, attempt: Attempt) -> (Phase<T::Member>, NextStep) {
         match self.transport.commit() {
             Ok(()) => self.complete(attempt),
-            Err(TransactionError::Retry(_)) if self.goes_on(&attempt) => {
+            Err(TransactionError::Retry(reason)) if self.goes_on(&attempt, &reason) => {
                 (Phase::Committing(attempt), NextStep::After(CALL_PAUSE))
             }
             Err(TransactionError::Abort(reason)) => {
@@ -305,7 +305,7 @@ impl<T: Transport> BatchSender<T> {
                 Cause::Unfit(refusals) => self.replace_or_split(attempt, &refusals),
                 Cause::Failed(reason) => self.try_again(attempt, &reason),
             },
-            Err(TransactionError::Retry(_)) if self.goes_on(&attempt) => {
+            Err(TransactionError::Retry(reason)) if self.goes_on(&attempt, &reason) => {
                 (Phase::Aborting { attempt, cause, asked }, NextStep::After(CALL_PAUSE))
             }
             Err(
@@ -453,9 +453,9 @@ impl<T: Transport> BatchSender<T> {
     }
 
     /// False if the host ends: then a call that failed is not made again.
-    fn goes_on(&self, attempt: &Attempt) -> bool {
+    fn goes_on(&self, attempt: &Attempt, reason: &str) -> bool {
         if self.clock.elapsed_since(attempt.tried) > SILENCE {
-            self.log_once.warn_first(WAITING);
+            self.log_once.warn_first(&format!("{WAITING} ({reason})"));
         }
         !self.state.is_ended()
     }
