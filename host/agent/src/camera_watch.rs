@@ -7,7 +7,7 @@ use std::time::Duration;
 /// Damaged and dropped pictures of so long a time are one notice, milliseconds.
 const COUNT_INTERVAL: i64 = 10_000;
 
-/// The trouble of a camera that sends only damaged pictures.
+/// What the status says of a camera that sends only damaged pictures.
 const WITHHELD: &str = "all its pictures are damaged, and are not sent";
 
 /// When a camera counts as away, frozen or black.

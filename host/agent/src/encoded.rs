@@ -31,7 +31,7 @@ pub(super) fn check_encoded(bytes: &[u8]) -> Result<(), EncodedFault> {
     if must_decode { check_whole(bytes).map_err(fault) } else { Ok(()) }
 }
 
-/// True for a JPEG that ends with its end marker, and at most some padding.
+/// True for a JPEG that ends with its end marker, which only padding may follow.
 pub(super) fn has_jpeg_end(bytes: &[u8]) -> bool {
     let end = &bytes[bytes.len().saturating_sub(MAX_PADDING)..];
     bytes.starts_with(JPEG_START) && end.windows(2).any(|pair| pair == b"\xff\xd9")

@@ -63,7 +63,8 @@ impl Input {
         (text.into_owned(), u64::try_from(length).ok())
     }
 
-    /// Gives the first bytes of the answer, which the next read gives again. At least one, and as many as have come by then.
+    /// Gives the first bytes of the answer, which the next read gives again. It waits for at least one byte, and gives as many as have
+    /// come by then.
     ///
     /// # Errors
     ///

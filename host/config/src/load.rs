@@ -62,7 +62,7 @@ impl Loaded {
         self.reject(problems)
     }
 
-    /// Reads the secrets, and checks the files, of all channels, or of those with this name. Only commands that send alerts need this.
+    /// Reads the secrets, and checks the files, of all channels; with a name, of this channel only. Only commands that send alerts need this.
     ///
     /// # Errors
     ///

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 /// How long one request may take before it is sent again.
 const ATTEMPT: Duration = Duration::from_secs(3);
-/// For a consumer that reads up to an end. It hears of the end by an answer without records, which a broker holds back for so long
-/// (500 ms by default).
+/// Settings of a consumer that reads to the end of a topic. An answer without records tells it that it is there, and a broker holds such
+/// an answer back for `fetch.wait.max.ms` (500 by default).
 const TO_AN_END: &[(&str, &str)] = &[("fetch.wait.max.ms", "10")];
 /// Longer than our transactions may take, and than a broker takes to abort one that was left open.
 const OPEN_TRANSACTION: Duration = Duration::from_secs(120);

@@ -6,8 +6,8 @@ use rdkafka::error::KafkaResult;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 
-/// A consumer that joins no group. Closing one takes a tenth of a second, although there is nothing to wait for: it happens on a
-/// thread of its own.
+/// A consumer that joins no group. rdkafka takes a tenth of a second to close a consumer, although there is nothing to wait for. So a
+/// thread of its own closes it.
 pub(crate) struct StandaloneConsumer<C: ConsumerContext + 'static>(ManuallyDrop<BaseConsumer<C>>);
 
 impl<C: ConsumerContext + 'static> StandaloneConsumer<C> {
@@ -29,7 +29,7 @@ impl<C: ConsumerContext> Drop for StandaloneConsumer<C> {
     fn drop(&mut self) {
         // SAFETY: nothing uses the field after this.
         let consumer = unsafe { ManuallyDrop::take(&mut self.0) };
-        // Without a thread it is closed here.
+        // If no thread can be started, the consumer is closed here.
         let _ = std::thread::Builder::new().name("kafka-close".into()).spawn(move || drop(consumer));
     }
 }

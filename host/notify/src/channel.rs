@@ -138,8 +138,8 @@ impl Channel {
     }
 }
 
-/// Checks the channels of a configuration, and reads their secrets: of all channels, or of the one with this name, which no wrong setting
-/// of another one prevents.
+/// Checks the channels of a configuration, and reads their secrets. With a name, it looks at this channel only: wrong settings of others
+/// are no obstacle.
 ///
 /// # Errors
 ///

@@ -75,8 +75,8 @@ fn is_folder(text: &str) -> bool {
 }
 
 /// Makes any text a valid id: normalises and trims it, replaces forbidden characters, `.` and `..` by U+FFFD, and cuts it to
-/// [`MAX_BYTES`]. A hash at the end of a cut id keeps different long texts different. The result is empty only for white space. A valid id is not
-/// changed.
+/// [`MAX_BYTES`]. A hash at the end of a cut id keeps different long texts different. The result is empty only for white space. A
+/// valid id is not changed.
 pub fn clean(text: &str) -> String {
     let text: String = text.trim().chars().map(|c| if is_forbidden(c) { REPLACEMENT } else { c }).collect();
     let text = normalise(&text);

@@ -9,7 +9,7 @@ use everyframe_onnx::Variant;
 pub(super) use everyframe_onnx::{Channels, Kind, Manifest, Outputs};
 use everyframe_types::hexadecimal::hexadecimal;
 
-/// A manifest, and where its files are.
+/// A manifest, and the folder of its files.
 #[derive(Debug, Clone)]
 pub(super) struct Model {
     pub manifest: Manifest,

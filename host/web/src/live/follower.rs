@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 /// How long one topic is polled before the others get their turn.
 const POLL_TIMEOUT: Duration = Duration::from_millis(100);
 /// How often it is checked whether the strangers topic is read.
-const STRANGERS: Duration = Duration::from_millis(10);
+const STRANGERS_CHECK: Duration = Duration::from_millis(10);
 /// How long a change of the gallery is waited for.
 const GALLERY: Duration = Duration::from_millis(250);
 /// How much earlier than its frame a result may seem to be, milliseconds: their times are from different clocks.
@@ -100,7 +100,7 @@ fn follow_results(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(),
         if stop.load(Ordering::Relaxed) {
             return Ok(());
         }
-        std::thread::sleep(STRANGERS);
+        std::thread::sleep(STRANGERS_CHECK);
     }
     while !stop.load(Ordering::Relaxed) {
         // Only one topic is waited for: rdkafka spins through the last millisecond of each wait.
