@@ -198,7 +198,9 @@ fn frames_refused_by_a_full_disk_are_reported() {
     let sessions = sessions(&site.read(Topic::Frames));
     let all: BTreeSet<u64> =
         sessions.iter().flat_map(|(_, sent, missing)| sent.iter().chain(missing)).copied().collect();
-    assert!(refused > 0 && all.into_iter().eq(0..read), "each frame is there or said to be missing");
+    let unmentioned: Vec<u64> = (0..read).filter(|number| !all.contains(number)).collect();
+    assert!(unmentioned.is_empty(), "of {read} frames neither there nor said to be missing: {unmentioned:?}");
+    assert!(refused > 0 && all.len() as u64 == read, "{refused} refused, {} of {read} there", all.len());
 }
 
 #[test]

@@ -5,9 +5,9 @@ fn main() {
     for source in SOURCES {
         println!("cargo::rerun-if-changed={source}");
     }
-    for library in ["avformat", "avcodec", "swscale", "avutil", "jpeg"] {
-        println!("cargo::rustc-link-lib={library}");
-    }
+    println!("cargo::rerun-if-changed=src/ffmpeg_functions.h");
+    // FFmpeg's libraries are loaded when they are needed: see ffmpeg_functions.h.
+    println!("cargo::rustc-link-lib=jpeg");
     cc::Build::new()
         .files(SOURCES)
         .std("gnu11")

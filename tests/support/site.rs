@@ -412,11 +412,12 @@ pub fn vision_by(provider: &str) -> String {
     format!("[vision.detector]\nprovider = \"{provider}\"\n\n[vision.embedder]\nprovider = \"{provider}\"\n")
 }
 
-/// The three shipped rules, with `settings` for the alert rule.
+/// The three shipped rules, with `settings` for the alert rule. They have time enough on a busy machine.
 pub fn shipped_rules(settings: &str) -> String {
-    let others = rule("strangers", "unknown-person", &places::rule("unknown_person"), "")
-        + &rule("alerts", "alerting", &places::rule("alerting"), settings);
-    rule("who", "matching-policy", &places::rule("matching_policy"), "") + &others
+    let patient = |settings: &str| format!("{settings}\n\n[rules.limits]\ntime_ms = 2000");
+    let others = rule("strangers", "unknown-person", &places::rule("unknown_person"), &patient(""))
+        + &rule("alerts", "alerting", &places::rule("alerting"), &patient(settings));
+    rule("who", "matching-policy", &places::rule("matching_policy"), &patient("")) + &others
 }
 
 /// One rule as TOML.

@@ -17,14 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <libavcodec/avcodec.h>
-#include <libavformat/avformat.h>
-#include <libavutil/display.h>
-#include <libavutil/hwcontext.h>
-#include <libavutil/opt.h>
-#include <libavutil/pixdesc.h>
-#include <libavutil/time.h>
-#include <libswscale/swscale.h>
+#include "ffmpeg_functions.h"
 
 /* Keep in step with the numbers in ffmpeg.rs. */
 enum outcome {
@@ -42,6 +35,9 @@ enum outcome {
 };
 
 enum { MESSAGE_BYTES = 200 };
+
+/* Filled by `everyframe_ffmpeg_load`. */
+static struct ffmpeg ffmpeg;
 
 struct everyframe_input {
   /* Set by another thread to end every call. */
@@ -122,19 +118,19 @@ static _Thread_local int has_no_address;
 
 static int is_over(void *opaque) {
   const struct everyframe_input *input = opaque;
-  return atomic_load_explicit(input->stop, memory_order_relaxed) || av_gettime_relative() >= input->deadline;
+  return atomic_load_explicit(input->stop, memory_order_relaxed) || ffmpeg.av_gettime_relative() >= input->deadline;
 }
 
 static void begin(struct everyframe_input *input, unsigned timeout_ms) {
-  input->deadline = av_gettime_relative() + (int64_t)timeout_ms * 1000;
+  input->deadline = ffmpeg.av_gettime_relative() + (int64_t)timeout_ms * 1000;
   has_no_address = 0;
 }
 
 /* Remembers FFmpeg's text, and gives the kind of an error. */
 static enum outcome classify(struct everyframe_input *input, int error) {
-  av_strerror(error, input->message, sizeof input->message);
+  ffmpeg.av_strerror(error, input->message, sizeof input->message);
   if (atomic_load_explicit(input->stop, memory_order_relaxed)) return STOPPED;
-  if (av_gettime_relative() >= input->deadline || error == AVERROR(ETIMEDOUT)) return TIMED_OUT;
+  if (ffmpeg.av_gettime_relative() >= input->deadline || error == AVERROR(ETIMEDOUT)) return TIMED_OUT;
   switch (error) {
     case AVERROR_EOF:
       return ENDED;
@@ -178,13 +174,39 @@ static void on_log(void *context, int level, const char *format, va_list argumen
   }
   /* The agent itself says what happens to a connection. */
   if (level <= AV_LOG_FATAL || (class && !strcmp(class->class_name, "AVCodecContext")))
-    av_log_default_callback(context, level, format, arguments);
+    ffmpeg.av_log_default_callback(context, level, format, arguments);
+}
+
+/* Loads one of FFmpeg's libraries. NULL if it cannot be loaded: `message` says why. */
+static void *open_library(const char *name, int version, char *message) {
+  char file[40];
+  snprintf(file, sizeof file, "lib%s.so.%d", name, version);
+  void *library = dlopen(file, RTLD_NOW);
+  if (!library) snprintf(message, MESSAGE_BYTES, "install FFmpeg's lib%s: %s", name, dlerror());
+  return library;
+}
+
+/* Looks up the functions of FFmpeg; the first call of all. `message` has MESSAGE_BYTES, for what is missing. */
+int everyframe_ffmpeg_load(char *message) {
+#define LOOK_UP(name)                                                       \
+  if (!(*(void **)&ffmpeg.name = dlsym(library, #name))) {                  \
+    snprintf(message, MESSAGE_BYTES, "this FFmpeg has no function " #name); \
+    return OTHER;                                                           \
+  }
+  void *library = open_library("avformat", LIBAVFORMAT_VERSION_MAJOR, message);
+  if (!library) return OTHER;
+  FORMAT_FUNCTIONS(LOOK_UP)
+  library = open_library("swscale", LIBSWSCALE_VERSION_MAJOR, message);
+  if (!library) return OTHER;
+  SCALE_FUNCTIONS(LOOK_UP)
+#undef LOOK_UP
+  return DONE;
 }
 
 struct everyframe_input *everyframe_input_new(const _Atomic unsigned char *stop) {
   struct everyframe_input *input = calloc(1, sizeof *input);
-  av_log_set_level(AV_LOG_ERROR);
-  av_log_set_callback(on_log);
+  ffmpeg.av_log_set_level(AV_LOG_ERROR);
+  ffmpeg.av_log_set_callback(on_log);
   if (input) {
     input->stop = stop;
     input->stream = -1;
@@ -196,8 +218,8 @@ void everyframe_input_free(struct everyframe_input *input) {
   if (!input) return;
   /* Closing RTSP sends a last request; it must not wait for long. */
   begin(input, 500);
-  avformat_close_input(&input->format);
-  avio_closep(&input->io);
+  ffmpeg.avformat_close_input(&input->format);
+  ffmpeg.avio_closep(&input->io);
   free(input);
 }
 
@@ -209,21 +231,21 @@ int everyframe_input_connect(struct everyframe_input *input, const char *address
   AVDictionary *options = NULL;
   int error;
   begin(input, timeout_ms);
-  av_dict_set(&options, "user_agent", "everyframe", 0);
-  av_dict_set(&options, "icy", "0", 0);
-  error = avio_open2(&input->io, address, AVIO_FLAG_READ, &interrupt, &options);
-  av_dict_free(&options);
+  ffmpeg.av_dict_set(&options, "user_agent", "everyframe", 0);
+  ffmpeg.av_dict_set(&options, "icy", "0", 0);
+  error = ffmpeg.avio_open2(&input->io, address, AVIO_FLAG_READ, &interrupt, &options);
+  ffmpeg.av_dict_free(&options);
   return error < 0 ? classify(input, error) : DONE;
 }
 
 /* The content type of the answer, at most `size` bytes with the final zero; and its length, -1 if the server states none. */
 int64_t everyframe_input_content(struct everyframe_input *input, char *type, size_t size) {
   uint8_t *text = NULL;
-  int64_t length = avio_size(input->io);
+  int64_t length = ffmpeg.avio_size(input->io);
   type[0] = '\0';
-  if (av_opt_get(input->io, "mime_type", AV_OPT_SEARCH_CHILDREN, &text) >= 0 && text) {
+  if (ffmpeg.av_opt_get(input->io, "mime_type", AV_OPT_SEARCH_CHILDREN, &text) >= 0 && text) {
     snprintf(type, size, "%s", (const char *)text);
-    av_free(text);
+    ffmpeg.av_free(text);
   }
   return length > 0 ? length : -1;
 }
@@ -231,7 +253,7 @@ int64_t everyframe_input_content(struct everyframe_input *input, char *type, siz
 /* Reads at least one byte of the answer. */
 int everyframe_input_bytes(struct everyframe_input *input, uint8_t *bytes, int size, unsigned timeout_ms, int *read) {
   begin(input, timeout_ms);
-  *read = avio_read_partial(input->io, bytes, size);
+  *read = ffmpeg.avio_read_partial(input->io, bytes, size);
   if (*read > 0) return DONE;
   return classify(input, *read < 0 ? *read : AVERROR_EOF);
 }
@@ -240,26 +262,17 @@ int everyframe_input_bytes(struct everyframe_input *input, uint8_t *bytes, int s
 int everyframe_input_peek(struct everyframe_input *input, uint8_t *bytes, int size, unsigned timeout_ms, int *read) {
   const int outcome = everyframe_input_bytes(input, bytes, size, timeout_ms, read);
   if (outcome != DONE) return outcome;
-  return avio_seek(input->io, 0, SEEK_SET) < 0 ? OTHER : DONE;
-}
-
-static const char *device_library(void) {
-  static char name[40];
-  snprintf(name, sizeof name, "libavdevice.so.%d", LIBAVFORMAT_VERSION_MAJOR);
-  return name;
+  return ffmpeg.avio_seek(input->io, 0, SEEK_SET) < 0 ? OTHER : DONE;
 }
 
 /* Devices are in a library of their own, which needs many others: it is loaded only for a device. */
 static const AVInputFormat *find_device_format(struct everyframe_input *input) {
   void (*register_all)(void);
-  void *library = dlopen(device_library(), RTLD_NOW | RTLD_GLOBAL);
-  if (library) {
-    *(void **)&register_all = dlsym(library, "avdevice_register_all");
-    if (register_all) register_all();
-  } else {
-    snprintf(input->message, sizeof input->message, "devices need %s; install FFmpeg's libavdevice", device_library());
-  }
-  return library ? av_find_input_format("video4linux2") : NULL;
+  void *library = open_library("avdevice", LIBAVFORMAT_VERSION_MAJOR, input->message);
+  if (!library) return NULL;
+  *(void **)&register_all = dlsym(library, "avdevice_register_all");
+  if (register_all) register_all();
+  return ffmpeg.av_find_input_format("video4linux2");
 }
 
 /* Opens the container: of the connection that `everyframe_input_connect` opened, or of `address`. */
@@ -270,30 +283,30 @@ int everyframe_input_open(struct everyframe_input *input, const char *address, c
   int error, is_known = 0;
   begin(input, timeout_ms);
   if (is_device && !(container = find_device_format(input))) return OTHER;
-  input->format = avformat_alloc_context();
+  input->format = ffmpeg.avformat_alloc_context();
   if (!input->format) return OTHER;
   input->format->interrupt_callback = (AVIOInterruptCB){is_over, input};
   input->format->opaque = input;
   input->format->pb = input->io;
   if (is_device) {
     /* Pictures that are coded already need no encoder. */
-    av_dict_set(&options, "input_format", "mjpeg", 0);
+    ffmpeg.av_dict_set(&options, "input_format", "mjpeg", 0);
   } else if (transport) {
-    av_dict_set(&options, "rtsp_transport", transport, 0);
-    av_dict_set(&options, "allowed_media_types", "video", 0);
+    ffmpeg.av_dict_set(&options, "rtsp_transport", transport, 0);
+    ffmpeg.av_dict_set(&options, "allowed_media_types", "video", 0);
     /* With a queue, FFmpeg notices missing packets also over TCP, where a server may leave some out. There it waits until the
        queue is full. */
-    av_dict_set(&options, "reorder_queue_size", strcmp(transport, "udp") ? "2" : "500", 0);
-    av_dict_set(&options, "buffer_size", "2097152", 0);
-    av_dict_set(&options, "user_agent", "everyframe", 0);
+    ffmpeg.av_dict_set(&options, "reorder_queue_size", strcmp(transport, "udp") ? "2" : "500", 0);
+    ffmpeg.av_dict_set(&options, "buffer_size", "2097152", 0);
+    ffmpeg.av_dict_set(&options, "user_agent", "everyframe", 0);
   }
-  error = avformat_open_input(&input->format, address, container, &options);
+  error = ffmpeg.avformat_open_input(&input->format, address, container, &options);
   if (is_device && error == AVERROR(EINVAL)) {
     /* The device has no JPEG. */
-    av_dict_free(&options);
-    error = avformat_open_input(&input->format, address, container, NULL);
+    ffmpeg.av_dict_free(&options);
+    error = ffmpeg.avformat_open_input(&input->format, address, container, NULL);
   }
-  av_dict_free(&options);
+  ffmpeg.av_dict_free(&options);
   if (error < 0) return classify(input, error);
   for (unsigned index = 0; index < input->format->nb_streams; index++) {
     const AVCodecParameters *codec = input->format->streams[index]->codecpar;
@@ -301,10 +314,10 @@ int everyframe_input_open(struct everyframe_input *input, const char *address, c
   }
   /* A stream's description is in its protocol: reading ahead would only delay its pictures. */
   if (!is_stream || !is_known) {
-    error = avformat_find_stream_info(input->format, NULL);
+    error = ffmpeg.avformat_find_stream_info(input->format, NULL);
     if (error < 0) return classify(input, error);
   }
-  input->stream = av_find_best_stream(input->format, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
+  input->stream = ffmpeg.av_find_best_stream(input->format, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
   if (input->stream < 0) return classify(input, AVERROR_STREAM_NOT_FOUND);
   for (unsigned index = 0; index < input->format->nb_streams; index++)
     if ((int)index != input->stream) input->format->streams[index]->discard = AVDISCARD_ALL;
@@ -313,7 +326,7 @@ int everyframe_input_open(struct everyframe_input *input, const char *address, c
 
 /* Pictures per second as the container states them, 0 if it does not. */
 double everyframe_input_rate(const struct everyframe_input *input) {
-  AVRational rate = av_guess_frame_rate(input->format, input->format->streams[input->stream], NULL);
+  AVRational rate = ffmpeg.av_guess_frame_rate(input->format, input->format->streams[input->stream], NULL);
   return rate.num > 0 && rate.den > 0 ? av_q2d(rate) : 0;
 }
 
@@ -328,24 +341,26 @@ int everyframe_input_is_jpeg(const struct everyframe_input *input) {
 
 /* The name of the codec as people write it. */
 const char *everyframe_input_codec(const struct everyframe_input *input) {
-  const AVCodecDescriptor *codec = avcodec_descriptor_get(input->format->streams[input->stream]->codecpar->codec_id);
+  const AVStream *stream = input->format->streams[input->stream];
+  const AVCodecDescriptor *codec = ffmpeg.avcodec_descriptor_get(stream->codecpar->codec_id);
   return codec ? codec->name : "unknown";
 }
 
 static int64_t microseconds(int64_t time, AVRational base) {
-  return time == AV_NOPTS_VALUE ? INT64_MIN : av_rescale_q(time, base, AV_TIME_BASE_Q);
+  return time == AV_NOPTS_VALUE ? INT64_MIN : ffmpeg.av_rescale_q(time, base, AV_TIME_BASE_Q);
 }
 
 /* Reads the next packet of the video into a new packet, which the caller frees. */
 int everyframe_input_packet(struct everyframe_input *input, unsigned timeout_ms, AVPacket **packet,
                             struct everyframe_packet *properties) {
-  AVPacket *next = av_packet_alloc();
+  AVPacket *next = ffmpeg.av_packet_alloc();
   int error;
   if (!next) return OTHER;
   begin(input, timeout_ms);
-  while ((error = av_read_frame(input->format, next)) >= 0 && next->stream_index != input->stream) av_packet_unref(next);
+  while ((error = ffmpeg.av_read_frame(input->format, next)) >= 0 && next->stream_index != input->stream)
+    ffmpeg.av_packet_unref(next);
   if (error < 0) {
-    av_packet_free(&next);
+    ffmpeg.av_packet_free(&next);
     return error == AVERROR(EAGAIN) ? AGAIN : classify(input, error);
   }
   properties->bytes = next->data;
@@ -359,13 +374,13 @@ int everyframe_input_packet(struct everyframe_input *input, unsigned timeout_ms,
   return DONE;
 }
 
-void everyframe_packet_free(AVPacket *packet) { av_packet_free(&packet); }
+void everyframe_packet_free(AVPacket *packet) { ffmpeg.av_packet_free(&packet); }
 
 /* Degrees clockwise by which a picture must be turned, by a display matrix; `before` without one. A mirrored picture stays so. */
 static int rotation_of(const uint8_t *matrix, size_t size, int before) {
   double angle;
   if (!matrix || size < 9 * sizeof(int32_t)) return before;
-  angle = -av_display_rotation_get((const int32_t *)matrix);
+  angle = -ffmpeg.av_display_rotation_get((const int32_t *)matrix);
   if (!(angle >= -360 && angle <= 360)) return before;
   return ((int)(angle / 90 + (angle < 0 ? -0.5 : 0.5)) * 90 + 360) % 360;
 }
@@ -374,7 +389,7 @@ static int rotation_of(const uint8_t *matrix, size_t size, int before) {
 static int rotation_of_stream(const AVStream *stream) {
 #if LIBAVFORMAT_VERSION_MAJOR < 61
   size_t size = 0;
-  const uint8_t *matrix = av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, &size);
+  const uint8_t *matrix = ffmpeg.av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, &size);
   return rotation_of(matrix, size, 0);
 #else
   const AVCodecParameters *codec = stream->codecpar;
@@ -400,17 +415,17 @@ static enum AVPixelFormat choose_format(AVCodecContext *codec, const enum AVPixe
   /* What FFmpeg logged of the device's refusal is no damage of the picture. */
   if (decoder->is_trying) atomic_store(&decoder->errors, decoder->errors_before);
   note_software(decoder, "the device cannot decode this kind of video");
-  return avcodec_default_get_format(codec, formats);
+  return ffmpeg.avcodec_default_get_format(codec, formats);
 }
 
 /* Lets the codec use a device of the kind `name`. Gives the error of FFmpeg, 0 if there is none. */
 static int use_device(struct everyframe_decoder *decoder, const AVCodec *codec, const char *name) {
-  const enum AVHWDeviceType type = av_hwdevice_find_type_by_name(name);
+  const enum AVHWDeviceType type = ffmpeg.av_hwdevice_find_type_by_name(name);
   const AVCodecHWConfig *config;
   int error;
-  for (int index = 0; (config = avcodec_get_hw_config(codec, index)); index++) {
+  for (int index = 0; (config = ffmpeg.avcodec_get_hw_config(codec, index)); index++) {
     if (config->device_type != type || !(config->methods & AV_CODEC_HW_CONFIG_METHOD_HW_DEVICE_CTX)) continue;
-    error = av_hwdevice_ctx_create(&decoder->codec->hw_device_ctx, type, NULL, NULL, 0);
+    error = ffmpeg.av_hwdevice_ctx_create(&decoder->codec->hw_device_ctx, type, NULL, NULL, 0);
     if (error < 0) return error;
     decoder->device_format = config->pix_fmt;
     decoder->codec->get_format = choose_format;
@@ -422,12 +437,12 @@ static int use_device(struct everyframe_decoder *decoder, const AVCodec *codec, 
 /* Opens the codec for a device of the kind `device`, or `auto` for any; without one, and for NULL, in software. */
 static int open_codec(struct everyframe_decoder *decoder, const char *device) {
   static const char *const devices[] = {"cuda", "vaapi"};
-  const AVCodec *codec = avcodec_find_decoder(decoder->parameters->codec_id);
+  const AVCodec *codec = ffmpeg.avcodec_find_decoder(decoder->parameters->codec_id);
   char reason[MESSAGE_BYTES / 2] = "", message[MESSAGE_BYTES / 4];
-  avcodec_free_context(&decoder->codec);
+  ffmpeg.avcodec_free_context(&decoder->codec);
   decoder->device_format = AV_PIX_FMT_NONE;
-  decoder->codec = codec ? avcodec_alloc_context3(codec) : NULL;
-  if (!decoder->codec || avcodec_parameters_to_context(decoder->codec, decoder->parameters) < 0) return OTHER;
+  decoder->codec = codec ? ffmpeg.avcodec_alloc_context3(codec) : NULL;
+  if (!decoder->codec || ffmpeg.avcodec_parameters_to_context(decoder->codec, decoder->parameters) < 0) return OTHER;
   decoder->codec->opaque = decoder;
   /* With more, an error could not be assigned to its picture. */
   decoder->codec->thread_count = 1;
@@ -436,21 +451,21 @@ static int open_codec(struct everyframe_decoder *decoder, const char *device) {
     if (strcmp(device, "auto") && strcmp(device, devices[index])) continue;
     const int error = use_device(decoder, codec, devices[index]);
     if (!error) break;
-    av_strerror(error, message, sizeof message);
+    ffmpeg.av_strerror(error, message, sizeof message);
     const size_t used = strlen(reason);
     snprintf(reason + used, sizeof reason - used, "%s%s cannot be used: %s", used ? "; " : "", devices[index], message);
   }
   if (device && decoder->device_format == AV_PIX_FMT_NONE) note_software(decoder, reason);
-  return avcodec_open2(decoder->codec, codec, NULL) < 0 ? OTHER : DONE;
+  return ffmpeg.avcodec_open2(decoder->codec, codec, NULL) < 0 ? OTHER : DONE;
 }
 
 void everyframe_decoder_free(struct everyframe_decoder *decoder) {
   if (!decoder) return;
-  avcodec_free_context(&decoder->codec);
-  avcodec_parameters_free(&decoder->parameters);
-  av_frame_free(&decoder->frame);
-  av_frame_free(&decoder->device_frame);
-  sws_freeContext(decoder->scaler);
+  ffmpeg.avcodec_free_context(&decoder->codec);
+  ffmpeg.avcodec_parameters_free(&decoder->parameters);
+  ffmpeg.av_frame_free(&decoder->frame);
+  ffmpeg.av_frame_free(&decoder->device_frame);
+  ffmpeg.sws_freeContext(decoder->scaler);
   free(decoder);
 }
 
@@ -459,13 +474,13 @@ struct everyframe_decoder *everyframe_decoder_new(const struct everyframe_input 
   const AVStream *stream = input->format->streams[input->stream];
   struct everyframe_decoder *decoder = calloc(1, sizeof *decoder);
   if (!decoder) return NULL;
-  decoder->frame = av_frame_alloc();
-  decoder->device_frame = av_frame_alloc();
-  decoder->parameters = avcodec_parameters_alloc();
+  decoder->frame = ffmpeg.av_frame_alloc();
+  decoder->device_frame = ffmpeg.av_frame_alloc();
+  decoder->parameters = ffmpeg.avcodec_parameters_alloc();
   decoder->time_base = stream->time_base;
   decoder->rotation = rotation_of_stream(stream);
   if (!decoder->frame || !decoder->device_frame || !decoder->parameters ||
-      avcodec_parameters_copy(decoder->parameters, stream->codecpar) < 0 || open_codec(decoder, device) != DONE) {
+      ffmpeg.avcodec_parameters_copy(decoder->parameters, stream->codecpar) < 0 || open_codec(decoder, device) != DONE) {
     everyframe_decoder_free(decoder);
     return NULL;
   }
@@ -481,7 +496,7 @@ void everyframe_decoder_clear_note(struct everyframe_decoder *decoder) { decoder
 
 /* Goes on in software. Pictures are damaged until one that refers to none before. */
 static void leave_device(struct everyframe_decoder *decoder, const char *reason) {
-  av_frame_unref(decoder->device_frame);
+  ffmpeg.av_frame_unref(decoder->device_frame);
   open_codec(decoder, NULL);
   atomic_fetch_add(&decoder->errors, 1);
   note_software(decoder, reason);
@@ -497,7 +512,7 @@ int everyframe_decoder_send(struct everyframe_decoder *decoder, const AVPacket *
   /* Nothing tells a broken device from a broken stream; the software decoder does no worse with either. */
   if (decoder->device_format != AV_PIX_FMT_NONE && decoder->failures >= MOST_FAILURES)
     leave_device(decoder, "the device has failed for 50 packets, one after the other");
-  error = decoder->codec ? avcodec_send_packet(decoder->codec, packet) : AVERROR(ENOMEM);
+  error = decoder->codec ? ffmpeg.avcodec_send_packet(decoder->codec, packet) : AVERROR(ENOMEM);
   if (error == AVERROR(EAGAIN)) return AGAIN;
   decoder->packet_errors += error < 0 && error != AVERROR_EOF;
   return error < 0 && error != AVERROR_EOF ? OTHER : DONE;
@@ -513,10 +528,11 @@ unsigned everyframe_decoder_errors(struct everyframe_decoder *decoder) {
 /* Copies a picture from the memory of its device. */
 static int fetch_picture(struct everyframe_decoder *decoder) {
   AVFrame *frame = decoder->frame;
-  av_frame_unref(decoder->device_frame);
-  av_frame_move_ref(decoder->device_frame, frame);
-  if (av_hwframe_transfer_data(frame, decoder->device_frame, 0) < 0 || av_frame_copy_props(frame, decoder->device_frame) < 0 ||
-      av_frame_apply_cropping(frame, 0) < 0) {
+  ffmpeg.av_frame_unref(decoder->device_frame);
+  ffmpeg.av_frame_move_ref(decoder->device_frame, frame);
+  if (ffmpeg.av_hwframe_transfer_data(frame, decoder->device_frame, 0) < 0 ||
+      ffmpeg.av_frame_copy_props(frame, decoder->device_frame) < 0 ||
+      ffmpeg.av_frame_apply_cropping(frame, 0) < 0) {
     leave_device(decoder, "its pictures cannot be copied from the device");
     return OTHER;
   }
@@ -528,7 +544,7 @@ int everyframe_decoder_receive(struct everyframe_decoder *decoder, struct everyf
   const AVPixFmtDescriptor *format;
   const AVFrameSideData *matrix;
   AVFrame *frame = decoder->frame;
-  int error = decoder->codec ? avcodec_receive_frame(decoder->codec, frame) : AVERROR(ENOMEM);
+  int error = decoder->codec ? ffmpeg.avcodec_receive_frame(decoder->codec, frame) : AVERROR(ENOMEM);
   if (error == AVERROR(EAGAIN)) return AGAIN;
   if (error == AVERROR_EOF) return ENDED;
   decoder->packet_errors += error < 0;
@@ -536,9 +552,9 @@ int everyframe_decoder_receive(struct everyframe_decoder *decoder, struct everyf
   if (decoder->device_format != AV_PIX_FMT_NONE && frame->format == (int)decoder->device_format &&
       fetch_picture(decoder) != DONE)
     return OTHER;
-  format = av_pix_fmt_desc_get(frame->format);
+  format = ffmpeg.av_pix_fmt_desc_get(frame->format);
   if (!format || frame->width <= 0 || frame->height <= 0) return OTHER;
-  matrix = av_frame_get_side_data(frame, AV_FRAME_DATA_DISPLAYMATRIX);
+  matrix = ffmpeg.av_frame_get_side_data(frame, AV_FRAME_DATA_DISPLAYMATRIX);
   if (matrix) decoder->rotation = rotation_of(matrix->data, matrix->size, decoder->rotation);
   picture->width = frame->width;
   picture->height = frame->height;
@@ -568,27 +584,27 @@ int everyframe_decoder_receive(struct everyframe_decoder *decoder, struct everyf
  */
 static struct SwsContext *find_scaler(struct everyframe_decoder *decoder, const struct scaling *scaling) {
   const int is_same = scaling->width == scaling->new_width && scaling->height == scaling->new_height;
-  const int *table = sws_getCoefficients(SWS_CS_ITU601);
+  const int *table = ffmpeg.sws_getCoefficients(SWS_CS_ITU601);
   struct SwsContext *scaler = decoder->scaler;
   if (scaler && !memcmp(scaling, &decoder->scaling, sizeof *scaling)) return scaler;
-  sws_freeContext(scaler);
+  ffmpeg.sws_freeContext(scaler);
   decoder->scaling = *scaling;
-  decoder->scaler = scaler = sws_alloc_context();
+  decoder->scaler = scaler = ffmpeg.sws_alloc_context();
   if (!scaler) return NULL;
-  av_opt_set_int(scaler, "srcw", scaling->width, 0);
-  av_opt_set_int(scaler, "srch", scaling->height, 0);
-  av_opt_set_int(scaler, "src_format", scaling->format, 0);
-  av_opt_set_int(scaler, "src_range", scaling->is_full_range, 0);
-  av_opt_set_int(scaler, "dstw", scaling->new_width, 0);
-  av_opt_set_int(scaler, "dsth", scaling->new_height, 0);
-  av_opt_set_int(scaler, "dst_format", AV_PIX_FMT_YUV420P, 0);
-  av_opt_set_int(scaler, "dst_range", 1, 0);
-  av_opt_set_int(scaler, "sws_flags", is_same ? SWS_POINT : SWS_AREA, 0);
-  if (sws_init_context(scaler, NULL, NULL) < 0) {
-    sws_freeContext(scaler);
+  ffmpeg.av_opt_set_int(scaler, "srcw", scaling->width, 0);
+  ffmpeg.av_opt_set_int(scaler, "srch", scaling->height, 0);
+  ffmpeg.av_opt_set_int(scaler, "src_format", scaling->format, 0);
+  ffmpeg.av_opt_set_int(scaler, "src_range", scaling->is_full_range, 0);
+  ffmpeg.av_opt_set_int(scaler, "dstw", scaling->new_width, 0);
+  ffmpeg.av_opt_set_int(scaler, "dsth", scaling->new_height, 0);
+  ffmpeg.av_opt_set_int(scaler, "dst_format", AV_PIX_FMT_YUV420P, 0);
+  ffmpeg.av_opt_set_int(scaler, "dst_range", 1, 0);
+  ffmpeg.av_opt_set_int(scaler, "sws_flags", is_same ? SWS_POINT : SWS_AREA, 0);
+  if (ffmpeg.sws_init_context(scaler, NULL, NULL) < 0) {
+    ffmpeg.sws_freeContext(scaler);
     return decoder->scaler = NULL;
   }
-  sws_setColorspaceDetails(scaler, table, scaling->is_full_range, table, 1, 0, 1 << 16, 1 << 16);
+  ffmpeg.sws_setColorspaceDetails(scaler, table, scaling->is_full_range, table, 1, 0, 1 << 16, 1 << 16);
   return scaler;
 }
 
@@ -599,7 +615,7 @@ int everyframe_decoder_scale(struct everyframe_decoder *decoder, int width, int 
   const struct scaling scaling = {frame->width, frame->height, frame->format, is_full_range, width, height};
   struct SwsContext *scaler = find_scaler(decoder, &scaling);
   if (!scaler ||
-      sws_scale(scaler, (const uint8_t *const *)frame->data, frame->linesize, 0, frame->height, planes, strides) != height)
+      ffmpeg.sws_scale(scaler, (const uint8_t *const *)frame->data, frame->linesize, 0, frame->height, planes, strides) != height)
     return OTHER;
   return DONE;
 }

@@ -47,6 +47,7 @@ pub(super) struct PictureProperties {
 pub type Read = unsafe extern "C" fn(*mut Input, *mut u8, c_int, c_uint, *mut c_int) -> c_int;
 
 unsafe extern "C" {
+    pub fn everyframe_ffmpeg_load(message: *mut c_char) -> c_int;
     pub fn everyframe_input_new(stop: *const u8) -> *mut Input;
     pub fn everyframe_input_free(input: *mut Input);
     pub fn everyframe_input_message(input: *const Input) -> *const c_char;
@@ -111,6 +112,8 @@ unsafe extern "C" {
     ) -> usize;
 }
 
+/// `MESSAGE_BYTES` of capture.c.
+pub(super) const MESSAGE_BYTES: usize = 200;
 /// `AGAIN` of `enum outcome`.
 pub(super) const AGAIN: c_int = 9;
 /// FFmpeg's "unknown" time.

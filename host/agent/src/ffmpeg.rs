@@ -9,7 +9,7 @@ use everyframe_kafka::redacted;
 use everyframe_types::redact::redact_addresses;
 use std::ffi::{CStr, CString, c_int, c_uint};
 use std::ptr::{self, NonNull};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -31,8 +31,10 @@ impl Input {
     ///
     /// # Errors
     ///
-    /// There is no memory.
+    /// FFmpeg is not installed, or there is no memory.
     pub fn new(stop: &Arc<AtomicBool>) -> Result<Self, Fault> {
+        static FFMPEG: OnceLock<Result<(), String>> = OnceLock::new();
+        FFMPEG.get_or_init(load).clone().map_err(Fault::Other)?;
         // SAFETY: the flag lives as long as the input, which holds it. An `AtomicBool` has the layout of a byte.
         let raw = unsafe { sys::everyframe_input_new(stop.as_ptr().cast::<u8>().cast_const()) };
         let raw = NonNull::new(raw).ok_or_else(|| Fault::Other("no memory".into()))?;
@@ -253,6 +255,19 @@ impl Drop for Packet {
     fn drop(&mut self) {
         // SAFETY: nothing else has the pointer.
         unsafe { sys::everyframe_packet_free(self.raw.as_ptr()) }
+    }
+}
+
+/// Loads FFmpeg, or says what is missing.
+fn load() -> Result<(), String> {
+    let mut message = [0u8; sys::MESSAGE_BYTES];
+    // SAFETY: nothing has called FFmpeg yet, and at most `MESSAGE_BYTES` bytes are written, with a final zero.
+    match unsafe { sys::everyframe_ffmpeg_load(message.as_mut_ptr().cast()) } {
+        0 => Ok(()),
+        _ => Err(CStr::from_bytes_until_nul(&message)
+            .map(CStr::to_string_lossy)
+            .unwrap_or_default()
+            .into_owned()),
     }
 }
 

@@ -50,7 +50,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<u8> {
 /// Prints until `stop` is set, or nobody reads any more.
 pub fn watch(config: &Config, from_start: bool, json: bool, stop: &AtomicBool) -> Result<(), BrokerError> {
     let open = |topic: &str| match from_start {
-        true => Reader::from_start(&config.kafka, topic),
+        true => Reader::following(&config.kafka, topic, 0),
         false => Reader::from_end(&config.kafka, topic),
     };
     let topics = &config.topics;

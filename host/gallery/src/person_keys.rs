@@ -62,6 +62,11 @@ impl Erasures {
     pub fn has_stranger(&self, id: &str) -> bool {
         self.strangers.contains(id)
     }
+
+    /// True while a person is being erased: some of their samples may still be in an index.
+    pub fn is_being_erased(&self, person: &str) -> bool {
+        self.notices.iter().any(|notice| notice.person == person && !notice.is_done)
+    }
 }
 
 /// A person's data key.

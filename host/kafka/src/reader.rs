@@ -10,7 +10,6 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers as _};
 use rdkafka::{ClientContext, Message as _, Offset, TopicPartitionList};
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -69,11 +68,13 @@ pub(super) fn headers_of(message: &BorrowedMessage<'_>) -> Vec<(String, String)>
 /// Reads every partition of one topic.
 pub struct Reader {
     consumer: StandaloneConsumer<Quiet>,
-    brokers: String,
+    settings: KafkaSettings,
     /// For each partition that is not read to its end yet: the offset of the end when the reader was made.
     open: BTreeMap<i32, i64>,
+    /// Where the first [`Reader::follow`] begins, of a reader that was made to read to the end.
+    ends: Option<TopicPartitionList>,
     /// The partitions whose end [`Reader::follow`] has not reached yet.
-    behind: RefCell<BTreeSet<i32>>,
+    behind: BTreeSet<i32>,
 }
 
 impl Reader {
@@ -118,7 +119,7 @@ impl Reader {
         assignment.add_partition_offset(topic, partition, Offset::Offset(start)).map_err(failed)?;
         consumer.assign(&assignment).map_err(failed)?;
         let open = (start < range.end).then_some((partition, range.end)).into_iter().collect();
-        Ok(Self { consumer, brokers: settings.brokers.clone(), open, behind: RefCell::default() })
+        Ok(Self { open, ..Self::new(consumer, settings) })
     }
 
     /// Reads only records that are written after this moment.
@@ -136,12 +137,7 @@ impl Reader {
             assignment.add_partition_offset(topic, partition, Offset::Offset(end)).map_err(failed)?;
         }
         consumer.assign(&assignment).map_err(failed)?;
-        Ok(Self {
-            consumer,
-            brokers: settings.brokers.clone(),
-            open: BTreeMap::new(),
-            behind: RefCell::default(),
-        })
+        Ok(Self::new(consumer, settings))
     }
 
     /// Reads from the first record of each partition whose timestamp is not before `timestamp` (Unix milliseconds), and goes on
@@ -161,15 +157,19 @@ impl Reader {
             behind.insert(partition);
         }
         consumer.assign(&assignment).map_err(failed)?;
-        let (open, behind) = (BTreeMap::new(), RefCell::new(behind));
-        Ok(Self { consumer, brokers: settings.brokers.clone(), open, behind })
+        Ok(Self { behind, ..Self::new(consumer, settings) })
+    }
+
+    fn new(consumer: StandaloneConsumer<Quiet>, settings: &KafkaSettings) -> Self {
+        let (open, behind) = (BTreeMap::new(), BTreeSet::new());
+        Self { consumer, settings: settings.clone(), open, ends: None, behind }
     }
 
     fn to_the_end(settings: &KafkaSettings, topic: &str, only: Option<&[i32]>) -> Result<Self, BrokerError> {
         let failed = |error| BrokerError::from_rdkafka(error, &settings.brokers);
         let consumer = reading_consumer(settings, "read_committed", TO_AN_END)?;
         let all = reading_consumer(settings, "read_uncommitted", TO_AN_END)?;
-        let mut assignment = TopicPartitionList::new();
+        let (mut assignment, mut ends) = (TopicPartitionList::new(), TopicPartitionList::new());
         let mut open = BTreeMap::new();
         for partition in partitions(&consumer, topic, &settings.brokers)? {
             if only.is_some_and(|only| !only.contains(&partition)) {
@@ -178,12 +178,13 @@ impl Reader {
             let (low, end) = ends_of(&all, topic, partition).map_err(failed)?;
             wait_until_settled(&consumer, topic, partition, end, &settings.brokers)?;
             assignment.add_partition_offset(topic, partition, Offset::Beginning).map_err(failed)?;
+            ends.add_partition_offset(topic, partition, Offset::Offset(end)).map_err(failed)?;
             if end > low {
                 open.insert(partition, end);
             }
         }
         consumer.assign(&assignment).map_err(failed)?;
-        Ok(Self { consumer, brokers: settings.brokers.clone(), open, behind: RefCell::default() })
+        Ok(Self { open, ends: Some(ends), ..Self::new(consumer, settings) })
     }
 
     /// The next record; none when all partitions are read to their end.
@@ -211,11 +212,11 @@ impl Reader {
                     silent_since = Instant::now();
                 }
                 Some(Err(error)) if silent_since.elapsed() > TIMEOUT => {
-                    return Err(BrokerError::from_rdkafka(error, &self.brokers));
+                    return Err(BrokerError::from_rdkafka(error, &self.settings.brokers));
                 }
                 None if silent_since.elapsed() > TIMEOUT => {
                     return Err(BrokerError::Unreachable {
-                        brokers: self.brokers.clone(),
+                        brokers: self.settings.brokers.clone(),
                         reason: "no records for 15 s".into(),
                     });
                 }
@@ -225,26 +226,35 @@ impl Reader {
         Ok(None)
     }
 
-    /// Waits for the next record; none after `timeout`.
+    /// Waits for the next record; none after `timeout`. A reader that was made to read to the end, as by [`Reader::from_start`],
+    /// begins at that end. So call [`Reader::next`] first, until it returns none.
     ///
     /// # Errors
     ///
     /// librdkafka reports an error. It goes on by itself: call again.
-    pub fn follow(&self, timeout: Duration) -> Result<Option<Received<'_>>, BrokerError> {
+    pub fn follow(&mut self, timeout: Duration) -> Result<Option<Received<'_>>, BrokerError> {
+        if let Some(ends) = &self.ends {
+            // Another consumer: `next` may have dropped records from the ends on, and the one that reads to an end sends a
+            // hundred requests a second while nothing is written.
+            let consumer = reading_consumer(&self.settings, "read_committed", &[])?;
+            let failed = |error| BrokerError::from_rdkafka(error, &self.settings.brokers);
+            consumer.assign(ends).map_err(failed)?;
+            (self.consumer, self.ends) = (consumer, None);
+        }
         match self.consumer.poll(timeout) {
             Some(Ok(message)) => Ok(Some(Received(message))),
             Some(Err(KafkaError::PartitionEOF(partition))) => {
-                self.behind.borrow_mut().remove(&partition);
+                self.behind.remove(&partition);
                 Ok(None)
             }
             None => Ok(None),
-            Some(Err(error)) => Err(BrokerError::from_rdkafka(error, &self.brokers)),
+            Some(Err(error)) => Err(BrokerError::from_rdkafka(error, &self.settings.brokers)),
         }
     }
 
     /// True once [`Reader::follow`] has come to the end of each partition, for a reader made by [`Reader::following`].
     pub fn has_caught_up(&self) -> bool {
-        self.behind.borrow().is_empty()
+        self.behind.is_empty()
     }
 }
 
@@ -483,4 +493,46 @@ pub(super) fn ends(
         all.insert(partition, (low.max(0).unsigned_abs(), high.max(0).unsigned_abs()));
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rdkafka::ClientConfig;
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+
+    fn send(brokers: &str, partition: i32, key: &str) {
+        let producer: BaseProducer =
+            ClientConfig::new().set("bootstrap.servers", brokers).create().expect("a producer");
+        producer.send(BaseRecord::<str, str>::to("people").partition(partition).key(key)).expect("room");
+        producer.flush(Duration::from_secs(10)).expect("an acknowledgement");
+    }
+
+    #[test]
+    fn what_is_written_while_a_topic_is_read_is_followed() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("people", 2, 1).unwrap();
+        let settings = KafkaSettings { brokers: cluster.bootstrap_servers(), ..KafkaSettings::default() };
+        let send = |partition, key| send(&settings.brokers, partition, key);
+        send(0, "anna");
+        send(1, "bert");
+        let mut reader = Reader::from_start(&settings, "people").unwrap();
+        // Behind the ends that the reader knows.
+        send(0, "carl");
+        send(1, "dora");
+        let key = |record: &Received<'_>| String::from_utf8(record.key().unwrap().to_vec()).unwrap();
+        let mut read = BTreeSet::new();
+        while let Some(record) = reader.next().unwrap() {
+            read.insert(key(&record));
+        }
+        assert_eq!(read, BTreeSet::from(["anna".into(), "bert".into()]));
+        let since = Instant::now();
+        while read.len() < 4 && since.elapsed() < Duration::from_secs(20) {
+            if let Ok(Some(record)) = reader.follow(Duration::from_millis(100)) {
+                assert!(read.insert(key(&record)), "read twice");
+            }
+        }
+        assert_eq!(read.len(), 4, "{read:?}");
+    }
 }

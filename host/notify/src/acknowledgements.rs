@@ -53,7 +53,7 @@ impl Acknowledgements {
     }
 
     fn read(&self, config: &Config, stop: &AtomicBool) -> Result<(), BrokerError> {
-        let reader = Reader::following(&config.kafka, &config.topics.acknowledgements, 0)?;
+        let mut reader = Reader::following(&config.kafka, &config.topics.acknowledgements, 0)?;
         while !stop.load(Ordering::Relaxed) {
             // librdkafka goes on by itself after an error.
             if let Ok(Some(record)) = reader.follow(POLL_TIMEOUT)

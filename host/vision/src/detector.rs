@@ -4,7 +4,7 @@
 //! 560, both in the wrong place. So if there may be a large face, the detector also searches a reduced picture. There, it found
 //! all faces of 350 to 1,400 pixels once, in the right place (34 faces of the footage and the stills, in nine sizes each).
 
-use opencv::core::{Mat, MatTraitConst, MatTraitConstManual, Size};
+use opencv::core::{Mat, MatTraitConst, MatTraitConstManual, Size, ToInputArray};
 use opencv::imgproc;
 
 use super::error::PictureError;
@@ -60,6 +60,34 @@ pub(super) struct Boxes {
     pub weak: Vec<Detection>,
 }
 
+/// A rectangle of a picture.
+#[derive(Clone, Copy)]
+struct Pixels<'a> {
+    /// Rows of BGR without gaps: the whole picture.
+    bgr: &'a [u8],
+    /// Bytes of a row.
+    stride: usize,
+    /// The rectangle, which lies inside the picture.
+    bounds: opencv::core::Rect,
+}
+
+impl<'a> Pixels<'a> {
+    /// All pixels of a picture whose rows have no gaps.
+    fn of(picture: &'a Mat) -> Result<Self, PictureError> {
+        let bgr = picture.data_bytes().map_err(unreadable)?;
+        let bounds = opencv::core::Rect::new(0, 0, picture.cols(), picture.rows());
+        Ok(Self { bgr, stride: 3 * picture.cols().max(0) as usize, bounds })
+    }
+
+    /// The rectangle's rows.
+    fn rows(self) -> impl Iterator<Item = &'a [u8]> {
+        let [x, y, width, height] = [self.bounds.x, self.bounds.y, self.bounds.width, self.bounds.height]
+            .map(|number| number.max(0) as usize);
+        let rows = self.bgr.chunks_exact(self.stride.max(1)).skip(y).take(height);
+        rows.map(move |row| &row[3 * x..3 * (x + width)])
+    }
+}
+
 /// A model with its input.
 struct Input {
     network: Box<dyn Network>,
@@ -89,7 +117,8 @@ impl Detector {
     /// See [`PictureError`]: inference failed (retry), or OpenCV cannot read the pixels (park the frame).
     pub fn detect(&mut self, picture: &Mat, search: Search) -> Result<(Boxes, StageTimes), PictureError> {
         let mut took = StageTimes::default();
-        let found = self.whole.search(picture, &self.outputs, self.low_score.min(HINT_SCORE), &mut took)?;
+        let score = self.low_score.min(HINT_SCORE);
+        let found = self.whole.search(Pixels::of(picture)?, &self.outputs, score, &mut took)?;
         let found = self.complete(found, picture, search, &mut took)?;
         Ok((found, took))
     }
@@ -98,7 +127,7 @@ impl Detector {
     fn complete(
         &mut self,
         mut found: Vec<Detection>,
-        picture: &Mat,
+        picture: &(impl MatTraitConst + ToInputArray),
         search: Search,
         took: &mut StageTimes,
     ) -> Result<Boxes, PictureError> {
@@ -126,7 +155,6 @@ impl Detector {
     ///
     /// As [`Detector::detect`].
     pub fn detect_part(&mut self, picture: &Mat, part: &Part) -> Result<(Boxes, StageTimes), PictureError> {
-        let unreadable = |error: opencv::Error| PictureError::Undecodable(error.message);
         let mut cpu_timer = CpuTimer::start();
         let bounds = part.bounds;
         let mut bounds = opencv::core::Rect::new(
@@ -144,25 +172,31 @@ impl Detector {
             (bounds.width, bounds.height) = (2 * half.width, 2 * half.height);
         }
         let inside = Mat::roi(picture, bounds).map_err(unreadable)?;
-        let mut pixels = std::mem::take(&mut self.part);
-        if is_halved {
-            // Bilinear interpolation to less than half would skip pixels.
-            imgproc::resize(&inside, &mut self.reduced, half, 0.0, 0.0, imgproc::INTER_AREA)
-                .map_err(unreadable)?;
-            imgproc::resize(&self.reduced, &mut pixels, size, 0.0, 0.0, imgproc::INTER_LINEAR)
-        } else if part.scale < 1.0 {
-            imgproc::resize(&inside, &mut pixels, size, 0.0, 0.0, imgproc::INTER_LINEAR)
+        let score = self.low_score.min(HINT_SCORE);
+        let mut took = StageTimes::default();
+        let mut found = if part.scale < 1.0 {
+            let mut pixels = std::mem::take(&mut self.part);
+            if is_halved {
+                // Bilinear interpolation to less than half would skip pixels.
+                imgproc::resize(&inside, &mut self.reduced, half, 0.0, 0.0, imgproc::INTER_AREA)
+                    .map_err(unreadable)?;
+                imgproc::resize(&self.reduced, &mut pixels, size, 0.0, 0.0, imgproc::INTER_LINEAR)
+            } else {
+                imgproc::resize(&inside, &mut pixels, size, 0.0, 0.0, imgproc::INTER_LINEAR)
+            }
+            .map_err(unreadable)?;
+            took.prepare = cpu_timer.lap();
+            let found = self.parts.search(Pixels::of(&pixels)?, &self.outputs, score, &mut took);
+            let found = found.and_then(|found| self.complete(found, &pixels, Search::Usual, &mut took));
+            self.part = pixels;
+            found?
         } else {
-            inside.copy_to(&mut pixels)
-        }
-        .map_err(unreadable)?;
-        let mut took = StageTimes { prepare: cpu_timer.lap(), ..StageTimes::default() };
-        let found = self.parts.search(&pixels, &self.outputs, self.low_score.min(HINT_SCORE), &mut took);
-        let found = found.and_then(|found| self.complete(found, &pixels, Search::Usual, &mut took));
-        let across = bounds.width as f32 / pixels.cols().max(1) as f32;
-        let down = bounds.height as f32 / pixels.rows().max(1) as f32;
-        self.part = pixels;
-        let mut found = found?;
+            let pixels = Pixels { bounds, ..Pixels::of(picture)? };
+            let found = self.parts.search(pixels, &self.outputs, score, &mut took)?;
+            self.complete(found, &inside, Search::Usual, &mut took)?
+        };
+        let across = bounds.width as f32 / size.width as f32;
+        let down = bounds.height as f32 / size.height as f32;
         for face in found.faces.iter_mut().chain(&mut found.weak) {
             yunet::rescale(face, (across, down));
             yunet::shift(face, (bounds.x as f32, bounds.y as f32));
@@ -173,7 +207,7 @@ impl Detector {
     /// Detects the large faces, in a reduced picture.
     fn search_reduced(
         &mut self,
-        picture: &Mat,
+        picture: &(impl MatTraitConst + ToInputArray),
         took: &mut StageTimes,
     ) -> Result<Vec<Detection>, PictureError> {
         let mut cpu_timer = CpuTimer::start();
@@ -182,11 +216,11 @@ impl Detector {
         let size = Size::new(side(picture.cols()), side(picture.rows()));
         let mut reduced = std::mem::take(&mut self.reduced);
         imgproc::resize(picture, &mut reduced, size, 0.0, 0.0, imgproc::INTER_AREA)
-            .map_err(|error| PictureError::Undecodable(error.message))?;
+            .map_err(unreadable)?;
         took.prepare += cpu_timer.lap();
-        let found = self.parts.search(&reduced, &self.outputs, self.score, took);
+        let found = self.parts.search(Pixels::of(&reduced)?, &self.outputs, self.score, took)?;
         self.reduced = reduced;
-        let mut found = yunet::non_max_suppression(found?, self.overlap);
+        let mut found = yunet::non_max_suppression(found, self.overlap);
         let across = picture.cols() as f32 / size.width as f32;
         let down = picture.rows() as f32 / size.height as f32;
         found.iter_mut().for_each(|face| yunet::rescale(face, (across, down)));
@@ -199,17 +233,16 @@ impl Input {
     /// All boxes that score at least `score`, before non-maximum suppression.
     fn search(
         &mut self,
-        picture: &Mat,
+        pixels: Pixels<'_>,
         outputs: &OutputDecoder,
         score: f32,
         took: &mut StageTimes,
     ) -> Result<Vec<Detection>, PictureError> {
         let mut cpu_timer = CpuTimer::start();
-        let size = (picture.rows().max(0) as usize, picture.cols().max(0) as usize);
-        let pixels = picture.data_bytes().map_err(|e| PictureError::Undecodable(e.message))?;
+        let size = (pixels.bounds.height.max(0) as usize, pixels.bounds.width.max(0) as usize);
         let [_, _, widest] = STRIDES;
         self.planes.reshape(1, size, widest);
-        self.planes.write(0, pixels);
+        self.planes.write_rows(0, pixels.rows());
         took.prepare += cpu_timer.lap();
         let answer = self.network.run(&self.planes)?;
         took.infer += cpu_timer.lap();
@@ -226,4 +259,8 @@ fn is_piece(bounds: &Rect, large: &Rect) -> bool {
     let height = (bounds.y + bounds.height).min(large.y + large.height) - bounds.y.max(large.y);
     let inside = width.max(0.0) * height.max(0.0);
     inside >= PIECE_INSIDE * bounds.width * bounds.height && longer(bounds) * PIECE_SMALLER >= longer(large)
+}
+
+fn unreadable(error: opencv::Error) -> PictureError {
+    PictureError::Undecodable(error.message)
 }

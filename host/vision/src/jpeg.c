@@ -157,22 +157,24 @@ static void write_bgr(const JSAMPLE *cmyk, unsigned char *bgr, JDIMENSION width)
   }
 }
 
+/* libjpeg-turbo writes a row that begins at a multiple of 32 bytes past the processor's caches, straight to memory, and all
+ * that reads the picture afterwards would wait for it. So rows are decoded to other addresses, and copied from there. */
 static void read_rows(struct decoder *decoder, unsigned char *pixels) {
-  enum { ROWS = 16 };
+  enum { ROWS = 16, OFFSET = 8 };
   struct jpeg_decompress_struct *jpeg = &decoder->jpeg;
   size_t stride = (size_t)jpeg->output_width * 3;
-  JSAMPARRAY cmyk = NULL;
-  if (jpeg->out_color_space == JCS_CMYK)
-    cmyk = (*jpeg->mem->alloc_sarray)((j_common_ptr)jpeg, JPOOL_IMAGE, jpeg->output_width * 4, 1);
+  int is_cmyk = jpeg->out_color_space == JCS_CMYK;
+  JDIMENSION samples = jpeg->output_width * (is_cmyk ? 4 : 3);
+  JSAMPARRAY decoded = (*jpeg->mem->alloc_sarray)((j_common_ptr)jpeg, JPOOL_IMAGE, samples + OFFSET, ROWS);
+  for (int row = 0; row < ROWS; row++) decoded[row] += OFFSET;
   while (jpeg->output_scanline < jpeg->output_height) {
     unsigned char *next = pixels + stride * jpeg->output_scanline;
-    if (cmyk != NULL) {
-      if (jpeg_read_scanlines(jpeg, cmyk, 1) == 1) write_bgr(cmyk[0], next, jpeg->output_width);
-    } else {
-      JSAMPROW rows[ROWS];
-      JDIMENSION left = jpeg->output_height - jpeg->output_scanline, count = left < ROWS ? left : ROWS;
-      for (JDIMENSION row = 0; row < count; row++) rows[row] = next + stride * row;
-      jpeg_read_scanlines(jpeg, rows, count);
+    JDIMENSION count = jpeg_read_scanlines(jpeg, decoded, ROWS);
+    for (JDIMENSION row = 0; row < count; row++, next += stride) {
+      if (is_cmyk)
+        write_bgr(decoded[row], next, jpeg->output_width);
+      else
+        memcpy(next, decoded[row], stride);
     }
   }
 }

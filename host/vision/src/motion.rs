@@ -1,5 +1,7 @@
 //! Motion: which parts of a picture differ from an earlier one of the same camera. Pure arithmetic on a reduced picture.
 
+use super::thumbnail::Thumbnail;
+
 /// Side of a cell, pixels. A cell is the mean of 2 × 2 of its pixels.
 const CELL: usize = 4;
 /// Cells along the side of a block.
@@ -54,6 +56,11 @@ impl LumaGrid {
         Self { columns, rows, cells }
     }
 
+    /// The picture's thumbnail; none if a side has fewer than 64 pixels, or if the picture is of one brightness.
+    pub fn thumbnail(&self) -> Option<Thumbnail> {
+        Thumbnail::new(&self.cells, self.columns, self.rows)
+    }
+
     /// The blocks in which this picture differs from an earlier one. None if the two differ in size.
     pub fn changed_since(&self, earlier: &Self) -> Option<ChangedBlocks> {
         if (self.columns, self.rows) != (earlier.columns, earlier.rows) {
@@ -95,16 +102,15 @@ impl ChangedBlocks {
 
     /// The changed blocks together with their eight neighbours.
     pub fn widened(&self) -> Self {
-        let changed = (0..self.rows * self.columns).map(|at| {
+        let mut changed = vec![false; self.changed.len()];
+        for at in (0..self.changed.len()).filter(|at| self.changed[*at]) {
             let (row, column) = (at / self.columns, at % self.columns);
-            self.intersects(BlockRect {
-                left: column.saturating_sub(1),
-                top: row.saturating_sub(1),
-                right: column + 2,
-                bottom: row + 2,
-            })
-        });
-        Self { columns: self.columns, rows: self.rows, changed: changed.collect() }
+            for row in row.saturating_sub(1)..(row + 2).min(self.rows) {
+                let columns = column.saturating_sub(1)..(column + 2).min(self.columns);
+                changed[row * self.columns..][columns].fill(true);
+            }
+        }
+        Self { changed, ..*self }
     }
 
     /// The bounds of each group of changed blocks that touch each other, also at a corner. From top to bottom.

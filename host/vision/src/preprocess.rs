@@ -30,12 +30,19 @@ impl Planes {
         if self.shape != shape || self.picture != picture {
             self.shape = shape;
             self.picture = picture;
-            self.values.resize(shape.iter().product(), 0.0);
+            // Inputs of many sizes take turns: the memory never shrinks, so that it is cleared once.
+            self.values.resize(shape.iter().product::<usize>().max(self.values.len()), 0.0);
         }
     }
 
     /// Writes picture `index`: rows of BGR bytes without gaps, of the size given to [`Planes::reshape`].
     pub fn write(&mut self, index: usize, bgr: &[u8]) {
+        let (_, width) = self.picture;
+        self.write_rows(index, bgr.chunks_exact((3 * width).max(1)));
+    }
+
+    /// Writes picture `index` by its rows of BGR bytes. They have the size given to [`Planes::reshape`].
+    pub fn write_rows<'a>(&mut self, index: usize, rows: impl Iterator<Item = &'a [u8]>) {
         let (_, width) = self.picture;
         let [_, _, plane_height, plane_width] = self.shape;
         let plane = plane_height * plane_width;
@@ -51,7 +58,7 @@ impl Planes {
             .chunks_exact_mut(plane_width)
             .zip(green.chunks_exact_mut(plane_width))
             .zip(red.chunks_exact_mut(plane_width));
-        for (row, ((blue, green), red)) in bgr.chunks_exact((3 * width).max(1)).zip(planes) {
+        for (row, ((blue, green), red)) in rows.zip(planes) {
             split(row, &mut blue[..width], &mut green[..width], &mut red[..width]);
         }
         self.normalise_and_pad(index);
@@ -77,7 +84,7 @@ impl Planes {
     }
 
     pub fn values(&self) -> &[f32] {
-        &self.values
+        &self.values[..self.shape.iter().product()]
     }
 
     pub fn shape(&self) -> [usize; 4] {

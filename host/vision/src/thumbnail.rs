@@ -1,7 +1,5 @@
 //! Thumbnails: small grey pictures that stand for large ones in comparisons. A comparison takes microseconds.
 
-use super::align::{CROP_BYTES, SIDE};
-
 /// Cells across and down.
 const CELLS: usize = 16;
 /// A picture whose cells have a lower standard deviation (brightness 0 to 255) has nothing to compare.
@@ -12,30 +10,22 @@ const FLAT: f32 = 1.0;
 pub struct Thumbnail([f32; CELLS * CELLS]);
 
 impl Thumbnail {
-    /// The thumbnail of an aligned face, 112 × 112 BGR. None if the crop is of one brightness.
-    pub(super) fn from_crop(crop: &[u8; CROP_BYTES]) -> Option<Self> {
-        Self::from_pixels(crop, SIDE, SIDE, 1)
-    }
-
-    /// The thumbnail of a picture (rows of BGR without gaps), from every `step`th pixel of every `step`th row. None if a side
-    /// has fewer pixels than cells, or if the picture is of one brightness.
-    pub(super) fn from_pixels(bgr: &[u8], width: usize, height: usize, step: usize) -> Option<Self> {
+    /// The thumbnail of a grey picture: rows of brightness without gaps. None if a side has fewer pixels than cells, or if the
+    /// picture is of one brightness.
+    pub(super) fn new(grey: &[u8], width: usize, height: usize) -> Option<Self> {
         if width < CELLS || height < CELLS {
             return None;
         }
-        // The first byte of each cell in a row, and the end of the last cell.
-        let edges: [usize; CELLS + 1] = std::array::from_fn(|cell| 3 * (cell * width).div_ceil(CELLS));
+        // The first pixel of each cell in a row, and the end of the last cell.
+        let edges: [usize; CELLS + 1] = std::array::from_fn(|cell| (cell * width).div_ceil(CELLS));
         let mut sums = [0u32; CELLS * CELLS];
         let mut counts = [0u32; CELLS * CELLS];
-        for (y, row) in bgr.chunks_exact(3 * width).enumerate().take(height).step_by(step) {
+        for (y, row) in grey.chunks_exact(width).enumerate().take(height) {
             let first = y * CELLS / height * CELLS;
             for (across, edge) in edges.windows(2).enumerate() {
-                for pixel in row[edge[0]..edge[1]].chunks_exact(3).step_by(step) {
-                    // Green counts twice: roughly its share in perceived brightness.
-                    sums[first + across] +=
-                        u32::from(pixel[0]) + 2 * u32::from(pixel[1]) + u32::from(pixel[2]);
-                    counts[first + across] += 4;
-                }
+                let pixels = &row[edge[0]..edge[1]];
+                sums[first + across] += pixels.iter().map(|pixel| u32::from(*pixel)).sum::<u32>();
+                counts[first + across] += pixels.len() as u32;
             }
         }
         let mut cells = [0f32; CELLS * CELLS];
@@ -64,17 +54,14 @@ mod tests {
 
     /// A picture whose brightness at (x, y) is given.
     fn picture(width: usize, height: usize, brightness: impl Fn(usize, usize) -> u8) -> Vec<u8> {
-        (0..height)
-            .flat_map(|y| (0..width).map(move |x| (x, y)))
-            .flat_map(|(x, y)| [brightness(x, y); 3])
-            .collect()
+        (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).map(|(x, y)| brightness(x, y)).collect()
     }
 
     #[test]
     fn light_and_contrast_do_not_matter() {
         let dark = picture(160, 120, |x, y| (x / 2 + y / 4) as u8);
         let bright = picture(160, 120, |x, y| (30 + x + y / 2) as u8);
-        let thumbnail = |bytes: &[u8]| Thumbnail::from_pixels(bytes, 160, 120, 1).unwrap();
+        let thumbnail = |grey: &[u8]| Thumbnail::new(grey, 160, 120).unwrap();
         assert!(thumbnail(&dark).similarity(&thumbnail(&bright)) > 0.99);
     }
 
@@ -82,15 +69,15 @@ mod tests {
     fn another_picture_is_not_similar() {
         let across = picture(160, 120, |x, _| x as u8);
         let down = picture(160, 120, |_, y| (2 * y) as u8);
-        let thumbnail = |bytes: &[u8]| Thumbnail::from_pixels(bytes, 160, 120, 3).unwrap();
+        let thumbnail = |grey: &[u8]| Thumbnail::new(grey, 160, 120).unwrap();
         assert!(thumbnail(&across).similarity(&thumbnail(&down)).abs() < 0.1);
         assert!((thumbnail(&across).similarity(&thumbnail(&across)) - 1.0).abs() < 1e-5);
     }
 
     #[test]
     fn a_picture_of_one_brightness_has_no_thumbnail() {
-        assert_eq!(Thumbnail::from_pixels(&picture(160, 120, |_, _| 90), 160, 120, 1), None);
-        assert_eq!(Thumbnail::from_pixels(&[], 0, 0, 1), None);
-        assert_eq!(Thumbnail::from_pixels(&picture(15, 200, |x, y| (x * y) as u8), 15, 200, 1), None);
+        assert_eq!(Thumbnail::new(&picture(160, 120, |_, _| 90), 160, 120), None);
+        assert_eq!(Thumbnail::new(&[], 0, 0), None);
+        assert_eq!(Thumbnail::new(&picture(15, 200, |x, y| (x * y) as u8), 15, 200), None);
     }
 }

@@ -23,9 +23,9 @@ fn tracker(change: impl FnOnce(&mut EmbedderSettings)) -> Tracker {
 
 /// A thumbnail; those of different seeds are not similar.
 fn thumbnail(seed: u8) -> Thumbnail {
-    let bytes: Vec<u8> =
-        (0..16 * 16).flat_map(|i: usize| [(i * (7 + 13 * usize::from(seed)) % 251) as u8; 3]).collect();
-    Thumbnail::from_pixels(&bytes, 16, 16, 1).unwrap()
+    let grey: Vec<u8> =
+        (0..16 * 16).map(|i: usize| (i * (7 + 13 * usize::from(seed)) % 251) as u8).collect();
+    Thumbnail::new(&grey, 16, 16).unwrap()
 }
 
 fn frame(captured_at: i64, first_id: u64) -> TrackedFrame {

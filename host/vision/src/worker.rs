@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use opencv::core::{Mat, MatTraitConst, MatTraitConstManual};
+use opencv::core::{Mat, MatTraitConst};
 
-use super::align::{self, CROP_BYTES};
+use super::align::{self, CROP_BYTES, GreyCrop, SIDE};
 use super::anchor::Anchor;
 use super::decode::{Decoded, Decoder};
 use super::detections::{DetectionTimes, Detections};
@@ -253,9 +253,10 @@ fn describe(
     // Crops of a reduced picture are good enough for thumbnails, but not for embeddings.
     let mut crops = align_faces(decoded.pixels, &detections)?;
     let weak_crops = align_faces(decoded.pixels, &weak)?;
-    let thumbnails = crops.iter().chain(&weak_crops).map(Thumbnail::from_crop).collect();
-    let crop_qualities = crops.iter().chain(&weak_crops).map(CropQuality::of_crop).collect();
-    let scene = scene_thumbnail(decoded.pixels)?;
+    let grey_crops: Vec<GreyCrop> = crops.iter().chain(&weak_crops).map(align::grey).collect();
+    let thumbnails = grey_crops.iter().map(|crop| Thumbnail::new(crop, SIDE, SIDE)).collect();
+    let crop_qualities = grey_crops.iter().map(CropQuality::of_crop).collect();
+    let scene = found.grid.thumbnail();
     stats.align += cpu_timer.lap();
     let (width, height) = (decoded.width, decoded.height);
     let anchor = (found.kind == SearchKind::Full).then(|| {
@@ -340,15 +341,6 @@ impl std::fmt::Display for Rotation {
     }
 }
 
-/// The thumbnail of the whole picture, by which a scene cut is found.
-fn scene_thumbnail(picture: &Mat) -> Result<Option<Thumbnail>, PictureError> {
-    /// Every fourth pixel of every fourth row is enough: hundreds of pixels for each cell.
-    const STEP: usize = 4;
-    let pixels = picture.data_bytes().map_err(|error| PictureError::Undecodable(error.message))?;
-    let (width, height) = (picture.cols().max(0) as usize, picture.rows().max(0) as usize);
-    Ok(Thumbnail::from_pixels(pixels, width, height, STEP))
-}
-
 /// Aligns faces, in the order of `faces`. The crop is black if the landmarks give no direction; such a crop has no embedding.
 fn align_faces(picture: &Mat, faces: &[Detection]) -> Result<Vec<[u8; CROP_BYTES]>, PictureError> {
     let mut crops = vec![[0; CROP_BYTES]; faces.len()];
@@ -361,7 +353,7 @@ fn align_faces(picture: &Mat, faces: &[Detection]) -> Result<Vec<[u8; CROP_BYTES
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::align::{SIDE, TEMPLATE};
+    use crate::align::TEMPLATE;
     use crate::detections::ShadowCheck;
     use crate::manifest::{Channels, Kind, Manifest, Outputs};
     use crate::network::{Fake, Network, Tensor};

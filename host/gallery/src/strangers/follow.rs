@@ -52,7 +52,7 @@ impl Strangers {
             let (index, failure, stop) = (index.clone(), failure.clone(), stop.clone());
             move || {
                 while !stop.load(Ordering::Relaxed) {
-                    let has_news = match apply_next_records(&ring, &mut writer, &reader) {
+                    let has_news = match apply_next_records(&ring, &mut writer, &mut reader) {
                         Ok(has_news) => has_news,
                         Err(error) => return drop(failure.set(error)),
                     };
@@ -110,7 +110,7 @@ impl Drop for Strangers {
 fn apply_next_records(
     ring: &KeyRing,
     writer: &mut StrangerIndexWriter,
-    reader: &Reader,
+    reader: &mut Reader,
 ) -> Result<bool, GalleryError> {
     let (mut timeout, mut since) = (WAIT, None);
     loop {

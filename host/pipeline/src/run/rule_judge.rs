@@ -164,7 +164,11 @@ impl RuleJudge {
         let cache = memory.embedding_caches.entry(frame.camera.clone()).or_default();
         let (times, embed_time) = prepared.times();
         let count = self.config.gallery.candidates;
-        let faces = prepared.faces(frame, cache, &index, count, site);
+        let mut faces = prepared.faces(frame, cache, &index, count, site);
+        // A track that got the name of somebody whose samples are found for a moment longer would go on under a new name.
+        for face in &mut faces {
+            face.candidates.retain(|candidate| !erasures.is_being_erased(&candidate.person));
+        }
         cache.remove_stale(
             frame.captured_at.saturating_sub_unsigned(self.config.vision.tracker.lost_after_ms),
         );

@@ -87,9 +87,9 @@ fn follow_results(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(),
     // Frames first: what is read later has results of all of them.
     let from = offsets_at(&config.kafka, &topics.frames, since)?;
     let open = |topic: &str| Reader::following(&config.kafka, topic, since - CLOCKS_APART_MS);
-    let (results, alerts, parked) =
+    let (mut results, mut alerts, mut parked) =
         (open(&topics.results)?, open(&topics.alerts)?, open(&topics.dead_letters)?);
-    let acknowledged = Reader::following(&config.kafka, &topics.acknowledgements, 0)?;
+    let mut acknowledged = Reader::following(&config.kafka, &topics.acknowledgements, 0)?;
     {
         let mut state = live.write();
         state.ledger = Ledger::new(from);
@@ -104,14 +104,14 @@ fn follow_results(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(),
     }
     while !stop.load(Ordering::Relaxed) {
         // Only one topic is waited for: rdkafka spins through the last millisecond of each wait.
-        take_turn(&results, POLL_TIMEOUT, |record| add_result(live, record));
-        take_turn(&alerts, Duration::ZERO, |record| {
+        take_turn(&mut results, POLL_TIMEOUT, |record| add_result(live, record));
+        take_turn(&mut alerts, Duration::ZERO, |record| {
             if let Some(alert) = record.value().and_then(RaisedAlert::parse) {
                 live.add_alert(alert);
             }
         });
-        take_turn(&parked, Duration::ZERO, |record| add_letter(live, record));
-        take_turn(&acknowledged, Duration::ZERO, |record| add_acknowledgement(live, record));
+        take_turn(&mut parked, Duration::ZERO, |record| add_letter(live, record));
+        take_turn(&mut acknowledged, Duration::ZERO, |record| add_acknowledgement(live, record));
         let all = [&results, &alerts, &parked, &acknowledged];
         if all.iter().all(|reader| reader.has_caught_up()) && !live.read().is_complete {
             let mut state = live.write();
@@ -125,7 +125,7 @@ fn follow_results(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(),
 }
 
 /// Applies the records of a topic until none is waiting, or the turn is over. Waits for the first one.
-fn take_turn(reader: &Reader, first: Duration, mut apply: impl FnMut(&Received<'_>)) {
+fn take_turn(reader: &mut Reader, first: Duration, mut apply: impl FnMut(&Received<'_>)) {
     let began = Instant::now();
     let mut wait = first;
     while began.elapsed() <= POLL_TIMEOUT {
@@ -174,7 +174,7 @@ fn add_letter(live: &Live, record: &Received<'_>) {
 
 /// Follows the dead letters from the first one, which may be much older than the history.
 fn follow_dead_letters(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(), BrokerError> {
-    let reader = Reader::following(&config.kafka, &config.topics.dead_letters, 0)?;
+    let mut reader = Reader::following(&config.kafka, &config.topics.dead_letters, 0)?;
     while !stop.load(Ordering::Relaxed) {
         match reader.follow(GALLERY) {
             Ok(Some(record)) => {
@@ -235,7 +235,7 @@ fn add_acknowledgement(live: &Live, record: &Received<'_>) {
 
 /// Shows what comes now, while [`follow_results`] is still reading the history.
 fn preview(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(), BrokerError> {
-    let reader = Reader::from_end(&config.kafka, &config.topics.results)?;
+    let mut reader = Reader::from_end(&config.kafka, &config.topics.results)?;
     while !stop.load(Ordering::Relaxed) && !live.read().is_complete {
         match reader.follow(POLL_TIMEOUT) {
             Ok(Some(record)) => {
@@ -252,7 +252,7 @@ fn preview(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(), Broker
 
 /// Follows the strangers topic: who was merged, split or forgotten.
 fn follow_strangers(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(), BrokerError> {
-    let reader = Reader::following(&config.kafka, &config.topics.strangers, 0)?;
+    let mut reader = Reader::following(&config.kafka, &config.topics.strangers, 0)?;
     let failed = |error: PrivacyError| BrokerError::Other(error.to_string());
     let ring = KeyRing::load(&config.privacy).map_err(failed)?;
     while !stop.load(Ordering::Relaxed) {
@@ -284,7 +284,10 @@ fn follow_gallery(config: &Config, live: &Live, stop: &AtomicBool) -> Result<(),
         error => BrokerError::Other(error.to_string()),
     };
     let mut reader = GalleryReader::from_start(config).map_err(failed)?;
-    let mut has_changed = false;
+    while let Some(change) = reader.next_change().map_err(failed)? {
+        live.write().people.apply(&change.key, change.sample.as_ref());
+    }
+    let mut has_changed = true;
     while !stop.load(Ordering::Relaxed) {
         let wait = if has_changed { Duration::from_millis(20) } else { GALLERY };
         match reader.follow(wait) {
