@@ -188,6 +188,21 @@ fn keys_are_rotated_while_a_host_runs() {
 }
 
 #[test]
+fn a_frozen_host_reads_new_keys_though_an_erasure_has_moved_them() {
+    let site = Site::start(1);
+    configure_keys(&site, &["a"], "");
+    enrol(&site, "ada", &woman(), &[]).expect_success();
+    let host = site.host();
+    host.signal("STOP");
+    enrol(&site, "viktor", &pictures::man()[30], &[]).expect_success();
+    // It writes all keys again, and deletes what is before them.
+    erase(&site, "ada");
+    host.signal("CONT");
+    Seer::new(&site).wait_for_decision("gate", "known");
+    assert_eq!(host.terminate().code, Some(0));
+}
+
+#[test]
 fn erasure_leaves_nothing_of_a_person() {
     let site = Site::start(1);
     configure_keys(&site, &["a"], "");

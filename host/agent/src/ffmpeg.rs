@@ -9,8 +9,8 @@ use everyframe_kafka::redacted;
 use everyframe_types::redact::redact_addresses;
 use std::ffi::{CStr, CString, c_int, c_uint};
 use std::ptr::{self, NonNull};
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// The longest content type that is read, bytes.

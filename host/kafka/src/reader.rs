@@ -268,6 +268,8 @@ pub(super) fn reading_consumer(
         ("group.id", "everyframe-reader"),
         ("enable.partition.eof", "true"),
         ("isolation.level", isolation),
+        // Where the next record was deleted meanwhile, librdkafka would go on at the end of the topic.
+        ("auto.offset.reset", "earliest"),
     ];
     defaults.extend_from_slice(more);
     StandaloneConsumer::new(&client::consumer(settings, &defaults), Quiet)

@@ -215,8 +215,7 @@ impl Detector {
         let side = |full: i32| ((f64::from(full) * scale).round() as i32).max(1);
         let size = Size::new(side(picture.cols()), side(picture.rows()));
         let mut reduced = std::mem::take(&mut self.reduced);
-        imgproc::resize(picture, &mut reduced, size, 0.0, 0.0, imgproc::INTER_AREA)
-            .map_err(unreadable)?;
+        imgproc::resize(picture, &mut reduced, size, 0.0, 0.0, imgproc::INTER_AREA).map_err(unreadable)?;
         took.prepare += cpu_timer.lap();
         let found = self.parts.search(Pixels::of(&reduced)?, &self.outputs, self.score, took)?;
         self.reduced = reduced;

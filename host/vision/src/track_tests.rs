@@ -23,8 +23,7 @@ fn tracker(change: impl FnOnce(&mut EmbedderSettings)) -> Tracker {
 
 /// A thumbnail; those of different seeds are not similar.
 fn thumbnail(seed: u8) -> Thumbnail {
-    let grey: Vec<u8> =
-        (0..16 * 16).map(|i: usize| (i * (7 + 13 * usize::from(seed)) % 251) as u8).collect();
+    let grey: Vec<u8> = (0..16 * 16).map(|i: usize| (i * (7 + 13 * usize::from(seed)) % 251) as u8).collect();
     Thumbnail::new(&grey, 16, 16).unwrap()
 }
 
