@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 /// How long one request may take before it is sent again.
 const ATTEMPT: Duration = Duration::from_secs(3);
-/// Settings of a consumer that reads to the end of a topic. An answer without records tells it that it is there, and a broker holds such
-/// an answer back for `fetch.wait.max.ms` (500 by default).
+/// Settings of a consumer that reads to the end of a topic. A broker tells it by an answer without records that the end is reached, and
+/// holds this answer back for `fetch.wait.max.ms` (500 by default).
 const TO_AN_END: &[(&str, &str)] = &[("fetch.wait.max.ms", "10")];
 /// Longer than our transactions may take, and than a broker takes to abort one that was left open.
 const OPEN_TRANSACTION: Duration = Duration::from_secs(120);
@@ -234,8 +234,8 @@ impl Reader {
     /// librdkafka reports an error. It goes on by itself: call again.
     pub fn follow(&mut self, timeout: Duration) -> Result<Option<Received<'_>>, BrokerError> {
         if let Some(ends) = &self.ends {
-            // Another consumer: `next` may have dropped records from the ends on, and the one that reads to an end sends a
-            // hundred requests a second while nothing is written.
+            // The consumer so far would not do: `next` may have dropped records that it got from behind the ends, and with its
+            // settings it sends a hundred requests a second while nothing is written.
             let consumer = reading_consumer(&self.settings, "read_committed", &[])?;
             let failed = |error| BrokerError::from_rdkafka(error, &self.settings.brokers);
             consumer.assign(ends).map_err(failed)?;
@@ -268,7 +268,7 @@ pub(super) fn reading_consumer(
         ("group.id", "everyframe-reader"),
         ("enable.partition.eof", "true"),
         ("isolation.level", isolation),
-        // Where the next record was deleted meanwhile, librdkafka would go on at the end of the topic.
+        // If the next record was deleted meanwhile, librdkafka would by default continue at the end of the topic.
         ("auto.offset.reset", "earliest"),
     ];
     defaults.extend_from_slice(more);

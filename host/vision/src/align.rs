@@ -82,7 +82,9 @@ pub(super) fn align(
         crop.fill(0);
         return Ok(false);
     };
-    prefetch(picture, &similarity).and_then(|_| warp(picture, &similarity, crop)).map_err(unreadable)?;
+    prefetch(picture, &similarity)
+        .and_then(|_| warp(picture, &similarity, crop))
+        .map_err(PictureError::unreadable)?;
     Ok(true)
 }
 
@@ -121,10 +123,6 @@ pub(super) fn grey(crop: &[u8; CROP_BYTES]) -> GreyCrop {
         *value = ((u16::from(pixel[0]) + 2 * u16::from(pixel[1]) + u16::from(pixel[2])) / 4) as u8;
     }
     grey
-}
-
-fn unreadable(error: opencv::Error) -> PictureError {
-    PictureError::Undecodable(error.message)
 }
 
 fn warp(picture: &Mat, similarity: &Similarity, crop: &mut [u8; CROP_BYTES]) -> opencv::Result<()> {

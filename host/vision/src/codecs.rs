@@ -243,7 +243,7 @@ pub(super) fn encode_png(bgr: &Mat) -> Result<Vec<u8>, PictureError> {
 }
 
 fn pixels_of(picture: &Mat) -> Result<&[u8], PictureError> {
-    picture.data_bytes().map_err(|error| PictureError::Undecodable(error.message))
+    picture.data_bytes().map_err(PictureError::unreadable)
 }
 
 fn undecodable(reason: impl std::fmt::Display) -> PictureError {

@@ -72,7 +72,7 @@ impl PictureDecoder {
     /// See [`PictureError`]: park the frame.
     pub fn decode(&mut self, encoded: &[u8], masks: &[&Polygon]) -> Result<DecodedPicture, PictureError> {
         let header = inspect(encoded, self.max_pixels)?;
-        let bytes = |pixels: &Mat| pixels.data_bytes().map(<[u8]>::to_vec).map_err(unreadable);
+        let bytes = |pixels: &Mat| pixels.data_bytes().map(<[u8]>::to_vec).map_err(PictureError::unreadable);
         let decoded = self.decoder.decode_within(encoded, header, masks, self.max_side)?;
         let (width, height, scaled) = (decoded.width, decoded.height, bytes(decoded.pixels)?);
         let full = bytes(self.decoder.decode_full(encoded, header, masks)?)?;
@@ -157,7 +157,8 @@ impl Decoder {
             // Bilinear interpolation reads 2 × 2 pixels, so beyond a factor of two it would skip some.
             let twice = reduced.width <= 2 * wanted.width && reduced.height <= 2 * wanted.height;
             let how = if twice { imgproc::INTER_LINEAR } else { imgproc::INTER_AREA };
-            imgproc::resize(&self.decoded, &mut self.scaled, wanted, 0.0, 0.0, how).map_err(unreadable)?;
+            imgproc::resize(&self.decoded, &mut self.scaled, wanted, 0.0, 0.0, how)
+                .map_err(PictureError::unreadable)?;
         }
         let pixels = if wanted == reduced { &self.decoded } else { &self.scaled };
         let full = (reduction == 1).then_some(&self.decoded);
@@ -193,7 +194,7 @@ impl Decoder {
             let corners = Vector::<Point>::from_iter(corners);
             let grey = Scalar::all(128.0);
             imgproc::fill_poly(&mut self.decoded, &corners, grey, imgproc::LINE_8, 0, Point::default())
-                .map_err(unreadable)?;
+                .map_err(PictureError::unreadable)?;
         }
         Ok(())
     }
@@ -205,7 +206,11 @@ impl Decoder {
             Format::Png => self.decode_samples(&png_without_extras(bytes), header)?,
             Format::Webp => self.decode_samples(bytes, header)?,
         }
-        if header.orientation.make_upright(&self.decoded, &mut self.upright).map_err(unreadable)? {
+        if header
+            .orientation
+            .make_upright(&self.decoded, &mut self.upright)
+            .map_err(PictureError::unreadable)?
+        {
             std::mem::swap(&mut self.decoded, &mut self.upright);
         }
         Ok(())
@@ -227,8 +232,9 @@ impl Decoder {
     /// The pixels of `decoded`, which gets this size.
     fn pixels(&mut self, width: u32, height: u32) -> Result<&mut [u8], PictureError> {
         // SAFETY: both callers write all pixels, or fail; after a failure nobody reads them.
-        unsafe { self.decoded.create_rows_cols(height as i32, width as i32, CV_8UC3) }.map_err(unreadable)?;
-        self.decoded.data_bytes_mut().map_err(unreadable)
+        unsafe { self.decoded.create_rows_cols(height as i32, width as i32, CV_8UC3) }
+            .map_err(PictureError::unreadable)?;
+        self.decoded.data_bytes_mut().map_err(PictureError::unreadable)
     }
 }
 
@@ -255,11 +261,7 @@ fn fit_size(size: Size, max_side: u32) -> Size {
 }
 
 fn size_of(mat: &Mat) -> Result<Size, PictureError> {
-    mat.size().map_err(unreadable)
-}
-
-fn unreadable(error: opencv::Error) -> PictureError {
-    PictureError::Undecodable(error.message)
+    mat.size().map_err(PictureError::unreadable)
 }
 
 #[cfg(test)]

@@ -74,7 +74,7 @@ struct Pixels<'a> {
 impl<'a> Pixels<'a> {
     /// All pixels of a picture whose rows have no gaps.
     fn of(picture: &'a Mat) -> Result<Self, PictureError> {
-        let bgr = picture.data_bytes().map_err(unreadable)?;
+        let bgr = picture.data_bytes().map_err(PictureError::unreadable)?;
         let bounds = opencv::core::Rect::new(0, 0, picture.cols(), picture.rows());
         Ok(Self { bgr, stride: 3 * picture.cols().max(0) as usize, bounds })
     }
@@ -171,7 +171,7 @@ impl Detector {
             // OpenCV has a fast mean of 2 × 2 pixels. Sides that are not exactly twice as long would take 15 times as long.
             (bounds.width, bounds.height) = (2 * half.width, 2 * half.height);
         }
-        let inside = Mat::roi(picture, bounds).map_err(unreadable)?;
+        let inside = Mat::roi(picture, bounds).map_err(PictureError::unreadable)?;
         let score = self.low_score.min(HINT_SCORE);
         let mut took = StageTimes::default();
         let mut found = if part.scale < 1.0 {
@@ -179,12 +179,12 @@ impl Detector {
             if is_halved {
                 // Bilinear interpolation to less than half would skip pixels.
                 imgproc::resize(&inside, &mut self.reduced, half, 0.0, 0.0, imgproc::INTER_AREA)
-                    .map_err(unreadable)?;
+                    .map_err(PictureError::unreadable)?;
                 imgproc::resize(&self.reduced, &mut pixels, size, 0.0, 0.0, imgproc::INTER_LINEAR)
             } else {
                 imgproc::resize(&inside, &mut pixels, size, 0.0, 0.0, imgproc::INTER_LINEAR)
             }
-            .map_err(unreadable)?;
+            .map_err(PictureError::unreadable)?;
             took.prepare = cpu_timer.lap();
             let found = self.parts.search(Pixels::of(&pixels)?, &self.outputs, score, &mut took);
             let found = found.and_then(|found| self.complete(found, &pixels, Search::Usual, &mut took));
@@ -215,7 +215,8 @@ impl Detector {
         let side = |full: i32| ((f64::from(full) * scale).round() as i32).max(1);
         let size = Size::new(side(picture.cols()), side(picture.rows()));
         let mut reduced = std::mem::take(&mut self.reduced);
-        imgproc::resize(picture, &mut reduced, size, 0.0, 0.0, imgproc::INTER_AREA).map_err(unreadable)?;
+        imgproc::resize(picture, &mut reduced, size, 0.0, 0.0, imgproc::INTER_AREA)
+            .map_err(PictureError::unreadable)?;
         took.prepare += cpu_timer.lap();
         let found = self.parts.search(Pixels::of(&reduced)?, &self.outputs, self.score, took)?;
         self.reduced = reduced;
@@ -258,8 +259,4 @@ fn is_piece(bounds: &Rect, large: &Rect) -> bool {
     let height = (bounds.y + bounds.height).min(large.y + large.height) - bounds.y.max(large.y);
     let inside = width.max(0.0) * height.max(0.0);
     inside >= PIECE_INSIDE * bounds.width * bounds.height && longer(bounds) * PIECE_SMALLER >= longer(large)
-}
-
-fn unreadable(error: opencv::Error) -> PictureError {
-    PictureError::Undecodable(error.message)
 }

@@ -134,6 +134,13 @@ pub enum PictureError {
 }
 
 impl PictureError {
+    /// The error of OpenCV for a picture that it cannot process.
+    pub(super) fn unreadable(error: opencv::Error) -> Self {
+        Self::Undecodable(error.message)
+    }
+}
+
+impl PictureError {
     /// A stable name for dead-letter headers and metrics.
     pub fn reason(&self) -> &'static str {
         match self {

@@ -164,6 +164,6 @@ fn fine(faces: Vec<Detection>, weak: Vec<Detection>) -> FoundBoxes {
 }
 
 fn luma_grid(picture: &Mat) -> Result<LumaGrid, PictureError> {
-    let pixels = picture.data_bytes().map_err(|error| PictureError::Undecodable(error.message))?;
+    let pixels = picture.data_bytes().map_err(PictureError::unreadable)?;
     Ok(LumaGrid::new(pixels, picture.cols().max(0) as usize, picture.rows().max(0) as usize))
 }

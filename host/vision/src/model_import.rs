@@ -374,7 +374,6 @@ fn fit_picture(
     bytes: &[u8],
     (height, width): (usize, usize),
 ) -> Result<Mat, PictureError> {
-    let undecodable = |error: opencv::Error| PictureError::Undecodable(error.message);
     let header = header::inspect(bytes, settings.max_pixels)?;
     let side = u32::try_from(height.min(width)).unwrap_or(u32::MAX);
     let decoded = decoder.decode_within(bytes, header, &[], side)?;
@@ -383,6 +382,6 @@ fn fit_picture(
     let mut picture = Mat::default();
     let border = BorderTypes::BORDER_CONSTANT as i32;
     copy_make_border(decoded.pixels, &mut picture, 0, below, 0, right, border, Scalar::default())
-        .map_err(undecodable)?;
+        .map_err(PictureError::unreadable)?;
     Ok(picture)
 }

@@ -43,7 +43,7 @@ impl Portrait {
             BORDER_CONSTANT,
             black,
         )
-        .map_err(unreadable)?;
+        .map_err(PictureError::unreadable)?;
         Ok(Self(bordered))
     }
 
@@ -76,7 +76,7 @@ impl Portrait {
             }
             Degradation::Exposed(factor) => picture.convert_to(&mut degraded, -1, f64::from(factor), 0.0),
         }
-        .map_err(unreadable)?;
+        .map_err(PictureError::unreadable)?;
         encode_png(&degraded)
     }
 
@@ -84,7 +84,8 @@ impl Portrait {
         let side = |full: i32| ((full as f32 * scale).round() as i32).max(1);
         let (size, mut scaled) = (Size::new(side(self.0.cols()), side(self.0.rows())), Mat::default());
         let interpolation = if scale < 1.0 { imgproc::INTER_AREA } else { imgproc::INTER_LINEAR };
-        imgproc::resize(&self.0, &mut scaled, size, 0.0, 0.0, interpolation).map_err(unreadable)?;
+        imgproc::resize(&self.0, &mut scaled, size, 0.0, 0.0, interpolation)
+            .map_err(PictureError::unreadable)?;
         Ok(scaled)
     }
 }
@@ -93,16 +94,12 @@ fn decode(bytes: &[u8]) -> Result<Mat, PictureError> {
     if bytes.starts_with(b"P5") || bytes.starts_with(b"P6") {
         let samples = Samples::decode_pnm(bytes)?;
         let (rows, columns) = (samples.height.cast_signed(), samples.width.cast_signed());
-        let mut picture =
-            Mat::new_rows_cols_with_default(rows, columns, CV_8UC3, Scalar::default()).map_err(unreadable)?;
-        samples.write_bgr(picture.data_bytes_mut().map_err(unreadable)?);
+        let mut picture = Mat::new_rows_cols_with_default(rows, columns, CV_8UC3, Scalar::default())
+            .map_err(PictureError::unreadable)?;
+        samples.write_bgr(picture.data_bytes_mut().map_err(PictureError::unreadable)?);
         return Ok(picture);
     }
     let settings = VisionSettings::default();
     let header = inspect(bytes, settings.max_pixels)?;
     Ok(Decoder::new(&settings).decode_full(bytes, header, &[])?.clone())
-}
-
-fn unreadable(error: opencv::Error) -> PictureError {
-    PictureError::Undecodable(error.message)
 }

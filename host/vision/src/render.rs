@@ -95,7 +95,7 @@ impl PictureRenderer {
             let [red, green, blue] = colour.map(f64::from);
             let colour = Scalar::new(blue, green, red, 0.0);
             imgproc::rectangle(&mut picture, place, colour, thickness, imgproc::LINE_8, 0)
-                .map_err(unreadable)?;
+                .map_err(PictureError::unreadable)?;
         }
         encode_jpeg(&picture, self.quality).map(Some)
     }
@@ -117,7 +117,7 @@ impl PictureRenderer {
         blur_parts(&mut picture, hidden.blurred)?;
         let place = square_around(bounds, (picture.cols(), picture.rows()))
             .ok_or_else(|| PictureError::Undecodable("the box is outside the picture".into()))?;
-        let part = Mat::roi(&picture, place).map_err(unreadable)?.clone_pointee();
+        let part = Mat::roi(&picture, place).map_err(PictureError::unreadable)?.clone_pointee();
         let side = i32::try_from(side).unwrap_or(i32::MAX).max(1);
         if part.cols().max(part.rows()) <= side {
             return encode_jpeg(&part, self.quality);
@@ -126,7 +126,8 @@ impl PictureRenderer {
         let scale = f64::from(side) / f64::from(part.cols().max(part.rows()));
         let size = |length: i32| ((f64::from(length) * scale).round() as i32).max(1);
         let size = Size::new(size(part.cols()), size(part.rows()));
-        imgproc::resize(&part, &mut scaled, size, 0.0, 0.0, imgproc::INTER_AREA).map_err(unreadable)?;
+        imgproc::resize(&part, &mut scaled, size, 0.0, 0.0, imgproc::INTER_AREA)
+            .map_err(PictureError::unreadable)?;
         encode_jpeg(&scaled, self.quality)
     }
 }
@@ -146,12 +147,15 @@ fn blur_parts(picture: &mut Mat, parts: &[&Polygon]) -> Result<(), PictureError>
             continue;
         }
         let (mut few, mut smooth) = (Mat::default(), Mat::default());
-        let mut place = Mat::roi_mut(picture, Rect::new(x, y, columns, rows)).map_err(unreadable)?;
+        let mut place =
+            Mat::roi_mut(picture, Rect::new(x, y, columns, rows)).map_err(PictureError::unreadable)?;
         let blocks = Size::new(BLOCKS.min(columns), BLOCKS.min(rows));
-        imgproc::resize(&place, &mut few, blocks, 0.0, 0.0, imgproc::INTER_AREA).map_err(unreadable)?;
+        imgproc::resize(&place, &mut few, blocks, 0.0, 0.0, imgproc::INTER_AREA)
+            .map_err(PictureError::unreadable)?;
         let size = Size::new(columns, rows);
-        imgproc::resize(&few, &mut smooth, size, 0.0, 0.0, imgproc::INTER_LINEAR).map_err(unreadable)?;
-        smooth.copy_to(&mut place).map_err(unreadable)?;
+        imgproc::resize(&few, &mut smooth, size, 0.0, 0.0, imgproc::INTER_LINEAR)
+            .map_err(PictureError::unreadable)?;
+        smooth.copy_to(&mut place).map_err(PictureError::unreadable)?;
     }
     Ok(())
 }
@@ -173,10 +177,6 @@ fn square_around(bounds: &face::Rect, (width, height): (i32, i32)) -> Option<Rec
     };
     let (columns, rows) = (wanted.clamp(1, width), wanted.clamp(1, height));
     Some(Rect::new(start(middle_x, columns, width), start(middle_y, rows, height), columns, rows))
-}
-
-fn unreadable(error: opencv::Error) -> PictureError {
-    PictureError::Undecodable(error.message)
 }
 
 #[cfg(test)]

@@ -159,7 +159,7 @@ impl Worker {
         for rotation in Rotation::ALL {
             let mut rotated = Mat::default();
             opencv::core::rotate(decoded.pixels, &mut rotated, rotation.opencv_code())
-                .map_err(|error| PictureError::Undecodable(error.message))?;
+                .map_err(PictureError::unreadable)?;
             let (found, _) = self.detector.detect(&rotated, Search::AllSizes)?;
             let score = best_score(&found.faces);
             if score > best + MIN_SCORE_GAIN && better.is_none_or(|(_, other)| score > other) {

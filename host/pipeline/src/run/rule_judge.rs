@@ -165,7 +165,8 @@ impl RuleJudge {
         let (times, embed_time) = prepared.times();
         let count = self.config.gallery.candidates;
         let mut faces = prepared.faces(frame, cache, &index, count, site);
-        // A track that got the name of somebody whose samples are found for a moment longer would go on under a new name.
+        // The index may still hold samples of somebody who is being erased. A track that got this name now would continue under
+        // another name as soon as the samples are gone.
         for face in &mut faces {
             face.candidates.retain(|candidate| !erasures.is_being_erased(&candidate.person));
         }
