@@ -129,6 +129,10 @@ pub(crate) fn create(brokers: &str, topic: &str, partitions: i32, max_bytes: usi
         .expect("topics can be created")
         .into_iter()
         .for_each(|topic| drop(topic.expect("the topic is new")));
+    // The node knows a topic a moment after it has created it.
+    wait_for(&format!("the new topic {topic}"), || {
+        metadata(brokers)?.partitions.keys().any(|(known, _)| known == topic).then_some(())
+    });
 }
 
 /// Deletes the topics if possible. Errors are ignored, because a test may have left the cluster broken.
@@ -244,11 +248,17 @@ pub(crate) fn send(brokers: &str, topic: &str, frames: &[Frame]) -> Vec<(i32, i6
     }
     producer.flush(WAIT_TIMEOUT).expect("every frame is acknowledged");
     let places = places.lock().expect("no delivery panicked");
-    places.iter().map(|place| place.expect("every frame has its place")).collect()
+    let place_of = |place: &Delivered| match place {
+        Some(Ok(place)) => *place,
+        Some(Err(error)) => panic!("a frame was not delivered: {error}"),
+        None => panic!("a frame has no answer"),
+    };
+    places.iter().map(place_of).collect()
 }
 
-/// Partition and offset of each delivered frame.
-type Places = Arc<Mutex<Vec<Option<(i32, i64)>>>>;
+/// Partition and offset of a delivered frame, or why it was not delivered; none while there is no answer.
+type Delivered = Option<Result<(i32, i64), KafkaError>>;
+type Places = Arc<Mutex<Vec<Delivered>>>;
 
 struct Deliveries(Places);
 
@@ -258,10 +268,11 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
-        if let Ok(message) = result {
-            self.0.lock().expect("no delivery panicked")[number] =
-                Some((message.partition(), message.offset()));
-        }
+        let delivered = match result {
+            Ok(message) => Ok((message.partition(), message.offset())),
+            Err((error, _)) => Err(error.clone()),
+        };
+        self.0.lock().expect("no delivery panicked")[number] = Some(delivered);
     }
 }
 

@@ -42,7 +42,7 @@ pub use web_camera::{WebCamera, WebPart};
 use std::time::{Duration, Instant};
 
 /// The deadline of every wait.
-pub const WAIT_TIMEOUT: Duration = Duration::from_secs(240);
+pub const WAIT_TIMEOUT: Duration = Duration::from_secs(900);
 
 /// Calls `answer` until it returns a value. Fails after [`WAIT_TIMEOUT`] with `what` in the message.
 pub fn wait_for<T>(what: &str, mut answer: impl FnMut() -> Option<T>) -> T {

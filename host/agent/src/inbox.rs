@@ -45,11 +45,20 @@ pub(super) struct Inbox {
     pub settled: Vec<(u64, Result<(), BrokerError>)>,
     /// True if the send queue has something to do.
     news: bool,
-    /// After closing: until when to wait for acknowledgements.
-    pub closed: Option<Instant>,
+    /// After closing: when that was, and how long to wait for acknowledgements.
+    pub closed: Option<(Instant, Patience)>,
     refused: u64,
     /// Set while frames are refused.
     refusing: Option<Refusing>,
+}
+
+/// How long a closed inbox waits for acknowledgements.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// While none comes.
+    pub silence: Duration,
+    /// While they come.
+    pub in_all: Duration,
 }
 
 struct Refusing {
@@ -123,10 +132,10 @@ impl SharedInbox {
         self.notify(&mut inbox);
     }
 
-    /// Closes the inbox. Entries that are not acknowledged at this time stay in the spool.
-    pub fn close(&self, until: Instant) {
+    /// Closes the inbox. Entries that are not acknowledged after that stay in the spool.
+    pub fn close(&self, patience: Patience) {
         let mut inbox = self.lock();
-        inbox.closed = Some(until);
+        inbox.closed = Some((Instant::now(), patience));
         self.notify(&mut inbox);
     }
 

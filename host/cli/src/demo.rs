@@ -9,7 +9,7 @@ use everyframe_config::{Config, Loaded};
 use everyframe_privacy::write_secret;
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::process::CommandExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -226,7 +226,9 @@ impl ChildProcess {
 
     fn finish(mut self) -> Result<()> {
         let status = self.child.wait()?;
-        if status.success() {
+        // One that was asked before it could listen to signals had not begun anything.
+        let ended_by_us = self.asked_to_end && status.signal() == Some(Signal::TERM.as_raw());
+        if status.success() || ended_by_us {
             return Ok(());
         }
         bail!(self.failed(&format!("failed ({status})")))

@@ -16,8 +16,11 @@ pub const HEADER_ROOM: usize = 64 << 10;
 /// The largest record that we send or fetch, bytes: a frame of [`MAX_FRAME_BYTES`] as a dead letter.
 pub const MAX_RECORD_BYTES: usize = MAX_FRAME_BYTES + HEADER_ROOM;
 
-/// How long a broker may take to answer.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(15);
+/// How long to look for a broker that answers at all.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long a broker that has answered before may take to answer: it may be busy, or have to wait for the others.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What every client needs: the brokers, our defaults, and the operator's properties, which win.
 fn config(

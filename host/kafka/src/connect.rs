@@ -1,6 +1,6 @@
 //! The first connection to a cluster: tells apart brokers that do not answer, refuse the user, or cannot be trusted.
 
-use crate::client::TIMEOUT;
+use crate::client::CONNECT_TIMEOUT;
 use crate::error::BrokerError;
 use crate::secrets::redacted;
 use rdkafka::ClientContext;
@@ -11,8 +11,9 @@ use rdkafka::metadata::Metadata;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// After so long without an answer, librdkafka's events are read.
-const ATTEMPT: Duration = Duration::from_secs(1);
+/// After so long without an answer, librdkafka's events are read, and the broker is asked again; each time it has twice as long, because
+/// librdkafka drops an answer that comes later.
+const FIRST_ATTEMPT: Duration = Duration::from_secs(1);
 /// How long to wait for each event: events come one by one, between lines of the log.
 const LISTEN: Duration = Duration::from_millis(50);
 
@@ -25,9 +26,10 @@ pub(super) fn metadata<C: ConsumerContext>(
     topic: Option<&str>,
     brokers: &str,
 ) -> Result<Metadata, BrokerError> {
-    let deadline = Instant::now() + TIMEOUT;
+    let deadline = Instant::now() + CONNECT_TIMEOUT;
+    let mut patience = FIRST_ATTEMPT;
     loop {
-        let error = match consumer.fetch_metadata(topic, ATTEMPT) {
+        let error = match consumer.fetch_metadata(topic, patience) {
             Ok(metadata) => return Ok(metadata),
             Err(error) => BrokerError::from_rdkafka(error, brokers),
         };
@@ -40,6 +42,7 @@ pub(super) fn metadata<C: ConsumerContext>(
         if !matches!(error, BrokerError::Unreachable { .. }) || Instant::now() >= deadline {
             return Err(error);
         }
+        patience *= 2;
     }
 }
 

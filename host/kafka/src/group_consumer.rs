@@ -221,7 +221,7 @@ impl<R: 'static> GroupConsumer<R> {
         let name = format!("{}-", self.settings.instance.as_deref().unwrap_or_default());
         let log_once = LogOnce::default();
         while !stop.load(Ordering::Relaxed) {
-            match self.consumer.fetch_group_list(Some(&self.settings.group), client::TIMEOUT) {
+            match self.consumer.fetch_group_list(Some(&self.settings.group), client::CONNECT_TIMEOUT) {
                 Ok(list) => {
                     let members = list.groups().iter().flat_map(|group| group.members());
                     return members

@@ -1,6 +1,6 @@
 //! Reads the state of a topic and its group without joining it: ends, committed offsets, oldest records, retention.
 
-use crate::client;
+use crate::client::{self, TIMEOUT};
 use crate::error::BrokerError;
 use crate::reader::{Quiet, committed_by, ends};
 use crate::retention::Retention;
@@ -14,7 +14,6 @@ use rdkafka::{Message as _, Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-const TIMEOUT: Duration = Duration::from_secs(15);
 /// How long the oldest records may take to come; without them there is no age.
 const PEEK: Duration = Duration::from_secs(5);
 /// How many records of a partition the mean size is made of.

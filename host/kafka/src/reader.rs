@@ -1,6 +1,6 @@
 //! Reads a topic without a group: up to its present end, or what comes from now on.
 
-use crate::client::{self, TIMEOUT};
+use crate::client::{self, CONNECT_TIMEOUT, TIMEOUT};
 use crate::error::BrokerError;
 use crate::standalone_consumer::StandaloneConsumer;
 use crate::topics::partitions;
@@ -13,8 +13,8 @@ use rdkafka::{ClientContext, Message as _, Offset, TopicPartitionList};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-/// How long one request may take before it is sent again.
-const ATTEMPT: Duration = Duration::from_secs(3);
+/// How long a request may take at first before it is sent again.
+const FIRST_ATTEMPT: Duration = Duration::from_secs(3);
 /// Settings of a consumer that reads to the end of a topic. A broker tells it by an answer without records that the end is reached, and
 /// holds this answer back for `fetch.wait.max.ms` (500 by default).
 const TO_AN_END: &[(&str, &str)] = &[("fetch.wait.max.ms", "10")];
@@ -191,7 +191,7 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// The brokers did not answer for 15 s: make another reader.
+    /// The brokers did not answer for a minute: make another reader.
     #[allow(clippy::should_implement_trait, reason = "the record borrows from the reader")]
     pub fn next(&mut self) -> Result<Option<Received<'_>>, BrokerError> {
         let mut silent_since = Instant::now();
@@ -217,7 +217,7 @@ impl Reader {
                 None if silent_since.elapsed() > TIMEOUT => {
                     return Err(BrokerError::Unreachable {
                         brokers: self.settings.brokers.clone(),
-                        reason: "no records for 15 s".into(),
+                        reason: format!("no records for {} s", TIMEOUT.as_secs()),
                     });
                 }
                 Some(Err(_)) | None => {}
@@ -326,16 +326,18 @@ pub fn committed(settings: &KafkaSettings, topic: &str) -> Result<BTreeMap<i32, 
     committed_by(&consumer, topic, &settings.brokers)
 }
 
-/// Sends a request again, each time with this timeout, while the broker that can answer it is being found.
+/// Sends a request again, each time with twice the timeout, while the broker that can answer it is being found.
 ///
 /// librdkafka drops a request that waited for a bootstrap address when it learns which node is behind it, with an error or
 /// without; sent again, it is answered.
 fn retry_while_moving<T>(ask: impl Fn(Duration) -> Result<T, KafkaError>) -> Result<T, KafkaError> {
     let deadline = Instant::now() + TIMEOUT;
+    let mut patience = FIRST_ATTEMPT;
     loop {
-        match ask(ATTEMPT) {
+        match ask(patience) {
             Err(error) if is_moving(&error) && Instant::now() < deadline => {
                 std::thread::sleep(Duration::from_millis(200));
+                patience = (2 * patience).min(CONNECT_TIMEOUT);
             }
             answer => return answer,
         }

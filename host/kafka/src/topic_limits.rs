@@ -1,16 +1,12 @@
 //! Reads the largest record of each topic at the start: Kafka's default is 1 MB, and a frame may have 16 MiB.
 
-use crate::client::{self, HEADER_ROOM, MAX_FRAME_BYTES};
+use crate::client::{self, HEADER_ROOM, MAX_FRAME_BYTES, TIMEOUT};
 use crate::error::BrokerError;
 use crate::producer::BATCH_BYTES;
 use everyframe_config::{Config, KafkaSettings};
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use std::collections::BTreeMap;
-use std::time::Duration;
-
-/// How long the brokers may take to answer. A host can work without the answer.
-const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The smallest usable limit, bytes: a dead letter without its picture still fits.
 const LEAST_BYTES: usize = 16 << 10;

@@ -1,7 +1,7 @@
 //! Creates the topics that are missing.
 
 use crate::class_retention::{configured_hours, enforce_retention};
-use crate::client::{self, MAX_FRAME_BYTES, MAX_RECORD_BYTES, TIMEOUT};
+use crate::client::{self, CONNECT_TIMEOUT, MAX_FRAME_BYTES, MAX_RECORD_BYTES, TIMEOUT};
 use crate::connect::{LastMessage, metadata};
 use crate::error::BrokerError;
 use crate::standalone_consumer::StandaloneConsumer;
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// How long one broker may not know a topic that another one has created. After that, the topic does not exist.
-const NEWS: Duration = Duration::from_secs(5);
+const NEWS: Duration = CONNECT_TIMEOUT;
 /// How often the broker is asked whether it knows the topic now.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -84,7 +84,8 @@ fn topics(config: &Config) -> Vec<Topic> {
 /// The brokers do not answer or refuse it, or a topic has too few partitions: the operator must act.
 pub async fn create_missing_topics(config: &Config) -> Result<(), BrokerError> {
     let settings = &config.kafka;
-    let there = count_partitions(settings)?;
+    let consumer = metadata_consumer(settings)?;
+    let there = count_partitions(&consumer, settings)?;
     let (frames, state) = (&config.topics.frames, &config.topics.state);
     let mut topics = topics(config);
     if let Some(count) = there.get(frames).copied() {
@@ -100,16 +101,50 @@ pub async fn create_missing_topics(config: &Config) -> Result<(), BrokerError> {
     if topics.is_empty() {
         return Ok(());
     }
-    create_topics(settings, &topics, frames).await
+    create_topics(settings, &topics, frames).await?;
+    wait_until_known(&consumer, settings, &topics)
+}
+
+/// Waits until the brokers know topics that were just created: the node that has created them tells the others, and itself, a moment
+/// later, on a busy machine many seconds.
+fn wait_until_known(
+    consumer: &MetadataConsumer,
+    settings: &KafkaSettings,
+    topics: &[Topic],
+) -> Result<(), BrokerError> {
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
+        let known = count_partitions(consumer, settings)?;
+        let unknown = topics.iter().find(|topic| known.get(&topic.name).is_none_or(|count| *count == 0));
+        match unknown {
+            None => return Ok(()),
+            Some(topic) if Instant::now() >= deadline => {
+                return Err(BrokerError::NotCreated {
+                    topic: topic.name.clone(),
+                    reason: format!("no broker knows it {} s after it was created", TIMEOUT.as_secs()),
+                });
+            }
+            Some(_) => std::thread::sleep(POLL_INTERVAL),
+        }
+    }
+}
+
+type MetadataConsumer = StandaloneConsumer<LastMessage>;
+
+/// A consumer that only asks for metadata.
+fn metadata_consumer(settings: &KafkaSettings) -> Result<MetadataConsumer, BrokerError> {
+    let config = client::consumer(settings, &[("group.id", "everyframe-reader")]);
+    StandaloneConsumer::new(&config, LastMessage::default())
+        .map_err(|error| BrokerError::from_rdkafka(error, &settings.brokers))
 }
 
 /// The topics that are there, and how many partitions each has. Only missing topics are created, so that no right to create topics is
 /// needed otherwise. All topics are listed, because a broker may create one that is asked for by name.
-fn count_partitions(settings: &KafkaSettings) -> Result<BTreeMap<String, usize>, BrokerError> {
-    let config = client::consumer(settings, &[("group.id", "everyframe-reader")]);
-    let consumer = StandaloneConsumer::new(&config, LastMessage::default())
-        .map_err(|error| BrokerError::from_rdkafka(error, &settings.brokers))?;
-    let metadata = metadata(&consumer, None, &settings.brokers)
+fn count_partitions(
+    consumer: &MetadataConsumer,
+    settings: &KafkaSettings,
+) -> Result<BTreeMap<String, usize>, BrokerError> {
+    let metadata = metadata(consumer, None, &settings.brokers)
         .map_err(|error| consumer.client().context().explain(error))?;
     let topics = metadata.topics().iter();
     Ok(topics.map(|topic| (topic.name().to_owned(), topic.partitions().len())).collect())

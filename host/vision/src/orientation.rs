@@ -2,6 +2,7 @@
 
 use exif::{In, Reader, Tag};
 use opencv::core::{self, Mat};
+use std::panic::catch_unwind;
 
 /// The prefix of EXIF data: always in JPEG, and in WebP by mistake of some writers.
 const PREFIX: &[u8] = b"Exif\0\0";
@@ -33,13 +34,8 @@ impl Orientation {
     /// orientation, count as upright, as in viewers.
     pub fn from_exif(data: &[u8]) -> Self {
         let tiff = data.strip_prefix(PREFIX).unwrap_or(data);
-        // Damaged tags must not hide this one.
-        let mut reader = Reader::new();
-        reader.continue_on_error(true);
-        let exif = reader.read_raw(tiff.to_vec()).or_else(|error| error.distill_partial_result(|_| ()));
-        let Ok(exif) = exif else { return Self::Upright };
-        let value = exif.get_field(Tag::Orientation, In::PRIMARY).and_then(|field| field.value.get_uint(0));
-        match value {
+        // As with the decoders: a panic of another project's code must not end an agent.
+        match catch_unwind(|| orientation_value(tiff)).ok().flatten() {
             Some(2) => Self::MirroredAcross,
             Some(3) => Self::HalfTurn,
             Some(4) => Self::MirroredDown,
@@ -76,4 +72,13 @@ impl Orientation {
         }
         Ok(true)
     }
+}
+
+/// The value of the orientation tag; none without a readable one.
+fn orientation_value(tiff: &[u8]) -> Option<u32> {
+    // Damaged tags must not hide this one.
+    let mut reader = Reader::new();
+    reader.continue_on_error(true);
+    let exif = reader.read_raw(tiff.to_vec()).or_else(|error| error.distill_partial_result(|_| ())).ok()?;
+    exif.get_field(Tag::Orientation, In::PRIMARY)?.value.get_uint(0)
 }
