@@ -82,3 +82,24 @@ impl ClientContext for LastMessage {
 }
 
 impl ConsumerContext for LastMessage {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client;
+    use crate::standalone_consumer::StandaloneConsumer;
+    use everyframe_config::KafkaSettings;
+    use rdkafka::mocking::MockCluster;
+
+    #[test]
+    fn a_broker_that_takes_longer_than_the_first_attempt_is_heard() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("people", 1, 1).unwrap();
+        cluster.broker_round_trip_time(1, FIRST_ATTEMPT + FIRST_ATTEMPT / 5).unwrap();
+        let settings = KafkaSettings { brokers: cluster.bootstrap_servers(), ..KafkaSettings::default() };
+        let config = client::consumer(&settings, &[("group.id", "test")]);
+        let consumer = StandaloneConsumer::new(&config, LastMessage::default()).unwrap();
+        let found = metadata(&consumer, Some("people"), &settings.brokers).unwrap();
+        assert_eq!(found.topics()[0].partitions().len(), 1);
+    }
+}
