@@ -2,7 +2,7 @@
 
 use super::camera_watch::{CameraWatch, WatchSettings};
 use super::entry::{Entry, Payload};
-use super::inbox::{OfferResult, Patience};
+use super::inbox::OfferResult;
 use super::outbox::{Destination, Outbox, OutboxError, Prepare};
 use super::reading::{Picture, Reading};
 use super::source::Source;
@@ -18,9 +18,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long the agent waits for the last acknowledgements at the end of its source.
-const AT_THE_END: Patience = Patience { silence: Duration::from_secs(30), in_all: Duration::from_secs(30) };
+const MAX_LAST_WAIT: Duration = Duration::from_secs(30);
 /// The same after it was stopped. What is not acknowledged then waits in the spool.
-const WHEN_STOPPED: Patience = Patience { silence: Duration::from_secs(2), in_all: Duration::from_secs(10) };
+const MAX_STOPPED_WAIT: Duration = Duration::from_millis(1500);
 /// How often the state of a camera is checked, and its status written.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 const STATUS_INTERVAL: Duration = Duration::from_secs(2);
@@ -100,8 +100,8 @@ impl Agent {
         run.finish(source);
         let read = run.read;
         // Also after an error: the frames that were read before it must be sent.
-        let summary =
-            outbox.close(if stop.load(Ordering::Relaxed) { WHEN_STOPPED } else { AT_THE_END });
+        let wait = if stop.load(Ordering::Relaxed) { MAX_STOPPED_WAIT } else { MAX_LAST_WAIT };
+        let summary = outbox.close(wait);
         ended?;
         let counts = source.counts();
         Ok(AgentSummary {

@@ -45,20 +45,11 @@ pub(super) struct Inbox {
     pub settled: Vec<(u64, Result<(), BrokerError>)>,
     /// True if the send queue has something to do.
     news: bool,
-    /// After closing: when that was, and how long to wait for acknowledgements.
-    pub closed: Option<(Instant, Patience)>,
+    /// After closing: until when to wait for acknowledgements.
+    pub closed: Option<Instant>,
     refused: u64,
     /// Set while frames are refused.
     refusing: Option<Refusing>,
-}
-
-/// How long a closed inbox waits for acknowledgements.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
-    /// While none comes.
-    pub silence: Duration,
-    /// While they come.
-    pub in_all: Duration,
 }
 
 struct Refusing {
@@ -132,10 +123,10 @@ impl SharedInbox {
         self.notify(&mut inbox);
     }
 
-    /// Closes the inbox. Entries that are not acknowledged after that stay in the spool.
-    pub fn close(&self, patience: Patience) {
+    /// Closes the inbox. Entries that are not acknowledged at this time stay in the spool.
+    pub fn close(&self, until: Instant) {
         let mut inbox = self.lock();
-        inbox.closed = Some((Instant::now(), patience));
+        inbox.closed = Some(until);
         self.notify(&mut inbox);
     }
 

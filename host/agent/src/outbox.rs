@@ -1,7 +1,7 @@
 //! The outbox: the thread of the send queue, and the producer for the frames topic.
 
 use super::entry::{Entry, Payload};
-use super::inbox::{OfferResult, Patience, SharedInbox};
+use super::inbox::{OfferResult, SharedInbox};
 use super::send_queue::{Broker, SendQueue, SendSummary};
 use super::spool::SpoolError;
 use everyframe_config::KafkaSettings;
@@ -106,11 +106,7 @@ impl Outbox {
                     let closed = shared.lock().closed;
                     let now = Instant::now();
                     queue.step(now);
-                    let is_over = |(at, patience): (Instant, Patience)| {
-                        let silent_since = queue.stuck_since().map_or(at, |stuck| stuck.max(at));
-                        now >= silent_since + patience.silence || now >= at + patience.in_all
-                    };
-                    if closed.is_some_and(|closed| queue.is_empty() || is_over(closed)) {
+                    if closed.is_some_and(|until| queue.is_empty() || now >= until) {
                         let spool = queue.spool();
                         return (queue.finish(now), spool);
                     }
@@ -125,9 +121,9 @@ impl Outbox {
         self.shared.offer(entry, patient, stop)
     }
 
-    /// Waits for the acknowledgements. Entries without one stay in the spool.
-    pub fn close(self, patience: Patience) -> OutboxSummary {
-        self.shared.close(patience);
+    /// Waits for the acknowledgements, at most for `patience`. Entries without one stay in the spool.
+    pub fn close(self, patience: Duration) -> OutboxSummary {
+        self.shared.close(Instant::now() + patience);
         let ended = self.queue.join();
         let mut inbox = self.shared.lock();
         inbox.log_refusals(Instant::now(), true);

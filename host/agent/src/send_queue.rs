@@ -207,11 +207,6 @@ impl<B: Broker> SendQueue<B> {
         self.flight.is_empty() && self.backlog == 0 && self.arrived.is_empty()
     }
 
-    /// The time of the last acknowledgement; of the first entry after the queue was empty, if that is later. None if it is empty.
-    pub fn stuck_since(&self) -> Option<Instant> {
-        self.stuck_since
-    }
-
     /// Writes all entries that are not acknowledged to the spool.
     pub fn finish(mut self, now: Instant) -> SendSummary {
         self.settle(now);

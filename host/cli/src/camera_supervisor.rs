@@ -23,8 +23,8 @@ const RESTART_PAUSES: [u64; 4] = [1, 2, 5, 10];
 const STEADY: Duration = Duration::from_secs(60);
 /// How often children and the configuration are looked at.
 const INTERVAL: Duration = Duration::from_millis(250);
-/// How long agents may take to end: they wait at most ten seconds for the broker.
-const END_TIME: Duration = Duration::from_secs(15);
+/// How long agents may take to end: they have two seconds.
+const END_TIME: Duration = Duration::from_secs(4);
 
 #[derive(clap::Args)]
 pub struct Arguments {
