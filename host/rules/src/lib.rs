@@ -19,7 +19,7 @@
 //! | `frame`, `rule_log`, `wasi_http`, `wasi_grants`, `stderr_buffer` | what a call can reach |
 //! | `call_policy`, `host_state` | the data of one call's store |
 //! | `contract`, `v0_1_0`, `contract_versions` | types of the contract, and the bindings of each version |
-//! | `sandbox`, `instance_pool` | the wasmtime engine, its limits, idle instances |
+//! | `sandbox`, `compute_time`, `instance_pool` | the wasmtime engine, its limits, idle instances |
 //! | `component_file`, `component_imports`, `component_info`, `code_cache` | reading, checking and compiling components |
 //! | `loaded_rule`, `load_rule` | one rule, ready to be evaluated |
 //! | `answer_checks`, `evaluate` | one rule and one frame |
@@ -34,6 +34,7 @@ mod code_cache;
 mod component_file;
 mod component_imports;
 mod component_info;
+mod compute_time;
 mod configured;
 mod contract;
 mod contract_versions;

@@ -1,5 +1,6 @@
 //! The wasmtime engine of all rules: one pool of instances and memory, and one clock that stops calls that run too long.
 
+use super::compute_time::ComputeTime;
 use super::contract_versions::CONTRACTS;
 use super::error::{FailureKind, Fault};
 use super::host_state::HostState;
@@ -13,7 +14,8 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use wasmtime::component::Linker;
 use wasmtime::{
-    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store, Trap, WasmBacktrace,
+    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store, Trap, UpdateDeadline,
+    WasmBacktrace,
 };
 use wasmtime_wasi::I32Exit;
 
@@ -54,7 +56,7 @@ impl Sandbox {
         self.slots.acquire().await.ok()
     }
 
-    /// Creates a store for one call, which is stopped after `time`.
+    /// Creates a store for one call, which is stopped after `time`: of its thread's processor time while it computes.
     pub(super) fn create_store(&self, state: HostState, limits: &Limits, time: Duration) -> Store<HostState> {
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.guard);
@@ -68,14 +70,20 @@ impl Sandbox {
         store.set_hostcall_fuel(limits.transfer());
         // Fuel is counted, not limited: time is limited. This cannot fail, since the engine counts fuel.
         let _ = store.set_fuel(u64::MAX);
-        // The current tick has already begun: one more, so that no call gets less than its time.
-        let ticks = time.as_nanos().div_ceil(TICK.as_nanos()) + 1;
-        store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX));
+        store.set_epoch_deadline(ticks(time));
+        // When as much time has passed, the call may have had a processor for only a part of it.
+        let mut compute_time = ComputeTime::start(time);
+        store.epoch_deadline_callback(move |_| {
+            Ok(match compute_time.left() {
+                Duration::ZERO => UpdateDeadline::Interrupt,
+                left => UpdateDeadline::Continue(ticks(left)),
+            })
+        });
     }
 
     /// Runs a call to its end, or until `time` is over.
     ///
-    /// The epoch stops a guest that computes. The timeout abandons a guest that waits in a host call (WASI's clocks can
+    /// The epoch stops a guest that computes for so long. The timeout abandons a guest that waits in a host call (WASI's clocks can
     /// sleep). It comes one tick later, so that the epoch's more precise message wins.
     ///
     /// # Errors
@@ -92,6 +100,11 @@ impl Sandbox {
             Err(_) => Err(CallError::TimedOutWaiting),
         }
     }
+}
+
+/// The ticks in which this time has surely passed: the current one has already begun.
+fn ticks(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos().div_ceil(TICK.as_nanos()) + 1).unwrap_or(u64::MAX)
 }
 
 fn engine_config(limits: &Limits, slots: u32) -> Config {
