@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 
 /// How long the agent waits for the last acknowledgements at the end of its source.
 const MAX_LAST_WAIT: Duration = Duration::from_secs(30);
-/// The same after it was stopped. What is not acknowledged then waits in the spool.
-const MAX_STOPPED_WAIT: Duration = Duration::from_millis(1500);
+/// The same after it was stopped, by default.
+pub const STOPPED_WAIT: Duration = Duration::from_millis(1500);
 /// How often the state of a camera is checked, and its status written.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 const STATUS_INTERVAL: Duration = Duration::from_secs(2);
@@ -49,6 +49,8 @@ pub struct Agent {
     pub repeat: bool,
     /// When a live camera counts as away, frozen or black.
     pub watch: WatchSettings,
+    /// How long to wait for the last acknowledgements after it was stopped. What is not acknowledged then waits in the spool.
+    pub stopped_wait: Duration,
 }
 
 /// The counts of one run of an agent. Each frame that it read is acknowledged, refused, or in the spool.
@@ -100,7 +102,7 @@ impl Agent {
         run.finish(source);
         let read = run.read;
         // Also after an error: the frames that were read before it must be sent.
-        let wait = if stop.load(Ordering::Relaxed) { MAX_STOPPED_WAIT } else { MAX_LAST_WAIT };
+        let wait = if stop.load(Ordering::Relaxed) { self.stopped_wait } else { MAX_LAST_WAIT };
         let summary = outbox.close(wait);
         ended?;
         let counts = source.counts();

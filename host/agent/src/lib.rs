@@ -49,7 +49,7 @@ mod video;
 mod view;
 
 pub use address::SourceAddress;
-pub use agent::{Agent, AgentError, AgentSummary};
+pub use agent::{Agent, AgentError, AgentSummary, STOPPED_WAIT};
 pub use camera_watch::WatchSettings;
 pub use fault::Fault;
 pub use options::SourceOptions;

@@ -3,7 +3,7 @@
 use super::{Connection, DONE, FAILED, WrongInput, logging};
 use anyhow::Result;
 use everyframe_agent::{
-    Agent, AgentSummary, Destination, Source, SourceAddress, SourceOptions, WatchSettings,
+    Agent, AgentSummary, Destination, STOPPED_WAIT, Source, SourceAddress, SourceOptions, WatchSettings,
 };
 use everyframe_config::{
     CameraSettings, Config, DamagedPolicy, DecodingDevice, Property, SlowPolicy, Transport,
@@ -98,6 +98,10 @@ pub struct Arguments {
     /// How much the spool may take of the disk: bytes, or with kB, MB, GB, KiB, MiB, GiB.
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = size)]
     spool_bytes: u64,
+    /// After SIGTERM, how long to wait for the broker to acknowledge the last frames, seconds. What it has not acknowledged then
+    /// waits in the spool.
+    #[arg(long, value_name = "SECONDS", default_value_t = STOPPED_WAIT.as_secs_f64(), value_parser = seconds)]
+    stop_wait: f64,
     #[command(flatten)]
     connection: Connection,
 }
@@ -224,6 +228,7 @@ pub fn run(arguments: Arguments) -> Result<u8> {
         rate: arguments.rate,
         repeat: arguments.repeat,
         watch,
+        stopped_wait: Duration::from_secs_f64(arguments.stop_wait),
     };
     let config = Config { kafka, ..config };
     let handle = runtime.handle().clone();

@@ -9,7 +9,7 @@ use everyframe_config::{Config, Loaded};
 use everyframe_privacy::write_secret;
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::process::CommandExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -74,11 +74,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     let mut host = ChildProcess::start("host", folder.path(), &["run", "--config", &file.to_string_lossy()])?;
     println!("host      {} with 3 rules", file.display());
     let repeat = arguments.forever || arguments.seconds.is_some();
-    let mut cameras = Vec::new();
-    for (id, clip) in CAMERAS {
-        println!("camera    {id:<12} {clip}, {RATE} frames/s");
-        cameras.push(start_camera(folder.path(), &file, &footage, (id, clip), repeat)?);
-    }
+    let mut cameras = start_cameras(folder.path(), &file, &footage, repeat)?;
     println!();
 
     let quiet = Arc::new(AtomicBool::new(false));
@@ -94,11 +90,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
         host.check()?;
         std::thread::sleep(Duration::from_millis(100));
     }
-    for (mut camera, place) in cameras.into_iter().zip(CAMERAS) {
-        // An agent that is asked to end does not wait for a busy broker: its next start sends what is left in its spool.
-        if camera.asked_to_end && !camera.child.wait()?.success() {
-            camera = start_camera(folder.path(), &file, &footage, place, false)?;
-        }
+    for camera in cameras {
         camera.finish()?;
     }
     let report = wait_until_processed(&config, &mut host)?;
@@ -110,23 +102,23 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     Ok(print_report(&report))
 }
 
-/// Starts the agent of a camera. `repeat`: the clip is repeated until the agent ends.
-fn start_camera(
-    folder: &Path,
-    file: &Path,
-    footage: &Path,
-    (id, clip): (&str, &str),
-    repeat: bool,
-) -> Result<ChildProcess> {
-    let (spool, clip_path) = (folder.join("spool"), footage.join(clip));
-    let (file, spool, clip_path) =
-        (file.to_string_lossy(), spool.to_string_lossy(), clip_path.to_string_lossy());
-    let mut words = vec!["camera", "--config", &file, "--spool", &spool];
-    words.extend(["--id", id, "--rate", RATE, &clip_path]);
-    if repeat {
-        words.push("--loop");
-    }
-    ChildProcess::start(id, folder, &words)
+/// Starts an agent for each camera. `repeat`: the clips are repeated until the agent ends.
+fn start_cameras(folder: &Path, file: &Path, footage: &Path, repeat: bool) -> Result<Vec<ChildProcess>> {
+    let spool = folder.join("spool");
+    let start = |(id, clip): &(&str, &str)| {
+        let clip_path = footage.join(clip);
+        println!("camera    {id:<12} {clip}, {RATE} frames/s");
+        let (file, spool, clip_path) =
+            (file.to_string_lossy(), spool.to_string_lossy(), clip_path.to_string_lossy());
+        let mut words = vec!["camera", "--config", &file, "--spool", &spool];
+        // The spool is gone with the folder, so even a slow broker gets every frame.
+        words.extend(["--id", id, "--rate", RATE, "--stop-wait", "30", &clip_path]);
+        if repeat {
+            words.push("--loop");
+        }
+        ChildProcess::start(id, folder, &words)
+    };
+    CAMERAS.iter().map(start).collect()
 }
 
 /// Waits until the host has processed every frame, at most for a minute. Returns the last audit.
@@ -235,7 +227,9 @@ impl ChildProcess {
 
     fn finish(mut self) -> Result<()> {
         let status = self.child.wait()?;
-        if status.success() {
+        // A signal ends a process that has not begun its work yet at once.
+        let ended_by_us = self.asked_to_end && status.signal() == Some(Signal::TERM.as_raw());
+        if status.success() || ended_by_us {
             return Ok(());
         }
         bail!(self.failed(&format!("failed ({status})")))

@@ -9,7 +9,8 @@ pub mod accuracy;
 mod verification;
 
 use everyframe_agent::{
-    Agent, AgentError, Destination, Source, SourceAddress, SourceError, SourceOptions, WatchSettings,
+    Agent, AgentError, Destination, STOPPED_WAIT, Source, SourceAddress, SourceError, SourceOptions,
+    WatchSettings,
 };
 use everyframe_config::Config;
 use everyframe_gallery::{GalleryError, GalleryWriter, Sample, Terms};
@@ -176,7 +177,8 @@ fn send_frames(setup: &Setup<'_>) -> Result<u64, MeasureError> {
             spool_bytes: 1 << 30,
             ring: Arc::new(KeyRing::load(&setup.config.privacy)?),
         };
-        let agent = Agent { destination, rate: None, repeat: false, watch: WatchSettings::default() };
+        let (watch, stopped_wait) = (WatchSettings::default(), STOPPED_WAIT);
+        let agent = Agent { destination, rate: None, repeat: false, watch, stopped_wait };
         let address = SourceAddress::from(folder.as_path());
         let mut source = Source::open(&address, &SourceOptions::default())?.as_recording();
         // The topics are there.
