@@ -298,7 +298,7 @@ fn a_looped_clip_is_one_session() {
     let site = Site::start(1);
     let camera = site.start_everyframe(
         "camera",
-        &["camera", "--id", "gate", "--loop", "--rate", "200", &clip("single_face.mp4")],
+        &["camera", "--id", "gate", "--loop", "--rate", "200", "--stop-wait", "60", &clip("single_face.mp4")],
     );
     site.wait_for_records(Topic::Frames, 150);
     let ended = camera.terminate();

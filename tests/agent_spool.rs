@@ -139,9 +139,26 @@ fn an_agent_that_ends_in_an_outage_leaves_its_frames() {
 }
 
 #[test]
+fn a_stopped_agent_with_time_waits_for_its_broker() {
+    let site = Site::with_a_broker(1);
+    let mut camera = endless(&site, "camera", &["--stop-wait", "600"]);
+    site.wait_for_records(Topic::Frames, 20);
+    site.stop_broker();
+    camera.wait_for_word("broker away");
+    camera.signal("TERM");
+    // Longer than an agent waits by default.
+    std::thread::sleep(Duration::from_secs(2));
+    site.start_broker();
+    let ended = camera.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let (read, acknowledged, in_spool, refused) = closing(&ended.out);
+    assert_eq!((acknowledged, in_spool, refused), (read, 0, 0), "{}", ended.out);
+}
+
+#[test]
 fn frames_refused_by_a_full_spool_are_reported() {
     let site = Site::with_a_broker(1);
-    let mut camera = endless(&site, "camera", &["--spool-bytes", "2MB"]);
+    let mut camera = endless(&site, "camera", &["--spool-bytes", "2MB", "--stop-wait", "60"]);
     site.wait_for_records(Topic::Frames, 20);
     site.stop_broker();
     camera.wait_for_word("the spool is full (2 MB): frames are refused from number ");
@@ -176,7 +193,9 @@ fn frames_refused_by_a_full_spool_are_reported() {
 #[test]
 fn frames_refused_by_a_full_disk_are_reported() {
     let site = Site::with_a_broker(1);
-    let agent = site.command(&["camera", "--id", "gate", "--loop", "--rate", "50", &clip("single_face.mp4")]);
+    let clip = clip("single_face.mp4");
+    let words = ["camera", "--id", "gate", "--loop", "--rate", "50", "--stop-wait", "60", &clip];
+    let agent = site.command(&words);
     // The limit is in blocks of 1024 bytes. The trap ignores the signal that a file at its limit causes.
     let mut limited = Command::new("bash");
     limited.args(["-c", "trap '' XFSZ; ulimit -f 3000; exec \"$0\" \"$@\""]).arg(agent.get_program());

@@ -296,6 +296,8 @@ impl Follower {
             .set("fetch.message.max.bytes", "16777216")
             .set("fetch.wait.max.ms", "50")
             .set("enable.partition.eof", "true")
+            // If librdkafka gives up its place after a crash of the broker, it begins again, and leaves nothing out.
+            .set("auto.offset.reset", "earliest")
             .set("topic.metadata.refresh.interval.ms", "200")
             .create()
             .expect("a consumer");
@@ -337,8 +339,10 @@ impl Follower {
                 match message {
                     Ok(message) => {
                         let (partition, next) = (message.partition(), message.offset() + 1);
-                        self.records.push(record(&message));
-                        self.next.insert(partition, next);
+                        // It may begin again, see `new`.
+                        if self.next.insert(partition, next.max(self.next[&partition])) < Some(next) {
+                            self.records.push(record(&message));
+                        }
                         ends.retain(|of, (end, _)| *of != partition || next < *end);
                     }
                     Err(KafkaError::PartitionEOF(partition)) => self.came_to_an_end(partition, &mut ends),
