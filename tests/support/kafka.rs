@@ -339,8 +339,9 @@ impl Follower {
                 match message {
                     Ok(message) => {
                         let (partition, next) = (message.partition(), message.offset() + 1);
-                        // It may begin again, see `new`.
-                        if self.next.insert(partition, next.max(self.next[&partition])) < Some(next) {
+                        // After it has begun again (see `new`), what was read before comes again.
+                        if next > self.next[&partition] {
+                            self.next.insert(partition, next);
                             self.records.push(record(&message));
                         }
                         ends.retain(|of, (end, _)| *of != partition || next < *end);
