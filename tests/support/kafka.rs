@@ -296,7 +296,7 @@ impl Follower {
             .set("fetch.message.max.bytes", "16777216")
             .set("fetch.wait.max.ms", "50")
             .set("enable.partition.eof", "true")
-            // If librdkafka gives up its place after a crash of the broker, it begins again, and leaves nothing out.
+            // After a crash of the broker, librdkafka may reset the position: to the oldest record, so that none is left out.
             .set("auto.offset.reset", "earliest")
             .set("topic.metadata.refresh.interval.ms", "200")
             .create()
@@ -339,7 +339,7 @@ impl Follower {
                 match message {
                     Ok(message) => {
                         let (partition, next) = (message.partition(), message.offset() + 1);
-                        // After it has begun again (see `new`), what was read before comes again.
+                        // After a reset (see `new`), records come again that were read before.
                         if next > self.next[&partition] {
                             self.next.insert(partition, next);
                             self.records.push(record(&message));

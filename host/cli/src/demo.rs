@@ -227,7 +227,7 @@ impl ChildProcess {
 
     fn finish(mut self) -> Result<()> {
         let status = self.child.wait()?;
-        // A signal ends a process that has not begun its work yet at once.
+        // SIGTERM ends a process at once that does not listen for signals yet.
         let ended_by_us = self.asked_to_end && status.signal() == Some(Signal::TERM.as_raw());
         if status.success() || ended_by_us {
             return Ok(());

@@ -9,8 +9,8 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// The longest time of one call, including the start of the instance, milliseconds: processor time while it computes, time of the
-    /// clock while it waits.
+    /// The longest time of one call, including the start of the instance, milliseconds. While the rule computes, processor time counts;
+    /// while it waits, elapsed time.
     pub time_ms: u64,
     /// The largest linear memory, MiB.
     pub memory_mb: usize,

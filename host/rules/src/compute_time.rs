@@ -18,7 +18,7 @@ impl ComputeTime {
         Self { left: limit, timer: CpuTimer::start(), thread: std::thread::current().id() }
     }
 
-    /// What is left. Nothing on another thread than at the start: the call has waited in between, and its time is that of the clock.
+    /// What is left. Zero on another thread than at the start: the call has waited in between, so elapsed time counts.
     pub(super) fn left(&mut self) -> Duration {
         if std::thread::current().id() != self.thread {
             return Duration::ZERO;

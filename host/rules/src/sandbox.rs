@@ -56,7 +56,7 @@ impl Sandbox {
         self.slots.acquire().await.ok()
     }
 
-    /// Creates a store for one call, which is stopped after `time`: of its thread's processor time while it computes.
+    /// Creates a store for one call, which is stopped after `time`. While it computes, only processor time counts.
     pub(super) fn create_store(&self, state: HostState, limits: &Limits, time: Duration) -> Store<HostState> {
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.guard);
@@ -71,7 +71,7 @@ impl Sandbox {
         // Fuel is counted, not limited: time is limited. This cannot fail, since the engine counts fuel.
         let _ = store.set_fuel(u64::MAX);
         store.set_epoch_deadline(ticks(time));
-        // When as much time has passed, the call may have had a processor for only a part of it.
+        // At the deadline, the call may have had a processor for only a part of the time.
         let mut compute_time = ComputeTime::start(time);
         store.epoch_deadline_callback(move |_| {
             Ok(match compute_time.left() {

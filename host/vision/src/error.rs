@@ -138,9 +138,7 @@ impl PictureError {
     pub(super) fn unreadable(error: opencv::Error) -> Self {
         Self::Undecodable(error.message)
     }
-}
 
-impl PictureError {
     /// A stable name for dead-letter headers and metrics.
     pub fn reason(&self) -> &'static str {
         match self {
