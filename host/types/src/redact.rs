@@ -30,7 +30,9 @@ struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     fn parse(address: &'a str) -> Self {
-        let (scheme, rest) = address.split_at(address.find("://").map_or(0, |at| at + 3));
+        // A `:` or `@` before it belongs to a user, whose password contains `://`.
+        let scheme_end = address.find("://").filter(|at| !address[..*at].contains([':', '@']));
+        let (scheme, rest) = address.split_at(scheme_end.map_or(0, |at| at + 3));
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         // A password may contain unencoded `/`, `?`, `#` or `@`, so the last `@` counts.
         let user = rest.rfind('@').map(|at| (&rest[..at], &rest[at + 1..])).filter(|(user, _)| {
@@ -173,6 +175,8 @@ mod tests {
             // Mistyped: the scheme is missing or broken.
             ("admin:hunter2@10.0.0.7/stream", "***@10.0.0.7/stream"),
             ("rtsp:/admin:hunter2@10.0.0.7/stream", "***@10.0.0.7/stream"),
+            ("admin:hunt://er2@10.0.0.7/stream", "***@10.0.0.7/stream"),
+            ("rtsp:/admin:hunt://er2@10.0.0.7/stream", "***@10.0.0.7/stream"),
         ] {
             assert_eq!(redact_address(address), shown, "{address}");
         }
