@@ -50,9 +50,9 @@ fn a_fade_to_another_small_face_carries_no_name() {
     const BEFORE: usize = 10;
     let mut worker = worker();
     let (his, hers) = (small(MAN), small(WOMAN));
-    let first = frames(MAN.0).remove(0);
-    let detections = worker.detect(&first, &[]).unwrap();
-    let enrolled = embed_all(&mut worker, &first, &detections).remove(0);
+    let first = &frames(MAN.0)[0];
+    let detections = worker.detect(first, &[]).unwrap();
+    let enrolled = embed_all(&mut worker, first, &detections).remove(0);
     for steps in [0, 1, 3, 6, 12, 25] {
         let mut pictures = vec![jpeg(&his); BEFORE];
         for step in 1..=steps {

@@ -11,8 +11,9 @@ mod pictures;
 mod scrfd;
 mod tracking;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use everyframe_config::{Polygon, Provider, VisionSettings};
 use everyframe_types::face::Embedding;
@@ -54,8 +55,14 @@ fn footage(name: &str) -> PathBuf {
     path
 }
 
-/// The frames of a clip as the camera agent sends them: JPEG, quality 90.
-fn frames(name: &str) -> Vec<Vec<u8>> {
+/// The frames of a clip as the camera agent sends them: JPEG, quality 90. Most tests need some, so each clip is decoded once.
+fn frames(name: &str) -> &'static [Vec<u8>] {
+    static CLIPS: Mutex<BTreeMap<String, &[Vec<u8>]>> = Mutex::new(BTreeMap::new());
+    let mut clips = CLIPS.lock().unwrap_or_else(PoisonError::into_inner);
+    clips.entry(name.into()).or_insert_with(|| decode_clip(name).leak())
+}
+
+fn decode_clip(name: &str) -> Vec<Vec<u8>> {
     let mut video = VideoCapture::from_file(footage(name), CAP_ANY).unwrap();
     let mut frames = Vec::new();
     let mut picture = Mat::default();
@@ -166,7 +173,7 @@ fn a_face_has_one_track_and_is_embedded_sometimes() {
 fn every_provider_finds_the_same_faces_and_people() {
     let frames: Vec<_> = ["single_face.mp4", "WolfgangLanger_Pexels.mp4", "face_noface.mov"]
         .iter()
-        .flat_map(|clip| frames(clip).into_iter().take(60).step_by(20))
+        .flat_map(|clip| frames(clip).iter().take(60).step_by(20))
         .collect();
     let multi = std::fs::read(footage("multi_face.jpg")).unwrap();
     let mut reference: Option<Vec<(Detections, Vec<Embedding>)>> = None;
@@ -182,6 +189,7 @@ fn every_provider_finds_the_same_faces_and_people() {
         let mut worker = vision.worker().unwrap();
         let answers: Vec<_> = frames
             .iter()
+            .copied()
             .chain([&multi])
             .map(|frame| {
                 let seen = worker.detect(frame, &[]).unwrap();
@@ -220,24 +228,24 @@ fn five_people_in_one_picture_are_five_people() {
 
 #[test]
 fn a_reduced_picture_gives_the_same_face_as_the_full_one() {
-    let frame = frames("single_face.mp4").remove(0);
+    let frame = &frames("single_face.mp4")[0];
     let mut large = Mat::default();
-    let small = imgcodecs::imdecode(&Mat::from_slice(&frame).unwrap(), imgcodecs::IMREAD_COLOR).unwrap();
+    let small = imgcodecs::imdecode(&Mat::from_slice(frame).unwrap(), imgcodecs::IMREAD_COLOR).unwrap();
     imgproc::resize(&small, &mut large, Size::new(2560, 1440), 0.0, 0.0, imgproc::INTER_CUBIC).unwrap();
     let large = jpeg(&large);
     let mut worker = worker();
-    let (one, other) = (worker.detect(&frame, &[]).unwrap(), worker.detect(&large, &[]).unwrap());
+    let (one, other) = (worker.detect(frame, &[]).unwrap(), worker.detect(&large, &[]).unwrap());
     assert_eq!((other.width, other.height), (2560, 1440));
     let (face, bigger) = (&one.detections[0].bounds, &other.detections[0].bounds);
     assert!((bigger.width / face.width - 4.0).abs() < 0.2, "{face:?} {bigger:?}");
-    let (one, other) = (embed_all(&mut worker, &frame, &one), embed_all(&mut worker, &large, &other));
+    let (one, other) = (embed_all(&mut worker, frame, &one), embed_all(&mut worker, &large, &other));
     assert!(one[0].similarity(&other[0]) > 0.9);
 }
 
 /// The first frame of a clip, scaled around a face so that the face is `height` pixels high in 960 × 960.
 fn close_up(clip: &str, (x, y, width, face_height): (f32, f32, f32, f32), height: f32) -> Vec<u8> {
-    let frame = frames(clip).remove(0);
-    let picture = imgcodecs::imdecode(&Mat::from_slice(&frame).unwrap(), imgcodecs::IMREAD_COLOR).unwrap();
+    let frame = &frames(clip)[0];
+    let picture = imgcodecs::imdecode(&Mat::from_slice(frame).unwrap(), imgcodecs::IMREAD_COLOR).unwrap();
     let scale = height / face_height;
     let (left, top) = (480.0 - scale * (x + width / 2.0), 480.0 - scale * (y + face_height / 2.0));
     let map = Mat::from_slice_2d(&[[scale, 0.0, left], [0.0, scale, top]]).unwrap();
@@ -262,9 +270,9 @@ fn a_face_is_found_once_whatever_its_size() {
     let man = ("single_face.mp4", (222.6, 84.6, 144.8, 212.5));
     let woman = ("WolfgangLanger_Pexels.mp4", (326.2, 45.0, 212.3, 304.0));
     for (clip, face) in [man, woman] {
-        let reference = frames(clip).remove(0);
-        let seen = worker.detect(&reference, &[]).unwrap();
-        let person = embed_all(&mut worker, &reference, &seen).remove(0);
+        let reference = &frames(clip)[0];
+        let seen = worker.detect(reference, &[]).unwrap();
+        let person = embed_all(&mut worker, reference, &seen).remove(0);
         for height in [200.0, 350.0, 500.0, 700.0, 900.0] {
             let picture = close_up(clip, face, height);
             for seen in [
@@ -285,10 +293,10 @@ fn a_face_is_found_once_whatever_its_size() {
 fn enrolment_detects_a_picture_that_is_not_upright() {
     let mut worker = worker();
     for clip in ["single_face.mp4", "WolfgangLanger_Pexels.mp4"] {
-        let frame = frames(clip).remove(0);
+        let frame = &frames(clip)[0];
         let upright =
-            imgcodecs::imdecode(&Mat::from_slice(&frame).unwrap(), imgcodecs::IMREAD_COLOR).unwrap();
-        assert_eq!(worker.detect_for_enrolment(&frame, &[]).unwrap().rotation, None);
+            imgcodecs::imdecode(&Mat::from_slice(frame).unwrap(), imgcodecs::IMREAD_COLOR).unwrap();
+        assert_eq!(worker.detect_for_enrolment(frame, &[]).unwrap().rotation, None);
         for (code, back) in [
             (opencv::core::ROTATE_90_CLOCKWISE, Rotation::Counterclockwise),
             (opencv::core::ROTATE_180, Rotation::HalfTurn),
@@ -326,8 +334,8 @@ fn measured_providers_are_stored_and_measured_again() {
 #[test]
 fn invalid_bytes_do_not_affect_later_pictures() {
     let mut worker = worker();
-    let frame = frames("single_face.mp4").remove(0);
-    let before = worker.detect(&frame, &[]).unwrap().detections;
+    let frame = &frames("single_face.mp4")[0];
+    let before = worker.detect(frame, &[]).unwrap().detections;
     let mut huge = frame.clone();
     let header = huge.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
     huge[header + 5..header + 9].copy_from_slice(&[0x4e, 0x20, 0x4e, 0x20]);
@@ -340,7 +348,7 @@ fn invalid_bytes_do_not_affect_later_pictures() {
     ] {
         assert_eq!(worker.detect(bytes, &[]).unwrap_err().reason(), reason);
     }
-    assert_eq!(worker.detect(&frame, &[]).unwrap().detections, before);
+    assert_eq!(worker.detect(frame, &[]).unwrap().detections, before);
 }
 
 /// The processors on which a thread may run: a line of its `status`.
@@ -357,13 +365,13 @@ fn a_running_model_does_not_pin_its_thread() {
         settings.detector.provider = provider;
         let Ok(vision) = Vision::load(&settings, &cache()) else { continue };
         let mut worker = vision.worker().unwrap();
-        let frame = frames("single_face.mp4").swap_remove(0);
+        let frame = &frames("single_face.mp4")[0];
         let (name, names) = std::sync::mpsc::channel();
         let running = std::thread::spawn(move || {
             let thread = std::fs::read_link("/proc/thread-self").unwrap();
             name.send(thread.file_name().unwrap().to_string_lossy().into_owned()).unwrap();
             for _ in 0..40 {
-                worker.detect(&frame, &[]).unwrap();
+                worker.detect(frame, &[]).unwrap();
             }
         });
         let (thread, all) = (names.recv().unwrap(), processors_allowed(&std::process::id().to_string()));
