@@ -128,12 +128,13 @@ fn follow_to_the_end(
     ended.err
 }
 
-/// Runs an agent while one of 150 packets is lost.
-fn lose_packets(transport: &str, units: Vec<Unit>, is_full_range: bool) {
+/// Runs an agent while one of 150 packets is lost. Gives the numbers of the published pictures, and how many were damaged.
+fn lose_packets(transport: &str, units: Vec<Unit>, is_full_range: bool) -> (Vec<u64>, u64) {
     let site = Site::start(1);
     let camera = RtspCamera::start(units);
     camera.lose_one_of(150);
-    let words = ["camera", "--id", "gate", "--transport", transport, &camera.address()];
+    let words =
+        ["camera", "--id", "gate", "--when-slow", "keep", "--transport", transport, &camera.address()];
     let agent = site.start_everyframe("camera", &words);
     wait_for("some seconds", || (camera.position() > 300).then_some(()));
     let out = agent.terminate().out;
@@ -146,6 +147,7 @@ fn lose_packets(transport: &str, units: Vec<Unit>, is_full_range: bool) {
     let found = ["sent", "gaps", "missing"].map(|column| count(&audit, column));
     assert_eq!(found, [pictures.len() as u64, 0, 0], "{audit}");
     assert!(out.contains(&format!("{damaged} damaged")), "{out}: {damaged}");
+    (pictures.into_iter().map(|(.., number)| number).collect(), damaged)
 }
 
 #[test]
@@ -161,6 +163,16 @@ fn no_picture_of_h265_damaged_by_lost_packets_is_published() {
 #[test]
 fn no_jpeg_damaged_by_lost_packets_is_published() {
     lose_packets("udp", motion_jpeg(640, 480, 0..500), true);
+}
+
+#[test]
+fn only_the_jpeg_that_lacks_a_packet_is_left_out() {
+    let (numbers, damaged) = lose_packets("tcp", motion_jpeg(640, 480, 0..500), true);
+    let left_out: Vec<u64> = numbers.windows(2).map(|pair| pair[1] - pair[0] - 1).collect();
+    assert!(left_out.iter().all(|count| *count <= 1), "{numbers:?}");
+    // The first or the last of the connection may be one of them.
+    let between: u64 = left_out.iter().sum();
+    assert!((between..=between + 2).contains(&damaged), "{damaged} damaged: {numbers:?}");
 }
 
 #[test]

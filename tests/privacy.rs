@@ -266,6 +266,18 @@ fn erasure_leaves_nothing_of_a_person() {
     enrol(&site, "viktor", &man[41], &[]).expect_success();
     let verified = site.everyframe(&["gallery", "verify", &file.to_string_lossy()]);
     assert!(verified.code == Some(0) && verified.out.contains("enrolled again since"), "{}", verified.out);
+    // What rules have stored about that person since then outlives a restart.
+    wait_for("the host to know him again", || {
+        (host.count_in_log("gallery changed people=1") == 2).then_some(())
+    });
+    let mut seer = Seer::new(&site);
+    assert_eq!(seer.decision("yard"), "known");
+    host.terminate();
+    let deleted = || site.read(Topic::State).iter().filter(|record| record.value.is_none()).count();
+    let before = deleted();
+    let _host = site.host_called("next");
+    assert_eq!(seer.decision("yard"), "known");
+    assert_eq!(deleted(), before);
 }
 
 #[test]

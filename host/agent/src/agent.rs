@@ -266,7 +266,8 @@ impl<'a> Run<'a> {
             let count = source.counts().damaged;
             tracing::warn!(
                 camera = self.camera(),
-                "{}: damaged pictures are not sent, {count} so far; `damaged = \"mark\"` or `--damaged mark` sends them",
+                "{}: damaged pictures are not sent, {count} so far; `damaged = \"mark\"` or `--damaged mark` sends those \
+                 that are not lost",
                 source.address()
             );
             self.damage_logged = Some(Instant::now());

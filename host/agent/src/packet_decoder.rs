@@ -25,6 +25,8 @@ pub(super) enum Shot {
     Picture { bytes: Vec<u8>, is_damaged: bool, view: Option<View> },
     /// A damaged picture, which is not sent.
     Damaged,
+    /// FFmpeg has dropped a picture of which a part was lost on the network.
+    Lost,
     /// Not a picture.
     Skipped,
 }
@@ -75,8 +77,11 @@ impl PacketDecoder {
     ) -> Result<(), Fault> {
         let Some(decoder) = &mut self.decoder else {
             if let Some(packet) = packet {
-                let is_complete = !(packet.is_corrupt || packet.is_after_loss);
-                if let Some(shot) = self.pass(packet.bytes(), is_complete, || choose(packet.time)) {
+                // Each JPEG stands for itself, so the one after a loss is whole.
+                if packet.is_after_loss {
+                    take(Shot::Lost);
+                }
+                if let Some(shot) = self.pass(packet.bytes(), !packet.is_corrupt, || choose(packet.time)) {
                     take(shot);
                 }
             }

@@ -252,11 +252,12 @@ impl Video {
                 self.decode(None, unix_us())?;
             }
         }
-        Ok(match self.ready.pop_front() {
-            Some(picture) => Reading::Picture(picture),
-            None if self.counts.damaged > damaged => Reading::Damaged,
-            None => Reading::Nothing,
-        })
+        // A damaged one that is sent is marked, and tells it itself.
+        let is_marked = self.ready.front().is_some_and(|picture| picture.is_damaged);
+        if self.counts.damaged > damaged && !is_marked {
+            return Ok(Reading::Damaged);
+        }
+        Ok(self.ready.pop_front().map_or(Reading::Nothing, Reading::Picture))
     }
 
     /// Decodes a packet, or the last pictures at the end. `arrived`: Unix microseconds.
@@ -290,10 +291,13 @@ impl Video {
         }
         self.counts.dropped += dropped;
         self.log_slow(is_behind);
-        // A part that is no picture has no time.
+        // What is no picture has no time.
         let mut times = times.into_iter();
         for shot in shots {
-            let at = if shot == Shot::Skipped { 0.0 } else { times.next().unwrap_or_default() };
+            let at = match shot {
+                Shot::Picture { .. } | Shot::Damaged => times.next().unwrap_or_default(),
+                Shot::Lost | Shot::Skipped => 0.0,
+            };
             self.keep(shot, at);
         }
         done.map_err(|fault| SourceError::NotVideo(self.name.clone(), fault))
@@ -330,7 +334,7 @@ impl Video {
                 };
                 self.ready.push_back(Picture { bytes, at, captured_at, is_damaged, view });
             }
-            Shot::Damaged => self.counts.damaged += 1,
+            Shot::Damaged | Shot::Lost => self.counts.damaged += 1,
             Shot::Skipped => self.counts.skipped += 1,
         }
         self.log_skipped();

@@ -1,4 +1,4 @@
-//! Reads PNG, WebP and PNM, and writes JPEG and PNG, by libraries in Rust.
+//! Reads PNG and WebP, and writes JPEG and PNG, by libraries in Rust.
 //!
 //! OpenCV's `imgcodecs` does that, too, but it needs 118 shared libraries, from GDAL to PostgreSQL's client. Loading them took 75 ms
 //! of processor time whenever a command started.
@@ -14,9 +14,6 @@ use png::{ColorType, Compression, InterlaceInfo, Limits, Transformations, expand
 use std::io::{Cursor, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
-use zune_core::bytestream::ZCursor;
-use zune_core::result::DecodingResult;
-use zune_ppm::PPMDecoder;
 
 /// A decoder may allocate so many bytes for each pixel: 16 bits for each of four channels, twice.
 const BYTES_PER_PIXEL: usize = 16;
@@ -33,8 +30,8 @@ pub(super) struct Samples {
     pub width: u32,
     pub height: u32,
     /// Bytes of each pixel. 1: grey; 2: grey and alpha; 3: red, green, blue; 4: the same and alpha. Alpha is ignored.
-    channels: usize,
-    bytes: Vec<u8>,
+    pub channels: usize,
+    pub bytes: Vec<u8>,
 }
 
 impl Samples {
@@ -60,25 +57,6 @@ impl Samples {
             )));
         }
         samples.checked()
-    }
-
-    /// Decodes a binary PGM or PPM of 8 bits.
-    ///
-    /// # Errors
-    ///
-    /// The bytes are not such a picture: leave it out.
-    pub fn decode_pnm(bytes: &[u8]) -> Result<Self, PictureError> {
-        guard(|| {
-            let mut decoder = PPMDecoder::new(ZCursor::new(bytes));
-            let decoded = decoder.decode().map_err(|_| PictureError::NotAPicture)?;
-            let colours = decoder.colorspace().map(|space| space.num_components());
-            match (decoded, decoder.dimensions(), colours) {
-                (DecodingResult::U8(bytes), Some((width, height)), Some(channels)) => {
-                    Self { width: width as u32, height: height as u32, channels, bytes }.checked()
-                }
-                _ => Err(PictureError::NotAPicture),
-            }
-        })
     }
 
     fn checked(self) -> Result<Self, PictureError> {

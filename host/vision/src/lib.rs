@@ -43,6 +43,7 @@ mod motion;
 mod network;
 mod orientation;
 mod outputs;
+mod pnm;
 mod portrait;
 mod preprocess;
 mod probe;

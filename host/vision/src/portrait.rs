@@ -3,10 +3,11 @@
 use opencv::core::{self, BORDER_CONSTANT, CV_8UC3, Mat, MatTraitConst, MatTraitManual, Scalar, Size};
 use opencv::imgproc;
 
-use super::codecs::{Samples, encode_png};
+use super::codecs::encode_png;
 use super::decode::Decoder;
 use super::error::PictureError;
 use super::header::inspect;
+use super::pnm;
 use everyframe_config::VisionSettings;
 
 /// A picture of one person, in memory at full size.
@@ -91,8 +92,8 @@ impl Portrait {
 }
 
 fn decode(bytes: &[u8]) -> Result<Mat, PictureError> {
-    if bytes.starts_with(b"P5") || bytes.starts_with(b"P6") {
-        let samples = Samples::decode_pnm(bytes)?;
+    if pnm::is_pnm(bytes) {
+        let samples = pnm::decode(bytes)?;
         let (rows, columns) = (samples.height.cast_signed(), samples.width.cast_signed());
         let mut picture = Mat::new_rows_cols_with_default(rows, columns, CV_8UC3, Scalar::default())
             .map_err(PictureError::unreadable)?;

@@ -12,6 +12,11 @@ impl Traces {
         Self(std::iter::once(&notice.person).chain(&notice.strangers).cloned().collect())
     }
 
+    /// The ids of the strangers of a notice.
+    pub fn of_strangers(notice: &ErasureNotice) -> Self {
+        Self(notice.strangers.clone())
+    }
+
     /// True if a key or a value of a rule names one of the ids. Rules choose the format of their values, so an id is found wherever its
     /// bytes are, unless it is a part of a longer word.
     pub fn are_in(&self, key: &str, value: &[u8]) -> bool {

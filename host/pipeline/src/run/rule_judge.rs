@@ -116,7 +116,9 @@ impl RuleJudge {
             }
             memory.erased.insert(notice.id.clone(), notice.round);
             self.active_rules.load().rules.drop_instances();
-            let traces = Traces::new(notice);
+            // Who is enrolled again under the same id has rule state of its own. That of the strangers is old in any case.
+            let is_enrolled_again = notice.is_done && self.gallery.index().find(&notice.person).is_some();
+            let traces = if is_enrolled_again { Traces::of_strangers(notice) } else { Traces::new(notice) };
             let deleted = memory.state.delete_where(|key, value| traces.are_in(key, value));
             memory.deletions.extend(deleted);
             for (camera, cache) in &mut memory.embedding_caches {

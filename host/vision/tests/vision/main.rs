@@ -294,8 +294,7 @@ fn enrolment_detects_a_picture_that_is_not_upright() {
     let mut worker = worker();
     for clip in ["single_face.mp4", "WolfgangLanger_Pexels.mp4"] {
         let frame = &frames(clip)[0];
-        let upright =
-            imgcodecs::imdecode(&Mat::from_slice(frame).unwrap(), imgcodecs::IMREAD_COLOR).unwrap();
+        let upright = imgcodecs::imdecode(&Mat::from_slice(frame).unwrap(), imgcodecs::IMREAD_COLOR).unwrap();
         assert_eq!(worker.detect_for_enrolment(frame, &[]).unwrap().rotation, None);
         for (code, back) in [
             (opencv::core::ROTATE_90_CLOCKWISE, Rotation::Counterclockwise),
