@@ -3,7 +3,7 @@
 //! A few seconds for each target, with seeds of their own each time. `make fuzz` looks longer, and for what no code has
 //! met yet.
 //!
-//!   EVERYFRAME_FUZZ_SECONDS=N  for each target (default 3)
+//!   EVERYFRAME_FUZZ_SECONDS=N  for each target (default 2)
 //!   EVERYFRAME_SEED=N          the same inputs again
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -196,7 +196,7 @@ fn files(folders: &[&str], extension: &str) -> Vec<Vec<u8>> {
 /// input on which it panics or hangs is kept in a file.
 fn fuzz(name: &'static str, target: fn(&[u8]) -> bool, seeds: &[Vec<u8>]) {
     let seconds =
-        std::env::var("EVERYFRAME_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
+        std::env::var("EVERYFRAME_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
     let dice = Dice::new();
     let seed = dice.seed();
     let kept = |input: &[u8]| {

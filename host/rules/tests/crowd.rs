@@ -4,12 +4,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use everyframe_config::{Limits, RuleKind, RuleSettings};
-use everyframe_rules::{FrameFacts, RuleState, Rules};
+use everyframe_rules::{CodeCache, FrameFacts, RuleState, Rules};
 use everyframe_types::face::{Candidate, Detection, Embedding, Face, People, Person, Point, Rect, Track};
 use everyframe_types::judgement::{Alert, Decision};
 use everyframe_types::record::camera_id;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 const CROWDS: [u32; 7] = [0, 1, 99, 100, 101, 500, 1000];
@@ -85,7 +85,9 @@ fn face(index: u32, crowd_since: i64) -> Face {
 }
 
 fn load(rules: &[RuleSettings]) -> Rules {
-    Rules::load(rules, RUNTIME.handle().clone(), None).unwrap_or_else(|error| panic!("{error}"))
+    // Compiling takes most of the time, and the shipped rules are loaded with each example.
+    let cache = CodeCache::in_folder(Path::new(env!("CARGO_TARGET_TMPDIR")));
+    Rules::load(rules, RUNTIME.handle().clone(), Some(&cache)).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Judges a crowd that stays, is hidden for a moment, and comes back on other tracks. Returns the alerts by kind, and the most
