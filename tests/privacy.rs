@@ -268,7 +268,7 @@ fn erasure_leaves_nothing_of_a_person() {
     assert!(verified.code == Some(0) && verified.out.contains("enrolled again since"), "{}", verified.out);
     // What rules have stored about that person since then outlives a restart.
     wait_for("the host to know him again", || {
-        (host.count_in_log("gallery changed people=1") == 2).then_some(())
+        (host.count_in_log("gallery changed people=1") > 1).then_some(())
     });
     let mut seer = Seer::new(&site);
     assert_eq!(seer.decision("yard"), "known");
