@@ -252,7 +252,7 @@ impl Video {
                 self.decode(None, unix_us())?;
             }
         }
-        // A damaged one that is sent is marked, and tells it itself.
+        // A damaged picture that is sent has a mark, and needs no report.
         let is_marked = self.ready.front().is_some_and(|picture| picture.is_damaged);
         if self.counts.damaged > damaged && !is_marked {
             return Ok(Reading::Damaged);
