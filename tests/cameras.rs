@@ -128,7 +128,7 @@ fn follow_to_the_end(
     ended.err
 }
 
-/// Runs an agent while one of 150 packets is lost. Gives the numbers of the published pictures, and how many were damaged.
+/// Runs an agent while one of 150 packets is lost. Returns the numbers of the published pictures, and how many were damaged.
 fn lose_packets(transport: &str, units: Vec<Unit>, is_full_range: bool) -> (Vec<u64>, u64) {
     let site = Site::start(1);
     let camera = RtspCamera::start(units);
@@ -170,7 +170,7 @@ fn only_the_jpeg_that_lacks_a_packet_is_left_out() {
     let (numbers, damaged) = lose_packets("tcp", motion_jpeg(640, 480, 0..500), true);
     let left_out: Vec<u64> = numbers.windows(2).map(|pair| pair[1] - pair[0] - 1).collect();
     assert!(left_out.iter().all(|count| *count <= 1), "{numbers:?}");
-    // The first or the last of the connection may be one of them.
+    // One damaged picture may lie before the first published one, and one after the last.
     let between: u64 = left_out.iter().sum();
     assert!((between..=between + 2).contains(&damaged), "{damaged} damaged: {numbers:?}");
 }

@@ -296,7 +296,7 @@ impl Follower {
             .set("fetch.message.max.bytes", "16777216")
             .set("fetch.wait.max.ms", "50")
             .set("enable.partition.eof", "true")
-            // After a crash of the broker, librdkafka may reset the position: to the oldest record, so that none is left out.
+            // After a crash of the broker, librdkafka may reset the position. It then starts at the oldest record, so that none is left out.
             .set("auto.offset.reset", "earliest")
             .set("topic.metadata.refresh.interval.ms", "200")
             .create()

@@ -25,7 +25,7 @@ pub(super) enum Shot {
     Picture { bytes: Vec<u8>, is_damaged: bool, view: Option<View> },
     /// A damaged picture, which is not sent.
     Damaged,
-    /// FFmpeg has dropped a picture of which a part was lost on the network.
+    /// A picture that FFmpeg has dropped, because a part of it was lost on the network.
     Lost,
     /// Not a picture.
     Skipped,
@@ -77,7 +77,7 @@ impl PacketDecoder {
     ) -> Result<(), Fault> {
         let Some(decoder) = &mut self.decoder else {
             if let Some(packet) = packet {
-                // Each JPEG stands for itself, so the one after a loss is whole.
+                // No JPEG refers to another, so the one after a loss is whole.
                 if packet.is_after_loss {
                     take(Shot::Lost);
                 }

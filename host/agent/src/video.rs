@@ -252,7 +252,7 @@ impl Video {
                 self.decode(None, unix_us())?;
             }
         }
-        // A damaged picture that is sent has a mark, and needs no report.
+        // A damaged picture that is sent is marked as damaged, and is not reported a second time.
         let is_marked = self.ready.front().is_some_and(|picture| picture.is_damaged);
         if self.counts.damaged > damaged && !is_marked {
             return Ok(Reading::Damaged);
@@ -291,7 +291,7 @@ impl Video {
         }
         self.counts.dropped += dropped;
         self.log_slow(is_behind);
-        // What is no picture has no time.
+        // Lost pictures, and parts that are no pictures, have no time.
         let mut times = times.into_iter();
         for shot in shots {
             let at = match shot {

@@ -102,7 +102,7 @@ pub fn run(arguments: &Arguments) -> Result<u8> {
     Ok(print_report(&report))
 }
 
-/// Starts an agent for each camera. `repeat`: the clips are repeated until the agent ends.
+/// Starts an agent for each camera. With `repeat`, each agent repeats its clip until it is stopped.
 fn start_cameras(folder: &Path, file: &Path, footage: &Path, repeat: bool) -> Result<Vec<ChildProcess>> {
     let spool = folder.join("spool");
     let start = |(id, clip): &(&str, &str)| {
@@ -111,7 +111,7 @@ fn start_cameras(folder: &Path, file: &Path, footage: &Path, repeat: bool) -> Re
         let (file, spool, clip_path) =
             (file.to_string_lossy(), spool.to_string_lossy(), clip_path.to_string_lossy());
         let mut words = vec!["camera", "--config", &file, "--spool", &spool];
-        // The spool is gone with the folder, so even a slow broker gets every frame.
+        // The spool is deleted with the folder, so each agent waits until even a slow broker has every frame.
         words.extend(["--id", id, "--rate", RATE, "--stop-wait", "30", &clip_path]);
         if repeat {
             words.push("--loop");
@@ -227,7 +227,7 @@ impl ChildProcess {
 
     fn finish(mut self) -> Result<()> {
         let status = self.child.wait()?;
-        // SIGTERM ends a process at once that does not listen for signals yet.
+        // SIGTERM ends a process that has not installed its handler yet.
         let ended_by_us = self.asked_to_end && status.signal() == Some(Signal::TERM.as_raw());
         if status.success() || ended_by_us {
             return Ok(());

@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// After so long without an answer, librdkafka's events are read, and the broker is asked again; each time it has twice as long, because
-/// librdkafka drops an answer that comes later. A unit test waits for three of them.
+/// librdkafka drops an answer that comes later. Shorter in unit tests, one of which waits for three attempts.
 const FIRST_ATTEMPT: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 1000 });
 /// How long to wait for each event: events come one by one, between lines of the log.
 const LISTEN: Duration = Duration::from_millis(50);

@@ -326,8 +326,8 @@ pub fn committed(settings: &KafkaSettings, topic: &str) -> Result<BTreeMap<i32, 
     committed_by(&consumer, topic, &settings.brokers)
 }
 
-/// Sends a request again, while the broker that can answer it is being found; each time with twice the
-/// timeout, at most [`CONNECT_TIMEOUT`].
+/// Sends a request again while the broker that can answer it is being found. Each attempt has twice the timeout of the one before,
+/// at most [`CONNECT_TIMEOUT`].
 ///
 /// librdkafka drops a request that waited for a bootstrap address when it learns which node is behind it, with an error or
 /// without; sent again, it is answered.

@@ -105,8 +105,8 @@ pub async fn create_missing_topics(config: &Config) -> Result<(), BrokerError> {
     wait_until_known(&consumer, settings, &topics)
 }
 
-/// Waits until the brokers know topics that were just created: a node answers before it knows them itself, on a busy machine many
-/// seconds before. Without the right to see one, the wait ends after [`TIMEOUT`]; whoever uses that topic reports it.
+/// Waits until the brokers know topics that were just created. A node confirms a new topic before it knows it itself; on a busy
+/// machine, many seconds before. Without the right to see one, the wait ends after [`TIMEOUT`]; whoever uses that topic reports it.
 fn wait_until_known(
     consumer: &MetadataConsumer,
     settings: &KafkaSettings,

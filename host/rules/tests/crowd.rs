@@ -85,7 +85,7 @@ fn face(index: u32, crowd_since: i64) -> Face {
 }
 
 fn load(rules: &[RuleSettings]) -> Rules {
-    // Compiling takes most of the time, and the shipped rules are loaded with each example.
+    // The shipped rules are loaded with each example, and compiling them takes most of the time.
     let cache = CodeCache::in_folder(Path::new(env!("CARGO_TARGET_TMPDIR")));
     Rules::load(rules, RUNTIME.handle().clone(), Some(&cache)).unwrap_or_else(|error| panic!("{error}"))
 }

@@ -30,7 +30,7 @@ struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     fn parse(address: &'a str) -> Self {
-        // A `:` or `@` before it belongs to a user, whose password contains `://`.
+        // A `:` or `@` before `://` belongs to a user, and then `://` is a part of the password.
         let scheme_end = address.find("://").filter(|at| !address[..*at].contains([':', '@']));
         let (scheme, rest) = address.split_at(scheme_end.map_or(0, |at| at + 3));
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();

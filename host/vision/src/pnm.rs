@@ -1,7 +1,7 @@
 //! Reads binary PGM and PPM of 8 bits: a header in text, and the pixels as they are.
 //!
-//! The `zune-ppm` library takes pixels that look like white space or a comment for a part of the header: it refused 7 of the 400 pictures
-//! of ORL, and moved the pixels of others.
+//! The library `zune-ppm` reads pixels that look like white space or a comment as a part of the header. It refused 7 of the 400
+//! pictures of ORL, and shifted the pixels of others.
 
 use super::codecs::Samples;
 use super::error::PictureError;
@@ -15,9 +15,11 @@ pub(super) fn is_pnm(bytes: &[u8]) -> bool {
 ///
 /// # Errors
 ///
-/// [`PictureError::NotAPicture`]: its header is not that of a picture of 8 bits. [`PictureError::Truncated`]: pixels are missing.
+/// [`PictureError::NotAPicture`]: the header is not that of a picture with 8 bits a sample. [`PictureError::Truncated`]: pixels are
+/// missing.
 pub(super) fn decode(bytes: &[u8]) -> Result<Samples, PictureError> {
-    let (channels, width, height, maximum, rest) = header(bytes).ok_or(PictureError::NotAPicture)?;
+    let channels = if bytes.starts_with(b"P5") { 1 } else { 3 };
+    let ([width, height, maximum], rest) = header(bytes).ok_or(PictureError::NotAPicture)?;
     let size = u64::from(width) * u64::from(height) * channels as u64;
     if size == 0 || !(1..=255).contains(&maximum) {
         return Err(PictureError::NotAPicture);
@@ -34,16 +36,16 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Samples, PictureError> {
     Ok(Samples { width, height, channels, bytes: pixels.iter().map(scaled).collect() })
 }
 
-/// Samples of a pixel, width, height, the largest value, and what follows them.
-fn header(bytes: &[u8]) -> Option<(usize, u32, u32, u32, &[u8])> {
-    let channels = if bytes.starts_with(b"P5") { 1 } else { 3 };
-    let (width, rest) = number(bytes.get(2..)?)?;
-    let (height, rest) = number(rest)?;
-    let (maximum, rest) = number(rest)?;
-    Some((channels, width, height, maximum, rest))
+/// Width, height and the largest value of a sample, and the bytes after them.
+fn header(bytes: &[u8]) -> Option<([u32; 3], &[u8])> {
+    let (mut numbers, mut rest) = ([0; 3], bytes.get(2..)?);
+    for next in &mut numbers {
+        (*next, rest) = number(rest)?;
+    }
+    Some((numbers, rest))
 }
 
-/// The next number of a header, and what follows it. White space and comments come before it.
+/// The next number of a header, and the bytes after it. White space and comments come before it.
 fn number(mut bytes: &[u8]) -> Option<(u32, &[u8])> {
     loop {
         bytes = bytes.trim_ascii_start();

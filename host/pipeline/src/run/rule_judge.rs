@@ -116,7 +116,7 @@ impl RuleJudge {
             }
             memory.erased.insert(notice.id.clone(), notice.round);
             self.active_rules.load().rules.drop_instances();
-            // Who is enrolled again under the same id has rule state of its own. That of the strangers is old in any case.
+            // A person who was enrolled again has new rule state under the same id. Ids of strangers are never used again.
             let is_enrolled_again = notice.is_done && self.gallery.index().find(&notice.person).is_some();
             let traces = if is_enrolled_again { Traces::of_strangers(notice) } else { Traces::new(notice) };
             let deleted = memory.state.delete_where(|key, value| traces.are_in(key, value));
